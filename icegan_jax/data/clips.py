@@ -1,0 +1,303 @@
+"""The annotation of micro-expression clips: ``clips.csv`` and the frames it points to.
+
+Every source of data (a user's own clips, the licensed databases, the procedural faces) becomes a list of
+``Clip``; nothing after this file knows where a clip came from.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from icegan_jax.errors import UserError
+
+# MEGC2019 three-class composite protocol, in label order (DATASETS.md sections 0 and 4).
+EXPRESSIONS = ("negative", "positive", "surprise")
+
+# Emotion words of the databases to the three classes (DATASETS.md sections 4 and 7). "others" has no class.
+_EMOTIONS = {
+    "negative": 0,
+    "repression": 0,
+    "anger": 0,
+    "angry": 0,
+    "contempt": 0,
+    "disgust": 0,
+    "fear": 0,
+    "sadness": 0,
+    "sad": 0,
+    "positive": 1,
+    "happiness": 1,
+    "happy": 1,
+    "amusement": 1,
+    "surprise": 2,
+    "surprised": 2,
+}
+
+COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
+
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One annotated clip: who moves, which class, and where the movement starts, peaks and ends.
+
+    Attributes:
+        dataset: name of the database; with ``subject`` it keys the leave-one-subject-out folds.
+        subject: identifier of the person, unique within the dataset only.
+        clip: name of the clip, unique within (dataset, subject) only (DATASETS.md fact 3).
+        label: 0, 1 or 2, an index into ``EXPRESSIONS``.
+        frames: a folder of frames, or a video file.
+        onset: frame number of the neutral face before the movement. In a folder, frame numbers are those in
+            the file names; in a video, 0-based positions.
+        apex: frame number of the strongest movement; None: to be spotted.
+        offset: frame number of the movement's end.
+    """
+
+    dataset: str
+    subject: str
+    clip: str
+    label: int
+    frames: Path
+    onset: int
+    apex: int | None
+    offset: int
+
+    @property
+    def name(self) -> str:
+        """``dataset/subject/clip``, as messages name it."""
+        return f"{self.dataset}/{self.subject}/{self.clip}"
+
+
+def label_of(word: str) -> int:
+    """Returns the class (0, 1 or 2) of a class word or an emotion word, in any case.
+
+    Source: DATASETS.md sections 4 (MEGC2019) and 7 (other databases).
+
+    Raises:
+        UserError: the word has no class, as "others".
+    """
+    label = _EMOTIONS.get(word.strip().lower())
+    if label is None:
+        raise UserError(
+            f"label {word!r} has no class; use one of {', '.join(_EMOTIONS)}, or remove the row"
+        )
+    return label
+
+
+def check_name(name: str, field: str) -> str:
+    """Returns ``name`` where it can serve as a folder name: datasets, subjects and clips become paths later.
+
+    Raises:
+        UserError: it is empty, starts with a dot, or holds a path separator, "..", or a control character.
+    """
+    if not name:
+        raise UserError(f"{field} is empty; give it a name")
+    if ".." in name or name.startswith(".") or any(c in '/\\:"' or ord(c) < 32 for c in name):
+        raise UserError(
+            f"{field} {name!r} cannot be a folder name; remove '/', '\\', ':', '\"', '..' "
+            "and leading dots"
+        )
+    return name
+
+
+def read_clips(path: str | Path) -> list[Clip]:
+    """Reads a clips.csv with the columns dataset, subject, clip, label, frames, onset, apex, offset.
+
+    ``frames`` is relative to the folder of the csv. ``apex`` may be empty. Blank lines and further columns
+    are ignored. The frames themselves are not looked at here.
+
+    Raises:
+        UserError: the file, a column, or a value is missing or wrong, or a clip occurs twice. The message
+            names the file and the line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give the path of a clips.csv")
+    clips: list[Clip] = []
+    seen: dict[tuple[str, str, str], int] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, skipinitialspace=True)
+            header = [name.strip() for name in reader.fieldnames or []]
+            missing = [name for name in COLUMNS if name not in header]
+            if missing:
+                raise UserError(
+                    f"{path}: column {', '.join(missing)} is missing; "
+                    f"the first line must be {','.join(COLUMNS)}"
+                )
+            reader.fieldnames = header
+            for row in reader:
+                if not any(isinstance(v, str) and v.strip() for v in row.values()):
+                    continue
+                try:
+                    clip = _clip_of(row, path.parent)
+                except UserError as error:
+                    raise UserError(f"{path}, line {reader.line_num}: {error}") from None
+                key = (clip.dataset, clip.subject, clip.clip)
+                if key in seen:
+                    raise UserError(
+                        f"{path}, line {reader.line_num}: clip {clip.name} is already in line "
+                        f"{seen[key]}; rename or remove one of them"
+                    )
+                seen[key] = reader.line_num
+                clips.append(clip)
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a UTF-8 text file; save it as CSV in UTF-8") from None
+    except (OSError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); save it as a plain CSV file") from None
+    if not clips:
+        raise UserError(f"{path}: holds no clips; add a row per clip below the header")
+    return clips
+
+
+def _clip_of(row: dict[str, str | None], folder: Path) -> Clip:
+    cell = {name: (row.get(name) or "").strip() for name in COLUMNS}
+    if not cell["frames"]:
+        raise UserError("frames is empty; give a folder of frames or a video file")
+    clip = Clip(
+        dataset=check_name(cell["dataset"], "dataset"),
+        subject=check_name(cell["subject"], "subject"),
+        clip=check_name(cell["clip"], "clip"),
+        label=label_of(cell["label"]),
+        frames=folder / cell["frames"],
+        onset=_frame_number(cell["onset"], "onset"),
+        apex=_frame_number(cell["apex"], "apex") if cell["apex"] else None,
+        offset=_frame_number(cell["offset"], "offset"),
+    )
+    if clip.offset <= clip.onset:
+        raise UserError(
+            f"offset {clip.offset} of clip {clip.name} is not after onset {clip.onset}; "
+            "correct the frame numbers"
+        )
+    return clip
+
+
+def _frame_number(text: str, field: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise UserError(f"{field} {text!r} is not a frame number; give a whole number of 0 or more")
+    return int(text)
+
+
+def write_clips(path: str | Path, clips: Iterable[Clip]) -> None:
+    """Writes a clips.csv that ``read_clips`` reads back; frames relative to the csv's folder."""
+    path = Path(path)
+    folder = path.parent.resolve()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for c in clips:
+            frames = Path(os.path.relpath(c.frames.resolve(), folder)).as_posix()
+            apex = "" if c.apex is None else c.apex
+            writer.writerow(
+                (c.dataset, c.subject, c.clip, EXPRESSIONS[c.label], frames, c.onset, apex, c.offset)
+            )
+
+
+def index_frames(folder: str | Path) -> dict[int, Path]:
+    """Returns {frame number: image file} of a folder, in numeric order.
+
+    The frame number is the last integer in the file name, whatever its padding and prefix (DATASETS.md
+    section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, are left out.
+
+    Raises:
+        UserError: no such folder, no frame in it, or two files with one number.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of frames; correct the column frames")
+    found: dict[int, Path] = {}
+    for file in sorted(folder.iterdir()):
+        numbers = re.findall(r"[0-9]+", file.stem)
+        if file.suffix.lower() not in _IMAGE_SUFFIXES or not numbers or file.name.startswith("."):
+            continue
+        number = int(numbers[-1])
+        if number in found:
+            raise UserError(
+                f"{folder}: {found[number].name} and {file.name} are both frame {number}; remove one"
+            )
+        found[number] = file
+    if not found:
+        raise UserError(
+            f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame number"
+        )
+    return dict(sorted(found.items()))
+
+
+def read_frame(path: str | Path) -> Grey:
+    """Reads an image file as uint8[h, w] grey levels, 0 to 255.
+
+    Raises:
+        UserError: the file is missing or no image.
+    """
+    path = Path(path)
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); restore the file") from None
+    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
+    if image is None:
+        raise UserError(f"{path}: not a readable image; restore the file or remove the clip")
+    return np.asarray(image, np.uint8)
+
+
+def count_video_frames(path: str | Path) -> int:
+    """Returns the number of frames of a video, by grabbing each one (the header's count may be wrong).
+
+    Raises:
+        UserError: the video cannot be opened or holds no frame.
+    """
+    video = _open_video(Path(path))
+    count = 0
+    while video.grab():
+        count += 1
+    video.release()
+    if not count:
+        raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
+    return count
+
+
+def read_video(path: str | Path, numbers: Iterable[int]) -> dict[int, Grey]:
+    """Reads the frames at the given 0-based positions of a video as uint8[h, w] grey levels.
+
+    Frames are decoded in sequence, as seeking is inexact in many codecs.
+
+    Raises:
+        UserError: the video cannot be opened, or ends before one of the positions.
+    """
+    path = Path(path)
+    wanted = set(numbers)
+    video = _open_video(path)
+    frames: dict[int, Grey] = {}
+    position = 0
+    while len(frames) < len(wanted) and video.grab():
+        if position in wanted:
+            ok, image = video.retrieve()
+            if not ok:
+                break
+            grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+            frames[position] = np.asarray(grey, np.uint8)
+        position += 1
+    video.release()
+    if len(frames) < len(wanted):
+        raise UserError(
+            f"{path}: frame {min(wanted - frames.keys())} cannot be read; the video ends or breaks "
+            f"at frame {position}"
+        )
+    return dict(sorted(frames.items()))
+
+
+def _open_video(path: Path) -> cv2.VideoCapture:
+    if not path.is_file():
+        raise UserError(f"{path}: no such video; correct the column frames")
+    video = cv2.VideoCapture(str(path))
+    if not video.isOpened():
+        raise UserError(f"{path}: not a readable video; convert it to mp4 or to a folder of images")
+    return video

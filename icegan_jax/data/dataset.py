@@ -1,0 +1,227 @@
+"""The prepared pairs on disk: a TFDS dataset of ArrayRecord files, written and read without TensorFlow."""
+
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from numpy.typing import NDArray
+
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.errors import UserError
+
+_VERSION = "1.0.0"
+_SPLIT = "clips"  # "all" is reserved by TFDS
+
+# Written last into a prepared folder: its presence says that the folder is whole.
+SUMMARY_FILE = "prepared.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One (onset, frame) pair of a clip.
+
+    Attributes:
+        dataset: name of the database.
+        subject: person, unique within the dataset.
+        clip: name, unique within (dataset, subject).
+        label: 0, 1 or 2, an index into ``EXPRESSIONS``.
+        shift: the frame's position minus the apex's, -2 to 2; 0 is the apex itself.
+        onset: uint8[h, w], the neutral face.
+        apex: uint8[h, w], the face ``shift`` frames from the apex.
+    """
+
+    dataset: str
+    subject: str
+    clip: str
+    label: int
+    shift: int
+    onset: NDArray[np.uint8]
+    apex: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All n prepared pairs in memory, in the order of the clips and, within a clip, of the shift.
+
+    Attributes:
+        onset: uint8[n, h, w], neutral faces.
+        apex: uint8[n, h, w], the apex and its neighbours.
+        label: int32[n], 0 negative, 1 positive, 2 surprise.
+        shift: int32[n], -2 to 2; 0 is the apex.
+        dataset: str[n].
+        subject: str[n].
+        clip: str[n].
+        fingerprint: sha256 of the pixels, labels, shifts and names, in hexadecimal.
+    """
+
+    onset: NDArray[np.uint8]
+    apex: NDArray[np.uint8]
+    label: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    dataset: NDArray[np.str_]
+    subject: NDArray[np.str_]
+    clip: NDArray[np.str_]
+    fingerprint: str
+
+
+class IceganPairs(tfds.core.GeneratorBasedBuilder):
+    """TFDS builder whose examples are the records it is given."""
+
+    VERSION = tfds.core.Version(_VERSION)
+
+    def __init__(self, *, records: Iterable[Record], shape: tuple[int, int], **kwargs: Any) -> None:
+        """Takes the records to write and the [h, w] shape of their faces."""
+        self._records = records
+        self._shape = (*shape, 1)
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = tfds.features
+        face = features.Tensor(shape=self._shape, dtype=np.uint8)  # Image would need TensorFlow
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Onset and apex faces of micro-expression clips, registered and cropped.",
+            features=features.FeaturesDict(
+                {
+                    "dataset": features.Text(),
+                    "subject": features.Text(),
+                    "clip": features.Text(),
+                    "label": features.ClassLabel(names=list(EXPRESSIONS)),
+                    "shift": features.Scalar(dtype=np.int32),
+                    "onset": face,
+                    "apex": face,
+                }
+            ),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+        return {_SPLIT: self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, r in enumerate(self._records):
+            yield (
+                number,
+                {
+                    "dataset": r.dataset,
+                    "subject": r.subject,
+                    "clip": r.clip,
+                    "label": r.label,
+                    "shift": r.shift,
+                    "onset": r.onset[..., None],
+                    "apex": r.apex[..., None],
+                },
+            )
+
+
+def write_pairs(out: str | Path, records: Iterable[Record]) -> str:
+    """Writes the records, in their order, as a TFDS dataset under the folder ``out``.
+
+    Returns:
+        The fingerprint that ``load_pairs`` will find.
+
+    Raises:
+        UserError: there are no records.
+        ValueError: faces that are not uint8 of one [h, w] shape, or a dataset that is there already.
+    """
+    records = list(records)
+    if not records:
+        raise UserError(f"{out}: no pairs to write; give at least one clip")
+    shape = records[0].onset.shape
+    for r in records:
+        for face in (r.onset, r.apex):
+            if face.shape != shape or face.dtype != np.uint8:
+                raise ValueError(f"{r.clip}: {face.dtype}{face.shape} beside uint8{shape}")
+    folder = _folder(Path(out))
+    if folder.exists():
+        raise ValueError(f"{folder} exists already")
+    tfds.disable_progress_bar()
+    builder = IceganPairs(
+        records=records,
+        shape=(int(shape[0]), int(shape[1])),
+        data_dir=str(out),
+        file_format="array_record",
+    )
+    with contextlib.redirect_stdout(io.StringIO()):  # it announces a download, and there is none
+        builder.download_and_prepare()
+    return _fingerprint(records)
+
+
+def load_pairs(data_dir: str | Path) -> Pairs:
+    """Reads all pairs of a prepared folder into memory (442 clips of 5 pairs: 72 MB).
+
+    Raises:
+        UserError: the folder is missing, not a prepared one, or no longer holds what prepare wrote.
+    """
+    data_dir = Path(data_dir)
+    folder = _folder(data_dir)
+    remedy = f"make it with: python -m icegan_jax.prepare --source=clips --raw=CLIPS.csv --out={data_dir}"
+    if not (folder / "dataset_info.json").is_file():
+        raise UserError(f"{data_dir}: no prepared dataset; {remedy}")
+    try:
+        source = tfds.builder_from_directory(str(folder)).as_data_source(_SPLIT)
+        records = [_record_of(example) for example in source]
+    except Exception as error:  # array_record and TFDS raise many kinds for a damaged file
+        line = " ".join(str(error).split())[:200]
+        raise UserError(f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}") from error
+    fingerprint = _fingerprint(records)
+    _check_fingerprint(data_dir, fingerprint, remedy)
+    return Pairs(
+        onset=np.stack([r.onset for r in records]),
+        apex=np.stack([r.apex for r in records]),
+        label=np.array([r.label for r in records], np.int32),
+        shift=np.array([r.shift for r in records], np.int32),
+        dataset=np.array([r.dataset for r in records], np.str_),
+        subject=np.array([r.subject for r in records], np.str_),
+        clip=np.array([r.clip for r in records], np.str_),
+        fingerprint=fingerprint,
+    )
+
+
+def _folder(data_dir: Path) -> Path:
+    return data_dir / IceganPairs.name / _VERSION
+
+
+def _record_of(example: dict[str, Any]) -> Record:
+    return Record(
+        dataset=example["dataset"].decode(),
+        subject=example["subject"].decode(),
+        clip=example["clip"].decode(),
+        label=int(example["label"]),
+        shift=int(example["shift"]),
+        onset=example["onset"][..., 0],
+        apex=example["apex"][..., 0],
+    )
+
+
+def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:
+    """Compares with what prepare recorded, where it did (records can be written without prepare)."""
+    summary = data_dir / SUMMARY_FILE
+    if not summary.is_file():
+        return
+    try:
+        recorded = json.loads(summary.read_text(encoding="utf-8"))["fingerprint"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{summary}: damaged; {remedy}") from None
+    if recorded != fingerprint:
+        raise UserError(
+            f"{data_dir}: the pairs changed after prepare (fingerprint {fingerprint[:12]}, recorded "
+            f"{str(recorded)[:12]}); {remedy}"
+        )
+
+
+def _fingerprint(records: Iterable[Record]) -> str:
+    digest = hashlib.sha256()
+    for r in records:
+        head = (r.dataset, r.subject, r.clip, r.label, r.shift, r.onset.shape, r.apex.shape)
+        digest.update(repr(head).encode())
+        digest.update(r.onset.tobytes())
+        digest.update(r.apex.tobytes())
+    return digest.hexdigest()

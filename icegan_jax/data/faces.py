@@ -1,0 +1,172 @@
+"""Finding a face: 68 landmarks, and the box that crops it.
+
+The paper (section IV-A): "we repeatedly detect 68 facial landmarks" and crop by the refined landmarks. The
+box comes from one frame of a clip and is applied to all of its frames, as landmarks jitter by more than a
+micro-expression moves (DESIGN.md section 5).
+"""
+
+import functools
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Points = NDArray[np.float64]
+
+# Margin around the landmarks' tight box, as a fraction of its width (reference/hog_svm.py uses 0.1).
+MARGIN = 0.1
+# Refinement: the landmarks are found again in a crop this much larger than their box on every side, scaled
+# to this many pixels, until no side of the box moves by more than 1% of its width. Chosen here: the paper
+# gives no numbers.
+_REFINE_MARGIN = 0.5
+_REFINE_PIXELS = 400
+_REFINE_ROUNDS = 5
+_SETTLED = 0.01
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixel coordinates: pixel centres are whole numbers, sides need not be."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """Extent from left to right, in pixels."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Extent from top to bottom, in pixels."""
+        return self.bottom - self.top
+
+    def grown(self, margin: float) -> "Box":
+        """Returns the box with ``margin`` times its width added on every side."""
+        pad = margin * self.width
+        return Box(self.left - pad, self.top - pad, self.right + pad, self.bottom + pad)
+
+    def within(self, shape: tuple[int, ...]) -> "Box":
+        """Returns the part of the box inside an image of shape (h, w), so that no border is cropped."""
+        h, w = shape
+        return Box(
+            max(self.left, -0.5),
+            max(self.top, -0.5),
+            min(self.right, w - 0.5),
+            min(self.bottom, h - 0.5),
+        )
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face that was found.
+
+    Attributes:
+        points: float64[68, 2], the landmarks' x and y in pixels, in dlib's order.
+        count: how many faces the detector saw in that image; the largest one was taken.
+        position: which of the images given it was found in; 0 is the first.
+        help: what the detector needed, as "upsampled twice"; empty where it needed nothing.
+    """
+
+    points: Points
+    count: int
+    position: int
+    help: str
+
+    def box(self, margin: float = MARGIN) -> Box:
+        """Returns the tight box of the landmarks with ``margin`` of its width on every side."""
+        return tight_box(self.points).grown(margin)
+
+
+def tight_box(points: Points) -> Box:
+    """Returns the smallest box around float64[n, 2] points (x, y)."""
+    (left, top), (right, bottom) = points.min(0), points.max(0)
+    return Box(float(left), float(top), float(right), float(bottom))
+
+
+def find_face(images: Iterable[Grey]) -> Face | None:
+    """Finds the largest face in the first of the images that shows one.
+
+    Each image is tried as it is, then upsampled, then upsampled after histogram equalisation, then with a
+    mirrored border around it (a frame that was cropped too tightly for the detector), before the next.
+
+    Args:
+        images: uint8[h, w] grey images, the onset first; read lazily.
+
+    Returns:
+        The face with its refined landmarks, or None where no image shows one.
+    """
+    for position, image in enumerate(images):
+        for help_, prepared, upsample, border in _attempts(image):
+            shapes = _detect(prepared, upsample)
+            if shapes:
+                points = _refine(prepared, max(shapes, key=_area)) - border
+                return Face(points, len(shapes), position, help_)
+    return None
+
+
+def _attempts(image: Grey) -> Iterable[tuple[str, Grey, int, int]]:
+    """Yields (help, image to search, times to upsample, border in pixels), the cheapest first."""
+    yield "", image, 0, 0
+    yield "upsampled", image, 1, 0
+    equalised = np.asarray(cv2.equalizeHist(image), np.uint8)
+    yield "equalised and upsampled", equalised, 1, 0
+    border = max(1, min(image.shape) // 3)
+    edged = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REFLECT_101)
+    yield "border added and upsampled", np.asarray(edged, np.uint8), 1, border
+    if max(image.shape) <= 2 * _REFINE_PIXELS:  # dlib sees faces of 80 pixels, here of 20
+        yield "equalised and upsampled twice", equalised, 2, 0
+
+
+@functools.cache
+def _models() -> tuple[Any, Any]:
+    """Returns dlib's frontal face detector and its 68-point shape predictor."""
+    with warnings.catch_warnings():
+        # face_recognition_models reads its files through pkg_resources, which warns at import.
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+        from face_recognition import api  # type: ignore[import-untyped]
+    return api.face_detector, api.pose_predictor_68_point
+
+
+def _detect(image: Grey, upsample: int) -> list[Points]:
+    """Returns float64[68, 2] landmarks of every face in the image."""
+    detector, predictor = _models()
+    image = np.ascontiguousarray(image)
+    shapes = (predictor(image, face) for face in detector(image, upsample))
+    return [np.array([(p.x, p.y) for p in shape.parts()], np.float64) for shape in shapes]
+
+
+def _area(points: Points) -> float:
+    box = tight_box(points)
+    return box.width * box.height
+
+
+def _refine(image: Grey, points: Points) -> Points:
+    """Detects again in a crop around the face, at one scale for all faces, until the box settles."""
+    h, w = image.shape
+    for _ in range(_REFINE_ROUNDS):
+        box = tight_box(points)
+        wide = box.grown(_REFINE_MARGIN)
+        left, top = max(0, int(wide.left)), max(0, int(wide.top))
+        crop = image[top : min(h, int(wide.bottom) + 1), left : min(w, int(wide.right) + 1)]
+        scale = _REFINE_PIXELS / max(crop.shape)
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        shapes = _detect(np.asarray(cv2.resize(crop, None, fx=scale, fy=scale, interpolation=how)), 0)
+        if not shapes:
+            return points
+        # Pixel centres: x' + 0.5 = scale (x + 0.5).
+        points = (max(shapes, key=_area) + 0.5) / scale - 0.5 + (left, top)
+        new = tight_box(points)
+        sides = np.subtract(
+            (new.left, new.top, new.right, new.bottom), (box.left, box.top, box.right, box.bottom)
+        )
+        if np.abs(sides).max() <= _SETTLED * new.width:
+            break
+    return points

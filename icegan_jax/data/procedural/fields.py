@@ -1,0 +1,88 @@
+"""Soft shapes on a pixel grid: what every drawing step of a procedural face is made of."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A canvas of ``scale`` samples per frame pixel: x float32[1, w] and y float32[h, 1] in frame pixels."""
+
+    scale: int
+    x: Field
+    y: Field
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the canvas."""
+        return self.y.shape[0], self.x.shape[1]
+
+    def blur(self, field: Field, sigma: float) -> Field:
+        """Gaussian blur; sigma in frame pixels."""
+        return cv2.GaussianBlur(field, (0, 0), sigma * self.scale).astype(np.float32, copy=False)
+
+    def canvas(self, points: Field) -> NDArray[np.int32]:
+        """Frame coordinates [n, 2] as OpenCV's fixed-point canvas coordinates (4 fractional bits)."""
+        return np.round(((points + 0.5) * self.scale - 0.5) * 16).astype(np.int32)
+
+    def polygon(self, points: Field) -> Field:
+        """Filled polygon, 1 inside, antialiased; points [n, 2] in frame pixels."""
+        out = np.zeros(self.shape, np.uint8)
+        cv2.fillPoly(out, [self.canvas(points)], (255,), cv2.LINE_AA, 4)
+        return out.astype(np.float32) / 255
+
+    def strokes(self, lines: list[Field], thickness: int = 1) -> Field:
+        """Antialiased open polylines, 1 on the line; thickness in canvas samples."""
+        out = np.zeros(self.shape, np.uint8)
+        cv2.polylines(
+            out, [self.canvas(line) for line in lines], False, (255,), thickness, cv2.LINE_AA, 4
+        )
+        return out.astype(np.float32) / 255
+
+
+def grid(height: int, width: int, scale: int) -> Grid:
+    """The canvas of a height x width frame with ``scale`` samples per pixel, pixel centres at integers."""
+    x = (np.arange(width * scale, dtype=np.float32) + 0.5) / scale - 0.5
+    y = (np.arange(height * scale, dtype=np.float32) + 0.5) / scale - 0.5
+    return Grid(scale, x[None, :].astype(np.float32), y[:, None].astype(np.float32))
+
+
+def bump(on: Grid, x: float, y: float, sx: float, sy: float) -> Field:
+    """Axis-aligned Gaussian of height 1 at (x, y), float32[h, w]."""
+    return (np.exp(-0.5 * ((on.y - y) / sy) ** 2) * np.exp(-0.5 * ((on.x - x) / sx) ** 2)).astype(
+        np.float32
+    )
+
+
+def ramp(value: Field, low: float, high: float) -> Field:
+    """Smooth step: 0 at ``low``, 1 at ``high``, with no slope at either end."""
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return (t * t * (3 - 2 * t)).astype(np.float32)
+
+
+def spline(points: list[tuple[float, float]], samples: int = 12) -> Field:
+    """Open Catmull-Rom curve through the points, float32[n, 2]."""
+    p = np.asarray(points, np.float32)
+    p = np.concatenate([2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
+    t = np.linspace(0, 1, samples, endpoint=False, dtype=np.float32)[:, None]
+    pieces = []
+    for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True):
+        pieces.append(
+            0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2
+                   + (3 * b - a - 3 * c + d) * t**3)
+        )
+    return np.concatenate([*pieces, p[-2:-1]]).astype(np.float32)
+
+
+def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Field:
+    """Smooth noise of unit deviation whose features are ``cell`` samples wide."""
+    rows, columns = (int(np.ceil(n / cell)) + 3 for n in shape)
+    coarse = rng.standard_normal((rows, columns), dtype=np.float32)
+    fine = cv2.resize(coarse, None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC)
+    out = fine[: shape[0], : shape[1]]
+    return (out / max(float(out.std()), 1e-6)).astype(np.float32)

@@ -1,0 +1,119 @@
+"""How far a score could move with other subjects, and what a guess would score.
+
+Clips of one subject resemble one another, so whole subjects are resampled, never clips.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from icegan_jax.evaluation import metrics
+
+NUM_DRAWS = 1000
+LEVEL = 0.95  # DESIGN.md section 6, rule 4: "a subject-bootstrap 95% interval"
+NEGATIVE = 0  # the majority class of every database of MEGC2019 (DATASETS.md section 4)
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The 95% intervals of UF1 and UAR, each (low, high)."""
+
+    uf1: Interval
+    uar: Interval
+
+
+class Floor(TypedDict):
+    """What a recogniser that never looks at a face scores."""
+
+    uf1: float
+    uar: float
+
+
+def subject_bootstrap(
+    labels: Sequence[int] | npt.NDArray[np.integer],
+    predictions: Sequence[int] | npt.NDArray[np.integer],
+    groups: Iterable[Hashable],
+    *,
+    draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> Intervals | None:
+    """Percentile intervals over resampled subjects (Efron and Tibshirani 1993, chapter 13).
+
+    Each draw takes as many (dataset, subject) groups as there are, with replacement, pools their
+    counts and scores them. A class that a draw misses is left out of that draw's mean. The model
+    is not trained again: the interval covers the choice of test subjects, not the training seed.
+
+    Args:
+      labels: int[n], the true classes.
+      predictions: int[n], clip for clip.
+      groups: n keys, (dataset, subject) for each clip.
+      draws: how many resamples.
+      seed: of the resampling; the same seed gives the same interval.
+
+    Returns:
+      The intervals, or None for a single subject: there is nothing to resample.
+    """
+    owner = metrics.group_ids(groups)
+    num_groups = len(np.unique(owner))
+    if num_groups < 2:
+        return None
+    per_group = np.zeros((num_groups, metrics.NUM_CLASSES, metrics.NUM_CLASSES), np.int64)
+    np.add.at(per_group, (owner, np.asarray(labels), np.asarray(predictions)), 1)
+
+    random = np.random.default_rng(seed)
+    times_drawn = random.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=draws)
+    pooled = np.einsum("ng,gtp->ntp", times_drawn, per_group)
+    return Intervals(
+        uf1=_interval(np.nanmean(metrics.f1_per_class(pooled), axis=-1)),
+        uar=_interval(np.nanmean(metrics.recall_per_class(pooled), axis=-1)),
+    )
+
+
+def floors(
+    labels: Sequence[int] | npt.NDArray[np.integer],
+    *,
+    draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> dict[str, Floor]:
+    """The scores of two recognisers that never look at a face.
+
+    "always_negative" answers the majority class of micro-expression databases. "prior_random"
+    draws each answer from the class frequencies of `labels`; its score is the mean UF1 and the
+    mean UAR of `draws` seeded simulations (for UAR the exact expectation is 1 / classes).
+
+    Args:
+      labels: int[n], the true classes.
+      draws: how many simulations.
+      seed: of the simulations.
+
+    Returns:
+      {"always_negative": Floor, "prior_random": Floor}.
+
+    Raises:
+      ValueError: there is not one clip.
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    majority = metrics.confusion(truth, np.full_like(truth, NEGATIVE))
+    always = Floor(uf1=metrics.uf1(majority), uar=metrics.uar(majority))
+
+    # Guesses ignore the face: each row of a simulated confusion is one multinomial draw.
+    clips = majority.sum(axis=1)
+    random = np.random.default_rng(seed)
+    rows = [random.multinomial(count, clips / clips.sum(), size=draws) for count in clips]
+    simulated = np.stack(rows, axis=1)
+    prior = Floor(
+        uf1=float(np.nanmean(metrics.f1_per_class(simulated), axis=-1).mean()),
+        uar=float(np.nanmean(metrics.recall_per_class(simulated), axis=-1).mean()),
+    )
+    return {"always_negative": always, "prior_random": prior}
+
+
+def _interval(scores: npt.NDArray[np.float64]) -> Interval:
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(scores, [tail, 1 - tail])
+    return float(low), float(high)

@@ -1,0 +1,139 @@
+"""UF1, UAR and accuracy from counts pooled over all folds.
+
+Source: the metrics of MEGC2019 (See, Yap, Li, Hong, Wang: "MEGC 2019 - The Second Facial
+Micro-Expressions Grand Challenge", FG 2019; DATASETS.md section 4): true positives, false positives
+and false negatives are summed over all folds first, and only then divided. A mean of per-fold
+scores is another number (15 of the 68 folds have one or two clips) and is never computed here.
+"""
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+NUM_CLASSES = 3  # negative, positive, surprise (DATASETS.md section 0)
+
+Counts = npt.NDArray[np.int64]
+Ratios = npt.NDArray[np.float64]
+
+
+def confusion(
+    labels: Sequence[int] | npt.NDArray[np.integer],
+    predictions: Sequence[int] | npt.NDArray[np.integer],
+    num_classes: int = NUM_CLASSES,
+) -> Counts:
+    """Count the clips of each (truth, prediction) pair.
+
+    Args:
+      labels: int[n], the true classes.
+      predictions: int[n], the predicted classes, clip for clip.
+      num_classes: how many classes there are.
+
+    Returns:
+      int64[num_classes, num_classes]; rows are the truth, columns the prediction.
+
+    Raises:
+      ValueError: lengths differ, or a class lies outside 0..num_classes - 1.
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    guess = np.asarray(predictions, dtype=np.int64)
+    if truth.ndim != 1 or truth.shape != guess.shape:
+        raise ValueError(f"labels {truth.shape} and predictions {guess.shape} must be two lists")
+    for name, values in (("label", truth), ("prediction", guess)):
+        if values.size and not (0 <= values.min() and values.max() < num_classes):
+            raise ValueError(f"a {name} lies outside 0..{num_classes - 1}")
+    pairs = np.bincount(truth * num_classes + guess, minlength=num_classes**2)
+    return pairs.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def f1_per_class(confusion: Counts) -> Ratios:
+    """F1_c = 2 TP / (2 TP + FP + FN) (See et al. 2019).
+
+    Args:
+      confusion: int64[..., k, k], counts pooled over all folds, rows truth.
+
+    Returns:
+      float64[..., k]; NaN for a class that occurs neither in truth nor in prediction.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return _ratio(2 * hits, confusion.sum(axis=-1) + confusion.sum(axis=-2))
+
+
+def recall_per_class(confusion: Counts) -> Ratios:
+    """Recall_c = TP / n_c, n_c the true clips of class c over all folds (See et al. 2019).
+
+    Args:
+      confusion: int64[..., k, k], counts pooled over all folds, rows truth.
+
+    Returns:
+      float64[..., k]; NaN for a class without a true clip.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return _ratio(hits, confusion.sum(axis=-1))
+
+
+def uf1(confusion: Counts) -> float:
+    """Unweighted F1: the mean of F1_c (See et al. 2019).
+
+    The mean runs over the classes that occur in truth or prediction, as scikit-learn's macro F1
+    does. MEGC2019 divides by C = 3; the two are one wherever all three classes occur, as in each
+    of its databases.
+
+    Args:
+      confusion: int64[k, k], counts pooled over all folds, rows truth.
+
+    Raises:
+      ValueError: there is not one clip.
+    """
+    return float(np.nanmean(f1_per_class(_nonempty(confusion))))
+
+
+def uar(confusion: Counts) -> float:
+    """Unweighted average recall: the mean of recall_c (See et al. 2019).
+
+    The mean runs over the classes that occur in the truth.
+
+    Args:
+      confusion: int64[k, k], counts pooled over all folds, rows truth.
+
+    Raises:
+      ValueError: there is not one clip.
+    """
+    return float(np.nanmean(recall_per_class(_nonempty(confusion))))
+
+
+def accuracy(confusion: Counts) -> float:
+    """The share of clips classified correctly.
+
+    Args:
+      confusion: int64[k, k], counts pooled over all folds, rows truth.
+
+    Raises:
+      ValueError: there is not one clip.
+    """
+    counts = _nonempty(confusion)
+    return float(np.trace(counts) / counts.sum())
+
+
+def group_ids(groups: Iterable[Hashable]) -> npt.NDArray[np.int64]:
+    """Number the groups 0, 1, ... in the order in which they first appear.
+
+    A subject is keyed by (dataset, subject), since subject ids collide across databases
+    (DATASETS.md section 4): ``group_ids(zip(datasets, subjects))``.
+
+    Returns:
+      int64[n].
+    """
+    seen: dict[Hashable, int] = {}
+    return np.array([seen.setdefault(group, len(seen)) for group in groups], dtype=np.int64)
+
+
+def _nonempty(counts: Counts) -> Counts:
+    if not np.any(counts):
+        raise ValueError("there is not one clip to score")
+    return counts
+
+
+def _ratio(numerator: Counts, denominator: Counts) -> Ratios:
+    nothing = np.full(denominator.shape, np.nan)
+    return np.divide(numerator, denominator, out=nothing, where=denominator > 0)

@@ -1,0 +1,71 @@
+"""Capsules (Sabour et al. 2017): squash, dynamic routing, and the layer that maps capsules to capsules.
+
+Axis letters: b batch, p primary capsule, k output capsule, i and d input and output capsule dimension.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+_TINY = 1e-9  # keeps the length of a zero capsule differentiable
+
+
+def length(capsules: jax.Array) -> jax.Array:
+    """Euclidean length over the last axis: float[..., d] to float[...]."""
+    return jnp.sqrt(jnp.sum(jnp.square(capsules), axis=-1) + _TINY)
+
+
+def squash(s: jax.Array) -> jax.Array:
+    """Shrinks each capsule to a length below 1, keeping its direction (Sabour et al. 2017, eq. 1).
+
+    float[..., d] to the same shape; length l becomes l^2 / (1 + l^2).
+    """
+    square = jnp.sum(jnp.square(s), axis=-1, keepdims=True)
+    return s * (jnp.sqrt(square + _TINY) / (1.0 + square))
+
+
+def route(votes: jax.Array, iterations: int) -> jax.Array:
+    """Dynamic routing by agreement (Sabour et al. 2017, procedure 1), softmax over the output capsules.
+
+    The coupling coefficients of the inner iterations carry no gradient; the last weighted sum does.
+
+    Args:
+      votes: float[b, p, k, d], what each input capsule predicts for each output capsule.
+      iterations: number of routing iterations, at least 1.
+
+    Returns:
+      float[b, k, d], squashed.
+    """
+    fixed = jax.lax.stop_gradient(votes)
+    logits = jnp.zeros(votes.shape[:3], votes.dtype)
+    for _ in range(iterations - 1):
+        output = squash(jnp.einsum("bpk,bpkd->bkd", nn.softmax(logits, axis=2), fixed))
+        logits = logits + jnp.einsum("bpkd,bkd->bpk", fixed, output)
+    return squash(jnp.einsum("bpk,bpkd->bkd", nn.softmax(logits, axis=2), votes))
+
+
+class RoutedCapsules(nn.Module):
+    """A layer of capsules fed by routing: AdvCaps (one capsule) and ExpCaps (one per class).
+
+    Attributes:
+      capsules: number of output capsules k.
+      dimension: dimension d of an output capsule.
+      iterations: routing iterations.
+      init_std: standard deviation of the initial transformation matrices.
+    """
+
+    capsules: int
+    dimension: int
+    iterations: int
+    init_std: float
+
+    @nn.compact
+    def __call__(self, u: jax.Array) -> jax.Array:
+        """float[b, p, i] to float[b, k, d]."""
+        p, i = u.shape[1:]
+        init = nn.initializers.normal(self.init_std)
+        transform = self.param("transform", init, (p, i, self.capsules * self.dimension))
+        if self.capsules == 1:  # a softmax over one capsule is 1: routing is the plain sum of the votes
+            return squash(jnp.einsum("bpi,pid->bd", u, transform))[:, None, :]
+        votes = jnp.einsum("bpi,pid->bpd", u, transform)
+        return route(votes.reshape(*votes.shape[:2], self.capsules, self.dimension), self.iterations)

@@ -1,0 +1,68 @@
+"""The generator: a neutral face, noise and a class in; the same face with that micro-expression out."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from icegan_jax.models.graph import GraphReasoning
+from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu
+
+_WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (DESIGN section 2)
+_COPY_LIMIT = 0.99  # a copied pixel enters the last tanh as arctanh(0.99 x), finite for black and white
+
+
+class Generator(nn.Module):
+    """U-Net with an identity embedding and a graph reasoning module on every skip (paper, section III-A).
+
+    Halves the image until one pixel is left: ``log2(image_size)`` convolutions, the last of which gives the
+    identity embedding. Embedding, noise and class make the seed, which as many transposed convolutions grow.
+
+    Attributes:
+      width: factor on the channels of the skips.
+      embedding: channels of the identity embedding e.
+      adjacency_std: of the GRM's adjacency matrices.
+      residual: the decoder draws the change of the onset instead of the whole face.
+    """
+
+    width: float = 1.0
+    embedding: int = 320
+    adjacency_std: float = 0.02
+    residual: bool = False
+
+    @nn.compact
+    def __call__(self, onset: jax.Array, noise: jax.Array, expression: jax.Array, *, train: bool) -> jax.Array:
+        """Synthesises a face.
+
+        Args:
+          onset: float[b, n, n, 1] in [-1, 1]; n a power of 2, at least 8.
+          noise: float[b, z], standard normal.
+          expression: float[b, k], one-hot.
+          train: moves the spectral norm's power iteration on.
+
+        Returns:
+          float[b, n, n, 1] in [-1, 1].
+        """
+        levels = onset.shape[1].bit_length() - 1
+        channels = [scaled(_WIDTHS[min(i, 5)], self.width) for i in range(levels - 1)]
+        skips = []
+        x = onset
+        for level, features in enumerate([*channels, self.embedding], start=1):
+            if level > 1:
+                x = leaky_relu(x)
+                skips.append(GraphReasoning(self.adjacency_std, name=f"grm_{level - 1}")(x))
+            x = Convolution(features, name=f"down_{level}")(x, train=train)
+            if 1 < level < levels:
+                x = instance_norm(x)
+        x = jnp.concatenate([x, noise[:, None, None, :], expression[:, None, None, :]], axis=3)
+        for level, features in zip(range(levels, 1, -1), reversed(channels), strict=True):
+            x = Convolution(features, transposed=True, name=f"up_{level}")(leaky_relu(x), train=train)
+            x = jnp.concatenate([instance_norm(x), skips[level - 2]], axis=3)
+        x = Convolution(1, transposed=True, name="up_1")(leaky_relu(x), train=train)
+        if self.residual:
+            x = x + jnp.arctanh(_COPY_LIMIT * onset)
+        return jnp.tanh(x)
+
+
+def scaled(channels: int, width: float) -> int:
+    """``channels`` times ``width``, rounded, at least 1."""
+    return max(1, round(channels * width))

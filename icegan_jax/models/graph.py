@@ -1,0 +1,46 @@
+"""The graph reasoning module (GRM) of the generator's skip connections (paper, eq. 1 to 3)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from icegan_jax.models.layers import WEIGHT_INIT, Convolution
+
+# The module multiplies six learned matrices. With N(0, 0.02) each, their product is under 1e-8 for 8 channels,
+# smaller than Adam's epsilon, and never learns: variance-preserving starts instead (README, deviations).
+_INNER_INIT = nn.initializers.lecun_normal()
+
+
+class GraphReasoning(nn.Module):
+    """Relates every channel of a feature map to every other one and adds what it finds.
+
+    With ``t = T(f)`` (a 1x1 convolution) and ``phi``, ``theta`` 1x1 convolutions:
+
+        nodes    M = phi(t) theta(t)^T / (h w)      [c, c]   (eq. 1; the division is ours)
+        reason   R = relu((A + I) M W)              [c, c]   (eq. 2; A, W learned)
+        project  f + T'(R theta(t))                 [h, w, c]  (eq. 3; T' a 1x1 convolution)
+
+    Attributes:
+      adjacency_std: standard deviation of the normal distribution that A is drawn from.
+    """
+
+    adjacency_std: float
+
+    @nn.compact
+    def __call__(self, f: jax.Array) -> jax.Array:
+        """float[b, h, w, c] to the same shape."""
+        b, h, w, c = f.shape
+
+        def pointwise(x: jax.Array, name: str, init: nn.initializers.Initializer) -> jax.Array:
+            layer = Convolution(c, size=1, stride=1, padding=0, spectral=False, kernel_init=init, name=name)
+            return layer(x, train=False)
+
+        t = pointwise(f, "transform", _INNER_INIT)
+        phi = pointwise(t, "phi", _INNER_INIT).reshape(b, h * w, c)
+        theta = pointwise(t, "theta", _INNER_INIT).reshape(b, h * w, c)
+        adjacency = self.param("adjacency", nn.initializers.normal(self.adjacency_std), (c, c))
+        weight = self.param("weight", _INNER_INIT, (c, c))
+        nodes = jnp.einsum("bsi,bsj->bij", phi, theta) / (h * w)
+        reasoned = nn.relu(jnp.einsum("ij,bjk,kl->bil", adjacency + jnp.eye(c), nodes, weight))
+        projected = jnp.einsum("bij,bsj->bsi", reasoned, theta).reshape(b, h, w, c)
+        return f + pointwise(projected, "back_projection", WEIGHT_INIT)

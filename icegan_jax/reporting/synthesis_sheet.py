@@ -1,0 +1,209 @@
+"""The synthesis sheet: what G draws for people it has never seen, beside what they did."""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.errors import UserError
+from icegan_jax.reporting import style
+
+MAX_ROWS = 8
+GAIN = 4  # a quarter of the grey range shows at full colour
+CELL = 1.22  # inches: 128 pixels are 183 at 150 dpi
+GAP = 0.06
+LETTER = 0.077  # inches that a letter of a row's name takes
+HEAD = 1.5
+FOOT = 0.75
+NAME_LIMIT = 22
+
+# What numpy raises for a file that is cut, foreign, or lacks an array.
+DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One held-out clip.
+
+    Attributes:
+      fold: name of the fold, that is of the subject.
+      clip: name of the clip.
+      label: the class it shows.
+      onset: uint8[h, w], the neutral face, all that G sees beside noise and class.
+      synthetic: uint8[3, h, w], G's face for each class.
+      apex: uint8[h, w], the real expression.
+    """
+
+    fold: str
+    clip: str
+    label: int
+    onset: npt.NDArray[np.uint8]
+    synthetic: npt.NDArray[np.uint8]
+    apex: npt.NDArray[np.uint8]
+
+
+def choose_examples(fold_dirs: Sequence[Path], max_rows: int = MAX_ROWS) -> list[Example]:
+    """One clip of each of at most `max_rows` subjects, by a rule that looks at no face.
+
+    Subjects are spread evenly over the sorted folds that have a synthesis.npz. The wanted class
+    turns from row to row (negative, positive, surprise, ...); the subject's first clip of that
+    class is taken, or its first clip where it has none.
+
+    Returns:
+      The examples; empty where no fold has a synthesis.npz.
+
+    Raises:
+      UserError: a synthesis.npz is damaged; the message names it.
+    """
+    files = [folder / "synthesis.npz" for folder in sorted(fold_dirs)]
+    files = [file for file in files if file.exists()]
+    if not files:
+        return []
+    rows = np.linspace(0, len(files) - 1, min(max_rows, len(files))).round().astype(int)
+    return [_pick(files[row], wanted % len(EXPRESSIONS)) for wanted, row in enumerate(rows)]
+
+
+def draw_sheet(examples: Sequence[Example]) -> Figure:
+    """Draw a row per example: onset, three syntheses, real apex, then what each of them changed.
+
+    Differences to the onset are signed, red brighter and blue darker than the onset, `GAIN` times enlarged:
+    255 / GAIN grey levels and more show at full colour.
+    """
+    columns = 2 + 2 * len(EXPRESSIONS) + 1
+    longest = max(
+        len(name) for example in examples for name in (_short(example.fold), example.clip)
+    )
+    side = 0.35 + LETTER * min(longest, NAME_LIMIT)
+    width = side + columns * (CELL + GAP) + 3 * GAP + 0.15
+    height = HEAD + len(examples) * (CELL + GAP) + FOOT
+    figure = Figure(figsize=(width, height))
+
+    def place(row: int, column: int) -> Axes:
+        left = side + column * (CELL + GAP) + (3 * GAP if column > len(EXPRESSIONS) + 1 else 0)
+        top = HEAD + row * (CELL + GAP)
+        box = (left / width, 1 - (top + CELL) / height, CELL / width, CELL / height)
+        axes = figure.add_axes(box)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+        return axes
+
+    for row, example in enumerate(examples):
+        _draw_row([place(row, column) for column in range(columns)], example, first=row == 0)
+    _draw_headings(figure, side, columns)
+    return figure
+
+
+def _draw_row(cells: Sequence[Axes], example: Example, *, first: bool) -> None:
+    faces = [example.onset, *example.synthetic, example.apex]
+    names = ["onset", *EXPRESSIONS, "real apex"]
+    heads = [*names, *names[1:]]
+    limit = 255 / GAIN
+    for axes, face in zip(cells, faces, strict=False):
+        axes.imshow(face, cmap="gray", vmin=0, vmax=255)
+    for axes, face in zip(cells[len(faces) :], faces[1:], strict=True):
+        change = face.astype(np.int16) - example.onset.astype(np.int16)
+        axes.imshow(change, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    if first:
+        for axes, head in zip(cells, heads, strict=True):
+            axes.set_title(head, fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=4)
+
+    colour = style.CLASS_COLOURS[example.label]
+    real, asked = len(faces) - 1, 1 + example.label
+    for column in (asked, real, len(faces) + example.label, len(cells) - 1):
+        cells[column].spines[:].set(visible=True, color=colour, linewidth=2.2)
+    cells[real].text(
+        0.04,
+        0.04,
+        EXPRESSIONS[example.label],
+        transform=cells[real].transAxes,
+        fontsize=style.SMALL_SIZE,
+        color="white",
+        bbox={"facecolor": colour, "edgecolor": "none", "pad": 1.8},
+    )
+    cells[0].text(
+        -0.07,
+        0.5,
+        f"{style.plain(_short(example.fold))}\n{style.plain(_short(example.clip))}",
+        transform=cells[0].transAxes,
+        ha="right",
+        va="center",
+        fontsize=style.SMALL_SIZE,
+        color=style.INK,
+    )
+
+
+def _draw_headings(figure: Figure, side: float, columns: int) -> None:
+    width, height = figure.get_size_inches()
+
+    def at(x: float, from_top: float) -> tuple[float, float]:
+        return x / width, 1 - from_top / height
+
+    faces_end = side + (len(EXPRESSIONS) + 2) * (CELL + GAP) - GAP
+    maps_start = faces_end + 4 * GAP
+    maps_end = side + columns * (CELL + GAP) + 2 * GAP
+    asked = (side + CELL + GAP, side + (len(EXPRESSIONS) + 1) * (CELL + GAP) - GAP)
+    title = "Synthesis of held-out subjects"
+    figure.text(*at(0.2, 0.38), title, fontsize=style.TITLE_SIZE + 4, color=style.INK)
+    note = "framed: the class that the real apex shows; rows chosen by rule, not by looks"
+    figure.text(*at(0.2, 0.63), note, fontsize=style.TEXT_SIZE, color=style.FAINT)
+    for start, end, text in (
+        (*asked, "synthesised apex"),
+        (maps_start, maps_end, f"difference to the onset, gain {GAIN}"),
+    ):
+        middle = (start + end) / 2
+        figure.text(*at(middle, 1.14), text, ha="center", fontsize=style.TEXT_SIZE + 2)
+        (left, y), (right, _) = at(start, 1.2), at(end, 1.2)
+        figure.add_artist(Line2D([left, right], [y, y], color=style.FAINT, linewidth=0.8))
+
+    bar_width = 3.2
+    box = ((maps_start + maps_end - bar_width) / 2 / width, 0.42 / height)
+    bar = figure.add_axes((*box, bar_width / width, 0.11 / height))
+    limit = 255 / GAIN
+    ramp = np.linspace(-limit, limit, 256)[None]
+    bar.imshow(ramp, cmap="RdBu_r", aspect="auto", extent=(-limit, limit, 0, 1))
+    bar.set_yticks([])
+    bar.set_xticks([-60, -30, 0, 30, 60], ["−60", "−30", "0", "+30", "+60"])
+    bar.tick_params(labelsize=style.SMALL_SIZE, length=2)
+    bar.spines[:].set_visible(False)
+    bar.set_xlabel("darker   ·   grey levels of 255   ·   brighter", fontsize=style.SMALL_SIZE)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_LIMIT else name[: NAME_LIMIT - 1] + "…"
+
+
+def _pick(file: Path, wanted: int) -> Example:
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            onset, apex = content["onset"], content["apex"]
+            synthetic, label, clip = content["synthetic"], content["label"], content["clip"]
+    except DAMAGE as error:
+        raise UserError(f"{file}: damaged or incomplete: train this fold again") from error
+    pictures = (onset.shape, (len(onset), len(EXPRESSIONS), *onset.shape[1:]), onset.shape)
+    found = (onset.shape, synthetic.shape, apex.shape)
+    if onset.ndim != 3 or not len(onset) or found != pictures or len(label) != len(onset):
+        raise UserError(
+            f"{file}: onset {onset.shape}, synthetic {synthetic.shape} and apex {apex.shape} do "
+            "not belong together: train this fold again"
+        )
+    if len(clip) != len(onset) or not np.isin(label, range(len(EXPRESSIONS))).all():
+        raise UserError(f"{file}: a label or clip name is wrong: train this fold again")
+    same_class = np.flatnonzero(label == wanted)
+    row = int(same_class[0]) if same_class.size else 0
+    return Example(
+        fold=file.parent.name,
+        clip=str(clip[row]),
+        label=int(label[row]),
+        onset=onset[row],
+        synthetic=synthetic[row],
+        apex=apex[row],
+    )

@@ -1,0 +1,110 @@
+"""What a fold's training consists of: two networks, their optimisers, and the state that the update step moves on."""
+
+import zlib
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from icegan_jax.models.discriminator import Discriminator, recognition_image
+from icegan_jax.models.generator import Generator
+from icegan_jax.models.perceptual import CostNetwork
+
+
+class LossWeights(NamedTuple):
+    """Factors of the loss terms (paper, section IV-B; DESIGN section 3)."""
+
+    adversarial: float
+    synthesis: float
+    recognition: float
+    perceptual: float
+    reconstruction: float
+
+
+class Networks(NamedTuple):
+    """Everything about a training that is the same for every fold; nothing in it changes.
+
+    Attributes:
+      generator, discriminator: the modules.
+      cost: the perceptual loss's network; None leaves that loss out.
+      recognition_input: ``apex`` or ``pair``, see ``recognition_image``.
+      pair_gain: likewise.
+      image_size: pixels on a side.
+      noise: length of the noise vector.
+      classes: number of expressions.
+      g_optimizer, d_optimizer: optax transformations.
+      weights: of the losses.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    cost: CostNetwork | None
+    recognition_input: str
+    pair_gain: float
+    image_size: int
+    noise: int
+    classes: int
+    g_optimizer: optax.GradientTransformation
+    d_optimizer: optax.GradientTransformation
+    weights: LossWeights
+
+    def look(self, onset: jax.Array, face: jax.Array) -> jax.Array:
+        """The discriminator's input for faces float[b, n, n, 1] in [-1, 1]."""
+        return recognition_image(onset, face, self.recognition_input, self.pair_gain)
+
+
+@flax.struct.dataclass
+class TrainState:
+    """One fold's training.
+
+    Attributes:
+      step: int32[], updates done.
+      key: the fold's random key, never changed; every stream is derived from it, its name and the step.
+      g_params, d_params: parameters.
+      g_stats, d_stats: power iteration vectors and batch-norm statistics.
+      g_optimizer, d_optimizer: optimiser states.
+    """
+
+    step: jax.Array
+    key: jax.Array
+    g_params: Any
+    g_stats: Any
+    g_optimizer: Any
+    d_params: Any
+    d_stats: Any
+    d_optimizer: Any
+
+
+def fold_key(seed: int, fold: str) -> jax.Array:
+    """The random key of a fold: the run's seed and the fold's name decide it, not its place among the folds."""
+    return stream(jax.random.key(seed), fold)
+
+
+def stream(key: jax.Array, name: str) -> jax.Array:
+    """A key for one purpose, derived from ``key`` and the purpose's name."""
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def create_state(networks: Networks, key: jax.Array) -> TrainState:
+    """A fold's state before its first update. Pure: works under ``vmap`` over keys."""
+    face = jnp.zeros((1, networks.image_size, networks.image_size, 1))
+    noise, expression = jnp.zeros((1, networks.noise)), jnp.zeros((1, networks.classes))
+    g = networks.generator.init(stream(key, "generator"), face, noise, expression, train=True)
+    label = jnp.zeros((1,), jnp.int32)
+    d = networks.discriminator.init(
+        stream(key, "discriminator"), networks.look(face, face), label, train=True
+    )
+    g_stats, g_params = flax.core.pop(g, "params")
+    d_stats, d_params = flax.core.pop(d, "params")
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        key=key,
+        g_params=g_params,
+        g_stats=g_stats,
+        g_optimizer=networks.g_optimizer.init(g_params),
+        d_params=d_params,
+        d_stats=d_stats,
+        d_optimizer=networks.d_optimizer.init(d_params),
+    )

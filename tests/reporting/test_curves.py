@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from icegan_jax.errors import UserError
+from icegan_jax.reporting import curves
+from tests.reporting import fabricated
+
+
+def test_read_metrics(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 10, "epoch": 1, "g_l1": 0.5}\n\n{"step": 20, "g_l1": NaN, "x": 1}\n')
+    found = curves.read_metrics(path)
+    assert set(found) == {"g_l1", "x"}
+    np.testing.assert_array_equal(found["g_l1"].steps, [10, 20])
+    np.testing.assert_array_equal(found["g_l1"].values, [0.5, np.nan])
+    np.testing.assert_array_equal(found["x"].steps, [20])
+
+
+def test_a_step_logged_again_keeps_the_later_value(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    lines = ['{"step": 1, "a": 1}', '{"step": 2, "a": 2}', '{"step": 1, "a": 3}']
+    path.write_text("\n".join(lines))
+    np.testing.assert_array_equal(curves.read_metrics(path)["a"].steps, [1, 2])
+    np.testing.assert_array_equal(curves.read_metrics(path)["a"].values, [3, 2])
+
+
+@pytest.mark.parametrize(
+    "line", ['{"step": 2', '{"g_l1": 2}', "[1]", '{"step": 2, "a": "b"}', '{"step": Infinity}']
+)
+def test_damaged_line_is_named(tmp_path, line):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1, "g_l1": 2}\n' + line + "\n")
+    with pytest.raises(UserError, match="metrics.jsonl:2: not a line like .*: delete the line"):
+        curves.read_metrics(path)
+
+
+def test_binary_file_is_named(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="metrics.jsonl: cannot be read as text"):
+        curves.read_metrics(path)
+
+
+def test_mean_over_the_steps_that_all_folds_logged():
+    short = curves.Curve(np.array([0, 10]), np.array([1.0, 2.0]))
+    long = curves.Curve(np.array([0, 10, 20]), np.array([3.0, np.nan, 5.0]))
+    mean = curves.mean_over_folds([short, long])
+    np.testing.assert_array_equal(mean.steps, [0, 10])
+    np.testing.assert_array_equal(mean.values, [2.0, np.nan])
+
+
+def panels(figure):
+    return {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
+
+
+def drawn(folds):
+    figure = curves.draw_losses(folds)
+    figure.draw_without_rendering()
+    return panels(figure)
+
+
+def test_a_line_per_fold_and_their_mean(tmp_path):
+    folds = []
+    for number in range(3):
+        path = tmp_path / f"{number}.jsonl"
+        fabricated.write_metrics(path, offset=0.1 * number)
+        folds.append(curves.read_metrics(path))
+    found = drawn(folds)
+    assert set(found) == {"g_l1", "d_margin", "d_accuracy", "length_*", "learning_rate"}
+    lines = found["g_l1"].get_lines()
+    assert len(lines) == 4
+    each = [line.get_ydata() for line in lines[:3]]
+    np.testing.assert_allclose(lines[3].get_ydata(), np.mean(each, axis=0))
+    assert len(found["length_*"].get_lines()) == 3 * 4
+    legend = [text.get_text() for text in found["length_*"].get_legend().get_texts()]
+    assert legend == ["negative", "positive", "surprise"]
+
+
+def test_divergence_is_said():
+    steps = np.array([0, 10])
+    fine = {"g_l1": curves.Curve(steps, np.array([1.0, 0.5]))}
+    broken = {"g_l1": curves.Curve(steps, np.array([1.0, np.inf]))}
+    opposite = {"g_l1": curves.Curve(steps, np.array([1.0, -np.inf]))}
+    assert set(drawn([fine, broken, opposite])) == {"g_l1  (not finite in 2)"}
+
+
+def test_only_wide_ranges_get_a_log_axis():
+    steps = np.arange(4)
+    wide = curves.Curve(steps, np.array([100.0, 10.0, 1.0, 0.1]))
+    narrow = curves.Curve(steps, np.array([3.0, 2.0, 1.0, 0.9]))
+    signed = curves.Curve(steps, np.array([100.0, 10.0, 1.0, -0.1]))
+    found = drawn([{"g_wide": wide, "g_narrow": narrow, "g_signed": signed}])
+    assert {name: axes.get_yscale() for name, axes in found.items()} == {
+        "g_wide": "log",
+        "g_narrow": "linear",
+        "g_signed": "linear",
+    }
+
+
+def test_a_name_with_dollars_is_text():
+    curve = curves.Curve(np.array([0, 1]), np.array([1.0, 2.0]))
+    assert drawn([{r"g_$\bad{": curve}])
