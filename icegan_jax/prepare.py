@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from icegan_jax.data.clips import read_clips
 from icegan_jax.data.preparation import (
@@ -16,9 +17,9 @@ from icegan_jax.data.preparation import (
 from icegan_jax.errors import UserError
 
 _DESCRIPTION = """\
-Turns micro-expression clips into the dataset folder that training reads: finds the face in each clip's
-onset, crops it, moves every frame onto the onset, spots the apex where it is not given, and keeps the apex
-and its neighbours as 128x128 grey pairs.
+Turns micro-expression clips into the dataset folder that training reads: finds the face in each
+clip's onset, crops it, moves every frame onto the onset, spots the apex where it is not given, and
+keeps the apex and its neighbours as 128x128 grey pairs.
 """
 
 _EXAMPLES = """\
@@ -34,9 +35,9 @@ examples:
       mine,anna,clip1,happiness,frames/anna1,12,25,41
       mine,bob,clip1,disgust,videos/bob1.mp4,0,,38
 
-    frames is a folder of images or a video, relative to the csv. A frame's number is the last integer in
-    its file name, in a video its position from 0. apex may be empty: it is then spotted. label is negative,
-    positive, surprise, or an emotion such as anger or happiness.
+    frames is a folder of images or a video, relative to the csv. A frame's number is the last
+    integer in its file name, in a video its position from 0. apex may be empty: it is then spotted.
+    label is negative, positive, surprise, or an emotion such as anger or happiness.
 
 the folder --out then holds:
   contact_sheet.png   onset, apex and their difference per clip: look at it first
@@ -56,7 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--source", required=True, choices=("clips", "procedural"), help="where the clips come from")
+    add(
+        "--source", required=True, choices=("clips", "procedural"), help="where the clips come from"
+    )
     add("--raw", metavar="CLIPS.CSV", help="the annotation of your clips (--source=clips)")
     add("--out", required=True, metavar="DATA", help="folder to make; an earlier one is replaced")
     add("--register", default="rigid", choices=REGISTRATIONS,
@@ -80,9 +83,15 @@ def _prepare(args: argparse.Namespace) -> Summary:
     if args.source == "clips":
         if not args.raw:
             raise UserError("--source=clips needs --raw=CLIPS.csv; see --help for its columns")
+        if Path(args.raw).resolve().is_relative_to(Path(args.out).resolve()):
+            raise UserError(
+                f"{args.out}: holds {args.raw}, which it would replace; choose another --out"
+            )
         return prepare_clips(read_clips(args.raw), args.out, options=options, workers=args.workers)
     if args.raw:
-        raise UserError("--raw is not read with --source=procedural; remove it or use --source=clips")
+        raise UserError(
+            "--raw is not read with --source=procedural; remove it or use --source=clips"
+        )
     return prepare_procedural(
         args.out,
         seed=args.seed,

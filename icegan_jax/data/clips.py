@@ -1,7 +1,7 @@
 """The annotation of micro-expression clips: ``clips.csv`` and the frames it points to.
 
-Every source of data (a user's own clips, the licensed databases, the procedural faces) becomes a list of
-``Clip``; nothing after this file knows where a clip came from.
+Every source of data (a user's own clips, the licensed databases, the procedural faces) becomes a
+list of ``Clip``; nothing after this file knows where a clip came from.
 """
 
 import csv
@@ -20,7 +20,8 @@ from icegan_jax.errors import UserError
 # MEGC2019 three-class composite protocol, in label order (DATASETS.md sections 0 and 4).
 EXPRESSIONS = ("negative", "positive", "surprise")
 
-# Emotion words of the databases to the three classes (DATASETS.md sections 4 and 7). "others" has no class.
+# Emotion words of the databases to the three classes (DATASETS.md sections 4 and 7). "others" has
+# no class.
 _EMOTIONS = {
     "negative": 0,
     "repression": 0,
@@ -55,8 +56,8 @@ class Clip:
         clip: name of the clip, unique within (dataset, subject) only (DATASETS.md fact 3).
         label: 0, 1 or 2, an index into ``EXPRESSIONS``.
         frames: a folder of frames, or a video file.
-        onset: frame number of the neutral face before the movement. In a folder, frame numbers are those in
-            the file names; in a video, 0-based positions.
+        onset: frame number of the neutral face before the movement. In a folder, frame numbers are
+            those in the file names; in a video, 0-based positions.
         apex: frame number of the strongest movement; None: to be spotted.
         offset: frame number of the movement's end.
     """
@@ -93,10 +94,13 @@ def label_of(word: str) -> int:
 
 
 def check_name(name: str, field: str) -> str:
-    """Returns ``name`` where it can serve as a folder name: datasets, subjects and clips become paths later.
+    """Returns ``name`` where it can serve as a folder name.
+
+    Datasets, subjects and clips become paths later.
 
     Raises:
-        UserError: it is empty, starts with a dot, or holds a path separator, "..", or a control character.
+        UserError: it is empty, starts with a dot, or holds a path separator, "..", or a control
+            character.
     """
     if not name:
         raise UserError(f"{field} is empty; give it a name")
@@ -109,14 +113,14 @@ def check_name(name: str, field: str) -> str:
 
 
 def read_clips(path: str | Path) -> list[Clip]:
-    """Reads a clips.csv with the columns dataset, subject, clip, label, frames, onset, apex, offset.
+    """Reads a clips.csv, whose columns are ``COLUMNS``.
 
-    ``frames`` is relative to the folder of the csv. ``apex`` may be empty. Blank lines and further columns
-    are ignored. The frames themselves are not looked at here.
+    ``frames`` is relative to the folder of the csv. ``apex`` may be empty. Blank lines and further
+    columns are ignored. The frames themselves are not looked at here.
 
     Raises:
-        UserError: the file, a column, or a value is missing or wrong, or a clip occurs twice. The message
-            names the file and the line.
+        UserError: the file, a column, or a value is missing or wrong, or a clip occurs twice. The
+            message names the file and the line.
     """
     path = Path(path)
     if not path.is_file():
@@ -197,15 +201,25 @@ def write_clips(path: str | Path, clips: Iterable[Clip]) -> None:
             frames = Path(os.path.relpath(c.frames.resolve(), folder)).as_posix()
             apex = "" if c.apex is None else c.apex
             writer.writerow(
-                (c.dataset, c.subject, c.clip, EXPRESSIONS[c.label], frames, c.onset, apex, c.offset)
+                (
+                    c.dataset,
+                    c.subject,
+                    c.clip,
+                    EXPRESSIONS[c.label],
+                    frames,
+                    c.onset,
+                    apex,
+                    c.offset,
+                )
             )
 
 
 def index_frames(folder: str | Path) -> dict[int, Path]:
     """Returns {frame number: image file} of a folder, in numeric order.
 
-    The frame number is the last integer in the file name, whatever its padding and prefix (DATASETS.md
-    section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, are left out.
+    The frame number is the last integer in the file name, whatever its padding and prefix
+    (DATASETS.md section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, are
+    left out.
 
     Raises:
         UserError: no such folder, no frame in it, or two files with one number.
@@ -221,12 +235,14 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
         number = int(numbers[-1])
         if number in found:
             raise UserError(
-                f"{folder}: {found[number].name} and {file.name} are both frame {number}; remove one"
+                f"{folder}: {found[number].name} and {file.name} are both frame {number}; "
+                "remove one"
             )
         found[number] = file
     if not found:
         raise UserError(
-            f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame number"
+            f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame "
+            "number"
         )
     return dict(sorted(found.items()))
 
@@ -249,7 +265,7 @@ def read_frame(path: str | Path) -> Grey:
 
 
 def count_video_frames(path: str | Path) -> int:
-    """Returns the number of frames of a video, by grabbing each one (the header's count may be wrong).
+    """Returns the number of frames of a video, by grabbing each (the header's count may be wrong).
 
     Raises:
         UserError: the video cannot be opened or holds no frame.
@@ -260,7 +276,9 @@ def count_video_frames(path: str | Path) -> int:
         count += 1
     video.release()
     if not count:
-        raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
+        raise UserError(
+            f"{path}: the video holds no readable frame; convert it to mp4 or to images"
+        )
     return count
 
 

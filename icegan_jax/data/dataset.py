@@ -1,9 +1,10 @@
-"""The prepared pairs on disk: a TFDS dataset of ArrayRecord files, written and read without TensorFlow."""
+"""The prepared pairs on disk: TFDS and ArrayRecord, written and read without TensorFlow."""
 
 import contextlib
 import hashlib
 import io
 import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,8 @@ def write_pairs(out: str | Path, records: Iterable[Record]) -> str:
 
     Raises:
         UserError: there are no records.
-        ValueError: faces that are not uint8 of one [h, w] shape, or a dataset that is there already.
+        ValueError: faces that are not uint8 of one [h, w] shape, or a dataset that is there
+            already.
     """
     records = list(records)
     if not records:
@@ -149,8 +151,9 @@ def write_pairs(out: str | Path, records: Iterable[Record]) -> str:
         data_dir=str(out),
         file_format="array_record",
     )
-    with contextlib.redirect_stdout(io.StringIO()):  # it announces a download, and there is none
-        builder.download_and_prepare()
+    # TFDS announces a download and makes a folder for it; there is none.
+    with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as downloads:
+        builder.download_and_prepare(download_dir=downloads)
     return _fingerprint(records)
 
 
@@ -162,7 +165,10 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     """
     data_dir = Path(data_dir)
     folder = _folder(data_dir)
-    remedy = f"make it with: python -m icegan_jax.prepare --source=clips --raw=CLIPS.csv --out={data_dir}"
+    remedy = (
+        "make it with: python -m icegan_jax.prepare --source=clips --raw=CLIPS.csv "
+        f"--out={data_dir}"
+    )
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{data_dir}: no prepared dataset; {remedy}")
     try:
@@ -170,7 +176,9 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         records = [_record_of(example) for example in source]
     except Exception as error:  # array_record and TFDS raise many kinds for a damaged file
         line = " ".join(str(error).split())[:200]
-        raise UserError(f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}") from error
+        raise UserError(
+            f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}"
+        ) from error
     fingerprint = _fingerprint(records)
     _check_fingerprint(data_dir, fingerprint, remedy)
     return Pairs(
@@ -186,7 +194,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
 
 
 def _folder(data_dir: Path) -> Path:
-    return data_dir / IceganPairs.name / _VERSION
+    return data_dir / str(IceganPairs.name) / _VERSION
 
 
 def _record_of(example: dict[str, Any]) -> Record:
@@ -202,7 +210,7 @@ def _record_of(example: dict[str, Any]) -> Record:
 
 
 def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:
-    """Compares with what prepare recorded, where it did (records can be written without prepare)."""
+    """Compares with what prepare recorded, where it did: pairs can be written without it."""
     summary = data_dir / SUMMARY_FILE
     if not summary.is_file():
         return
@@ -212,8 +220,8 @@ def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:
         raise UserError(f"{summary}: damaged; {remedy}") from None
     if recorded != fingerprint:
         raise UserError(
-            f"{data_dir}: the pairs changed after prepare (fingerprint {fingerprint[:12]}, recorded "
-            f"{str(recorded)[:12]}); {remedy}"
+            f"{data_dir}: the pairs changed after prepare (fingerprint {fingerprint[:12]}, "
+            f"recorded {str(recorded)[:12]}); {remedy}"
         )
 
 

@@ -1,8 +1,8 @@
 """Finding a face: 68 landmarks, and the box that crops it.
 
-The paper (section IV-A): "we repeatedly detect 68 facial landmarks" and crop by the refined landmarks. The
-box comes from one frame of a clip and is applied to all of its frames, as landmarks jitter by more than a
-micro-expression moves (DESIGN.md section 5).
+The paper detects the landmarks "repeatedly" and crops by the refined ones; how often, and with what
+margin, it leaves open. The box comes from one frame of a clip and is applied to all of its frames,
+as landmarks jitter by more than a micro-expression moves (DESIGN.md section 5).
 """
 
 import functools
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
-# Margin around the landmarks' tight box, as a fraction of its width (reference/hog_svm.py uses 0.1).
+# Margin around the landmarks' tight box, as a fraction of its width (as reference/hog_svm.py).
 MARGIN = 0.1
-# Refinement: the landmarks are found again in a crop this much larger than their box on every side, scaled
-# to this many pixels, until no side of the box moves by more than 1% of its width. Chosen here: the paper
-# gives no numbers.
+# Refinement: the landmarks are found again in a crop this much larger than their box on every side,
+# scaled to this many pixels, until no side of the box moves by more than 1% of its width. Chosen
+# here: the paper gives no numbers.
 _REFINE_MARGIN = 0.5
 _REFINE_PIXELS = 400
 _REFINE_ROUNDS = 5
@@ -54,7 +54,7 @@ class Box:
         return Box(self.left - pad, self.top - pad, self.right + pad, self.bottom + pad)
 
     def within(self, shape: tuple[int, ...]) -> "Box":
-        """Returns the part of the box inside an image of shape (h, w), so that no border is cropped."""
+        """Returns the part of the box inside an image of shape (h, w): no border is cropped."""
         h, w = shape
         return Box(
             max(self.left, -0.5),
@@ -94,8 +94,9 @@ def tight_box(points: Points) -> Box:
 def find_face(images: Iterable[Grey]) -> Face | None:
     """Finds the largest face in the first of the images that shows one.
 
-    Each image is tried as it is, then upsampled, then upsampled after histogram equalisation, then with a
-    mirrored border around it (a frame that was cropped too tightly for the detector), before the next.
+    Each image is tried as it is, then upsampled, then upsampled after histogram equalisation, then
+    with a mirrored border around it (a frame that was cropped too tightly for the detector), before
+    the next.
 
     Args:
         images: uint8[h, w] grey images, the onset first; read lazily.
@@ -130,8 +131,10 @@ def _models() -> tuple[Any, Any]:
     """Returns dlib's frontal face detector and its 68-point shape predictor."""
     with warnings.catch_warnings():
         # face_recognition_models reads its files through pkg_resources, which warns at import.
-        warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
-        from face_recognition import api  # type: ignore[import-untyped]
+        warnings.filterwarnings(
+            "ignore", message="pkg_resources is deprecated", category=UserWarning
+        )
+        from face_recognition import api
     return api.face_detector, api.pose_predictor_68_point
 
 
@@ -149,7 +152,7 @@ def _area(points: Points) -> float:
 
 
 def _refine(image: Grey, points: Points) -> Points:
-    """Detects again in a crop around the face, at one scale for all faces, until the box settles."""
+    """Detects again in a crop around the face, at one scale for all, until the box settles."""
     h, w = image.shape
     for _ in range(_REFINE_ROUNDS):
         box = tight_box(points)
@@ -158,7 +161,9 @@ def _refine(image: Grey, points: Points) -> Points:
         crop = image[top : min(h, int(wide.bottom) + 1), left : min(w, int(wide.right) + 1)]
         scale = _REFINE_PIXELS / max(crop.shape)
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        shapes = _detect(np.asarray(cv2.resize(crop, None, fx=scale, fy=scale, interpolation=how)), 0)
+        shapes = _detect(
+            np.asarray(cv2.resize(crop, None, fx=scale, fy=scale, interpolation=how)), 0
+        )
         if not shapes:
             return points
         # Pixel centres: x' + 0.5 = scale (x + 0.5).

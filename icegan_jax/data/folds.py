@@ -16,8 +16,10 @@ class Fold:
     Attributes:
         dataset: database of the held-out person.
         subject: the held-out person.
-        train: int64[...], indices into ``Pairs``: every pair, neighbours included, of everybody else.
-        test: int64[...], indices of the held-out person's apexes (shift 0): one prediction per clip.
+        train: int64[...], indices into ``Pairs``: every pair, neighbours included, of everybody
+            else.
+        test: int64[...], indices of the held-out person's apexes (shift 0): one prediction per
+            clip.
     """
 
     dataset: str
@@ -32,13 +34,13 @@ class Fold:
 
 
 def leave_one_subject_out(pairs: Pairs) -> list[Fold]:
-    """Returns a fold per (dataset, subject), sorted; subject ids of different datasets are never joined.
+    """Returns a fold per (dataset, subject), sorted; equal ids of two datasets stay apart.
 
     Source: MEGC2019 protocol, DATASETS.md section 4.
 
     Raises:
-        UserError: a subject has no apex to test or nobody is left to train on, or two folds would share one
-            folder name.
+        UserError: a subject has no apex to test or nobody is left to train on, or two folds would
+            share one folder name.
     """
     folds: list[Fold] = []
     named: dict[str, Fold] = {}
@@ -53,12 +55,13 @@ def leave_one_subject_out(pairs: Pairs) -> list[Fold]:
         )
         if not len(fold.train):
             raise UserError(
-                f"fold {fold.name}: nobody is left to train on; leave-one-subject-out needs clips of "
-                "at least two subjects"
+                f"fold {fold.name}: nobody is left to train on; leave-one-subject-out needs clips "
+                "of at least two subjects"
             )
         if not len(fold.test):
             raise UserError(
-                f"fold {fold.name}: no apex to test; prepare the dataset again with an apex per clip"
+                f"fold {fold.name}: no apex to test; prepare the dataset again, with an apex per "
+                "clip"
             )
         other = named.setdefault(fold.name, fold)
         if other is not fold:

@@ -13,18 +13,19 @@ Batch = dict[str, NDArray[np.generic]]
 def fold_batches(
     pairs: Pairs, indices: NDArray[np.int64], *, batch_size: int, seed: int, mirror: bool
 ) -> DatasetIterator[Batch]:
-    """Returns an endless iterator over batches of the given pairs, in a new random order on each pass.
+    """Returns an endless iterator over batches of the given pairs, reshuffled on each pass.
 
-    A batch may span the end of a pass: every pair occurs once per pass, and none is dropped. Only indices
-    travel through the pipeline; the faces are gathered once per batch, in this process, without threads.
+    A batch may span the end of a pass: every pair occurs once per pass, and none is dropped. Only
+    indices travel through the pipeline; the faces are gathered once per batch, in this process,
+    without threads.
 
     Args:
         pairs: the prepared pairs, in memory.
         indices: int64[m], the pairs to draw from, as ``Fold.train``.
         batch_size: pairs per batch; may exceed m.
         seed: of the order and the mirroring, 0 to 2**32 - 1; the same seed gives the same batches.
-        mirror: whether half of the pairs, drawn anew on each pass, are flipped left to right, onset and
-            apex together.
+        mirror: whether half of the pairs, drawn anew on each pass, are flipped left to right, onset
+            and apex together.
 
     Returns:
         An iterator over {"onset": uint8[b, h, w, 1], "apex": uint8[b, h, w, 1], "label": int32[b],

@@ -44,7 +44,7 @@ from icegan_jax.data.repairs import (
     settle,
     write_repairs,
 )
-from icegan_jax.data.replacement import check_replaceable, replaced_folder
+from icegan_jax.data.replacement import replaced_folder
 from icegan_jax.errors import UserError
 
 REGISTRATIONS = ("rigid", "none")
@@ -63,8 +63,8 @@ class Options:
     """How faces are cropped.
 
     Attributes:
-        register: "rigid" moves each frame onto the onset and matches its mean brightness; "none" does
-            neither.
+        register: "rigid" moves each frame onto the onset and matches its mean brightness; "none"
+            does neither.
         size: pixels on a side of a prepared face.
     """
 
@@ -120,8 +120,9 @@ def prepare_clips(
 ) -> Summary:
     """Turns clips into the prepared dataset folder ``out``, which replaces an earlier one.
 
-    Writes the TFDS dataset, clips.csv as resolved, repairs.csv, contact_sheet.png and prepared.json. The
-    folder appears when all of it is written; its content does not depend on ``workers``.
+    Writes the TFDS dataset, clips.csv as resolved, repairs.csv, contact_sheet.png and
+    prepared.json. The folder appears when all of it is written; its content does not depend on
+    ``workers``.
 
     Args:
         clips: the clips, in the order in which they are written.
@@ -131,13 +132,14 @@ def prepare_clips(
         progress: whether to draw a progress bar on stderr.
 
     Raises:
-        UserError: frames are missing or unreadable, a clip shows no face, or ``out`` cannot be written.
+        UserError: frames are missing or unreadable, a clip shows no face, or ``out`` cannot be
+            written.
     """
     for clip in clips:
         if clip.frames.resolve().is_relative_to(Path(out).resolve()):
             raise UserError(
-                f"{out}: holds the frames of clip {clip.name}, which it would replace; choose another "
-                "--out"
+                f"{out}: holds the frames of clip {clip.name}, which it would replace; choose "
+                "another --out"
             )
     with replaced_folder(out) as staging:
         return _prepare_into(staging, clips, options, workers, progress)
@@ -210,13 +212,15 @@ def _check(clips: Sequence[Clip], options: Options) -> None:
     if not clips:
         raise UserError("no clips to prepare; give at least one")
     if options.register not in REGISTRATIONS:
-        raise UserError(f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}")
+        raise UserError(
+            f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}"
+        )
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
 
 
 def _settle_all(clips: Sequence[Clip]) -> list[tuple[Clip, list[Repair]]]:
-    """Checks every clip's frames before the first is worked on; a folder or video is listed once."""
+    """Checks every clip's frames before work begins; a folder or video is listed once."""
     numbers: dict[Path, Sequence[int]] = {}
     settled = []
     for clip in clips:
@@ -229,9 +233,7 @@ def _settle_all(clips: Sequence[Clip]) -> list[tuple[Clip, list[Repair]]]:
     return settled
 
 
-def _run(
-    tasks: Sequence[tuple[Clip, list[Repair], Options]], workers: int
-) -> Iterator[_Prepared]:
+def _run(tasks: Sequence[tuple[Clip, list[Repair], Options]], workers: int) -> Iterator[_Prepared]:
     """Yields the prepared clips in the order of the tasks."""
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -300,7 +302,9 @@ def _prepare_clip(clip: Clip, repairs: list[Repair], options: Options) -> _Prepa
         if n - apex in _SHIFTS
     ]
     repairs += [
-        repair(clip, "registration", "rigid", "none", f"frame {n} could not be moved onto the onset")
+        repair(
+            clip, "registration", "rigid", "none", f"frame {n} could not be moved onto the onset"
+        )
         for n in unregistered
         if n - apex in _SHIFTS
     ]
@@ -337,15 +341,16 @@ def _check_sizes(clip: Clip, images: dict[int, Grey]) -> None:
     for n, image in images.items():
         if image.shape != onset:
             raise UserError(
-                f"clip {clip.name}: frame {n} of {clip.frames} is {image.shape[1]}x{image.shape[0]}, the "
-                f"onset {onset[1]}x{onset[0]}; give frames of one size"
+                f"clip {clip.name}: frame {n} of {clip.frames} is "
+                f"{image.shape[1]}x{image.shape[0]}, "
+                f"the onset {onset[1]}x{onset[0]}; give frames of one size"
             )
 
 
 def _crop_all(
     images: dict[int, Grey], onset: int, box: Box, options: Options
 ) -> tuple[dict[int, Grey], list[int]]:
-    """Returns the uint8[size, size] crop of every image, and the frames that could not be registered."""
+    """Returns uint8[size, size] crops of all images, and which frames resisted registration."""
     neutral = crop_face(images[onset], box, IDENTITY, options.size)
     crops = {onset: to_grey(neutral)}
     unregistered = []

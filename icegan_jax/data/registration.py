@@ -1,8 +1,9 @@
 """Registering the frames of a clip to its onset, and cropping them, in one resampling.
 
-Heads drift by a pixel while a micro-expression moves one to three (DESIGN.md section 5). Each frame is moved
-back onto the onset by a rigid, sub-pixel motion, found by maximising the enhanced correlation coefficient
-(Evangelidis and Psarakis, PAMI 2008; OpenCV's ``findTransformECC``), and is read from the original image once.
+Heads drift by a pixel while a micro-expression moves one to three (DESIGN.md section 5). Each frame
+is moved back onto the onset by a rigid, sub-pixel motion, found by maximising the enhanced
+correlation coefficient (Evangelidis and Psarakis, PAMI 2008; OpenCV's ``findTransformECC``), and is
+read from the original image once.
 """
 
 import math
@@ -19,10 +20,11 @@ Motion = NDArray[np.float64]
 
 IDENTITY: Motion = np.eye(2, 3)
 
-# ECC works on the crop with this much of its width around it, so that a moved frame has pixels to show.
+# ECC works on the crop with this much of its width around it, so that a moved frame has pixels to
+# show.
 _ECC_MARGIN = 0.15
-# Gaussian blur before ECC, in pixels (reference/hog_svm.py), at crops of at most this many pixels: larger
-# ones are scaled down, which leaves 2 working pixels for each of the 128 of the output.
+# Gaussian blur before ECC, in pixels (reference/hog_svm.py), at crops of at most this many pixels:
+# larger ones are scaled down, which leaves 2 working pixels for each of the 128 of the output.
 _ECC_SIGMA = 2.0
 _ECC_PIXELS = 256
 _ECC_STEPS = 100
@@ -41,32 +43,39 @@ def estimate_motion(onset: Grey, frame: Grey, box: Box) -> Motion | None:
         box: the face in the onset; only its inside is compared.
 
     Returns:
-        float64[2, 3], [rotation | shift in pixels] from onset to frame, or None where the correlation could
-        not be maximised or the motion is more than a head that keeps its pose can make.
+        float64[2, 3], [rotation | shift in pixels] from onset to frame, or None where the
+        correlation could not be maximised or the motion is more than a head that keeps its pose can
+        make.
     """
     if onset.shape != frame.shape:
         return None
-    inner = _whole(box, onset.shape)
-    outer = _whole(box.grown(_ECC_MARGIN), onset.shape)
-    scale = min(1.0, _ECC_PIXELS / max(inner[2] - inner[0], inner[3] - inner[1]))
-    around = np.array(inner[:2], np.float64) - outer[:2]
-    motion = np.eye(2, 3, dtype=np.float32)
-    # Of the pixel centres, x' + 0.5 = scale (x + 0.5), in the crop and in the region around it alike.
-    motion[:, 2] = scale * around
+    left, top, right, bottom = _whole(box.grown(_ECC_MARGIN), onset.shape)
+    scale = min(1.0, _ECC_PIXELS / max(box.width, box.height))
+    still, moving = (_smoothed(g[top:bottom, left:right], scale) for g in (onset, frame))
+    # The part of the onset that is compared, in working pixels: x' + 0.5 = scale (x - left + 0.5).
+    place = Box(
+        scale * (box.left - left + 0.5) - 0.5,
+        scale * (box.top - top + 0.5) - 0.5,
+        scale * (box.right - left + 0.5) - 0.5,
+        scale * (box.bottom - top + 0.5) - 0.5,
+    )
+    x0, y0, x1, y1 = _whole(place, still.shape)
+    start = np.array([[1, 0, x0], [0, 1, y0]], np.float32)
     try:
         fit, motion = cv2.findTransformECC(
-            _smoothed(onset, inner, scale),
-            _smoothed(frame, outer, scale),
-            motion,
+            still[y0:y1, x0:x1],
+            moving,
+            start,
             cv2.MOTION_EUCLIDEAN,
             (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ECC_STEPS, _ECC_PRECISION),
         )
     except cv2.error:
         return None
-    turn = motion[:, :2].astype(np.float64)
-    centre = (scale - 1) / 2  # where working coordinates put the pixel centre 0
-    moved = (motion[:, 2] + turn @ (centre, centre) - centre) / scale
-    shift = moved + outer[:2] - turn @ np.array(inner[:2], np.float64)
+    turn = np.asarray(motion[:, :2], np.float64)
+    # From the template's working pixels to the region's, then to pixels of the image.
+    shift = motion[:, 2] - turn @ (x0, y0)
+    origin = np.array([left, top]) + (1 / scale - 1) / 2
+    shift = shift / scale + origin - turn @ origin
     middle = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
     far = np.linalg.norm(turn @ middle + shift - middle)
     angle = abs(math.atan2(turn[1, 0], turn[0, 0]))
@@ -76,25 +85,25 @@ def estimate_motion(onset: Grey, frame: Grey, box: Box) -> Motion | None:
 
 
 def _whole(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Returns left, top, right, bottom (the last two excluded) of the box's pixels inside the image."""
+    """Returns left, top, right, bottom (the last two excluded) of the pixels under the box."""
     h, w = shape
     left, top = max(0, math.floor(box.left)), max(0, math.floor(box.top))
     return left, top, min(w, math.ceil(box.right) + 1), min(h, math.ceil(box.bottom) + 1)
 
 
-def _smoothed(image: Grey, part: tuple[int, int, int, int], scale: float) -> Crop:
-    left, top, right, bottom = part
-    region = image[top:bottom, left:right].astype(np.float32)
+def _smoothed(region: Grey, scale: float) -> Crop:
+    grey = region.astype(np.float32)
     if scale < 1:
-        region = cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(region, (0, 0), _ECC_SIGMA), np.float32)
+        smaller = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        grey = np.asarray(smaller, np.float32)
+    return np.asarray(cv2.GaussianBlur(grey, (0, 0), _ECC_SIGMA), np.float32)
 
 
 def crop_face(image: Grey, box: Box, motion: Motion, size: int) -> Crop:
     """Reads the face from the image, moved back by ``motion``, in one resampling.
 
-    The box is sampled cubically at a whole multiple of ``size`` that is no coarser than the image, and the
-    samples of each output pixel are averaged (INTER_AREA).
+    The box is sampled cubically at a whole multiple of ``size`` that is no coarser than the image,
+    and the samples of each output pixel are averaged (INTER_AREA).
 
     Args:
         image: uint8[h, w].
@@ -124,7 +133,7 @@ def crop_face(image: Grey, box: Box, motion: Motion, size: int) -> Crop:
 
 
 def match_brightness(crop: Crop, onset: Crop) -> Crop:
-    """Scales float32[h, w] ``crop`` so that its mean is that of ``onset``: light drifts within a clip."""
+    """Scales float32[h, w] ``crop`` to the mean of ``onset``: light drifts within a clip."""
     mean = float(crop.mean())
     return crop if mean <= 0 else np.asarray(crop * (float(onset.mean()) / mean), np.float32)
 

@@ -1,4 +1,4 @@
-"""What an annotation says against what the frames allow: every departure is a named, recorded repair."""
+"""What an annotation says, what the frames allow, and a recorded repair for each difference."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -24,8 +24,8 @@ class Repair:
 
 def repair(clip: Clip, field: str, old: object, new: object, reason: str) -> Repair:
     """Returns the row that records a change to ``clip``; ``None`` is written as an empty cell."""
-    texts = ("" if value is None else str(value) for value in (old, new))
-    return Repair(clip.dataset, clip.subject, clip.clip, field, *texts, reason)
+    before, after = ("" if value is None else str(value) for value in (old, new))
+    return Repair(clip.dataset, clip.subject, clip.clip, field, before, after, reason)
 
 
 def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
@@ -48,15 +48,16 @@ def frame_numbers(clip: Clip) -> Sequence[int]:
 
 
 def movement(clip: Clip, numbers: Sequence[int]) -> list[int]:
-    """Returns the existing frames after the onset, up to the offset: those that may show the expression."""
+    """Returns the frames after the onset, up to the offset: those that may show expression."""
     return [n for n in numbers if clip.onset < n <= clip.offset]
 
 
 def settle(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
-    """Brings a clip's offset and apex in line with the frames that exist (DATASETS.md section 8, rule 3).
+    """Brings a clip's offset and apex in line with the frames that exist.
 
-    An offset without a frame becomes the last frame before it; an apex at or before the onset or after the
-    offset becomes the middle frame; an apex without a frame becomes the nearest one.
+    An offset without a frame becomes the last frame before it; an apex at or before the onset or
+    after the offset becomes the middle frame; an apex without a frame becomes the nearest one.
+    Source: DATASETS.md section 8, rule 3.
 
     Returns:
         The clip to use, and a repair for each change.

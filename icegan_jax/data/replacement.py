@@ -14,17 +14,17 @@ from icegan_jax.errors import UserError
 def replaced_folder(out: str | Path) -> Iterator[Path]:
     """Yields an empty folder beside ``out``, and puts it in the place of ``out`` on success.
 
-    On an exception, Ctrl-C included, ``out`` stays as it was and the folder beside it is removed. Relative
-    paths written inside keep their meaning, as both folders have the same parent.
+    On an exception, Ctrl-C included, ``out`` stays as it was and the folder beside it is removed.
+    Relative paths written inside keep their meaning, as both folders have the same parent.
 
     Raises:
-        UserError: ``out`` cannot be written, is a file, or is a folder that holds anything but a dataset
-            made by prepare.
+        UserError: ``out`` cannot be written, is a file, or is a folder that holds anything but a
+            dataset made by prepare.
     """
     target = Path(out).resolve()
-    check_replaceable(target)
     staging = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
+        _check_replaceable(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(staging, ignore_errors=True)  # left by a killed process of the same number
         staging.mkdir()
@@ -39,13 +39,8 @@ def replaced_folder(out: str | Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def check_replaceable(out: str | Path) -> None:
-    """Checks that ``out`` is absent, empty, or a dataset made by prepare.
-
-    Raises:
-        UserError: it is a file, or a folder that holds something else.
-    """
-    out = Path(out)
+def _check_replaceable(out: Path) -> None:
+    """Raises UserError unless ``out`` is absent, empty, or a dataset made by prepare."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; choose a folder for --out")
     if out.is_dir() and any(out.iterdir()) and not (out / SUMMARY_FILE).is_file():

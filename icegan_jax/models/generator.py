@@ -8,6 +8,7 @@ from icegan_jax.models.graph import GraphReasoning
 from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (DESIGN section 2)
+_SMALL_INIT = nn.initializers.normal(0.002)
 _COPY_LIMIT = 0.99  # a copied pixel enters the last tanh as arctanh(0.99 x), finite for black and white
 
 
@@ -57,10 +58,11 @@ class Generator(nn.Module):
         for level, features in zip(range(levels, 1, -1), reversed(channels), strict=True):
             x = Convolution(features, transposed=True, name=f"up_{level}")(leaky_relu(x), train=train)
             x = jnp.concatenate([instance_norm(x), skips[level - 2]], axis=3)
-        x = Convolution(1, transposed=True, name="up_1")(leaky_relu(x), train=train)
-        if self.residual:
-            x = x + jnp.arctanh(_COPY_LIMIT * onset)
-        return jnp.tanh(x)
+        if not self.residual:
+            return jnp.tanh(Convolution(1, transposed=True, name="up_1")(leaky_relu(x), train=train))
+        # A kernel of spectral norm 1 cannot draw "no change": this layer goes without, and starts near zero.
+        last = Convolution(1, transposed=True, spectral=False, kernel_init=_SMALL_INIT, name="up_1")
+        return jnp.tanh(last(leaky_relu(x), train=train) + jnp.arctanh(_COPY_LIMIT * onset))
 
 
 def scaled(channels: int, width: float) -> int:

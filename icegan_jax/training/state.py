@@ -14,11 +14,21 @@ from icegan_jax.models.perceptual import CostNetwork
 
 
 class LossWeights(NamedTuple):
-    """Factors of the loss terms (paper, section IV-B; DESIGN section 3)."""
+    """Factors of the loss terms (paper, section IV-B; DESIGN section 3).
+
+    Attributes:
+      adversarial: of L_gan, for both players.
+      synthesis: of L_ip, the likeness to the real apex and to the onset.
+      recognition: of L_cls on real faces, and on synthetic ones in what the generator pays.
+      synthetic_recognition: of L_cls on synthetic faces in what the discriminator pays.
+      perceptual: alpha, of the perceptual term within L_ip.
+      reconstruction: beta, of the reconstruction term within L_cls.
+    """
 
     adversarial: float
     synthesis: float
     recognition: float
+    synthetic_recognition: float
     perceptual: float
     reconstruction: float
 

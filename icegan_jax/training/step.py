@@ -1,10 +1,13 @@
-"""The update of both networks: a pure function of one fold, then over folds, devices and steps.
+"""What is computed on a fold: the update of both networks, recognition, synthesis; and on many folds at once.
 
-Axis letters: f fold, s step, b batch, n image side.
+Axis letters: r device, f fold, s step, b batch, n image side, k class. A group of ``r f`` folds trains side by
+side: ``pmap`` over devices of ``vmap`` over a device's folds of ``scan`` over several steps.
 """
 
-from collections.abc import Callable
-from typing import Any
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -44,6 +47,7 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
     Returns:
       The state after it, and the loss terms float32[] by name (means over the batch, before their weights).
     """
+    weights = networks.weights
     onset, apex, label = to_float(batch["onset"]), to_float(batch["apex"]), batch["label"]
     noise_key = jax.random.fold_in(stream(state.key, "noise"), state.step)
     noise = jax.random.normal(noise_key, (label.shape[0], networks.noise))
@@ -62,7 +66,7 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
 
     def real_loss(d_params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
         verdict, d_stats = judge(d_params, apex)
-        loss, terms = _player_loss(networks, verdict, apex, label, real=True)
+        loss, terms = _player_loss(networks, verdict, apex, label, True, weights.recognition)
         return loss, (terms, d_stats)
 
     def appearance_loss(face: jax.Array) -> tuple[jax.Array, Metrics]:
@@ -71,17 +75,17 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
         if networks.cost is not None:
             features = (cost_features(networks.cost, x) for x in (onset, face))
             terms["perceptual"] = jnp.mean(losses.perceptual(*features))
-            loss = loss + networks.weights.perceptual * terms["perceptual"]
-        return networks.weights.synthesis * loss, terms
+            loss = loss + weights.perceptual * terms["perceptual"]
+        return weights.synthesis * loss, terms
 
     fake, pull_to_generator, g_stats = jax.vjp(synthesise, state.g_params, has_aux=True)
     verdict, pull_to_judge, _ = jax.vjp(judge, state.d_params, fake, has_aux=True)
 
-    def loss_of_fake(verdict: Verdict, real: bool) -> tuple[jax.Array, Metrics]:
-        return _player_loss(networks, verdict, fake, label, real=real)
+    def loss_of_fake(verdict: Verdict, real: bool, recognition: float) -> tuple[jax.Array, Metrics]:
+        return _player_loss(networks, verdict, fake, label, real, recognition)
 
-    d_wish, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(verdict, False)
-    g_wish, g_terms = jax.grad(loss_of_fake, has_aux=True)(verdict, True)
+    d_wish, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(verdict, False, weights.synthetic_recognition)
+    g_wish, g_terms = jax.grad(loss_of_fake, has_aux=True)(verdict, True, weights.recognition)
     d_real_gradient, (d_real_terms, d_stats) = jax.grad(real_loss, has_aux=True)(state.d_params)
     d_gradient = jax.tree.map(jnp.add, d_real_gradient, pull_to_judge(d_wish)[0])
     appearance_gradient, appearance_terms = jax.grad(appearance_loss, has_aux=True)(fake)
@@ -106,12 +110,11 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
 
 
 def _player_loss(
-    networks: Networks, verdict: Verdict, face: jax.Array, label: jax.Array, *, real: bool
+    networks: Networks, verdict: Verdict, face: jax.Array, label: jax.Array, real: bool, recognition: float
 ) -> tuple[jax.Array, Metrics]:
-    """What a player pays for a verdict: weighted L_gan + L_cls, and the terms.
+    """What a player pays for a verdict: weighted L_gan and L_cls; and the terms, float32[] each.
 
-    ``real`` is what the player wants the face taken for. The generator and the discriminator differ in that
-    alone.
+    ``real``: what the player wants the face taken for. ``recognition``: the weight of L_cls.
     """
     drawn = losses.reconstruction(verdict.reconstruction, jax.lax.stop_gradient((face + 1.0) / 2.0))
     terms = {
@@ -119,11 +122,85 @@ def _player_loss(
         "margin": jnp.mean(losses.margin(verdict.lengths, label)),
         "reconstruction": jnp.mean(drawn),
     }
-    weights = networks.weights
-    recognition = terms["margin"] + weights.reconstruction * terms["reconstruction"]
-    loss = weights.adversarial * terms["adversarial"] + weights.recognition * recognition
+    classification = terms["margin"] + networks.weights.reconstruction * terms["reconstruction"]
+    loss = networks.weights.adversarial * terms["adversarial"] + recognition * classification
     correct = jnp.argmax(verdict.lengths, axis=1) == label
-    lengths = jnp.mean(verdict.lengths, axis=0)
     terms["accuracy"] = jnp.mean(correct.astype(jnp.float32))
-    terms |= {f"length_{index}": lengths[index] for index in range(lengths.shape[0])}
+    lengths = jnp.mean(verdict.lengths, axis=0)
+    terms |= {f"length_{index}": lengths[index] for index in range(networks.classes)}
     return loss, terms
+
+
+def advance(networks: Networks, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+    """Several updates of one fold; arrays of ``batches`` have a leading axis [s]. Metrics are their means."""
+    state, metrics = jax.lax.scan(functools.partial(update, networks), state, batches)
+    return state, jax.tree.map(lambda values: jnp.mean(values, axis=0), metrics)
+
+
+def recognise(networks: Networks, state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:
+    """Capsule lengths float32[b, k] of faces uint8[b, n, n, 1], by the trained networks of one fold."""
+    variables = {"params": state.d_params, **state.d_stats}
+    image = networks.look(to_float(onset), to_float(apex))
+    return networks.discriminator.apply(variables, image, None, train=False).lengths
+
+
+def synthesise(networks: Networks, state: TrainState, onset: jax.Array) -> jax.Array:
+    """Faces uint8[b, k, n, n], each onset uint8[b, n, n, 1] with every class; one noise draw per onset."""
+    variables = {"params": state.g_params, **state.g_stats}
+    noise = jax.random.normal(stream(state.key, "synthesis"), (onset.shape[0], networks.noise))
+
+    def with_class(expression: jax.Array) -> jax.Array:
+        rows = jnp.broadcast_to(expression[None, :], (onset.shape[0], networks.classes))
+        return networks.generator.apply(variables, to_float(onset), noise, rows, train=False)
+
+    faces = [with_class(expression) for expression in jnp.eye(networks.classes)]
+    return to_grey(jnp.stack(faces, axis=1)[..., 0])
+
+
+class Engine(NamedTuple):
+    """The programs compiled for many folds; every array has the leading axes [r, f].
+
+    Attributes:
+      create: keys [r, f] to states.
+      advance: states (donated) and batches [r, f, s, b, ...] to states and mean loss terms [r, f].
+      recognise: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
+      synthesise: states and onset to faces uint8[r, f, b, k, n, n].
+      compile_s: seconds spent compiling, an entry per program, added when it is first called.
+    """
+
+    create: Callable[[jax.Array], TrainState]
+    advance: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+    recognise: Callable[[TrainState, jax.Array, jax.Array], jax.Array]
+    synthesise: Callable[[TrainState, jax.Array], jax.Array]
+    compile_s: list[float]
+
+
+def build_engine(networks: Networks, devices: Sequence[jax.Device]) -> Engine:
+    """The programs for these devices. Each compiles once, when first called; shapes must not change after."""
+    compile_s: list[float] = []
+
+    def spread(function: Callable[..., Any], donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+        over_folds = jax.vmap(functools.partial(function, networks))
+        return _compiled_once(jax.pmap(over_folds, devices=devices, donate_argnums=donate), compile_s)
+
+    return Engine(
+        create=spread(create_state),
+        advance=spread(advance, donate=(0,)),
+        recognise=spread(recognise),
+        synthesise=spread(synthesise),
+        compile_s=compile_s,
+    )
+
+
+def _compiled_once(program: Any, compile_s: list[float]) -> Callable[..., Any]:
+    """Compiles at the first call, noting the time, and refuses any other shape at later ones."""
+    compiled: list[Any] = []
+
+    def call(*arguments: Any) -> Any:
+        if not compiled:
+            start = time.perf_counter()
+            compiled.append(program.lower(*arguments).compile())
+            compile_s.append(time.perf_counter() - start)
+        return compiled[0](*arguments)
+
+    return call

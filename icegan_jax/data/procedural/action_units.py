@@ -1,24 +1,25 @@
 """Facial action units (FACS): where each pulls the skin, which way, and the creases it makes.
 
-An action unit is a handful of Gaussian pulls per side of the face. Coefficients count pixels of the 128x128
-face crop at the unit's strongest point; the resting face of a person uses the same units (with signs), so that
-a still picture does not tell an expression from a person who always looks that way.
+An action unit is a handful of Gaussian pulls per side of the face. Coefficients count pixels of
+the 128x128 face crop at the unit's strongest point; the resting face of a person uses the same
+units (with signs), so that a still picture does not tell an expression from a person who always
+looks that way.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from icegan_jax.data.procedural.fields import Field, Grid, bump, ramp, spline
+from icegan_jax.data.procedural.fields import Field, Grid, as_field, bump, ramp, spline
 from icegan_jax.data.procedural.identity import CENTRE_X, EYE_Y, Identity
-from icegan_jax.data.procedural.shape import SIDES, mouth_line
+from icegan_jax.data.procedural.shape import mouth_line
 
 UNITS = ("AU1", "AU2", "AU4", "AU5", "AU6", "AU9", "AU12", "AU15", "AU26")
 
 
 @dataclass(frozen=True)
 class Pull:
-    """A Gaussian displacement: centre and widths in frame pixels, direction (dx, dy) with dy downwards."""
+    """A Gaussian displacement: centre, widths (frame pixels), direction (dx, dy), dy downwards."""
 
     x: float
     y: float
@@ -31,10 +32,15 @@ class Pull:
 def pulls(person: Identity, unit: str, side: int) -> tuple[Pull, ...]:
     """The pulls of one action unit on one side (-1 the image's left, 1 its right); none for AU26.
 
-    Directions follow the Facial Action Coding System's description of each unit (Ekman and Friesen 1978).
+    Directions follow the Facial Action Coding System's description of each unit (Ekman and Friesen
+    1978); widths and shares are ours.
     """
     eye, brow = person.eye_half_distance, person.brow_y
-    mouth, nose, corner = person.mouth_half_width, person.nose_y, person.mouth_y + person.corner_drop
+    mouth, nose, corner = (
+        person.mouth_half_width,
+        person.nose_y,
+        person.mouth_y + person.corner_drop,
+    )
 
     def at(out: float, y: float, width: float, height: float, dx: float, dy: float) -> Pull:
         return Pull(CENTRE_X + side * out, y, width, height, side * dx, dy)
@@ -113,7 +119,9 @@ def creases(on: Grid, person: Identity, unit: str, side: int) -> Field:
             lines = [[(tail, EYE_Y + y), (tail + 5, EYE_Y + 1.6 * y + 1)] for y in (-3.0, 1.0, 5.0)]
             lines.append([(eye - 11, EYE_Y + 10), (eye, EYE_Y + 13), (eye + 13, EYE_Y + 10)])
         case "AU9":
-            lines = [[(1, EYE_Y + y), (6, EYE_Y + y + 1), (9, EYE_Y + y + 5)] for y in (0.0, 7.0, 14.0)]
+            lines = [
+                [(1, EYE_Y + y), (6, EYE_Y + y + 1), (9, EYE_Y + y + 5)] for y in (0.0, 7.0, 14.0)
+            ]
         case "AU12":
             half = person.nose_half_width
             lines = [[(half + 3, nose - 6), (half + 10, nose + 6), (mouth + 8, corner - 3)]]
@@ -125,7 +133,7 @@ def creases(on: Grid, person: Identity, unit: str, side: int) -> Field:
     wide = 2.0 if unit == "AU12" else 1.1
     dark = on.blur(drawn, wide)
     bright = np.roll(dark, round(-1.8 * wide), axis=0)  # the skin bulges above its crease
-    return (-(dark - 0.5 * bright) / max(float(dark.max()), 1e-6)).astype(np.float32)
+    return as_field(-(dark - 0.5 * bright) / max(float(dark.max()), 1e-6))
 
 
 def expression_units(label: str, rng: np.random.Generator) -> dict[str, float]:
@@ -145,4 +153,3 @@ def expression_units(label: str, rng: np.random.Generator) -> dict[str, float]:
                 "AU26": float(rng.uniform(0.5, 1.0)),
             }
     raise ValueError(f"no expression {label!r}; known: negative, positive, surprise")
-

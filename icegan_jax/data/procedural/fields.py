@@ -4,14 +4,19 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Field = NDArray[np.float32]
 
 
+def as_field(values: ArrayLike) -> Field:
+    """The values as float32."""
+    return np.asarray(values, np.float32)
+
+
 @dataclass(frozen=True)
 class Grid:
-    """A canvas of ``scale`` samples per frame pixel: x float32[1, w] and y float32[h, 1] in frame pixels."""
+    """A canvas of ``scale`` samples per pixel: x float32[1, w], y float32[h, 1], frame pixels."""
 
     scale: int
     x: Field
@@ -24,17 +29,17 @@ class Grid:
 
     def blur(self, field: Field, sigma: float) -> Field:
         """Gaussian blur; sigma in frame pixels."""
-        return cv2.GaussianBlur(field, (0, 0), sigma * self.scale).astype(np.float32, copy=False)
+        return as_field(cv2.GaussianBlur(field, (0, 0), sigma * self.scale))
 
     def canvas(self, points: Field) -> NDArray[np.int32]:
-        """Frame coordinates [n, 2] as OpenCV's fixed-point canvas coordinates (4 fractional bits)."""
+        """Frame coordinates [n, 2] as OpenCV's fixed-point ones (4 fractional bits)."""
         return np.round(((points + 0.5) * self.scale - 0.5) * 16).astype(np.int32)
 
     def polygon(self, points: Field) -> Field:
         """Filled polygon, 1 inside, antialiased; points [n, 2] in frame pixels."""
         out = np.zeros(self.shape, np.uint8)
         cv2.fillPoly(out, [self.canvas(points)], (255,), cv2.LINE_AA, 4)
-        return out.astype(np.float32) / 255
+        return as_field(out / np.float32(255))
 
     def strokes(self, lines: list[Field], thickness: int = 1) -> Field:
         """Antialiased open polylines, 1 on the line; thickness in canvas samples."""
@@ -42,11 +47,11 @@ class Grid:
         cv2.polylines(
             out, [self.canvas(line) for line in lines], False, (255,), thickness, cv2.LINE_AA, 4
         )
-        return out.astype(np.float32) / 255
+        return as_field(out / np.float32(255))
 
 
 def grid(height: int, width: int, scale: int) -> Grid:
-    """The canvas of a height x width frame with ``scale`` samples per pixel, pixel centres at integers."""
+    """The canvas of a height x width frame; pixel centres are at integers."""
     x = (np.arange(width * scale, dtype=np.float32) + 0.5) / scale - 0.5
     y = (np.arange(height * scale, dtype=np.float32) + 0.5) / scale - 0.5
     return Grid(scale, x[None, :].astype(np.float32), y[:, None].astype(np.float32))
@@ -54,15 +59,14 @@ def grid(height: int, width: int, scale: int) -> Grid:
 
 def bump(on: Grid, x: float, y: float, sx: float, sy: float) -> Field:
     """Axis-aligned Gaussian of height 1 at (x, y), float32[h, w]."""
-    return (np.exp(-0.5 * ((on.y - y) / sy) ** 2) * np.exp(-0.5 * ((on.x - x) / sx) ** 2)).astype(
-        np.float32
-    )
+    down, across = (on.y - y) / sy, (on.x - x) / sx
+    return as_field(np.exp(-0.5 * down**2) * np.exp(-0.5 * across**2))
 
 
-def ramp(value: Field, low: float, high: float) -> Field:
+def ramp(value: ArrayLike, low: float, high: float) -> Field:
     """Smooth step: 0 at ``low``, 1 at ``high``, with no slope at either end."""
-    t = np.clip((value - low) / (high - low), 0, 1)
-    return (t * t * (3 - 2 * t)).astype(np.float32)
+    t = np.clip((np.asarray(value) - low) / (high - low), 0, 1)
+    return as_field(t * t * (3 - 2 * t))
 
 
 def spline(points: list[tuple[float, float]], samples: int = 12) -> Field:
@@ -73,10 +77,15 @@ def spline(points: list[tuple[float, float]], samples: int = 12) -> Field:
     pieces = []
     for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True):
         pieces.append(
-            0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2
-                   + (3 * b - a - 3 * c + d) * t**3)
+            0.5
+            * (
+                2 * b
+                + (c - a) * t
+                + (2 * a - 5 * b + 4 * c - d) * t**2
+                + (3 * b - a - 3 * c + d) * t**3
+            )
         )
-    return np.concatenate([*pieces, p[-2:-1]]).astype(np.float32)
+    return as_field(np.concatenate([*pieces, p[-2:-1]]))
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Field:
@@ -85,4 +94,4 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cell: float) -> Fiel
     coarse = rng.standard_normal((rows, columns), dtype=np.float32)
     fine = cv2.resize(coarse, None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC)
     out = fine[: shape[0], : shape[1]]
-    return (out / max(float(out.std()), 1e-6)).astype(np.float32)
+    return as_field(out / max(float(out.std()), 1e-6))

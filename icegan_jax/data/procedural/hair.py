@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from icegan_jax.data.procedural.fields import Field, Grid, noise, ramp
+from icegan_jax.data.procedural.fields import Field, Grid, as_field, noise, ramp
 from icegan_jax.data.procedural.identity import CENTRE_X, EYE_Y, Identity
 from icegan_jax.data.procedural.shape import outline
 
@@ -29,8 +29,15 @@ def strands(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
     table = noise(rng, (64, 1024), 4.0) + 0.8 * noise(rng, (64, 1024), 14.0)
     u = (angle / np.pi + 0.5) * 1000
     v = radius / 260 * 60
-    return cv2.remap(table, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_REFLECT)
+    return as_field(
+        cv2.remap(
+            table,
+            u.astype(np.float32),
+            v.astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+    )
 
 
 def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field) -> Hair:
@@ -47,8 +54,16 @@ def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field
     if style == "long":
         w = person.head_half_width + volume
         curtain = np.array(
-            [[-w, EYE_Y - 30], [-w - 5, person.mouth_y], [-w - 7, 300], [w + 7, 300], [w + 5, person.mouth_y],
-             [w, EYE_Y - 30]], np.float32) + np.array([CENTRE_X, 0], np.float32)
+            [
+                [-w, EYE_Y - 30],
+                [-w - 5, person.mouth_y],
+                [-w - 7, 300],
+                [w + 7, 300],
+                [w + 5, person.mouth_y],
+                [w, EYE_Y - 30],
+            ],
+            np.float32,
+        ) + np.array([CENTRE_X, 0], np.float32)
         mass, bottom = np.maximum(mass, on.blur(on.polygon(curtain), 1.0)), 400.0
     mass = ramp(mass + 0.12 * texture * (mass > 0.02), 0.2, 0.8)  # no edge as clean as a helmet's
     mass = mass * (1 - ramp(on.y + 2.5 * texture, bottom - 10, bottom + 6))
@@ -64,6 +79,11 @@ def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field
     if style == "cropped":
         cover = cover * 0.8
     sheen = np.exp(-(((on.y - person.crown_y - 24) / 12) ** 2)) * 0.25
-    grey = person.hair_tone * (0.55 + 0.6 * np.clip(shade, 0, 1.2) + (0.10 + 0.10 * (0.5 - person.hair_tone)) * texture + sheen)
+    grey = person.hair_tone * (
+        0.55
+        + 0.6 * np.clip(on.blur(shade, 6.0), 0, 1.2)
+        + (0.10 + 0.10 * (0.5 - person.hair_tone)) * texture
+        + sheen
+    )
     behind = mass if style == "long" else np.zeros_like(mass)
     return Hair(cover.astype(np.float32), behind, np.clip(grey, 0.015, 1).astype(np.float32))

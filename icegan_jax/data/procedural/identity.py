@@ -1,7 +1,8 @@
 """Who a procedural subject is: the numbers from which its face is drawn.
 
-The unit is the frame pixel, and a frame pixel is about one millimetre of an adult face: the means below are
-rounded adult anthropometry (pupil distance 63 mm, cheekbones 135 mm, mouth 50 mm, eye to chin 110 mm).
+The unit is the frame pixel, and a frame pixel is about one millimetre of an adult face: the means
+below are rounded adult anthropometry (pupils 63 mm apart, cheekbones 135, mouth 50, eye to chin
+110).
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ HAIR_STYLES = ("short", "long", "receding", "cropped")
 
 @dataclass(frozen=True)
 class Identity:
-    """One person: geometry in frame pixels (y grows downwards), tones in [0, 1], light as angles in radians."""
+    """One person: geometry in frame pixels (y downwards), tones in [0, 1], light in radians."""
 
     head_half_width: float
     jaw_ratio: float  # half width at the jaw angle / head_half_width

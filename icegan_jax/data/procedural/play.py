@@ -1,4 +1,4 @@
-"""Plays one clip: the resting face of the day, the expression's rise and decay, the head's and lamp's drift."""
+"""Plays one clip: the day's resting face, the expression's course, head and lamp drifting."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.procedural.action_units import UNITS, expression_units
-from icegan_jax.data.procedural.fields import Field
+from icegan_jax.data.procedural.fields import Field, as_field
 from icegan_jax.data.procedural.portrait import Portrait
 from icegan_jax.data.procedural.render import (
     Muscles,
@@ -27,10 +27,10 @@ SENSOR_NOISE = (0.8, 1.8)  # grey levels
 ASYMMETRY = 0.15
 # Deviation of the resting coefficients between people and between clips of one person.
 REST_BETWEEN_PEOPLE = {
-    "AU1": 1.8, "AU2": 1.8, "AU4": 1.8, "AU5": 0.7, "AU6": 1.4, "AU9": 1.3, "AU12": 2.0, "AU15": 1.4,
-    "AU26": 0.7,
+    "AU1": 1.8, "AU2": 1.8, "AU4": 1.8, "AU5": 0.7, "AU6": 1.4, "AU9": 1.3, "AU12": 2.0,
+    "AU15": 1.4, "AU26": 0.7,
 }  # fmt: skip
-REST_BETWEEN_CLIPS = 0.85  # of the above
+REST_BETWEEN_CLIPS = 1.0  # of the above
 NEIGHBOURS = 2  # frames that the apex keeps on both sides (DESIGN.md section 5)
 FEWEST_FRAMES = 2 * NEIGHBOURS + 2
 REGION_THRESHOLD = 0.25  # of a unit's largest displacement
@@ -86,7 +86,7 @@ def time_course(rng: np.random.Generator, frames: int, apex: int) -> Field:
     i = np.arange(frames)
     up = (0.5 - 0.5 * np.cos(np.pi * np.clip(i / apex, 0, 1))) ** rise
     down = (0.5 + 0.5 * np.cos(np.pi * np.clip((i - apex) / (frames - 1 - apex), 0, 1))) ** fall
-    return np.where(i <= apex, up, rest + (1 - rest) * down).astype(np.float32)
+    return as_field(np.where(i <= apex, up, rest + (1 - rest) * down))
 
 
 def perform(
@@ -134,7 +134,7 @@ def play(
 
 
 def unit_regions(muscles: Muscles, act: Performance) -> dict[str, NDArray[np.bool_]]:
-    """Per acting unit, where it moves the skin, bool[280, 240] in the coordinates of the onset frame."""
+    """Per acting unit, where it moves the skin: bool[280, 240], onset frame's coordinates."""
     rest = muscles.move(act.rest)
     return {
         unit: region(muscles.move({unit: sides}), rest, act.poses[0], REGION_THRESHOLD)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from icegan_jax.data.procedural.features import draw_brows, draw_eyes, draw_lips, draw_nostrils
-from icegan_jax.data.procedural.fields import Field, Grid, bump, grid, noise, ramp
+from icegan_jax.data.procedural.fields import Field, Grid, as_field, bump, grid, noise, ramp
 from icegan_jax.data.procedural.hair import draw_hair
 from icegan_jax.data.procedural.identity import CENTRE_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH, Identity
 from icegan_jax.data.procedural.shape import SIDES, ear, height, inflate, light, neck, outline
@@ -15,10 +15,10 @@ OVERSAMPLING = 2  # texture samples per frame pixel, so that sub-pixel motion st
 
 @dataclass(frozen=True)
 class Portrait:
-    """Layers in [0, 1] at OVERSAMPLING samples per frame pixel, and the still background at frame size.
+    """Layers in [0, 1] at OVERSAMPLING samples per frame pixel; the still background at frame size.
 
-    ``moving`` float32[2h, 2w, 3]: skin grey, eye opening, cover of the person. ``ball`` float32[2h, 2w]: the
-    eyeballs. ``background`` float32[h, w].
+    ``moving`` float32[2h, 2w, 3]: skin grey, eye opening, cover of the person. ``ball``
+    float32[2h, 2w]: the eyeballs. ``background`` float32[h, w].
     """
 
     person: Identity
@@ -47,7 +47,7 @@ def complexion(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
     area *= 1 - bump(on, CENTRE_X, person.mouth_y + 2, 18, 4)
     stubble = np.clip(0.55 + 0.45 * noise(rng, on.shape, 0.8 * on.scale), 0, 1.4)
     tone *= 1 - 0.5 * person.beard * area * stubble
-    return tone.astype(np.float32)
+    return as_field(tone)
 
 
 def draw_portrait(person: Identity) -> Portrait:
@@ -62,7 +62,9 @@ def draw_portrait(person: Identity) -> Portrait:
     z_head = height(on, person, head)
     z = np.where(head > 0.5, z_head, np.where(ears > 0.5, z_ears, np.maximum(z_neck, -34)))
     shade = light(on, person, on.blur(z.astype(np.float32), 0.9))
-    chin_shadow = ramp(on.y, person.chin_y - 30, person.chin_y - 4) * (1 - ramp(on.y, person.chin_y + 4, 295))
+    chin_shadow = ramp(on.y, person.chin_y - 30, person.chin_y - 4) * (
+        1 - ramp(on.y, person.chin_y + 4, 295)
+    )
     shade = np.where(head > 0.5, shade, shade * (1 - 0.45 * chin_shadow * (throat > 0.5)))
     shade = shade.astype(np.float32)
     eyes = draw_eyes(on, person, shade)
@@ -85,14 +87,22 @@ def draw_portrait(person: Identity) -> Portrait:
     collar_y = FRAME_HEIGHT - 22 + 16 * np.exp(-(((on.x - CENTRE_X) / 30) ** 2))
     slope = collar_y + ((np.abs(on.x - CENTRE_X) - 40) / 9).clip(0) ** 1.25
     cloth = ramp(on.y - slope, -0.8, 0.8)
-    weave = 1 + 0.05 * noise(rng, on.shape, 1.2 * on.scale) + 0.08 * noise(rng, on.shape, 14 * on.scale)
+    weave = (
+        1 + 0.05 * noise(rng, on.shape, 1.2 * on.scale) + 0.08 * noise(rng, on.shape, 14 * on.scale)
+    )
     skin = skin + (person.clothing_tone * 0.8 * weave - skin) * cloth
     cover = np.maximum(cover, cloth)
     moving = np.stack([np.clip(skin, 0, 1.1), eyes.opening * (1 - hair.cover), cover], -1)
     frame = grid(FRAME_HEIGHT, FRAME_WIDTH, 1)
     wall = person.background_tone * (
-        1 + 0.10 * np.sin(person.light_azimuth) * (frame.x - CENTRE_X) / CENTRE_X
-        + 0.05 * noise(rng, frame.shape, 60.0) - 0.10 * (frame.y / FRAME_HEIGHT)
+        1
+        + 0.10 * np.sin(person.light_azimuth) * (frame.x - CENTRE_X) / CENTRE_X
+        + 0.05 * noise(rng, frame.shape, 60.0)
+        - 0.10 * (frame.y / FRAME_HEIGHT)
     )
-    return Portrait(person, on.blur(moving.astype(np.float32), 0.4), on.blur(eyes.ball, 0.3),
-                    wall.astype(np.float32))
+    return Portrait(
+        person,
+        on.blur(moving.astype(np.float32), 0.4),
+        on.blur(eyes.ball, 0.3),
+        wall.astype(np.float32),
+    )

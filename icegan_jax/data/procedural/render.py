@@ -1,4 +1,4 @@
-"""One frame: the portrait, warped by the acting units, moved with the head, lit and photographed."""
+"""One frame: the portrait, warped by the acting units, moved with the head, photographed."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.procedural.action_units import UNITS, creases, displacement
-from icegan_jax.data.procedural.fields import Field, Grid, grid
+from icegan_jax.data.procedural.fields import Field, Grid, as_field, grid
 from icegan_jax.data.procedural.identity import CENTRE_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH, Identity
 from icegan_jax.data.procedural.portrait import OVERSAMPLING, Portrait
 from icegan_jax.data.procedural.shape import SIDES, mouth_line
 
-Sides = tuple[float, float]  # a unit's coefficient on the image's left and right, pixels of the 128x128 crop
+Sides = tuple[
+    float, float
+]  # a unit's coefficient on the image's left and right, pixels of the 128x128 crop
 
 # Darkening of a crease per crop pixel of its unit: 3 pixels darken it by a tenth.
 CREASE_PER_PIXEL = 0.035
@@ -21,7 +23,7 @@ MOUTH_GAP = 0.9  # opening between the lips / jaw drop at the lips
 
 @dataclass(frozen=True)
 class Pose:
-    """The head's place in the frame: degrees about the face's centre, then a shift in frame pixels."""
+    """The head in the frame: degrees about the face's centre, then a shift in frame pixels."""
 
     degrees: float = 0.0
     dx: float = 0.0
@@ -31,13 +33,13 @@ class Pose:
     def matrix(self) -> Field:
         """Affine float32[2, 3] from face coordinates to frame coordinates."""
         turn = cv2.getRotationMatrix2D((CENTRE_X, EYE_Y + 40), self.degrees, 1.0)
-        turn[:, 2] += (self.dx, self.dy)
-        return turn.astype(np.float32)
+        turn[:, 2] += np.array([self.dx, self.dy])
+        return as_field(turn)
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """What the camera adds: a brightness factor and Gaussian noise of ``noise`` grey levels (of 255)."""
+    """What the camera adds: a brightness factor, Gaussian noise of ``noise`` grey levels."""
 
     brightness: float = 1.0
     noise: float = 0.0
@@ -47,8 +49,8 @@ class Photograph:
 class Motion:
     """A set of units turned into fields on the frame's grid.
 
-    ``skin`` float32[h, w, 2]: displacement of the skin, frame pixels. ``crease`` float32[h, w]: relative change
-    of brightness. ``jaw``: drop of the jaw, frame pixels.
+    ``skin`` float32[h, w, 2]: displacement of the skin, frame pixels. ``crease`` float32[h, w]:
+    relative change of brightness. ``jaw``: drop of the jaw, frame pixels.
     """
 
     skin: Field
@@ -56,7 +58,7 @@ class Motion:
     jaw: float
 
     def plus(self, other: "Motion", share: float) -> "Motion":
-        """This motion with ``share`` of another on top."""
+        """Adds ``share`` of another motion."""
         return Motion(
             self.skin + np.float32(share) * other.skin,
             self.crease + np.float32(share) * other.crease,
@@ -79,7 +81,7 @@ class Muscles:
         self.crease = {(u, s): creases(on, person, u, s) for u in UNITS for s in SIDES}
 
     def move(self, units: dict[str, Sides]) -> Motion:
-        """The motion of the units' coefficients (crop pixels; a negative one pulls the other way, uncreased)."""
+        """Adds up the units' coefficients (crop pixels; a negative one pulls back, uncreased)."""
         skin = np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 2), np.float32)
         crease = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.float32)
         for unit, sides in units.items():
@@ -92,11 +94,18 @@ class Muscles:
 def inverse(skin: Field) -> Field:
     """Backward displacement e with q - e(q) the source of point q, by fixed-point iteration."""
     on = frame_grid()
-    e = skin
+    e: Field = skin
     for _ in range(3):
-        e = cv2.remap(skin, on.x - e[..., 0], on.y - e[..., 1], cv2.INTER_LINEAR,
-                      borderMode=cv2.BORDER_REPLICATE)
-    return e.astype(np.float32, copy=False)
+        e = as_field(
+            cv2.remap(
+                skin,
+                on.x - e[..., 0],
+                on.y - e[..., 1],
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        )
+    return e
 
 
 def open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Field:
@@ -113,7 +122,7 @@ def open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Fi
     ring = np.concatenate([upper, lower[::-1]]).astype(np.float32)
     ring = ring @ pose.matrix[:, :2].T + pose.matrix[:, 2]
     hole = cv2.GaussianBlur(frame_grid().polygon(ring), (0, 0), 0.6)
-    return (frame * (1 - 0.85 * hole)).astype(np.float32)
+    return as_field(frame * (1 - 0.85 * hole))
 
 
 def draw_frame(
@@ -129,27 +138,29 @@ def draw_frame(
     sx, sy = qx - e[..., 0], qy - e[..., 1]
 
     def texture(v: Field) -> Field:
-        return (OVERSAMPLING * (v + 0.5) - 0.5).astype(np.float32)
+        return as_field(OVERSAMPLING * (v + 0.5) - 0.5)
 
     moving = cv2.remap(portrait.moving, texture(sx), texture(sy), linear, borderMode=edge)
     ball = cv2.remap(portrait.ball, texture(qx), texture(qy), linear, borderMode=edge)
     crease = cv2.remap(motion.crease, sx, sy, linear, borderMode=edge)
     skin, opening, cover = moving[..., 0], moving[..., 1], moving[..., 2]
-    face = open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
+    face = open_mouth(
+        skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose
+    )
     image = portrait.background * (1 - cover) + face * cover
     grey = 255 * photo.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
     grey = grey + photo.noise * rng.standard_normal(grey.shape, dtype=np.float32)
-    return np.clip(np.rint(grey), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
 
 
 def region(motion: Motion, rest: Motion, pose: Pose, threshold: float) -> NDArray[np.bool_]:
     """Where a motion moves the skin by more than ``threshold`` of its largest displacement.
 
-    bool[FRAME_HEIGHT, FRAME_WIDTH], in the coordinates of a frame that shows the resting face ``rest`` at ``pose``.
+    bool[FRAME_HEIGHT, FRAME_WIDTH], in the coordinates of a frame that shows the resting face
+    ``rest`` at ``pose``.
     """
     size = np.sqrt((motion.skin**2).sum(-1))
     on, e = frame_grid(), inverse(rest.skin)
     shown = cv2.remap(size, on.x - e[..., 0], on.y - e[..., 1], cv2.INTER_LINEAR)
     shown = cv2.warpAffine(shown, pose.matrix, shown.shape[::-1])
     return shown > threshold * float(size.max())
-

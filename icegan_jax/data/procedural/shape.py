@@ -2,8 +2,9 @@
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
-from icegan_jax.data.procedural.fields import Field, Grid, bump, spline
+from icegan_jax.data.procedural.fields import Field, Grid, as_field, bump, spline
 from icegan_jax.data.procedural.identity import CENTRE_X, EYE_Y, FRAME_HEIGHT, Identity
 
 SIDES = (-1, 1)  # the image's left, the image's right
@@ -33,22 +34,37 @@ def outline(person: Identity) -> Field:
 def neck(person: Identity) -> Field:
     """The neck's contour, float32[n, 2]."""
     w, top, bottom = 0.66 * person.head_half_width, person.mouth_y, FRAME_HEIGHT + 10.0
-    points = [(-w, top), (-w, bottom - 26), (-1.5 * w, bottom), (1.5 * w, bottom), (w, bottom - 26), (w, top)]
-    return (np.asarray(points) + [CENTRE_X, 0]).astype(np.float32)
+    points = [
+        (-w, top),
+        (-w, bottom - 26),
+        (-1.5 * w, bottom),
+        (1.5 * w, bottom),
+        (w, bottom - 26),
+        (w, top),
+    ]
+    return as_field(np.asarray(points) + [CENTRE_X, 0])
 
 
 def ear(person: Identity, side: int) -> Field:
     """One ear's contour, float32[n, 2]."""
     x, y, w = CENTRE_X + side * person.head_half_width, EYE_Y + 16, 8.5
-    points = [(-4.0, -17.0), (3.0, -20.0), (w, -14.0), (w - 1, 0.0), (4.5, 11.0), (0.0, 17.0), (-5.0, 16.0)]
+    points = [
+        (-4.0, -17.0),
+        (3.0, -20.0),
+        (w, -14.0),
+        (w - 1, 0.0),
+        (4.5, 11.0),
+        (0.0, 17.0),
+        (-5.0, 16.0),
+    ]
     return spline([(x + side * dx, y + dy) for dx, dy in points])
 
 
-def mouth_line(person: Identity, x: Field) -> Field:
+def mouth_line(person: Identity, x: ArrayLike) -> Field:
     """Height of the line between the closed lips at x (frame pixels)."""
-    t = np.clip((x - CENTRE_X) / person.mouth_half_width, -1.2, 1.2)
-    bow = 0.8 * np.exp(-((t / 0.16) ** 2)) - 0.6 * np.exp(-((np.abs(t) - 0.38) / 0.2) ** 2)
-    return (person.mouth_y + person.corner_drop * t * t + bow).astype(np.float32)
+    t = np.clip((np.asarray(x) - CENTRE_X) / person.mouth_half_width, -1.2, 1.2)
+    bow = 0.8 * np.exp(-((t / 0.16) ** 2)) - 0.6 * np.exp(-(((np.abs(t) - 0.38) / 0.2) ** 2))
+    return as_field(person.mouth_y + person.corner_drop * t * t + bow)
 
 
 def inflate(on: Grid, mask: Field, depth: float, radius: float, smooth: float) -> Field:
@@ -98,7 +114,7 @@ def height(on: Grid, person: Identity, head: Field) -> Field:
 
 
 def light(on: Grid, person: Identity, z: Field) -> Field:
-    """Shading of the height field: wrapped diffuse light, cast shadows, occlusion; about [0.2, 1.15]."""
+    """Shading of the height field: diffuse light, cast shadows, occlusion; about [0.2, 1.15]."""
     azimuth, elevation = person.light_azimuth, person.light_elevation
     lx = np.sin(azimuth) * np.cos(elevation)
     ly = -np.sin(elevation)
@@ -110,7 +126,8 @@ def light(on: Grid, person: Identity, z: Field) -> Field:
     across = float(np.hypot(lx, ly))
     for step in range(2, 44, 3):  # frame pixels towards the light
         move = np.array(
-            [[1, 0, -step * lx / across * on.scale], [0, 1, -step * ly / across * on.scale]], np.float32
+            [[1, 0, -step * lx / across * on.scale], [0, 1, -step * ly / across * on.scale]],
+            np.float32,
         )
         above = cv2.warpAffine(z, move, z.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
         shadow = np.maximum(shadow, above - z - step * lz / across)
@@ -120,4 +137,4 @@ def light(on: Grid, person: Identity, z: Field) -> Field:
     shade = (1 - strength) * (1 - 0.55 * hollow) + strength * diffuse * (1 - 0.62 * shadow)
     half_way = np.array([lx, ly, lz + 1]) / np.linalg.norm([lx, ly, lz + 1])
     glint = (-dx * half_way[0] - dy * half_way[1] + half_way[2]) / np.sqrt(dx**2 + dy**2 + 1)
-    return (shade + 0.11 * strength * np.clip(glint, 0, 1) ** 18 * (1 - shadow)).astype(np.float32)
+    return as_field(shade + 0.11 * strength * np.clip(glint, 0, 1) ** 18 * (1 - shadow))

@@ -1,4 +1,4 @@
-"""Writes procedural clips as a user's own clips would be: folders of frames, a clips.csv, and the true regions."""
+"""Writes procedural clips as a user's own would be: frames, a clips.csv, and the true regions."""
 
 from pathlib import Path
 
@@ -27,11 +27,12 @@ REGIONS = "regions.npz"
 def write_clips_to(
     out: Path, *, seed: int, subjects: int, clips_per_class: int, frames: int, progress: bool
 ) -> Path:
-    """Draws ``subjects`` people playing ``clips_per_class`` clips of each class and writes them under ``out``.
+    """Draws people playing clips of each class and writes them under ``out``.
 
-    Writes ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] grey; exactly ``frames`` of them, onset first,
-    offset last), ``clips.csv`` and ``regions.npz``. A person depends on (seed, its number) alone and a clip on
-    (seed, person, class, its number, frames), so that more people or clips leave the others as they are.
+    Writes ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] grey; exactly ``frames`` of
+    them, onset first, offset last), ``clips.csv`` and ``regions.npz`` (see ``read_regions``). A
+    person depends on (seed, its number) alone and a clip on (seed, person, class, its number,
+    frames), so that more people or clips leave the others as they are.
 
     Args:
         out: folder to write into; made where missing.
@@ -88,7 +89,16 @@ def write_clips_to(
                     for unit, mask in unit_regions(muscles, act).items():
                         regions[f"{subject}/{name}/{unit}"] = mask
                     clips.append(
-                        Clip(DATASET, subject, name, label, folder, first, first + act.apex, first + frames - 1)
+                        Clip(
+                            DATASET,
+                            subject,
+                            name,
+                            label,
+                            folder,
+                            first,
+                            first + act.apex,
+                            first + frames - 1,
+                        )
                     )
                     bar.update()
     np.savez_compressed(out / REGIONS, allow_pickle=False, **regions)
@@ -103,9 +113,9 @@ def read_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
         path: a ``regions.npz``, or the folder that holds it.
 
     Returns:
-        bool[280, 240] per "<subject>/<clip>/<unit>" (as "p01/positive_1/AU12"), in the coordinates of the
-        clip's onset frame: True where the unit alone displaces the skin by more than a quarter of its largest
-        displacement at the apex.
+        bool[280, 240] per "<subject>/<clip>/<unit>" (as "p01/positive_1/AU12"), in the
+        coordinates of the clip's onset frame: True where the unit alone displaces the skin by
+        more than a quarter of its largest displacement at the apex.
 
     Raises:
         UserError: there is no such file.
@@ -119,5 +129,5 @@ def read_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
 
 
 def _stream(seed: int, *position: int) -> np.random.Generator:
-    """The generator of one person or clip: a child of the seed that knows nothing of its siblings."""
+    """The generator of one person or clip: a child of the seed that ignores its siblings."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=position))

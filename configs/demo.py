@@ -1,0 +1,28 @@
+"""The whole program in minutes on two CPU cores: LOSO over procedural faces, small networks.
+
+    python -m icegan_jax.main --config=configs/demo.py --workdir=runs/demo
+    python -m icegan_jax.main --config=configs/demo.py --workdir=runs/mine --config.data.dir=DATA
+
+The first line draws the faces itself; the second takes any prepared folder.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import loso_pair
+
+
+def get_config() -> ConfigDict:
+    config = loso_pair.get_config()
+    config.data.dir = ""
+    config.model.width = 0.125
+    config.model.primary_types = 4
+    config.model.adversarial_dimension = 32
+    config.model.expression_dimension = 16
+    config.model.reconstruction_width = 0.125  # the full one is 17 M weights: a quarter of a small network's time
+    config.loss.perceptual_network = "alexnet"
+    config.loss.perceptual_layer = "relu1"
+    config.training.steps = 100
+    config.training.folds_per_device = 8
+    config.training.steps_per_call = 5
+    config.training.checkpoint_every = 50
+    return config

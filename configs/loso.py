@@ -1,0 +1,67 @@
+"""ICE-GAN as published: leave-one-subject-out over the prepared databases (paper, Table I).
+
+    python -m icegan_jax.prepare --source=clips --raw=clips.csv --out=data/megc2019
+    python -m icegan_jax.main --config=configs/loso.py --workdir=runs/loso
+
+Full width, 128x128, batch 16, 100 epochs, loss weights of section IV-B. Expect 68 trainings of about 13,800 steps:
+days on one GPU. The paper reports UF1 0.880 and UAR 0.902 over all databases, choosing the best test epoch; this
+program reports the last step. Not yet run here: the databases are licensed.
+
+Every field can be changed on the command line: --config.training.epochs=50.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+
+    config.seed = 0  # of initialisation, noise, shuffling and mirroring
+
+    config.data = ConfigDict()
+    config.data.dir = "data/megc2019"  # folder that prepare wrote; "" draws procedural faces into WORKDIR/data
+    config.data.mirror = False  # flip half of the training pairs left to right; the paper does not
+    config.data.procedural = ConfigDict()  # the faces drawn where dir is ""
+    config.data.procedural.subjects = 8  # people
+    config.data.procedural.clips_per_class = 2  # clips of each person and expression
+    config.data.procedural.frames = 15  # frames of a clip, at least
+
+    config.model = ConfigDict()
+    config.model.image_size = 128  # pixels on a side (paper, III); a power of 2, that of the prepared faces
+    config.model.recognition_input = "apex"  # what D sees: "apex" (paper), or "pair", the onset beside it
+    config.model.pair_gain = 4.0  # with "pair": factor on the change apex - onset (DESIGN section 10)
+    config.model.width = 1.0  # factor on the channels of trunk and U-Net
+    config.model.embedding = 320  # channels of the identity embedding e (paper, III-A)
+    config.model.noise = 100  # length of the noise vector N_z (paper, III-A)
+    config.model.adjacency_std = 0.02  # of the GRM's initial adjacency matrices; the paper gives none
+    config.model.residual = False  # G draws the change of the onset, not the whole face; the paper does not
+    config.model.trunk_norm = "batch"  # "batch" or "instance"; batch: the authors' definitions
+    config.model.primary_types = 8  # PrimaryCaps: types N_prim (paper, III-B)
+    config.model.primary_dimension = 16  # PrimaryCaps: d_prim (paper, III-B)
+    config.model.adversarial_dimension = 256  # AdvCaps: d_adv (paper, III-B)
+    config.model.expression_dimension = 32  # ExpCaps: d_exp (paper, III-B)
+    config.model.routing_iterations = 3  # Sabour et al. 2017
+    config.model.capsule_std = 0.01  # of the initial capsule transformations (the authors' definitions)
+    config.model.reconstruction_width = 1.0  # factor on the hidden layers 512 and 1024 (Sabour et al. 2017)
+
+    config.loss = ConfigDict()
+    config.loss.adversarial = 0.1  # weight of L_gan (paper, IV-B)
+    config.loss.synthesis = 1.0  # weight of L_ip (paper, IV-B: "mes")
+    config.loss.recognition = 1.0  # weight of L_cls (paper, IV-B: "mer")
+    config.loss.synthetic_recognition = 1.0  # the same, of D on synthetic faces; the paper does not tell them apart
+    config.loss.perceptual = 0.1  # alpha, the perceptual term in L_ip (paper, IV-B); 0 leaves the network out
+    config.loss.perceptual_network = "vgg16"  # "vgg16" (paper) or "alexnet", both ImageNet
+    config.loss.perceptual_layer = "relu2_2"  # Johnson et al. 2016; the paper gives none
+    config.loss.reconstruction = 5e-4  # beta, the reconstruction term in L_cls (paper, IV-B)
+
+    config.training = ConfigDict()
+    config.training.epochs = 100  # passes over the prepared pairs (paper, IV-B)
+    config.training.steps = 0  # updates of each fold; 0: epochs decide
+    config.training.batch_size = 16  # pairs per update (paper, IV-B)
+    config.training.learning_rate = 1e-3  # of both networks, falling to 0 as a cosine (paper, IV-B)
+    config.training.b1 = 0.9  # Adam (paper, IV-B)
+    config.training.b2 = 0.999  # Adam (paper, IV-B)
+    config.training.folds_per_device = 1  # folds trained side by side on a device
+    config.training.steps_per_call = 10  # updates per call of the compiled program, and per log line
+    config.training.checkpoint_every = 500  # updates between checkpoints
+    return config

@@ -1,0 +1,21 @@
+"""What we recommend: as loso.py, but the discriminator sees the onset beside the apex.
+
+    python -m icegan_jax.main --config=configs/loso_pair.py --workdir=runs/loso_pair
+
+A micro-expression is a change, and the neutral face is known. The README tells what each difference is for.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import loso
+
+
+def get_config() -> ConfigDict:
+    config = loso.get_config()
+    config.data.mirror = True
+    config.model.recognition_input = "pair"
+    config.model.residual = True
+    config.model.capsule_std = 0.1
+    config.loss.synthesis = 100.0
+    config.loss.synthetic_recognition = 0.0
+    return config

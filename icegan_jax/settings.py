@@ -1,0 +1,153 @@
+"""A config's fields, checked, as the plain arguments that networks and training take."""
+
+import math
+from collections.abc import Iterable
+
+import optax
+from ml_collections import ConfigDict
+
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.errors import UserError
+from icegan_jax.models.discriminator import Discriminator
+from icegan_jax.models.generator import Generator
+from icegan_jax.models.perceptual import load_cost_network
+from icegan_jax.training.loop import Plan
+from icegan_jax.training.state import LossWeights, Networks
+
+_CHOICES = {"model.recognition_input": ("apex", "pair"), "model.trunk_norm": ("batch", "instance")}
+_POSITIVE = (
+    "data.procedural.subjects",
+    "data.procedural.clips_per_class",
+    "data.procedural.frames",
+    "model.pair_gain",
+    "model.width",
+    "model.embedding",
+    "model.noise",
+    "model.primary_types",
+    "model.primary_dimension",
+    "model.adversarial_dimension",
+    "model.expression_dimension",
+    "model.routing_iterations",
+    "model.capsule_std",
+    "model.reconstruction_width",
+    "training.batch_size",
+    "training.learning_rate",
+    "training.folds_per_device",
+    "training.steps_per_call",
+    "training.checkpoint_every",
+)
+_NOT_NEGATIVE = (
+    "seed",
+    "model.adjacency_std",
+    "loss.adversarial",
+    "loss.synthesis",
+    "loss.recognition",
+    "loss.synthetic_recognition",
+    "loss.perceptual",
+    "loss.reconstruction",
+    "training.epochs",
+    "training.steps",
+)
+_FRACTIONS = ("training.b1", "training.b2")
+_SMALLEST_IMAGE = 16  # pixels; the trunk's three halvings and two unpadded 4x4 kernels need them
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses a config that cannot be trained.
+
+    Raises:
+      UserError: names the field, its value and what it may be.
+    """
+    for field, choices in _CHOICES.items():
+        _require(config, [field], lambda value, c=choices: value in c, f"must be one of {', '.join(choices)}")
+    _require(config, _POSITIVE, lambda value: value > 0 and math.isfinite(value), "must be above 0")
+    _require(config, _NOT_NEGATIVE, lambda value: value >= 0 and math.isfinite(value), "must be 0 or more")
+    _require(config, _FRACTIONS, lambda value: 0 <= value < 1, "must be at least 0 and below 1")
+    _require(
+        config,
+        ["model.image_size"],
+        lambda value: value >= _SMALLEST_IMAGE and value & (value - 1) == 0,
+        f"must be a power of 2, at least {_SMALLEST_IMAGE}",
+    )
+    if not config.training.steps and not config.training.epochs:
+        raise UserError("config.training.epochs and config.training.steps are both 0: set one")
+
+
+def _require(config: ConfigDict, fields: Iterable[str], holds: object, wish: str) -> None:
+    for field in fields:
+        value = config
+        for name in field.split("."):
+            value = value[name]
+        if not holds(value):  # type: ignore[operator]
+            raise UserError(f"config.{field} is {value!r}: it {wish}")
+
+
+def networks_of(config: ConfigDict, steps: int) -> Networks:
+    """Networks, optimisers and losses; the learning rate falls to 0 as a cosine over ``steps`` updates."""
+    model, loss, training = config.model, config.loss, config.training
+    generator = Generator(
+        width=model.width,
+        embedding=model.embedding,
+        adjacency_std=model.adjacency_std,
+        residual=model.residual,
+    )
+    discriminator = Discriminator(
+        classes=len(EXPRESSIONS),
+        width=model.width,
+        primary_types=model.primary_types,
+        primary_dimension=model.primary_dimension,
+        adversarial_dimension=model.adversarial_dimension,
+        expression_dimension=model.expression_dimension,
+        iterations=model.routing_iterations,
+        capsule_std=model.capsule_std,
+        reconstruction_width=model.reconstruction_width,
+        norm=model.trunk_norm,
+    )
+
+    def optimizer() -> optax.GradientTransformation:
+        schedule = optax.cosine_decay_schedule(training.learning_rate, steps)
+        return optax.adam(schedule, b1=training.b1, b2=training.b2)
+
+    cost = load_cost_network(loss.perceptual_network, loss.perceptual_layer) if loss.perceptual else None
+    weights = LossWeights(
+        adversarial=loss.adversarial,
+        synthesis=loss.synthesis,
+        recognition=loss.recognition,
+        synthetic_recognition=loss.synthetic_recognition,
+        perceptual=loss.perceptual,
+        reconstruction=loss.reconstruction,
+    )
+    return Networks(
+        generator=generator,
+        discriminator=discriminator,
+        cost=cost,
+        recognition_input=model.recognition_input,
+        pair_gain=model.pair_gain,
+        image_size=model.image_size,
+        noise=model.noise,
+        classes=len(EXPRESSIONS),
+        g_optimizer=optimizer(),
+        d_optimizer=optimizer(),
+        weights=weights,
+    )
+
+
+def plan_of(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int) -> Plan:
+    """How the folds are trained: the number of steps is rounded up to whole calls of the compiled program.
+
+    An epoch is one pass over all prepared pairs, the same number of steps for every fold.
+    """
+    training = config.training
+    per_epoch = math.ceil(num_pairs / training.batch_size)
+    wanted = training.steps or training.epochs * per_epoch
+    per_call = min(training.steps_per_call, wanted)
+    return Plan(
+        steps=math.ceil(wanted / per_call) * per_call,
+        steps_per_epoch=per_epoch,
+        steps_per_call=per_call,
+        checkpoint_every=training.checkpoint_every,
+        folds_per_device=min(training.folds_per_device, math.ceil(num_folds / num_devices)),
+        batch_size=training.batch_size,
+        mirror=config.data.mirror,
+        seed=config.seed,
+    )

@@ -1,0 +1,79 @@
+"""The held-out clips of a group of folds, after the last step: one prediction and one synthesis sheet row each."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.folds import Fold
+from icegan_jax.evaluation.records import Prediction, write_predictions
+from icegan_jax.training.state import TrainState
+from icegan_jax.training.step import Engine
+
+
+def evaluate_group(
+    engine: Engine,
+    states: TrainState,
+    pairs: Pairs,
+    group: Sequence[Fold],
+    filled: Sequence[Fold],
+    layout: tuple[int, int],
+    batch_size: int,
+    run_dir: Path,
+) -> None:
+    """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold of ``group``.
+
+    Folds hold between one and dozens of clips: each is padded with its own first clip to a whole number of
+    batches, and every fold goes through as many batches as the longest; padding is dropped.
+
+    Args:
+      states: trained, leading axes [r, f] in the order of ``filled``.
+      group: the folds to evaluate; the first entries of ``filled``.
+      layout: (r, f).
+    """
+    rounds = math.ceil(max(len(fold.test) for fold in filled) / batch_size)
+    tests = np.stack([_padded(fold, rounds * batch_size) for fold in filled])
+    lengths, faces = [], []
+    for start in range(0, rounds * batch_size, batch_size):
+        index = tests[:, start : start + batch_size].reshape(*layout, batch_size)
+        onset, apex = pairs.onset[index][..., None], pairs.apex[index][..., None]
+        lengths.append(_by_fold(np.asarray(engine.recognise(states, onset, apex))))
+        faces.append(_by_fold(np.asarray(engine.synthesise(states, onset))))
+    all_lengths, all_faces = np.concatenate(lengths, axis=1), np.concatenate(faces, axis=1)
+    for number, fold in enumerate(group):
+        folder, count = run_dir / "folds" / fold.name, len(fold.test)
+        write_predictions(folder / "predictions.csv", _predictions(pairs, fold, all_lengths[number, :count]))
+        np.savez_compressed(
+            folder / "synthesis.npz",
+            onset=pairs.onset[fold.test],
+            synthetic=all_faces[number, :count],
+            apex=pairs.apex[fold.test],
+            label=pairs.label[fold.test],
+            clip=pairs.clip[fold.test],
+        )
+
+
+def _padded(fold: Fold, size: int) -> np.ndarray:
+    return np.concatenate([fold.test, np.full(size - len(fold.test), fold.test[0])])
+
+
+def _by_fold(values: np.ndarray) -> np.ndarray:
+    """[r, f, b, ...] to [r f, b, ...]."""
+    return values.reshape(-1, *values.shape[2:])
+
+
+def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Prediction]:
+    """One prediction per held-out clip: the class of the longest capsule of ``lengths`` float32[clips, k]."""
+    return [
+        Prediction(
+            dataset=fold.dataset,
+            subject=fold.subject,
+            clip=str(pairs.clip[index]),
+            label=int(pairs.label[index]),
+            prediction=int(np.argmax(row)),
+            scores=tuple(float(value) for value in row),
+        )
+        for index, row in zip(fold.test, lengths, strict=True)
+    ]

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from icegan_jax.data.faces import Box, find_face
+
+Grey = NDArray[np.uint8]
+
+
+def test_finds_the_astronaut(face_image: Grey) -> None:
+    face = find_face([face_image])
+    assert face is not None
+    assert face.points.shape == (68, 2)
+    assert (face.count, face.position, face.help) == (1, 0, "")
+    # By eye: eye corners (36..47) above the mouth (48..67), between brows and chin.
+    assert face.points[36:48, 1].max() < face.points[48:, 1].min()
+    box = face.box(0)
+    assert 80 < box.width < 130 and 80 < box.height < 140
+    assert face.points[8, 1] == pytest.approx(box.bottom, abs=2)  # the chin is lowest
+    grown = face.box(0.1)
+    assert grown.left == pytest.approx(box.left - 0.1 * box.width)
+    assert grown.bottom == pytest.approx(box.bottom + 0.1 * box.width)
+
+
+def test_box_follows_the_face_to_the_pixel(face_image: Grey) -> None:
+    """The same face elsewhere in a larger image gives the same box, moved."""
+    larger = np.full((400, 400), 90, np.uint8)
+    larger[100:360, 60:300] = face_image
+    here, there = find_face([face_image]), find_face([larger])
+    assert here is not None and there is not None
+    assert there.box().left - here.box().left == pytest.approx(60, abs=2)
+    assert there.box().top - here.box().top == pytest.approx(100, abs=2)
+
+
+def test_a_later_image_serves_where_the_first_shows_no_face(face_image: Grey) -> None:
+    blank = np.full((120, 120), 128, np.uint8)
+    face = find_face([blank, face_image])
+    assert face is not None and face.position == 1
+    assert find_face([blank]) is None
+    assert find_face([]) is None
+
+
+def test_small_face_is_found_by_upsampling(face_image: Grey) -> None:
+    small = np.ascontiguousarray(face_image[::3, ::3])
+    face = find_face([small])
+    assert face is not None and "upsampled" in face.help
+    large = find_face([face_image])
+    assert large is not None
+    assert face.box().left * 3 == pytest.approx(large.box().left, abs=6)
+
+
+def test_of_several_faces_the_largest(face_image: Grey) -> None:
+    half = face_image[::2, ::2]
+    both = np.full((260, 380), 90, np.uint8)
+    both[:130, :120] = half
+    both[:, 130:370] = face_image
+    face = find_face([np.repeat(np.repeat(both, 2, 0), 2, 1)])
+    assert face is not None and face.count == 2
+    assert face.box().left > 260
+
+
+def test_box_within_an_image() -> None:
+    assert Box(-3, 2, 9, 30).within((20, 8)) == Box(-0.5, 2, 7.5, 19.5)

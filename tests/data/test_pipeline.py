@@ -1,0 +1,89 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from icegan_jax.data.pipeline import Batch, fold_batches
+from icegan_jax.errors import UserError
+from tests.data.conftest import pairs_of, record
+
+PAIRS = pairs_of([record("d", "s", f"c{i}", i % 3, 0, seed=i) for i in range(23)])
+INDICES = np.arange(3, 23)
+
+
+def _draw(count: int, *, batch_size: int = 4, seed: int = 0, mirror: bool = True) -> list[Batch]:
+    batches = fold_batches(PAIRS, INDICES, batch_size=batch_size, seed=seed, mirror=mirror)
+    return [next(batches) for _ in range(count)]
+
+
+def _same(a: Batch, b: Batch) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+def test_batch_holds_the_pairs_it_names() -> None:
+    for batch in _draw(5, mirror=False):
+        index = batch["index"]
+        assert {k: (v.shape, str(v.dtype)) for k, v in batch.items()} == {
+            "onset": ((4, 16, 16, 1), "uint8"),
+            "apex": ((4, 16, 16, 1), "uint8"),
+            "label": ((4,), "int32"),
+            "index": ((4,), "int32"),
+        }
+        np.testing.assert_array_equal(batch["onset"][..., 0], PAIRS.onset[index])
+        np.testing.assert_array_equal(batch["apex"][..., 0], PAIRS.apex[index])
+        np.testing.assert_array_equal(batch["label"], PAIRS.label[index])
+
+
+def test_every_pass_holds_every_pair_once_in_a_new_order() -> None:
+    drawn = np.concatenate([b["index"] for b in _draw(15)]).reshape(3, 20)
+    for one_pass in drawn:
+        assert sorted(one_pass) == INDICES.tolist()
+    assert len({tuple(one_pass) for one_pass in drawn}) == 3
+
+
+def test_batches_span_passes_and_may_exceed_them() -> None:
+    counts = Counter(np.concatenate([b["index"] for b in _draw(2, batch_size=30)]).tolist())
+    assert counts == dict.fromkeys(INDICES.tolist(), 3)
+
+
+def test_mirroring_turns_onset_and_apex_together_and_anew_each_pass() -> None:
+    flips: dict[int, list[bool]] = {}
+    for batch in _draw(50):  # 10 passes
+        for onset, apex, index in zip(batch["onset"], batch["apex"], batch["index"], strict=True):
+            flipped = not np.array_equal(onset[..., 0], PAIRS.onset[index])
+            step = -1 if flipped else 1
+            np.testing.assert_array_equal(onset[..., 0], PAIRS.onset[index][:, ::step])
+            np.testing.assert_array_equal(apex[..., 0], PAIRS.apex[index][:, ::step])
+            flips.setdefault(int(index), []).append(flipped)
+    assert 60 < sum(map(sum, flips.values())) < 140  # of 200, a binomial half: 5.6 sigma
+    assert sum(len(set(f)) == 2 for f in flips.values()) >= 18  # a pair is not always turned alike
+
+
+def test_pairs_in_memory_are_left_as_they_are() -> None:
+    before = PAIRS.onset.copy()
+    _draw(10)
+    np.testing.assert_array_equal(PAIRS.onset, before)
+
+
+def test_the_seed_decides() -> None:
+    assert all(map(_same, _draw(8), _draw(8)))
+    assert not all(map(_same, _draw(8), _draw(8, seed=1)))
+
+
+@pytest.mark.parametrize("before", [0, 1, 4, 5, 13])
+def test_state_resumes_to_the_very_batch(before: int) -> None:
+    first = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True)
+    for _ in range(before):
+        next(first)
+    state = first.get_state()
+    expected = [next(first) for _ in range(12)]
+    second = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True)
+    second.set_state(state)
+    assert all(map(_same, [next(second) for _ in range(12)], expected))
+
+
+def test_refuses() -> None:
+    with pytest.raises(UserError, match="no pairs to draw"):
+        fold_batches(PAIRS, np.array([], np.int64), batch_size=4, seed=0, mirror=True)
+    with pytest.raises(UserError, match="batch size 0"):
+        fold_batches(PAIRS, INDICES, batch_size=0, seed=0, mirror=True)
