@@ -33,8 +33,9 @@ def get_config() -> ConfigDict:
     config.model.width = 1.0  # factor on the channels of trunk and U-Net
     config.model.embedding = 320  # channels of the identity embedding e (paper, III-A)
     config.model.noise = 100  # length of the noise vector N_z (paper, III-A)
+    config.model.class_gain = 1.0  # factor on the one-hot class in the seed, whose noise is 10 long
     config.model.adjacency_std = 0.02  # of the GRM's initial adjacency matrices; the paper gives none
-    config.model.residual = False  # G draws the change of the onset, not the whole face; the paper does not
+    config.model.motion = False  # G moves and retouches the onset's pixels; the paper's draws the whole face
     config.model.trunk_norm = "batch"  # "batch" or "instance"; batch: the authors' definitions
     config.model.primary_types = 8  # PrimaryCaps: types N_prim (paper, III-B)
     config.model.primary_dimension = 16  # PrimaryCaps: d_prim (paper, III-B)

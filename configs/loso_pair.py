@@ -14,7 +14,8 @@ def get_config() -> ConfigDict:
     config = loso.get_config()
     config.data.mirror = True
     config.model.recognition_input = "pair"
-    config.model.residual = True
+    config.model.motion = True
+    config.model.class_gain = 10.0
     config.model.capsule_std = 0.1
     config.loss.synthesis = 100.0
     config.loss.synthetic_recognition = 0.0

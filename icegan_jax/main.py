@@ -168,19 +168,30 @@ def _command(argv: Sequence[str]) -> None:
     try:
         if len(argv) > 1:
             raise UserError(f"{argv[1]!r} is not an option; see --help")
-        if _CONFIG.value is None:
-            raise UserError("--config is missing; give --config=configs/demo.py, for example")
+        config = _config()
         if _PARAMETERS.value:
-            settings.check(_CONFIG.value)
-            print(parameter_table(settings.networks_of(_CONFIG.value, steps=1)))
+            settings.check(config)
+            print(parameter_table(settings.networks_of(config, steps=1)))
             return
         if not _WORKDIR.value:
             raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
-        run(_CONFIG.value, Path(_WORKDIR.value))
+        run(config, Path(_WORKDIR.value))
     except UserError as error:
         _fail(str(error), 2)
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on from the newest checkpoint", 130)
+
+
+def _config() -> ConfigDict:
+    """The loaded config; a file that cannot be loaded shows only when its first field is read."""
+    if _CONFIG.value is None:
+        raise UserError("--config is missing; give --config=configs/demo.py, for example")
+    try:
+        _CONFIG.value.keys()
+    except OSError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"--config cannot be loaded: {reason}; configs/ holds those that come along") from None
+    return _CONFIG.value
 
 
 def _parse(argv: list[str]) -> list[str]:

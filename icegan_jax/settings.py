@@ -22,6 +22,7 @@ _POSITIVE = (
     "model.pair_gain",
     "model.width",
     "model.embedding",
+    "model.class_gain",
     "model.noise",
     "model.primary_types",
     "model.primary_dimension",
@@ -88,8 +89,9 @@ def networks_of(config: ConfigDict, steps: int) -> Networks:
     generator = Generator(
         width=model.width,
         embedding=model.embedding,
+        class_gain=model.class_gain,
         adjacency_std=model.adjacency_std,
-        residual=model.residual,
+        motion=model.motion,
     )
     discriminator = Discriminator(
         classes=len(EXPRESSIONS),

@@ -6,10 +6,11 @@ import jax.numpy as jnp
 
 from icegan_jax.models.graph import GraphReasoning
 from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu
+from icegan_jax.models.motion import move
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (DESIGN section 2)
 _SMALL_INIT = nn.initializers.normal(0.002)
-_COPY_LIMIT = 0.99  # a copied pixel enters the last tanh as arctanh(0.99 x), finite for black and white
+_PIXELS_PER_UNIT = 3.0  # a micro-expression moves skin by 1 to 3 pixels at 128x128 (DESIGN section 5)
 
 
 class Generator(nn.Module):
@@ -21,14 +22,17 @@ class Generator(nn.Module):
     Attributes:
       width: factor on the channels of the skips.
       embedding: channels of the identity embedding e.
+      class_gain: factor on the one-hot class in the seed.
       adjacency_std: of the GRM's adjacency matrices.
-      residual: the decoder draws the change of the onset instead of the whole face.
+      motion: the decoder tells how the onset's pixels move, and what is added to them, instead of drawing the
+        whole face.
     """
 
     width: float = 1.0
     embedding: int = 320
+    class_gain: float = 1.0
     adjacency_std: float = 0.02
-    residual: bool = False
+    motion: bool = False
 
     @nn.compact
     def __call__(self, onset: jax.Array, noise: jax.Array, expression: jax.Array, *, train: bool) -> jax.Array:
@@ -54,15 +58,19 @@ class Generator(nn.Module):
             x = Convolution(features, name=f"down_{level}")(x, train=train)
             if 1 < level < levels:
                 x = instance_norm(x)
-        x = jnp.concatenate([x, noise[:, None, None, :], expression[:, None, None, :]], axis=3)
+        seed = jnp.concatenate([noise, self.class_gain * expression], axis=1)
+        x = jnp.concatenate([x, seed[:, None, None, :]], axis=3)
         for level, features in zip(range(levels, 1, -1), reversed(channels), strict=True):
             x = Convolution(features, transposed=True, name=f"up_{level}")(leaky_relu(x), train=train)
             x = jnp.concatenate([instance_norm(x), skips[level - 2]], axis=3)
-        if not self.residual:
-            return jnp.tanh(Convolution(1, transposed=True, name="up_1")(leaky_relu(x), train=train))
+        x = leaky_relu(x)
+        if not self.motion:
+            return jnp.tanh(Convolution(1, transposed=True, name="up_1")(x, train=train))
         # A kernel of spectral norm 1 cannot draw "no change": this layer goes without, and starts near zero.
-        last = Convolution(1, transposed=True, spectral=False, kernel_init=_SMALL_INIT, name="up_1")
-        return jnp.tanh(last(leaky_relu(x), train=train) + jnp.arctanh(_COPY_LIMIT * onset))
+        last = Convolution(3, transposed=True, spectral=False, kernel_init=_SMALL_INIT, name="up_1")
+        x = last(x, train=train)
+        moved = move(onset, _PIXELS_PER_UNIT * x[..., :2])
+        return jnp.clip(moved + x[..., 2:], -1.0, 1.0)
 
 
 def scaled(channels: int, width: float) -> int:

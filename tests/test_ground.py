@@ -1,0 +1,126 @@
+"""The ground the project stands on: pinned versions, and no trace of one machine in the files."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PYTHONS = ("3.11", "3.12", "3.13")
+
+
+def lines_of(name: str) -> list[str]:
+    """The lines of a requirements file without comments."""
+    lines = (re.split(r"(^|\s)#", line)[0].strip() for line in (ROOT / name).read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def applies(marker: Marker | None, python: str) -> bool:
+    environment = {"python_version": python, "python_full_version": f"{python}.0", "extra": ""}
+    return marker is None or marker.evaluate(environment)
+
+
+def pins(python: str) -> dict[str, str]:
+    """Package name to the specifier that constraints.txt gives it on this Python."""
+    wanted = [pin for pin in map(Requirement, lines_of("constraints.txt")) if applies(pin.marker, python)]
+    found = {canonicalize_name(pin.name): str(pin.specifier) for pin in wanted}
+    assert len(found) == len(wanted), f"a package is pinned twice for Python {python}"
+    return found
+
+
+def direct() -> list[Requirement]:
+    project = PROJECT["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [
+        Requirement(line) for group in [*groups, *PROJECT["dependency-groups"].values()] for line in group
+    ]
+
+
+def workstation() -> list[Requirement]:
+    return [Requirement(line) for line in lines_of("requirements.txt") if not line.startswith("-")]
+
+
+def tracked() -> list[Path]:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [ROOT / name for name in listing.stdout.split("\0") if name]
+
+
+def test_uv_and_pip_read_the_same_pins() -> None:
+    assert PROJECT["tool"]["uv"]["constraint-dependencies"] == lines_of("constraints.txt")
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_pin_is_one_version(python: str) -> None:
+    loose = {
+        name: version for name, version in pins(python).items() if not re.fullmatch(r"==[\w.]+", version)
+    }
+    assert not loose
+    assert all(Requirement(line).url is None for line in lines_of("constraints.txt"))
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_every_direct_dependency_is_pinned_within_its_range(python: str) -> None:
+    pinned = pins(python)
+    for wanted in direct() + workstation():
+        version = pinned[canonicalize_name(wanted.name)].removeprefix("==")
+        assert wanted.specifier.contains(version), wanted
+
+
+def test_the_jax_of_each_python() -> None:
+    assert [pins(python)["jax"] for python in PYTHONS] == ["==0.10.2", "==0.12.0.1", "==0.12.0.1"]
+    for python in PYTHONS:
+        parts = ("jaxlib", "jax-cuda12-plugin", "jax-cuda12-pjrt")
+        assert {pins(python)[part] for part in parts} == {pins(python)["jax"]}
+
+
+def test_every_transitive_dependency_is_pinned() -> None:
+    """Walks what the installed packages ask for, on the Python that runs the tests."""
+    pinned = pins(f"{sys.version_info.major}.{sys.version_info.minor}")
+    left_out = {"dlib"}  # [tool.uv] override-dependencies
+    todo, seen = [requirement for requirement in direct() if "cuda12" not in requirement.extras], set()
+    while todo:
+        wanted = todo.pop()
+        key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
+        if key in seen or key[0] in left_out:
+            continue
+        seen.add(key)
+        assert key[0] in pinned, f"{key[0]} is in no line of constraints.txt"
+        for line in metadata.requires(wanted.name) or []:
+            asked = Requirement(line)
+            extras = wanted.extras | {""}
+            if asked.marker is None or any(asked.marker.evaluate({"extra": extra}) for extra in extras):
+                todo.append(asked)
+    assert len(seen) > len(direct())
+
+
+def test_the_workstation_has_every_package_of_the_project() -> None:
+    names = {canonicalize_name(wanted.name) for wanted in workstation()}
+    needed = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
+    assert needed <= names
+    assert "-c constraints.txt" in lines_of("requirements.txt")
+    assert [wanted.extras for wanted in workstation() if wanted.name == "jax"] == [{"cuda12"}]
+
+
+def test_no_file_names_a_registry_or_a_machine() -> None:
+    # Put together here, so that this file does not hold them.
+    hosts = ["pypi" + ".org", "python" + "hosted", "pypi" + ".tuna", "mirrors" + ".", "/sim" + "ple"]
+    folders = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", "/opt/" + "wheels"]
+    forbidden = re.compile("|".join(map(re.escape, hosts + folders)).encode())
+    files = [path for path in tracked() if path.is_file()]
+    found = {path.name: match.group() for path in files if (match := forbidden.search(path.read_bytes()))}
+    assert files
+    assert not found
+
+
+def test_no_lock_file_is_tracked() -> None:
+    assert "uv.lock" not in {path.name for path in tracked()}
