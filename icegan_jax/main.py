@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from icegan_jax import settings
@@ -165,6 +165,7 @@ def _versions() -> dict[str, str]:
 
 
 def _command(argv: Sequence[str]) -> None:
+    logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
     try:
         if len(argv) > 1:
             raise UserError(f"{argv[1]!r} is not an option; see --help")

@@ -90,7 +90,8 @@ def _unit(vector: jax.Array) -> jax.Array:
 
 
 def _initial_direction(key: jax.Array, matrix: jax.Array) -> jax.Array:
-    direction = _unit(jax.random.normal(key, (matrix.shape[1],)))
-    for _ in range(_INITIAL_POWER_ITERATIONS):
-        direction = _unit(_unit(matrix @ direction) @ matrix)
-    return direction
+    def iterate(_: int, direction: jax.Array) -> jax.Array:
+        return _unit(_unit(matrix @ direction) @ matrix)
+
+    start = _unit(jax.random.normal(key, (matrix.shape[1],)))
+    return jax.lax.fori_loop(0, _INITIAL_POWER_ITERATIONS, iterate, start)

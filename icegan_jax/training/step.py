@@ -157,6 +157,10 @@ def synthesise(networks: Networks, state: TrainState, onset: jax.Array) -> jax.A
     return to_grey(jnp.stack(faces, axis=1)[..., 0])
 
 
+# Initialisation runs for a second, but its dozens of random draws took XLA 43 s to optimise (7 s without).
+_RUN_ONCE = {"xla_backend_optimization_level": 0}
+
+
 class Engine(NamedTuple):
     """The programs compiled for many folds; every array has the leading axes [r, f].
 
@@ -179,12 +183,15 @@ def build_engine(networks: Networks, devices: Sequence[jax.Device]) -> Engine:
     """The programs for these devices. Each compiles once, when first called; shapes must not change after."""
     compile_s: list[float] = []
 
-    def spread(function: Callable[..., Any], donate: tuple[int, ...] = ()) -> Callable[..., Any]:
+    def spread(
+        function: Callable[..., Any], donate: tuple[int, ...] = (), options: dict[str, int] | None = None
+    ) -> Callable[..., Any]:
         over_folds = jax.vmap(functools.partial(function, networks))
-        return _compiled_once(jax.pmap(over_folds, devices=devices, donate_argnums=donate), compile_s)
+        program = jax.pmap(over_folds, devices=devices, donate_argnums=donate)
+        return _compiled_once(program, options, compile_s)
 
     return Engine(
-        create=spread(create_state),
+        create=spread(create_state, options=_RUN_ONCE),
         advance=spread(advance, donate=(0,)),
         recognise=spread(recognise),
         synthesise=spread(synthesise),
@@ -192,14 +199,16 @@ def build_engine(networks: Networks, devices: Sequence[jax.Device]) -> Engine:
     )
 
 
-def _compiled_once(program: Any, compile_s: list[float]) -> Callable[..., Any]:
+def _compiled_once(
+    program: Any, options: dict[str, int] | None, compile_s: list[float]
+) -> Callable[..., Any]:
     """Compiles at the first call, noting the time, and refuses any other shape at later ones."""
     compiled: list[Any] = []
 
     def call(*arguments: Any) -> Any:
         if not compiled:
             start = time.perf_counter()
-            compiled.append(program.lower(*arguments).compile())
+            compiled.append(program.lower(*arguments).compile(compiler_options=options))
             compile_s.append(time.perf_counter() - start)
         return compiled[0](*arguments)
 

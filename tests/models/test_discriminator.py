@@ -1,0 +1,116 @@
+"""Shapes of the discriminator and what each of its answers depends on."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from icegan_jax.models.discriminator import Discriminator, Verdict, recognition_image
+
+SMALL = Discriminator(
+    width=1 / 16,
+    primary_types=2,
+    primary_dimension=4,
+    adversarial_dimension=8,
+    expression_dimension=4,
+    capsule_std=0.5,
+    reconstruction_width=1 / 16,
+)
+FACES = jax.random.uniform(jax.random.key(0), (4, 16, 16, 1), minval=-1.0, maxval=1.0)
+LABELS = jnp.array([0, 1, 2, 0])
+
+
+def shapes_of(module: Discriminator, size: int, channels: int = 1) -> tuple[Any, Verdict, Any]:
+    """Shapes of the variables, the verdict and every layer's output; nothing is computed."""
+
+    def build(key: jax.Array) -> tuple[Any, Verdict, Any]:
+        image, label = jnp.zeros((2, size, size, channels)), jnp.zeros(2, jnp.int32)
+        variables = module.init(key, image, label, train=True)
+        verdict, seen = module.apply(
+            variables, image, label, train=False, capture_intermediates=True, mutable=["intermediates"]
+        )
+        return variables, verdict, seen["intermediates"]
+
+    return jax.eval_shape(build, jax.random.key(0))
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("size", [16, 32, 128])
+def test_verdict(size: int, channels: int, norm: str) -> None:
+    _, verdict, _ = shapes_of(SMALL.clone(norm=norm), size, channels)
+    chex.assert_shape(verdict.realness, (2,))
+    chex.assert_shape(verdict.lengths, (2, 3))
+    chex.assert_shape(verdict.reconstruction, (2, size, size, 1))
+    chex.assert_type(list(verdict), jnp.float32)
+
+
+def test_the_trunk_ends_in_8x8_capsules_at_full_size() -> None:
+    variables, _, layers = shapes_of(Discriminator(), 128)
+    chex.assert_shape(layers["trunk_7"]["__call__"][0], (2, 8, 8, 8 * 16))
+    chex.assert_shape(layers["adv_caps"]["__call__"][0], (2, 1, 256))
+    chex.assert_shape(layers["exp_caps"]["__call__"][0], (2, 3, 32))
+    chex.assert_shape(variables["params"]["exp_caps"]["transform"], (512, 16, 3 * 32))
+    sides = [layers[f"trunk_{i}"]["__call__"][0].shape[1] for i in range(1, 8)]
+    assert sides == [64, 32, 16, 15, 14, 8, 8]
+
+
+def test_batch_norm_is_the_only_norm_with_parameters() -> None:
+    for norm, wanted in (("batch", {"norm_2", "norm_3", "norm_4", "norm_5"}), ("instance", set())):
+        variables, _, _ = shapes_of(SMALL.clone(norm=norm), 16)
+        assert {name for name in variables["params"] if name.startswith("norm")} == wanted
+        assert ("batch_stats" in variables) == (norm == "batch")
+
+
+@pytest.fixture(scope="module")
+def variables() -> Any:
+    return jax.jit(lambda key: SMALL.init(key, FACES, LABELS, train=True))(jax.random.key(1))
+
+
+def test_the_answers_stay_in_their_ranges(variables: Any) -> None:
+    verdict = SMALL.apply(variables, 100 * FACES, LABELS, train=False)
+    for values in verdict:
+        assert float(jnp.min(values)) >= 0.0
+        assert float(jnp.max(values)) <= 1.0
+
+
+def test_the_label_chooses_what_is_reconstructed_and_nothing_else(variables: Any) -> None:
+    verdicts = [SMALL.apply(variables, FACES, jnp.full(4, k), train=False) for k in range(3)]
+    for other in verdicts[1:]:
+        chex.assert_trees_all_equal(verdicts[0][:2], other[:2])
+        assert float(jnp.max(jnp.abs(verdicts[0].reconstruction - other.reconstruction))) > 0
+    predicted = jnp.argmax(verdicts[0].lengths, axis=1)
+    wanted = jnp.stack([v.reconstruction for v in verdicts])[predicted, jnp.arange(4)]
+    unlabelled = SMALL.apply(variables, FACES, None, train=False)
+    chex.assert_trees_all_close(unlabelled.reconstruction, wanted, atol=1e-6)
+
+
+def test_only_training_changes_the_statistics(variables: Any) -> None:
+    mutable = ["batch_stats", "spectral"]
+    _, still = SMALL.apply(variables, FACES, LABELS, train=False, mutable=mutable)
+    _, moved = SMALL.apply(variables, FACES, LABELS, train=True, mutable=mutable)
+    chex.assert_trees_all_equal(still, {name: variables[name] for name in mutable})
+    for name in mutable:
+        pairs = zip(jax.tree.leaves(still[name]), jax.tree.leaves(moved[name]), strict=True)
+        assert any(bool(jnp.any(a != b)) for a, b in pairs), name
+
+
+def test_evaluation_judges_each_face_alone(variables: Any) -> None:
+    together = SMALL.apply(variables, FACES, None, train=False)
+    alone = SMALL.apply(variables, FACES[:1], None, train=False)
+    chex.assert_trees_all_close(jax.tree.map(lambda x: x[:1], together), alone, atol=1e-6)
+
+
+def test_the_apex_alone() -> None:
+    onset, face = FACES[:2], FACES[2:]
+    chex.assert_trees_all_equal(recognition_image(onset, face, "apex", 4.0), face)
+
+
+def test_the_pair_is_the_face_and_its_change() -> None:
+    onset, face = FACES[:2], FACES[2:]
+    image = recognition_image(onset, face, "pair", 4.0)
+    chex.assert_shape(image, (2, 16, 16, 2))
+    chex.assert_trees_all_equal(image[..., :1], face)
+    chex.assert_trees_all_close(image[..., 1:], 4.0 * (face - onset), rtol=1e-6)

@@ -1,0 +1,128 @@
+"""Spectral norm against numpy's singular values, instance norm against numpy's moments."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import Array
+
+from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu
+
+KEY = jax.random.key(0)
+IMAGE = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
+
+
+def layer(*, transposed: bool = False, spectral: bool = True) -> Convolution:
+    return Convolution(5, transposed=transposed, spectral=spectral, use_bias=False)
+
+
+def iterated(module: Convolution, variables: Any, times: int) -> Any:
+    """The variables after that many training passes."""
+
+    def training_pass(_: int, spectral: Any) -> Any:
+        seen = {"params": variables["params"], "spectral": spectral}
+        return module.apply(seen, IMAGE, train=True, mutable=["spectral"])[1]["spectral"]
+
+    spectral = jax.jit(lambda s: jax.lax.fori_loop(0, times, training_pass, s))(variables["spectral"])
+    return {"params": variables["params"], "spectral": spectral}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_the_kernel_is_divided_by_its_largest_singular_value(transposed: bool) -> None:
+    module = layer(transposed=transposed)
+    variables = iterated(module, module.init(KEY, IMAGE, train=True), 300)
+    kernel = variables["params"]["kernel"]
+    largest = np.linalg.svd(np.asarray(kernel).reshape(-1, 5), compute_uv=False)[0]
+
+    divided = module.apply(variables, IMAGE, train=False)
+    plain = layer(transposed=transposed, spectral=False).apply({"params": {"kernel": kernel}}, IMAGE, train=False)
+    chex.assert_trees_all_close(divided * largest, plain, rtol=1e-4, atol=1e-6)
+
+
+def test_the_first_pass_already_divides_by_nearly_the_norm() -> None:
+    module = layer()
+    variables = module.init(KEY, IMAGE, train=True)
+    kernel = variables["params"]["kernel"]
+    largest = np.linalg.svd(np.asarray(kernel).reshape(-1, 5), compute_uv=False)[0]
+    plain = layer(spectral=False).apply({"params": {"kernel": kernel}}, IMAGE, train=False)
+    divided = module.apply(variables, IMAGE, train=False)
+    chex.assert_trees_all_close(divided * largest, plain, rtol=0.05, atol=1e-3)
+
+
+def test_only_training_moves_the_power_iteration() -> None:
+    module = layer()
+    variables = module.init(KEY, IMAGE, train=True)
+    start = jax.random.normal(jax.random.key(2), (5,))
+    variables = {"params": variables["params"], "spectral": {"direction": start / jnp.linalg.norm(start)}}
+
+    _, still = module.apply(variables, IMAGE, train=False, mutable=["spectral"])
+    chex.assert_trees_all_equal(still["spectral"], variables["spectral"])
+    _, moved = module.apply(variables, IMAGE, train=True, mutable=["spectral"])
+    matrix = np.asarray(variables["params"]["kernel"]).reshape(-1, 5)
+    left = matrix @ variables["spectral"]["direction"]
+    right = left @ matrix
+    chex.assert_trees_all_close(moved["spectral"]["direction"], right / np.linalg.norm(right), rtol=1e-4)
+
+
+def test_spectral_gradient_holds_the_singular_vectors_fixed() -> None:
+    """d<G, W / s> / dW = G / s - <G, W> / s^2 u v^T for s = u^T W v, u and v constant (Miyato et al. 2018)."""
+    module = Convolution(4, size=1, stride=1, padding=0, use_bias=False)
+    identity = jnp.eye(3)[None, :, None, :]  # [1, 3, 1, 3]: a pixel per input channel shows the matrix itself
+    variables = module.init(KEY, identity, train=True)
+    wish = jax.random.normal(jax.random.key(3), (1, 3, 1, 4))
+
+    def loss(kernel: Array) -> Array:
+        seen = {"params": {"kernel": kernel}, "spectral": variables["spectral"]}
+        return jnp.sum(wish * module.apply(seen, identity, train=False))
+
+    kernel = variables["params"]["kernel"]
+    found = np.asarray(jax.grad(loss)(kernel))[0, 0]
+
+    w, g = np.asarray(kernel, np.float64)[0, 0], np.asarray(wish, np.float64)[0, :, 0]
+    u = w @ np.asarray(variables["spectral"]["direction"], np.float64)
+    u /= np.linalg.norm(u)
+    v = u @ w / np.linalg.norm(u @ w)
+    s = u @ w @ v
+    np.testing.assert_allclose(found, g / s - np.sum(g * w) / s**2 * np.outer(u, v), rtol=1e-3, atol=1e-4)
+
+
+def test_a_layer_without_spectral_norm_keeps_no_direction() -> None:
+    variables = layer(spectral=False).init(KEY, IMAGE, train=True)
+    assert set(variables) == {"params"}
+    chex.assert_shape(variables["params"]["kernel"], (4, 4, 3, 5))
+
+
+def test_biases_start_at_zero_and_are_added() -> None:
+    module = Convolution(5)
+    variables = module.init(KEY, IMAGE, train=True)
+    chex.assert_trees_all_equal(variables["params"]["bias"], jnp.zeros(5))
+    shifted = {**variables, "params": {**variables["params"], "bias": jnp.arange(5.0)}}
+    difference = module.apply(shifted, IMAGE, train=False) - module.apply(variables, IMAGE, train=False)
+    chex.assert_trees_all_close(difference, jnp.broadcast_to(jnp.arange(5.0), (2, 4, 4, 5)), atol=1e-5)
+
+
+def test_instance_norm_by_numpy() -> None:
+    x = 3 * IMAGE + jnp.arange(3.0)[None, None, None, :]
+    y = instance_norm(x)
+    chex.assert_equal_shape([x, y])
+    pixels = np.asarray(x, np.float64)
+    wanted = np.empty_like(pixels)
+    for b in range(2):
+        for c in range(3):
+            channel = pixels[b, :, :, c]
+            wanted[b, :, :, c] = (channel - channel.mean()) / np.sqrt(channel.var() + 1e-5)
+    np.testing.assert_allclose(y, wanted, atol=1e-5)
+
+
+def test_instance_norm_of_a_flat_map_is_zero() -> None:
+    flat = jnp.full((1, 4, 4, 2), 7.0)
+    value, gradient = jax.value_and_grad(lambda x: jnp.sum(instance_norm(x) ** 2))(flat)
+    assert float(value) == 0.0
+    chex.assert_tree_all_finite(gradient)
+
+
+def test_leaky_relu() -> None:
+    np.testing.assert_allclose(leaky_relu(jnp.array([-1.0, 0.0, 2.0])), [-0.2, 0.0, 2.0], rtol=1e-6)

