@@ -20,14 +20,13 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from icegan_jax import settings
+from icegan_jax import __version__, settings
 from icegan_jax.data.dataset import Pairs, load_pairs
 from icegan_jax.data.folds import Fold, leave_one_subject_out
 from icegan_jax.data.preparation import prepare_procedural
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.baselines import linear_on_apex_pixels
 from icegan_jax.evaluation.records import (
-    Prediction,
     Score,
     Timing,
     build_results,
@@ -46,7 +45,7 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "The configuration, su
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if need be.")
 _PARAMETERS = flags.DEFINE_bool("parameters", False, "Print the parameter table of both networks and exit.")
 
-_PACKAGES = ("icegan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -121,9 +120,7 @@ def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
 
 def _conclude(config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], workdir: Path) -> None:
     """Pools the folds' predictions, writes the scores and the report, prints the table."""
-    predictions = [
-        row for fold in folds for row in read_predictions(fold_dir(workdir, fold) / "predictions.csv")
-    ]
+    predictions = [row for fold in folds for row in read_predictions(fold_dir(workdir, fold) / "predictions.csv")]
     write_predictions(workdir / "predictions.csv", predictions)
     results = build_results(
         predictions,
@@ -154,11 +151,12 @@ def _linear_reference(pairs: Pairs) -> Score:
     people = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True))
     apexes = pairs.shift == 0
     guesses = linear_on_apex_pixels(pairs.apex, pairs.label, people, pairs.shift)
-    return score(pairs.label[apexes], guesses, [who for who, is_apex in zip(people, apexes, strict=True) if is_apex])
+    tested = [who for who, is_apex in zip(people, apexes, strict=True) if is_apex]
+    return score(pairs.label[apexes].tolist(), guesses.tolist(), tested)
 
 
 def _versions() -> dict[str, str]:
-    versions = {name: metadata.version(name) for name in _PACKAGES}
+    versions = {"icegan-jax": __version__, **{name: metadata.version(name) for name in _PACKAGES}}
     device = jax.local_devices()[0]
     machine = f"{jax.local_device_count()} x {device.device_kind}, {os.cpu_count()} CPU cores, {platform.machine()}"
     return {"python": platform.python_version(), **versions, "machine": machine}

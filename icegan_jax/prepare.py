@@ -57,9 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add(
-        "--source", required=True, choices=("clips", "procedural"), help="where the clips come from"
-    )
+    add("--source", required=True, choices=("clips", "procedural"), help="where the clips come from")
     add("--raw", metavar="CLIPS.CSV", help="the annotation of your clips (--source=clips)")
     add("--out", required=True, metavar="DATA", help="folder to make; an earlier one is replaced")
     add("--register", default="rigid", choices=REGISTRATIONS,
@@ -84,14 +82,10 @@ def _prepare(args: argparse.Namespace) -> Summary:
         if not args.raw:
             raise UserError("--source=clips needs --raw=CLIPS.csv; see --help for its columns")
         if Path(args.raw).resolve().is_relative_to(Path(args.out).resolve()):
-            raise UserError(
-                f"{args.out}: holds {args.raw}, which it would replace; choose another --out"
-            )
+            raise UserError(f"{args.out}: holds {args.raw}, which it would replace; choose another --out")
         return prepare_clips(read_clips(args.raw), args.out, options=options, workers=args.workers)
     if args.raw:
-        raise UserError(
-            "--raw is not read with --source=procedural; remove it or use --source=clips"
-        )
+        raise UserError("--raw is not read with --source=procedural; remove it or use --source=clips")
     return prepare_procedural(
         args.out,
         seed=args.seed,

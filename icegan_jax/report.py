@@ -48,9 +48,7 @@ def write_report(run_dir: Path) -> Path:
     results = records.read_results(run_dir / "results.json")
     config = records.read_json(run_dir / "config.json")
     predictions = records.read_predictions(run_dir / "predictions.csv")
-    counts = metrics.confusion(
-        [row.label for row in predictions], [row.prediction for row in predictions]
-    )
+    counts = metrics.confusion([row.label for row in predictions], [row.prediction for row in predictions])
     if counts.tolist() != results["overall"]["confusion"]:
         raise UserError(
             f"{run_dir}: predictions.csv ({counts.sum()} clips) and results.json "

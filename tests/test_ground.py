@@ -39,9 +39,7 @@ def pins(python: str) -> dict[str, str]:
 def direct() -> list[Requirement]:
     project = PROJECT["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    return [
-        Requirement(line) for group in [*groups, *PROJECT["dependency-groups"].values()] for line in group
-    ]
+    return [Requirement(line) for group in [*groups, *PROJECT["dependency-groups"].values()] for line in group]
 
 
 def workstation() -> list[Requirement]:
@@ -61,9 +59,7 @@ def test_uv_and_pip_read_the_same_pins() -> None:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_a_pin_is_one_version(python: str) -> None:
-    loose = {
-        name: version for name, version in pins(python).items() if not re.fullmatch(r"==[\w.]+", version)
-    }
+    loose = {name: version for name, version in pins(python).items() if not re.fullmatch(r"==[\w.]+", version)}
     assert not loose
     assert all(Requirement(line).url is None for line in lines_of("constraints.txt"))
 
@@ -118,9 +114,7 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
     forbidden = re.compile("|".join(map(re.escape, hosts + folders)).encode())
     files = [path for path in tracked() if path.is_file()]
     found = {
-        str(path.relative_to(ROOT)): match.group()
-        for path in files
-        if (match := forbidden.search(path.read_bytes()))
+        str(path.relative_to(ROOT)): match.group() for path in files if (match := forbidden.search(path.read_bytes()))
     }
     assert files
     assert not found

@@ -24,9 +24,7 @@ def raw(tmp_path: Path) -> Path:
     return path
 
 
-def test_prepares_and_says_what_and_where(
-    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "data"
     arguments = ["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1", "--size=64"]
     assert prepare.main(arguments) == 0

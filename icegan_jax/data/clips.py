@@ -87,9 +87,7 @@ def label_of(word: str) -> int:
     """
     label = _EMOTIONS.get(word.strip().lower())
     if label is None:
-        raise UserError(
-            f"label {word!r} has no class; use one of {', '.join(_EMOTIONS)}, or remove the row"
-        )
+        raise UserError(f"label {word!r} has no class; use one of {', '.join(_EMOTIONS)}, or remove the row")
     return label
 
 
@@ -105,10 +103,7 @@ def check_name(name: str, field: str) -> str:
     if not name:
         raise UserError(f"{field} is empty; give it a name")
     if ".." in name or name.startswith(".") or any(c in '/\\:"' or ord(c) < 32 for c in name):
-        raise UserError(
-            f"{field} {name!r} cannot be a folder name; remove '/', '\\', ':', '\"', '..' "
-            "and leading dots"
-        )
+        raise UserError(f"{field} {name!r} cannot be a folder name; remove '/', '\\', ':', '\"', '..' and leading dots")
     return name
 
 
@@ -134,8 +129,7 @@ def read_clips(path: str | Path) -> list[Clip]:
             missing = [name for name in COLUMNS if name not in header]
             if missing:
                 raise UserError(
-                    f"{path}: column {', '.join(missing)} is missing; "
-                    f"the first line must be {','.join(COLUMNS)}"
+                    f"{path}: column {', '.join(missing)} is missing; the first line must be {','.join(COLUMNS)}"
                 )
             reader.fieldnames = header
             for row in reader:
@@ -178,8 +172,7 @@ def _clip_of(row: dict[str, str | None], folder: Path) -> Clip:
     )
     if clip.offset <= clip.onset:
         raise UserError(
-            f"offset {clip.offset} of clip {clip.name} is not after onset {clip.onset}; "
-            "correct the frame numbers"
+            f"offset {clip.offset} of clip {clip.name} is not after onset {clip.onset}; correct the frame numbers"
         )
     return clip
 
@@ -234,16 +227,10 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
             continue
         number = int(numbers[-1])
         if number in found:
-            raise UserError(
-                f"{folder}: {found[number].name} and {file.name} are both frame {number}; "
-                "remove one"
-            )
+            raise UserError(f"{folder}: {found[number].name} and {file.name} are both frame {number}; remove one")
         found[number] = file
     if not found:
-        raise UserError(
-            f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame "
-            "number"
-        )
+        raise UserError(f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame number")
     return dict(sorted(found.items()))
 
 
@@ -276,9 +263,7 @@ def count_video_frames(path: str | Path) -> int:
         count += 1
     video.release()
     if not count:
-        raise UserError(
-            f"{path}: the video holds no readable frame; convert it to mp4 or to images"
-        )
+        raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
     return count
 
 
@@ -306,8 +291,7 @@ def read_video(path: str | Path, numbers: Iterable[int]) -> dict[int, Grey]:
     video.release()
     if len(frames) < len(wanted):
         raise UserError(
-            f"{path}: frame {min(wanted - frames.keys())} cannot be read; the video ends or breaks "
-            f"at frame {position}"
+            f"{path}: frame {min(wanted - frames.keys())} cannot be read; the video ends or breaks at frame {position}"
         )
     return dict(sorted(frames.items()))
 

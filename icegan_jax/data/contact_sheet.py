@@ -45,8 +45,7 @@ def _cell(record: Record) -> NDArray[np.uint8]:
     change = record.apex.astype(np.float32) - record.onset.astype(np.float32)
     grey = np.clip(128 + _GAIN * change, 0, 255).astype(np.uint8)
     faces = [
-        cv2.resize(face, (_FACE, _FACE), interpolation=cv2.INTER_AREA)
-        for face in (record.onset, record.apex, grey)
+        cv2.resize(face, (_FACE, _FACE), interpolation=cv2.INTER_AREA) for face in (record.onset, record.apex, grey)
     ]
     strip = np.hstack(faces)
     caption = np.full((_CAPTION, strip.shape[1]), 255, np.uint8)

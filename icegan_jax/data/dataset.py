@@ -165,10 +165,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     """
     data_dir = Path(data_dir)
     folder = _folder(data_dir)
-    remedy = (
-        "make it with: python -m icegan_jax.prepare --source=clips --raw=CLIPS.csv "
-        f"--out={data_dir}"
-    )
+    remedy = f"make it with: python -m icegan_jax.prepare --source=clips --raw=CLIPS.csv --out={data_dir}"
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{data_dir}: no prepared dataset; {remedy}")
     try:
@@ -176,9 +173,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         records = [_record_of(example) for example in source]
     except Exception as error:  # array_record and TFDS raise many kinds for a damaged file
         line = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}"
-        ) from error
+        raise UserError(f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}") from error
     fingerprint = _fingerprint(records)
     _check_fingerprint(data_dir, fingerprint, remedy)
     return Pairs(

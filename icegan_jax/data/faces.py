@@ -131,9 +131,7 @@ def _models() -> tuple[Any, Any]:
     """Returns dlib's frontal face detector and its 68-point shape predictor."""
     with warnings.catch_warnings():
         # face_recognition_models reads its files through pkg_resources, which warns at import.
-        warnings.filterwarnings(
-            "ignore", message="pkg_resources is deprecated", category=UserWarning
-        )
+        warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
         from face_recognition import api
     return api.face_detector, api.pose_predictor_68_point
 
@@ -161,17 +159,13 @@ def _refine(image: Grey, points: Points) -> Points:
         crop = image[top : min(h, int(wide.bottom) + 1), left : min(w, int(wide.right) + 1)]
         scale = _REFINE_PIXELS / max(crop.shape)
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-        shapes = _detect(
-            np.asarray(cv2.resize(crop, None, fx=scale, fy=scale, interpolation=how)), 0
-        )
+        shapes = _detect(np.asarray(cv2.resize(crop, None, fx=scale, fy=scale, interpolation=how)), 0)
         if not shapes:
             return points
         # Pixel centres: x' + 0.5 = scale (x + 0.5).
         points = (max(shapes, key=_area) + 0.5) / scale - 0.5 + (left, top)
         new = tight_box(points)
-        sides = np.subtract(
-            (new.left, new.top, new.right, new.bottom), (box.left, box.top, box.right, box.bottom)
-        )
+        sides = np.subtract((new.left, new.top, new.right, new.bottom), (box.left, box.top, box.right, box.bottom))
         if np.abs(sides).max() <= _SETTLED * new.width:
             break
     return points

@@ -59,10 +59,7 @@ def leave_one_subject_out(pairs: Pairs) -> list[Fold]:
                 "of at least two subjects"
             )
         if not len(fold.test):
-            raise UserError(
-                f"fold {fold.name}: no apex to test; prepare the dataset again, with an apex per "
-                "clip"
-            )
+            raise UserError(f"fold {fold.name}: no apex to test; prepare the dataset again, with an apex per clip")
         other = named.setdefault(fold.name, fold)
         if other is not fold:
             raise UserError(

@@ -138,8 +138,7 @@ def prepare_clips(
     for clip in clips:
         if clip.frames.resolve().is_relative_to(Path(out).resolve()):
             raise UserError(
-                f"{out}: holds the frames of clip {clip.name}, which it would replace; choose "
-                "another --out"
+                f"{out}: holds the frames of clip {clip.name}, which it would replace; choose another --out"
             )
     with replaced_folder(out) as staging:
         return _prepare_into(staging, clips, options, workers, progress)
@@ -212,9 +211,7 @@ def _check(clips: Sequence[Clip], options: Options) -> None:
     if not clips:
         raise UserError("no clips to prepare; give at least one")
     if options.register not in REGISTRATIONS:
-        raise UserError(
-            f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}"
-        )
+        raise UserError(f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}")
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
 
@@ -302,9 +299,7 @@ def _prepare_clip(clip: Clip, repairs: list[Repair], options: Options) -> _Prepa
         if n - apex in _SHIFTS
     ]
     repairs += [
-        repair(
-            clip, "registration", "rigid", "none", f"frame {n} could not be moved onto the onset"
-        )
+        repair(clip, "registration", "rigid", "none", f"frame {n} could not be moved onto the onset")
         for n in unregistered
         if n - apex in _SHIFTS
     ]
@@ -347,9 +342,7 @@ def _check_sizes(clip: Clip, images: dict[int, Grey]) -> None:
             )
 
 
-def _crop_all(
-    images: dict[int, Grey], onset: int, box: Box, options: Options
-) -> tuple[dict[int, Grey], list[int]]:
+def _crop_all(images: dict[int, Grey], onset: int, box: Box, options: Options) -> tuple[dict[int, Grey], list[int]]:
     """Returns uint8[size, size] crops of all images, and which frames resisted registration."""
     neutral = crop_face(images[onset], box, IDENTITY, options.size)
     crops = {onset: to_grey(neutral)}

@@ -117,9 +117,7 @@ def crop_face(image: Grey, box: Box, motion: Motion, size: int) -> Crop:
     times = max(1, math.ceil(max(box.width, box.height) / size))
     fine = size * times
     step_x, step_y = box.width / fine, box.height / fine
-    grid = np.array(
-        [[step_x, 0, box.left + step_x / 2], [0, step_y, box.top + step_y / 2], [0, 0, 1]]
-    )
+    grid = np.array([[step_x, 0, box.left + step_x / 2], [0, step_y, box.top + step_y / 2], [0, 0, 1]])
     sampled = cv2.warpAffine(
         image.astype(np.float32),
         motion @ grid,

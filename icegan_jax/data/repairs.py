@@ -80,9 +80,7 @@ def settle(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
     settled = clip
     if clip.offset not in numbers:
         settled = replace(settled, offset=moving[-1])
-        repairs.append(
-            repair(clip, "offset", clip.offset, moving[-1], "no such frame: the last one before it")
-        )
+        repairs.append(repair(clip, "offset", clip.offset, moving[-1], "no such frame: the last one before it"))
     if clip.apex is None:
         return settled, repairs
     apex = clip.apex

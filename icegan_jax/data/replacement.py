@@ -29,9 +29,7 @@ def replaced_folder(out: str | Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)  # left by a killed process of the same number
         staging.mkdir()
     except OSError as error:
-        raise UserError(
-            f"{out}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
+        raise UserError(f"{out}: cannot be written ({error.strerror}); choose another --out") from None
     try:
         yield staging
         _swap(staging, target)

@@ -161,9 +161,7 @@ def summarise(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "overall": _score_rows(predictions),
         "datasets": {name: _score_rows(rows) for name, rows in parts.items()},
         "floors": bootstrap.floors([row.label for row in predictions]),
-        "dataset_floors": {
-            name: bootstrap.floors([row.label for row in rows]) for name, rows in parts.items()
-        },
+        "dataset_floors": {name: bootstrap.floors([row.label for row in rows]) for name, rows in parts.items()},
     }
 
 
@@ -351,9 +349,7 @@ def _check_pair(path: Path, block: Any, place: str) -> None:
 
 def _numbers(values: Any, length: int) -> bool:
     return (
-        isinstance(values, list)
-        and len(values) == length
-        and all(isinstance(value, int | float) for value in values)
+        isinstance(values, list) and len(values) == length and all(isinstance(value, int | float) for value in values)
     )
 
 

@@ -81,9 +81,7 @@ def format_table(rows: Sequence[Row]) -> str:
         uf1 = format_score(row.uf1, row.uf1_interval)
         uar = format_score(row.uar, row.uar_interval)
         accuracy = "" if row.accuracy is None else f"{row.accuracy:.3f}"
-        lines.append(
-            f"{name:{width}}  {row.clips:>5}  {uf1:<20}  {uar:<20}  {accuracy:>8}".rstrip()
-        )
+        lines.append(f"{name:{width}}  {row.clips:>5}  {uf1:<20}  {uar:<20}  {accuracy:>8}".rstrip())
     return "\n".join(lines)
 
 

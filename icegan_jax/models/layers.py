@@ -74,9 +74,7 @@ class Convolution(nn.Module):
 
     def _spectral_norm(self, kernel: jax.Array, train: bool) -> jax.Array:
         matrix = kernel.reshape(-1, self.features)
-        direction = self.variable(
-            "spectral", "direction", lambda: _initial_direction(self.make_rng("params"), matrix)
-        )
+        direction = self.variable("spectral", "direction", lambda: _initial_direction(self.make_rng("params"), matrix))
         fixed = jax.lax.stop_gradient(matrix)
         left = _unit(fixed @ direction.value)
         right = _unit(left @ fixed)

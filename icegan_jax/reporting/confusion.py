@@ -29,9 +29,7 @@ def draw_confusion(counts: npt.NDArray[np.int64], title: str) -> Figure:
                 (f"{counts[truth, guess]}", 0.0, "bottom", 16),
                 (percent, 0.09, "top", 10),
             ):
-                axes.text(
-                    guess, truth + drop, text, ha="center", va=va, fontsize=size, color=colour
-                )
+                axes.text(guess, truth + drop, text, ha="center", va=va, fontsize=size, color=colour)
 
     ticks = range(len(counts))
     axes.set_xticks(ticks, EXPRESSIONS)
@@ -50,5 +48,5 @@ def draw_confusion(counts: npt.NDArray[np.int64], title: str) -> Figure:
     bar = figure.colorbar(shades, ax=axes, shrink=0.8, pad=0.03, format="{x:.0%}")
     bar.set_label("share of the true class", fontsize=style.SMALL_SIZE)
     bar.ax.tick_params(labelsize=style.SMALL_SIZE, length=2)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     return figure

@@ -72,9 +72,7 @@ def read_metrics(path: Path) -> dict[str, Curve]:
             step = int(entry["step"])
             values = {name: float(entry[name]) for name in entry if name not in AXES}
         except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise UserError(
-                f'{path}:{number}: not a line like {{"step": 10, "g_l1": 0.2}}: delete the line'
-            ) from error
+            raise UserError(f'{path}:{number}: not a line like {{"step": 10, "g_l1": 0.2}}: delete the line') from error
         for name, value in values.items():
             logged.setdefault(name, {})[step] = value
     return {name: _curve(by_step) for name, by_step in logged.items()}

@@ -123,10 +123,7 @@ def _tiles(results: Mapping[str, Any]) -> str:
         (str(results["num_clips"]), f"clips of {results['num_folds']} held-out subjects"),
         (str(results["selection"]), "reported model"),
     )
-    cells = (
-        f'<div class="tile"><b>{escape(value)}</b><span>{escape(words)}</span></div>'
-        for value, words in tiles
-    )
+    cells = (f'<div class="tile"><b>{escape(value)}</b><span>{escape(words)}</span></div>' for value, words in tiles)
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 

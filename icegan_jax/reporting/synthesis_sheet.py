@@ -78,9 +78,7 @@ def draw_sheet(examples: Sequence[Example]) -> Figure:
     255 / GAIN grey levels and more show at full colour.
     """
     columns = 2 + 2 * len(EXPRESSIONS) + 1
-    longest = max(
-        len(name) for example in examples for name in (_short(example.fold), example.clip)
-    )
+    longest = max(len(name) for example in examples for name in (_short(example.fold), example.clip))
     side = 0.35 + LETTER * min(longest, NAME_LIMIT)
     width = side + columns * (CELL + GAP) + 3 * GAP + 0.15
     height = HEAD + len(examples) * (CELL + GAP) + FOOT

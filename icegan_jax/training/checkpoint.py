@@ -1,5 +1,6 @@
 """A fold's checkpoints: its state and its data iterator, together, the newest two kept (Orbax)."""
 
+import dataclasses
 import logging
 from pathlib import Path
 from types import TracebackType
@@ -42,18 +43,21 @@ class FoldCheckpoints:
     def save(self, state: TrainState, iterator: dict[str, Any]) -> None:
         """Writes a fold's state (no device axes) and its iterator's state; replaces nothing until whole."""
         content = ocp.args.Composite(
-            state=ocp.args.StandardSave(jax.device_get(state.replace(key=None))),
+            state=ocp.args.StandardSave(_written(state)),
             iterator=ocp.args.JsonSave(iterator),
         )
         self._manager.save(int(state.step), args=content, force=True)
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """Reads the checkpoint of ``step`` into the shapes of ``like``, whose key it keeps."""
-        target = jax.device_get(like.replace(key=None))
         content = self._manager.restore(
             step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(target), iterator=ocp.args.JsonRestore()
-            ),
+            args=ocp.args.Composite(state=ocp.args.StandardRestore(_written(like)), iterator=ocp.args.JsonRestore()),
         )
-        return content.state.replace(key=like.key), content.iterator
+        return TrainState(key=like.key, **content.state), content.iterator
+
+
+def _written(state: TrainState) -> dict[str, Any]:
+    """The fields of a state that a checkpoint holds, on the host."""
+    names = [field.name for field in dataclasses.fields(state) if field.name != "key"]
+    return {name: jax.device_get(getattr(state, name)) for name in names}

@@ -73,7 +73,7 @@ def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Predicti
             clip=str(pairs.clip[index]),
             label=int(pairs.label[index]),
             prediction=int(np.argmax(row)),
-            scores=tuple(float(value) for value in row),
+            scores=(float(row[0]), float(row[1]), float(row[2])),
         )
         for index, row in zip(fold.test, lengths, strict=True)
     ]

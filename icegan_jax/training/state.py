@@ -103,9 +103,7 @@ def create_state(networks: Networks, key: jax.Array) -> TrainState:
     noise, expression = jnp.zeros((1, networks.noise)), jnp.zeros((1, networks.classes))
     g = networks.generator.init(stream(key, "generator"), face, noise, expression, train=True)
     label = jnp.zeros((1,), jnp.int32)
-    d = networks.discriminator.init(
-        stream(key, "discriminator"), networks.look(face, face), label, train=True
-    )
+    d = networks.discriminator.init(stream(key, "discriminator"), networks.look(face, face), label, train=True)
     g_stats, g_params = flax.core.pop(g, "params")
     d_stats, d_params = flax.core.pop(d, "params")
     return TrainState(

@@ -4,13 +4,15 @@ Axis letters: r device, f fold, s step, b batch, n image side, k class. A group 
 side: ``pmap`` over devices of ``vmap`` over a device's folds of ``scan`` over several steps.
 """
 
+import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from icegan_jax.models.discriminator import Verdict
@@ -18,17 +20,17 @@ from icegan_jax.models.perceptual import cost_features
 from icegan_jax.training import losses
 from icegan_jax.training.state import Networks, TrainState, create_state, stream
 
-Batch = dict[str, jax.Array]
+Batch = Mapping[str, jax.Array | np.ndarray]
 Metrics = dict[str, jax.Array]
 
 
-def to_float(pixels: jax.Array) -> jax.Array:
-    """uint8 grey levels to float32 in [-1, 1]; the generator's scale."""
-    return pixels.astype(jnp.float32) / 127.5 - 1.0
+def to_float(pixels: jax.Array | np.ndarray) -> jax.Array:
+    """Turns uint8 grey levels into float32 in [-1, 1]; the generator's scale."""
+    return jnp.asarray(pixels, jnp.float32) / 127.5 - 1.0
 
 
 def to_grey(face: jax.Array) -> jax.Array:
-    """float in [-1, 1] to uint8 grey levels, rounded."""
+    """Turns float in [-1, 1] into uint8 grey levels, rounded."""
     return jnp.round((jnp.clip(face, -1.0, 1.0) + 1.0) * 127.5).astype(jnp.uint8)
 
 
@@ -48,16 +50,14 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
       The state after it, and the loss terms float32[] by name (means over the batch, before their weights).
     """
     weights = networks.weights
-    onset, apex, label = to_float(batch["onset"]), to_float(batch["apex"]), batch["label"]
+    onset, apex, label = to_float(batch["onset"]), to_float(batch["apex"]), jnp.asarray(batch["label"])
     noise_key = jax.random.fold_in(stream(state.key, "noise"), state.step)
     noise = jax.random.normal(noise_key, (label.shape[0], networks.noise))
     expression = jax.nn.one_hot(label, networks.classes)
 
     def synthesise(g_params: Any) -> tuple[jax.Array, Any]:
         variables = {"params": g_params, **state.g_stats}
-        return networks.generator.apply(
-            variables, onset, noise, expression, train=True, mutable=list(state.g_stats)
-        )
+        return networks.generator.apply(variables, onset, noise, expression, train=True, mutable=list(state.g_stats))
 
     def judge(d_params: Any, face: jax.Array) -> tuple[Verdict, Any]:
         variables = {"params": d_params, **state.d_stats}
@@ -93,7 +93,8 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
 
     g_change, g_optimizer = networks.g_optimizer.update(g_gradient, state.g_optimizer, state.g_params)
     d_change, d_optimizer = networks.d_optimizer.update(d_gradient, state.d_optimizer, state.d_params)
-    state = state.replace(
+    state = dataclasses.replace(
+        state,
         step=state.step + 1,
         g_params=optax.apply_updates(state.g_params, g_change),
         g_stats=g_stats,
@@ -141,7 +142,7 @@ def recognise(networks: Networks, state: TrainState, onset: jax.Array, apex: jax
     """Capsule lengths float32[b, k] of faces uint8[b, n, n, 1], by the trained networks of one fold."""
     variables = {"params": state.d_params, **state.d_stats}
     image = networks.look(to_float(onset), to_float(apex))
-    return networks.discriminator.apply(variables, image, None, train=False).lengths
+    return cast(Verdict, networks.discriminator.apply(variables, image, None, train=False)).lengths
 
 
 def synthesise(networks: Networks, state: TrainState, onset: jax.Array) -> jax.Array:
@@ -151,7 +152,8 @@ def synthesise(networks: Networks, state: TrainState, onset: jax.Array) -> jax.A
 
     def with_class(expression: jax.Array) -> jax.Array:
         rows = jnp.broadcast_to(expression[None, :], (onset.shape[0], networks.classes))
-        return networks.generator.apply(variables, to_float(onset), noise, rows, train=False)
+        face = networks.generator.apply(variables, to_float(onset), noise, rows, train=False)
+        return cast(jax.Array, face)
 
     faces = [with_class(expression) for expression in jnp.eye(networks.classes)]
     return to_grey(jnp.stack(faces, axis=1)[..., 0])
@@ -199,9 +201,7 @@ def build_engine(networks: Networks, devices: Sequence[jax.Device]) -> Engine:
     )
 
 
-def _compiled_once(
-    program: Any, options: dict[str, int] | None, compile_s: list[float]
-) -> Callable[..., Any]:
+def _compiled_once(program: Any, options: dict[str, int] | None, compile_s: list[float]) -> Callable[..., Any]:
     """Compiles at the first call, noting the time, and refuses any other shape at later ones."""
     compiled: list[Any] = []
 

@@ -44,9 +44,7 @@ def smiling(image: Grey, strength: float) -> Grey:
     h, w = image.shape
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     bump = 6 * strength * np.exp(-(((x - 112) / 18) ** 2) - ((y - 150) / 12) ** 2)
-    return np.asarray(
-        cv2.remap(image, x, y - bump, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    )
+    return np.asarray(cv2.remap(image, x, y - bump, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 # How far the expression of ``write_clip`` has gone in each of its frames: the apex is the fifth.
@@ -67,9 +65,7 @@ def write_clip(face_image: Grey) -> Callable[..., None]:
     return write
 
 
-def record(
-    dataset: str, subject: str, clip: str, label: int, shift: int, seed: int = 0, size: int = 16
-) -> Record:
+def record(dataset: str, subject: str, clip: str, label: int, shift: int, seed: int = 0, size: int = 16) -> Record:
     """A record with random faces."""
     rng = np.random.default_rng(seed)
     onset, apex = rng.integers(0, 256, (2, size, size), np.uint8)

@@ -113,9 +113,7 @@ def test_duplicate_clip_names_both_lines(tmp_path: Path) -> None:
 def test_missing_file_column_and_rows(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.csv: no such file"):
         read_clips(tmp_path / "nothing.csv")
-    with pytest.raises(
-        UserError, match="column onset, apex is missing; the first line must be dataset,"
-    ):
+    with pytest.raises(UserError, match="column onset, apex is missing; the first line must be dataset,"):
         read_clips(_csv(tmp_path, header="dataset,subject,clip,label,frames,offset"))
     with pytest.raises(UserError, match="holds no clips"):
         read_clips(_csv(tmp_path))
@@ -170,9 +168,7 @@ def test_video_positions(tmp_path: Path) -> None:
     frames = read_video(path, [7, 2])
     assert list(frames) == [2, 7]
     assert abs(float(frames[2].mean()) - 40) < 3 and abs(float(frames[7].mean()) - 140) < 3
-    with pytest.raises(
-        UserError, match="frame 10 cannot be read; the video ends or breaks at frame 10"
-    ):
+    with pytest.raises(UserError, match="frame 10 cannot be read; the video ends or breaks at frame 10"):
         read_video(path, [9, 10])
     with pytest.raises(UserError, match="no such video"):
         count_video_frames(tmp_path / "w.avi")

@@ -58,9 +58,7 @@ def test_fingerprint_sees_every_part(tmp_path: Path, change: str) -> None:
 
 
 def test_missing_changed_and_damaged_datasets(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"no prepared dataset; make it with: python -m icegan_jax\.prepare"
-    ):
+    with pytest.raises(UserError, match=r"no prepared dataset; make it with: python -m icegan_jax\.prepare"):
         load_pairs(tmp_path / "nothing")
     write_pairs(tmp_path, RECORDS)
     summary = tmp_path / "prepared.json"
@@ -86,7 +84,5 @@ def test_refuses_what_is_no_dataset(tmp_path: Path) -> None:
 
 def test_import_is_silent_and_needs_no_tensorflow() -> None:
     code = "import sys, icegan_jax.data.dataset; sys.exit('tensorflow' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -45,6 +45,4 @@ def test_folds_that_cannot_be() -> None:
     with pytest.raises(UserError, match="fold d_t: no apex to test"):
         leave_one_subject_out(pairs_of([record("d", "s", "c", 0, 0), record("d", "t", "c", 0, 1)]))
     with pytest.raises(UserError, match="two subjects would share the folder a_b_c"):
-        leave_one_subject_out(
-            pairs_of([record("a_b", "c", "x", 0, 0), record("a", "b_c", "x", 0, 0)])
-        )
+        leave_one_subject_out(pairs_of([record("a_b", "c", "x", 0, 0), record("a", "b_c", "x", 0, 0)]))

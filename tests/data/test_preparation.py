@@ -30,9 +30,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
-    }
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_writes_the_apex_and_its_neighbours(tmp_path: Path, clip: Clip) -> None:
@@ -54,9 +52,7 @@ def test_writes_the_apex_and_its_neighbours(tmp_path: Path, clip: Clip) -> None:
     assert replace(written, frames=written.frames.resolve()) == clip
 
 
-def test_registration_leaves_the_expression_and_removes_the_drift(
-    tmp_path: Path, clip: Clip
-) -> None:
+def test_registration_leaves_the_expression_and_removes_the_drift(tmp_path: Path, clip: Clip) -> None:
     """Far from the mouth, registered frames equal the onset; at the mouth they do not."""
     change = {}
     for register in ("rigid", "none"):
@@ -71,9 +67,7 @@ def test_registration_leaves_the_expression_and_removes_the_drift(
     assert change["rigid mouth"] > 2 * change["rigid"]
 
 
-def test_neighbours_are_real_frames_after_the_onset_up_to_the_offset(
-    tmp_path: Path, clip: Clip
-) -> None:
+def test_neighbours_are_real_frames_after_the_onset_up_to_the_offset(tmp_path: Path, clip: Clip) -> None:
     (clip.frames / "img13.png").unlink()
     near_onset = replace(clip, clip="b", apex=11)
     near_offset = replace(clip, clip="c", apex=15, offset=15)
@@ -122,9 +116,7 @@ def test_a_video_gives_what_its_frames_give(tmp_path: Path, clip: Clip) -> None:
 
 
 def test_bytes_do_not_depend_on_the_workers(tmp_path: Path, clip: Clip) -> None:
-    clips = [
-        replace(clip, clip=name, apex=apex) for name, apex in [("c", 14), ("a", None), ("b", 12)]
-    ]
+    clips = [replace(clip, clip=name, apex=apex) for name, apex in [("c", 14), ("a", None), ("b", 12)]]
     for name, workers in (("one", 1), ("two", 2)):
         prepare_clips(clips, tmp_path / name, workers=workers, progress=False)
     assert _files(tmp_path / "one") == _files(tmp_path / "two")

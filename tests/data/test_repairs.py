@@ -31,9 +31,7 @@ def test_movement_leaves_out_the_onset() -> None:
         (15, [10, 11, 14, 20], 14, "no such frame: the nearest one"),
     ],
 )
-def test_apex_is_repaired_and_recorded(
-    apex: int, numbers: list[int], expected: int, reason: str
-) -> None:
+def test_apex_is_repaired_and_recorded(apex: int, numbers: list[int], expected: int, reason: str) -> None:
     settled, (row,) = settle(replace(CLIP, apex=apex), numbers)
     assert settled.apex == expected
     assert (row.field, row.old, row.new) == ("apex", str(apex), str(expected))
@@ -51,9 +49,7 @@ def test_offset_beyond_the_last_frame(tmp_path: Path) -> None:
 
 
 def test_no_onset_or_no_frame_after_it() -> None:
-    with pytest.raises(
-        UserError, match="clip d/s/c: onset frame 10 is not in frames .frames 11 to 20"
-    ):
+    with pytest.raises(UserError, match="clip d/s/c: onset frame 10 is not in frames .frames 11 to 20"):
         settle(CLIP, list(range(11, 21)))
     with pytest.raises(UserError, match="clip d/s/c: no frame after onset 10 up to offset 20"):
         settle(CLIP, [9, 10, 21])

@@ -23,9 +23,7 @@ def test_appears_whole_and_replaces_the_earlier_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_run_leaves_the_earlier_one(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_an_interrupted_run_leaves_the_earlier_one(tmp_path: Path, error: type[BaseException]) -> None:
     out = tmp_path / "data"
     _write(out, "1")
     with pytest.raises(error), replaced_folder(out) as staging:

@@ -176,9 +176,7 @@ def test_damaged_results_name_the_field(tmp_path, keys, value, named):
     assert f"{named} is" in str(caught.value) and str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "text,message", [("{\n  oops", ":2: not JSON"), ("[1]", "expected a JSON object, found list")]
-)
+@pytest.mark.parametrize("text,message", [("{\n  oops", ":2: not JSON"), ("[1]", "expected a JSON object, found list")])
 def test_damaged_json_is_named(tmp_path, text, message):
     path = tmp_path / "config.json"
     path.write_text(text)

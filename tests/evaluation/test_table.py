@@ -6,9 +6,7 @@ from icegan_jax.evaluation.records import Prediction, Timing, build_results, sco
 
 def results(datasets=("casme2", "samm"), **fields):
     predictions = [
-        Prediction(
-            name, subject, f"{label}", label, (label + (subject == "2")) % 3, (0.1, 0.2, 0.3)
-        )
+        Prediction(name, subject, f"{label}", label, (label + (subject == "2")) % 3, (0.1, 0.2, 0.3))
         for name in datasets
         for subject in ("1", "2", "3")
         for label in range(3)
@@ -27,9 +25,7 @@ def results(datasets=("casme2", "samm"), **fields):
 
 def test_rows_in_order():
     reference = score([0, 1, 2], [0, 1, 1], ["a", "b", "c"])
-    rows = table.score_rows(
-        results(references={"linear_on_apex_pixels": reference}, oracle={"uf1": 0.9, "uar": 0.8})
-    )
+    rows = table.score_rows(results(references={"linear_on_apex_pixels": reference}, oracle={"uf1": 0.9, "uar": 0.8}))
     assert [row.name for row in rows] == [
         "overall",
         "casme2",

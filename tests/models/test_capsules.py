@@ -29,10 +29,7 @@ def route_by_loops(votes: Array64, iterations: int) -> tuple[Array64, Array64]:
             for j in range(classes):
                 coefficients[i, j] = np.exp(logits[i, j]) / total
         outputs = np.stack(
-            [
-                squash_by_loops(sum(coefficients[i, j] * votes[i, j] for i in range(primary)))
-                for j in range(classes)
-            ]
+            [squash_by_loops(sum(coefficients[i, j] * votes[i, j] for i in range(primary))) for j in range(classes)]
         )
         if iteration < iterations - 1:
             for i in range(primary):

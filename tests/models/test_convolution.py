@@ -34,9 +34,7 @@ def normal(seed: int, *shape: int) -> Array:
 
 def reference(x: Array, kernel: Array, stride: int, padding: int) -> Array:
     pads = [(padding, padding)] * 2
-    return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def reference_transposed(x: Array, kernel: Array) -> Array:

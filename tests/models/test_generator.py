@@ -85,9 +85,7 @@ def test_the_class_gain_multiplies_the_class(trained: tuple[Generator, Any]) -> 
     module, variables = trained
     onset, noise, expression = inputs(3, 16)
     strong = module.clone(class_gain=7.0).apply(variables, onset, noise, expression, train=False)
-    chex.assert_trees_all_close(
-        strong, module.apply(variables, onset, noise, 7.0 * expression, train=False), atol=1e-6
-    )
+    chex.assert_trees_all_close(strong, module.apply(variables, onset, noise, 7.0 * expression, train=False), atol=1e-6)
 
 
 def test_only_training_changes_the_statistics(trained: tuple[Generator, Any]) -> None:

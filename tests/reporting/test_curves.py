@@ -24,9 +24,7 @@ def test_a_step_logged_again_keeps_the_later_value(tmp_path):
     np.testing.assert_array_equal(curves.read_metrics(path)["a"].values, [3, 2])
 
 
-@pytest.mark.parametrize(
-    "line", ['{"step": 2', '{"g_l1": 2}', "[1]", '{"step": 2, "a": "b"}', '{"step": Infinity}']
-)
+@pytest.mark.parametrize("line", ['{"step": 2', '{"g_l1": 2}', "[1]", '{"step": 2, "a": "b"}', '{"step": Infinity}'])
 def test_damaged_line_is_named(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "g_l1": 2}\n' + line + "\n")

@@ -119,9 +119,7 @@ def creases(on: Grid, person: Identity, unit: str, side: int) -> Field:
             lines = [[(tail, EYE_Y + y), (tail + 5, EYE_Y + 1.6 * y + 1)] for y in (-3.0, 1.0, 5.0)]
             lines.append([(eye - 11, EYE_Y + 10), (eye, EYE_Y + 13), (eye + 13, EYE_Y + 10)])
         case "AU9":
-            lines = [
-                [(1, EYE_Y + y), (6, EYE_Y + y + 1), (9, EYE_Y + y + 5)] for y in (0.0, 7.0, 14.0)
-            ]
+            lines = [[(1, EYE_Y + y), (6, EYE_Y + y + 1), (9, EYE_Y + y + 5)] for y in (0.0, 7.0, 14.0)]
         case "AU12":
             half = person.nose_half_width
             lines = [[(half + 3, nose - 6), (half + 10, nose + 6), (mouth + 8, corner - 3)]]

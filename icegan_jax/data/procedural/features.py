@@ -57,23 +57,13 @@ def draw_eyes(on: Grid, person: Identity, shade: Field) -> Eyes:
         ball = np.where(near, grey, ball).astype(np.float32)
         opening = np.maximum(opening, this).astype(np.float32)
         within = 1 - ramp(np.abs(along), 0.92, 1.12)
-        lashes = (
-            np.exp(-(((lift - upper + 0.5) / 1.15) ** 2))
-            * within
-            * (0.75 + 0.25 * ramp(along, -0.8, 0.6))
-        )
+        lashes = np.exp(-(((lift - upper + 0.5) / 1.15) ** 2)) * within * (0.75 + 0.25 * ramp(along, -0.8, 0.6))
         rim = np.exp(-(((lift - lower - 0.6) / 0.8) ** 2)) * within
         fold_height = upper * 1.12 - 3.6
-        fold = np.exp(-(((lift - fold_height) / 1.1) ** 2)) * (
-            1 - ramp(np.abs(along - 0.08), 0.8, 1.15)
-        )
-        bag = np.exp(-(((lift - lower * 1.3 - 6.5) / 2.2) ** 2)) * (
-            1 - ramp(np.abs(along + 0.15), 0.5, 1.1)
-        )
+        fold = np.exp(-(((lift - fold_height) / 1.1) ** 2)) * (1 - ramp(np.abs(along - 0.08), 0.8, 1.15))
+        bag = np.exp(-(((lift - lower * 1.3 - 6.5) / 2.2) ** 2)) * (1 - ramp(np.abs(along + 0.15), 0.5, 1.1))
         skin *= 1 - 0.80 * lashes
-        skin *= (
-            (1 - 0.30 * rim) * (1 - 0.34 * person.crease * fold) * (1 - 0.13 * person.bags * bag)
-        )
+        skin *= (1 - 0.30 * rim) * (1 - 0.34 * person.crease * fold) * (1 - 0.13 * person.bags * bag)
     return Eyes(opening, ball, skin.astype(np.float32))
 
 
@@ -99,15 +89,8 @@ def draw_brows(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
             u = float(rng.uniform(-1, 1))
             thick = person.brow_thickness * 0.5 * (1 - 0.55 * max(u, 0.0))
             v = float(rng.normal(0, 0.5)) * thick
-            root = np.array(
-                [x0 + side * person.brow_half_length * u, float(brow_line(person, u)) + v]
-            )
-            lean = (
-                1.25 * (1 - (u + 1) / 2) ** 1.5
-                - 0.12
-                + 0.2 * rng.normal()
-                + (0.25 if v > 0 else -0.1)
-            )
+            root = np.array([x0 + side * person.brow_half_length * u, float(brow_line(person, u)) + v])
+            lean = 1.25 * (1 - (u + 1) / 2) ** 1.5 - 0.12 + 0.2 * rng.normal() + (0.25 if v > 0 else -0.1)
             length = rng.uniform(3.0, 5.5)
             tip = root + length * np.array([side * np.cos(lean), -np.sin(lean)])
             hairs.append(np.stack([root, tip]).astype(np.float32))
@@ -129,16 +112,10 @@ def draw_lips(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
     lower = within * ramp(bottom - on.y, -1.4, 1.2) * ramp(on.y - line, -0.5, 0.5)
     wrinkles = noise(rng, on.shape, 2.2 * on.scale) * 0.02
     fine = np.repeat(noise(rng, (2, on.shape[1]), 1.4 * on.scale)[:1], on.shape[0], 0) * 0.035
-    out = (
-        1
-        - upper * (1 - person.lip_tone * 0.86 - wrinkles)
-        - lower * (1 - person.lip_tone - fine - wrinkles)
-    )
+    out = 1 - upper * (1 - person.lip_tone * 0.86 - wrinkles) - lower * (1 - person.lip_tone - fine - wrinkles)
     closed = np.exp(-(((on.y - line) / 0.95) ** 2)) * (1 - ramp(np.abs(t), 0.86, 1.06))
     out *= 1 - 0.68 * closed
-    out *= (
-        1 + 0.10 * np.exp(-(((on.y - top + 1.2) / 1.0) ** 2)) * arch
-    )  # the rim above the upper lip
+    out *= 1 + 0.10 * np.exp(-(((on.y - top + 1.2) / 1.0) ** 2)) * arch  # the rim above the upper lip
     out *= 1 - 0.20 * np.exp(-(((on.y - bottom - 2.4) / 2.2) ** 2)) * arch
     for side in SIDES:
         corner = CENTRE_X + side * person.mouth_half_width
@@ -152,9 +129,7 @@ def draw_nostrils(on: Grid, person: Identity) -> Field:
     out = 1 - 0.22 * bump(on, CENTRE_X, y + 2.5, 0.75 * half, 2.6)
     for side in SIDES:
         out *= 1 - 0.72 * bump(on, CENTRE_X + side * 0.43 * half, y - 1.2, 0.21 * half, 1.5)
-        edge = np.exp(
-            -(((side * (on.x - CENTRE_X) - 1.03 * half + 0.02 * (on.y - y + 6) ** 2) / 1.1) ** 2)
-        )
+        edge = np.exp(-(((side * (on.x - CENTRE_X) - 1.03 * half + 0.02 * (on.y - y + 6) ** 2) / 1.1) ** 2))
         out *= 1 - 0.26 * edge * np.exp(-(((on.y - y + 5.5) / 5.0) ** 2))
         out *= 1 - 0.18 * bump(on, CENTRE_X + side * 0.8 * half, y + 0.4, 0.28 * half, 1.3)
     return as_field(out)

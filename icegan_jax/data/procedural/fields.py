@@ -44,9 +44,7 @@ class Grid:
     def strokes(self, lines: list[Field], thickness: int = 1) -> Field:
         """Antialiased open polylines, 1 on the line; thickness in canvas samples."""
         out = np.zeros(self.shape, np.uint8)
-        cv2.polylines(
-            out, [self.canvas(line) for line in lines], False, (255,), thickness, cv2.LINE_AA, 4
-        )
+        cv2.polylines(out, [self.canvas(line) for line in lines], False, (255,), thickness, cv2.LINE_AA, 4)
         return as_field(out / np.float32(255))
 
 
@@ -76,15 +74,7 @@ def spline(points: list[tuple[float, float]], samples: int = 12) -> Field:
     t = np.linspace(0, 1, samples, endpoint=False, dtype=np.float32)[:, None]
     pieces = []
     for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True):
-        pieces.append(
-            0.5
-            * (
-                2 * b
-                + (c - a) * t
-                + (2 * a - 5 * b + 4 * c - d) * t**2
-                + (3 * b - a - 3 * c + d) * t**3
-            )
-        )
+        pieces.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
     return as_field(np.concatenate([*pieces, p[-2:-1]]))
 
 

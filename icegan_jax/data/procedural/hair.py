@@ -80,10 +80,7 @@ def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field
         cover = cover * 0.8
     sheen = np.exp(-(((on.y - person.crown_y - 24) / 12) ** 2)) * 0.25
     grey = person.hair_tone * (
-        0.55
-        + 0.6 * np.clip(on.blur(shade, 6.0), 0, 1.2)
-        + (0.10 + 0.10 * (0.5 - person.hair_tone)) * texture
-        + sheen
+        0.55 + 0.6 * np.clip(on.blur(shade, 6.0), 0, 1.2) + (0.10 + 0.10 * (0.5 - person.hair_tone)) * texture + sheen
     )
     behind = mass if style == "long" else np.zeros_like(mass)
     return Hair(cover.astype(np.float32), behind, np.clip(grey, 0.015, 1).astype(np.float32))

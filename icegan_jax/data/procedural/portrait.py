@@ -62,9 +62,7 @@ def draw_portrait(person: Identity) -> Portrait:
     z_head = height(on, person, head)
     z = np.where(head > 0.5, z_head, np.where(ears > 0.5, z_ears, np.maximum(z_neck, -34)))
     shade = light(on, person, on.blur(z.astype(np.float32), 0.9))
-    chin_shadow = ramp(on.y, person.chin_y - 30, person.chin_y - 4) * (
-        1 - ramp(on.y, person.chin_y + 4, 295)
-    )
+    chin_shadow = ramp(on.y, person.chin_y - 30, person.chin_y - 4) * (1 - ramp(on.y, person.chin_y + 4, 295))
     shade = np.where(head > 0.5, shade, shade * (1 - 0.45 * chin_shadow * (throat > 0.5)))
     shade = shade.astype(np.float32)
     eyes = draw_eyes(on, person, shade)
@@ -87,9 +85,7 @@ def draw_portrait(person: Identity) -> Portrait:
     collar_y = FRAME_HEIGHT - 22 + 16 * np.exp(-(((on.x - CENTRE_X) / 30) ** 2))
     slope = collar_y + ((np.abs(on.x - CENTRE_X) - 40) / 9).clip(0) ** 1.25
     cloth = ramp(on.y - slope, -0.8, 0.8)
-    weave = (
-        1 + 0.05 * noise(rng, on.shape, 1.2 * on.scale) + 0.08 * noise(rng, on.shape, 14 * on.scale)
-    )
+    weave = 1 + 0.05 * noise(rng, on.shape, 1.2 * on.scale) + 0.08 * noise(rng, on.shape, 14 * on.scale)
     skin = skin + (person.clothing_tone * 0.8 * weave - skin) * cloth
     cover = np.maximum(cover, cloth)
     moving = np.stack([np.clip(skin, 0, 1.1), eyes.opening * (1 - hair.cover), cover], -1)

@@ -12,9 +12,7 @@ from icegan_jax.data.procedural.identity import CENTRE_X, EYE_Y, FRAME_HEIGHT, F
 from icegan_jax.data.procedural.portrait import OVERSAMPLING, Portrait
 from icegan_jax.data.procedural.shape import SIDES, mouth_line
 
-Sides = tuple[
-    float, float
-]  # a unit's coefficient on the image's left and right, pixels of the 128x128 crop
+Sides = tuple[float, float]  # a unit's coefficient on the image's left and right, pixels of the 128x128 crop
 
 # Darkening of a crease per crop pixel of its unit: 3 pixels darken it by a tenth.
 CREASE_PER_PIXEL = 0.035
@@ -144,9 +142,7 @@ def draw_frame(
     ball = cv2.remap(portrait.ball, texture(qx), texture(qy), linear, borderMode=edge)
     crease = cv2.remap(motion.crease, sx, sy, linear, borderMode=edge)
     skin, opening, cover = moving[..., 0], moving[..., 1], moving[..., 2]
-    face = open_mouth(
-        skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose
-    )
+    face = open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
     image = portrait.background * (1 - cover) + face * cover
     grey = 255 * photo.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
     grey = grey + photo.noise * rng.standard_normal(grey.shape, dtype=np.float32)

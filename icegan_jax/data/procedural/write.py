@@ -24,9 +24,7 @@ DATASET = "procedural"
 REGIONS = "regions.npz"
 
 
-def write_clips_to(
-    out: Path, *, seed: int, subjects: int, clips_per_class: int, frames: int, progress: bool
-) -> Path:
+def write_clips_to(out: Path, *, seed: int, subjects: int, clips_per_class: int, frames: int, progress: bool) -> Path:
     """Draws people playing clips of each class and writes them under ``out``.
 
     Writes ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] grey; exactly ``frames`` of
@@ -51,13 +49,10 @@ def write_clips_to(
     if seed < 0:
         raise UserError(f"seed is {seed}; it must not be negative")
     if subjects < 1 or clips_per_class < 1:
-        raise UserError(
-            f"subjects is {subjects} and clips per class {clips_per_class}; both must be at least 1"
-        )
+        raise UserError(f"subjects is {subjects} and clips per class {clips_per_class}; both must be at least 1")
     if frames < FEWEST_FRAMES:
         raise UserError(
-            f"frames is {frames}; a clip with an onset, an apex and its four neighbours "
-            f"needs at least {FEWEST_FRAMES}"
+            f"frames is {frames}; a clip with an onset, an apex and its four neighbours needs at least {FEWEST_FRAMES}"
         )
     table = out / "clips.csv"
     if table.exists():

@@ -14,18 +14,12 @@ from icegan_jax.errors import UserError
 FRAMES = 8
 
 
-def write(
-    out: Path, *, seed: int = 3, subjects: int = 2, clips: int = 1, frames: int = FRAMES
-) -> Path:
-    return write_clips_to(
-        out, seed=seed, subjects=subjects, clips_per_class=clips, frames=frames, progress=False
-    )
+def write(out: Path, *, seed: int = 3, subjects: int = 2, clips: int = 1, frames: int = FRAMES) -> Path:
+    return write_clips_to(out, seed=seed, subjects=subjects, clips_per_class=clips, frames=frames, progress=False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
-    }
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +35,7 @@ def clips(written: Path) -> list[Clip]:
 
 
 def test_reads_as_a_users_clips(clips: list[Clip]) -> None:
-    assert [(c.subject, c.clip) for c in clips] == [
-        (s, f"{word}_1") for s in ("p01", "p02") for word in EXPRESSIONS
-    ]
+    assert [(c.subject, c.clip) for c in clips] == [(s, f"{word}_1") for s in ("p01", "p02") for word in EXPRESSIONS]
     assert {c.dataset for c in clips} == {"procedural"}
     for clip in clips:
         assert EXPRESSIONS[clip.label] == clip.clip.split("_")[0]
@@ -62,10 +54,7 @@ def test_same_seed_same_bytes(written: Path, tmp_path: Path) -> None:
 
 def test_other_seed_other_people(written: Path, tmp_path: Path) -> None:
     write(tmp_path / "other", seed=4, subjects=1)
-    pictures = [
-        next(iter(index_frames(f / "frames/p01/positive_1").values()))
-        for f in (written, tmp_path / "other")
-    ]
+    pictures = [next(iter(index_frames(f / "frames/p01/positive_1").values())) for f in (written, tmp_path / "other")]
     a, b = (read_frame(p).astype(float) for p in pictures)
     assert np.abs(a - b).mean() > 5
 
