@@ -4,14 +4,21 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib import metadata
 
 _CACHE = tempfile.mkdtemp(prefix="icegan-jax-tests-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
+# The tests' networks are tiny: optimising their programs takes longer than it saves, three times longer at least.
+_FLAGS = [
+    "--xla_force_host_platform_device_count=4",
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+]
+if metadata.version("jaxlib").startswith("0.10."):  # XLA ends the process at a flag that it does not know
+    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
 _SETTINGS = {
-    # LLVM's optimisation passes take most of a compilation, and the tests' networks are tiny: they are left out.
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=4 "
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+    "XLA_FLAGS": " ".join(_FLAGS),
     "JAX_PLATFORMS": "cpu",
     # A program that a test compiles again, in another process too, is compiled once a session.
     "JAX_COMPILATION_CACHE_DIR": _CACHE,

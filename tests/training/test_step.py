@@ -87,9 +87,13 @@ def plain_losses(
 
 @pytest.fixture(scope="module")
 def one_update() -> dict[str, Any]:
-    """An update with plain gradient descent of rate 1, whose change is the gradient; and the two gradients."""
+    """The gradients that an update followed, and the plain gradients of the two losses.
+
+    The step is plain gradient descent of a large rate: a parameter's change is the gradient, nothing rounded off.
+    """
+    rate = 1000.0
     networks = tiny.networks(
-        cost=load_cost_network("alexnet", "relu1"), g_optimizer=optax.sgd(1.0), d_optimizer=optax.sgd(1.0)
+        cost=load_cost_network("alexnet", "relu1"), g_optimizer=optax.sgd(rate), d_optimizer=optax.sgd(rate)
     )
 
     @jax.jit
@@ -98,8 +102,8 @@ def one_update() -> dict[str, Any]:
         after, metrics = update(networks, state, batch)
         d_loss, g_loss = plain_losses(networks, state, batch)
         return {
-            "g": jax.tree.map(jnp.subtract, state.g_params, after.g_params),
-            "d": jax.tree.map(jnp.subtract, state.d_params, after.d_params),
+            "g": jax.tree.map(lambda a, b: (a - b) / rate, state.g_params, after.g_params),
+            "d": jax.tree.map(lambda a, b: (a - b) / rate, state.d_params, after.d_params),
             "g_plain": jax.value_and_grad(g_loss)(state.g_params),
             "d_plain": jax.value_and_grad(d_loss)(state.d_params),
             "metrics": metrics,
@@ -114,9 +118,8 @@ def test_each_player_follows_the_gradient_of_its_own_loss(one_update: dict[str, 
     found, wanted = leaves(one_update[player]), leaves(one_update[f"{player}_plain"][1])
     assert found.keys() == wanted.keys()
     for name, gradient in wanted.items():
-        chex.assert_trees_all_close(
-            found[name], gradient, rtol=0, atol=1e-3 * largest(gradient) + 1e-7, custom_message=name
-        )
+        tolerance = 1e-6 if name in BEFORE_A_NORM else 3e-3 * largest(gradient)
+        assert largest(found[name] - gradient) <= tolerance, name
 
 
 @pytest.mark.parametrize("player", ["g", "d"])
@@ -151,7 +154,7 @@ Run = tuple[TrainState, list[Metrics]]
 def thirty_steps() -> tuple[TrainState, Run]:
     """A state, and that state after 30 updates on one batch with the loss terms of each."""
     weights = tiny.WEIGHTS._replace(synthesis=100.0)
-    networks = tiny.networks(weights=weights)
+    networks = tiny.networks(weights=weights, g_optimizer=tiny.adam(5e-3), d_optimizer=tiny.adam(5e-3))
     state = first = jax.jit(functools.partial(create_state, networks))(fold_key(0, "a"))
     step = jax.jit(functools.partial(update, networks))
     log = []

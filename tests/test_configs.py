@@ -1,0 +1,111 @@
+"""Every configuration loads, is sound, keeps its types, and has no field that nobody reads."""
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ml_collections import ConfigDict
+
+from icegan_jax import main, settings
+from tests.training import tiny
+
+ROOT = Path(__file__).parents[1]
+NAMES = sorted(path.stem for path in (ROOT / "configs").glob("*.py") if path.stem != "__init__")
+
+
+def load(name: str) -> ConfigDict:
+    config = importlib.import_module(f"configs.{name}").get_config()
+    assert isinstance(config, ConfigDict)
+    return config
+
+
+def fields(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """("model.width", 1.0) and so on."""
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            yield from fields(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def test_the_configurations_are_found() -> None:
+    assert {"loso", "loso_pair", "demo"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_is_sound(name: str) -> None:
+    config = load(name)
+    settings.check(config)
+    plan = settings.plan_of(config, num_pairs=2210, num_folds=68, num_devices=1)
+    networks = settings.networks_of(config, plan.steps)
+    assert (networks.cost is not None) == (config.loss.perceptual > 0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_variant_has_the_fields_of_the_base(name: str) -> None:
+    """A misspelt field in a variant would be a new one."""
+    base, variant = dict(fields(load("loso"))), dict(fields(load(name)))
+    assert variant.keys() == base.keys()
+    assert {field: type(value) for field, value in variant.items()} == {f: type(v) for f, v in base.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_configuration_is_made_anew_each_time(name: str) -> None:
+    load(name).training.steps = 12345
+    assert load(name).training.steps != 12345
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_header_tells_how_to_run_it(name: str) -> None:
+    header = importlib.import_module(f"configs.{name}").__doc__ or ""
+    assert f"python -m icegan_jax.main --config=configs/{name}.py --workdir=" in header
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_types_are_locked(name: str) -> None:
+    config = load(name)
+    with pytest.raises(TypeError):
+        config.training.steps = "many"
+    with pytest.raises(TypeError):
+        config.model.motion = "yes"
+    with pytest.raises(AttributeError):
+        config.training.stepz = 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_field_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the data, the networks or the plan; being checked or written to config.json does not count."""
+    config = load(name)
+    parts = {id(config): ""}
+    pending = [(config, "")]
+    while pending:
+        part, prefix = pending.pop()
+        for field, value in part.items():
+            if isinstance(value, ConfigDict):
+                parts[id(value)] = f"{prefix}{field}."
+                pending.append((value, f"{prefix}{field}."))
+
+    read = set()
+    lookup = ConfigDict.__getitem__
+
+    def noting(part: ConfigDict, field: str) -> Any:
+        if id(part) in parts:
+            read.add(parts[id(part)] + field)
+        return lookup(part, field)
+
+    pairs = tiny.pairs()
+    monkeypatch.setattr(main, "prepare_procedural", lambda *_, **__: None)
+    monkeypatch.setattr(main, "load_pairs", lambda _: pairs)
+    with monkeypatch.context() as watched:
+        watched.setattr(ConfigDict, "__getitem__", noting)
+        with pytest.raises(main.UserError, match="32 pixels"):  # the tiny faces, after every field was read
+            main._pairs(config, tmp_path)
+        if config.data.dir:  # the procedural faces' fields are for the configurations that draw them
+            read |= {field for field, _ in fields(config) if field.startswith("data.procedural.")}
+        settings.networks_of(config, settings.plan_of(config, 100, 10, 1).steps)
+    expected = {field for field, _ in fields(config)}
+    if config.training.steps:
+        expected.discard("training.epochs")  # steps override them
+    assert expected <= read

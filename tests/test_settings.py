@@ -1,0 +1,161 @@
+"""Each bad value has its line; good ones become networks and a plan."""
+
+import math
+import re
+from typing import Any
+
+import jax.numpy as jnp
+import pytest
+
+from configs import demo, loso
+from icegan_jax import settings
+from icegan_jax.errors import UserError
+
+BAD = [
+    ("model.recognition_input", "both", "must be one of apex, pair"),
+    ("model.trunk_norm", "layer", "must be one of batch, instance"),
+    ("model.image_size", 100, "must be a power of 2, at least 32"),
+    ("model.image_size", 16, "must be a power of 2, at least 32"),
+    ("model.image_size", 0, "must be a power of 2, at least 32"),
+    ("model.image_size", -128, "must be a power of 2, at least 32"),
+    ("model.width", math.inf, "must be above 0"),
+    ("model.width", math.nan, "must be above 0"),
+    ("training.learning_rate", math.nan, "must be above 0"),
+    ("loss.perceptual", math.inf, "must be 0 or more"),
+    *[
+        (field, value, "must be above 0")
+        for field in (
+            "data.procedural.subjects",
+            "data.procedural.clips_per_class",
+            "data.procedural.frames",
+            "model.pair_gain",
+            "model.width",
+            "model.embedding",
+            "model.noise",
+            "model.class_gain",
+            "model.primary_types",
+            "model.primary_dimension",
+            "model.adversarial_dimension",
+            "model.expression_dimension",
+            "model.routing_iterations",
+            "model.capsule_std",
+            "model.reconstruction_width",
+            "training.batch_size",
+            "training.learning_rate",
+            "training.folds_per_device",
+            "training.steps_per_call",
+            "training.checkpoint_every",
+        )
+        for value in (0, -1)
+    ],
+    *[
+        (field, -1, "must be 0 or more")
+        for field in (
+            "seed",
+            "model.adjacency_std",
+            "loss.adversarial",
+            "loss.synthesis",
+            "loss.recognition",
+            "loss.synthetic_recognition",
+            "loss.perceptual",
+            "loss.reconstruction",
+            "training.epochs",
+            "training.steps",
+        )
+    ],
+    *[(f"training.{name}", value, "must be at least 0 and below 1") for name in ("b1", "b2") for value in (-0.1, 1)],
+]
+
+
+def with_value(field: str, value: Any) -> Any:
+    config = loso.get_config()
+    part = config
+    *path, name = field.split(".")
+    for step in path:
+        part = part[step]
+    part[name] = type(part[name])(value)
+    return config
+
+
+@pytest.mark.parametrize(("field", "value", "wish"), BAD)
+def test_a_bad_value_is_named_with_what_it_may_be(field: str, value: Any, wish: str) -> None:
+    with pytest.raises(UserError) as caught:
+        settings.check(with_value(field, value))
+    pattern = rf"config\.{re.escape(field)} is .+: it {re.escape(wish)}"
+    assert re.fullmatch(pattern, str(caught.value)), str(caught.value)
+
+
+def test_no_steps_at_all() -> None:
+    config = with_value("training.epochs", 0)
+    with pytest.raises(UserError, match="^config.training.epochs and config.training.steps are both 0: set one$"):
+        settings.check(config)
+    config.training.steps = 1
+    settings.check(config)
+
+
+@pytest.mark.parametrize("seed", [2**31, 2**32 - 1])
+def test_a_large_seed_is_a_seed(seed: int) -> None:
+    settings.check(with_value("seed", seed))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "line"),
+    [
+        ("loss.perceptual_network", "vgg19", "loss.perceptual_network is 'vgg19': choose one of vgg16, alexnet"),
+        ("loss.perceptual_layer", "relu9", "loss.perceptual_layer is 'relu9': vgg16 has relu1_1, "),
+    ],
+)
+def test_the_cost_network_is_checked_where_it_is_used(field: str, value: str, line: str) -> None:
+    config = with_value(field, value)
+    with pytest.raises(UserError, match=re.escape(line)):
+        settings.networks_of(config, steps=1)
+    config.loss.perceptual = 0.0
+    assert settings.networks_of(config, steps=1).cost is None
+
+
+def test_networks_get_the_config_s_values() -> None:
+    config = demo.get_config()
+    config.loss.adversarial = 0.25
+    config.model.noise = 7
+    networks = settings.networks_of(config, steps=10)
+    assert (networks.generator.width, networks.generator.motion, networks.generator.class_gain) == (0.125, True, 10.0)
+    assert (networks.discriminator.primary_types, networks.discriminator.adversarial_dimension) == (4, 32)
+    assert (networks.recognition_input, networks.pair_gain, networks.noise) == ("pair", 4.0, 7)
+    assert (networks.weights.adversarial, networks.weights.synthetic_recognition) == (0.25, 0.0)
+    assert [layer.name for layer in networks.cost.layers] == ["relu1"]
+
+
+def test_the_learning_rate_falls_to_zero_as_a_cosine() -> None:
+    networks = settings.networks_of(with_value("training.learning_rate", 0.5), steps=4)
+    params = jnp.zeros(())
+    state = networks.g_optimizer.init(params)
+    moves = []
+    for _ in range(6):
+        change, state = networks.g_optimizer.update(jnp.ones(()), state, params)
+        moves.append(-float(change))
+    rates = [0.5 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
+    assert moves == pytest.approx([*rates, 0.0, 0.0], abs=1e-6)  # Adam's step for a constant gradient is the rate
+
+
+def plan(**training: int) -> Any:
+    config = loso.get_config()
+    for name, value in training.items():
+        config.training[name] = value
+    return settings.plan_of(config, num_pairs=100, num_folds=10, num_devices=4)
+
+
+def test_epochs_pass_over_all_pairs() -> None:
+    made = plan(epochs=3, batch_size=16, steps_per_call=1)
+    assert (made.steps_per_epoch, made.steps) == (7, 21)  # 100 / 16, rounded up
+
+
+def test_steps_override_epochs_and_are_rounded_up_to_whole_calls() -> None:
+    assert plan(steps=7, steps_per_call=5).steps == 10
+    assert plan(steps=10, steps_per_call=5).steps == 10
+    made = plan(steps=3, steps_per_call=5)
+    assert (made.steps, made.steps_per_call) == (3, 3)
+
+
+def test_no_more_folds_on_a_device_than_there_are() -> None:
+    assert plan(folds_per_device=8).folds_per_device == 3  # ten folds on four devices
+    assert plan(folds_per_device=2).folds_per_device == 2

@@ -1,0 +1,156 @@
+"""Many folds at once give what each fold gives alone: vmap over folds, pmap over devices, scan over steps."""
+
+import functools
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icegan_jax.training import step as step_module
+from icegan_jax.training.state import TrainState, create_state, fold_key
+from icegan_jax.training.step import Engine, build_engine, recognise, synthesise, update
+from tests.training import tiny
+
+FOLDS, STEPS = 4, 2
+# Matrix products of other shapes add up in another order: a hundredth of the 2e-4 that two updates move a parameter.
+ROUNDING = 2e-6
+
+NETWORKS = tiny.networks()
+# On one fold.
+one_state = jax.jit(functools.partial(create_state, NETWORKS))
+one_update = jax.jit(functools.partial(update, NETWORKS))
+
+
+def stack(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def arranged(tree: Any, layout: tuple[int, int]) -> Any:
+    """[folds, ...] to [r, f, ...]."""
+    return jax.tree.map(lambda leaf: leaf.reshape(*layout, *leaf.shape[1:]), tree)
+
+
+def flat(tree: Any) -> Any:
+    """[r, f, ...] to numpy [folds, ...], random keys left out."""
+    tree = tree.replace(key=None) if isinstance(tree, TrainState) else tree
+    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(FOLDS, *leaf.shape[2:]), tree)
+
+
+@pytest.fixture(scope="module")
+def states() -> TrainState:
+    """The folds' first states, leading axis [folds]."""
+    return stack([one_state(fold_key(0, str(fold))) for fold in range(FOLDS)])
+
+
+@pytest.fixture(scope="module")
+def batches() -> dict[str, jax.Array]:
+    """Leading axes [folds, steps]."""
+    return stack([stack([tiny.batch(STEPS * fold + step) for step in range(STEPS)]) for fold in range(FOLDS)])
+
+
+@pytest.fixture(scope="module")
+def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, Any]:
+    """Each fold by itself, one update at a time: states and mean loss terms, leading axis [folds]."""
+    after, terms = [], []
+    for fold in range(FOLDS):
+        state = jax.tree.map(lambda leaf, fold=fold: leaf[fold], states)
+        log = []
+        for step in range(STEPS):
+            batch = {name: value[fold, step] for name, value in batches.items()}
+            state, metrics = one_update(state, batch)
+            log.append(metrics)
+        after.append(state.replace(key=None))
+        terms.append(jax.tree.map(lambda *values: np.mean(values), *log))
+    return stack(after), stack(terms)
+
+
+@pytest.fixture(scope="module")
+def wide() -> Engine:
+    """All folds on one device."""
+    return build_engine(NETWORKS, jax.local_devices()[:1])
+
+
+def run(engine: Engine, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
+    after, metrics = engine.advance(arranged(states, layout), arranged(batches, layout))
+    return flat(after), flat(metrics)
+
+
+def test_folds_side_by_side_equal_each_alone(
+    wide: Engine, states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
+) -> None:
+    after, metrics = run(wide, (1, FOLDS), states, batches)
+    chex.assert_trees_all_equal_shapes_and_dtypes(after, one_by_one[0])
+    chex.assert_trees_all_close(after, one_by_one[0], rtol=1e-4, atol=ROUNDING)
+    chex.assert_trees_all_close(metrics, one_by_one[1], rtol=1e-4, atol=ROUNDING)
+
+
+def test_four_devices_equal_one(states: TrainState, batches: Any, one_by_one: tuple[Any, Any]) -> None:
+    devices = jax.local_devices()
+    assert len(devices) == FOLDS
+    after, metrics = run(build_engine(NETWORKS, devices), (FOLDS, 1), states, batches)
+    chex.assert_trees_all_close(after, one_by_one[0], rtol=1e-4, atol=ROUNDING)
+    chex.assert_trees_all_close(metrics, one_by_one[1], rtol=1e-4, atol=ROUNDING)
+
+
+def test_a_fold_does_not_see_the_others(wide: Engine, states: TrainState, batches: Any) -> None:
+    """Other states and other faces beside it, the very same bytes for the fold."""
+
+    def others(leaf: jax.Array) -> jax.Array:
+        return jnp.concatenate([leaf[:1], jnp.roll(leaf[1:], 1, axis=0)])
+
+    before = run(wide, (1, FOLDS), states, batches)
+    after = run(wide, (1, FOLDS), jax.tree.map(others, states), jax.tree.map(others, batches))
+    own = jax.tree.map(lambda leaf: leaf[0], (before, after))
+    chex.assert_trees_all_equal(*own)
+    neighbour = jax.tree.map(lambda leaf: leaf[1], (before, after))
+    assert np.any(neighbour[0][0].g_params["up_1"]["kernel"] != neighbour[1][0].g_params["up_1"]["kernel"])
+
+
+def test_states_are_made_from_keys_as_one_fold_s_is(wide: Engine, states: TrainState) -> None:
+    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(FOLDS)]).reshape(1, FOLDS)
+    chex.assert_trees_all_close(flat(wide.create(keys)), states.replace(key=None), rtol=1e-5, atol=1e-6)
+
+
+def test_recognition_and_synthesis_of_many_folds(wide: Engine, states: TrainState, batches: Any) -> None:
+    layout = (1, FOLDS)
+    onset, apex = batches["onset"][:, 0], batches["apex"][:, 0]
+    lengths = flat(wide.recognise(arranged(states, layout), *arranged((onset, apex), layout)))
+    faces = flat(wide.synthesise(arranged(states, layout), arranged(onset, layout)))
+    chex.assert_shape(lengths, (FOLDS, tiny.BATCH, 3))
+    chex.assert_shape(faces, (FOLDS, tiny.BATCH, 3, tiny.SIZE, tiny.SIZE))
+    state = jax.tree.map(lambda leaf: leaf[2], states)
+    alone = jax.jit(functools.partial(recognise, NETWORKS))(state, onset[2], apex[2])
+    chex.assert_trees_all_close(lengths[2], np.asarray(alone), rtol=1e-3, atol=1e-6)
+    drawn = jax.jit(functools.partial(synthesise, NETWORKS))(state, onset[2])
+    assert np.max(np.abs(faces[2].astype(int) - np.asarray(drawn).astype(int))) <= 1
+
+
+def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: TrainState, batches: Any) -> None:
+    traced = []
+    original = step_module.update
+
+    def counted(*arguments: Any) -> Any:
+        traced.append(len(arguments))
+        return original(*arguments)
+
+    monkeypatch.setattr(step_module, "update", counted)
+    engine = build_engine(NETWORKS, jax.local_devices()[:1])
+    assert engine.compile_s == []
+    first = run(engine, (1, FOLDS), states, batches)
+    assert len(engine.compile_s) == 1
+    assert engine.compile_s[0] > 0
+    traces = len(traced)
+    assert traces > 0
+    second = run(engine, (1, FOLDS), states, batches)
+    assert (len(engine.compile_s), len(traced)) == (1, traces)
+    chex.assert_trees_all_equal(first, second)
+
+
+def test_another_shape_is_refused(wide: Engine, states: TrainState, batches: Any) -> None:
+    run(wide, (1, FOLDS), states, batches)
+    short = jax.tree.map(lambda leaf: leaf[:, :1], batches)
+    with pytest.raises((TypeError, ValueError)):
+        run(wide, (1, FOLDS), states, short)

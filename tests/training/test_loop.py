@@ -1,0 +1,211 @@
+"""Leave-one-subject-out on tiny clips: what each fold leaves behind, and that an interruption changes nothing."""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from icegan_jax.data.folds import Fold, leave_one_subject_out
+from icegan_jax.evaluation.records import read_predictions
+from icegan_jax.training import loop
+from icegan_jax.training.loop import Plan, finished, train_folds
+from icegan_jax.training.state import fold_key
+from icegan_jax.training.step import Engine, build_engine
+from tests.training import tiny
+
+NETWORKS = tiny.networks()
+PAIRS = tiny.pairs()
+FOLDS = leave_one_subject_out(PAIRS)  # three: a group of two, and one beside a copy of itself
+PLAN = tiny.plan()  # 8 steps, two a call, a checkpoint every 4
+LOGGED = [2, 4, 6, 8]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine() -> Iterator[Engine]:
+    """One engine for every run of this file: its programs are compiled once."""
+    shared = build_engine(NETWORKS, jax.local_devices()[:1])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "build_engine", lambda networks, devices: shared)
+        yield shared
+
+
+def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: Plan = PLAN) -> None:
+    train_folds(NETWORKS, PAIRS, folds, plan, run_dir, jax.local_devices()[:1])
+
+
+def fold_file(run_dir: Path, fold: Fold, name: str) -> Path:
+    return run_dir / "folds" / fold.name / name
+
+
+def logged(run_dir: Path, fold: Fold) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in fold_file(run_dir, fold, "metrics.jsonl").read_text().splitlines()]
+
+
+def contents(run_dir: Path, fold: Fold) -> dict[str, Any]:
+    """What a fold's training comes to: bytes of its text files, arrays of its faces, its last parameters."""
+    with np.load(fold_file(run_dir, fold, "synthesis.npz")) as sheet:
+        faces = {name: sheet[name].tobytes() for name in sheet.files}
+    texts = {name: fold_file(run_dir, fold, name).read_bytes() for name in ("predictions.csv", "metrics.jsonl")}
+    return {**faces, **texts}
+
+
+def parameters(engine: Engine, run_dir: Path, fold: Fold) -> list[bytes]:
+    """Every array of the fold's last checkpoint."""
+    like = engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2))
+    with loop.FoldCheckpoints(run_dir / "folds" / fold.name) as store:
+        state, _ = store.restore(PLAN.steps, jax.tree.map(lambda leaf: leaf[0, 0], like))
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state.replace(key=None))]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without interruption; not to be changed."""
+    run_dir = tmp_path_factory.mktemp("whole")
+    train(run_dir)
+    return run_dir
+
+
+def test_one_compilation_serves_every_group(engine: Engine, whole: Path) -> None:
+    assert len(engine.compile_s) == 4  # create, advance, recognise, synthesise
+    compiled = [json.loads(fold_file(whole, fold, "result.json").read_text())["compile_s"] for fold in FOLDS]
+    np.testing.assert_allclose(compiled, [sum(engine.compile_s) / 2] * 2 + [0.0])
+
+
+@pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
+def test_a_fold_leaves_its_files(whole: Path, fold: Fold) -> None:
+    folder = whole / "folds" / fold.name
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"checkpoints", "metrics.jsonl", "predictions.csv", "synthesis.npz", "result.json"}
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["dataset"], result["subject"]) == ("tiny", fold.subject)
+    assert (result["num_clips"], result["steps"]) == (3, 8)
+    assert result["wall_s"] > result["compile_s"] >= 0
+    assert finished(whole, fold)
+
+
+@pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
+def test_each_held_out_clip_has_one_prediction_and_a_face_per_class(whole: Path, fold: Fold) -> None:
+    rows = read_predictions(fold_file(whole, fold, "predictions.csv"))
+    wanted = [("tiny", fold.subject, f"clip{label}", label) for label in range(3)]
+    assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == wanted
+    for row in rows:
+        assert row.prediction == int(np.argmax(row.scores))
+        assert all(0 <= score < 1 for score in row.scores)
+    with np.load(fold_file(whole, fold, "synthesis.npz")) as sheet:
+        assert sheet["synthetic"].shape == (3, 3, tiny.SIZE, tiny.SIZE)
+        assert sheet["synthetic"].dtype == np.uint8
+        np.testing.assert_array_equal(sheet["onset"], PAIRS.onset[fold.test])
+        np.testing.assert_array_equal(sheet["apex"], PAIRS.apex[fold.test])
+        np.testing.assert_array_equal(sheet["label"], [0, 1, 2])
+        assert sheet["clip"].tolist() == ["clip0", "clip1", "clip2"]
+
+
+@pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
+def test_the_log_has_a_line_per_call(whole: Path, fold: Fold) -> None:
+    lines = logged(whole, fold)
+    assert [line["step"] for line in lines] == LOGGED
+    assert [line["epoch"] for line in lines] == [step / PLAN.steps_per_epoch for step in LOGGED]
+    names = {"g_l1", "g_adversarial", "g_margin", "d_real_adversarial", "d_fake_margin", "d_real_reconstruction"}
+    names |= {"d_real_accuracy", "d_real_length_negative", "d_fake_length_surprise"}
+    for line in lines:
+        assert names <= line.keys()
+        assert all(np.isfinite(value) for value in line.values())
+
+
+def test_folds_differ(engine: Engine, whole: Path) -> None:
+    """In their first parameters, their faces and their noise: no fold repeats another's numbers."""
+    first = [logged(whole, fold)[0]["d_real_margin"] for fold in FOLDS]
+    assert len(set(first)) == len(FOLDS)
+    assert parameters(engine, whole, FOLDS[0]) != parameters(engine, whole, FOLDS[1])
+
+
+def test_finished_folds_are_left_alone(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("nothing is left to train")
+
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
+    monkeypatch.setattr(loop, "build_engine", refuse)
+    train(whole)
+    assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
+
+
+def test_only_what_is_missing_is_trained(whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "folds" / FOLDS[1].name)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if FOLDS[1].name not in str(path)}
+    train(tmp_path)
+    after = {path: path.stat().st_mtime_ns for path in before if path.is_file()}
+    assert all(before[path] == time for path, time in after.items())
+    # Trained beside a copy of itself instead of beside the first fold: the same program, the same numbers.
+    assert contents(tmp_path, FOLDS[1]) == contents(whole, FOLDS[1])
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("step", [4, 6])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(
+    engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, group: int
+) -> None:
+    """Stopped before the checkpoint of step 4 (started anew) or after it (resumed), in either group."""
+    write_log, calls = loop._log, []
+
+    def stopping(logs: Any, bar: Any, now: int, *rest: Any) -> None:
+        write_log(logs, bar, now, *rest)
+        calls.append(now)
+        if calls.count(step) == group:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(loop, "_log", stopping)
+        train(tmp_path)
+    done = [finished(tmp_path, fold) for fold in FOLDS]
+    assert done == [group == 2, group == 2, False]
+
+    resumed_calls: list[int] = []
+
+    def counting(logs: Any, bar: Any, now: int, *rest: Any) -> None:
+        write_log(logs, bar, now, *rest)
+        resumed_calls.append(now)
+
+    monkeypatch.setattr(loop, "_log", counting)
+    train(tmp_path)
+    rest = LOGGED[2:] if step == 6 else LOGGED
+    assert resumed_calls == (rest + LOGGED if group == 1 else rest)
+    for fold in FOLDS:
+        assert contents(tmp_path, fold) == contents(whole, fold)
+    assert parameters(engine, tmp_path, FOLDS[-1]) == parameters(engine, whole, FOLDS[-1])
+
+
+def test_a_line_half_written_when_the_machine_stopped(whole: Path, tmp_path: Path) -> None:
+    """Checkpoint of step 8 there, no result: the fold is evaluated, its log is kept without the broken line."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    for fold in FOLDS:
+        fold_file(tmp_path, fold, "result.json").unlink()
+        with fold_file(tmp_path, fold, "metrics.jsonl").open("a") as log:
+            log.write('{"step": 10, "epo')
+    train(tmp_path)
+    for fold in FOLDS:
+        assert contents(tmp_path, fold) == contents(whole, fold)
+
+
+def test_folds_of_one_group_that_stopped_at_different_steps(whole: Path, tmp_path: Path) -> None:
+    """After a change of machine, say: the group starts from the newest step that all of them have."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "folds" / FOLDS[0].name)
+    fold_file(tmp_path, FOLDS[1], "result.json").unlink()
+    train(tmp_path)
+    for fold in FOLDS:
+        assert contents(tmp_path, fold) == contents(whole, fold)
+
+
+def test_company_changes_only_the_rounding(whole: Path, tmp_path: Path) -> None:
+    train(tmp_path, FOLDS[::-1])
+    for fold in FOLDS:
+        found, wanted = (read_predictions(fold_file(run, fold, "predictions.csv")) for run in (tmp_path, whole))
+        np.testing.assert_allclose(
+            [row.scores for row in found], [row.scores for row in wanted], rtol=1e-3, atol=1e-5
+        )

@@ -1,0 +1,36 @@
+"""Random keys are derived from names, never carried."""
+
+import jax
+import numpy as np
+
+from icegan_jax.training.state import create_state, fold_key, stream
+from tests.training import tiny
+
+
+def bits(key: jax.Array) -> tuple[int, ...]:
+    return tuple(np.asarray(jax.random.key_data(key)).tolist())
+
+
+def test_seed_and_name_decide_a_fold_s_key() -> None:
+    assert bits(fold_key(0, "casme2_sub01")) == bits(fold_key(0, "casme2_sub01"))
+    folds = [(seed, fold) for seed in (0, 1) for fold in ("casme2_sub01", "casme2_sub02", "smic_sub01")]
+    assert len({bits(fold_key(*fold)) for fold in folds}) == len(folds)
+
+
+def test_streams_differ() -> None:
+    key = fold_key(0, "a")
+    names = ("generator", "discriminator", "noise", "synthesis")
+    assert len({bits(key)} | {bits(stream(key, name)) for name in names}) == 5
+
+
+def test_a_state_is_made_of_shapes_alone_until_it_is_computed() -> None:
+    networks = tiny.networks()
+    state = jax.eval_shape(lambda key: create_state(networks, key), jax.random.key(0))
+    assert (state.step.shape, state.step.dtype) == ((), np.int32)
+    assert set(state.g_stats) == {"spectral"}
+    assert set(state.d_stats) == {"spectral", "batch_stats"}
+    assert state.d_params["trunk_1"]["kernel"].shape == (4, 4, 2, 2)  # a pair of pictures in
+    alone = jax.eval_shape(
+        lambda key: create_state(networks._replace(recognition_input="apex"), key), jax.random.key(0)
+    )
+    assert alone.d_params["trunk_1"]["kernel"].shape == (4, 4, 1, 2)
