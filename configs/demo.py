@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.model.reconstruction_width = 0.125  # the full one is 17 M weights: a quarter of a small network's time
     config.loss.perceptual_network = "alexnet"
     config.loss.perceptual_layer = "relu1"
-    config.training.steps = 100
+    config.training.steps = 70
     config.training.folds_per_device = 8
     config.training.steps_per_call = 5
     config.training.checkpoint_every = 50

@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     config.model.motion = True
     config.model.class_gain = 10.0
     config.model.capsule_std = 0.1
+    config.loss.adversarial = 0.01
     config.loss.synthesis = 100.0
     config.loss.synthetic_recognition = 0.0
     return config

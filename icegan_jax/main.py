@@ -11,6 +11,7 @@ report/index.html.
 import json
 import os
 import platform
+import resource
 import sys
 from collections.abc import Sequence
 from importlib import metadata
@@ -122,12 +123,13 @@ def _conclude(config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], workdir: 
     """Pools the folds' predictions, writes the scores and the report, prints the table."""
     predictions = [row for fold in folds for row in read_predictions(fold_dir(workdir, fold) / "predictions.csv")]
     write_predictions(workdir / "predictions.csv", predictions)
+    timing = _timing(config, folds, workdir)
     results = build_results(
         predictions,
         protocol="leave one subject out",
         selection="last",
         seed=config.seed,
-        timing=_timing(config, folds, workdir),
+        timing=timing,
         versions=_versions(),
         data_fingerprint=pairs.fingerprint,
         references={"linear_on_apex_pixels": _linear_reference(pairs)},
@@ -135,6 +137,11 @@ def _conclude(config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], workdir: 
     write_json(workdir / "results.json", results)
     page = write_report(workdir)
     print(format_table(score_rows(results)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
+    print(
+        f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling; {1 / timing.steps_per_s:.2f} s per update of "
+        f"one fold; peak memory {peak:.1f} GiB"
+    )
     print(f"scores: {workdir / 'results.json'}\nreport: {page}")
 
 

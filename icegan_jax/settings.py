@@ -49,8 +49,9 @@ _NOT_NEGATIVE = (
     "training.epochs",
     "training.steps",
 )
+_SEEDS = 2**32  # jax.random.key looks at 32 bits
 _FRACTIONS = ("training.b1", "training.b2")
-_SMALLEST_IMAGE = 16  # pixels; the trunk's three halvings and two unpadded 4x4 kernels need them
+_SMALLEST_IMAGE = 32  # pixels; of less, three halvings and two 4x4 kernels leave the trunk nothing
 
 
 def check(config: ConfigDict) -> None:
@@ -63,6 +64,7 @@ def check(config: ConfigDict) -> None:
         _require(config, [field], lambda value, c=choices: value in c, f"must be one of {', '.join(choices)}")
     _require(config, _POSITIVE, lambda value: value > 0 and math.isfinite(value), "must be above 0")
     _require(config, _NOT_NEGATIVE, lambda value: value >= 0 and math.isfinite(value), "must be 0 or more")
+    _require(config, ["seed"], lambda value: value < _SEEDS, f"must be below {_SEEDS}")
     _require(config, _FRACTIONS, lambda value: 0 <= value < 1, "must be at least 0 and below 1")
     _require(
         config,

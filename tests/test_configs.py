@@ -64,8 +64,9 @@ def test_the_header_tells_how_to_run_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_types_are_locked(name: str) -> None:
+def test_a_field_keeps_its_type_and_its_name(name: str) -> None:
     config = load(name)
+    config.lock()  # as the command line's flag does
     with pytest.raises(TypeError):
         config.training.steps = "many"
     with pytest.raises(TypeError):

@@ -40,11 +40,17 @@ class FoldCheckpoints:
         """The steps of which there is a checkpoint."""
         return set(self._manager.all_steps())
 
-    def save(self, state: TrainState, iterator: dict[str, Any]) -> None:
-        """Writes a fold's state (no device axes) and its iterator's state; replaces nothing until whole."""
+    def discard_after(self, step: int) -> None:
+        """Removes the checkpoints of later steps: the fold trains on from ``step`` and writes them anew."""
+        for later in self.steps():
+            if later > step:
+                self._manager.delete(later)
+
+    def save(self, state: TrainState, progress: dict[str, Any]) -> None:
+        """Writes a fold's state (no device axes) and, as JSON, where its iterator and its clock stand."""
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(_written(state)),
-            iterator=ocp.args.JsonSave(iterator),
+            progress=ocp.args.JsonSave(progress),
         )
         self._manager.save(int(state.step), args=content, force=True)
 
@@ -52,9 +58,9 @@ class FoldCheckpoints:
         """Reads the checkpoint of ``step`` into the shapes of ``like``, whose key it keeps."""
         content = self._manager.restore(
             step,
-            args=ocp.args.Composite(state=ocp.args.StandardRestore(_written(like)), iterator=ocp.args.JsonRestore()),
+            args=ocp.args.Composite(state=ocp.args.StandardRestore(_written(like)), progress=ocp.args.JsonRestore()),
         )
-        return TrainState(key=like.key, **content.state), content.iterator
+        return TrainState(key=like.key, **content.state), content.progress
 
 
 def _written(state: TrainState) -> dict[str, Any]:

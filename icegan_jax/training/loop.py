@@ -118,15 +118,26 @@ def _train_group(
     with contextlib.ExitStack() as stack:
         stores = [stack.enter_context(FoldCheckpoints(fold_dir(run_dir, fold))) for fold in group]
         step = max(set.intersection(*(store.steps() for store in stores)), default=0)
+        for store in stores:
+            store.discard_after(step)
+        spent = {"wall_s": 0.0, "compile_s": 0.0}  # of each fold, before this start
         if step:
             restored = [store.restore(step, _fold_state(states, index)) for index, store in enumerate(stores)]
             restored += [restored[0]] * (len(filled) - len(group))
-            for iterator, (_, position) in zip(batches, restored, strict=True):
-                iterator.set_state(position)
+            for iterator, (_, progress) in zip(batches, restored, strict=True):
+                iterator.set_state(progress["iterator"])
+            spent = {name: restored[0][1][name] for name in spent}
             states = _stacked([state for state, _ in restored], layout)
         logs = [stack.enter_context(_open_log(fold_dir(run_dir, fold), step)) for fold in group]
         bar.update(step)
         saved = step
+
+        def clock() -> dict[str, float]:
+            """Seconds spent so far, a fold's share of its group's."""
+            wall, compile_s = time.perf_counter() - start, sum(engine.compile_s) - compiled
+            mine = {"wall_s": wall / len(group), "compile_s": compile_s / len(group)}
+            return {name: spent[name] + mine[name] for name in spent}
+
         feed = _feed(batches, plan.steps_per_call, layout)
         content, positions = next(feed)
         while step < plan.steps:
@@ -137,21 +148,14 @@ def _train_group(
             _log(logs, bar, step, step / plan.steps_per_epoch, metrics)
             bar.update(plan.steps_per_call)
             if step - saved >= plan.checkpoint_every or step >= plan.steps:
+                now = clock()
                 for index, store in enumerate(stores):
-                    store.save(_fold_state(states, index), here[index])
+                    store.save(_fold_state(states, index), {"iterator": here[index], **now})
                 saved = step
-    evaluate_group(engine, states, pairs, group, filled, layout, plan.batch_size, run_dir)
-    wall, compile_s = time.perf_counter() - start, sum(engine.compile_s) - compiled
-    for fold in group:
-        result = {
-            "dataset": fold.dataset,
-            "subject": fold.subject,
-            "num_clips": len(fold.test),
-            "steps": step,
-            "wall_s": wall / len(group),
-            "compile_s": compile_s / len(group),
-        }
-        write_json(fold_dir(run_dir, fold) / RESULT, result)
+        evaluate_group(engine, states, pairs, group, filled, layout, plan.batch_size, run_dir)
+        for fold in group:
+            who = {"dataset": fold.dataset, "subject": fold.subject, "num_clips": len(fold.test), "steps": step}
+            write_json(fold_dir(run_dir, fold) / RESULT, who | clock())
 
 
 def _data_seed(seed: int, fold: Fold) -> int:

@@ -15,9 +15,6 @@ from icegan_jax.training.step import Engine, build_engine, recognise, synthesise
 from tests.training import tiny
 
 FOLDS, STEPS = 4, 2
-# Matrix products of other shapes add up in another order: a hundredth of the 2e-4 that two updates move a parameter.
-ROUNDING = 2e-6
-
 NETWORKS = tiny.networks()
 # On one fold.
 one_state = jax.jit(functools.partial(create_state, NETWORKS))
@@ -78,21 +75,34 @@ def run(engine: Engine, layout: tuple[int, int], states: TrainState, batches: An
     return flat(after), flat(metrics)
 
 
+def assert_equal_but_for_rounding(found: tuple[Any, Any], wanted: tuple[Any, Any], first: TrainState) -> None:
+    """States and metrics computed by matrix products of another shape, whose sums run in another order.
+
+    A parameter may differ by a fiftieth of the largest move of its array (2e-4 unless it stands before a norm),
+    anything else by a thousandth of its array's largest value.
+    """
+    chex.assert_trees_all_equal_shapes_and_dtypes(found[0], wanted[0])
+    for part in ("g_params", "d_params"):
+        three = (jax.tree.leaves(getattr(state, part)) for state in (found[0], wanted[0], first))
+        for ours, theirs, before in zip(*three, strict=True):
+            moved = np.max(np.abs(theirs - before))
+            assert np.max(np.abs(ours - theirs)) <= moved / 50 + 2e-6
+    rest = [(state.replace(g_params=None, d_params=None), metrics) for state, metrics in (found, wanted)]
+    for ours, theirs in zip(*map(jax.tree.leaves, rest), strict=True):
+        assert np.max(np.abs(ours - theirs)) <= 1e-3 * np.max(np.abs(theirs)) + 1e-6
+
+
 def test_folds_side_by_side_equal_each_alone(
     wide: Engine, states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
 ) -> None:
-    after, metrics = run(wide, (1, FOLDS), states, batches)
-    chex.assert_trees_all_equal_shapes_and_dtypes(after, one_by_one[0])
-    chex.assert_trees_all_close(after, one_by_one[0], rtol=1e-4, atol=ROUNDING)
-    chex.assert_trees_all_close(metrics, one_by_one[1], rtol=1e-4, atol=ROUNDING)
+    assert_equal_but_for_rounding(run(wide, (1, FOLDS), states, batches), one_by_one, states)
 
 
 def test_four_devices_equal_one(states: TrainState, batches: Any, one_by_one: tuple[Any, Any]) -> None:
     devices = jax.local_devices()
     assert len(devices) == FOLDS
-    after, metrics = run(build_engine(NETWORKS, devices), (FOLDS, 1), states, batches)
-    chex.assert_trees_all_close(after, one_by_one[0], rtol=1e-4, atol=ROUNDING)
-    chex.assert_trees_all_close(metrics, one_by_one[1], rtol=1e-4, atol=ROUNDING)
+    found = run(build_engine(NETWORKS, devices), (FOLDS, 1), states, batches)
+    assert_equal_but_for_rounding(found, one_by_one, states)
 
 
 def test_a_fold_does_not_see_the_others(wide: Engine, states: TrainState, batches: Any) -> None:

@@ -101,7 +101,16 @@ def one_update() -> dict[str, Any]:
         state = create_state(networks, key).replace(step=jnp.int32(5))
         after, metrics = update(networks, state, batch)
         d_loss, g_loss = plain_losses(networks, state, batch)
+        onset, apex = to_float(batch["onset"]), to_float(batch["apex"])
+        _, real_stats = networks.discriminator.apply(
+            {"params": state.d_params, **state.d_stats},
+            networks.look(onset, apex),
+            batch["label"],
+            train=True,
+            mutable=["spectral", "batch_stats"],
+        )
         return {
+            "stats": (after.d_stats, real_stats),
             "g": jax.tree.map(lambda a, b: (a - b) / rate, state.g_params, after.g_params),
             "d": jax.tree.map(lambda a, b: (a - b) / rate, state.d_params, after.d_params),
             "g_plain": jax.value_and_grad(g_loss)(state.g_params),
@@ -120,6 +129,10 @@ def test_each_player_follows_the_gradient_of_its_own_loss(one_update: dict[str, 
     for name, gradient in wanted.items():
         tolerance = 1e-6 if name in BEFORE_A_NORM else 3e-3 * largest(gradient)
         assert largest(found[name] - gradient) <= tolerance, name
+
+
+def test_the_running_statistics_follow_the_real_faces(one_update: dict[str, Any]) -> None:
+    chex.assert_trees_all_close(*one_update["stats"], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("player", ["g", "d"])

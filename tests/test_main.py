@@ -1,0 +1,211 @@
+"""The command itself, in its smallest form: what a run leaves, its repetition, and the lines for bad input."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DEMO = "--config=configs/demo.py"
+SMALL = [
+    DEMO,
+    "--config.data.procedural.subjects=2",
+    "--config.data.procedural.clips_per_class=1",
+    "--config.data.procedural.frames=8",
+    "--config.model.width=0.03125",
+    "--config.model.embedding=8",
+    "--config.model.noise=4",
+    "--config.model.primary_types=1",
+    "--config.model.primary_dimension=4",
+    "--config.model.adversarial_dimension=8",
+    "--config.model.expression_dimension=4",
+    "--config.model.reconstruction_width=0.02",
+    "--config.training.steps=2",
+    "--config.training.steps_per_call=1",
+    "--config.training.batch_size=2",
+]
+FOLDS = ("procedural_p01", "procedural_p02")
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    # One device, as a computer without accelerator has.
+    flags = os.environ["XLA_FLAGS"].replace("device_count=4", "device_count=1")
+    return subprocess.run(
+        [sys.executable, "-m", "icegan_jax.main", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Strict JSON: NaN is none."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{path}: {word} is not JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("main") / "run"
+    done = command(*SMALL, f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "2 folds of 2 steps, 30 pairs of 6 clips, 1 x cpu" in done.stdout
+    assert f"scores: {folder / 'results.json'}" in done.stdout
+    assert "overall" in done.stdout and "always negative" in done.stdout
+    assert "Traceback" not in done.stderr
+    return folder
+
+
+def test_results_have_the_fields_of_the_design(run_dir: Path) -> None:
+    results = read_json(run_dir / "results.json")
+    assert (results["protocol"], results["selection"]) == ("leave one subject out", "last")
+    assert (results["num_clips"], results["num_folds"], results["seed"]) == (6, 2, 0)
+    for score in (results["overall"], results["datasets"]["procedural"]):
+        assert score.keys() >= {"uf1", "uar", "accuracy", "uf1_ci95", "uar_ci95", "confusion"}
+        assert sum(map(sum, score["confusion"])) == 6
+        assert [sum(row) for row in score["confusion"]] == [2, 2, 2]
+        assert 0 <= score["uf1"] <= 1
+    assert list(results["datasets"]) == ["procedural"]
+    assert set(results["floors"]) == {"always_negative", "prior_random"}
+    assert set(results["timing"]) == {"wall_s", "compile_s", "steps_per_s", "faces_per_s"}
+    assert all(value > 0 for value in results["timing"].values())
+    assert results["timing"]["faces_per_s"] == pytest.approx(2 * results["timing"]["steps_per_s"])
+    assert {"python", "jax", "flax", "machine"} <= results["versions"].keys()
+    assert results["data_fingerprint"] == read_json(run_dir / "data" / "prepared.json")["fingerprint"]
+
+
+def test_the_scores_are_those_of_the_predictions(run_dir: Path) -> None:
+    """One row per clip, of which UF1 is computed anew here."""
+    with (run_dir / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = ["dataset", "subject", "clip", "label", "prediction", "negative", "positive", "surprise"]
+    assert list(rows[0]) == names
+    clips = [(row["subject"], row["clip"]) for row in rows]
+    assert len(set(clips)) == len(clips) == 6
+    classes = names[-3:]
+    f1 = []
+    for name in classes:
+        hits = sum(row["label"] == row["prediction"] == name for row in rows)
+        wrong = sum((row["label"] == name) != (row["prediction"] == name) for row in rows)
+        f1.append(2 * hits / (2 * hits + wrong))
+    assert read_json(run_dir / "results.json")["overall"]["uf1"] == pytest.approx(sum(f1) / 3)
+
+
+def test_each_fold_left_its_files(run_dir: Path) -> None:
+    assert sorted(path.name for path in (run_dir / "folds").iterdir()) == list(FOLDS)
+    for fold in FOLDS:
+        folder = run_dir / "folds" / fold
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        assert [line["step"] for line in lines] == [1, 2]
+        assert read_json(folder / "result.json")["steps"] == 2
+        assert (folder / "synthesis.npz").is_file()
+
+
+def test_config_json_is_the_config_as_it_was_run(run_dir: Path) -> None:
+    config = read_json(run_dir / "config.json")
+    assert (config["training"]["steps"], config["model"]["width"], config["data"]["dir"]) == (2, 0.03125, "")
+    assert config["data_fingerprint"] == read_json(run_dir / "results.json")["data_fingerprint"]
+
+
+def test_the_report_is_there_and_its_pictures_too(run_dir: Path) -> None:
+    sources = []
+
+    class Pictures(HTMLParser):
+        def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+            if tag == "img":
+                sources.append(dict(attributes)["src"] or "")
+
+    Pictures().feed((run_dir / "report" / "index.html").read_text())
+    assert sources
+    for source in sources:
+        assert source.startswith("data:image/") or (run_dir / "report" / source).is_file(), source[:80]
+
+
+def test_the_same_command_again_leaves_finished_folds_alone(run_dir: Path) -> None:
+    def state() -> dict[Path, int]:
+        folders = [run_dir / "folds", run_dir / "data"]
+        return {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")}
+
+    before, results = state(), read_json(run_dir / "results.json")
+    start = time.perf_counter()
+    done = command(*SMALL, f"--workdir={run_dir}")
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 40  # a quarter of that on an idle machine: nothing compiles
+    assert state() == before
+    assert read_json(run_dir / "results.json") == results
+    assert "step/s" not in done.stderr
+
+
+def test_parameters() -> None:
+    done = command("--config=configs/loso.py", "--parameters")
+    assert done.returncode == 0, done.stderr
+    totals = [line.split()[1] for line in done.stdout.splitlines() if line.split()[:1] == ["total"]]
+    assert totals == ["44,760,001", "27,244,544"]
+
+
+@pytest.fixture(scope="module")
+def refused(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Commands that cannot work, by name; two at a time."""
+    folder = tmp_path_factory.mktemp("refused")
+    prepared = f"--config.data.dir={run_dir}/data"
+    (folder / "file").write_text("")
+    commands = {
+        "no config": [f"--workdir={folder}/a"],
+        "no such config": ["--config=configs/nowhere.py", f"--workdir={folder}/b"],
+        "no workdir": [DEMO],
+        "unknown field": [DEMO, f"--workdir={folder}/c", "--config.training.stepz=3"],
+        "wrong type": [DEMO, f"--workdir={folder}/c", "--config.training.steps=many"],
+        "bad value": [DEMO, f"--workdir={folder}/c", "--config.training.batch_size=0"],
+        "unknown flag": [DEMO, f"--workdir={folder}/c", "--steps=3"],
+        "not a flag": [DEMO, f"--workdir={folder}/c", "steps=3"],
+        "no data": ["--config=configs/loso.py", f"--workdir={folder}/d", f"--config.data.dir={folder}/none"],
+        "other size": [*SMALL, prepared, "--config.model.image_size=64", f"--workdir={folder}/e"],
+        "other config": [*SMALL, f"--workdir={run_dir}", "--config.training.learning_rate=0.5"],
+        "workdir below a file": [DEMO, f"--workdir={folder}/file/run"],
+    }
+    with ThreadPoolExecutor(2) as pool:
+        done = dict(zip(commands, pool.map(lambda arguments: command(*arguments), commands.values()), strict=True))
+    assert {path.name for path in folder.iterdir()} == {"file"}, "a refused command left something behind"
+    return done
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("no config", ["--config is missing", "--config=configs/demo.py"]),
+        ("no such config", ["configs/nowhere.py"]),
+        ("no workdir", ["--workdir is missing", "--workdir=runs/demo"]),
+        ("unknown field", ["stepz"]),
+        ("wrong type", ["training.steps", "many"]),
+        ("bad value", ["config.training.batch_size is 0: it must be above 0"]),
+        ("unknown flag", ["steps"]),
+        ("not a flag", ["'steps=3' is not an option"]),
+        ("no data", ["/none", "python -m icegan_jax.prepare"]),
+        ("other size", ["faces of 128 pixels", "--config.model.image_size=128"]),
+        ("other config", ["training.learning_rate=0.001", "now it is 0.5", "--workdir"]),
+        ("workdir below a file", ["file/run"]),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    refused: dict[str, subprocess.CompletedProcess[str]], name: str, words: list[str]
+) -> None:
+    done = refused[name]
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert all(word in lines[0] for word in words), lines[0]
+    assert done.stdout == ""
