@@ -139,8 +139,8 @@ def _conclude(config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], workdir: 
     print(format_table(score_rows(results)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     print(
-        f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling; {1 / timing.steps_per_s:.2f} s per update of "
-        f"one fold; peak memory {peak:.1f} GiB"
+        f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling; "
+        f"{1 / timing.steps_per_s:.2f} s per update of one fold; peak memory {peak:.1f} GiB"
     )
     print(f"scores: {workdir / 'results.json'}\nreport: {page}")
 
