@@ -33,7 +33,7 @@ def test_a_row_per_run_then_mean_and_deviation(tmp_path: Path, monkeypatch: pyte
     assert apex_against_pair.main(["--data=D", f"--out={tmp_path}", "--seeds=2", "--", extra]) == 0
     assert seen == [("D", kind, seed, [extra]) for kind in ("apex", "pair") for seed in (0, 1)]
 
-    rows = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
     assert [(row["input"], row["seed"]) for row in rows] == [
         ("apex", "0"),
         ("apex", "1"),
