@@ -20,4 +20,5 @@ def get_config() -> ConfigDict:
     config.loss.adversarial = 0.01
     config.loss.synthesis = 100.0
     config.loss.synthetic_recognition = 0.0
+    config.loss.reconstruction = 0.392  # 5e-4 of a sum over 784 pixels, as in Sabour et al. 2017
     return config

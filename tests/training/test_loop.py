@@ -192,6 +192,24 @@ def test_a_line_half_written_when_the_machine_stopped(whole: Path, tmp_path: Pat
         assert contents(tmp_path, fold) == contents(whole, fold)
 
 
+def test_a_resumed_fold_counts_the_time_before(engine: Engine, whole: Path, tmp_path: Path) -> None:
+    """Steps per second come from all steps and all of their time, not from the last start's alone."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    fold = FOLDS[-1]
+    fold_file(tmp_path, fold, "result.json").unlink()
+    like = jax.tree.map(lambda leaf: leaf[0, 0], engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2)))
+    with loop.FoldCheckpoints(tmp_path / "folds" / fold.name) as store:
+        state, progress = store.restore(PLAN.steps, like)
+        store.discard_after(4)
+        assert store.steps() == {4}
+        store.save(state, progress | {"wall_s": 1000.0, "compile_s": 100.0})
+    train(tmp_path)
+    result = json.loads(fold_file(tmp_path, fold, "result.json").read_text())
+    assert 1000 < result["wall_s"] < 1900
+    assert 100 <= result["compile_s"] < 1000
+    assert result["steps"] == PLAN.steps
+
+
 def test_folds_of_one_group_that_stopped_at_different_steps(whole: Path, tmp_path: Path) -> None:
     """After a change of machine, say: the group starts from the newest step that all of them have."""
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
