@@ -109,13 +109,16 @@ def _print(summary: Summary, out: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit code, 2 for bad input."""
+    """Runs the command; returns the exit code: 2 for bad input, 130 where interrupted."""
     args = _parser().parse_args(argv)
     try:
         summary = _prepare(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing was written, start the same command again", file=sys.stderr)
+        return 130
     _print(summary, args.out.rstrip("/"))
     return 0
 

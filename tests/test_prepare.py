@@ -6,6 +6,7 @@ import pytest
 import skimage.data
 
 from icegan_jax import prepare
+from icegan_jax.data import preparation
 from icegan_jax.data.dataset import load_pairs
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
@@ -66,6 +67,19 @@ def test_bad_input_is_one_line_and_exit_2(
     assert said.err.startswith("error: ") and said.err.count("\n") == 1
     assert message in said.err
     assert not (tmp_path / "data").exists()
+
+
+def test_an_interruption_is_one_line_and_leaves_nothing(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(preparation, "find_face", interrupted)
+    before = set(tmp_path.iterdir())
+    assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={tmp_path / 'data'}", "--workers=1"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: interrupted; nothing was written")
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
