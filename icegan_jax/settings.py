@@ -1,7 +1,10 @@
 """A config's fields, checked, as the plain arguments that networks and training take."""
 
+import functools
 import math
-from collections.abc import Iterable
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import optax
 from ml_collections import ConfigDict
@@ -61,7 +64,7 @@ def check(config: ConfigDict) -> None:
       UserError: names the field, its value and what it may be.
     """
     for field, choices in _CHOICES.items():
-        _require(config, [field], lambda value, c=choices: value in c, f"must be one of {', '.join(choices)}")
+        _require(config, [field], functools.partial(operator.contains, choices), f"must be one of {', '.join(choices)}")
     _require(config, _POSITIVE, lambda value: value > 0 and math.isfinite(value), "must be above 0")
     _require(config, _NOT_NEGATIVE, lambda value: value >= 0 and math.isfinite(value), "must be 0 or more")
     _require(config, ["seed"], lambda value: value < _SEEDS, f"must be below {_SEEDS}")
@@ -76,12 +79,12 @@ def check(config: ConfigDict) -> None:
         raise UserError("config.training.epochs and config.training.steps are both 0: set one")
 
 
-def _require(config: ConfigDict, fields: Iterable[str], holds: object, wish: str) -> None:
+def _require(config: ConfigDict, fields: Iterable[str], holds: Callable[[Any], bool], wish: str) -> None:
     for field in fields:
         value = config
         for name in field.split("."):
             value = value[name]
-        if not holds(value):  # type: ignore[operator]
+        if not holds(value):
             raise UserError(f"config.{field} is {value!r}: it {wish}")
 
 

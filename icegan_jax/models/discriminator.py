@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from icegan_jax.models.capsules import RoutedCapsules, length, squash
-from icegan_jax.models.generator import scaled
-from icegan_jax.models.layers import NORM_EPSILON, WEIGHT_INIT, Convolution, instance_norm, leaky_relu
+from icegan_jax.models.layers import NORM_EPSILON, WEIGHT_INIT, Convolution, instance_norm, leaky_relu, scaled
 
 _RECONSTRUCTION_WIDTHS = (512, 1024)  # of the hidden layers (Sabour et al. 2017, figure 2)
 
@@ -57,8 +56,7 @@ class Discriminator(nn.Module):
       iterations: routing iterations.
       capsule_std: of the initial capsule transformation matrices.
       reconstruction_width: factor on the reconstruction network's hidden layers.
-      norm: ``batch`` or ``instance``, in the trunk.
-      instance norm has no parameters and no running statistics.
+      norm: ``batch`` or ``instance`` (without parameters or running statistics), in the trunk.
     """
 
     classes: int = 3

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from icegan_jax.models.graph import GraphReasoning
-from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu
+from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu, scaled
 from icegan_jax.models.motion import move
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (DESIGN section 2)
@@ -71,8 +71,3 @@ class Generator(nn.Module):
         x = last(x, train=train)
         moved = move(onset, _PIXELS_PER_UNIT * x[..., :2])
         return jnp.clip(moved + x[..., 2:], -1.0, 1.0)
-
-
-def scaled(channels: int, width: float) -> int:
-    """``channels`` times ``width``, rounded, at least 1."""
-    return max(1, round(channels * width))

@@ -18,6 +18,11 @@ WEIGHT_INIT = nn.initializers.normal(0.02)  # DESIGN section 2
 _INITIAL_POWER_ITERATIONS = 15  # so that the first step already divides by nearly the true norm
 
 
+def scaled(channels: int, width: float) -> int:
+    """``channels`` times ``width``, rounded, at least 1."""
+    return max(1, round(channels * width))
+
+
 def leaky_relu(x: jax.Array) -> jax.Array:
     """LeakyReLU with slope 0.2, any shape."""
     return nn.leaky_relu(x, LEAK)

@@ -17,20 +17,19 @@ def evaluate_group(
     engine: Engine,
     states: TrainState,
     pairs: Pairs,
-    group: Sequence[Fold],
     filled: Sequence[Fold],
+    folders: Sequence[Path],
     layout: tuple[int, int],
     batch_size: int,
-    run_dir: Path,
 ) -> None:
-    """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold of ``group``.
+    """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold that has a folder.
 
     Folds hold between one and dozens of clips: each is padded with its own first clip to a whole number of
     batches, and every fold goes through as many batches as the longest; padding is dropped.
 
     Args:
       states: trained, leading axes [r, f] in the order of ``filled``.
-      group: the folds to evaluate; the first entries of ``filled``.
+      folders: of the first entries of ``filled``; the others are copies that fill the group up.
       layout: (r, f).
     """
     rounds = math.ceil(max(len(fold.test) for fold in filled) / batch_size)
@@ -42,8 +41,8 @@ def evaluate_group(
         lengths.append(_by_fold(np.asarray(engine.recognise(states, onset, apex))))
         faces.append(_by_fold(np.asarray(engine.synthesise(states, onset))))
     all_lengths, all_faces = np.concatenate(lengths, axis=1), np.concatenate(faces, axis=1)
-    for number, fold in enumerate(group):
-        folder, count = run_dir / "folds" / fold.name, len(fold.test)
+    for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
+        count = len(fold.test)
         write_predictions(folder / "predictions.csv", _predictions(pairs, fold, all_lengths[number, :count]))
         np.savez_compressed(
             folder / "synthesis.npz",

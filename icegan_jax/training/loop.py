@@ -87,12 +87,11 @@ def train_folds(
     with tqdm(total=plan.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
         for index, group in enumerate(groups, start=1):
             bar.set_description(f"folds {len(folds) - len(todo) + 1}-{len(folds)}, group {index}/{len(groups)}")
-            _train_group(engine, networks, pairs, group, plan, run_dir, (len(devices), plan.folds_per_device), bar)
+            _train_group(engine, pairs, group, plan, run_dir, (len(devices), plan.folds_per_device), bar)
 
 
 def _train_group(
     engine: Engine,
-    networks: Networks,
     pairs: Pairs,
     group: Sequence[Fold],
     plan: Plan,
@@ -152,10 +151,11 @@ def _train_group(
                 for index, store in enumerate(stores):
                     store.save(_fold_state(states, index), {"iterator": here[index], **now})
                 saved = step
-        evaluate_group(engine, states, pairs, group, filled, layout, plan.batch_size, run_dir)
-        for fold in group:
+        folders = [fold_dir(run_dir, fold) for fold in group]
+        evaluate_group(engine, states, pairs, filled, folders, layout, plan.batch_size)
+        for fold, folder in zip(group, folders, strict=True):
             who = {"dataset": fold.dataset, "subject": fold.subject, "num_clips": len(fold.test), "steps": step}
-            write_json(fold_dir(run_dir, fold) / RESULT, who | clock())
+            write_json(folder / RESULT, who | clock())
 
 
 def _data_seed(seed: int, fold: Fold) -> int:

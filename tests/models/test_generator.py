@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from icegan_jax.models.generator import Generator, scaled
+from icegan_jax.models.generator import Generator
+from icegan_jax.models.layers import scaled
 
 NOISE, CLASSES = 6, 3
 
