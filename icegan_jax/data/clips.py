@@ -1,4 +1,4 @@
-"""The annotation of micro-expression clips: ``clips.csv`` and the frames it points to.
+"""The annotation of micro-expression clips: the ``Clip`` and ``clips.csv``.
 
 Every source of data (a user's own clips, the licensed databases, the procedural faces) becomes a
 list of ``Clip``; nothing after this file knows where a clip came from.
@@ -6,14 +6,9 @@ list of ``Clip``; nothing after this file knows where a clip came from.
 
 import csv
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from icegan_jax.errors import UserError
 
@@ -40,10 +35,10 @@ _EMOTIONS = {
     "surprised": 2,
 }
 
-COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
-_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
+# A frame number of more digits is a damaged cell: SMIC's longest have 8 (DATASETS.md section 3).
+_MOST_DIGITS = 9
 
-Grey = NDArray[np.uint8]
+COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
 
 
 @dataclass(frozen=True)
@@ -178,7 +173,7 @@ def _clip_of(row: dict[str, str | None], folder: Path) -> Clip:
 
 
 def _frame_number(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
         raise UserError(f"{field} {text!r} is not a frame number; give a whole number of 0 or more")
     return int(text)
 
@@ -205,101 +200,3 @@ def write_clips(path: str | Path, clips: Iterable[Clip]) -> None:
                     c.offset,
                 )
             )
-
-
-def index_frames(folder: str | Path) -> dict[int, Path]:
-    """Returns {frame number: image file} of a folder, in numeric order.
-
-    The frame number is the last integer in the file name, whatever its padding and prefix
-    (DATASETS.md section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, are
-    left out.
-
-    Raises:
-        UserError: no such folder, no frame in it, or two files with one number.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of frames; correct the column frames")
-    found: dict[int, Path] = {}
-    for file in sorted(folder.iterdir()):
-        numbers = re.findall(r"[0-9]+", file.stem)
-        if file.suffix.lower() not in _IMAGE_SUFFIXES or not numbers or file.name.startswith("."):
-            continue
-        number = int(numbers[-1])
-        if number in found:
-            raise UserError(f"{folder}: {found[number].name} and {file.name} are both frame {number}; remove one")
-        found[number] = file
-    if not found:
-        raise UserError(f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame number")
-    return dict(sorted(found.items()))
-
-
-def read_frame(path: str | Path) -> Grey:
-    """Reads an image file as uint8[h, w] grey levels, 0 to 255.
-
-    Raises:
-        UserError: the file is missing or no image.
-    """
-    path = Path(path)
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); restore the file") from None
-    image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-    if image is None:
-        raise UserError(f"{path}: not a readable image; restore the file or remove the clip")
-    return np.asarray(image, np.uint8)
-
-
-def count_video_frames(path: str | Path) -> int:
-    """Returns the number of frames of a video, by grabbing each (the header's count may be wrong).
-
-    Raises:
-        UserError: the video cannot be opened or holds no frame.
-    """
-    video = _open_video(Path(path))
-    count = 0
-    while video.grab():
-        count += 1
-    video.release()
-    if not count:
-        raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
-    return count
-
-
-def read_video(path: str | Path, numbers: Iterable[int]) -> dict[int, Grey]:
-    """Reads the frames at the given 0-based positions of a video as uint8[h, w] grey levels.
-
-    Frames are decoded in sequence, as seeking is inexact in many codecs.
-
-    Raises:
-        UserError: the video cannot be opened, or ends before one of the positions.
-    """
-    path = Path(path)
-    wanted = set(numbers)
-    video = _open_video(path)
-    frames: dict[int, Grey] = {}
-    position = 0
-    while len(frames) < len(wanted) and video.grab():
-        if position in wanted:
-            ok, image = video.retrieve()
-            if not ok:
-                break
-            grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-            frames[position] = np.asarray(grey, np.uint8)
-        position += 1
-    video.release()
-    if len(frames) < len(wanted):
-        raise UserError(
-            f"{path}: frame {min(wanted - frames.keys())} cannot be read; the video ends or breaks at frame {position}"
-        )
-    return dict(sorted(frames.items()))
-
-
-def _open_video(path: Path) -> cv2.VideoCapture:
-    if not path.is_file():
-        raise UserError(f"{path}: no such video; correct the column frames")
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise UserError(f"{path}: not a readable video; convert it to mp4 or to a folder of images")
-    return video

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageFile
 
 Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -133,6 +134,8 @@ def _models() -> tuple[Any, Any]:
         # face_recognition_models reads its files through pkg_resources, which warns at import.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
         from face_recognition import api
+    # Its import tells Pillow, for the whole process, to fill truncated images with grey.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     return api.face_detector, api.pose_predictor_68_point
 
 

@@ -19,15 +19,13 @@ from icegan_jax.data.apex import spot_apex
 from icegan_jax.data.clips import (
     EXPRESSIONS,
     Clip,
-    index_frames,
     read_clips,
-    read_frame,
-    read_video,
     write_clips,
 )
 from icegan_jax.data.contact_sheet import write_contact_sheet
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
 from icegan_jax.data.faces import MARGIN, Box, Face, find_face
+from icegan_jax.data.frames import list_frames, read_frames
 from icegan_jax.data.procedural import write_clips_to
 from icegan_jax.data.registration import (
     IDENTITY,
@@ -38,7 +36,6 @@ from icegan_jax.data.registration import (
 )
 from icegan_jax.data.repairs import (
     Repair,
-    frame_numbers,
     movement,
     repair,
     settle,
@@ -223,7 +220,7 @@ def _settle_all(clips: Sequence[Clip]) -> list[tuple[Clip, list[Repair]]]:
     for clip in clips:
         if clip.frames not in numbers:
             try:
-                numbers[clip.frames] = frame_numbers(clip)
+                numbers[clip.frames] = list_frames(clip.frames)
             except UserError as error:
                 raise UserError(f"clip {clip.name}: {error}") from None
         settled.append(settle(clip, numbers[clip.frames]))
@@ -262,7 +259,7 @@ def _one_thread() -> Iterator[None]:
 def _prepare_clip(clip: Clip, repairs: list[Repair], options: Options) -> _Prepared:
     """Finds the face of one clip, spots its apex where it is open, and crops its pairs."""
     repairs = list(repairs)
-    numbers = frame_numbers(clip) if clip.frames.is_dir() else range(clip.offset + 1)
+    numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
     moving = movement(clip, numbers)
     face = find_face(_read_each(clip, [clip.onset, *moving[:_MORE_FRAMES]]))
     if face is None:
@@ -272,7 +269,7 @@ def _prepare_clip(clip: Clip, repairs: list[Repair], options: Options) -> _Prepa
         needed = moving
     else:
         needed = [n for n in moving if n - clip.apex in _SHIFTS]
-    images = _read(clip, [clip.onset, *needed])
+    images = dict(read_frames(clip.frames, [clip.onset, *needed]))
     box = face.box().within(images[clip.onset].shape)
     _check_sizes(clip, images)
     crops, unregistered = _crop_all(images, clip.onset, box, options)
@@ -306,17 +303,10 @@ def _prepare_clip(clip: Clip, repairs: list[Repair], options: Options) -> _Prepa
     return _Prepared(clip, records, repairs)
 
 
-def _read(clip: Clip, numbers: Sequence[int]) -> dict[int, Grey]:
-    if clip.frames.is_dir():
-        files = index_frames(clip.frames)
-        return {n: read_frame(files[n]) for n in numbers}
-    return read_video(clip.frames, numbers)
-
-
 def _read_each(clip: Clip, numbers: Sequence[int]) -> Iterator[Grey]:
     """Yields the frames one at a time; of most clips only the first is asked for."""
     for n in numbers:
-        yield _read(clip, [n])[n]
+        yield from (image for _, image in read_frames(clip.frames, [n]))
 
 
 def _face_repairs(clip: Clip, face: Face, frame: int) -> list[Repair]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from icegan_jax.data.clips import Clip, count_video_frames, index_frames
+from icegan_jax.data.clips import Clip
 from icegan_jax.errors import UserError
 
 
@@ -34,17 +34,6 @@ def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Repair)])
         writer.writerows(astuple(row) for row in repairs)
-
-
-def frame_numbers(clip: Clip) -> Sequence[int]:
-    """Returns the numbers of the frames that exist, ascending, of a folder or a video.
-
-    Raises:
-        UserError: the folder or the video is missing, unreadable or empty.
-    """
-    if clip.frames.is_file():
-        return range(count_video_frames(clip.frames))
-    return list(index_frames(clip.frames))
 
 
 def movement(clip: Clip, numbers: Sequence[int]) -> list[int]:

@@ -1,18 +1,12 @@
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from icegan_jax.data.clips import (
     EXPRESSIONS,
     Clip,
-    count_video_frames,
-    index_frames,
     label_of,
     read_clips,
-    read_frame,
-    read_video,
     write_clips,
 )
 from icegan_jax.errors import UserError
@@ -120,55 +114,3 @@ def test_missing_file_column_and_rows(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not a UTF-8 text file"):
         read_clips(tmp_path / "clips.csv")
-
-
-def test_index_frames_takes_the_last_integer_in_numeric_order(tmp_path: Path) -> None:
-    for name in ("reg_img100.jpg", "reg_img99.JPG", "006_1_2_00007.bmp", "notes1.txt", "cover.png"):
-        (tmp_path / name).touch()
-    (tmp_path / "._img5.png").touch()
-    index = index_frames(tmp_path)
-    assert list(index) == [7, 99, 100]
-    assert index[99].name == "reg_img99.JPG"
-
-
-def test_index_frames_refuses(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such folder"):
-        index_frames(tmp_path / "missing")
-    with pytest.raises(UserError, match="no frames; put jpg"):
-        index_frames(tmp_path)
-    (tmp_path / "img01.png").touch()
-    (tmp_path / "reg1.jpg").touch()
-    with pytest.raises(UserError, match=r"img01\.png and reg1\.jpg are both frame 1"):
-        index_frames(tmp_path)
-
-
-def test_read_frame_is_grey_and_refuses_what_is_no_image(tmp_path: Path) -> None:
-    colour = np.zeros((3, 5, 3), np.uint8)
-    colour[..., 1] = 100
-    cv2.imwrite(str(tmp_path / "a.png"), colour)
-    grey = read_frame(tmp_path / "a.png")
-    assert grey.dtype == np.uint8 and grey.shape == (3, 5)
-    assert np.all(np.abs(grey.astype(int) - 58.7) <= 1)  # 0.587 * 100, ITU-R BT.601
-    (tmp_path / "b.png").write_bytes(b"no image")
-    (tmp_path / "c.png").touch()
-    for name in ("b.png", "c.png"):
-        with pytest.raises(UserError, match=rf"{name}: not a readable image"):
-            read_frame(tmp_path / name)
-    with pytest.raises(UserError, match="cannot be read"):
-        read_frame(tmp_path / "d.png")
-
-
-def test_video_positions(tmp_path: Path) -> None:
-    path = tmp_path / "v.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
-    for level in range(0, 200, 20):
-        writer.write(np.full((48, 64, 3), level, np.uint8))
-    writer.release()
-    assert count_video_frames(path) == 10
-    frames = read_video(path, [7, 2])
-    assert list(frames) == [2, 7]
-    assert abs(float(frames[2].mean()) - 40) < 3 and abs(float(frames[7].mean()) - 140) < 3
-    with pytest.raises(UserError, match="frame 10 cannot be read; the video ends or breaks at frame 10"):
-        read_video(path, [9, 10])
-    with pytest.raises(UserError, match="no such video"):
-        count_video_frames(tmp_path / "w.avi")

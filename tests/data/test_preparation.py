@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from icegan_jax.data.clips import Clip, read_clips, read_frame
+from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.dataset import load_pairs
+from icegan_jax.data.frames import read_frame
 from icegan_jax.data.preparation import Options, prepare_clips
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS

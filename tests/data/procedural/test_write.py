@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from icegan_jax.data.clips import EXPRESSIONS, Clip, index_frames, read_clips, read_frame
+from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
+from icegan_jax.data.frames import index_frames, read_frame
 from icegan_jax.data.procedural import read_regions, write_clips_to
 from icegan_jax.errors import UserError
 

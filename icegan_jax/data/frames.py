@@ -1,0 +1,162 @@
+"""The frames of a clip: a folder of images or a video, listed and read one at a time."""
+
+import io
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from icegan_jax.errors import UserError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
+
+Grey = NDArray[np.uint8]
+
+
+def list_frames(path: str | Path) -> Sequence[int]:
+    """Returns the numbers of the frames that exist, ascending, of a folder or a video.
+
+    Raises:
+        UserError: the folder or the video is missing, unreadable or empty.
+    """
+    path = Path(path)
+    if path.is_file():
+        return range(count_video_frames(path))
+    return list(index_frames(path))
+
+
+def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+    """Yields (number, uint8[h, w] grey levels) of the given frames, ascending, one at a time.
+
+    Args:
+        path: a folder of frames, or a video.
+        numbers: frame numbers: those in the file names of a folder, 0-based positions of a video.
+
+    Raises:
+        UserError: the folder or video is missing, a frame is missing, or cannot be read.
+    """
+    path = Path(path)
+    wanted = sorted(set(numbers))
+    if path.is_file():
+        yield from _read_video(path, wanted)
+        return
+    files = index_frames(path)
+    for number in wanted:
+        if number not in files:
+            raise UserError(f"{path}: frame {number} is missing; restore the file or correct the annotation")
+        yield number, read_frame(files[number])
+
+
+def index_frames(folder: str | Path) -> dict[int, Path]:
+    """Returns {frame number: image file} of a folder, in numeric order.
+
+    The frame number is the last integer in the file name, whatever its padding and prefix
+    (DATASETS.md section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, are
+    left out.
+
+    Raises:
+        UserError: no such folder, no frame in it, or two files with one number.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of frames; correct the column frames")
+    found: dict[int, Path] = {}
+    for file in sorted(folder.iterdir()):
+        numbers = re.findall(r"[0-9]+", file.stem)
+        if file.suffix.lower() not in IMAGE_SUFFIXES or not numbers or file.name.startswith("."):
+            continue
+        number = int(numbers[-1])
+        if number in found:
+            raise UserError(f"{folder}: {found[number].name} and {file.name} are both frame {number}; remove one")
+        found[number] = file
+    if not found:
+        raise UserError(f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame number")
+    return dict(sorted(found.items()))
+
+
+def read_frame(path: str | Path) -> Grey:
+    """Reads an image file as uint8[h, w] grey levels, 0 to 255.
+
+    Pillow reads it, as it refuses truncated files, which OpenCV fills with grey. Its grey levels
+    equal OpenCV's on grey JPEGs (348 of 348 files of faces/ are the same to the bit).
+
+    Raises:
+        UserError: the file is missing, truncated or no image.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); restore the file") from None
+    if not data:
+        raise UserError(f"{path}: is empty (0 bytes); restore the file or remove the clip")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about odd metadata; what cannot be decoded raises
+            with Image.open(io.BytesIO(data)) as image:
+                return _grey_of(image)
+    except Exception as error:  # Pillow raises many kinds for a damaged file
+        line = "no jpg, png or bmp" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:100]
+        raise UserError(f"{path}: not a readable image ({line}); restore the file or remove the clip") from None
+
+
+def _grey_of(image: Image.Image) -> Grey:
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I"):  # 16 bits a pixel
+        return np.asarray(np.asarray(upright) >> 8, np.uint8)
+    return np.asarray(upright.convert("L"), np.uint8)
+
+
+def count_video_frames(path: str | Path) -> int:
+    """Returns the number of frames of a video, by grabbing each (the header's count may be wrong).
+
+    Raises:
+        UserError: the video cannot be opened or holds no frame.
+    """
+    video = _open_video(Path(path))
+    count = 0
+    while video.grab():
+        count += 1
+    video.release()
+    if not count:
+        raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
+    return count
+
+
+def _read_video(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, Grey]]:
+    """Decodes in sequence, as seeking is inexact in many codecs."""
+    if not wanted:
+        return
+    video = _open_video(path)
+    try:
+        left = iter(wanted)
+        number = next(left, None)
+        position = 0
+        while number is not None and video.grab():
+            if position == number:
+                ok, image = video.retrieve()
+                if not ok:
+                    break
+                grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+                yield number, np.asarray(grey, np.uint8)
+                number = next(left, None)
+            position += 1
+    finally:
+        video.release()
+    if number is not None:
+        raise UserError(f"{path}: frame {number} cannot be read; the video ends or breaks at frame {position}")
+
+
+def _open_video(path: Path) -> cv2.VideoCapture:
+    if not path.is_file():
+        raise UserError(f"{path}: no such video; correct the column frames")
+    video = cv2.VideoCapture(str(path))
+    if not video.isOpened():
+        raise UserError(f"{path}: not a readable video; convert it to mp4 or to a folder of images")
+    return video
