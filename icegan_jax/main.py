@@ -22,12 +22,14 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from icegan_jax import __version__, settings
-from icegan_jax.data.dataset import Pairs, load_pairs
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs
 from icegan_jax.data.folds import Fold, leave_one_subject_out
 from icegan_jax.data.preparation import prepare_procedural
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.baselines import linear_on_apex_pixels
 from icegan_jax.evaluation.records import (
+    Prediction,
     Score,
     Timing,
     build_results,
@@ -44,7 +46,9 @@ from icegan_jax.training.parameters import parameter_table
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The configuration, such as configs/demo.py.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if need be.")
-_PARAMETERS = flags.DEFINE_bool("parameters", False, "Print the parameter table of both networks and exit.")
+_PARAMETERS = flags.DEFINE_bool(
+    "parameters", False, "Print the parameter table of both networks, for the classes of config.data.dir, and exit."
+)
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -66,14 +70,15 @@ def run(config: ConfigDict, workdir: Path) -> None:
         f"{int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
         flush=True,
     )
-    train_folds(settings.networks_of(config, plan.steps), pairs, folds, plan, workdir, devices)
+    networks = settings.networks_of(config, plan.steps, len(pairs.classes))
+    train_folds(networks, pairs, folds, plan, workdir, devices)
     _conclude(config, pairs, folds, workdir)
 
 
 def _pairs(config: ConfigDict, workdir: Path) -> Pairs:
     """The prepared pairs; procedural ones are drawn and prepared first where ``data.dir`` is empty."""
     folder = Path(config.data.dir or workdir / "data")
-    if not config.data.dir and not (folder / "prepared.json").is_file():
+    if not config.data.dir and not (folder / SUMMARY_FILE).is_file():
         drawn = config.data.procedural
         prepare_procedural(
             folder,
@@ -90,6 +95,12 @@ def _pairs(config: ConfigDict, workdir: Path) -> Pairs:
             f"set --config.model.image_size={size} or prepare with --size={config.model.image_size}"
         )
     return pairs
+
+
+def _number_of_classes(config: ConfigDict) -> int:
+    """How many classes the prepared pairs have; three where there are none yet."""
+    folder = Path(config.data.dir)
+    return len(load_pairs(folder).classes if (folder / SUMMARY_FILE).is_file() else EXPRESSIONS)
 
 
 def _claim(config: ConfigDict, pairs: Pairs, workdir: Path) -> None:
@@ -121,11 +132,12 @@ def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
 
 def _conclude(config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], workdir: Path) -> None:
     """Pools the folds' predictions, writes the scores and the report, prints the table."""
-    predictions = [row for fold in folds for row in read_predictions(fold_dir(workdir, fold) / "predictions.csv")]
-    write_predictions(workdir / "predictions.csv", predictions)
+    predictions = _predictions(pairs, folds, workdir)
+    write_predictions(workdir / "predictions.csv", predictions, pairs.classes)
     timing = _timing(config, folds, workdir)
     results = build_results(
         predictions,
+        pairs.classes,
         protocol="leave one subject out",
         selection="last",
         seed=config.seed,
@@ -145,6 +157,21 @@ def _conclude(config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], workdir: 
     print(f"scores: {workdir / 'results.json'}\nreport: {page}")
 
 
+def _predictions(pairs: Pairs, folds: Sequence[Fold], workdir: Path) -> list[Prediction]:
+    """What the folds predicted, one row per clip."""
+    predictions = []
+    for fold in folds:
+        path = fold_dir(workdir, fold) / "predictions.csv"
+        classes, rows = read_predictions(path)
+        if classes != pairs.classes:
+            raise UserError(
+                f"{path}: its classes are {', '.join(classes)}, the data's {', '.join(pairs.classes)}; "
+                "remove the fold's folder to train it again"
+            )
+        predictions += rows
+    return predictions
+
+
 def _timing(config: ConfigDict, folds: Sequence[Fold], workdir: Path) -> Timing:
     """Sums the folds' times: of a group that trained side by side, each fold holds its share."""
     results = [read_json(fold_dir(workdir, fold) / RESULT) for fold in folds]
@@ -157,9 +184,10 @@ def _linear_reference(pairs: Pairs) -> Score:
     """What a linear classifier on the raw apex pixels scores on the same folds: the shortcut to stay above."""
     people = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True))
     apexes = pairs.shift == 0
-    guesses = linear_on_apex_pixels(pairs.apex, pairs.label, people, pairs.shift)
+    number = len(pairs.classes)
+    guesses = linear_on_apex_pixels(pairs.apex, pairs.label, people, pairs.shift, num_classes=number)
     tested = [who for who, is_apex in zip(people, apexes, strict=True) if is_apex]
-    return score(pairs.label[apexes].tolist(), guesses.tolist(), tested)
+    return score(pairs.label[apexes].tolist(), guesses.tolist(), tested, number)
 
 
 def _versions() -> dict[str, str]:
@@ -177,7 +205,7 @@ def _command(argv: Sequence[str]) -> None:
         config = _config()
         if _PARAMETERS.value:
             settings.check(config)
-            print(parameter_table(settings.networks_of(config, steps=1)))
+            print(parameter_table(settings.networks_of(config, steps=1, classes=_number_of_classes(config))))
             return
         if not _WORKDIR.value:
             raise UserError("--workdir is missing; give --workdir=runs/demo, for example")

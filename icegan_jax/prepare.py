@@ -1,92 +1,129 @@
-"""Command: turns clips into the prepared dataset folder that training reads."""
+"""Command: turns the licensed databases, or your own clips, into the prepared dataset that training reads."""
 
 import argparse
+import errno
+import io
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
-from icegan_jax.data.clips import read_clips
-from icegan_jax.data.preparation import (
-    REGISTRATIONS,
-    SIZE,
-    Options,
-    Summary,
-    prepare_clips,
-    prepare_procedural,
-)
+from icegan_jax.data.clips import EXPRESSIONS, check_classes
+from icegan_jax.data.doctor import examine, report, verdict
+from icegan_jax.data.locating import ALL_THREE, CLIPS
+from icegan_jax.data.overrides import read_overrides
+from icegan_jax.data.preparation import Options, prepare_clips, prepare_procedural
+from icegan_jax.data.readers.source import Source
+from icegan_jax.data.replacement import check_replaceable
+from icegan_jax.data.sources import Gathered, gather
+from icegan_jax.data.telling import finding_lines, result_lines
 from icegan_jax.errors import UserError
+from icegan_jax.prepare_arguments import PROCEDURAL, make_parser
 
-_DESCRIPTION = """\
-Turns micro-expression clips into the dataset folder that training reads: finds the face in each
-clip's onset, crops it, moves every frame onto the onset, spots the apex where it is not given, and
-keeps the apex and its neighbours as 128x128 grey pairs.
-"""
-
-_EXAMPLES = """\
-examples:
-  faces drawn by the program, to try everything without data:
-    python -m icegan_jax.prepare --source=procedural --out=data/procedural
-
-  your own clips:
-    python -m icegan_jax.prepare --source=clips --raw=my_clips/clips.csv --out=data/mine
-
-    my_clips/clips.csv:
-      dataset,subject,clip,label,frames,onset,apex,offset
-      mine,anna,clip1,happiness,frames/anna1,12,25,41
-      mine,bob,clip1,disgust,videos/bob1.mp4,0,,38
-
-    frames is a folder of images or a video, relative to the csv. A frame's number is the last
-    integer in its file name, in a video its position from 0. apex may be empty: it is then spotted.
-    label is negative, positive, surprise, or an emotion such as anger or happiness.
-
-the folder --out then holds:
-  contact_sheet.png   onset, apex and their difference per clip: look at it first
-  repairs.csv         every spotted apex and every departure from clips.csv, with its reason
-  clips.csv           the clips as they were used
-  prepared.json       counts, options, and a fingerprint of the dataset
-  icegan_pairs/       the dataset itself (TFDS, ArrayRecord)
-"""
+# Options that mean nothing to faces that the program draws.
+_NOT_DRAWN = ("raw", "protocol", "strict", "official", "repairs", "annotation", "release", "classes", "check")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m icegan_jax.prepare",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--source", required=True, choices=("clips", "procedural"), help="where the clips come from")
-    add("--raw", metavar="CLIPS.CSV", help="the annotation of your clips (--source=clips)")
-    add("--out", required=True, metavar="DATA", help="folder to make; an earlier one is replaced")
-    add("--register", default="rigid", choices=REGISTRATIONS,
-        help="rigid: move each frame onto the onset, sub-pixel, and match its brightness "
-        "(default: rigid)")  # fmt: skip
-    add("--size", type=int, default=SIZE, help=f"pixels on a side of a face (default: {SIZE})")
-    add("--workers", type=int, metavar="N", help="processes (default: one per CPU core)")
-    drawn = parser.add_argument_group("procedural faces (--source=procedural)")
-    drawn.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
-    drawn.add_argument("--subjects", type=int, default=8, help="persons (default: 8)")
-    drawn.add_argument("--clips_per_class", type=int, default=1,
-                       help="clips per person and expression (default: 1)")  # fmt: skip
-    drawn.add_argument("--frames", type=int, default=16, help="frames per clip (default: 16)")
-    return parser
-
-
-def _prepare(args: argparse.Namespace) -> Summary:
+def _run(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise UserError(f"--workers={args.workers}: give 1 or more")
-    options = Options(register=args.register, size=args.size)
-    if args.source == "clips":
-        if not args.raw:
-            raise UserError("--source=clips needs --raw=CLIPS.csv; see --help for its columns")
-        if Path(args.raw).resolve().is_relative_to(Path(args.out).resolve()):
-            raise UserError(f"{args.out}: holds {args.raw}, which it would replace; choose another --out")
-        return prepare_clips(read_clips(args.raw), args.out, options=options, workers=args.workers)
-    if args.raw:
-        raise UserError("--raw is not read with --source=procedural; remove it or use --source=clips")
-    return prepare_procedural(
+    if not args.check and not args.out:
+        raise UserError("--out is missing; name the folder to make, or use --check, which writes nothing")
+    if args.strict and args.skip_damaged:
+        raise UserError("--strict wants every clip and --skip_damaged leaves some out; remove one of them")
+    options = Options(register=args.register, size=args.size, apex=args.apex, skip_damaged=args.skip_damaged)
+    if PROCEDURAL in args.source:
+        return _procedural(args, options)
+    sources = _sources(args)
+    if not args.check:
+        _check_out(args.out, sources)
+    classes = EXPRESSIONS if args.classes is None else check_classes([name.strip() for name in args.classes.split(",")])
+    overrides = read_overrides(args.repairs) if args.repairs else []
+    gathered = gather(sources, args.protocol, overrides, args.official, classes)
+    if args.check:
+        damaged = examine(gathered, args.workers)
+        _say(report(gathered, damaged, method=args.apex, skip_damaged=args.skip_damaged))
+        return verdict(gathered, damaged, skip_damaged=args.skip_damaged)
+    _refuse(gathered, strict=args.strict, skip_damaged=args.skip_damaged)
+    findings = [replace(f, kind="missing") if f.kind == "error" else f for f in gathered.findings]
+    summary = prepare_clips(
+        gathered.clips,
+        args.out,
+        repairs=gathered.repairs,
+        findings=findings,
+        classes=gathered.classes,
+        protocol=gathered.protocol,
+        sources=gathered.sources,
+        options=options,
+        workers=args.workers,
+    )
+    _say(result_lines(summary, args.out.rstrip("/"), gathered))
+    return 0
+
+
+def _sources(args: argparse.Namespace) -> list[Source]:
+    raw = args.raw or []
+    if len(raw) != len(args.source):
+        example = "--source=clips needs --raw=CLIPS.csv; see --help for its columns"
+        if args.source != [CLIPS] or raw:
+            example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
+        raise UserError(f"{len(args.source)} --source but {len(raw)} --raw: {example}")
+    alone = len(args.source) == 1 and args.source[0] not in (CLIPS, ALL_THREE)
+    if args.annotation and not alone:
+        raise UserError("--annotation belongs to one database; give a single --source with it, none of clips, megc2019")
+    if args.release and CLIPS in args.source:
+        raise UserError("--release is of databases; remove it, or name the folders in the clips.csv")
+    if args.classes and args.source != [CLIPS] * len(args.source):
+        raise UserError("--classes names the classes of --source=clips; remove it")
+    annotation = Path(args.annotation) if args.annotation else None
+    return [Source(name, Path(path), annotation, args.release) for name, path in zip(args.source, raw, strict=True)]
+
+
+def _check_out(out: str, sources: Iterable[Source]) -> None:
+    for source in sources:
+        if source.root.resolve().is_relative_to(Path(out).resolve()):
+            raise UserError(f"{out}: holds {source.root}, which it would replace; choose another --out")
+    check_replaceable(out)
+    there = next(path for path in Path(out).resolve().parents if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"{out}: cannot be written in {there}; choose another --out")
+
+
+def _refuse(gathered: Gathered, *, strict: bool, skip_damaged: bool) -> None:
+    """Raises UserError where preparation must not begin; tells the differences first if strict."""
+    fatal = [f for f in gathered.errors if not (skip_damaged and f in gathered.damaged)]
+    if fatal:
+        first = fatal[0]
+        more = len({f.clip for f in fatal}) - 1
+        others = f" ({more} more clips have errors)" if more else ""
+        remedy = f"{first.remedy}; " if first.remedy else ""
+        skip = " or leave the clips out with --skip_damaged" if all(f in gathered.damaged for f in fatal) else ""
+        raise UserError(
+            f"{first.where}: clip {first.clip}: {first.message}{others}; {remedy}see all with --check{skip}"
+        )
+    if not gathered.clips:
+        roots = (
+            "; ".join(dict.fromkeys(f"{f.clip}: {f.message}" for f in gathered.differences[:1])) or "none is selected"
+        )
+        raise UserError(f"no clip of {', '.join(gathered.sources)} can be prepared ({roots}); see all with --check")
+    if strict and gathered.differences:
+        _say(finding_lines(gathered.differences), sys.stderr)
+        raise UserError(
+            f"--strict: the clips are not those of protocol {gathered.protocol}: {len(gathered.differences)} "
+            "differences, above; remedy them, or remove --strict"
+        )
+
+
+def _procedural(args: argparse.Namespace, options: Options) -> int:
+    given = [name for name in _NOT_DRAWN if getattr(args, name)]
+    if given:
+        raise UserError(f"--{given[0]} is not read with --source=procedural; remove it or use --source=clips")
+    if len(args.source) > 1:
+        raise UserError("--source=procedural goes alone; prepare the other sources into another --out")
+    summary = prepare_procedural(
         args.out,
         seed=args.seed,
         subjects=args.subjects,
@@ -95,32 +132,47 @@ def _prepare(args: argparse.Namespace) -> Summary:
         options=options,
         workers=args.workers,
     )
+    _say(result_lines(summary, args.out.rstrip("/")))
+    return 0
 
 
-def _print(summary: Summary, out: str) -> None:
-    counts = ", ".join(f"{n} {word}" for word, n in summary.classes.items())
-    print(f"{summary.faces_found} of {summary.clips} faces found")
-    print(f"{summary.clips} clips of {summary.subjects} subjects: {counts}")
-    print(f"{summary.pairs} pairs of onset and frame, {summary.size}x{summary.size} grey, "
-          f"register={summary.register}")  # fmt: skip
-    print(f"{summary.repairs} spotted apexes and repairs, each with its reason: {out}/repairs.csv")
-    print(f"look at the faces: {out}/contact_sheet.png")
-    print(f"dataset: {out}  (fingerprint {summary.fingerprint[:12]})")
+def _say(lines: Iterable[str], file: TextIO | None = None) -> None:
+    for line in lines:
+        print(line, file=file)
+
+
+def _of_system(error: OSError) -> str:
+    """The one line for an error of the file system that nothing else explained."""
+    name = error.filename or "the output"
+    remedy = "check that it is there and that you may read and write it, then start the same command again"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "free some space or choose --out on another disk, then start the same command again"
+    elif error.errno == errno.EROFS:
+        remedy = "choose --out on a disk that can be written"
+    return f"{name}: {error.strerror or error}; {remedy}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit code: 2 for bad input, 130 where interrupted."""
-    args = _parser().parse_args(argv)
+    """Runs the command; returns the exit code, see --help."""
+    args = make_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names hold what a terminal cannot show
     try:
-        summary = _prepare(args)
+        return _run(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        print(f"error: {_of_system(error)}", file=sys.stderr)
+    except BrokenProcessPool:
+        print(
+            "error: a process was ended from outside, for want of memory perhaps; use fewer --workers", file=sys.stderr
+        )
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was written, start the same command again", file=sys.stderr)
+        kept = "nothing was written" if args.check else "the finished clips are kept, start the same command again"
+        print(f"error: interrupted; {kept}", file=sys.stderr)
         return 130
-    _print(summary, args.out.rstrip("/"))
-    return 0
+    return 2
 
 
 if __name__ == "__main__":

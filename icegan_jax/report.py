@@ -26,7 +26,8 @@ what is written to RUN/report/:
 how to read the table:
   UF1, UAR        from counts pooled over all folds (MEGC2019), never a mean over folds
   [low, high]     95% interval when subjects are resampled; it does not cover the training seed
-  floors          always negative, and a guess drawn from the class frequencies
+  floors          always negative (of other classes: always the one with most clips), and a
+                  guess drawn from the class frequencies
   references      a linear classifier on raw apex pixels: a network that does not clear it may
                   have learnt a shortcut in the recordings
 
@@ -47,9 +48,11 @@ def write_report(run_dir: Path) -> Path:
     _require_finished(run_dir)
     results = records.read_results(run_dir / "results.json")
     config = records.read_json(run_dir / "config.json")
-    predictions = records.read_predictions(run_dir / "predictions.csv")
-    counts = metrics.confusion([row.label for row in predictions], [row.prediction for row in predictions])
-    if counts.tolist() != results["overall"]["confusion"]:
+    classes, predictions = records.read_predictions(run_dir / "predictions.csv")
+    counts = metrics.confusion(
+        [row.label for row in predictions], [row.prediction for row in predictions], len(classes)
+    )
+    if list(classes) != results["classes"] or counts.tolist() != results["overall"]["confusion"]:
         raise UserError(
             f"{run_dir}: predictions.csv ({counts.sum()} clips) and results.json "
             f"({results['num_clips']} clips) do not agree: evaluate the run again"
@@ -59,9 +62,9 @@ def write_report(run_dir: Path) -> Path:
     rows = table.score_rows(results)
     table.write_scores_csv(out / "scores.csv", rows)
     pictures = (
-        _confusion_picture(out / "confusion.png", counts),
-        _synthesis_picture(out / "synthesis.png", run_dir),
-        _losses_picture(out / "losses.png", run_dir),
+        _confusion_picture(out / "confusion.png", counts, classes),
+        _synthesis_picture(out / "synthesis.png", run_dir, classes),
+        _losses_picture(out / "losses.png", run_dir, classes),
     )
     name = run_dir.resolve().name
     index = out / "index.html"
@@ -109,9 +112,9 @@ def _fold_dirs(run_dir: Path) -> list[Path]:
     return sorted(path for path in (run_dir / "folds").glob("*") if path.is_dir())
 
 
-def _confusion_picture(path: Path, counts: metrics.Counts) -> page.Picture:
+def _confusion_picture(path: Path, counts: metrics.Counts, classes: Sequence[str]) -> page.Picture:
     title = f"{counts.sum()} held-out clips"
-    style.save(confusion.draw_confusion(counts, title), path)
+    style.save(confusion.draw_confusion(counts, title, classes), path)
     words = (
         f"Rows: the true class. UF1 {metrics.uf1(counts):.3f}, UAR {metrics.uar(counts):.3f}, "
         f"accuracy {metrics.accuracy(counts):.3f}."
@@ -119,14 +122,14 @@ def _confusion_picture(path: Path, counts: metrics.Counts) -> page.Picture:
     return page.Picture("Confusion", words, path)
 
 
-def _synthesis_picture(path: Path, run_dir: Path) -> page.Picture:
+def _synthesis_picture(path: Path, run_dir: Path, classes: Sequence[str]) -> page.Picture:
     folds = _fold_dirs(run_dir)
-    examples = synthesis_sheet.choose_examples(folds)
+    examples = synthesis_sheet.choose_examples(folds, len(classes))
     if not examples:
         path.unlink(missing_ok=True)
         words = "This run has no folds/*/synthesis.npz, so there are no faces to show."
         return page.Picture("Synthesis", words, None)
-    style.save(synthesis_sheet.draw_sheet(examples), path)
+    style.save(synthesis_sheet.draw_sheet(examples, classes), path)
     words = (
         "Each row is a subject whose fold never saw them. From the onset, the generator draws one "
         "face per class; the frame marks the class that the real apex shows. Differences are "
@@ -137,7 +140,7 @@ def _synthesis_picture(path: Path, run_dir: Path) -> page.Picture:
     return page.Picture("Synthesis", words, path, wide=True)
 
 
-def _losses_picture(path: Path, run_dir: Path) -> page.Picture:
+def _losses_picture(path: Path, run_dir: Path, classes: Sequence[str]) -> page.Picture:
     files = [fold / "metrics.jsonl" for fold in _fold_dirs(run_dir)]
     logged = [curves.read_metrics(file) for file in files if file.exists()]
     logged = [fold for fold in logged if fold]
@@ -145,7 +148,7 @@ def _losses_picture(path: Path, run_dir: Path) -> page.Picture:
         path.unlink(missing_ok=True)
         words = "This run has no folds/*/metrics.jsonl, so there are no curves to show."
         return page.Picture("Training", words, None)
-    style.save(curves.draw_losses(logged), path)
+    style.save(curves.draw_losses(logged, classes), path)
     return page.Picture("Training", "A thin line per fold, and their mean.", path, wide=True)
 
 

@@ -88,8 +88,11 @@ def _require(config: ConfigDict, fields: Iterable[str], holds: Callable[[Any], b
             raise UserError(f"config.{field} is {value!r}: it {wish}")
 
 
-def networks_of(config: ConfigDict, steps: int) -> Networks:
-    """Networks, optimisers and losses; the learning rate falls to 0 as a cosine over ``steps`` updates."""
+def networks_of(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)) -> Networks:
+    """Networks, optimisers and losses; the learning rate falls to 0 as a cosine over ``steps`` updates.
+
+    ``classes``: how many the data have.
+    """
     model, loss, training = config.model, config.loss, config.training
     generator = Generator(
         width=model.width,
@@ -99,7 +102,7 @@ def networks_of(config: ConfigDict, steps: int) -> Networks:
         motion=model.motion,
     )
     discriminator = Discriminator(
-        classes=len(EXPRESSIONS),
+        classes=classes,
         width=model.width,
         primary_types=model.primary_types,
         primary_dimension=model.primary_dimension,
@@ -132,7 +135,7 @@ def networks_of(config: ConfigDict, steps: int) -> Networks:
         pair_gain=model.pair_gain,
         image_size=model.image_size,
         noise=model.noise,
-        classes=len(EXPRESSIONS),
+        classes=classes,
         g_optimizer=optimizer(),
         d_optimizer=optimizer(),
         weights=weights,

@@ -28,6 +28,28 @@ def test_report_of_a_finished_run(run):
         assert words in html
 
 
+def test_report_of_other_classes(tmp_path):
+    run = fabricated.write_run(tmp_path / "run", ("disgust", "<b>", "repression", "surprise", "others"))
+    index = report.write_report(run)
+    assert {file.name for file in index.parent.iterdir()} == FILES
+    html = index.read_text(encoding="utf-8")
+    assert "<th>disgust</th><th>&lt;b&gt;</th><th>repression</th>" in html and "<b></th>" not in html
+    assert "<em>Always disgust</em> answers the majority class" in html
+    assert "always disgust" in (index.parent / "scores.csv").read_text()
+
+
+@pytest.mark.parametrize("classes", [("face",), ("calm", "moved"), tuple("abcdefghi")])
+def test_report_of_any_number_of_classes(tmp_path, classes):
+    assert report.write_report(fabricated.write_run(tmp_path / "run", classes)).is_file()
+
+
+def test_classes_of_predictions_and_results_must_agree(run):
+    path = run / "predictions.csv"
+    path.write_text(path.read_text().replace("surprise", "amazement"))
+    with pytest.raises(UserError, match="do not agree: evaluate the run again"):
+        report.write_report(run)
+
+
 def test_report_can_be_written_again(run):
     first = report.write_report(run).read_text(encoding="utf-8")
     assert report.write_report(run).read_text(encoding="utf-8") == first

@@ -131,6 +131,12 @@ def test_networks_get_the_config_s_values() -> None:
     assert [layer.name for layer in networks.cost.layers] == ["relu1"]
 
 
+def test_networks_are_made_for_the_classes_of_the_data() -> None:
+    made = [settings.networks_of(demo.get_config(), steps=1, classes=number) for number in (3, 5)]
+    assert [networks.classes for networks in made] == [networks.discriminator.classes for networks in made] == [3, 5]
+    assert settings.networks_of(demo.get_config(), steps=1).classes == 3
+
+
 def test_the_learning_rate_falls_to_zero_as_a_cosine() -> None:
     networks = settings.networks_of(with_value("training.learning_rate", 0.5), steps=4)
     params = jnp.zeros(())

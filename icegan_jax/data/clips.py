@@ -6,10 +6,11 @@ list of ``Clip``; nothing after this file knows where a clip came from.
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from icegan_jax.data.tables import OtherTable, Row, read_table
 from icegan_jax.errors import UserError
 
 # MEGC2019 three-class composite protocol, in label order (DATASETS.md sections 0 and 4).
@@ -20,6 +21,7 @@ EXPRESSIONS = ("negative", "positive", "surprise")
 _EMOTIONS = {
     "negative": 0,
     "repression": 0,
+    "tense": 0,  # CASME, by convention (DATASETS.md section 7)
     "anger": 0,
     "angry": 0,
     "contempt": 0,
@@ -49,7 +51,7 @@ class Clip:
         dataset: name of the database; with ``subject`` it keys the leave-one-subject-out folds.
         subject: identifier of the person, unique within the dataset only.
         clip: name of the clip, unique within (dataset, subject) only (DATASETS.md fact 3).
-        label: 0, 1 or 2, an index into ``EXPRESSIONS``.
+        label: an index into the classes, which are ``EXPRESSIONS`` unless others were asked for.
         frames: a folder of frames, or a video file.
         onset: frame number of the neutral face before the movement. In a folder, frame numbers are
             those in the file names; in a video, 0-based positions.
@@ -72,18 +74,43 @@ class Clip:
         return f"{self.dataset}/{self.subject}/{self.clip}"
 
 
-def label_of(word: str) -> int:
-    """Returns the class (0, 1 or 2) of a class word or an emotion word, in any case.
+def label_of(word: str, classes: Sequence[str] = EXPRESSIONS) -> int:
+    """Returns the index of a word's class, in any case.
 
-    Source: DATASETS.md sections 4 (MEGC2019) and 7 (other databases).
+    With ``EXPRESSIONS`` the word may also be an emotion (DATASETS.md sections 4 and 7); other
+    classes know their own names only.
 
     Raises:
-        UserError: the word has no class, as "others".
+        UserError: the word has no class, as "others" has none of ``EXPRESSIONS``.
     """
-    label = _EMOTIONS.get(word.strip().lower())
+    known = _EMOTIONS
+    if tuple(classes) != EXPRESSIONS:
+        known = {name.casefold(): label for label, name in enumerate(classes)}
+    label = known.get(word.strip().casefold())
     if label is None:
-        raise UserError(f"label {word!r} has no class; use one of {', '.join(_EMOTIONS)}, or remove the row")
+        raise UserError(f"label {word!r} has no class; use one of {', '.join(known)}, or remove the row")
     return label
+
+
+def check_classes(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of classes, in label order, where data can be labelled with them.
+
+    They become labels in a csv, columns of predictions.csv and lines of a text file.
+
+    Raises:
+        UserError: there is none, or one is empty, has spaces around it, holds a control character,
+            or is there twice (in any case).
+    """
+    if not names:
+        raise UserError("no classes; name at least one")
+    seen: set[str] = set()
+    for name in names:
+        if not name or name != name.strip() or not name.isprintable():
+            raise UserError(f"class {name!r} cannot be a name; give words without control characters")
+        if name.casefold() in seen:
+            raise UserError(f"class {name!r} is there twice; name each class once")
+        seen.add(name.casefold())
+    return tuple(names)
 
 
 def check_name(name: str, field: str) -> str:
@@ -102,11 +129,12 @@ def check_name(name: str, field: str) -> str:
     return name
 
 
-def read_clips(path: str | Path) -> list[Clip]:
-    """Reads a clips.csv, whose columns are ``COLUMNS``.
+def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[Clip]:
+    """Reads a clips.csv, whose columns are ``COLUMNS``; labels as ``label_of`` takes them.
 
     ``frames`` is relative to the folder of the csv. ``apex`` may be empty. Blank lines and further
-    columns are ignored. The frames themselves are not looked at here.
+    columns are ignored. What separates the cells, and which text it may be: see ``read_table``. The
+    frames themselves are not looked at here.
 
     Raises:
         UserError: the file, a column, or a value is missing or wrong, or a clip occurs twice. The
@@ -115,51 +143,37 @@ def read_clips(path: str | Path) -> list[Clip]:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the path of a clips.csv")
+    try:
+        table = read_table(path, COLUMNS)
+    except OtherTable as error:
+        raise UserError(f"{error}; the first line must be {','.join(COLUMNS)}") from None
     clips: list[Clip] = []
     seen: dict[tuple[str, str, str], int] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            header = [name.strip() for name in reader.fieldnames or []]
-            missing = [name for name in COLUMNS if name not in header]
-            if missing:
-                raise UserError(
-                    f"{path}: column {', '.join(missing)} is missing; the first line must be {','.join(COLUMNS)}"
-                )
-            reader.fieldnames = header
-            for row in reader:
-                if not any(isinstance(v, str) and v.strip() for v in row.values()):
-                    continue
-                try:
-                    clip = _clip_of(row, path.parent)
-                except UserError as error:
-                    raise UserError(f"{path}, line {reader.line_num}: {error}") from None
-                key = (clip.dataset, clip.subject, clip.clip)
-                if key in seen:
-                    raise UserError(
-                        f"{path}, line {reader.line_num}: clip {clip.name} is already in line "
-                        f"{seen[key]}; rename or remove one of them"
-                    )
-                seen[key] = reader.line_num
-                clips.append(clip)
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not a UTF-8 text file; save it as CSV in UTF-8") from None
-    except (OSError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); save it as a plain CSV file") from None
+    for row in table.rows:
+        place = f"{path}, line {row.number}"
+        try:
+            clip = _clip_of(row, path.parent, classes)
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
+        key = (clip.dataset, clip.subject, clip.clip)
+        if key in seen:
+            raise UserError(f"{place}: clip {clip.name} is already in line {seen[key]}; rename or remove one of them")
+        seen[key] = row.number
+        clips.append(clip)
     if not clips:
         raise UserError(f"{path}: holds no clips; add a row per clip below the header")
     return clips
 
 
-def _clip_of(row: dict[str, str | None], folder: Path) -> Clip:
-    cell = {name: (row.get(name) or "").strip() for name in COLUMNS}
+def _clip_of(row: Row, folder: Path, classes: Sequence[str]) -> Clip:
+    cell = {name: row.text(name) for name in COLUMNS}
     if not cell["frames"]:
         raise UserError("frames is empty; give a folder of frames or a video file")
     clip = Clip(
         dataset=check_name(cell["dataset"], "dataset"),
         subject=check_name(cell["subject"], "subject"),
         clip=check_name(cell["clip"], "clip"),
-        label=label_of(cell["label"]),
+        label=label_of(cell["label"], classes),
         frames=folder / cell["frames"],
         onset=_frame_number(cell["onset"], "onset"),
         apex=_frame_number(cell["apex"], "apex") if cell["apex"] else None,
@@ -178,8 +192,8 @@ def _frame_number(text: str, field: str) -> int:
     return int(text)
 
 
-def write_clips(path: str | Path, clips: Iterable[Clip]) -> None:
-    """Writes a clips.csv that ``read_clips`` reads back; frames relative to the csv's folder."""
+def write_clips(path: str | Path, clips: Iterable[Clip], classes: Sequence[str] = EXPRESSIONS) -> None:
+    """Writes a clips.csv that ``read_clips`` reads back with these classes; frames relative to its folder."""
     path = Path(path)
     folder = path.parent.resolve()
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -193,7 +207,7 @@ def write_clips(path: str | Path, clips: Iterable[Clip]) -> None:
                     c.dataset,
                     c.subject,
                     c.clip,
-                    EXPRESSIONS[c.label],
+                    classes[c.label],
                     frames,
                     c.onset,
                     apex,

@@ -1,57 +1,122 @@
-"""A picture of what was prepared: per clip the onset, the apex and their difference."""
+"""A picture of what was prepared: per clip the onset, the apex and their difference, by subject."""
 
 import math
-from collections.abc import Sequence
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Record
 
 _FACE = 96  # pixels on a side
-_CAPTION = 16
-_GAP = 6
-_GAIN = 6  # of the difference, so that a micro-expression of a few grey levels can be seen
-_MOST = 600  # clips; of more than that, evenly spaced ones are shown
+_CAPTION = 16  # height of the line above a clip's faces
+_HEADING = 26  # height of a subject's line
+_GAP = 8
+_WIDTH = 3 * _FACE + _GAP  # of a column
+_CELL = _CAPTION + _FACE + _GAP
+# The 442 clips of MEGC2019 make one sheet, about 3900 x 4500 pixels; what does not fit
+# into this many columns of this height goes onto a further sheet.
+_MOST_COLUMNS = 14
+_TALLEST = 4800
+_NOTE = (
+    "Per clip: onset, apex, and 4 x (apex - onset) on mid-grey. Recognisable faces: do not share those of licensed "
+    "databases."
+)
+
+# How often the difference is enlarged, so that a change of a few grey levels can be seen.
+GAIN = 4
+
+Grey = NDArray[np.uint8]
 
 
-def write_contact_sheet(path: Path, apexes: Sequence[Record]) -> None:
-    """Writes a PNG with a cell per clip: onset, apex, and mid-grey plus 6 times (apex - onset).
+def write_contact_sheet(path: Path, apexes: Sequence[Record], classes: Sequence[str]) -> None:
+    """Writes a PNG with onset, apex and mid-grey plus 4 times (apex - onset) of every clip.
+
+    Clips stand in newspaper columns, ordered and headed by dataset and subject. What exceeds 14
+    columns of 4800 pixels (about 550 clips) goes into further files beside it: contact_sheet_2.png
+    and so on, beside contact_sheet.png.
 
     Args:
         path: the file to write.
-        apexes: records of shift 0, uint8[h, w] faces; at most 600 of them are shown.
+        apexes: at least one record, of shift 0.
+        classes: the word of each label.
     """
-    if len(apexes) > _MOST:
-        chosen = np.linspace(0, len(apexes) - 1, _MOST).round().astype(int)
-        apexes = [apexes[i] for i in chosen]
-    cells = [_cell(r) for r in apexes]
-    height, width = cells[0].shape
-    columns = max(1, round(math.sqrt(len(cells) * height / width * 1.6)))
-    blank = np.full((height, width), 255, np.uint8)
-    cells += [blank] * (-len(cells) % columns)
-    rows = [np.hstack(cells[i : i + columns]) for i in range(0, len(cells), columns)]
-    encoded, data = cv2.imencode(".png", np.vstack(rows))
-    if not encoded:
-        raise OSError(f"{path}: the contact sheet could not be encoded")
-    path.write_bytes(data.tobytes())
+    records = sorted(apexes, key=order)
+    subjects = len({(r.dataset, r.subject) for r in records})
+    total = len(records) * _CELL + subjects * _HEADING
+    count = max(1, round(math.sqrt(total / (1.2 * _WIDTH))))  # a fifth higher than wide
+    height = min(_TALLEST, total // count + _HEADING + _CELL)
+    columns = list(_columns(records, classes, height))
+    for number, first in enumerate(range(0, len(columns), _MOST_COLUMNS), 1):
+        file = path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")
+        _save(file, columns[first : first + _MOST_COLUMNS])
 
 
-def _cell(record: Record) -> NDArray[np.uint8]:
-    """Returns uint8[height, width]: the caption above the three faces, with white gaps around."""
+def order(record: Record) -> tuple[str, str, list[tuple[int, str]]]:
+    """Sorts records by dataset, subject and clip, numbers in a clip's name by their value."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", record.clip)
+    numbered = [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in parts]
+    return record.dataset, record.subject, numbered
+
+
+def draw_strip(record: Record, size: int) -> Grey:
+    """Returns uint8[size, 3 * size]: onset, apex, and mid-grey plus 4 times (apex - onset)."""
     change = record.apex.astype(np.float32) - record.onset.astype(np.float32)
-    grey = np.clip(128 + _GAIN * change, 0, 255).astype(np.uint8)
-    faces = [
-        cv2.resize(face, (_FACE, _FACE), interpolation=cv2.INTER_AREA) for face in (record.onset, record.apex, grey)
-    ]
-    strip = np.hstack(faces)
-    caption = np.full((_CAPTION, strip.shape[1]), 255, np.uint8)
-    text = f"{record.subject}/{record.clip}: {EXPRESSIONS[record.label]}"
-    # The fonts of OpenCV hold ASCII only.
-    text = text.encode("ascii", "replace").decode()
-    cv2.putText(caption, text, (1, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 0, 1, cv2.LINE_AA)
-    cell = np.vstack([caption, strip])
-    return np.pad(cell, ((0, _GAP), (0, _GAP)), constant_values=255)
+    grey = np.clip(128 + GAIN * change, 0, 255).astype(np.uint8)
+    faces = (record.onset, record.apex, grey)
+    return np.hstack([cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA) for face in faces]).astype(np.uint8)
+
+
+def _columns(records: Sequence[Record], classes: Sequence[str], height: int) -> Iterator[Grey]:
+    """Yields columns of at most the given height; a heading never stands without a clip below it."""
+    column: list[Grey] = []
+    used = 0
+    for (dataset, subject), group in groupby(records, key=lambda r: (r.dataset, r.subject)):
+        members = list(group)
+        clips = f"{len(members)} clip{'s' if len(members) > 1 else ''}"
+        heading: Grey | None = _text(f"{dataset} / {subject}: {clips}", _HEADING, 15)
+        for record in members:
+            needed = _CELL + (_HEADING if heading is not None else 0)
+            if column and used + needed > height:
+                yield np.vstack(column)
+                column, used = [], 0
+                if heading is None:
+                    heading = _text(f"{dataset} / {subject}, continued", _HEADING, 15)
+            if heading is not None:
+                column.append(heading)
+                used += _HEADING
+                heading = None
+            column.append(_cell(record, classes[record.label]))
+            used += _CELL
+    if column:
+        yield np.vstack(column)
+
+
+def _cell(record: Record, word: str) -> Grey:
+    """Returns uint8[_CELL, _WIDTH]: the caption above the three faces, with white gaps around."""
+    strip = draw_strip(record, _FACE)
+    caption = _text(f"{record.clip}: {word}", _CAPTION, 12)
+    return np.vstack([caption, np.pad(strip, ((0, _GAP), (0, _GAP)), constant_values=255)])
+
+
+def _text(line: str, height: int, size: int, width: int = _WIDTH) -> Grey:
+    """Returns uint8[height, width]: black on white, at the lower edge, cut off at the right one."""
+    image = Image.new("L", (width, height), 255)
+    plain = line.encode("ascii", "replace").decode()  # the letters that Pillow's own font has
+    ImageDraw.Draw(image).text((1, height - 3), plain, fill=0, font=ImageFont.load_default(size), anchor="ls")
+    return np.asarray(image, np.uint8)
+
+
+def _save(path: Path, columns: Sequence[Grey]) -> None:
+    width = len(columns) * _WIDTH
+    tallest = max(column.shape[0] for column in columns)
+    sheet = np.hstack([np.pad(c, ((0, tallest - len(c)), (0, 0)), constant_values=255) for c in columns])
+    note = [_text(line, 20, 13, width) for line in textwrap.wrap(_NOTE, width // 7)]
+    whole = np.pad(np.vstack([*note, sheet]), ((_GAP, 0), (_GAP, 0)), constant_values=255)
+    Image.fromarray(whole).save(path, format="PNG")

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 
-from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.clips import EXPRESSIONS, check_classes
 from icegan_jax.errors import UserError
 
 _VERSION = "1.0.0"
@@ -32,7 +32,7 @@ class Record:
         dataset: name of the database.
         subject: person, unique within the dataset.
         clip: name, unique within (dataset, subject).
-        label: 0, 1 or 2, an index into ``EXPRESSIONS``.
+        label: an index into the dataset's classes.
         shift: the frame's position minus the apex's, -2 to 2; 0 is the apex itself.
         onset: uint8[h, w], the neutral face.
         apex: uint8[h, w], the face ``shift`` frames from the apex.
@@ -54,12 +54,14 @@ class Pairs:
     Attributes:
         onset: uint8[n, h, w], neutral faces.
         apex: uint8[n, h, w], the apex and its neighbours.
-        label: int32[n], 0 negative, 1 positive, 2 surprise.
+        label: int32[n], indices into ``classes``.
         shift: int32[n], -2 to 2; 0 is the apex.
         dataset: str[n].
         subject: str[n].
         clip: str[n].
-        fingerprint: sha256 of the pixels, labels, shifts and names, in hexadecimal.
+        classes: names of the classes, in label order; ``EXPRESSIONS`` unless prepared with others.
+        fingerprint: sha256 of the pixels, labels, shifts and names, in hexadecimal; of the classes
+            too, where they are not ``EXPRESSIONS``.
     """
 
     onset: NDArray[np.uint8]
@@ -69,6 +71,7 @@ class Pairs:
     dataset: NDArray[np.str_]
     subject: NDArray[np.str_]
     clip: NDArray[np.str_]
+    classes: tuple[str, ...]
     fingerprint: str
 
 
@@ -77,9 +80,12 @@ class IceganPairs(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version(_VERSION)
 
-    def __init__(self, *, records: Iterable[Record], shape: tuple[int, int], **kwargs: Any) -> None:
-        """Takes the records to write and the [h, w] shape of their faces."""
+    def __init__(
+        self, *, records: Iterable[Record], shape: tuple[int, int], classes: Sequence[str], **kwargs: Any
+    ) -> None:
+        """Takes the records to write, the [h, w] shape of their faces, and the names of the classes."""
         self._records = records
+        self._classes = list(classes)
         self._shape = (*shape, 1)
         super().__init__(**kwargs)
 
@@ -94,7 +100,7 @@ class IceganPairs(tfds.core.GeneratorBasedBuilder):
                     "dataset": features.Text(),
                     "subject": features.Text(),
                     "clip": features.Text(),
-                    "label": features.ClassLabel(names=list(EXPRESSIONS)),
+                    "label": features.ClassLabel(names=self._classes),
                     "shift": features.Scalar(dtype=np.int32),
                     "onset": face,
                     "apex": face,
@@ -122,17 +128,23 @@ class IceganPairs(tfds.core.GeneratorBasedBuilder):
             )
 
 
-def write_pairs(out: str | Path, records: Iterable[Record]) -> str:
+def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[str] = EXPRESSIONS) -> str:
     """Writes the records, in their order, as a TFDS dataset under the folder ``out``.
+
+    Args:
+        out: the prepared folder.
+        records: the pairs.
+        classes: names of the classes, in label order; a class may have no record.
 
     Returns:
         The fingerprint that ``load_pairs`` will find.
 
     Raises:
-        UserError: there are no records.
-        ValueError: faces that are not uint8 of one [h, w] shape, or a dataset that is there
-            already.
+        UserError: there are no records, or the classes cannot be told apart.
+        ValueError: faces that are not uint8 of one [h, w] shape, a label without a class, or a
+            dataset that is there already.
     """
+    classes = check_classes(classes)
     records = list(records)
     if not records:
         raise UserError(f"{out}: no pairs to write; give at least one clip")
@@ -141,6 +153,8 @@ def write_pairs(out: str | Path, records: Iterable[Record]) -> str:
         for face in (r.onset, r.apex):
             if face.shape != shape or face.dtype != np.uint8:
                 raise ValueError(f"{r.clip}: {face.dtype}{face.shape} beside uint8{shape}")
+        if not 0 <= r.label < len(classes):
+            raise ValueError(f"{r.clip}: label {r.label} of {len(classes)} classes")
     folder = _folder(Path(out))
     if folder.exists():
         raise ValueError(f"{folder} exists already")
@@ -148,13 +162,14 @@ def write_pairs(out: str | Path, records: Iterable[Record]) -> str:
     builder = IceganPairs(
         records=records,
         shape=(int(shape[0]), int(shape[1])),
+        classes=classes,
         data_dir=str(out),
         file_format="array_record",
     )
     # TFDS announces a download and makes a folder for it; there is none.
     with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as downloads:
         builder.download_and_prepare(download_dir=downloads)
-    return _fingerprint(records)
+    return _fingerprint(records, classes)
 
 
 def load_pairs(data_dir: str | Path) -> Pairs:
@@ -169,12 +184,13 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{data_dir}: no prepared dataset; {remedy}")
     try:
-        source = tfds.builder_from_directory(str(folder)).as_data_source(_SPLIT)
-        records = [_record_of(example) for example in source]
+        builder = tfds.builder_from_directory(str(folder))
+        classes = tuple(builder.info.features["label"].names)
+        records = [_record_of(example) for example in builder.as_data_source(_SPLIT)]
     except Exception as error:  # array_record and TFDS raise many kinds for a damaged file
         line = " ".join(str(error).split())[:200]
         raise UserError(f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}") from error
-    fingerprint = _fingerprint(records)
+    fingerprint = _fingerprint(records, classes)
     _check_fingerprint(data_dir, fingerprint, remedy)
     return Pairs(
         onset=np.stack([r.onset for r in records]),
@@ -184,6 +200,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         dataset=np.array([r.dataset for r in records], np.str_),
         subject=np.array([r.subject for r in records], np.str_),
         clip=np.array([r.clip for r in records], np.str_),
+        classes=classes,
         fingerprint=fingerprint,
     )
 
@@ -220,8 +237,10 @@ def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:
         )
 
 
-def _fingerprint(records: Iterable[Record]) -> str:
+def _fingerprint(records: Iterable[Record], classes: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
+    if classes != EXPRESSIONS:  # a set of the three keeps the fingerprint that it had before there were others
+        digest.update(repr(classes).encode())
     for r in records:
         head = (r.dataset, r.subject, r.clip, r.label, r.shift, r.onset.shape, r.apex.shape)
         digest.update(repr(head).encode())

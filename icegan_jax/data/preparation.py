@@ -1,144 +1,87 @@
-"""From clips to a prepared dataset folder: find the face, register, spot the apex, crop, write."""
+"""From settled clips to a prepared dataset folder, which holds all that was done and said."""
 
-import json
-import multiprocessing
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.apex import spot_apex
-from icegan_jax.data.clips import (
-    EXPRESSIONS,
-    Clip,
-    read_clips,
-    write_clips,
-)
-from icegan_jax.data.contact_sheet import write_contact_sheet
-from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
-from icegan_jax.data.faces import MARGIN, Box, Face, find_face
-from icegan_jax.data.frames import list_frames, read_frames
+from icegan_jax.data import cache
+from icegan_jax.data.annotation import Finding
+from icegan_jax.data.apex import check_method
+from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
+from icegan_jax.data.cropping import REGISTRATIONS, SIZE, Cropped, Options, crop_clip
+from icegan_jax.data.parallel import run_parallel
 from icegan_jax.data.procedural import write_clips_to
-from icegan_jax.data.registration import (
-    IDENTITY,
-    crop_face,
-    estimate_motion,
-    match_brightness,
-    to_grey,
-)
-from icegan_jax.data.repairs import (
-    Repair,
-    movement,
-    repair,
-    settle,
-    write_repairs,
-)
-from icegan_jax.data.replacement import replaced_folder
+from icegan_jax.data.repairs import Repair
+from icegan_jax.data.replacement import KEPT, replaced_folder
+from icegan_jax.data.summary import Summary
+from icegan_jax.data.writing import Context, refuse_damaged, write_folder
 from icegan_jax.errors import UserError
 
-REGISTRATIONS = ("rigid", "none")
-SIZE = 128  # pixels on a side; the paper's input
-
-# The apex and its four neighbours are trained on (DATASETS.md section 5, DESIGN.md section 5).
-_SHIFTS = (-2, -1, 0, 1, 2)
-# Frames after the onset in which the face is looked for where the onset shows none.
-_MORE_FRAMES = 25
-
-Grey = NDArray[np.uint8]
+__all__ = ["REGISTRATIONS", "SIZE", "Options", "prepare_clips", "prepare_procedural"]
 
 
 @dataclass(frozen=True)
-class Options:
-    """How faces are cropped.
-
-    Attributes:
-        register: "rigid" moves each frame onto the onset and matches its mean brightness; "none"
-            does neither.
-        size: pixels on a side of a prepared face.
-    """
-
-    register: str = "rigid"
-    size: int = SIZE
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a prepared folder holds; the content of prepared.json.
-
-    Attributes:
-        clips: number of clips.
-        subjects: number of (dataset, subject) persons.
-        faces_found: number of clips in which a face was found (all: prepare stops otherwise).
-        pairs: number of (onset, frame) pairs, the apexes and their neighbours.
-        classes: clips per expression.
-        repairs: rows of repairs.csv.
-        register: "rigid" or "none".
-        size: pixels on a side.
-        margin: around the landmarks' box, as a fraction of its width.
-        fingerprint: sha256 of the pairs' pixels, labels, shifts and names.
-    """
-
-    clips: int
-    subjects: int
-    faces_found: int
-    pairs: int
-    classes: dict[str, int]
-    repairs: int
-    register: str
-    size: int
-    margin: float
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """One clip after preparation; no records where no face was found."""
+class _Task:
+    """One clip's work; without a key nothing is kept."""
 
     clip: Clip
-    records: list[Record]
-    repairs: list[Repair]
+    options: Options
+    folder: Path
+    key: str | None
 
 
 def prepare_clips(
     clips: Sequence[Clip],
     out: str | Path,
     *,
+    repairs: Sequence[Repair] = (),
+    findings: Sequence[Finding] = (),
+    classes: Sequence[str] = EXPRESSIONS,
+    protocol: str = "",
+    sources: Sequence[str] = (),
     options: Options = Options(),  # noqa: B008 (frozen)
     workers: int | None = None,
     progress: bool = True,
 ) -> Summary:
     """Turns clips into the prepared dataset folder ``out``, which replaces an earlier one.
 
-    Writes the TFDS dataset, clips.csv as resolved, repairs.csv, contact_sheet.png and
-    prepared.json. The folder appears when all of it is written; its content does not depend on
-    ``workers``.
+    Writes the TFDS dataset, clips.csv with the spotted apexes, repairs.csv, findings.csv,
+    contact_sheet.png, index.html, prepared.json, and a cache of the clips. The folder appears when
+    all of it is written; its content does not depend on ``workers``, nor on what was reused.
+
+    Each finished clip is kept beside ``out`` at once (``replaced_folder``): where a run ends early,
+    however it ends, the next one lacks only the clips that were being worked on. The next run
+    also reuses the clips of an earlier ``out`` whose frames, frame numbers and options are the same.
 
     Args:
-        clips: the clips, in the order in which they are written.
+        clips: the clips, settled (``repairs.settle``), in the order in which they are written.
         out: the folder to make.
-        options: how to crop.
+        repairs: what was changed to settle them.
+        findings: what else is to be known about them.
+        classes: names of the classes, in label order.
+        protocol: the rule that chose the clips.
+        sources: where the clips come from.
+        options: how to prepare them.
         workers: processes; by default one per CPU core.
         progress: whether to draw a progress bar on stderr.
 
     Raises:
-        UserError: frames are missing or unreadable, a clip shows no face, or ``out`` cannot be
-            written.
+        UserError: an option is wrong, a clip's frames are damaged or show no face (unless
+            ``skip_damaged``), or ``out`` cannot be written.
     """
     for clip in clips:
         if clip.frames.resolve().is_relative_to(Path(out).resolve()):
             raise UserError(
                 f"{out}: holds the frames of clip {clip.name}, which it would replace; choose another --out"
             )
+    _check(clips, options)
+    context = Context(repairs, findings, tuple(classes), protocol, tuple(sources))
     with replaced_folder(out) as staging:
-        return _prepare_into(staging, clips, options, workers, progress)
+        return _prepare_into(staging, clips, context, options, workers, progress, earlier=Path(out))
 
 
 def prepare_procedural(
@@ -152,7 +95,7 @@ def prepare_procedural(
     workers: int | None = None,
     progress: bool = True,
 ) -> Summary:
-    """Draws procedural faces into ``out``/raw and prepares them like any clips.
+    """Draws procedural faces into ``out``/raw and prepares them like any clips; nothing is kept or reused.
 
     Args:
         out: the folder to make; an earlier prepared one is replaced.
@@ -160,7 +103,7 @@ def prepare_procedural(
         subjects: persons to draw.
         clips_per_class: clips per person and expression.
         frames: frames per clip.
-        options: how to crop.
+        options: how to prepare them.
         workers: processes; by default one per CPU core.
         progress: whether to draw progress bars on stderr.
 
@@ -176,32 +119,9 @@ def prepare_procedural(
             frames=frames,
             progress=progress,
         )
-        return _prepare_into(staging, read_clips(csv_path), options, workers, progress)
-
-
-def _prepare_into(
-    folder: Path, clips: Sequence[Clip], options: Options, workers: int | None, progress: bool
-) -> Summary:
-    _check(clips, options)
-    settled = _settle_all(clips)
-    tasks = [(clip, repairs, options) for clip, repairs in settled]
-    bar = tqdm(
-        _run(tasks, workers or os.cpu_count() or 1),
-        total=len(tasks),
-        desc="faces",
-        unit="clip",
-        disable=not progress,
-    )
-    with bar:
-        prepared = list(bar)
-    faceless = [p.clip.name for p in prepared if not p.records]
-    if faceless:
-        more = f" and {len(faceless) - 5} more" if len(faceless) > 5 else ""
-        raise UserError(
-            f"{len(clips) - len(faceless)} of {len(clips)} faces found; no face in clip "
-            f"{', '.join(faceless[:5])}{more}; remove these rows or give frames with a frontal face"
-        )
-    return _write(folder, prepared, options)
+        clips = read_clips(csv_path)
+        _check(clips, options)
+        return _prepare_into(staging, clips, Context(sources=("procedural",)), options, workers, progress, earlier=None)
 
 
 def _check(clips: Sequence[Clip], options: Options) -> None:
@@ -211,168 +131,73 @@ def _check(clips: Sequence[Clip], options: Options) -> None:
         raise UserError(f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}")
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
+    check_method(options.apex)
 
 
-def _settle_all(clips: Sequence[Clip]) -> list[tuple[Clip, list[Repair]]]:
-    """Checks every clip's frames before work begins; a folder or video is listed once."""
-    numbers: dict[Path, Sequence[int]] = {}
-    settled = []
-    for clip in clips:
-        if clip.frames not in numbers:
+def _prepare_into(
+    staging: Path,
+    clips: Sequence[Clip],
+    context: Context,
+    options: Options,
+    workers: int | None,
+    progress: bool,
+    *,
+    earlier: Path | None,
+) -> Summary:
+    """Prepares the clips into ``staging``; where there may be an ``earlier`` folder, clips are kept and reused."""
+    start = time.perf_counter()
+    results: dict[int, Cropped | Finding] = {}
+    keys: dict[int, str] = {}
+    if earlier is not None:
+        for place, clip in enumerate(clips):
             try:
-                numbers[clip.frames] = list_frames(clip.frames)
+                keys[place] = cache.key_of(clip, options)
             except UserError as error:
-                raise UserError(f"clip {clip.name}: {error}") from None
-        settled.append(settle(clip, numbers[clip.frames]))
-    return settled
+                results[place] = _finding(clip, error)
+                continue
+            kept = cache.reuse(staging / KEPT, earlier / KEPT, keys[place])
+            if kept is not None:
+                results[place] = kept
+    reused = sum(isinstance(result, Cropped) for result in results.values())
+    tasks = {
+        place: _Task(clip, options, staging / KEPT, keys.get(place))
+        for place, clip in enumerate(clips)
+        if place not in results
+    }
+    work = run_parallel(_work, list(tasks.values()), workers or os.cpu_count() or 1)
+    frames = 0
+    with tqdm(total=len(clips), initial=len(results), desc="faces", unit="clip", disable=not progress) as bar:
+        for place, result in zip(tasks, work, strict=True):
+            results[place] = result
+            frames += result.frames if isinstance(result, Cropped) else 0
+            bar.set_postfix_str(f"{frames / (time.perf_counter() - start):.0f} frames/s", refresh=False)
+            bar.update()
+    seconds = time.perf_counter() - start
+    in_order = [results[place] for place in range(len(clips))]
+    refuse_damaged(in_order, options)
+    summary = write_folder(staging, clips, in_order, context, options)
+    cache.keep_only(staging / KEPT, set(keys.values()))
+    return replace(summary, reused=reused, seconds=seconds, frames_per_second=frames / seconds)
 
 
-def _run(tasks: Sequence[tuple[Clip, list[Repair], Options]], workers: int) -> Iterator[_Prepared]:
-    """Yields the prepared clips in the order of the tasks."""
-    workers = min(workers, len(tasks))
-    if workers <= 1:
-        for task in tasks:
-            with _one_thread():
-                done = _prepare_clip(*task)
-            yield done
-        return
-    # spawn: forking a process that runs JAX's or OpenCV's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,))
+def _work(task: _Task) -> Cropped | Finding:
+    """Prepares one clip, in a process of its own, and keeps it."""
     try:
-        yield from pool.map(_prepare_clip, *zip(*tasks, strict=True))
-    finally:
-        pool.shutdown(cancel_futures=True)
+        cropped = crop_clip(task.clip, task.options)
+    except UserError as error:
+        return _finding(task.clip, error)
+    except OSError as error:
+        return _finding(task.clip, UserError(f"{task.clip.frames}: cannot be read ({error}); restore the frames"))
+    if task.key is not None:
+        cache.store(task.folder, task.key, cropped)
+    return cropped
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """OpenCV on one thread, as in the worker processes, so that the bytes are the same."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-def _prepare_clip(clip: Clip, repairs: list[Repair], options: Options) -> _Prepared:
-    """Finds the face of one clip, spots its apex where it is open, and crops its pairs."""
-    repairs = list(repairs)
-    numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
-    moving = movement(clip, numbers)
-    face = find_face(_read_each(clip, [clip.onset, *moving[:_MORE_FRAMES]]))
-    if face is None:
-        return _Prepared(clip, [], repairs)
-    repairs += _face_repairs(clip, face, [clip.onset, *moving][face.position])
-    if clip.apex is None:
-        needed = moving
-    else:
-        needed = [n for n in moving if n - clip.apex in _SHIFTS]
-    images = dict(read_frames(clip.frames, [clip.onset, *needed]))
-    box = face.box().within(images[clip.onset].shape)
-    _check_sizes(clip, images)
-    crops, unregistered = _crop_all(images, clip.onset, box, options)
-    if clip.apex is None:
-        found = spot_apex(np.stack([crops[n] for n in (clip.onset, *needed)]))
-        clip = replace(clip, apex=needed[found - 1])
-        reason = "spotted: the largest summed |frame - onset|"
-        if options.register == "rigid":
-            reason += " after registration"
-        repairs.append(repair(clip, "apex", None, clip.apex, reason))
-    apex = clip.apex
-    assert apex is not None
-    records = [
-        Record(
-            clip.dataset,
-            clip.subject,
-            clip.clip,
-            clip.label,
-            n - apex,
-            onset=crops[clip.onset],
-            apex=crops[n],
-        )
-        for n in needed
-        if n - apex in _SHIFTS
-    ]
-    repairs += [
-        repair(clip, "registration", "rigid", "none", f"frame {n} could not be moved onto the onset")
-        for n in unregistered
-        if n - apex in _SHIFTS
-    ]
-    return _Prepared(clip, records, repairs)
-
-
-def _read_each(clip: Clip, numbers: Sequence[int]) -> Iterator[Grey]:
-    """Yields the frames one at a time; of most clips only the first is asked for."""
-    for n in numbers:
-        yield from (image for _, image in read_frames(clip.frames, [n]))
-
-
-def _face_repairs(clip: Clip, face: Face, frame: int) -> list[Repair]:
-    rows = []
-    if face.count > 1:
-        rows.append(repair(clip, "face", face.count, 1, f"{face.count} faces: the largest one"))
-    if frame != clip.onset:
-        reason = "no face found in the onset: the box is that of a later frame"
-        rows.append(repair(clip, "face", clip.onset, frame, reason))
-    if face.help not in ("", "upsampled"):
-        rows.append(repair(clip, "face", None, face.help, "the detector found no face without it"))
-    return rows
-
-
-def _check_sizes(clip: Clip, images: dict[int, Grey]) -> None:
-    onset = images[clip.onset].shape
-    for n, image in images.items():
-        if image.shape != onset:
-            raise UserError(
-                f"clip {clip.name}: frame {n} of {clip.frames} is "
-                f"{image.shape[1]}x{image.shape[0]}, "
-                f"the onset {onset[1]}x{onset[0]}; give frames of one size"
-            )
-
-
-def _crop_all(images: dict[int, Grey], onset: int, box: Box, options: Options) -> tuple[dict[int, Grey], list[int]]:
-    """Returns uint8[size, size] crops of all images, and which frames resisted registration."""
-    neutral = crop_face(images[onset], box, IDENTITY, options.size)
-    crops = {onset: to_grey(neutral)}
-    unregistered = []
-    for n, image in images.items():
-        if n == onset:
-            continue
-        motion = None
-        if options.register == "rigid":
-            motion = estimate_motion(images[onset], image, box)
-            if motion is None:
-                unregistered.append(n)
-        crop = crop_face(image, box, IDENTITY if motion is None else motion, options.size)
-        if options.register == "rigid":
-            crop = match_brightness(crop, neutral)
-        crops[n] = to_grey(crop)
-    return crops, unregistered
-
-
-def _write(folder: Path, prepared: Sequence[_Prepared], options: Options) -> Summary:
-    records = [r for p in prepared for r in p.records]
-    clips = [p.clip for p in prepared]
-    repairs = [row for p in prepared for row in p.repairs]
-    fingerprint = write_pairs(folder, records)
-    write_clips(folder / "clips.csv", clips)
-    write_repairs(folder / "repairs.csv", repairs)
-    write_contact_sheet(folder / "contact_sheet.png", [r for r in records if r.shift == 0])
-    counts = Counter(clip.label for clip in clips)
-    summary = Summary(
-        clips=len(clips),
-        subjects=len({(clip.dataset, clip.subject) for clip in clips}),
-        faces_found=len(clips),
-        pairs=len(records),
-        classes={word: counts[label] for label, word in enumerate(EXPRESSIONS)},
-        repairs=len(repairs),
-        register=options.register,
-        size=options.size,
-        margin=MARGIN,
-        fingerprint=fingerprint,
-    )
-    text = json.dumps(asdict(summary), indent=2) + "\n"
-    (folder / SUMMARY_FILE).write_text(text, encoding="utf-8")
-    return summary
+def _finding(clip: Clip, error: UserError) -> Finding:
+    """Tells why a clip cannot be prepared; errors are "PLACE: what; remedy"."""
+    text = str(error)
+    where, colon, rest = text.partition(": ")
+    if not colon or not where.startswith(str(clip.frames)):
+        where, rest = str(clip.frames), text
+    message, _, remedy = rest.rpartition("; ")
+    return Finding("missing", clip.name, where, message or rest, remedy if message else "")

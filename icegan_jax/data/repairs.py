@@ -5,8 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
+from icegan_jax.data.annotation import Annotation
 from icegan_jax.data.clips import Clip
 from icegan_jax.errors import UserError
+
+# How far, in frames, an onset without a frame may be from the frame that stands in for it. The longest gap at the
+# start of a clip that public loaders bridge is "up to a few frames" (DATASETS.md section 3, Gaps); beyond it the
+# annotation belongs to other frames.
+MOST_ONSET_SHIFT = 5
 
 
 @dataclass(frozen=True)
@@ -36,37 +42,84 @@ def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
         writer.writerows(astuple(row) for row in repairs)
 
 
+def read_repairs(path: Path) -> list[Repair]:
+    """Reads a repairs.csv back that ``write_repairs`` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Repair(**row) for row in csv.DictReader(file)]
+
+
 def movement(clip: Clip, numbers: Sequence[int]) -> list[int]:
     """Returns the frames after the onset, up to the offset: those that may show expression."""
     return [n for n in numbers if clip.onset < n <= clip.offset]
 
 
-def settle(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
-    """Brings a clip's offset and apex in line with the frames that exist.
+def clip_of(annotation: Annotation, label: int, frames: Path, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
+    """Makes the clip of an annotation whose frames are known, and settles it.
 
-    An offset without a frame becomes the last frame before it; an apex at or before the onset or
-    after the offset becomes the middle frame; an apex without a frame becomes the nearest one.
-    Source: DATASETS.md section 8, rule 3.
+    Where neither onset nor offset is annotated, they are the first and the last frame, which is no
+    repair: a folder of SMIC_all holds exactly onset..offset (DATASETS.md section 3).
+
+    Args:
+        annotation: what the database says.
+        label: the clip's class.
+        frames: the folder or video chosen for it.
+        numbers: the frames that exist there, ascending, at least one.
+
+    Returns:
+        The clip to use, and a repair for each departure from the annotation.
+
+    Raises:
+        UserError: as ``settle``.
+    """
+    onset = numbers[0] if annotation.onset is None else annotation.onset
+    offset = numbers[-1] if annotation.offset is None else annotation.offset
+    clip = Clip(annotation.dataset, annotation.subject, annotation.clip, label, frames, onset, annotation.apex, offset)
+    repairs = []
+    if annotation.onset is None and annotation.offset is not None:
+        repairs.append(repair(clip, "onset", None, onset, "not annotated: the first frame"))
+    if annotation.offset is None and annotation.onset is not None:
+        repairs.append(repair(clip, "offset", None, offset, "not annotated: the last frame"))
+    settled, more = settle(clip, numbers)
+    return settled, repairs + more
+
+
+def settle(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
+    """Brings a clip's onset, apex and offset in line with the frames that exist.
+
+    An onset without a frame becomes the nearest one, at most ``MOST_ONSET_SHIFT`` frames away and
+    before the apex; an offset without a frame the last one before it; an apex at or before the
+    onset or after the offset the middle frame; an apex without a frame the nearest one. A settled
+    clip stays as it is. Source: DATASETS.md section 8, rule 3.
+
+    Args:
+        clip: the clip as annotated.
+        numbers: the frames that exist, ascending, at least one.
 
     Returns:
         The clip to use, and a repair for each change.
 
     Raises:
-        UserError: the onset has no frame, or no frame follows it.
+        UserError: no frame can stand in for the onset, or none follows it.
     """
-    if clip.onset not in numbers:
-        raise UserError(
-            f"clip {clip.name}: onset frame {clip.onset} is not in {clip.frames} (frames "
-            f"{numbers[0]} to {numbers[-1]}); correct onset or restore the frame"
-        )
-    moving = movement(clip, numbers)
-    if not moving:
-        raise UserError(
-            f"clip {clip.name}: no frame after onset {clip.onset} up to offset {clip.offset} in "
-            f"{clip.frames}; correct onset and offset or restore the frames"
-        )
     repairs: list[Repair] = []
     settled = clip
+    sound_apex = clip.apex is not None and clip.onset < clip.apex <= clip.offset
+    if clip.onset not in numbers:
+        before = clip.apex if sound_apex and clip.apex is not None else clip.offset
+        near = [n for n in numbers if abs(n - clip.onset) <= MOST_ONSET_SHIFT and n < before]
+        if not near:
+            raise UserError(
+                f"clip {clip.name}: onset frame {clip.onset} is not in {clip.frames} (frames {numbers[0]} to "
+                f"{numbers[-1]}) and no frame within {MOST_ONSET_SHIFT} of it; correct onset or restore the frame"
+            )
+        settled = replace(clip, onset=min(near, key=lambda n: abs(n - clip.onset)))
+        repairs.append(repair(clip, "onset", clip.onset, settled.onset, "no such frame: the nearest one"))
+    moving = movement(settled, numbers)
+    if not moving:
+        raise UserError(
+            f"clip {clip.name}: no frame after onset {settled.onset} up to offset {clip.offset} in "
+            f"{clip.frames}; correct onset and offset or restore the frames"
+        )
     if clip.offset not in numbers:
         settled = replace(settled, offset=moving[-1])
         repairs.append(repair(clip, "offset", clip.offset, moving[-1], "no such frame: the last one before it"))
@@ -74,13 +127,23 @@ def settle(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
         return settled, repairs
     apex = clip.apex
     reason = "no such frame: the nearest one"
-    if apex == clip.onset:
-        apex, reason = (clip.onset + clip.offset) // 2, "apex is the onset: the middle frame"
-    elif not clip.onset < apex <= clip.offset:
-        apex = (clip.onset + clip.offset) // 2
+    if not sound_apex:
+        apex = (settled.onset + settled.offset) // 2
         reason = "apex outside onset..offset: the middle frame"
+        if clip.apex == clip.onset:
+            reason = "apex is the onset: the middle frame"
     nearest = min(moving, key=lambda n: abs(n - apex))
     if nearest != clip.apex:
         settled = replace(settled, apex=nearest)
         repairs.append(repair(clip, "apex", clip.apex, nearest, reason))
     return settled, repairs
+
+
+def gaps(clip: Clip, numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Returns the runs (first, last) of frame numbers that are missing between onset and offset.
+
+    A clip of which every second frame was kept has no gap: the smallest step is the normal one.
+    """
+    held = [n for n in numbers if clip.onset <= n <= clip.offset]
+    step = min((b - a for a, b in zip(held, held[1:], strict=False)), default=1)
+    return [(a + step, b - step) for a, b in zip(held, held[1:], strict=False) if b - a > step]

@@ -26,12 +26,13 @@ def linear_on_apex_pixels(
     shift: npt.NDArray[np.integer],
     *,
     penalty: float = PENALTY,
+    num_classes: int = metrics.NUM_CLASSES,
 ) -> npt.NDArray[np.int64]:
     """Leave-one-subject-out ridge classifier on raw apex pixels, one against the rest.
 
     Trains on all frames of the other subjects (apexes and their neighbours) and predicts the
     held-out subject's apexes, as the network does. Targets are +1 and -1, the intercept is free,
-    the largest of the three outputs wins.
+    the largest output wins.
 
     One matrix serves all folds. With C the centred Gram matrix, the residuals of ridge with a free
     intercept are R Y, R = penalty (C + penalty I)^-1 - 1/n; leaving out the rows S of a subject,
@@ -41,10 +42,11 @@ def linear_on_apex_pixels(
 
     Args:
       apex: uint8[n, h, w].
-      label: int[n], classes 0..2.
+      label: int[n], classes 0..num_classes - 1.
       groups: n keys, (dataset, subject) of each row.
       shift: int[n], 0 where the row is the apex itself.
       penalty: of the squared weights, pixels being in [0, 1].
+      num_classes: how many classes there are; one without a row is never predicted.
 
     Returns:
       int64[m]: a class for each row with shift 0, in the order of those rows.
@@ -59,7 +61,7 @@ def linear_on_apex_pixels(
     if len(np.unique(owner)) < 2:
         raise UserError("leave-one-subject-out needs at least two subjects: add clips of another")
 
-    targets = np.where(np.arange(metrics.NUM_CLASSES) == np.asarray(label)[:, None], 1.0, -1.0)
+    targets = np.where(np.arange(num_classes) == np.asarray(label)[:, None], 1.0, -1.0)
     inverse = np.linalg.inv(_centred_gram(apex) + penalty * np.eye(rows))
     to_residuals = penalty * inverse - 1 / rows
     residuals = to_residuals @ targets

@@ -10,6 +10,7 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation import metrics
 
 NUM_DRAWS = 1000
@@ -39,6 +40,7 @@ def subject_bootstrap(
     predictions: Sequence[int] | npt.NDArray[np.integer],
     groups: Iterable[Hashable],
     *,
+    num_classes: int = metrics.NUM_CLASSES,
     draws: int = NUM_DRAWS,
     seed: int = 0,
 ) -> Intervals | None:
@@ -52,6 +54,7 @@ def subject_bootstrap(
       labels: int[n], the true classes.
       predictions: int[n], clip for clip.
       groups: n keys, (dataset, subject) for each clip.
+      num_classes: how many classes there are.
       draws: how many resamples.
       seed: of the resampling; the same seed gives the same interval.
 
@@ -62,7 +65,7 @@ def subject_bootstrap(
     num_groups = len(np.unique(owner))
     if num_groups < 2:
         return None
-    per_group = np.zeros((num_groups, metrics.NUM_CLASSES, metrics.NUM_CLASSES), np.int64)
+    per_group = np.zeros((num_groups, num_classes, num_classes), np.int64)
     np.add.at(per_group, (owner, np.asarray(labels), np.asarray(predictions)), 1)
 
     random = np.random.default_rng(seed)
@@ -76,29 +79,36 @@ def subject_bootstrap(
 
 def floors(
     labels: Sequence[int] | npt.NDArray[np.integer],
+    classes: Sequence[str] = EXPRESSIONS,
     *,
     draws: int = NUM_DRAWS,
     seed: int = 0,
 ) -> dict[str, Floor]:
     """The scores of two recognisers that never look at a face.
 
-    "always_negative" answers the majority class of micro-expression databases. "prior_random"
+    "always_negative" answers the majority class of micro-expression databases. Of other classes,
+    "always_<class>" answers the class of which `labels` has most clips (of several, the first): no
+    constant answer has a higher UF1, and all have the same UAR. "prior_random"
     draws each answer from the class frequencies of `labels`; its score is the mean UF1 and the
     mean UAR of `draws` seeded simulations (for UAR the exact expectation is 1 / classes).
 
     Args:
       labels: int[n], the true classes.
+      classes: their names, in label order.
       draws: how many simulations.
       seed: of the simulations.
 
     Returns:
-      {"always_negative": Floor, "prior_random": Floor}.
+      {"always_negative": Floor, "prior_random": Floor}, or another class in place of negative.
 
     Raises:
       ValueError: there is not one clip.
     """
     truth = np.asarray(labels, dtype=np.int64)
-    majority = metrics.confusion(truth, np.full_like(truth, NEGATIVE))
+    constant = NEGATIVE
+    if tuple(classes) != EXPRESSIONS:
+        constant = int(np.argmax(np.bincount(truth, minlength=len(classes))))
+    majority = metrics.confusion(truth, np.full_like(truth, constant), len(classes))
     always = Floor(uf1=metrics.uf1(majority), uar=metrics.uar(majority))
 
     # Guesses ignore the face: each row of a simulated confusion is one multinomial draw.
@@ -110,7 +120,7 @@ def floors(
         uf1=float(np.nanmean(metrics.f1_per_class(simulated), axis=-1).mean()),
         uar=float(np.nanmean(metrics.recall_per_class(simulated), axis=-1).mean()),
     )
-    return {"always_negative": always, "prior_random": prior}
+    return {f"always_{classes[constant]}": always, "prior_random": prior}
 
 
 def _interval(scores: npt.NDArray[np.float64]) -> Interval:

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-NUM_CLASSES = 3  # negative, positive, surprise (DATASETS.md section 0)
+NUM_CLASSES = 3  # negative, positive, surprise (DATASETS.md section 0); where data bring no others
 
 Counts = npt.NDArray[np.int64]
 Ratios = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 
-COLUMNS = ("dataset", "subject", "clip", "label", "prediction", *EXPRESSIONS)
+COLUMNS = ("dataset", "subject", "clip", "label", "prediction")  # then one per class
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Prediction:
       dataset: which database.
       subject: unique within its database only.
       clip: unique within its subject only (DATASETS.md section 0, fact 3).
-      label: the true class, 0..2.
-      prediction: the predicted class, 0..2.
+      label: the true class, an index into the run's classes.
+      prediction: the predicted class, likewise.
       scores: the capsule length of each class.
     """
 
@@ -37,7 +37,7 @@ class Prediction:
     clip: str
     label: int
     prediction: int
-    scores: tuple[float, float, float]
+    scores: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -68,30 +68,41 @@ class Score(TypedDict):
     confusion: list[list[int]]
 
 
-def write_predictions(path: Path, rows: Sequence[Prediction]) -> None:
+def write_predictions(path: Path, rows: Sequence[Prediction], classes: Sequence[str] = EXPRESSIONS) -> None:
     """Write predictions.csv atomically; classes are words, scores have six decimals.
+
+    Args:
+      path: of the file.
+      rows: one per clip.
+      classes: names of the classes, in label order; each gets a column of scores.
 
     Raises:
       UserError: a capsule length is not a finite number, or a clip appears twice.
+      ValueError: a row has not one score per class.
     """
     _require_unique(path, rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow((*COLUMNS, *classes))
     for row in rows:
+        if len(row.scores) != len(classes):
+            raise ValueError(f"{row.clip}: {len(row.scores)} scores for {len(classes)} classes")
         if not all(math.isfinite(score) for score in row.scores):
             raise UserError(
                 f"{row.dataset} {row.subject} {row.clip}: a capsule length is not a finite number: "
                 "the training diverged, lower the learning rate"
             )
-        words = (EXPRESSIONS[row.label], EXPRESSIONS[row.prediction])
+        words = (classes[row.label], classes[row.prediction])
         scores = (f"{score:.6f}" for score in row.scores)
         writer.writerow((row.dataset, row.subject, row.clip, *words, *scores))
     write_text(path, text.getvalue())
 
 
-def read_predictions(path: Path) -> list[Prediction]:
+def read_predictions(path: Path) -> tuple[tuple[str, ...], list[Prediction]]:
     """Read predictions.csv.
+
+    Returns:
+      The names of the classes, as the header has them in label order, and the rows.
 
     Raises:
       UserError: the file is missing, empty or damaged; the message names the line.
@@ -99,24 +110,26 @@ def read_predictions(path: Path) -> list[Prediction]:
     rows = []
     reader = csv.reader(io.StringIO(_read_text(path)))
     try:
-        header = next(reader, [])
-        if tuple(header) != COLUMNS:
-            raise UserError(f"{path}:1: expected the header {','.join(COLUMNS)}")
+        header = tuple(next(reader, []))
+        classes = header[len(COLUMNS) :]
+        if header[: len(COLUMNS)] != COLUMNS or not classes or len(set(classes)) != len(classes):
+            raise UserError(f"{path}:1: expected the header {','.join(COLUMNS)}, then each class once")
         for cells in reader:
             if cells:
-                rows.append(_parse_row(f"{path}:{reader.line_num}", cells))
+                rows.append(_parse_row(f"{path}:{reader.line_num}", cells, classes))
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: {error}: write the file again") from error
     if not rows:
         raise UserError(f"{path}: not one prediction: evaluate the run again")
     _require_unique(path, rows)
-    return rows
+    return classes, rows
 
 
 def score(
     labels: Sequence[int],
     predictions: Sequence[int],
     groups: Sequence[Hashable],
+    num_classes: int = metrics.NUM_CLASSES,
 ) -> Score:
     """Score clips from their pooled counts (DESIGN.md section 6, rules 3 and 4).
 
@@ -124,12 +137,13 @@ def score(
       labels: int[n], the true classes.
       predictions: int[n], clip for clip.
       groups: n keys, (dataset, subject) of each clip.
+      num_classes: how many classes there are.
 
     Raises:
       ValueError: there is not one clip.
     """
-    counts = metrics.confusion(labels, predictions)
-    intervals = bootstrap.subject_bootstrap(labels, predictions, groups)
+    counts = metrics.confusion(labels, predictions, num_classes)
+    intervals = bootstrap.subject_bootstrap(labels, predictions, groups, num_classes=num_classes)
     return {
         "uf1": metrics.uf1(counts),
         "uar": metrics.uar(counts),
@@ -140,8 +154,12 @@ def score(
     }
 
 
-def summarise(predictions: Sequence[Prediction]) -> dict[str, Any]:
+def summarise(predictions: Sequence[Prediction], classes: Sequence[str] = EXPRESSIONS) -> dict[str, Any]:
     """Score a run's predictions, together and database by database.
+
+    Args:
+      predictions: one per clip, all folds.
+      classes: names of the classes, in label order.
 
     Returns:
       `overall` (Score), `datasets` {name: Score}, `floors` {name: {uf1, uar}} as DESIGN.md
@@ -158,15 +176,18 @@ def summarise(predictions: Sequence[Prediction]) -> dict[str, Any]:
         for name in sorted({row.dataset for row in predictions})
     }
     return {
-        "overall": _score_rows(predictions),
-        "datasets": {name: _score_rows(rows) for name, rows in parts.items()},
-        "floors": bootstrap.floors([row.label for row in predictions]),
-        "dataset_floors": {name: bootstrap.floors([row.label for row in rows]) for name, rows in parts.items()},
+        "overall": _score_rows(predictions, len(classes)),
+        "datasets": {name: _score_rows(rows, len(classes)) for name, rows in parts.items()},
+        "floors": bootstrap.floors([row.label for row in predictions], classes),
+        "dataset_floors": {
+            name: bootstrap.floors([row.label for row in rows], classes) for name, rows in parts.items()
+        },
     }
 
 
 def build_results(
     predictions: Sequence[Prediction],
+    classes: Sequence[str] = EXPRESSIONS,
     *,
     protocol: str,
     selection: str,
@@ -181,6 +202,7 @@ def build_results(
 
     Args:
       predictions: one per clip, all folds.
+      classes: names of the classes, in label order.
       protocol: how the folds were made, such as "LOSO over (dataset, subject)".
       selection: the rule that chose the reported model, such as "last step".
       seed: of the training.
@@ -203,7 +225,8 @@ def build_results(
         "num_clips": len(predictions),
         "num_folds": len({(row.dataset, row.subject) for row in predictions}),
         "seed": seed,
-        **summarise(predictions),
+        "classes": list(classes),
+        **summarise(predictions, classes),
         "references": dict(references or {}),
         "timing": asdict(timing),
         "versions": dict(versions),
@@ -217,6 +240,8 @@ def build_results(
 def read_results(path: Path) -> dict[str, Any]:
     """Read results.json and check that every field the report shows is there.
 
+    Runs from before there were other classes name none: they are given the three.
+
     Raises:
       UserError: the file is missing or damaged, or a field is absent; the message names it.
     """
@@ -225,15 +250,20 @@ def read_results(path: Path) -> dict[str, Any]:
         _require(path, results, field, (str, int))
     for field in ("overall", "datasets", "floors", "timing", "versions"):
         _require(path, results, field, dict)
-    _check_score(path, results["overall"], "overall")
+    classes = results.setdefault("classes", list(EXPRESSIONS))
+    if not _words(classes):
+        raise UserError(f"{path}: the field classes is damaged: evaluate the run again")
+    _check_score(path, results["overall"], "overall", len(classes))
     for group in ("datasets", "references"):
         for name, block in _require(path, results, group, dict, default={}).items():
-            _check_score(path, block, f"{group}.{name}")
+            _check_score(path, block, f"{group}.{name}", len(classes))
     floors = {"floors": results["floors"]}
     for name, block in _require(path, results, "dataset_floors", dict, default={}).items():
         floors[f"dataset_floors.{name}"] = block
     for place, block in floors.items():
-        for name in ("always_negative", "prior_random"):
+        always = [f"always_{word}" for word in classes]
+        constant = next((name for name in always if isinstance(block, dict) and name in block), always[0])
+        for name in (constant, "prior_random"):
             _check_pair(path, _require(path, block, name, dict, place), f"{place}.{name}")
     if "oracle" in results:
         _check_pair(path, _require(path, results, "oracle", dict), "oracle")
@@ -290,33 +320,35 @@ def _read_text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _score_rows(rows: Sequence[Prediction]) -> Score:
+def _score_rows(rows: Sequence[Prediction], num_classes: int) -> Score:
     return score(
         [row.label for row in rows],
         [row.prediction for row in rows],
         [(row.dataset, row.subject) for row in rows],
+        num_classes,
     )
 
 
-def _parse_row(place: str, cells: Sequence[str]) -> Prediction:
-    if len(cells) != len(COLUMNS):
-        raise UserError(f"{place}: {len(cells)} cells where {len(COLUMNS)} columns are expected")
+def _parse_row(place: str, cells: Sequence[str], classes: Sequence[str]) -> Prediction:
+    width = len(COLUMNS) + len(classes)
+    if len(cells) != width:
+        raise UserError(f"{place}: {len(cells)} cells where {width} columns are expected")
     for name, word in (("label", cells[3]), ("prediction", cells[4])):
-        if word not in EXPRESSIONS:
-            raise UserError(f"{place}: {name} {word!r} is none of {', '.join(EXPRESSIONS)}")
+        if word not in classes:
+            raise UserError(f"{place}: {name} {word!r} is none of {', '.join(classes)}")
     try:
-        scores = np.array(cells[5:], dtype=np.float64)
+        scores = np.array(cells[len(COLUMNS) :], dtype=np.float64)
     except ValueError as error:
-        raise UserError(f"{place}: {','.join(cells[5:])!r} are not three numbers") from error
+        raise UserError(f"{place}: {','.join(cells[len(COLUMNS) :])!r} are not all numbers") from error
     if not np.isfinite(scores).all():
         raise UserError(f"{place}: a capsule length is not a finite number: the training diverged")
     return Prediction(
         dataset=cells[0],
         subject=cells[1],
         clip=cells[2],
-        label=EXPRESSIONS.index(cells[3]),
-        prediction=EXPRESSIONS.index(cells[4]),
-        scores=(float(scores[0]), float(scores[1]), float(scores[2])),
+        label=classes.index(cells[3]),
+        prediction=classes.index(cells[4]),
+        scores=tuple(scores.tolist()),
     )
 
 
@@ -329,7 +361,7 @@ def _require_unique(path: Path, rows: Sequence[Prediction]) -> None:
         seen.add(key)
 
 
-def _check_score(path: Path, block: Any, place: str) -> None:
+def _check_score(path: Path, block: Any, place: str, size: int) -> None:
     _check_pair(path, block, place)
     _require(path, block, "accuracy", (float, int), place)
     for name in ("uf1_ci95", "uar_ci95"):
@@ -337,7 +369,6 @@ def _check_score(path: Path, block: Any, place: str) -> None:
         if interval is not None and not _numbers(interval, 2):
             raise UserError(f"{path}: {place}.{name} is not [low, high]: evaluate the run again")
     counts = _require(path, block, "confusion", list, place)
-    size = metrics.NUM_CLASSES
     if len(counts) != size or not all(_numbers(row, size) for row in counts):
         raise UserError(f"{path}: {place}.confusion is not {size} by {size}: evaluate it again")
 
@@ -345,6 +376,15 @@ def _check_score(path: Path, block: Any, place: str) -> None:
 def _check_pair(path: Path, block: Any, place: str) -> None:
     for name in ("uf1", "uar"):
         _require(path, block, name, (float, int), place)
+
+
+def _words(values: Any) -> bool:
+    """Whether it is a list of names, each once, at least one."""
+    return (
+        isinstance(values, list)
+        and all(isinstance(value, str) for value in values)
+        and 0 < len(values) == len(set(values))
+    )
 
 
 def _numbers(values: Any, length: int) -> bool:

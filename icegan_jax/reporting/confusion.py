@@ -1,5 +1,7 @@
 """The confusion matrix of all held-out clips."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
@@ -7,18 +9,25 @@ from matplotlib.figure import Figure
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.reporting import style
 
+WIDTH = 5.6  # inches, of up to three classes
+HEIGHT = 4.9
+CELL = 1.0  # inches that each further class adds
+NAME_LIMIT = 14  # letters that fit under a cell
 
-def draw_confusion(counts: npt.NDArray[np.int64], title: str) -> Figure:
+
+def draw_confusion(counts: npt.NDArray[np.int64], title: str, classes: Sequence[str] = EXPRESSIONS) -> Figure:
     """Draw counts and row percentages; the shade is the percentage.
 
     Args:
-      counts: int64[3, 3], rows truth.
+      counts: int64[k, k], rows truth.
       title: one line over the matrix.
+      classes: k names, in label order.
     """
     clips = counts.sum(axis=1)
     share = counts / np.maximum(clips, 1)[:, None]
 
-    figure = Figure(figsize=(5.6, 4.9), layout="constrained")
+    wider = CELL * max(len(classes) - 3, 0)
+    figure = Figure(figsize=(WIDTH + wider, HEIGHT + wider), layout="constrained")
     axes = figure.add_subplot()
     shades = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for truth in range(len(counts)):
@@ -32,8 +41,9 @@ def draw_confusion(counts: npt.NDArray[np.int64], title: str) -> Figure:
                 axes.text(guess, truth + drop, text, ha="center", va=va, fontsize=size, color=colour)
 
     ticks = range(len(counts))
-    axes.set_xticks(ticks, EXPRESSIONS)
-    rows = [f"{name}\n{count} clips" for name, count in zip(EXPRESSIONS, clips, strict=True)]
+    names = [style.plain(style.shortened(name, NAME_LIMIT)) for name in classes]
+    axes.set_xticks(ticks, names)
+    rows = [f"{name}\n{count} clips" for name, count in zip(names, clips, strict=True)]
     axes.set_yticks(ticks, rows)
     axes.set_xlabel("predicted", fontsize=style.TEXT_SIZE + 1, labelpad=6)
     axes.set_ylabel("true", fontsize=style.TEXT_SIZE + 1, labelpad=6)

@@ -23,6 +23,8 @@ PANEL_HEIGHT = 2.1
 LINE_COLOUR = "#5b7a9d"
 MEAN_COLOUR = "#12335b"
 LOG_ABOVE = 100.0  # a mean curve whose top is this many times its bottom gets a log axis
+LEGEND_LINES = 5  # names of classes below one another in a panel
+NAME_LIMIT = 14  # letters of each
 AXES = ("step", "epoch")  # what a line of metrics.jsonl counts rather than measures
 
 
@@ -78,7 +80,7 @@ def read_metrics(path: Path) -> dict[str, Curve]:
     return {name: _curve(by_step) for name, by_step in logged.items()}
 
 
-def draw_losses(folds: Sequence[Mapping[str, Curve]]) -> Figure:
+def draw_losses(folds: Sequence[Mapping[str, Curve]], classes: Sequence[str] = EXPRESSIONS) -> Figure:
     """Draw every logged quantity, a thin line per fold and their mean.
 
     Generator losses, discriminator losses, accuracies, capsule lengths (one panel, a colour per
@@ -86,8 +88,9 @@ def draw_losses(folds: Sequence[Mapping[str, Curve]]) -> Figure:
 
     Args:
       folds: the curves of each fold, as `read_metrics` gives them; at least one.
+      classes: their names, in label order.
     """
-    sections = _sections(sorted({name for fold in folds for name in fold}))
+    sections = _sections(sorted({name for fold in folds for name in fold}), classes)
     heights = [math.ceil(len(panels) / COLUMNS) for panels in sections.values()]
     legend = 0.65
     size = (COLUMNS * PANEL_WIDTH, sum(heights) * PANEL_HEIGHT + 0.35 * len(heights) + legend)
@@ -101,7 +104,7 @@ def draw_losses(folds: Sequence[Mapping[str, Curve]]) -> Figure:
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
         for axes, panel in zip(grid, panels, strict=False):
-            _draw_panel(axes, panel, folds)
+            _draw_panel(axes, panel, folds, classes)
     return figure
 
 
@@ -123,8 +126,8 @@ def _curve(by_step: Mapping[int, float]) -> Curve:
     return Curve(np.array(steps, np.int64), np.array([by_step[step] for step in steps]))
 
 
-def _sections(names: Sequence[str]) -> dict[str, list[Panel]]:
-    lengths = _length_panels(names)
+def _sections(names: Sequence[str], classes: Sequence[str]) -> dict[str, list[Panel]]:
+    lengths = _length_panels(names, classes)
     taken = {name for panel in lengths for name in panel.names}
     rest = [name for name in names if name not in taken]
     accuracies = [name for name in rest if "accuracy" in name]
@@ -145,28 +148,28 @@ def _single(name: str) -> Panel:
     return Panel(name, (name,), ("",))
 
 
-def _length_panels(names: Sequence[str]) -> list[Panel]:
+def _length_panels(names: Sequence[str], classes: Sequence[str]) -> list[Panel]:
     """Names such as length_negative: the classes of one prefix share a panel."""
     prefixes = []
     for name in names:
-        for word in EXPRESSIONS:
+        for word in classes:
             prefix = name.removesuffix(word)
             if prefix != name and prefix.endswith("length_") and prefix not in prefixes:
                 prefixes.append(prefix)
     panels = []
     for prefix in prefixes:
-        words = [word for word in EXPRESSIONS if prefix + word in names]
+        words = [word for word in classes if prefix + word in names]
         panels.append(Panel(f"{prefix}*", tuple(prefix + word for word in words), tuple(words)))
     return panels
 
 
-def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]]) -> None:
+def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]], classes: Sequence[str]) -> None:
     many = len(panel.names) > 1
     thin = 0.8 if len(folds) < 12 else 0.5
     halo = [Stroke(linewidth=3.4, foreground="white"), Normal()]
     means, broken = [], 0
     for name, label in zip(panel.names, panel.labels, strict=True):
-        colour = style.CLASS_COLOURS[EXPRESSIONS.index(label)] if label else MEAN_COLOUR
+        colour = style.class_colour(classes.index(label)) if label else MEAN_COLOUR
         curves = [fold[name] for fold in folds if name in fold]
         for curve in curves:
             light = colour if many else LINE_COLOUR
@@ -180,7 +183,7 @@ def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]]) 
             color=colour,
             linewidth=1.8,
             path_effects=halo,
-            label=label,
+            label=style.plain(style.shortened(label, NAME_LIMIT)),
             zorder=3,
         )
 
@@ -190,7 +193,8 @@ def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]]) 
     axes.set_title(title, fontsize=style.TEXT_SIZE, loc="left", color=style.INK)
     axes.set_xlabel("step", fontsize=style.SMALL_SIZE, color=style.FAINT)
     if many:
-        axes.legend(fontsize=style.SMALL_SIZE - 1, frameon=False, handlelength=1.2)
+        columns = math.ceil(len(panel.names) / LEGEND_LINES)
+        axes.legend(fontsize=style.SMALL_SIZE - 1, frameon=False, handlelength=1.2, ncols=columns)
 
 
 def _scale(axes: Axes, panel: Panel, values: npt.NDArray[np.float64]) -> None:

@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation.records import Prediction
 from icegan_jax.evaluation.table import Row, format_score
 
@@ -100,7 +99,7 @@ def render_page(
         *(_picture(picture) for picture in pictures),
         "<h2>Subjects</h2>",
         f'<p class="soft">{SUBJECT_HELP}</p>',
-        _subject_table(predictions),
+        _subject_table(predictions, results["classes"]),
         "<h2>How this run was made</h2>",
         _facts(results),
         f"<details><summary>Configuration</summary>{_json(config)}</details>",
@@ -159,10 +158,11 @@ def _reading_help(results: Mapping[str, Any]) -> str:
         if one
         else "Intervals resample subjects, not clips; they do not cover the training seed. "
     )
+    constant = next(name for name in results["floors"] if name.startswith("always_")).replace("_", " ").capitalize()
     return (
         f'<p class="soft">{interval}UF1 and UAR are computed from counts summed over all folds '
         "(MEGC2019), never as a mean over folds. "
-        "<em>Always negative</em> answers the majority class; <em>prior random</em> draws from the "
+        f"<em>{escape(constant)}</em> answers the majority class; <em>prior random</em> draws from the "
         "class frequencies (mean of 1000 simulations). A network that does not clear the linear "
         "classifier on raw apex pixels may have learnt a shortcut.</p>"
     )
@@ -178,16 +178,16 @@ def _picture(picture: Picture) -> str:
     return f'{words}<div class="{frame}">{image}</div>'
 
 
-def _subject_table(predictions: Sequence[Prediction]) -> str:
+def _subject_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
     subjects = sorted({(row.dataset, row.subject) for row in predictions})
     lines = []
     for key in subjects:
         rows = [row for row in predictions if (row.dataset, row.subject) == key]
         cells = [escape(key[0]), escape(key[1]), _correct(rows)]
-        for label in range(len(EXPRESSIONS)):
+        for label in range(len(classes)):
             cells.append(_correct([row for row in rows if row.label == label]))
         lines.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    heads = ("dataset", "subject", "correct", *EXPRESSIONS)
+    heads = ("dataset", "subject", "correct", *classes)
     head = "".join(f"<th>{escape(word)}</th>" for word in heads)
     return f'<div class="scroll"><table><tr>{head}</tr>{"".join(lines)}</table></div>'
 

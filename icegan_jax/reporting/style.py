@@ -14,8 +14,18 @@ FAINT = "#8a919c"
 GRID = "#e4e7eb"
 
 # One colour per class, in label order; told apart by red-green-blind readers too
-# (Okabe and Ito, "Color Universal Design", 2008).
-CLASS_COLOURS = ("#0072b2", "#e69f00", "#cc79a7")
+# (Okabe and Ito, "Color Universal Design", 2008). An eighth class begins anew.
+CLASS_COLOURS = ("#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#f0e442")
+
+
+def class_colour(label: int) -> str:
+    """The colour of a class."""
+    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+
+
+def shortened(text: str, limit: int) -> str:
+    """At most so many letters of it, an ellipsis for the rest."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def plain(text: str) -> str:

@@ -24,6 +24,7 @@ LETTER = 0.077  # inches that a letter of a row's name takes
 HEAD = 1.5
 FOOT = 0.75
 NAME_LIMIT = 22
+CLASS_LIMIT = 14  # letters that fit over a face
 
 # What numpy raises for a file that is cut, foreign, or lacks an array.
 DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
@@ -38,7 +39,7 @@ class Example:
       clip: name of the clip.
       label: the class it shows.
       onset: uint8[h, w], the neutral face, all that G sees beside noise and class.
-      synthetic: uint8[3, h, w], G's face for each class.
+      synthetic: uint8[k, h, w], G's face for each class.
       apex: uint8[h, w], the real expression.
     """
 
@@ -50,11 +51,13 @@ class Example:
     apex: npt.NDArray[np.uint8]
 
 
-def choose_examples(fold_dirs: Sequence[Path], max_rows: int = MAX_ROWS) -> list[Example]:
+def choose_examples(
+    fold_dirs: Sequence[Path], num_classes: int = len(EXPRESSIONS), max_rows: int = MAX_ROWS
+) -> list[Example]:
     """One clip of each of at most `max_rows` subjects, by a rule that looks at no face.
 
     Subjects are spread evenly over the sorted folds that have a synthesis.npz. The wanted class
-    turns from row to row (negative, positive, surprise, ...); the subject's first clip of that
+    turns from row to row, in label order; the subject's first clip of that
     class is taken, or its first clip where it has none.
 
     Returns:
@@ -68,16 +71,16 @@ def choose_examples(fold_dirs: Sequence[Path], max_rows: int = MAX_ROWS) -> list
     if not files:
         return []
     rows = np.linspace(0, len(files) - 1, min(max_rows, len(files))).round().astype(int)
-    return [_pick(files[row], wanted % len(EXPRESSIONS)) for wanted, row in enumerate(rows)]
+    return [_pick(files[row], wanted % num_classes, num_classes) for wanted, row in enumerate(rows)]
 
 
-def draw_sheet(examples: Sequence[Example]) -> Figure:
-    """Draw a row per example: onset, three syntheses, real apex, then what each of them changed.
+def draw_sheet(examples: Sequence[Example], classes: Sequence[str] = EXPRESSIONS) -> Figure:
+    """Draw a row per example: onset, a synthesis per class, real apex, then what each of them changed.
 
     Differences to the onset are signed, red brighter and blue darker than the onset, `GAIN` times enlarged:
     255 / GAIN grey levels and more show at full colour.
     """
-    columns = 2 + 2 * len(EXPRESSIONS) + 1
+    columns = 2 + 2 * len(classes) + 1
     longest = max(len(name) for example in examples for name in (_short(example.fold), example.clip))
     side = 0.35 + LETTER * min(longest, NAME_LIMIT)
     width = side + columns * (CELL + GAP) + 3 * GAP + 0.15
@@ -85,7 +88,7 @@ def draw_sheet(examples: Sequence[Example]) -> Figure:
     figure = Figure(figsize=(width, height))
 
     def place(row: int, column: int) -> Axes:
-        left = side + column * (CELL + GAP) + (3 * GAP if column > len(EXPRESSIONS) + 1 else 0)
+        left = side + column * (CELL + GAP) + (3 * GAP if column > len(classes) + 1 else 0)
         top = HEAD + row * (CELL + GAP)
         box = (left / width, 1 - (top + CELL) / height, CELL / width, CELL / height)
         axes = figure.add_axes(box)
@@ -95,14 +98,15 @@ def draw_sheet(examples: Sequence[Example]) -> Figure:
         return axes
 
     for row, example in enumerate(examples):
-        _draw_row([place(row, column) for column in range(columns)], example, first=row == 0)
-    _draw_headings(figure, side, columns)
+        _draw_row([place(row, column) for column in range(columns)], example, classes, first=row == 0)
+    _draw_headings(figure, side, len(classes))
     return figure
 
 
-def _draw_row(cells: Sequence[Axes], example: Example, *, first: bool) -> None:
+def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *, first: bool) -> None:
     faces = [example.onset, *example.synthetic, example.apex]
-    names = ["onset", *EXPRESSIONS, "real apex"]
+    words = [style.plain(style.shortened(name, CLASS_LIMIT)) for name in classes]
+    names = ["onset", *words, "real apex"]
     heads = [*names, *names[1:]]
     limit = 255 / GAIN
     for axes, face in zip(cells, faces, strict=False):
@@ -114,14 +118,14 @@ def _draw_row(cells: Sequence[Axes], example: Example, *, first: bool) -> None:
         for axes, head in zip(cells, heads, strict=True):
             axes.set_title(head, fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=4)
 
-    colour = style.CLASS_COLOURS[example.label]
+    colour = style.class_colour(example.label)
     real, asked = len(faces) - 1, 1 + example.label
     for column in (asked, real, len(faces) + example.label, len(cells) - 1):
         cells[column].spines[:].set(visible=True, color=colour, linewidth=2.2)
     cells[real].text(
         0.04,
         0.04,
-        EXPRESSIONS[example.label],
+        words[example.label],
         transform=cells[real].transAxes,
         fontsize=style.SMALL_SIZE,
         color="white",
@@ -139,16 +143,16 @@ def _draw_row(cells: Sequence[Axes], example: Example, *, first: bool) -> None:
     )
 
 
-def _draw_headings(figure: Figure, side: float, columns: int) -> None:
+def _draw_headings(figure: Figure, side: float, num_classes: int) -> None:
     width, height = figure.get_size_inches()
 
     def at(x: float, from_top: float) -> tuple[float, float]:
         return x / width, 1 - from_top / height
 
-    faces_end = side + (len(EXPRESSIONS) + 2) * (CELL + GAP) - GAP
+    faces_end = side + (num_classes + 2) * (CELL + GAP) - GAP
     maps_start = faces_end + 4 * GAP
-    maps_end = side + columns * (CELL + GAP) + 2 * GAP
-    asked = (side + CELL + GAP, side + (len(EXPRESSIONS) + 1) * (CELL + GAP) - GAP)
+    maps_end = side + (2 * num_classes + 3) * (CELL + GAP) + 2 * GAP
+    asked = (side + CELL + GAP, side + (num_classes + 1) * (CELL + GAP) - GAP)
     title = "Synthesis of held-out subjects"
     figure.text(*at(0.2, 0.38), title, fontsize=style.TITLE_SIZE + 4, color=style.INK)
     note = "framed: the class that the real apex shows; rows chosen by rule, not by looks"
@@ -176,24 +180,24 @@ def _draw_headings(figure: Figure, side: float, columns: int) -> None:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= NAME_LIMIT else name[: NAME_LIMIT - 1] + "…"
+    return style.shortened(name, NAME_LIMIT)
 
 
-def _pick(file: Path, wanted: int) -> Example:
+def _pick(file: Path, wanted: int, num_classes: int) -> Example:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             onset, apex = content["onset"], content["apex"]
             synthetic, label, clip = content["synthetic"], content["label"], content["clip"]
     except DAMAGE as error:
         raise UserError(f"{file}: damaged or incomplete: train this fold again") from error
-    pictures = (onset.shape, (len(onset), len(EXPRESSIONS), *onset.shape[1:]), onset.shape)
+    pictures = (onset.shape, (len(onset), num_classes, *onset.shape[1:]), onset.shape)
     found = (onset.shape, synthetic.shape, apex.shape)
     if onset.ndim != 3 or not len(onset) or found != pictures or len(label) != len(onset):
         raise UserError(
             f"{file}: onset {onset.shape}, synthetic {synthetic.shape} and apex {apex.shape} do "
             "not belong together: train this fold again"
         )
-    if len(clip) != len(onset) or not np.isin(label, range(len(EXPRESSIONS))).all():
+    if len(clip) != len(onset) or not np.isin(label, range(num_classes)).all():
         raise UserError(f"{file}: a label or clip name is wrong: train this fold again")
     same_class = np.flatnonzero(label == wanted)
     row = int(same_class[0]) if same_class.size else 0

@@ -43,7 +43,8 @@ def evaluate_group(
     all_lengths, all_faces = np.concatenate(lengths, axis=1), np.concatenate(faces, axis=1)
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         count = len(fold.test)
-        write_predictions(folder / "predictions.csv", _predictions(pairs, fold, all_lengths[number, :count]))
+        rows = _predictions(pairs, fold, all_lengths[number, :count])
+        write_predictions(folder / "predictions.csv", rows, pairs.classes)
         np.savez_compressed(
             folder / "synthesis.npz",
             onset=pairs.onset[fold.test],
@@ -72,7 +73,7 @@ def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Predicti
             clip=str(pairs.clip[index]),
             label=int(pairs.label[index]),
             prediction=int(np.argmax(row)),
-            scores=(float(row[0]), float(row[1]), float(row[2])),
+            scores=tuple(row.tolist()),
         )
         for index, row in zip(fold.test, lengths, strict=True)
     ]

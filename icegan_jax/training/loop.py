@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
@@ -76,7 +75,12 @@ def train_folds(
 
     A fold ends with ``metrics.jsonl``, ``predictions.csv``, ``synthesis.npz`` and, last, ``result.json`` in
     ``run_dir/folds/<name>``. An unfinished fold goes on from its newest checkpoint.
+
+    Raises:
+      ValueError: the networks tell another number of classes apart than the pairs have.
     """
+    if networks.classes != len(pairs.classes):
+        raise ValueError(f"networks of {networks.classes} classes for pairs of {len(pairs.classes)}")
     todo = [fold for fold in folds if not finished(run_dir, fold)]
     if not todo:
         return
@@ -144,7 +148,7 @@ def _train_group(
             step, here = step + plan.steps_per_call, positions
             if step < plan.steps:
                 content, positions = next(feed)  # while the device works
-            _log(logs, bar, step, step / plan.steps_per_epoch, metrics)
+            _log(logs, bar, step, step / plan.steps_per_epoch, _named(metrics, pairs.classes))
             bar.update(plan.steps_per_call)
             if step - saved >= plan.checkpoint_every or step >= plan.steps:
                 now = clock()
@@ -205,7 +209,7 @@ def _open_log(folder: Path, step: int) -> Iterator[Any]:
 
 def _log(logs: Sequence[Any], bar: "tqdm[Any]", step: int, epoch: float, metrics: dict[str, jax.Array]) -> None:
     """Appends a line to every fold's log, and shows the means over the folds beside the bar."""
-    values = {_named(name): np.asarray(value).reshape(-1) for name, value in metrics.items()}
+    values = {name: np.asarray(value).reshape(-1) for name, value in metrics.items()}
     for index, stream in enumerate(logs):
         line = {name: round(float(value[index]), 6) for name, value in values.items()}
         stream.write(json.dumps({"step": step, "epoch": round(epoch, 3), **line}) + "\n")
@@ -214,7 +218,10 @@ def _log(logs: Sequence[Any], bar: "tqdm[Any]", step: int, epoch: float, metrics
     bar.set_postfix({label: f"{values[name].mean():.3f}" for label, name in shown.items()}, refresh=False)
 
 
-def _named(metric: str) -> str:
-    """``..._length_0`` to ``..._length_negative``."""
-    head, _, tail = metric.rpartition("_")
-    return f"{head}_{EXPRESSIONS[int(tail)]}" if tail.isdigit() else metric
+def _named(metrics: dict[str, jax.Array], classes: Sequence[str]) -> dict[str, jax.Array]:
+    """The same with ``..._length_negative`` for ``..._length_0``."""
+    parts = {name: name.rpartition("_") for name in metrics}
+    return {
+        f"{head}_{classes[int(tail)]}" if tail.isdigit() else name: metrics[name]
+        for name, (head, _, tail) in parts.items()
+    }

@@ -9,6 +9,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
+from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs, Record
 
 Grey = NDArray[np.uint8]
@@ -82,5 +83,6 @@ def pairs_of(records: list[Record]) -> Pairs:
         dataset=np.array([r.dataset for r in records]),
         subject=np.array([r.subject for r in records]),
         clip=np.array([r.clip for r in records]),
+        classes=EXPRESSIONS,
         fingerprint="",
     )

@@ -5,6 +5,7 @@ import pytest
 from icegan_jax.data.clips import (
     EXPRESSIONS,
     Clip,
+    check_classes,
     label_of,
     read_clips,
     write_clips,
@@ -45,6 +46,45 @@ def test_label_of(word: str, expression: str) -> None:
     assert EXPRESSIONS[label_of(word)] == expression
 
 
+FIVE = ("Happiness", "disgust", "repression", "surprise", "others")
+
+
+@pytest.mark.parametrize(("word", "label"), [("happiness", 0), (" DISGUST ", 1), ("others", 4)])
+def test_label_of_other_classes_is_their_name(word: str, label: int) -> None:
+    assert label_of(word, FIVE) == label
+
+
+@pytest.mark.parametrize("word", ["anger", "negative", "happy", "", "0"])
+def test_other_classes_know_no_emotion_words(word: str) -> None:
+    with pytest.raises(UserError, match="has no class; use one of happiness, disgust, repression, surprise, others"):
+        label_of(word, FIVE)
+
+
+def test_reads_what_it_writes_with_other_classes(tmp_path: Path) -> None:
+    path = tmp_path / "clips.csv"
+    clips = [Clip("d", f"s{label}", "c", label, tmp_path / "f", 1, 2, 3) for label in range(5)]
+    write_clips(path, clips, FIVE)
+    assert [row.split(",")[3] for row in path.read_text().splitlines()[1:]] == list(FIVE)
+    assert [clip.label for clip in read_clips(path, FIVE)] == [0, 1, 2, 3, 4]
+    with pytest.raises(UserError, match=r"line 6: label 'others' has no class; use one of negative, .*happiness"):
+        read_clips(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "no classes; name at least one"),
+        (["a", ""], "class '' cannot be a name"),
+        (["a", " b"], "class ' b' cannot be a name"),
+        (["a\nb"], r"class 'a\\nb' cannot be a name"),
+        (["anger", "Anger"], "class 'Anger' is there twice; name each class once"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart(names: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_classes(names)
+
+
 def test_unknown_label_names_the_line_and_the_words(tmp_path: Path) -> None:
     path = _csv(tmp_path, ROW, "", "d,s,c2,others,f,1,2,3")
     with pytest.raises(UserError, match=r"clips\.csv, line 4: label 'others'.*negative.*happiness"):
@@ -73,6 +113,33 @@ def test_spreadsheet_habits_are_read(tmp_path: Path) -> None:
     path.write_bytes(text.encode("utf-8"))
     (clip,) = read_clips(path)
     assert clip == Clip("d", "s", "c", 0, tmp_path / "f", 1, None, 3)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_spreadsheets_save_as_csv(tmp_path: Path, separator: str, encoding: str, end: str) -> None:
+    lines = [HEADER.replace(",", separator), separator.join(("d", "s", '"é, or; so"', "Anger", "f/1", "1", "", "3"))]
+    path = tmp_path / "clips.csv"
+    path.write_bytes((end.join(lines) + end).encode(encoding))
+    assert read_clips(path) == [Clip("d", "s", "é, or; so", 0, tmp_path / "f/1", 1, None, 3)]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman", "utf-16-le"])
+def test_another_encoding_is_one_line(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_bytes(f"{HEADER}\n{ROW}\nd,Zoé,c,anger,f,1,2,3\n".encode(encoding))
+    with pytest.raises(UserError, match=r"clips\.csv, line \d: .*; save it as csv in UTF-8$") as caught:
+        read_clips(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_errors_keep_their_line_with_other_separators(tmp_path: Path, separator: str) -> None:
+    rows = [row.replace(",", separator) for row in (HEADER, ROW, "", "d,s,c2,anger,f,one,2,3")]
+    path = _csv(tmp_path, *rows[1:], header=rows[0])
+    with pytest.raises(UserError, match=r"clips\.csv, line 4: onset 'one' is not a frame number"):
+        read_clips(path)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +174,12 @@ def test_duplicate_clip_names_both_lines(tmp_path: Path) -> None:
 def test_missing_file_column_and_rows(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.csv: no such file"):
         read_clips(tmp_path / "nothing.csv")
-    with pytest.raises(UserError, match="column onset, apex is missing; the first line must be dataset,"):
+    with pytest.raises(
+        UserError, match="no header row with the column onset, apex; .*; the first line must be dataset,"
+    ):
         read_clips(_csv(tmp_path, header="dataset,subject,clip,label,frames,offset"))
     with pytest.raises(UserError, match="holds no clips"):
         read_clips(_csv(tmp_path))
     (tmp_path / "clips.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="not a UTF-8 text file"):
+    with pytest.raises(UserError, match="line 1: not UTF-16 text; save it as csv in UTF-8"):
         read_clips(tmp_path / "clips.csv")

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import load_pairs, write_pairs
 from icegan_jax.errors import UserError
 from tests.data.conftest import record
@@ -32,6 +34,48 @@ def test_reads_what_it_writes_in_order(tmp_path: Path, capfd: pytest.CaptureFixt
     assert pairs.onset.dtype == np.uint8 and pairs.onset.shape == (18, 16, 16)
     assert [path.name for path in tmp_path.iterdir()] == ["icegan_pairs"]
     assert capfd.readouterr() == ("", "")
+
+
+FIVE = ("happiness", "disgust", "repression", "surprise", "tense / été")
+
+
+def test_classes_come_back_and_need_no_record_each(tmp_path: Path) -> None:
+    fingerprint = write_pairs(tmp_path, RECORDS, FIVE)
+    pairs = load_pairs(tmp_path)
+    assert (pairs.classes, pairs.fingerprint) == (FIVE, fingerprint)
+    assert pairs.label.tolist() == [r.label for r in RECORDS]
+    write_pairs(tmp_path / "three", RECORDS)
+    assert load_pairs(tmp_path / "three").classes == EXPRESSIONS
+    one = [replace(r, label=0) for r in RECORDS]
+    write_pairs(tmp_path / "one", one, ("face",))
+    assert load_pairs(tmp_path / "one").classes == ("face",)
+
+
+def test_fingerprint_of_the_three_classes_is_that_of_the_records_alone(tmp_path: Path) -> None:
+    """Such as prepared sets and finished runs have: it was not to change when there came to be other classes."""
+    digest = hashlib.sha256()
+    for r in RECORDS:
+        digest.update(repr((r.dataset, r.subject, r.clip, r.label, r.shift, (16, 16), (16, 16))).encode())
+        digest.update(r.onset.tobytes() + r.apex.tobytes())
+    found = {
+        words: write_pairs(tmp_path / str(number), RECORDS, words)
+        for number, words in enumerate((EXPRESSIONS, EXPRESSIONS[::-1], FIVE, FIVE[::-1]))
+    }
+    assert found[EXPRESSIONS] == digest.hexdigest()
+    assert len(set(found.values())) == 4
+
+
+def test_names_changed_after_prepare_are_noticed(tmp_path: Path) -> None:
+    fingerprint = write_pairs(tmp_path, RECORDS, ("a", "b", "c"))
+    (tmp_path / "prepared.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    load_pairs(tmp_path)
+    (names,) = tmp_path.rglob("label.labels.txt")
+    names.write_text("b\na\nc\n")
+    with pytest.raises(UserError, match="changed after prepare"):
+        load_pairs(tmp_path)
+    names.unlink()
+    with pytest.raises(UserError, match="changed after prepare"):
+        load_pairs(tmp_path)
 
 
 def test_bytes_are_the_same_each_time(tmp_path: Path) -> None:
@@ -80,6 +124,11 @@ def test_refuses_what_is_no_dataset(tmp_path: Path) -> None:
         write_pairs(tmp_path, [])
     with pytest.raises(ValueError, match="beside uint8"):
         write_pairs(tmp_path, [RECORDS[0], record("d", "s", "c", 0, 0, size=8)])
+    with pytest.raises(ValueError, match="label 2 of 2 classes"):
+        write_pairs(tmp_path, RECORDS, ("a", "b"))
+    with pytest.raises(UserError, match="class 'A' is there twice"):
+        write_pairs(tmp_path, RECORDS, ("a", "A", "b"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_import_is_silent_and_needs_no_tensorflow() -> None:

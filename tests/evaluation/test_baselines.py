@@ -59,6 +59,14 @@ def test_pixels_are_read_in_blocks(monkeypatch):
     np.testing.assert_array_equal(whole, baselines.linear_on_apex_pixels(*data))
 
 
+def test_a_class_without_a_row_changes_nothing():
+    data = faces(6, signal=6.0)
+    found = baselines.linear_on_apex_pixels(*data, num_classes=5)
+    np.testing.assert_array_equal(found, baselines.linear_on_apex_pixels(*data))
+    apex, label, groups, shift = data
+    assert set(baselines.linear_on_apex_pixels(apex, np.zeros_like(label), groups, shift, num_classes=1)) == {0}
+
+
 def test_one_subject_is_refused():
     apex, label, groups, shift = faces(4, signal=1.0, subjects=1)
     with pytest.raises(UserError, match="at least two subjects: add clips of another"):

@@ -81,6 +81,39 @@ def test_prior_random_is_the_expected_score():
     assert floor["uf1"] == pytest.approx(np.mean(scores), abs=0.005)
 
 
+def test_constant_answer_of_other_classes_is_the_one_with_most_clips():
+    classes = ("happiness", "disgust", "repression", "tense face", "nothing")
+    labels = np.repeat([0, 1, 2, 3], [3, 6, 2, 6])
+    floors = bootstrap.floors(labels, classes)
+    assert list(floors) == ["always_disgust", "prior_random"]  # of the two with six, the first
+    f1 = 2 * 6 / (2 * 6 + 11)
+    assert floors["always_disgust"] == {"uf1": pytest.approx(f1 / 4), "uar": pytest.approx(1 / 4)}  # four occur
+    assert floors["prior_random"]["uar"] == pytest.approx(1 / 4, abs=0.02)
+    scores = [metrics.uf1(metrics.confusion(labels, np.full(17, answer), 5)) for answer in range(5)]
+    assert max(scores) == floors["always_disgust"]["uf1"]
+
+
+def test_one_class_has_floors_and_an_interval():
+    assert bootstrap.floors([0, 0], ("face",)) == {
+        "always_face": {"uf1": 1.0, "uar": 1.0},
+        "prior_random": {"uf1": 1.0, "uar": 1.0},
+    }
+    assert bootstrap.subject_bootstrap([0, 0], [0, 0], ["a", "b"], num_classes=1).uf1 == (1.0, 1.0)
+
+
+def test_five_classes_agree_with_row_by_row_resampling(monkeypatch):
+    random = np.random.default_rng(5)
+    truth = random.choice([0, 1, 2, 4], 120)  # class 3 has no clip
+    guess = np.where(random.random(120) < 0.6, truth, random.integers(0, 5, 120))
+    groups = np.repeat(np.arange(20), 6)
+    fast = bootstrap.subject_bootstrap(truth, guess, groups, num_classes=5, draws=3000)
+    confusion = metrics.confusion
+    monkeypatch.setattr(metrics, "confusion", lambda labels, guesses: confusion(labels, guesses, 5))
+    slow = slow_bootstrap(truth, guess, groups, draws=1500, seed=7)
+    np.testing.assert_allclose(fast.uf1, slow[:, 0], atol=0.02)
+    np.testing.assert_allclose(fast.uar, slow[:, 1], atol=0.02)
+
+
 def test_floors_of_no_clip():
     with pytest.raises(ValueError, match="not one clip"):
         bootstrap.floors([])

@@ -37,11 +37,67 @@ def build(predictions, **fields):
 def test_predictions_come_back(tmp_path):
     path = tmp_path / "deep" / "predictions.csv"
     records.write_predictions(path, rows())
-    assert records.read_predictions(path) == rows()
+    assert records.read_predictions(path) == (("negative", "positive", "surprise"), rows())
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == HEADER
     assert lines[1] == "casme2,1,a,negative,negative,0.900000,0.100000,0.250000"
     assert [file.name for file in path.parent.iterdir()] == ["predictions.csv"]
+
+
+FIVE = ("happiness", "disgust", "repression", "surprise", "so, what")
+
+
+def five_rows() -> list[Prediction]:
+    """Nobody shows repression."""
+    return [
+        Prediction("own", subject, f"clip{label}", label, guess, (0.1, 0.2, 0.3, 0.4, 0.5))
+        for subject in ("1", "2")
+        for label, guess in ((0, 0), (1, 4), (3, 3), (4, 2))
+    ] + [Prediction("own", "2", "more", 4, 4, (0.1, 0.2, 0.3, 0.4, 0.5))]
+
+
+def test_predictions_of_other_classes_come_back(tmp_path):
+    path = tmp_path / "predictions.csv"
+    records.write_predictions(path, five_rows(), FIVE)
+    assert records.read_predictions(path) == (FIVE, five_rows())
+    first = path.read_text().splitlines()[0]
+    assert first == 'dataset,subject,clip,label,prediction,happiness,disgust,repression,surprise,"so, what"'
+    with pytest.raises(ValueError, match="clip0: 5 scores for 3 classes"):
+        records.write_predictions(path, five_rows())
+
+
+def test_results_of_other_classes_come_back(tmp_path):
+    results = build(five_rows(), classes=FIVE)
+    assert results["classes"] == list(FIVE)
+    assert results["overall"]["confusion"][4] == [0, 0, 2, 0, 1]
+    # F1: happiness and surprise 1, disgust and repression 0, the last 2/(2 + 2 + 2); repression is predicted.
+    assert results["overall"]["uf1"] == pytest.approx((1 + 0 + 0 + 1 + 2 / 6) / 5)
+    assert results["overall"]["uar"] == pytest.approx((1 + 0 + 1 + 1 / 3) / 4)
+    assert list(results["floors"]) == ["always_so, what", "prior_random"]
+    path = tmp_path / "results.json"
+    records.write_json(path, results)
+    assert records.read_results(path) == results
+    del results["floors"]["always_so, what"]
+    records.write_json(path, results)
+    with pytest.raises(UserError, match="the field floors.always_happiness is missing"):
+        records.read_results(path)
+
+
+def test_one_class_and_two_are_scored(tmp_path):
+    for classes in (("a",), ("a", "b")):
+        rows = [Prediction("own", subject, "c", 0, 0, (0.5,) * len(classes)) for subject in "12"]
+        results = build(rows, classes=classes)
+        assert results["overall"]["uf1"] == results["overall"]["uar"] == results["floors"]["always_a"]["uf1"] == 1
+        assert len(results["overall"]["confusion"]) == len(classes)
+        records.write_json(tmp_path / "results.json", results)
+        assert records.read_results(tmp_path / "results.json") == results
+
+
+def test_results_from_before_there_were_other_classes_are_read(tmp_path):
+    results = build(rows())
+    old = {name: value for name, value in results.items() if name != "classes"}
+    records.write_json(tmp_path / "results.json", old)
+    assert records.read_results(tmp_path / "results.json") == results
 
 
 def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -64,7 +120,7 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
         ("casme2,2,b,negative,positive,0.1", "predictions.csv:3: 6 cells where 8 columns"),
         ("casme2,2,b,angry,positive,0.1,0.2,0.3", ":3: label 'angry' is none of negative, pos"),
         ("casme2,2,b,negative,1,0.1,0.2,0.3", ":3: prediction '1' is none of negative"),
-        ("casme2,2,b,negative,positive,0.1,x,0.3", ":3: '0.1,x,0.3' are not three numbers"),
+        ("casme2,2,b,negative,positive,0.1,x,0.3", ":3: '0.1,x,0.3' are not all numbers"),
         ("casme2,2,b,negative,positive,0.1,nan,0.3", ":3: a capsule length is not a finite"),
         ("casme2,1,a,negative,positive,0.1,0.2,0.3", "two predictions of the clip casme2 1 a"),
     ],
@@ -84,6 +140,8 @@ def test_damaged_line_is_named(tmp_path, line, message):
         (None, "no such file"),
         (b"", "expected the header dataset,subject"),
         (b"a,b\n", "expected the header dataset,subject"),
+        (b"dataset,subject,clip,label,prediction\n", "prediction, then each class once"),
+        (b"dataset,subject,clip,label,prediction,a,a\n", "prediction, then each class once"),
         (HEADER.encode() + b"\n", "not one prediction"),
         (b"\xff\xfe", "not UTF-8 text"),
     ],
@@ -160,6 +218,10 @@ def test_single_subject_has_no_interval(tmp_path):
         (("floors", "prior_random"), None, "floors.prior_random"),
         (("dataset_floors", "samm", "always_negative"), 1, "dataset_floors.samm.always_negative"),
         (("references",), {"x": 1}, "references.x.uf1"),
+        (("classes",), ["a", "a"], "the field classes"),
+        (("classes",), [], "the field classes"),
+        (("classes",), "abc", "the field classes"),
+        (("classes",), ["negative", "positive", "surprise", "d"], "overall.confusion"),
         (("oracle",), {"uf1": 1.0}, "oracle.uar"),
     ],
 )

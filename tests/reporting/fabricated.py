@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from skimage import data, transform
 
+from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation import records
 
 FOLDS = (("a", "1"), ("a", "2"), ("b", "1"))
@@ -19,13 +20,23 @@ def predictions() -> list[records.Prediction]:
     ]
 
 
-def write_synthesis(path: Path, labels: tuple[int, ...] = (0, 1, 2), size: int = 32) -> None:
+def predictions_of(classes: tuple[str, ...]) -> list[records.Prediction]:
+    """A clip of every class but the last, of which there is none; each taken for the class before it."""
+    scores = tuple(0.1 * (number + 1) for number in range(len(classes)))
+    return [
+        records.Prediction(dataset, subject, f"clip{label}", label, max(label - 1, 0), scores)
+        for dataset, subject in FOLDS
+        for label in range(max(len(classes) - 1, 1))
+    ]
+
+
+def write_synthesis(path: Path, labels: tuple[int, ...] = (0, 1, 2), size: int = 32, num_classes: int = 3) -> None:
     """A drawn change on a real face; the files that the training loop would write."""
     face = transform.resize(data.astronaut()[0:200, 130:330].mean(axis=-1) / 255, (size, size))
     onset = np.repeat((face * 200).astype(np.uint8)[None], len(labels), axis=0)
-    synthetic = np.repeat(onset[:, None], 3, axis=1)
-    for label in range(3):
-        synthetic[:, label, 8 + 6 * label : 12 + 6 * label, 8:24] += 30
+    synthetic = np.repeat(onset[:, None], num_classes, axis=1)
+    for label in range(num_classes):
+        synthetic[:, label, 8 + 3 * label : 12 + 3 * label, 8:24] += 30
     apex = synthetic[np.arange(len(labels)), list(labels)]
     np.savez(
         path,
@@ -37,7 +48,7 @@ def write_synthesis(path: Path, labels: tuple[int, ...] = (0, 1, 2), size: int =
     )
 
 
-def write_metrics(path: Path, offset: float = 0.0, steps: int = 6) -> None:
+def write_metrics(path: Path, offset: float = 0.0, steps: int = 6, classes: tuple[str, ...] = EXPRESSIONS) -> None:
     lines = []
     for step in range(0, 10 * steps, 10):
         fall = 1.0 / (1 + step) + offset
@@ -47,26 +58,27 @@ def write_metrics(path: Path, offset: float = 0.0, steps: int = 6) -> None:
             "g_l1": fall,
             "d_margin": 2 * fall,
             "d_accuracy": 0.5,
-            "length_negative": 0.4,
-            "length_positive": 0.5,
-            "length_surprise": 0.6,
+            **{f"length_{word}": 0.4 + 0.1 * label for label, word in enumerate(classes)},
             "learning_rate": 1e-3,
         }
         lines.append(json.dumps(entry))
     path.write_text("\n".join(lines) + "\n")
 
 
-def write_run(run: Path) -> Path:
+def write_run(run: Path, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
+    rows = predictions() if classes == EXPRESSIONS else predictions_of(classes)
+    labels = tuple(row.label for row in rows if (row.dataset, row.subject) == FOLDS[0])
     for number, (dataset, subject) in enumerate(FOLDS):
         fold = run / "folds" / f"{dataset}_{subject}"
         fold.mkdir(parents=True)
-        write_metrics(fold / "metrics.jsonl", offset=0.01 * number)
-        write_synthesis(fold / "synthesis.npz")
+        write_metrics(fold / "metrics.jsonl", offset=0.01 * number, classes=classes)
+        write_synthesis(fold / "synthesis.npz", labels, num_classes=len(classes))
         records.write_json(fold / "result.json", {})
-    records.write_predictions(run / "predictions.csv", predictions())
+    records.write_predictions(run / "predictions.csv", rows, classes)
     records.write_json(run / "config.json", {"seed": 0, "model": {"preset": "<paper>"}})
     results = records.build_results(
-        predictions(),
+        rows,
+        classes,
         protocol="leave one subject out",
         selection="last step",
         seed=0,

@@ -74,6 +74,20 @@ def test_a_line_per_fold_and_their_mean(tmp_path):
     assert legend == ["negative", "positive", "surprise"]
 
 
+@pytest.mark.parametrize("size", [1, 5, 9])
+def test_lengths_of_other_classes_share_a_panel(tmp_path, size):
+    classes = tuple(f"${label}$" for label in range(size))
+    fabricated.write_metrics(tmp_path / "m.jsonl", classes=classes)
+    figure = curves.draw_losses([curves.read_metrics(tmp_path / "m.jsonl")], classes)
+    figure.draw_without_rendering()
+    panel = panels(figure)["length_*"]
+    assert len(panel.get_lines()) == 2 * size
+    if size > 1:
+        assert len({line.get_color() for line in panel.get_lines()}) == min(size, 7)
+        legend = [text.get_text() for text in panel.get_legend().get_texts()]
+        assert legend == [rf"\${label}\$" for label in range(size)]
+
+
 def test_divergence_is_said():
     steps = np.array([0, 10])
     fine = {"g_l1": curves.Curve(steps, np.array([1.0, 0.5]))}

@@ -53,6 +53,30 @@ def test_sheet_shows_faces_and_signed_differences(tmp_path):
     assert titles == ["onset", *faces, *faces]
 
 
+def test_sheet_of_other_classes(tmp_path):
+    (fold,) = folds(tmp_path, 1)
+    fabricated.write_synthesis(fold / "synthesis.npz", (4, 1), num_classes=5)
+    classes = ("happiness", "disgust", "repression", "surprise", "a very long name")
+    (example,) = synthesis_sheet.choose_examples([fold], 5)
+    assert (example.label, example.clip) == (4, "clip0")
+    figure = synthesis_sheet.draw_sheet([example], classes)
+    figure.draw_without_rendering()
+    titles = [axes.get_title() for axes in figure.axes[:13]]
+    faces = ["happiness", "disgust", "repression", "surprise", "a very long n…", "real apex"]
+    assert titles == ["onset", *faces, *faces]
+    np.testing.assert_array_equal(figure.axes[5].get_images()[0].get_array(), example.synthetic[4])
+    with pytest.raises(UserError, match="do not belong together"):
+        synthesis_sheet.choose_examples([fold], 3)
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_any_number_of_classes_is_drawn(tmp_path, size):
+    (fold,) = folds(tmp_path, 1)
+    fabricated.write_synthesis(fold / "synthesis.npz", (size - 1,), size=48, num_classes=size)
+    examples = synthesis_sheet.choose_examples([fold], size)
+    synthesis_sheet.draw_sheet(examples, [f"c{label}" for label in range(size)]).draw_without_rendering()
+
+
 def test_odd_and_long_names_fit(tmp_path):
     fold = tmp_path / ("$very$ long name of a subject " * 3)
     fold.mkdir()

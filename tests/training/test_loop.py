@@ -90,7 +90,8 @@ def test_a_fold_leaves_its_files(whole: Path, fold: Fold) -> None:
 
 @pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
 def test_each_held_out_clip_has_one_prediction_and_a_face_per_class(whole: Path, fold: Fold) -> None:
-    rows = read_predictions(fold_file(whole, fold, "predictions.csv"))
+    classes, rows = read_predictions(fold_file(whole, fold, "predictions.csv"))
+    assert classes == PAIRS.classes
     wanted = [("tiny", fold.subject, f"clip{label}", label) for label in range(3)]
     assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == wanted
     for row in rows:
@@ -223,5 +224,5 @@ def test_folds_of_one_group_that_stopped_at_different_steps(whole: Path, tmp_pat
 def test_company_changes_only_the_rounding(whole: Path, tmp_path: Path) -> None:
     train(tmp_path, FOLDS[::-1])
     for fold in FOLDS:
-        found, wanted = (read_predictions(fold_file(run, fold, "predictions.csv")) for run in (tmp_path, whole))
+        found, wanted = (read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole))
         np.testing.assert_allclose([row.scores for row in found], [row.scores for row in wanted], rtol=1e-3, atol=1e-5)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 
+from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.models.discriminator import Discriminator
 from icegan_jax.models.generator import Generator
@@ -91,6 +92,7 @@ def pairs(subjects: int = 3) -> Pairs:
         dataset=np.array(["tiny"] * len(rows)),
         subject=np.array([row[0] for row in rows]),
         clip=np.array([row[1] for row in rows]),
+        classes=EXPRESSIONS,
         fingerprint="made up",
     )
 

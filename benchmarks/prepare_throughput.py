@@ -1,0 +1,231 @@
+"""How fast faces are registered, cropped and spotted, and how much memory a clip takes as it grows.
+
+    python benchmarks/prepare_throughput.py [--raw=clips.csv] [--scale=2] [--workers=N] [--json]
+
+Clips of any length are made from one short clip, drawn or the first of --raw, by playing it back and forth. Frames are
+enlarged --scale times: a drawn face is then about as large as in CASME II (DATASETS.md section 1). Prints a table, or
+JSON with --json; either names the machine, the date and the command.
+
+Parts run in one process on one thread, and hold what they work on in memory. "Together" is `prepare_clips`: reading,
+face, registration, crop, spotting and writing, with the start of its worker processes. Memory is the peak of a whole
+process that spots and crops one clip, so look at its growth. Each figure is one run in a fresh process.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from icegan_jax.data.apex import METHODS, spot_apex
+from icegan_jax.data.clips import Clip, read_clips
+from icegan_jax.data.cropping import SIZE, Options, crop_clip
+from icegan_jax.data.faces import Grey, find_face
+from icegan_jax.data.frames import list_frames, read_frames
+from icegan_jax.data.preparation import prepare_clips
+from icegan_jax.data.procedural import write_clips_to
+from icegan_jax.data.regions import points_in_crop
+from icegan_jax.data.registration import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
+from icegan_jax.data.repairs import movement, settle
+from icegan_jax.errors import UserError
+
+PART_FRAMES = 100  # frames that the parts are timed on
+PACKAGES = ("numpy", "opencv-python-headless", "dlib-bin", "pillow")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns 2 for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--raw", type=Path, metavar="CLIPS.CSV", help="its first clip is played (default: a drawn one)")
+    add("--scale", type=float, default=2.0, help="enlarges the frames (default: 2)")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per CPU core)")
+    add("--clips", type=int, default=8, help="clips of 100 frames prepared together (default: 8)")
+    add("--lengths", type=int, nargs="+", default=[25, 100, 400], help="frames per clip, for the memory")
+    add("--json", action="store_true", help="prints JSON")
+    args = parser.parse_args(argv)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            result = _measure(args, Path(folder))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    result["command"] = shlex.join(
+        ["python", "benchmarks/prepare_throughput.py", *(sys.argv[1:] if argv is None else argv)]
+    )
+    print(json.dumps(result, indent=2) if args.json else _table(result))
+    return 0
+
+
+def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Everything heavy runs in fresh processes: a process inherits its parent's peak memory."""
+    source = folder / "source"
+    width, height = _fresh(write_source, args.raw, source, args.scale)
+    lengths = sorted({PART_FRAMES, *args.lengths})
+    for length in lengths:
+        write_clip(source, folder / str(length), length)
+    clip = folder / str(PART_FRAMES)
+    memory = {n: _fresh(peak_memory, folder / str(n)) for n in args.lengths}
+    parts = _fresh(time_parts, clip)
+    together = {n: _fresh(time_together, clip, folder / f"all_{n}", args.clips, n) for n in sorted({1, args.workers})}
+    return {
+        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.platform()},
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        "frame_pixels": [width, height],
+        "crop_pixels": SIZE,
+        "parts_frames_per_second": parts,
+        "together": [{"workers": n, "frames": args.clips * PART_FRAMES, **figures} for n, figures in together.items()],
+        "peak_memory_mib": [{"frames": n, "mib": mib} for n, mib in memory.items()],
+    }
+
+
+def _fresh(function: Callable[..., Any], *arguments: object) -> Any:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def write_source(raw: Path | None, out: Path, scale: float) -> tuple[int, int]:
+    """Writes the short clip's frames, enlarged, as out/0.jpg onwards; returns their width and height."""
+    if raw is None:
+        raw = write_clips_to(out.with_name("drawn"), seed=0, subjects=1, clips_per_class=1, frames=25, progress=False)
+    clip = read_clips(raw)[0]
+    numbers = list_frames(clip.frames)
+    clip, _ = settle(clip, numbers)
+    out.mkdir()
+    image = None
+    for i, (_, frame) in enumerate(read_frames(clip.frames, [clip.onset, *movement(clip, numbers)])):
+        image = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(out / f"{i}.jpg"), image)
+    assert image is not None
+    return image.shape[1], image.shape[0]
+
+
+def write_clip(source: Path, out: Path, length: int) -> None:
+    """Writes ``length`` frames: those of ``source`` from the first to the last, back again, and so on."""
+    files = [source / f"{n}.jpg" for n in list_frames(source)]
+    out.mkdir()
+    for n, file in enumerate(itertools.islice(itertools.cycle([*files, *files[-2:0:-1]]), length)):
+        (out / f"img{n}.jpg").write_bytes(file.read_bytes())
+
+
+def peak_memory(frames: Path) -> float:
+    """Spots and crops one clip in this process; returns the process's peak memory in MiB."""
+    crop_clip(_clip(frames, 0), Options())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)
+
+
+def time_together(frames: Path, out: Path, clips: int, workers: int) -> dict[str, float]:
+    """Prepares the same clip several times over."""
+    with _Clock() as clock:
+        prepare_clips([_clip(frames, i) for i in range(clips)], out, workers=workers, progress=False)
+    return {"seconds": round(clock.seconds, 2), "frames_per_second": round(clips * PART_FRAMES / clock.seconds, 1)}
+
+
+def time_parts(folder: Path) -> dict[str, float]:
+    """Returns frames per second of each part; of the face, faces per second (one per clip)."""
+    cv2.setNumThreads(1)
+    speed: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def timed(name: str, count: int) -> Iterator[None]:
+        with _Clock() as clock:
+            yield
+        speed[name] = round(count / clock.seconds, 1)
+
+    numbers = list_frames(folder)
+    with timed("read", len(numbers)):
+        images: dict[int, Grey] = dict(read_frames(folder, numbers))
+    onset, moving = images[numbers[0]], numbers[1:]
+    find_face([onset])  # loads the models
+    with timed("find face (once per clip)", 1):
+        face = find_face([onset])
+    if face is None:
+        raise UserError("no face in the first clip's onset; give another --raw or --scale")
+    box = face.box().within(onset.shape)
+    with timed("register", len(moving)):
+        motions = {n: estimate_motion(onset, images[n], box) for n in moving}
+    neutral = crop_face(onset, box, IDENTITY, SIZE)
+    crops = {}
+    with timed("crop", len(moving)):
+        for n in moving:
+            motion = motions[n]
+            crop = crop_face(images[n], box, IDENTITY if motion is None else motion, SIZE)
+            crops[n] = to_grey(match_brightness(crop, neutral))
+    points = points_in_crop(face.points, box, SIZE)
+    for method in METHODS[:-1]:
+        with timed(f"spot, {method}", len(moving)):
+            spot_apex(to_grey(neutral), crops.items(), method=method, offset=crops[moving[-1]], points=points)
+    return speed
+
+
+class _Clock:
+    """Measures the wall time of a with-block."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> "_Clock":
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._start
+
+
+def _clip(frames: Path, number: int) -> Clip:
+    """The frames as a clip whose apex is to be spotted."""
+    numbers = list_frames(frames)
+    return Clip("benchmark", f"s{number}", "clip", 0, frames, numbers[0], None, numbers[-1])
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return platform.processor() or platform.machine()
+
+
+def _table(result: dict[str, Any]) -> str:
+    machine = result["machine"]
+    width, height = result["frame_pixels"]
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; {result['date']}",
+        f"`{result['command']}`",
+        f"frames of {width}x{height}, crops of {result['crop_pixels']}x{result['crop_pixels']}",
+        "",
+        "| one process, one thread | frames/s |",
+        "| --- | --- |",
+        *(f"| {name} | {speed:g} |" for name, speed in result["parts_frames_per_second"].items()),
+        "",
+        "| prepare_clips, processes | frames | seconds | frames/s |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {row['workers']} | {row['frames']} | {row['seconds']:g} | {row['frames_per_second']:g} |"
+            for row in result["together"]
+        ),
+        "",
+        "| frames in a clip | peak memory, MiB |",
+        "| --- | --- |",
+        *(f"| {row['frames']} | {row['mib']:g} |" for row in result["peak_memory_mib"]),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

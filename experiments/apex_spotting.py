@@ -1,0 +1,207 @@
+"""How many frames does each way of spotting the apex err by? Spots it where it is given, and compares.
+
+    python experiments/apex_spotting.py --raw=clips.csv --out=runs/apex [--exclude=SUBJECT/CLIP ...] [--whole]
+
+Every method of `icegan_jax.data.apex`, on crops that are registered to the onset and on crops that are not. Clips whose
+apex is not given, or has no frame, are left out. Without --raw, faces are drawn (--subjects, --frames, --seed).
+--whole adds whole frames with landmarks found on each, as CapsuleNet's code has it (DATASETS.md section 5): slower.
+Writes OUT/scores.csv and OUT/scores.md, a row per method: the absolute error in frames over all clips, and over those
+that are not excluded; and OUT/spotted.csv, a row per method and clip.
+"""
+
+import argparse
+import csv
+import io
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from tqdm import tqdm
+
+from icegan_jax.data.apex import METHODS, spot_apex
+from icegan_jax.data.clips import Clip, read_clips
+from icegan_jax.data.faces import Box, Face, Grey, Points, find_face
+from icegan_jax.data.frames import list_frames, read_frames
+from icegan_jax.data.procedural import write_clips_to
+from icegan_jax.data.regions import points_in_crop
+from icegan_jax.data.registration import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
+from icegan_jax.data.repairs import movement, settle
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.records import write_text
+
+SIZE = 128  # pixels on a side of a crop, as prepared
+REGISTERED, CROPPED, WHOLE, NUMBERS = "crop, registered", "crop", "whole frame", "numbers alone"
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """One clip's apex, given and spotted; a row of spotted.csv."""
+
+    clip: str
+    method: str
+    frames: str
+    given: int
+    spotted: int
+    error: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """The absolute error of one method in frames; a row of the table."""
+
+    method: str
+    frames: str
+    excluded: str
+    clips: int
+    mean: float
+    median: float
+    within_1: float
+    most: int
+    worst: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Spots, prints the tables and writes them; returns 2 for bad input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
+    add("--out", required=True, type=Path, help="folder of the tables")
+    add("--exclude", action="append", default=[], metavar="SUBJECT/CLIP", help="a clip that does not move; repeatable")
+    add("--whole", action="store_true", help="whole frames as well, with landmarks found on each")
+    add("--subjects", type=int, default=2, help="drawn persons, three clips each (default: 2)")
+    add("--frames", type=int, default=25, help="frames per drawn clip (default: 25)")
+    add("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    args = parser.parse_args(argv)
+    try:
+        rows = _spot_all(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    kept = [row for row in rows if row.clip.split("/", 1)[1] not in args.exclude]
+    tables = {"all clips": _scores(rows, "")}
+    if args.exclude:
+        excluded = " ".join(args.exclude)
+        tables[f"without {excluded}"] = _scores(kept, excluded)
+    text = "\n".join(f"Absolute error in frames, {title}:\n\n{_markdown(table)}" for title, table in tables.items())
+    write_text(args.out / "scores.md", text)
+    write_text(args.out / "scores.csv", _csv([score for table in tables.values() for score in table]))
+    write_text(args.out / "spotted.csv", _csv(rows))
+    print(text)
+    return 0
+
+
+def _spot_all(args: argparse.Namespace) -> list[Spotted]:
+    raw = args.raw
+    if raw is None:
+        raw = args.out / f"drawn_{args.seed}_{args.subjects}_{args.frames}" / "clips.csv"
+        if not raw.exists():
+            options = {"subjects": args.subjects, "clips_per_class": 1, "frames": args.frames, "seed": args.seed}
+            write_clips_to(raw.parent, **options, progress=True)
+    clips = []
+    for clip in read_clips(raw):
+        numbers = list_frames(clip.frames)
+        settled, _ = settle(clip, numbers)
+        if clip.apex is not None and settled.apex == clip.apex:
+            clips.append((settled, movement(settled, numbers)))
+    if not clips:
+        raise UserError(f"{raw}: no clip has an apex to compare with; fill in the column apex")
+    unknown = set(args.exclude) - {f"{clip.subject}/{clip.clip}" for clip, _ in clips}
+    if unknown:
+        raise UserError(f"--exclude={min(unknown)}: no such clip in {raw}; give SUBJECT/CLIP of a clip with an apex")
+    bar = tqdm(clips, desc="spotting", unit="clip")
+    return [row for clip, moving in bar for row in _spot(clip, moving, args.whole)]
+
+
+def _spot(clip: Clip, moving: list[int], whole: bool) -> Iterator[Spotted]:
+    """Spots one clip's apex among the frames ``moving`` in every way."""
+    ((_, onset),) = read_frames(clip.frames, [clip.onset])
+    face = find_face([onset])
+    if face is None:
+        raise UserError(f"clip {clip.name}: no face in the onset; remove the row or give frames with a frontal face")
+    box = face.box().within(onset.shape)
+    points = points_in_crop(face.points, box, SIZE)
+    for registered in (True, False):
+        crops = dict(_crops(clip, onset, moving, box, registered))
+        for method in METHODS:
+            if method == "middle" and registered:
+                continue
+            apex = spot_apex(
+                crops[clip.onset],
+                ((n, crops[n]) for n in moving),
+                method=method,
+                offset=crops[moving[-1]],
+                points=points,
+            )
+            seen = NUMBERS if method == "middle" else REGISTERED if registered else CROPPED
+            yield _row(clip, method, seen, apex)
+    if whole:
+        ((_, offset),) = read_frames(clip.frames, [moving[-1]])
+        for method in METHODS[:-1]:
+            frames = read_frames(clip.frames, moving)
+            apex = spot_apex(onset, frames, method=method, offset=offset, points=lambda frame: _landmarks(frame, face))
+            yield _row(clip, method, WHOLE, apex)
+
+
+def _row(clip: Clip, method: str, frames: str, apex: int) -> Spotted:
+    assert clip.apex is not None
+    return Spotted(clip.name, method, frames, clip.apex, apex, apex - clip.apex)
+
+
+def _crops(clip: Clip, onset: Grey, moving: list[int], box: Box, registered: bool) -> Iterator[tuple[int, Grey]]:
+    """Yields (number, crop) of the onset and the frames after it, as `prepare` makes them."""
+    neutral = crop_face(onset, box, IDENTITY, SIZE)
+    yield clip.onset, to_grey(neutral)
+    for number, frame in read_frames(clip.frames, moving):
+        motion = estimate_motion(onset, frame, box) if registered else None
+        crop = crop_face(frame, box, IDENTITY if motion is None else motion, SIZE)
+        yield number, to_grey(match_brightness(crop, neutral) if registered else crop)
+
+
+def _landmarks(frame: Grey, of_onset: Face) -> Points:
+    face = find_face([frame])
+    return of_onset.points if face is None else face.points
+
+
+def _scores(rows: Sequence[Spotted], excluded: str) -> list[Score]:
+    """One score per method and kind of frames, in the order of ``METHODS``."""
+    scores = []
+    kinds = sorted({(row.method, row.frames) for row in rows}, key=lambda kind: (METHODS.index(kind[0]), kind[1]))
+    for method, frames in kinds:
+        mine = [row for row in rows if (row.method, row.frames) == (method, frames)]
+        errors = [abs(row.error) for row in mine]
+        worst = max(mine, key=lambda row: abs(row.error))
+        within = statistics.fmean(error <= 1 for error in errors)
+        mean, median = statistics.fmean(errors), statistics.median(errors)
+        scores.append(Score(method, frames, excluded, len(mine), mean, median, within, max(errors), worst.clip))
+    return scores
+
+
+def _csv(rows: Sequence[Spotted] | Sequence[Score]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(rows[0])])
+    writer.writerows(astuple(row) for row in rows)
+    return text.getvalue()
+
+
+def _markdown(scores: Sequence[Score]) -> str:
+    head = ["method", "frames", "clips", "mean", "median", "within 1", "worst"]
+    cells = [
+        [
+            s.method,
+            s.frames,
+            str(s.clips),
+            f"{s.mean:.2f}",
+            f"{s.median:g}",
+            f"{s.within_1:.0%}",
+            f"{s.most}: {s.worst}",
+        ]
+        for s in scores
+    ]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells]) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""The dataset doctor: reads everything, decodes every frame, writes nothing, and says what it found."""
+
+import multiprocessing
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from icegan_jax.data.annotation import Finding
+from icegan_jax.data.clips import Clip
+from icegan_jax.data.frames import index_frames, read_frame, read_frames
+from icegan_jax.data.sources import Gathered
+from icegan_jax.data.summary import count_clips, count_datasets
+from icegan_jax.data.telling import count_lines, finding_lines
+from icegan_jax.errors import UserError
+
+# What each kind of finding means to the reader, in the order in which they are told.
+_TITLES = {
+    "error": "errors: preparation stops at these, or leaves the clips out with --skip_damaged",
+    "missing": "missing: clips that the protocol has and this copy has not; they are left out",
+    "surplus": "surplus: folders and rows that no clip uses",
+    "repair": "other repairs",
+    "note": "notes",
+    "excluded": "left out by the protocol's rule",
+}
+_REPAIRS = "repairs: frames that are replaced; a row of a --repairs file beats each of them"
+
+
+def examine(gathered: Gathered, workers: int | None = None, progress: bool = True) -> list[Finding]:
+    """Decodes every frame of every clip from onset to offset, one at a time in each process.
+
+    Args:
+        gathered: the clips.
+        workers: processes; by default one per CPU core.
+        progress: whether to draw a progress bar on stderr.
+
+    Returns:
+        An "error" for each frame that cannot be decoded or has another size than the clip's first,
+        in the order of the clips.
+    """
+    clips = gathered.clips
+    workers = min(workers or os.cpu_count() or 1, len(clips))
+    found: list[Finding] = []
+    with ExitStack() as stack, tqdm(total=len(clips), desc="frames", unit="clip", disable=not progress) as bar:
+        results: Iterable[list[Finding]] = map(examine_clip, clips)
+        if workers > 1:
+            # spawn: forking a process that runs OpenCV's threads may hang.
+            context = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,))
+            stack.callback(pool.shutdown, cancel_futures=True)
+            results = pool.map(examine_clip, clips)
+        for findings in results:
+            found += findings
+            bar.update()
+    return found
+
+
+def examine_clip(clip: Clip) -> list[Finding]:
+    """Returns an "error" for each frame from onset to offset that cannot be used."""
+    if not clip.frames.is_dir():
+        return _examine_video(clip)
+    try:
+        files = index_frames(clip.frames)
+    except (UserError, OSError) as error:  # it was there a moment ago
+        return [_error(clip, clip.frames, str(error))]
+    errors = []
+    size: tuple[int, ...] = ()
+    for number, file in files.items():
+        if not clip.onset <= number <= clip.offset:
+            continue
+        try:
+            shape = read_frame(file).shape
+        except UserError as error:
+            errors.append(_error(clip, file, str(error)))
+            continue
+        size = size or shape
+        if shape != size:
+            message = f"is {shape[1]}x{shape[0]}, the clip's first frame {size[1]}x{size[0]}"
+            errors.append(Finding("error", clip.name, str(file), message, "give frames of one size"))
+    return errors
+
+
+def _examine_video(clip: Clip) -> list[Finding]:
+    try:
+        for _ in read_frames(clip.frames, range(clip.onset, clip.offset + 1)):
+            pass
+    except (UserError, OSError) as error:
+        return [_error(clip, clip.frames, str(error))]
+    return []
+
+
+def _error(clip: Clip, file: Path, text: str) -> Finding:
+    message, _, remedy = text.removeprefix(f"{file}: ").rpartition("; ")
+    return Finding("error", clip.name, str(file), message or text, remedy)
+
+
+def verdict(gathered: Gathered, damaged: Sequence[Finding], *, skip_damaged: bool = False) -> int:
+    """Returns the exit code of ``--check``.
+
+    0: preparation would succeed with the protocol's exact set (of sources that no protocol counts:
+    with all clips). 1: it would succeed, but something differs. 2: it would stop.
+
+    Args:
+        gathered: what the sources hold.
+        damaged: what ``examine`` found.
+        skip_damaged: whether clips with damaged frames are left out instead.
+    """
+    lost = {f.clip for f in (*gathered.damaged, *damaged)}
+    fatal = [f for f in gathered.errors if f not in gathered.damaged]
+    left = [clip for clip in gathered.clips if clip.name not in lost]
+    if fatal or not left or (lost and not skip_damaged):
+        return 2
+    return 1 if lost or gathered.differences else 0
+
+
+def report(gathered: Gathered, damaged: Sequence[Finding], *, method: str, skip_damaged: bool = False) -> Iterator[str]:
+    """Yields the lines of the doctor's report: counts, everything found, and a line that sums up.
+
+    Args:
+        gathered: what the sources hold.
+        damaged: what ``examine`` found.
+        method: how the apex will be spotted where none is annotated.
+        skip_damaged: whether clips with damaged frames are left out.
+    """
+    yield from count_lines(count_datasets(gathered.clips, gathered.classes))
+    spotted = Counter(clip.dataset for clip in gathered.clips if clip.apex is None)
+    for dataset, n in spotted.items():
+        yield f"{dataset}: {n} clips without an apex, which prepare spots (--apex={method})"
+    findings = [*gathered.findings, *damaged]
+    if gathered.repairs:
+        yield ""
+        yield f"{_REPAIRS} ({len(gathered.repairs)})"
+        yield from _repair_lines(gathered)
+    for kind, title in _TITLES.items():
+        group = [f for f in findings if f.kind == kind]
+        if group:
+            yield ""
+            yield f"{title} ({len(group)})"
+            yield from finding_lines(group)
+    yield ""
+    yield _sum_up(gathered, damaged, skip_damaged)
+
+
+def _repair_lines(gathered: Gathered) -> Iterator[str]:
+    frames = {(c.dataset, c.subject, c.clip): c.frames for c in gathered.clips}
+    groups = defaultdict(list)
+    for row in gathered.repairs:
+        groups[row.field, row.reason].append(row)
+    for (field, reason), rows in groups.items():
+        yield f"  {field}: {reason} ({len(rows)})"
+        for row in rows:
+            key = (row.dataset, row.subject, row.clip)
+            yield f"    {'/'.join(key)}: {row.old or 'none'} -> {row.new}  [{frames[key]}]"
+
+
+def _sum_up(gathered: Gathered, damaged: Sequence[Finding], skip_damaged: bool) -> str:
+    code = verdict(gathered, damaged, skip_damaged=skip_damaged)
+    lost = {f.clip for f in (*gathered.damaged, *damaged)}
+    left = [clip for clip in gathered.clips if clip.name not in lost]
+    errors = len(gathered.errors) + len(damaged)
+    words = (
+        f"{len(left)} usable clips of {count_clips(left, gathered.classes).subjects} subjects, protocol "
+        f"{gathered.protocol}, {errors} errors, {len(gathered.differences)} differences, "
+        f"{len(gathered.repairs)} repairs, nothing written"
+    )
+    if code == 2:
+        return f"preparation would stop: {words}"
+    if code == 1:
+        return f"preparation would succeed with another set: {words}"
+    return f"preparation would succeed: {words}; faces are looked for then"

@@ -1,0 +1,45 @@
+"""Small trees and workbooks for the readers' tests. Frames are empty files: readers open none."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import openpyxl
+
+from icegan_jax.data.annotation import Annotation, Reading
+
+Cells = Sequence[Sequence[object]]
+
+
+def frames(root: Path, folder: str, names: Iterable[str] = ("img1.jpg", "img2.jpg")) -> Path:
+    path = root / folder
+    path.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (path / name).touch()
+    return path
+
+
+def xlsx(path: Path, *sheets: Cells, names: Sequence[str] = ("Sheet1", "Sheet2", "Sheet3")) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    for name, rows in zip(names, sheets, strict=False):
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book.save(path)
+    return path
+
+
+def comma(path: Path, rows: Cells, delimiter: str = ",") -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def by_name(reading: Reading) -> dict[str, Annotation]:
+    return {f"{a.subject}/{a.clip}": a for a in reading.annotations}
+
+
+def found(reading: Reading, kind: str) -> dict[str, str]:
+    return {finding.clip: finding.message for finding in reading.findings if finding.kind == kind}
