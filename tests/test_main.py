@@ -11,7 +11,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from icegan_jax.data.dataset import write_pairs
+from tests.data.conftest import record
 
 ROOT = Path(__file__).parents[1]
 DEMO = "--config=configs/demo.py"
@@ -147,6 +151,64 @@ def test_the_same_command_again_leaves_finished_folds_alone(run_dir: Path) -> No
     assert state() == before
     assert read_json(run_dir / "results.json") == results
     assert "step/s" not in done.stderr
+
+
+FIVE = ("happiness", "disgust", "repression", "surprise", "others")
+
+
+@pytest.fixture(scope="module")
+def five_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on prepared pairs of five classes, of which nobody shows repression."""
+    folder = tmp_path_factory.mktemp("five")
+    labels = [label for label in range(5) if FIVE[label] != "repression"]
+    pairs = [
+        record("own", subject, f"clip{label}", label, shift, seed=10 * label + number + shift, size=32)
+        for number, subject in enumerate(("s1", "s2"))
+        for label in labels
+        for shift in (0, 1)
+    ]
+    fingerprint = write_pairs(folder / "data", pairs, FIVE)
+    (folder / "data" / "prepared.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    done = command(*SMALL, *five_data(folder), f"--workdir={folder / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert "2 folds of 2 steps, 16 pairs of 8 clips, 1 x cpu" in done.stdout
+    assert "always happiness" in done.stdout and "negative" not in done.stdout
+    return folder
+
+
+def five_data(folder: Path) -> list[str]:
+    return [f"--config.data.dir={folder / 'data'}", "--config.model.image_size=32"]
+
+
+def test_five_classes_go_through_to_the_report(five_dir: Path) -> None:
+    run = five_dir / "run"
+    results = read_json(run / "results.json")
+    assert results["classes"] == list(FIVE)
+    assert [sum(row) for row in results["overall"]["confusion"]] == [2, 2, 0, 2, 2]
+    assert [sum(row) for row in results["references"]["linear_on_apex_pixels"]["confusion"]] == [2, 2, 0, 2, 2]
+    assert set(results["floors"]) == {"always_happiness", "prior_random"}
+    with (run / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[-5:] == list(FIVE)
+    for row in rows:
+        assert float(row[row["prediction"]]) == max(float(row[word]) for word in FIVE)
+    for fold in ("own_s1", "own_s2"):
+        lines = (run / "folds" / fold / "metrics.jsonl").read_text().splitlines()
+        lengths = {name for name in json.loads(lines[-1]) if name.startswith("d_real_length_")}
+        assert lengths == {f"d_real_length_{word}" for word in FIVE}
+        with np.load(run / "folds" / fold / "synthesis.npz") as sheet:
+            assert sheet["synthetic"].shape == (4, 5, 32, 32)
+    page = (run / "report" / "index.html").read_text()
+    assert all(f"<th>{word}</th>" in page for word in FIVE) and page.count("data:image/png") == 3
+
+
+def test_parameters_are_those_for_the_classes_of_the_data(five_dir: Path) -> None:
+    lines = [
+        next(line for line in command(*SMALL, *data, "--parameters").stdout.splitlines() if "exp_caps" in line)
+        for data in (five_data(five_dir), ["--config.model.image_size=32"])
+    ]
+    five, three = (int(line.split()[1].replace(",", "")) for line in lines)
+    assert 3 * five == 5 * three
 
 
 def test_parameters() -> None:

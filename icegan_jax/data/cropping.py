@@ -103,7 +103,7 @@ def crop_clip(clip: Clip, options: Options) -> Cropped:
     moving = movement(clip, numbers)
     _check_settled(clip, numbers, moving)
     onset, face = _find_face(clip, moving[:_MORE_FRAMES])
-    changes = _face_changes(face, [clip.onset, *moving])
+    changes = _face_changes(face, [clip.onset, *moving], onset.shape)
     box = face.box().within(onset.shape)
     crops = _Crops(clip, onset, box, options)
     apex = clip.apex
@@ -153,7 +153,8 @@ def _sized(clip: Clip, number: int, image: Grey, onset: Grey) -> Grey:
     return image
 
 
-def _face_changes(face: Face, searched: Sequence[int]) -> list[Change]:
+def _face_changes(face: Face, searched: Sequence[int], shape: tuple[int, ...]) -> list[Change]:
+    """Tells how the face was found in an image of this shape, where that is not as it should be."""
     changes = []
     if face.count > 1:
         changes.append(Change("face", face.count, 1, f"{face.count} faces: the largest one"))
@@ -163,6 +164,10 @@ def _face_changes(face: Face, searched: Sequence[int]) -> list[Change]:
     # "upsampled" alone is no departure: the detector looks for faces of 40 pixels instead of 80, in the same pixels.
     if face.help not in ("", "upsampled"):
         changes.append(Change("face", None, face.help, "the detector found no face without it"))
+    if face.box(0).within(shape) != face.box(0):
+        changes.append(
+            Change("face", None, "cut off", "the face reaches beyond the image, at whose edge it is cropped")
+        )
     return changes
 
 

@@ -1,22 +1,19 @@
 """The dataset doctor: reads everything, decodes every frame, writes nothing, and says what it found."""
 
-import multiprocessing
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 from tqdm import tqdm
 
 from icegan_jax.data.annotation import Finding
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.frames import index_frames, read_frame, read_frames
+from icegan_jax.data.parallel import run_parallel
 from icegan_jax.data.sources import Gathered
 from icegan_jax.data.summary import count_clips, count_datasets
-from icegan_jax.data.telling import count_lines, finding_lines
+from icegan_jax.data.telling import count_lines, finding_lines, set_line
 from icegan_jax.errors import UserError
 
 # What each kind of finding means to the reader, in the order in which they are told.
@@ -44,20 +41,9 @@ def examine(gathered: Gathered, workers: int | None = None, progress: bool = Tru
         in the order of the clips.
     """
     clips = gathered.clips
-    workers = min(workers or os.cpu_count() or 1, len(clips))
-    found: list[Finding] = []
-    with ExitStack() as stack, tqdm(total=len(clips), desc="frames", unit="clip", disable=not progress) as bar:
-        results: Iterable[list[Finding]] = map(examine_clip, clips)
-        if workers > 1:
-            # spawn: forking a process that runs OpenCV's threads may hang.
-            context = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,))
-            stack.callback(pool.shutdown, cancel_futures=True)
-            results = pool.map(examine_clip, clips)
-        for findings in results:
-            found += findings
-            bar.update()
-    return found
+    results = run_parallel(examine_clip, clips, workers or os.cpu_count() or 1)
+    bar = tqdm(results, total=len(clips), desc="frames", unit="clip", disable=not progress)
+    return [finding for findings in bar for finding in findings]
 
 
 def examine_clip(clip: Clip) -> list[Finding]:
@@ -164,12 +150,12 @@ def _sum_up(gathered: Gathered, damaged: Sequence[Finding], skip_damaged: bool) 
     left = [clip for clip in gathered.clips if clip.name not in lost]
     errors = len(gathered.errors) + len(damaged)
     words = (
-        f"{len(left)} usable clips of {count_clips(left, gathered.classes).subjects} subjects, protocol "
-        f"{gathered.protocol}, {errors} errors, {len(gathered.differences)} differences, "
-        f"{len(gathered.repairs)} repairs, nothing written"
+        f"{set_line(gathered.protocol, gathered.sources, len(left))}, "
+        f"{count_clips(left, gathered.classes).subjects} subjects, {errors} errors, "
+        f"{len(gathered.differences)} differences, {len(gathered.repairs)} repairs; nothing was written"
     )
     if code == 2:
         return f"preparation would stop: {words}"
     if code == 1:
-        return f"preparation would succeed with another set: {words}"
-    return f"preparation would succeed: {words}; faces are looked for then"
+        return f"preparation would succeed with another set: {words}, no face looked for"
+    return f"preparation would succeed: {words}, no face looked for"

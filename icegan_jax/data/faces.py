@@ -97,7 +97,8 @@ def find_face(images: Iterable[Grey]) -> Face | None:
 
     Each image is tried as it is, then upsampled, then upsampled after histogram equalisation, then
     with a mirrored border around it (a frame that was cropped too tightly for the detector), before
-    the next.
+    the next. A face whose landmarks' middle lies outside the image is none: the border mirrors it
+    there. Of faces of one size the leftmost is taken, and then the topmost.
 
     Args:
         images: uint8[h, w] grey images, the onset first; read lazily.
@@ -107,9 +108,11 @@ def find_face(images: Iterable[Grey]) -> Face | None:
     """
     for position, image in enumerate(images):
         for help_, prepared, upsample, border in _attempts(image):
-            shapes = _detect(prepared, upsample)
-            if shapes:
-                points = _refine(prepared, max(shapes, key=_area)) - border
+            shapes = [points for points in _detect(prepared, upsample) if _inside(points - border, image)]
+            if not shapes:
+                continue
+            points = _refine(prepared, max(shapes, key=_prominence)) - border
+            if _inside(points, image):
                 return Face(points, len(shapes), position, help_)
     return None
 
@@ -147,9 +150,21 @@ def _detect(image: Grey, upsample: int) -> list[Points]:
     return [np.array([(p.x, p.y) for p in shape.parts()], np.float64) for shape in shapes]
 
 
-def _area(points: Points) -> float:
+def _prominence(points: Points) -> tuple[float, float, float]:
+    """Sorts faces by the area of their box; of equal ones the left and then the upper one is higher."""
     box = tight_box(points)
-    return box.width * box.height
+    return box.width * box.height, -box.left, -box.top
+
+
+def _middle(points: Points) -> Points:
+    return (points.min(0) + points.max(0)) / 2
+
+
+def _inside(points: Points, image: Grey) -> bool:
+    """Whether the middle of the landmarks' box is in the image: then a part of the box is, too."""
+    x, y = _middle(points)
+    h, w = image.shape
+    return bool(0 <= x <= w - 1 and 0 <= y <= h - 1)
 
 
 def _refine(image: Grey, points: Points) -> Points:
@@ -160,13 +175,18 @@ def _refine(image: Grey, points: Points) -> Points:
         wide = box.grown(_REFINE_MARGIN)
         left, top = max(0, int(wide.left)), max(0, int(wide.top))
         crop = image[top : min(h, int(wide.bottom) + 1), left : min(w, int(wide.right) + 1)]
+        if not crop.size:
+            return points
         scale = _REFINE_PIXELS / max(crop.shape)
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         shapes = _detect(np.asarray(cv2.resize(crop, None, fx=scale, fy=scale, interpolation=how)), 0)
         if not shapes:
             return points
         # Pixel centres: x' + 0.5 = scale (x + 0.5).
-        points = (max(shapes, key=_area) + 0.5) / scale - 0.5 + (left, top)
+        found = [(shape + 0.5) / scale - 0.5 + (left, top) for shape in shapes]
+        # A larger face may reach into the crop; the one looked for is where it was.
+        middle = _middle(points)
+        points = min(found, key=lambda shape: float(np.linalg.norm(_middle(shape) - middle)))
         new = tight_box(points)
         sides = np.subtract((new.left, new.top, new.right, new.bottom), (box.left, box.top, box.right, box.bottom))
         if np.abs(sides).max() <= _SETTLED * new.width:

@@ -43,25 +43,29 @@ def expand(sources: Sequence[Source]) -> list[Source]:
 def find_database(root: Path, name: str) -> Path:
     """Returns the folder of one of ``COMPOSITE`` below ``root``, by its name, one or two levels down.
 
+    Where several folders beside each other could be it, as SMIC_all_raw and SMIC_all_cropped, it is
+    the folder that holds them: readers pass over what is not theirs.
+
     Raises:
-        UserError: there is none, or several that could be it.
+        UserError: there is none, or several that do not lie beside each other.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; give the one that holds CASME II, SAMM and SMIC")
-    levels = [_folders(root)]
-    levels.append([inner for folder in levels[0] for inner in _folders(folder)])
-    for folders in levels:
+    outer = _folders(root)
+    for folders in (outer, [inner for folder in outer for inner in _folders(folder)]):
         matching = [folder for folder in folders if _could_be(folder.name, name)]
         exact = [folder for folder in matching if _plain(folder.name) in _FOLDER_WORDS[name]]
         matching = exact if len(exact) == 1 else matching
-        if len(matching) > 1:
+        parents = {folder.parent for folder in matching}
+        if len(parents) > 1:
+            names = ", ".join(str(folder.relative_to(root)) for folder in matching)
             raise UserError(
-                f"{root}: {len(matching)} folders could be {name}: {', '.join(f.name for f in matching)}; put them "
-                f"into one folder called {name}, or give --source={name} --raw=FOLDER for each database"
+                f"{root}: {len(matching)} folders could be {name}: {names}; give --source={name} --raw=FOLDER for "
+                "each database"
             )
         if matching:
-            return matching[0]
-    held = ", ".join(folder.name for folder in levels[0][:8]) or "no folder"
+            return matching[0] if len(matching) == 1 else matching[0].parent
+    held = ", ".join(folder.name for folder in outer[:8]) or "no folder"
     raise UserError(
         f"{root}: no folder here is called like {' or '.join(_FOLDER_WORDS[name])} (found: {held}); give "
         f"--source={name} --raw=FOLDER for each database"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icegan_jax.data.annotation import Annotation, Finding
-from icegan_jax.data.repairs import Repair
-from icegan_jax.data.tables import Row, read_table
+from icegan_jax.data.repairs import Repair, is_log
+from icegan_jax.data.tables import OtherTable, Row, read_table
 from icegan_jax.errors import UserError
 
 COLUMNS = ("clip", "onset", "apex", "offset", "reason")
@@ -47,7 +47,14 @@ def read_overrides(path: str | Path) -> list[Override]:
         UserError: the file or a column is missing, a cell is no frame number, a row names no clip,
             gives no reason or changes nothing.
     """
-    table = read_table(Path(path), COLUMNS)
+    try:
+        table = read_table(path, COLUMNS)
+    except OtherTable as error:
+        if is_log(Path(path)):
+            raise UserError(
+                f"{path}: is the log that prepare wrote; write a file of your own, with columns {','.join(COLUMNS)}"
+            ) from None
+        raise error
     overrides = [_override_of(row, table.place(row)) for row in table.rows]
     if not overrides:
         raise UserError(f"{path}: holds no row below the header; add one per clip or leave --repairs out")

@@ -124,10 +124,12 @@ def _counts(clips: Sequence[Clip], classes: Sequence[str]) -> str:
 
 def _check(protocol: str, clips: Sequence[Clip], findings: Sequence[Finding]) -> str:
     kinds = Counter(finding.kind for finding in findings)
-    words = [f"{kinds[kind]} {name.lower()}" for kind, name in _KINDS.items() if kinds[kind]]
-    named = f"Protocol {protocol}: " if protocol else ""
-    verdict = "no errors, and no clip is missing" if not any(kinds[kind] for kind in _URGENT) else "look at these first"
-    return f"<p>{escape(named)}{len(clips)} clips; {verdict}. {escape(', '.join(words) or 'No findings')}.</p>"
+    counts = [f"{name.lower()}: {kinds[kind]}" for kind, name in _KINDS.items() if kinds[kind]]
+    words = [f"Protocol {protocol}: {len(clips)} clips" if protocol else f"{len(clips)} clips"]
+    urgent = any(kinds[kind] for kind in _URGENT)
+    words.append("look at errors and missing clips first" if urgent else "no error, no clip known to be missing")
+    text = f"{'; '.join(words)}. {'; '.join(counts).capitalize() or 'No findings'}."
+    return f"<p>{escape(text)}</p>"
 
 
 def _findings(findings: Sequence[Finding]) -> Iterable[str]:

@@ -42,6 +42,12 @@ def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
         writer.writerows(astuple(row) for row in repairs)
 
 
+def is_log(path: Path) -> bool:
+    """Tells whether a file is a repairs.csv that ``write_repairs`` wrote."""
+    header = ",".join(field.name for field in fields(Repair))
+    return path.read_bytes().startswith(header.encode())
+
+
 def read_repairs(path: Path) -> list[Repair]:
     """Reads a repairs.csv back that ``write_repairs`` wrote."""
     with path.open(newline="", encoding="utf-8") as file:

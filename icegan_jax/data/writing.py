@@ -1,5 +1,7 @@
 """Writes the content of a prepared folder: pairs, tables, pictures, and what was done and said."""
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,8 +80,7 @@ def write_folder(
         The content of prepared.json.
 
     Raises:
-        UserError: array_record or TFDS could not write the pairs.
-        OSError: another file cannot be written.
+        OSError: a file cannot be written.
     """
     used: list[Clip] = []
     records: list[Record] = []
@@ -159,7 +160,7 @@ def _write_pairs(folder: Path, records: Sequence[Record], classes: Sequence[str]
         raise
     except Exception as error:
         line = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{folder.parent}: the dataset could not be written there ({line}); check the free space, then start the "
-            "same command again"
-        ) from error
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            if os.strerror(code) in line:
+                raise OSError(code, os.strerror(code)) from error
+        raise OSError(errno.EIO, line) from error

@@ -14,8 +14,9 @@ FAINT = "#8a919c"
 GRID = "#e4e7eb"
 
 # One colour per class, in label order; told apart by red-green-blind readers too
-# (Okabe and Ito, "Color Universal Design", 2008). An eighth class begins anew.
-CLASS_COLOURS = ("#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#f0e442")
+# (Okabe and Ito, "Color Universal Design", 2008); without their yellow, too pale for a line on white. An eighth class
+# begins anew.
+CLASS_COLOURS = ("#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#000000")
 
 
 def class_colour(label: int) -> str:

@@ -131,7 +131,7 @@ def build_casme2(
     rows = _rows(year, resaved, length)
     if form == "csv":
         with (root / f"{name}.csv").open("w", newline="", encoding="utf-8-sig") as file:
-            csv.writer(file).writerows([int(c) if str(c).isdigit() else c for c in row] for row in rows)
+            csv.writer(file).writerows([int(str(c)) if str(c).isdigit() else c for c in row] for row in rows)
         return root
     book = openpyxl.Workbook()
     book["Sheet"].title = "Sheet1"

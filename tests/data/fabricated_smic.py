@@ -32,7 +32,7 @@ _CLIPS = {
 _VIS = (20, 14, 18, 19, 11, 12, 13, 15)  # recorded at 25 fps too; in the order of the workbook
 NOT_IN_SHEET = ("s01_ne_02", "s02_sur_05")
 NO_IMAGES = ("s03_ne_03", "s03_ne_20", "s04_ne_05", "s04_ne_06", "s09_sur_02")
-_GAPS = {"s03_po_08": (1, 3), "s03_sur_01": (1,), "s03_sur_05": (1,), "s03_ne_16": (1,)}  # frames after the onset
+_GAPS = {"s03_po_08": (1, 2), "s03_sur_01": (1,), "s03_sur_05": (1,), "s03_ne_16": (1,)}  # frames after the onset
 _AROUND = 4  # frames of SMIC-E before and after the movement
 
 

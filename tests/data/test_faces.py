@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from icegan_jax.data import faces
 from icegan_jax.data.faces import Box, find_face
 
 Grey = NDArray[np.uint8]
@@ -57,6 +58,44 @@ def test_of_several_faces_the_largest(face_image: Grey) -> None:
     face = find_face([np.repeat(np.repeat(both, 2, 0), 2, 1)])
     assert face is not None and face.count == 2
     assert face.box().left > 260
+
+
+def test_of_equal_faces_the_left_one(face_image: Grey) -> None:
+    alone = find_face([face_image])
+    face = find_face([np.hstack([face_image, face_image])])
+    assert alone is not None and face is not None
+    assert face.count == 2
+    assert face.box() == alone.box()
+
+
+def test_a_smaller_neighbour_does_not_draw_the_refinement_away(face_image: Grey) -> None:
+    """The box of the left face is refined in a crop into which the right, larger one reaches."""
+    left = face_image[70:200, 55:180]
+    right = np.repeat(np.repeat(face_image[70:200, 50:180], 2, 0), 2, 1)
+    image = np.full((260, 125 + 260), 90, np.uint8)
+    image[130:, :125] = left
+    image[:, 125:] = right
+    points = faces._detect(image, 0)
+    small = min(points, key=lambda shape: float(np.ptp(shape[:, 0])))
+    assert len(points) == 2
+    refined = faces._refine(image, small)
+    assert np.abs(refined.mean(0) - small.mean(0)).max() < 5
+
+
+def test_a_mirror_image_in_the_added_border_is_no_face(face_image: Grey) -> None:
+    """A face cut at the image's edge is whole once mirrored there, beyond the image."""
+    for cut in range(60, 150, 10):
+        image = np.ascontiguousarray(face_image[:, cut:])
+        face = find_face([image])
+        if face is not None:
+            box = face.box().within(image.shape)
+            assert 0 <= face.points[:, 0].min() + face.points[:, 0].max() <= 2 * image.shape[1]
+            assert box.width > 10 and box.height > 10
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (2, 2), (20, 20)])
+def test_images_too_small_for_a_face_show_none(shape: tuple[int, int]) -> None:
+    assert find_face([np.random.default_rng(0).integers(0, 256, shape, np.uint8)]) is None
 
 
 def test_box_within_an_image() -> None:

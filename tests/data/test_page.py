@@ -117,7 +117,7 @@ def test_counts_are_per_database_and_class(write: Callable[..., Page]) -> None:
     words = write(clips).words()
     assert "database negative positive surprise clips subjects" in words
     assert "samm 0 0 2 2 2 smic 1 1 1 3 1 all 1 1 3 5 3" in words
-    assert "Protocol megc2019: 5 clips; no errors, and no clip is missing. No findings." in words
+    assert "Protocol megc2019: 5 clips; no error, no clip known to be missing. No findings." in words
     assert "None: every clip is used as annotated." in words
 
 
@@ -134,7 +134,7 @@ def test_findings_stand_by_kind_with_their_remedies(write: Callable[..., Page]) 
     ]
     page = write([clip("a")], findings=findings)
     words = page.words()
-    assert "1 clips; look at these first. 1 missing clips, 1 left out by the protocol." in words
+    assert "1 clips; look at errors and missing clips first. Missing clips: 1; left out by the protocol: 1." in words
     assert (
         "Missing clips (1) clip found remedy where smic/s03/s03_ne_03 no folder use the plain SMIC HS release" in words
     )

@@ -1,5 +1,6 @@
 """Leave-one-subject-out on tiny clips: what each fold leaves behind, and that an interruption changes nothing."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -116,6 +117,13 @@ def test_the_log_has_a_line_per_call(whole: Path, fold: Fold) -> None:
     for line in lines:
         assert names <= line.keys()
         assert all(np.isfinite(value) for value in line.values())
+
+
+def test_networks_must_know_the_classes_of_the_pairs(tmp_path: Path) -> None:
+    other = dataclasses.replace(PAIRS, classes=("a", "b"))
+    with pytest.raises(ValueError, match="networks of 3 classes for pairs of 2"):
+        train_folds(tiny.networks(), other, FOLDS, PLAN, tmp_path, jax.local_devices())
+    assert not list(tmp_path.iterdir())
 
 
 def test_folds_differ(engine: Engine, whole: Path) -> None:

@@ -44,7 +44,7 @@ def read(source: Source) -> Reading:
     rows = [row for row in table.rows if not is_remark(row, onset="onset")]
     micro = [row for row in rows if _is_micro(table, row)]
     if len(micro) < len(rows):
-        message = f"{len(rows) - len(micro)} macro-expressions are not used"
+        message = f"macro-expressions, not used: {len(rows) - len(micro)}"
         findings.append(Finding("note", source.name, str(table.path), message))
     annotations: list[Annotation] = []
     for row in micro:

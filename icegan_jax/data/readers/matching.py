@@ -124,7 +124,8 @@ def attach(
             f"{'/'.join(folder_key(first))} ({first.where}), found {_examples(tree)}; give the folder of the database"
         )
     notes += _empty_notes(placed, tree, key, folder_key)
-    notes += [_surplus(source.name, folder, key) for folder in surplus]
+    unnamed = {loose("/".join(key(folder) or ())): folder for folder in reversed(surplus)}  # once in all releases
+    notes += [_surplus(source.name, folder, key) for folder in reversed(unnamed.values())]
     return Reading(placed, notes)
 
 
@@ -216,6 +217,6 @@ def _surplus(dataset: str, folder: ClipFolder, key: FolderKey) -> Finding:
 
 
 def _examples(tree: Tree) -> str:
-    shown = ["/".join(folder.parts[1:]) for folder in tree.clips[:3]]
+    shown = ["/".join(folder.parts[1:]) for folder in tree.clips[:2]]
     more = f" and {len(tree.clips) - len(shown)} more" if len(tree.clips) > len(shown) else ""
     return ", ".join(shown) + more if shown else "no folder of images"

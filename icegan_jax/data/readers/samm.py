@@ -46,12 +46,17 @@ def _names(table: Table, row: Row) -> Key:
             f"{table.place(row)}: Filename {clip!r} is no clip of subject {subject:03d}; SAMM's are named "
             f"{subject:03d}_1_2, say; correct the cell"
         )
-    return f"{subject:03d}", f"{subject:03d}_{clip.split('_', 1)[1]}"
+    return _padded(clip)
 
 
 def _key(folder: ClipFolder) -> Key | None:
     """(006, 006_1_2): the clip's name holds the subject."""
-    return (folder.name.split("_")[0], folder.name) if has_shape(folder.name, _TITLE) else None
+    return _padded(folder.name) if has_shape(folder.name, _TITLE) else None
+
+
+def _padded(clip: str) -> Key:
+    subject, rest = clip.split("_", 1)
+    return f"{int(subject):03d}", f"{int(subject):03d}_{rest}"
 
 
 def _video_start(annotation: Annotation, release: str) -> int:

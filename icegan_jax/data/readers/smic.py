@@ -7,7 +7,7 @@ from pathlib import Path
 from icegan_jax.data.annotation import Annotation, Finding, Reading
 from icegan_jax.data.readers.matching import Key, attach, check_clips, release_of
 from icegan_jax.data.readers.smic_names import CAMERAS, EMOTIONS, TITLE, camera_of, clip_key, emotion_of, is_exact
-from icegan_jax.data.readers.smic_sheet import Entry, read_sheet
+from icegan_jax.data.readers.smic_sheet import Entry, emotion_notes, further_notes, read_sheet
 from icegan_jax.data.readers.source import Source
 from icegan_jax.data.trees import ClipFolder, Tree, walk
 from icegan_jax.errors import UserError
@@ -49,6 +49,9 @@ def read(source: Source) -> Reading:
     findings += [note for key, folder in sorted(exact.items()) for note in _misplaced(source, key, folder)]
     entries, notes = read_sheet(source, camera, needed=bool(long))
     findings += notes
+    for entry in entries:
+        findings += emotion_notes(source.name, entry)
+        findings += further_notes(source.name, entry) if entry.key in long else []
     annotations += [_of_entry(source, entry, entry.key in long) for entry in entries if entry.key not in exact]
     if long and camera == "HS":
         annotations += _lost(source, annotations)

@@ -1,6 +1,5 @@
 """The workbook of SMIC-E: onset and offset of each long clip (DATASETS.md section 3)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from icegan_jax.data.annotation import Finding
@@ -9,7 +8,7 @@ from icegan_jax.data.readers.rows import frame_number
 from icegan_jax.data.readers.smic_names import TITLE, camera_of, clip_key, emotion_of
 from icegan_jax.data.readers.source import Source
 from icegan_jax.data.readers.workbook import find_workbook
-from icegan_jax.data.tables import Row, Table, find_tables
+from icegan_jax.data.tables import OtherTable, Row, Table, find_tables
 from icegan_jax.errors import UserError
 
 _COLUMNS = {
@@ -58,11 +57,10 @@ def read_sheet(source: Source, camera: str, needed: bool) -> tuple[list[Entry], 
 
     Args:
         needed: whether there are clips of SMIC-E; without, a workbook that cannot be read is a
-            finding, and none at all is none.
+            finding, and no workbook is nothing to say.
 
     Returns:
-        The rows, and findings: a workbook's Emotion that the clip's name contradicts, second and
-        third micro-expressions of a clip, which MEGC2019 does not count.
+        The rows, and findings about the choice of the workbook.
 
     Raises:
         UserError: no workbook of the camera, formulas without values, a row without a clip's name.
@@ -81,6 +79,8 @@ def read_sheet(source: Source, camera: str, needed: bool) -> tuple[list[Entry], 
     except UserError as error:
         if needed or source.annotation is not None:
             raise
+        if isinstance(error, OtherTable):
+            return [], []
         return [], [Finding("note", source.name, str(source.root), f"no workbook is used, none is needed: {error}")]
     entries = []
     onset, offset = (name.split("|")[0] for name in _COLUMNS[camera][2:])
@@ -91,7 +91,7 @@ def read_sheet(source: Source, camera: str, needed: bool) -> tuple[list[Entry], 
         entries.append(Entry(_key(table, row, subject), table, row, (onset, offset)))
     if not entries:
         raise UserError(f"{table.path}: no row below the header has a whole number as Subject; restore the column")
-    return entries, findings + [note for entry in entries for note in _notes(source, entry)]
+    return entries, findings
 
 
 def _key(table: Table, row: Row, subject: int) -> Key:
@@ -104,15 +104,24 @@ def _key(table: Table, row: Row, subject: int) -> Key:
     return key
 
 
-def _notes(source: Source, entry: Entry) -> Sequence[Finding]:
-    name = "/".join((source.name, *entry.key))
-    notes = []
+def emotion_notes(dataset: str, entry: Entry) -> list[Finding]:
+    """Returns a finding where the workbook's Emotion is not the clip's by its name."""
     emotion, by_name = entry.row.text("emotion").lower(), emotion_of(entry.key[1])
-    if emotion and emotion != by_name:
-        message = f"the workbook says {emotion!r}, the clip's name {by_name}, which counts"
-        notes.append(Finding("note", name, entry.where, message))
-    for column in ("onset2f", "onset3f"):
-        if number := entry.row.integer(column):
-            message = f"a further micro-expression from frame {number} ({column}) is left out: a clip counts once"
-            notes.append(Finding("note", name, entry.where, message))
-    return notes
+    if emotion in ("", by_name):
+        return []
+    message = f"the workbook says {emotion!r}, the clip's name {by_name}, which counts"
+    return [Finding("note", "/".join((dataset, *entry.key)), entry.where, message)]
+
+
+def further_notes(dataset: str, entry: Entry) -> list[Finding]:
+    """Returns a finding for each further micro-expression of a clip: MEGC2019 counts clips by name."""
+    return [
+        Finding(
+            "note",
+            "/".join((dataset, *entry.key)),
+            entry.where,
+            f"a further micro-expression from frame {number} ({column}) is left out: a clip counts once",
+        )
+        for column in ("Onset2F", "Onset3F")
+        if (number := entry.row.integer(column))
+    ]

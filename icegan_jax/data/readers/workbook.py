@@ -40,7 +40,8 @@ def find_workbook(
         The table, and findings: which of several was used, and which could not be read.
 
     Raises:
-        UserError: no table, none with the columns, or another database's.
+        OtherTable: tables, but none with the columns, or another database's.
+        UserError: no table, or none that can be read.
     """
 
     def read(path: Path) -> Table:
@@ -70,7 +71,7 @@ def find_workbook(
         except UserError as error:
             damaged.append((path, error))
     if not tables:
-        raise _none_fits(source, title, usual, [error for _, error in damaged] + other_tables)
+        raise _none_fits(source, title, usual, [error for _, error in damaged], other_tables)
     best = max(tables, key=lambda table: _rank(table, usual, newer))
     findings = [Finding("note", source.name, str(path), f"not used: {error}") for path, error in damaged]
     if len(tables) > 1:
@@ -87,10 +88,14 @@ def _rank(table: Table, usual: Sequence[str], newer: Callable[[Table], bool]) ->
     return known, newer(table), date[0] if date else "", len(table.rows)
 
 
-def _none_fits(source: Source, title: str, usual: Sequence[str], errors: Sequence[UserError]) -> UserError:
+def _none_fits(
+    source: Source, title: str, usual: Sequence[str], damaged: Sequence[UserError], other_tables: Sequence[UserError]
+) -> UserError:
+    errors = [*damaged, *other_tables]
     if len(errors) == 1:
         return errors[0]
-    return UserError(
+    kind = UserError if damaged else OtherTable
+    return kind(
         f"{source.root}: none of {len(errors)} tables is the annotation of {title}; put {' or '.join(usual)} "
         f"there, or name it with --annotation (the first: {errors[0]})"
     )

@@ -7,7 +7,17 @@ from icegan_jax.data.readers import READERS, Source
 from icegan_jax.errors import UserError
 from tests.data.readers.small import by_name, comma, found, frames, xlsx
 
-HEADER = ("Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units", "Estimated Emotion")
+HEADER = (
+    "Subject",
+    "Filename",
+    None,
+    "OnsetFrame",
+    "ApexFrame",
+    "OffsetFrame",
+    None,
+    "Action Units",
+    "Estimated Emotion",
+)
 ROWS: list[Sequence[object]] = [
     ("01", "EP02_01f", None, 46, 59, 86, None, "4+L10", "happiness"),
     (1, "EP03_02", None, 131.0, 161, 181, None, 12, " Others "),
@@ -149,7 +159,17 @@ def test_a_video_counts_as_its_release_does(tmp_path: Path) -> None:
 
 
 BAD_ROWS = {
-    "row 6: onsetframe 'x' of clip casme2/sub07/EP01_01 is not a frame number": ("07", "EP01_01", None, "x", 1, 3, None, 1, "fear"),
+    "row 6: onsetframe 'x' of clip casme2/sub07/EP01_01 is not a frame number": (
+        "07",
+        "EP01_01",
+        None,
+        "x",
+        1,
+        3,
+        None,
+        1,
+        "fear",
+    ),
     "row 6: offsetframe '' of clip casme2/sub07/EP01_01": ("07", "EP01_01", None, 1, 2, None, None, 1, "fear"),
     "row 6: estimatedemotion of clip casme2/sub07/EP01_01 is empty": ("07", "EP01_01", None, 1, 2, 3),
     "row 6: subject 'nobody' is not a subject's number": ("nobody", "EP01_01", None, 1, 2, 3, None, 1, "fear"),
@@ -191,7 +211,7 @@ def test_not_the_database(tmp_path: Path) -> None:
         frames(tmp_path, f"SAMM/006/{clip}")
     (tmp_path / "Cropped.rar").unlink()
     (tmp_path / "CASME2-RAW/sub01/EP02_01f").rmdir()
-    with pytest.raises(UserError, match=sought + "SAMM/006/006_1_2, .* and 1 more, which look like SAMM"):
+    with pytest.raises(UserError, match=sought + "SAMM/006/006_1_2, .* and 2 more, which look like SAMM"):
         read(tmp_path)
 
 
@@ -220,7 +240,15 @@ def test_the_objective_classes_alone_are_no_coding_sheet(tmp_path: Path) -> None
 
 def test_the_workbook_of_another_database(tmp_path: Path) -> None:
     tree(tmp_path)
-    header = ("Subject", "Filename", "Onset Frame", "Apex Frame", "Offset Frame", "Estimated Emotion", "Inducement Code")
+    header = (
+        "Subject",
+        "Filename",
+        "Onset Frame",
+        "Apex Frame",
+        "Offset Frame",
+        "Estimated Emotion",
+        "Inducement Code",
+    )
     path = xlsx(tmp_path / "a.xlsx", [header[:6], ("006", "006_1_2", 1, 2, 3, "Anger")])
     with pytest.raises(UserError, match="a.xlsx: looks like the annotation of SAMM, not of CASME II; give CASME2-cod"):
         read(tmp_path)
