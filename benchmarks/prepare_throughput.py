@@ -46,6 +46,7 @@ from icegan_jax.data.repairs import movement, settle
 from icegan_jax.errors import UserError
 
 PART_FRAMES = 100  # frames that the parts are timed on
+TOGETHER = ("workers", "frames", "seconds", "cpu_seconds", "frames_per_second")  # columns of that table
 PACKAGES = ("numpy", "opencv-python-headless", "dlib-bin", "pillow")
 
 
@@ -217,7 +218,8 @@ def _table(result: dict[str, Any]) -> str:
     machine = result["machine"]
     width, height = result["frame_pixels"]
     lines = [
-        f"{machine['cpu']}, {machine['cores']} cores (load {machine['load']:g} before), {machine['system']}; {result['date']}",
+        f"{machine['cpu']}, {machine['cores']} cores (load {machine['load']:g} before), {machine['system']}; "
+        f"{result['date']}",
         f"`{result['command']}`",
         f"frames of {width}x{height}, crops of {result['crop_pixels']}x{result['crop_pixels']}",
         "",
@@ -227,10 +229,7 @@ def _table(result: dict[str, Any]) -> str:
         "",
         "| prepare_clips, processes | frames | seconds | CPU seconds | frames/s |",
         "| --- | --- | --- | --- | --- |",
-        *(
-            f"| {row['workers']} | {row['frames']} | {row['seconds']:g} | {row['cpu_seconds']:g} | {row['frames_per_second']:g} |"
-            for row in result["together"]
-        ),
+        *("| " + " | ".join(f"{row[column]:g}" for column in TOGETHER) + " |" for row in result["together"]),
         "",
         "| frames in a clip | peak memory, MiB |",
         "| --- | --- |",

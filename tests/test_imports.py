@@ -15,7 +15,7 @@ LAYERS = (
     {"errors", "__init__"},
     {"data", "models"},
     {"training", "evaluation", "reporting"},
-    {"settings", "main", "prepare", "report", "predict", "synthesize"},
+    {"settings", "main", "prepare", "prepare_arguments", "report", "predict", "synthesize"},
 )
 # Library: the only files that may name it.
 OWNERS = {

@@ -156,13 +156,9 @@ def _prominence(points: Points) -> tuple[float, float, float]:
     return box.width * box.height, -box.left, -box.top
 
 
-def _middle(points: Points) -> Points:
-    return (points.min(0) + points.max(0)) / 2
-
-
 def _inside(points: Points, image: Grey) -> bool:
     """Whether the middle of the landmarks' box is in the image: then a part of the box is, too."""
-    x, y = _middle(points)
+    x, y = (points.min(0) + points.max(0)) / 2
     h, w = image.shape
     return bool(0 <= x <= w - 1 and 0 <= y <= h - 1)
 
@@ -183,10 +179,7 @@ def _refine(image: Grey, points: Points) -> Points:
         if not shapes:
             return points
         # Pixel centres: x' + 0.5 = scale (x + 0.5).
-        found = [(shape + 0.5) / scale - 0.5 + (left, top) for shape in shapes]
-        # A larger face may reach into the crop; the one looked for is where it was.
-        middle = _middle(points)
-        points = min(found, key=lambda shape: float(np.linalg.norm(_middle(shape) - middle)))
+        points = (max(shapes, key=_prominence) + 0.5) / scale - 0.5 + (left, top)
         new = tight_box(points)
         sides = np.subtract((new.left, new.top, new.right, new.bottom), (box.left, box.top, box.right, box.bottom))
         if np.abs(sides).max() <= _SETTLED * new.width:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from icegan_jax.data.readers import READERS, Source
+from icegan_jax.data.tables import find_tables
 from icegan_jax.errors import UserError
 
 # The databases of MEGC2019, in the order of the organisers' csv but for SMIC (DATASETS.md fact 1).
@@ -43,8 +44,9 @@ def expand(sources: Sequence[Source]) -> list[Source]:
 def find_database(root: Path, name: str) -> Path:
     """Returns the folder of one of ``COMPOSITE`` below ``root``, by its name, one or two levels down.
 
-    Where several folders beside each other could be it, as SMIC_all_raw and SMIC_all_cropped, it is
-    the folder that holds them: readers pass over what is not theirs.
+    Where several folders beside each other could be it, as SMIC_all_raw and SMIC_all_cropped, or
+    where the workbook lies beside the one, it is the folder that holds them: readers pass over
+    what is not theirs.
 
     Raises:
         UserError: there is none, or several that do not lie beside each other.
@@ -64,7 +66,10 @@ def find_database(root: Path, name: str) -> Path:
                 "each database"
             )
         if matching:
-            return matching[0] if len(matching) == 1 else matching[0].parent
+            whole = matching[0]
+            # SMIC_all needs no workbook; the others' lies within or beside.
+            alone = len(matching) == 1 and (name == "smic" or find_tables(whole))
+            return whole if alone else whole.parent
     held = ", ".join(folder.name for folder in outer[:8]) or "no folder"
     raise UserError(
         f"{root}: no folder here is called like {' or '.join(_FOLDER_WORDS[name])} (found: {held}); give "

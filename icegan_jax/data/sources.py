@@ -69,9 +69,9 @@ def gather(
             What is wrong with single clips is a finding instead.
     """
     sources = expand(sources)
+    protocol = _protocol(sources, protocol, tuple(classes))
     own = list(_own_clips([s for s in sources if s.name == CLIPS], tuple(classes)))
     readings = {s.name: READERS[s.name](s) for s in sources if s.name != CLIPS}
-    protocol = _protocol(sources, protocol, tuple(classes))
     findings: list[Finding] = [f for reading in readings.values() for f in reading.findings]
     selected = own
     names: tuple[str, ...] = tuple(classes)

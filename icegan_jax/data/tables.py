@@ -141,19 +141,19 @@ def find_tables(root: str | Path) -> list[Path]:
     """Returns the xlsx, xls and csv files in a folder and its folders, up to 5 deep, sorted.
 
     Hidden files and the lock files of open workbooks ("~$...") are left out, as is a folder that
-    cannot be read.
+    cannot be read. A file that links lead to twice is named once.
     """
     root = Path(root)
-    found: list[Path] = []
-    for folder, folders, files in os.walk(root):
+    found: dict[Path, Path] = {}
+    for folder, folders, files in os.walk(root, followlinks=True):
         depth = len(Path(folder).relative_to(root).parts)
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < _DEPTH else []
-        found += [
-            Path(folder, name)
-            for name in files
-            if name.lower().endswith(_SUFFIXES) and not name.startswith((".", "~$"))
-        ]
-    return sorted(found)
+        for name in sorted(files):
+            if name.lower().endswith(_SUFFIXES) and not name.startswith((".", "~$")):
+                path = Path(folder, name)
+                ways = (path, found.get(path.resolve(), path))
+                found[path.resolve()] = min(ways, key=lambda way: (len(way.parts), way))
+    return sorted(found.values())
 
 
 def _preferred(sheets: Sequence[Sheet], name: str | None) -> list[Sheet]:

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data import faces
 from icegan_jax.data.faces import Box, find_face
 
 Grey = NDArray[np.uint8]
@@ -66,20 +65,6 @@ def test_of_equal_faces_the_left_one(face_image: Grey) -> None:
     assert alone is not None and face is not None
     assert face.count == 2
     assert face.box() == alone.box()
-
-
-def test_a_smaller_neighbour_does_not_draw_the_refinement_away(face_image: Grey) -> None:
-    """The box of the left face is refined in a crop into which the right, larger one reaches."""
-    left = face_image[70:200, 55:180]
-    right = np.repeat(np.repeat(face_image[70:200, 50:180], 2, 0), 2, 1)
-    image = np.full((260, 125 + 260), 90, np.uint8)
-    image[130:, :125] = left
-    image[:, 125:] = right
-    points = faces._detect(image, 0)
-    small = min(points, key=lambda shape: float(np.ptp(shape[:, 0])))
-    assert len(points) == 2
-    refined = faces._refine(image, small)
-    assert np.abs(refined.mean(0) - small.mean(0)).max() < 5
 
 
 def test_a_mirror_image_in_the_added_border_is_no_face(face_image: Grey) -> None:

@@ -8,19 +8,23 @@ from icegan_jax.errors import UserError
 
 
 def folders(root: Path, *names: str) -> Path:
+    """Folders below ``root``; a name with a dot is a file."""
     for name in names:
-        (root / name).mkdir(parents=True)
+        path = root / name
+        (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+        if path.suffix:
+            path.write_text("")
     return root
 
 
 @pytest.mark.parametrize(
     ("names", "casme2", "samm", "smic"),
     [
-        (("CASME2", "SAMM", "SMIC"), "CASME2", "SAMM", "SMIC"),
-        (("CASME II", "SAMM_v2", "SMIC_all_raw"), "CASME II", "SAMM_v2", "SMIC_all_raw"),
-        (("CASME2-RAW", "Cropped", "samm", "SAMM_CROP", "SMIC_all_raw", "SMIC-E_raw image"), ".", "samm", "."),
-        (("data/CASME2", "data/SAMM", "other/smic"), "data/CASME2", "data/SAMM", "other/smic"),
-        (("CAS(ME)^2", "CASME2", "SAMM_longvideos", "SAMM Long Videos", "SAMM", "SMIC"), "CASME2", "SAMM", "SMIC"),
+        (("CASME2/a.xlsx", "SAMM/b/b.xlsx", "SMIC"), "CASME2", "SAMM", "SMIC"),
+        (("CASME II/a.csv", "SAMM_v2/b.xls", "SMIC_all_raw"), "CASME II", "SAMM_v2", "SMIC_all_raw"),
+        (("CASME2-RAW", "Cropped", "a.xlsx", "samm/b.xlsx", "SAMM_CROP", "SMIC_all_raw", "SMIC-E"), ".", "samm", "."),
+        (("data/CASME2", "data/SAMM/b.xlsx", "data/a.xlsx", "other/smic"), "data", "data/SAMM", "other/smic"),
+        (("CAS(ME)^2/x.xlsx", "casme2/a.xlsx", "SAMM_longvideos", "SAMM/b.csv", "SMIC"), "casme2", "SAMM", "SMIC"),
     ],
 )
 def test_databases_are_found_by_the_names_of_their_folders(

@@ -1,4 +1,3 @@
-import struct
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -8,28 +7,10 @@ import pytest
 
 from icegan_jax.data.tables import OtherTable, Row, find_tables, normalised, read_headerless, read_table
 from icegan_jax.errors import UserError
-from tests.data.readers.small import comma, xlsx
+from tests.data.readers.small import biff, comma, xlsx
 
 ROWS = [("Subject", "Onset Frame", "", "Emotion"), ("01", 46, "", "happiness"), ("2", 7.0, None, " fear ")]
 NEEDED = ("subject", "OnsetFrame", "Emotion")
-
-
-def biff(*rows: tuple[object, ...]) -> bytes:
-    """A BIFF 2 worksheet stream (what Excel 2 wrote as .xls) with labels and numbers."""
-
-    def record(kind: int, data: bytes) -> bytes:
-        return struct.pack("<HH", kind, len(data)) + data
-
-    out = record(0x0009, struct.pack("<HH", 2, 0x0010))
-    for r, row in enumerate(rows):
-        for c, value in enumerate(row):
-            place = struct.pack("<HH", r, c) + b"\0\0\0"
-            if isinstance(value, int | float):
-                out += record(0x0003, place + struct.pack("<d", value))
-            elif value:
-                text = str(value).encode("latin-1")
-                out += record(0x0004, place + bytes([len(text)]) + text)
-    return out + record(0x000A, b"")
 
 
 @pytest.mark.parametrize(
@@ -298,7 +279,11 @@ def test_tables_are_found(tmp_path: Path) -> None:
     for name in [*wanted, "~$a.xlsx", ".a.csv", "b/.git/x.csv", "notes.txt", "b/d/f/g/h/i/deeper.csv"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "b/back").symlink_to(tmp_path, target_is_directory=True)
     assert [path.relative_to(tmp_path).as_posix() for path in find_tables(tmp_path)] == wanted
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/linked").symlink_to(tmp_path / "b/d", target_is_directory=True)
+    assert tmp_path / "elsewhere/linked/e.csv" in find_tables(tmp_path / "elsewhere")
 
 
 def test_dates_and_truth_values_are_text(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def subject_cell(table: Table, row: Row, column: str = "subject") -> int:
     """
     digits = "".join(c for c in row.text(column) if c.isascii() and c.isdigit())
     number = row.integer(column)
-    if number is None and digits and row.text(column).endswith(digits):
-        number = int(digits[-9:])
+    if number is None and 0 < len(digits) < 10 and row.text(column).endswith(digits):
+        number = int(digits)
     if number is None or number < 0:
         raise UserError(
             f"{table.place(row)}: {column} {row.text(column)!r} is not a subject's number; correct the cell"

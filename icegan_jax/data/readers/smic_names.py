@@ -39,6 +39,6 @@ def camera_of(names: Sequence[str]) -> str | None:
 def is_exact(folder: ClipFolder) -> bool:
     """Returns whether a folder is of SMIC_all: it holds onset..offset, no more; others are SMIC-E's.
 
-    SMIC_all sorts its clips into micro/negative, positive, surprise.
+    SMIC_all sorts its clips into micro/negative, micro/positive, micro/surprise; SMIC-E into subjects.
     """
-    return bool({part.lower() for part in folder.parts[:-1]} & {"micro", *EMOTIONS.values()})
+    return folder.parent.lower() in ("micro", *EMOTIONS.values())

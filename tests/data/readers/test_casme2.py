@@ -5,7 +5,7 @@ import pytest
 
 from icegan_jax.data.readers import READERS, Source
 from icegan_jax.errors import UserError
-from tests.data.readers.small import by_name, comma, found, frames, xlsx
+from tests.data.readers.small import biff, by_name, comma, found, frames, xlsx
 
 HEADER = (
     "Subject",
@@ -137,6 +137,15 @@ def test_a_csv_without_blank_columns_and_with_semicolons(tmp_path: Path) -> None
     assert reading.annotations[1].where == "coding.csv, row 3"
 
 
+def test_the_older_xls(tmp_path: Path) -> None:
+    (tree(tmp_path) / "CASME2_label_Ver_2.xls").write_bytes(biff(*SHEET))
+    reading = read(tmp_path)
+    assert [(a.subject, a.onset, a.apex) for a in reading.annotations] == [
+        ("sub01", 46, 59), ("sub01", 131, 161), ("sub04", 42, None), ("sub05", 1, 1)
+    ]  # fmt: skip
+    assert reading.annotations[2].where == "CASME2_label_Ver_2.xls, row 4"
+
+
 def test_remarks_between_rows_are_passed_over(tmp_path: Path) -> None:
     tree(tmp_path)
     xlsx(tmp_path / "CASME2-coding.xlsx", [*SHEET, (None,), ("? means unsure",)])
@@ -173,6 +182,7 @@ BAD_ROWS = {
     "row 6: offsetframe '' of clip casme2/sub07/EP01_01": ("07", "EP01_01", None, 1, 2, None, None, 1, "fear"),
     "row 6: estimatedemotion of clip casme2/sub07/EP01_01 is empty": ("07", "EP01_01", None, 1, 2, 3),
     "row 6: subject 'nobody' is not a subject's number": ("nobody", "EP01_01", None, 1, 2, 3, None, 1, "fear"),
+    "row 6: subject '12345678901' is not": ("12345678901", "EP01_01", None, 1, 2, 3, None, 1, "fear"),
     "row 6: filename is empty": ("07", None, None, 1, 2, 3, None, 1, "fear"),
     "row 6: filename '../EP01_01' cannot be": ("07", "../EP01_01", None, 1, 2, 3, None, 1, "fear"),
     "row 6: clip casme2/sub01/EP02_01f is already in coding.xlsx, row 2": ROWS[0],

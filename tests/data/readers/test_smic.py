@@ -122,6 +122,13 @@ def test_smic_e_names_the_seven_clips_it_does_not_have(tmp_path: Path) -> None:
     assert len(clips) == 9  # nothing below the first row without a whole number as Subject
 
 
+def test_smic_e_below_a_folder_called_micro_is_still_smic_e(tmp_path: Path) -> None:
+    root = tmp_path / "micro"
+    long_tree(root, "s/SMIC-HS-E")
+    xlsx(root / "SMIC-HS-E_annotation.xlsx", HS, names=["HS"])
+    assert by_name(read(root))["s20/s20_ne_01"].onset == 10034301
+
+
 def test_a_long_clip_without_a_row_is_surplus(tmp_path: Path) -> None:
     long_tree(tmp_path)
     frames(tmp_path, f"{LONG}/s01/s1_po_98")
@@ -182,6 +189,12 @@ def test_a_video_of_a_long_clip_starts_at_its_first_frame(tmp_path: Path) -> Non
     xlsx(tmp_path / "SMIC-HS-E_annotation.xlsx", HS, names=["HS"])
     clip = by_name(read(tmp_path))["s20/s20_ne_01"]
     assert (clip.onset, clip.offset) == (63, 92)
+
+
+def test_workbooks_of_other_databases_beside_smic_all_are_passed_over(tmp_path: Path) -> None:
+    all_tree(tmp_path)
+    comma(tmp_path / "samm.csv", [("Subject", "Filename", "Onset Frame"), ("006", "006_1_2", 1)])
+    assert not read(tmp_path).findings
 
 
 def test_smic_e_without_a_workbook(tmp_path: Path) -> None:

@@ -1,0 +1,102 @@
+"""Damage to the bytes of single files."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from tests.data.fuzz.site import IMAGES, TABLES, VIDEOS, Site
+
+Damage = Callable[[Site], None]
+
+
+def flip(suffixes: tuple[str, ...], below: str = "world") -> Damage:
+    """Flips bits in 1 to 20 bytes."""
+
+    def damage(site: Site) -> None:
+        path = site.pick(suffixes, below)
+        data = bytearray(path.read_bytes())
+        for _ in range(site.rng.choice((1, 1, 3, 20))):
+            if data:
+                data[site.rng.randrange(len(data))] ^= site.rng.randrange(1, 256)
+        site.replace(path, bytes(data))
+        site.hit("bytes flipped", path)
+
+    return damage
+
+
+def truncate(suffixes: tuple[str, ...], below: str = "world") -> Damage:
+    """Cuts the end off."""
+
+    def damage(site: Site) -> None:
+        path = site.pick(suffixes, below)
+        data = path.read_bytes()
+        site.replace(path, data[: site.rng.randrange(len(data) + 1)])
+        site.hit("truncated", path)
+
+    return damage
+
+
+def zero(suffixes: tuple[str, ...], below: str = "world") -> Damage:
+    """Leaves no byte, or as many zeros as there were bytes, as a crash of the system does."""
+
+    def damage(site: Site) -> None:
+        path = site.pick(suffixes, below)
+        size = site.rng.choice((0, 0, path.stat().st_size))
+        site.replace(path, bytes(size))
+        site.hit(f"{size} zeros", path)
+
+    return damage
+
+
+def noise(site: Site) -> None:
+    """Random bytes in place of a file, or after its end."""
+    path = site.pick((*TABLES, *IMAGES, *VIDEOS))
+    kept = path.read_bytes() if site.rng.random() < 0.4 else b""
+    site.replace(path, kept + site.rng.randbytes(site.rng.randrange(1, 3000)))
+    site.hit("noise after the content" if kept else "noise instead of the content", path)
+
+
+def other_image(site: Site) -> None:
+    """Another image in place of a frame: of another size, mode, format, without a face, or with an absurd header."""
+    path = site.pick(IMAGES)
+    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert grey is not None
+    h, w = grey.shape
+    kind = site.rng.choice(
+        ("smaller", "one pixel", "black", "sideways", "16 bits", "colour", "palette", "transparent", "huge header")
+    )
+    image = np.asarray(grey, np.uint8)
+    if kind == "huge header":
+        site.replace(path, _huge(site.rng.choice((12_000, 60_000, 2**31 - 1))))
+        site.hit(kind, path)
+        return
+    if kind == "smaller":
+        image = np.asarray(cv2.resize(image, (w // 2, h // 2)), np.uint8)
+    elif kind == "one pixel":
+        image = image[:1, :1]
+    elif kind == "black":
+        image = np.zeros_like(image)
+    elif kind == "sideways":
+        image = image.T
+    picture = Image.fromarray(image)
+    if kind == "16 bits":
+        picture = Image.fromarray(image.astype(np.uint16) * 257)
+    elif kind != "smaller":
+        picture = picture.convert({"colour": "CMYK", "palette": "P", "transparent": "LA"}.get(kind, "L"))
+    path.unlink()
+    picture.save(path, "TIFF" if kind == "colour" else "PNG")
+    site.hit(f"another image: {kind}", path)
+
+
+def _huge(side: int) -> bytes:
+    """A PNG whose header claims side x side pixels."""
+    import struct
+    import zlib
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")

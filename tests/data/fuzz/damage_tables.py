@@ -1,0 +1,154 @@
+"""Damage inside tables: files that can still be read, but say something odd."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import openpyxl
+
+from tests.data.fuzz.site import TABLES, Site
+
+Rows = list[list[object]]
+
+ODD = (
+    "",
+    None,
+    "n/a",
+    "#REF!",
+    "-5",
+    "46.5",
+    "1e300",
+    "99999999999999999999",
+    "0",
+    "\u0664\u0666",
+    "\uff14\uff16",
+    "../../etc/passwd",
+    "con:",
+    "x" * 3000,
+    "line\nbreak",
+    "=1+1",
+    "=A1",
+    "nan",
+    "inf",
+    "TRUE",
+    " ",
+    "\u00a046\u00a0",
+    "\ud7a3\u0301",
+    "others",
+)
+
+
+def xml_flip(site: Site) -> None:
+    """Flips bits in the unpacked text of a workbook; its check sums are right."""
+    path = site.pick((".xlsx",))
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    name = site.rng.choice([n for n in sorted(parts) if "sheet" in n or "sharedStrings" in n])
+    data = bytearray(parts[name])
+    for _ in range(site.rng.choice((1, 1, 3))):
+        data[site.rng.randrange(len(data))] ^= 1 << site.rng.randrange(8)
+    parts[name] = bytes(data)
+    path.unlink()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part, content in parts.items():
+            archive.writestr(part, content)
+    site.hit(f"bytes flipped in {name} of", path)
+
+
+def _edit(site: Site, path: Path, change: Callable[[Rows], Rows]) -> None:
+    """Applies a change to the rows of a csv, or of a workbook's first sheet; saved formulas lose their values."""
+    if path.suffix == ".csv":
+        rows: Rows = [list(row) for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8")))]
+        path.unlink()
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(change(rows))
+        return
+    book = openpyxl.load_workbook(path)
+    sheet = book.worksheets[0]
+    values = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    sheet.delete_rows(1, sheet.max_row)
+    for row in change(values):
+        sheet.append(row)
+    path.unlink()
+    book.save(path)
+
+
+def odd_cell(site: Site) -> None:
+    """Writes something odd into a cell."""
+    path, value = site.pick(TABLES), site.rng.choice(ODD)
+
+    def change(rows: Rows) -> Rows:
+        row = site.rng.choice([row for row in rows if len([cell for cell in row if cell is not None]) > 1])
+        row[site.rng.randrange(len(row))] = value
+        return rows
+
+    _edit(site, path, change)
+    site.hit(f"a cell set to {ascii(value)[:40]} in", path)
+
+
+def number_cell(site: Site) -> None:
+    """Writes another number over a number."""
+    path = site.pick(TABLES)
+    value = site.rng.choice((0, 1, 7, 97, 44240, 10**6, 999_999_999, -1))
+
+    def change(rows: Rows) -> Rows:
+        places = [(row, i) for row in rows for i, cell in enumerate(row) if str(cell).isdigit()]
+        row, i = site.rng.choice(places)
+        row[i] = value
+        return rows
+
+    _edit(site, path, change)
+    site.hit(f"a number set to {value} in", path)
+
+
+def row_or_column(site: Site) -> None:
+    """Removes or doubles a row, removes or swaps columns."""
+    path = site.pick(TABLES)
+    kind = site.rng.choice(("row removed", "row doubled", "column removed", "columns swapped", "header renamed"))
+
+    def change(rows: Rows) -> Rows:
+        full = [i for i, row in enumerate(rows) if len([cell for cell in row if cell is not None]) > 2]
+        i, k = site.rng.choice(full), site.rng.randrange(4)
+        if kind == "row removed":
+            del rows[i]
+        elif kind == "row doubled":
+            rows.insert(i, list(rows[i]))
+        elif kind == "header renamed":
+            rows[full[0]][k] = "Something"
+        for row in rows:
+            if kind == "column removed":
+                del row[k : k + 1]
+            elif kind == "columns swapped" and len(row) > k + 1:
+                row[k], row[k + 1] = row[k + 1], row[k]
+        return rows
+
+    _edit(site, path, change)
+    site.hit(f"{kind} in", path)
+
+
+def encoding(site: Site) -> None:
+    """Saves a csv in another encoding, with other line ends or delimiters, or with odd characters."""
+    path = site.pick((".csv",))
+    text = path.read_text(encoding="utf-8")
+    kind = site.rng.choice(
+        ("BOM", "CRLF", "CR", "semicolons", "tabs", "UTF-16", "UTF-32", "Latin-1", "NUL", "quote", "blank lines", "bars")
+    )
+    at = site.rng.randrange(len(text))
+    data = {
+        "BOM": text.encode("utf-8-sig"),
+        "CRLF": text.replace("\n", "\r\n").encode(),
+        "CR": text.replace("\n", "\r").encode(),
+        "semicolons": text.replace(",", ";").encode(),
+        "tabs": text.replace(",", "\t").encode(),
+        "bars": text.replace(",", "|").encode(),
+        "UTF-16": text.encode("utf-16"),
+        "UTF-32": text.encode("utf-32"),
+        "Latin-1": (text[:at] + "\xe9" + text[at:]).encode("latin-1"),
+        "NUL": (text[:at] + "\0" + text[at:]).encode(),
+        "quote": (text[:at] + '"' + text[at:]).encode(),
+        "blank lines": text.replace("\n", "\n\n , \n").encode(),
+    }[kind]
+    site.replace(path, data)
+    site.hit(f"saved with {kind}", path)
