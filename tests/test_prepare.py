@@ -152,6 +152,7 @@ def test_a_database_and_own_clips_in_one_command(
     assert "1 apex: seen by eye" in said and "1 apex: apex outside onset..offset: the middle frame" in said
     assert "  no usable frames of it" in said and "samm/007/" in said  # the first of many that are missing
     assert "frames per second" in said
+    assert "apexes spotted" not in said  # all are annotated
     assert f"{out}/index.html" in said
     made = json.loads((out / "prepared.json").read_text())
     assert (made["protocol"], made["sources"]) == ("three", ["samm", "clips"])
@@ -240,6 +241,16 @@ def test_a_set_without_clips_says_why(tmp_path: Path, samm: Path, capsys: pytest
     assert prepare.main(["--source=samm", f"--raw={samm}", f"--out={tmp_path / 'data'}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and str(samm) in line
+
+
+def test_spotted_apexes_are_counted_with_their_method(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw.write_text(raw.read_text().replace("0,2,3", "0,,3"))
+    arguments = ["--source=clips", f"--raw={raw}", f"--out={tmp_path / 'data'}", "--workers=1", "--size=64"]
+    assert prepare.main([*arguments, "--apex=middle"]) == 0
+    assert "1 apexes spotted, as none is annotated: --apex=middle" in capsys.readouterr().out
+    assert json.loads((tmp_path / "data" / "prepared.json").read_text())["apex_method"] == "middle"
 
 
 def test_own_classes(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,31 +91,33 @@ def _explained(out: str | Path) -> Iterator[None]:
 def _locked(target: Path) -> Iterator[None]:
     """Holds ``.NAME.lock``, which the system lets go of when the process ends, however it ends."""
     path = target.with_name(f".{target.name}.lock")
+    file = _open_locked(path, target)
+    try:
+        os.ftruncate(file, 0)
+        os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()
+        os.close(file)
+
+
+def _open_locked(path: Path, target: Path) -> int:
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(file, 200).decode("utf-8", "replace").strip() or "another process"
-                raise UserError(
-                    f"{target}: is being written by {holder}; wait for it to end or choose another --out"
-                ) from None
-            except OSError:  # a file system without locks
-                yield
-                return
-            if not _is_open(path, file):  # its last holder removed it meanwhile
-                continue
-            os.ftruncate(file, 0)
-            os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
-            try:
-                yield
-            finally:
-                with suppress(OSError):
-                    path.unlink()
-            return
-        finally:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 200).decode("utf-8", "replace") or "another process"
             os.close(file)
+            raise UserError(
+                f"{target}: is being written by {holder}; wait for it to end or choose another --out"
+            ) from None
+        except OSError:  # a file system without locks
+            return file
+        if _is_open(path, file):
+            return file
+        os.close(file)  # its last holder removed it meanwhile
 
 
 def _is_open(path: Path, file: int) -> bool:

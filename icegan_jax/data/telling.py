@@ -72,6 +72,9 @@ def result_lines(summary: Summary, out: str, gathered: Gathered | None = None) -
         yield from count_lines(summary.datasets)
     if gathered is not None:
         yield from _set_lines(gathered, summary, out)
+        spotted = sum(clip.apex is None and clip.name not in summary.left_out for clip in gathered.clips)
+        if spotted:
+            yield f"{spotted} apexes spotted, as none is annotated: --apex={summary.apex_method}"
     yield f"{summary.pairs} pairs of onset and frame, {summary.size}x{summary.size} grey, register={summary.register}"
     yield f"{summary.repairs} spotted apexes and repairs, each with its reason: {out}/repairs.csv"
     # Frame numbers in a reason would make a kind of each.

@@ -1,6 +1,5 @@
 """SMIC: the clips of SMIC_all, and SMIC-E with its workbook (DATASETS.md section 3)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +10,6 @@ from icegan_jax.data.readers.smic_sheet import Entry, emotion_notes, further_not
 from icegan_jax.data.readers.source import Source
 from icegan_jax.data.trees import ClipFolder, Tree, walk
 from icegan_jax.errors import UserError
-
-# Clips of MEGC2019 that SMIC-E-HS does not have: the first two are in no workbook, the others have
-# rows in some copies and images in none (DATASETS.md section 3).
-_NOT_IN_SMIC_E = (
-    ("s01", "s01_ne_02"),
-    ("s02", "s02_sur_05"),
-    ("s03", "s03_ne_03"),
-    ("s03", "s03_ne_20"),
-    ("s04", "s04_ne_05"),
-    ("s04", "s04_ne_06"),
-    ("s09", "s09_sur_02"),
-)
 
 
 def read(source: Source) -> Reading:
@@ -53,8 +40,6 @@ def read(source: Source) -> Reading:
         findings += emotion_notes(source.name, entry)
         findings += further_notes(source.name, entry) if entry.key in long else []
     annotations += [_of_entry(source, entry, entry.key in long) for entry in entries if entry.key not in exact]
-    if long and camera == "HS":
-        annotations += _lost(source, annotations)
     starts = {entry.key: entry.first for entry in entries}
     return attach(
         source,
@@ -120,13 +105,3 @@ def _of_entry(source: Source, entry: Entry, has_frames: bool) -> Annotation:
     """A row without frames may hold anything: it is a missing clip."""
     onset, offset = entry.frame_numbers(f"{source.name}/{'/'.join(entry.key)}") if has_frames else (None, None)
     return Annotation(source.name, *entry.key, emotion_of(entry.key[1]), (), onset, None, offset, entry.where)
-
-
-def _lost(source: Source, annotations: Sequence[Annotation]) -> list[Annotation]:
-    known = {(annotation.subject, annotation.clip) for annotation in annotations}
-    where = "no row in the workbook of SMIC-E"
-    return [
-        Annotation(source.name, *key, emotion_of(key[1]), (), None, None, None, where)
-        for key in _NOT_IN_SMIC_E
-        if key not in known
-    ]

@@ -92,8 +92,12 @@ class Maker:
         if earlier:
             first = running.run([*_arguments(name, site.world), f"--out={site.data}", "--workers=1"])
             assert first.code == 0, first
-        for kind in kinds:
-            KINDS[kind](site)
+        KINDS[kinds[0]](site)
+        for kind in kinds[1:]:
+            try:
+                KINDS[kind](site)
+            except Exception as error:  # the first damage left nothing that this one could be done to
+                site.said.append(f"not done: {kind} ({error})")
         name = name or rng.choice(_readers(site.touched))
         clean = self._clean(name)
         skip = rng.random() < 0.3

@@ -61,9 +61,9 @@ def _edit(site: Site, path: Path, change: Callable[[Rows], Rows]) -> None:
     """Applies a change to the rows of a csv, or of a workbook's first sheet; saved formulas lose their values."""
     if path.suffix == ".csv":
         rows: Rows = [list(row) for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8")))]
-        path.unlink()
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(change(rows))
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(change(rows))
+        site.replace(path, text.getvalue().encode())
         return
     book = openpyxl.load_workbook(path)
     sheet = book.worksheets[0]
