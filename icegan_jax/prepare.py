@@ -98,17 +98,15 @@ def _refuse(gathered: Gathered, *, strict: bool, skip_damaged: bool) -> None:
     if fatal:
         first = fatal[0]
         more = len({f.clip for f in fatal}) - 1
-        others = f" ({more} more clips have errors)" if more else ""
+        others = f" ({more} more with errors)" if more else ""
         remedy = f"{first.remedy}; " if first.remedy else ""
         skip = " or leave the clips out with --skip_damaged" if all(f in gathered.damaged for f in fatal) else ""
         raise UserError(
             f"{first.where}: clip {first.clip}: {first.message}{others}; {remedy}see all with --check{skip}"
         )
     if not gathered.clips:
-        roots = (
-            "; ".join(dict.fromkeys(f"{f.clip}: {f.message}" for f in gathered.differences[:1])) or "none is selected"
-        )
-        raise UserError(f"no clip of {', '.join(gathered.sources)} can be prepared ({roots}); see all with --check")
+        reason = next((f"{f.clip}: {f.message}" for f in gathered.differences), "the protocol selects none")
+        raise UserError(f"no clip of {', '.join(gathered.sources)} can be prepared ({reason}); see all with --check")
     if strict and gathered.differences:
         _say(finding_lines(gathered.differences), sys.stderr)
         raise UserError(

@@ -27,6 +27,13 @@ examples:
     python -m icegan_jax.prepare --source=casme2 --raw=CASME2 --out=data/casme2
     python -m icegan_jax.prepare --source=samm --raw=SAMM --out=data/samm
     python -m icegan_jax.prepare --source=smic --raw=SMIC_all_raw --out=data/smic
+    python -m icegan_jax.prepare --source=casme2 --raw=CASME2 --out=data/casme2_5 --protocol=five
+    python -m icegan_jax.prepare --source=smic_vis --raw=SMIC_all_raw --out=data/smic_vis
+    python -m icegan_jax.prepare --source=casme --raw=CASME --out=data/casme
+    python -m icegan_jax.prepare --source=casme_squared --raw=CASME_squared --out=data/casme_squared
+    python -m icegan_jax.prepare --source=casme_cubed --raw=CASME_cubed --out=data/casme_cubed
+    python -m icegan_jax.prepare --source=mmew --raw=MMEW --out=data/mmew
+    python -m icegan_jax.prepare --source=fourdme --raw=4DME --out=data/4dme
 
   the 442 clips of MEGC2019 from the three:
     python -m icegan_jax.prepare --source=casme2 --raw=A --source=samm --raw=B --source=smic --raw=C --out=data/megc

@@ -14,6 +14,7 @@ from icegan_jax import prepare
 from icegan_jax.data import cropping
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import load_pairs
+from icegan_jax.data.readers import READERS
 from icegan_jax.data.repairs import read_repairs
 from icegan_jax.errors import UserError
 from tests.data.databases import build_casme2, build_samm, build_smic
@@ -114,7 +115,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         prepare.main(["--help"])
     assert stopped.value.code == 0
     said = capsys.readouterr().out
-    for source in ("procedural", "casme2", "samm", "smic", "clips", "megc2019"):
+    for source in ("procedural", "clips", "megc2019", *(name for name in READERS if name != "smic_nir")):
         assert f"python -m icegan_jax.prepare --source={source} " in said
     assert "--source=casme2 --raw=A --source=samm --raw=B --source=smic --raw=C --out=" in said
     assert HEADER in said
@@ -224,7 +225,7 @@ def test_a_clip_that_cannot_be_used_stops_or_is_left_out(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {raw}: clip d/carl/c: ")
     assert "no such folder of frames" in line
-    assert "(1 more clips have errors)" in line
+    assert "(1 more with errors)" in line
     assert line.endswith("see all with --check or leave the clips out with --skip_damaged")
     assert prepare.main([*arguments, "--skip_damaged"]) == 0
     said = capsys.readouterr().out

@@ -18,7 +18,7 @@ from icegan_jax.errors import UserError
 
 # What each kind of finding means to the reader, in the order in which they are told.
 _TITLES = {
-    "error": "errors: preparation stops at these, or leaves the clips out with --skip_damaged",
+    "error": "errors: preparation stops at these; clips with damaged frames can be left out with --skip_damaged",
     "missing": "missing: clips that the protocol has and this copy has not; they are left out",
     "surplus": "surplus: folders and rows that no clip uses",
     "repair": "other repairs",
