@@ -135,8 +135,9 @@ def _procedural(args: argparse.Namespace, options: Options) -> int:
 
 
 def _say(lines: Iterable[str], file: TextIO | None = None) -> None:
+    """Prints each on one line, even where a file's name holds a line break."""
     for line in lines:
-        print(line, file=file)
+        print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=file)
 
 
 def _of_system(error: OSError) -> str:
@@ -156,21 +157,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names hold what a terminal cannot show
+    code = 2
     try:
         return _run(args)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        message = str(error)
     except OSError as error:
-        print(f"error: {_of_system(error)}", file=sys.stderr)
+        message = _of_system(error)
     except BrokenProcessPool:
-        print(
-            "error: a process was ended from outside, for want of memory perhaps; use fewer --workers", file=sys.stderr
-        )
+        message = "a process was ended from outside, for want of memory perhaps; use fewer --workers"
     except KeyboardInterrupt:
         kept = "nothing was written" if args.check else "the finished clips are kept, start the same command again"
-        print(f"error: interrupted; {kept}", file=sys.stderr)
-        return 130
-    return 2
+        message, code = f"interrupted; {kept}", 130
+    _say([f"error: {message}"], sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

@@ -234,6 +234,17 @@ def test_a_clip_that_cannot_be_used_stops_or_is_left_out(
     assert "d/carl/c" in (out / "findings.csv").read_text()
 
 
+def test_a_name_with_a_line_break_stays_on_one_line(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (raw.parent / "frames" / "a\nb 2.png").write_bytes(b"")
+    assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={tmp_path / 'data'}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "a\\nb 2.png" in line and "are both frame 2" in line
+    assert prepare.main(["--source=clips", f"--raw={raw}", "--check", "--workers=1"]) == 2
+    assert not any(line.startswith("b 2.png") for line in capsys.readouterr().out.splitlines())
+
+
 def test_a_set_without_clips_says_why(tmp_path: Path, samm: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for file in samm.glob("SAMM/*/*/*"):
         if "028_4_1" not in str(file):
