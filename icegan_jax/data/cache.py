@@ -1,7 +1,8 @@
 """Clips kept as they are finished, so that a second run does only what changed.
 
 An entry's name says all that its content depends on, so an entry is never out of date: it is used
-or it is not. Its first line is the sha256 of the rest, so a damaged one is never used.
+or it is not. Its first line is the sha256 of that name and the rest, so a damaged one, or one that
+stands under another's name, is never used.
 """
 
 import functools
@@ -75,7 +76,7 @@ def store(folder: Path, key: str, cropped: Cropped) -> None:
     half = folder / f"{key}.{os.getpid()}.half"
     try:
         with half.open("wb") as file:
-            file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+            file.write(_digest(key, body) + b"\n" + body)
             file.flush()
             os.fsync(file.fileno())
         half.replace(folder / key)
@@ -85,13 +86,17 @@ def store(folder: Path, key: str, cropped: Cropped) -> None:
         raise
 
 
+def _digest(key: str, body: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + b"\n" + body).hexdigest().encode()
+
+
 def load(folder: Path, key: str) -> Cropped | None:
     """Returns the clip that was kept under this key; None where there is none or it is damaged."""
     try:
         digest, _, body = (folder / key).read_bytes().partition(b"\n")
     except OSError:
         return None
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    if _digest(key, body) != digest:
         return None
     head, _, pixels = body.partition(b"\n")
     content = json.loads(head)

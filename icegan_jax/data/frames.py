@@ -1,6 +1,7 @@
 """The frames of a clip: a folder of images or a video, listed and read one at a time."""
 
 import io
+import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +34,9 @@ def list_frames(path: str | Path) -> Sequence[int]:
 
 def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
     """Yields (number, uint8[h, w] grey levels) of the given frames, ascending, one at a time.
+
+    A truncated image is refused. A frame whose bytes were damaged inside a video is not: OpenCV
+    fills it and does not say so.
 
     Args:
         path: a folder of frames, or a video.
@@ -156,6 +160,7 @@ def _read_video(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, Grey]]
 def _open_video(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise UserError(f"{path}: no such video; correct the column frames")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a damaged stream is told by our message, not by FFmpeg's
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
         raise UserError(f"{path}: not a readable video; convert it to mp4 or to a folder of images")

@@ -1,7 +1,7 @@
 """From the sources that a user names to the clips that can be prepared."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icegan_jax.data.annotation import Annotation, Finding, Reading
@@ -10,7 +10,7 @@ from icegan_jax.data.locating import CLIPS, COMPOSITE, expand
 from icegan_jax.data.official import compare, read_official
 from icegan_jax.data.overrides import Override, assign
 from icegan_jax.data.placement import extent_notes, place
-from icegan_jax.data.protocol import PROTOCOLS, count_findings, key_of, select
+from icegan_jax.data.protocol import PROTOCOLS, Key, count_findings, key_of, select
 from icegan_jax.data.readers import READERS, Source
 from icegan_jax.data.repairs import Repair
 from icegan_jax.errors import UserError
@@ -73,18 +73,20 @@ def gather(
     own = list(_own_clips([s for s in sources if s.name == CLIPS], tuple(classes)))
     readings = {s.name: READERS[s.name](s) for s in sources if s.name != CLIPS}
     findings: list[Finding] = [f for reading in readings.values() for f in reading.findings]
+    annotated = list(_all(readings.values()))
+    assigned, unclear = assign(overrides, [*annotated, *(a for a, _ in own)])
     selected = own
     names: tuple[str, ...] = tuple(classes)
     if readings:
-        selection = select(readings, protocol)
+        selection = select(_with_apexes(readings, assigned), protocol)
         findings += selection.findings
-        selected = [*selection.annotations, *own]
+        as_read = {key_of(a): a for a in annotated}
+        selected = [*((as_read[key_of(a)], label) for a, label in selection.annotations), *own]
         names = selection.classes
     findings += _doubles(selected)
-    assigned, unclear = assign(overrides, [*_all(readings.values()), *(a for a, _ in own)])
     findings += unclear
     findings += _idle_overrides(assigned, selected)
-    licensed = {id(a) for reading in readings.values() for a in reading.annotations}
+    licensed = {id(a) for a in annotated}
     placed = [
         place(annotation, label, assigned.get(key_of(annotation)), may_miss=id(annotation) in licensed)
         for annotation, label in selected
@@ -148,9 +150,22 @@ def _all(readings: Iterable[Reading]) -> Iterable[Annotation]:
     return (annotation for reading in readings for annotation in reading.annotations)
 
 
+def _with_apexes(readings: Mapping[str, Reading], assigned: Mapping[Key, Override]) -> dict[str, Reading]:
+    """Returns the readings with the apexes given by hand, as a protocol's rule may look at the apex."""
+
+    def corrected(annotation: Annotation) -> Annotation:
+        override = assigned.get(key_of(annotation))
+        return annotation if override is None or override.apex is None else replace(annotation, apex=override.apex)
+
+    return {
+        name: replace(reading, annotations=[corrected(a) for a in reading.annotations])
+        for name, reading in readings.items()
+    }
+
+
 def _doubles(selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
     """An "error" for each clip that two sources have; equal subjects of two databases are two persons."""
-    first: dict[tuple[str, str, str], Annotation] = {}
+    first: dict[Key, Annotation] = {}
     errors = []
     for annotation, _ in selected:
         earlier = first.setdefault(key_of(annotation), annotation)
@@ -160,9 +175,7 @@ def _doubles(selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
     return errors
 
 
-def _idle_overrides(
-    assigned: dict[tuple[str, str, str], Override], selected: Sequence[tuple[Annotation, int]]
-) -> list[Finding]:
+def _idle_overrides(assigned: Mapping[Key, Override], selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
     used = {key_of(annotation) for annotation, _ in selected}
     message, remedy = "the protocol leaves this clip out, so the override changes nothing", "remove the row, or keep it"
     return [

@@ -153,3 +153,9 @@ def test_only_entries_in_use_are_kept(tmp_path: Path, cropped: Cropped) -> None:
     cache.keep_only(tmp_path, {KEY, "2" * 64})
     assert [p.name for p in tmp_path.iterdir()] == [KEY]
     cache.keep_only(tmp_path / "none", set())
+
+
+def test_an_entry_under_another_name_is_not_used(cropped: Cropped, tmp_path: Path) -> None:
+    cache.store(tmp_path, KEY, cropped)
+    (tmp_path / KEY).rename(tmp_path / ("1" * 64))
+    assert cache.load(tmp_path, "1" * 64) is None

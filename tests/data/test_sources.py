@@ -187,6 +187,29 @@ def test_an_override_beats_the_rule_and_is_logged(complete: Path) -> None:
     assert gathered.damaged == []
 
 
+def test_an_override_of_the_apex_comes_before_the_protocols_look_at_it(tmp_path: Path) -> None:
+    """A damaged apex cell leaves a CASME II clip out; an apex by hand brings it back, as itself."""
+    root = build_casme2(tmp_path / "CASME2", form="csv")
+    (table,) = root.rglob("*.csv")
+    lines = table.read_text(encoding="utf-8").splitlines()
+    (row,) = (n for n, line in enumerate(lines) if line.startswith("12,EP09_06"))
+    header, cells = lines[0].split(","), lines[row].split(",")
+    column = header.index("ApexFrame")
+    onset, offset = (int(cells[header.index(name)]) for name in ("OnsetFrame", "OffsetFrame"))
+    cells[column] = "?"
+    lines[row] = ",".join(cells)
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    without = gather([Source("casme2", root)])
+    assert len(without.clips) == 144
+    assert [f.clip for f in without.differences] == ["casme2/sub12/EP09_06"]
+    override = Override("sub12/EP09_06", None, onset + 1, None, "seen by eye", "mine.csv, line 2")
+    corrected = gather([Source("casme2", root)], overrides=[override])
+    assert len(corrected.clips) == 145 and not corrected.differences
+    (made,) = (r for r in corrected.repairs if r.clip == "EP09_06" and r.field == "apex")
+    assert (made.old, made.new, made.reason) == ("", str(onset + 1), "seen by eye")
+    assert onset + 1 < offset
+
+
 def test_the_organisers_list_is_a_further_check(complete: Path, tmp_path: Path) -> None:
     clips = composite_clips()
     less = write_official(tmp_path / "less.csv", [c for c in clips if c.clip != "006_1_2"])

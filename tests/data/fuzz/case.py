@@ -23,11 +23,15 @@ COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "folder": (("--source=megc2019 --raw={w}", "--repairs={w}/repairs.csv"), ("CASME2", "SAMM", "SMIC", "repairs.csv")),
     "casme2": (("--source=casme2 --raw={w}/CASME2",), ("CASME2",)),
+    "xls": (("--source=casme2 --raw={w}/CASME2", "--annotation={w}/coding.xls"), ("CASME2", "coding.xls")),
+    "csv": (("--source=casme2 --raw={w}/CASME2", "--annotation={w}/coding.csv"), ("CASME2", "coding.csv")),
     "samm": (("--source=samm --raw={w}/SAMM",), ("SAMM",)),
     "smic": (("--source=smic --raw={w}/SMIC",), ("SMIC",)),
     "own": (("--source=clips --raw={w}/own/clips.csv",), ("own",)),
     "mixed": (("--source=clips --raw={w}/own/clips.csv", "--source=casme2 --raw={w}/CASME2"), ("own", "CASME2")),
 }
+# Other ways to prepare; most cases use the usual one.
+_OPTIONS = ((), (), (), (), ("--apex=ratio",), ("--apex=ratio_offset", "--register=none"), ("--size=64",))
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Maker:
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
         self._world = folder / "clean"
-        self._results: dict[str, Prepared] = {}
+        self._results: dict[tuple[str, tuple[str, ...]], Prepared] = {}
         build_world(self._world)
 
     def run(self, number: int) -> Case:
@@ -89,9 +93,10 @@ class Maker:
         # What an earlier run left is damaged last, as it is made of the undamaged tree.
         earlier = kinds[0] in EARLIER or rng.random() < 0.2
         name = rng.choice(list(COMMANDS)) if earlier else ""
+        options = rng.choice(_OPTIONS)
         if earlier:
-            first = running.run([*_arguments(name, site.world), f"--out={site.data}", "--workers=1"])
-            assert first.code == 0, first
+            first = running.run([*_arguments(name, site.world), *options, f"--out={site.data}", "--workers=1"])
+            assert first.code == 0 and not first.lines, first
         KINDS[kinds[0]](site)
         for kind in kinds[1:]:
             try:
@@ -99,9 +104,9 @@ class Maker:
             except Exception as error:  # the first damage left nothing that this one could be done to
                 site.said.append(f"not done: {kind} ({error})")
         name = name or rng.choice(_readers(site.touched))
-        clean = self._clean(name)
+        clean = self._clean(name, options)
         skip = rng.random() < 0.3
-        arguments = [*_arguments(name, site.world), *(["--skip_damaged"] if skip else []), "--workers=1"]
+        arguments = [*_arguments(name, site.world), *options, *(["--skip_damaged"] if skip else []), "--workers=1"]
         before = snapshot(site.root)
         check = running.run([*arguments, "--check"])
         after_check = snapshot(site.root)
@@ -131,14 +136,14 @@ class Maker:
             earlier=earlier,
         )
 
-    def _clean(self, name: str) -> Prepared:
-        if name not in self._results:
+    def _clean(self, name: str, options: tuple[str, ...]) -> Prepared:
+        if (name, options) not in self._results:
             out = self._folder / "clean data"
-            ran = running.run([*_arguments(name, self._world), f"--out={out}", "--workers=1"])
+            ran = running.run([*_arguments(name, self._world), *options, f"--out={out}", "--workers=1"])
             assert ran.code == 0 and not ran.lines, ran
-            self._results[name] = read_prepared(out)
+            self._results[name, options] = read_prepared(out)
             shutil.rmtree(out)
-        return self._results[name]
+        return self._results[name, options]
 
 
 def _arguments(name: str, world: Path) -> list[str]:

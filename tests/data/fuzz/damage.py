@@ -8,7 +8,7 @@ from tests.data.fuzz import damage_tree as tree
 from tests.data.fuzz.damage_bytes import Damage, flip, noise, other_image, truncate, zero
 from tests.data.fuzz.site import IMAGES, VIDEOS
 
-_WORKBOOK, _CSV = (".xlsx",), (".csv",)
+_WORKBOOK, _CSV = (".xlsx", ".xls"), (".csv",)
 
 # What an earlier run left: a case with one of these begins with such a run.
 EARLIER: Mapping[str, Damage] = {

@@ -8,7 +8,8 @@ from tests.data.fuzz.site import Site
 
 
 def _entries(site: Site) -> list[Path]:
-    return site.files(below="data/cache")
+    """In the order of their content: their names depend on where and when the case runs."""
+    return sorted(site.files(below="data/cache"), key=lambda path: path.read_bytes())
 
 
 def cache_entry(site: Site) -> None:
@@ -62,7 +63,7 @@ def prepared_flip(site: Site) -> None:
     path = site.rng.choice([p for p in site.files(below="data") if "cache" not in p.parts[len(site.root.parts) :]])
     kind = site.rng.choice(("flipped", "emptied", "deleted"))
     if kind == "flipped":
-        data = bytearray(path.read_bytes())
+        data = bytearray(path.read_bytes() or b"\0")
         data[site.rng.randrange(len(data))] ^= 1 << site.rng.randrange(8)
         site.replace(path, bytes(data))
     elif kind == "emptied":

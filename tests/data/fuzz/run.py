@@ -6,6 +6,7 @@
 
 import argparse
 import faulthandler
+import resource
 import sys
 import tempfile
 import time
@@ -52,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{kind:{width}}  {n.total():5}  {n['prepared'] + told:8}  {told:13}  {n['refused']:7}")
     total = sum(outcomes.values(), Counter[str]())
     print(f"{total['prepared'] + total['prepared, told']} prepared, {total['refused']} refused; ", end="")
-    print(f"{time.perf_counter() - start:.0f} s; cases without a breach:")
+    gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{time.perf_counter() - start:.0f} s, {gigabytes:.1f} GB at most; cases without a breach:")
     print(f"{sound} of {len(numbers)}")
     return 0 if sound == len(numbers) else 1
 

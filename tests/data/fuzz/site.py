@@ -6,9 +6,9 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TABLES = (".xlsx", ".csv")
+TABLES = (".xlsx", ".xls", ".csv")
 IMAGES = (".jpg", ".png", ".bmp")
-VIDEOS = (".avi",)
+VIDEOS = (".avi", ".mp4", ".gif")
 
 
 @dataclass

@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import openpyxl
 import skimage.data
+from PIL import Image
 
 from tests.data.conftest import Grey, moved, smiling
 from tests.data.fabricate import Cell, Key, cache_values
+from tests.data.readers.small import biff
 
 _STRENGTHS = (0.0, 0.2, 0.6, 1.0, 0.6, 0.3)
 _CASME2 = "CASME2/CASME2_RAW_selected/CASME2_RAW_selected"
@@ -38,11 +40,13 @@ class Shot:
         return "/".join(self.key)
 
 
-def _casme2(subject: str, clip: str, emotion: str, onset: int, apex: int | str, crop: bool = False) -> Shot:
+def _casme2(
+    subject: str, clip: str, emotion: str, onset: int, apex: int | str, crop: bool = False, length: int = 6
+) -> Shot:
     folders = [(f"{_CASME2}/{subject}/{clip}", "img{}.jpg")]
     if crop:
         folders.append((f"CASME2/Cropped/{subject}/{clip}", "reg_img{}.jpg"))
-    return Shot(("casme2", subject, clip), emotion, onset, apex, onset + 5, tuple(folders))
+    return Shot(("casme2", subject, clip), emotion, onset, apex, onset + length - 1, tuple(folders))
 
 
 def _samm(clip: str, emotion: str, onset: int, apex: int, pattern: str) -> Shot:
@@ -69,7 +73,7 @@ def _smic(number: int, word: str, emotion: str, onset: int, long: bool = False) 
 
 SHOTS = (
     _casme2("sub01", "EP02_01f", "happiness", 7, 10, crop=True),
-    _casme2("sub02", "EP02_01f", "disgust", 97, 100),
+    _casme2("sub02", "EP02_01f", "disgust", 97, 102, length=12),  # longer: frames that nothing needs
     _casme2("sub03", "EP08_1", "surprise", 46, 49),
     _casme2("sub17", "EP01_13", "others", 20, 23),
     _casme2("sub04", "EP12_01f", "disgust", 20, "/"),
@@ -83,6 +87,8 @@ SHOTS = (
     Shot(("mine", "anna", "clip1"), "happiness", 12, None, 17, (("own/frames/anna1", "img{:04d}.jpg"),)),
     Shot(("mine", "bob", "clip1"), "disgust", 12, 15, 17, (("own/frames/bob1", "{}.jpg"),)),
     Shot(("mine", "bob", "clip2"), "surprise", 0, None, 5, (("own/videos/bob2.avi", ""),)),
+    Shot(("mine", "cleo", "clip1"), "fear", 0, 3, 5, (("own/videos/cleo1.mp4", ""),)),
+    Shot(("mine", "cleo", "clip2"), "happiness", 0, 3, 5, (("own/videos/cleo2.gif", ""),)),
 )
 
 
@@ -112,9 +118,14 @@ def _frame(face: Grey, clip: int, k: int) -> Grey:
 
 
 def _write_video(path: Path, images: Sequence[Grey]) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gif":
+        first, *others = map(Image.fromarray, images)
+        first.save(path, save_all=True, append_images=others, duration=40)
+        return
     h, w = images[0].shape
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (w, h), isColor=False)
+    code = "MJPG" if path.suffix == ".avi" else "mp4v"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 25, (w, h), isColor=False)
     assert writer.isOpened()
     for image in images:
         writer.write(image)
@@ -133,6 +144,9 @@ def _write_workbooks(root: Path) -> None:
     for s in _of("casme2"):
         rows.append([s.key[1][3:], s.key[2], None, s.onset, s.apex, s.offset, None, "4+R7", s.emotion])
     _save(root / "CASME2/CASME2-coding-20140508.xlsx", {"Sheet1": rows, "Sheet2": [], "Sheet3": []})
+    # The same in the other formats, beside the database: for --annotation.
+    (root / "coding.xls").write_bytes(biff(*map(tuple, rows)))
+    _write_csv(root / "coding.csv", rows)
     rows = [[f"Fabricated preamble, line {i}" if i % 3 else None, None, "x = y"] for i in range(13)]
     rows.append(
         ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro"]
