@@ -44,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     overrides = read_overrides(args.repairs) if args.repairs else []
     gathered = gather(sources, args.protocol, overrides, args.official, classes)
     if args.check:
-        damaged = examine(gathered, args.workers)
+        damaged = examine(gathered, args.workers, method=args.apex)
         _say(report(gathered, damaged, method=args.apex, skip_damaged=args.skip_damaged))
         return verdict(gathered, damaged, skip_damaged=args.skip_damaged)
     _refuse(gathered, strict=args.strict, skip_damaged=args.skip_damaged)

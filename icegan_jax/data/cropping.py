@@ -111,7 +111,7 @@ def crop_clip(clip: Clip, options: Options) -> Cropped:
         apex = _spot(crops, moving, face, box, options)
         registered = " after registration" if options.register == "rigid" and options.apex != "middle" else ""
         changes.append(Change("apex", None, apex, _METHODS[options.apex] + registered))
-    chosen = [n for n in moving if n - apex in _SHIFTS]
+    chosen = _around(apex, moving)
     faces = np.stack([crop for _, crop in crops.of(chosen)])
     changes += [
         Change("registration", "rigid", "none", f"frame {n} could not be moved onto the onset")
@@ -120,6 +120,23 @@ def crop_clip(clip: Clip, options: Options) -> Cropped:
     ]
     shifts = tuple(n - apex for n in chosen)
     return Cropped(apex, shifts, crops.onset, faces, tuple(changes), crops.frames)
+
+
+def frames_read(clip: Clip, moving: Sequence[int], method: str) -> list[int]:
+    """Returns the frames that ``crop_clip`` needs of a clip whose onset shows a face, ascending.
+
+    Args:
+        clip: the clip, settled.
+        moving: the frames that exist after the onset, up to the offset, at least one.
+        method: how the apex is spotted where it is open: all frames are looked at, but for "middle".
+    """
+    if clip.apex is None and method != "middle":
+        return [clip.onset, *moving]
+    return [clip.onset, *_around(middle_frame(moving) if clip.apex is None else clip.apex, moving)]
+
+
+def _around(apex: int, moving: Sequence[int]) -> list[int]:
+    return [n for n in moving if n - apex in _SHIFTS]
 
 
 def _check_settled(clip: Clip, numbers: Sequence[int], moving: Sequence[int]) -> None:

@@ -3,14 +3,17 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from icegan_jax.data.annotation import Finding
 from icegan_jax.data.clips import Clip
+from icegan_jax.data.cropping import frames_read
 from icegan_jax.data.frames import index_frames, read_frame, read_frames
 from icegan_jax.data.parallel import run_parallel
+from icegan_jax.data.repairs import movement
 from icegan_jax.data.sources import Gathered
 from icegan_jax.data.summary import count_clips, count_datasets
 from icegan_jax.data.telling import count_lines, finding_lines, set_line
@@ -28,61 +31,69 @@ _TITLES = {
 _REPAIRS = "repairs: frames that are replaced; a row of a --repairs file beats each of them"
 
 
-def examine(gathered: Gathered, workers: int | None = None, progress: bool = True) -> list[Finding]:
+def examine(
+    gathered: Gathered, workers: int | None = None, progress: bool = True, method: str = "difference"
+) -> list[Finding]:
     """Decodes every frame of every clip from onset to offset, one at a time in each process.
 
     Args:
         gathered: the clips.
         workers: processes; by default one per CPU core.
         progress: whether to draw a progress bar on stderr.
+        method: how the apex will be spotted where none is annotated.
 
     Returns:
-        An "error" for each frame that cannot be decoded or has another size than the clip's first,
-        in the order of the clips.
+        For each frame that cannot be decoded or has another size than the clip's first, in the
+        order of the clips: an "error" where preparation reads it, a "note" where it does not.
     """
     clips = gathered.clips
-    results = run_parallel(examine_clip, clips, workers or os.cpu_count() or 1)
+    results = run_parallel(partial(examine_clip, method=method), clips, workers or os.cpu_count() or 1)
     bar = tqdm(results, total=len(clips), desc="frames", unit="clip", disable=not progress)
     return [finding for findings in bar for finding in findings]
 
 
-def examine_clip(clip: Clip) -> list[Finding]:
-    """Returns an "error" for each frame from onset to offset that cannot be used."""
+def examine_clip(clip: Clip, method: str = "difference") -> list[Finding]:
+    """Returns a finding for each frame from onset to offset that cannot be used, as ``examine`` does."""
     if not clip.frames.is_dir():
-        return _examine_video(clip)
+        return _examine_video(clip, method)
     try:
         files = index_frames(clip.frames)
     except (UserError, OSError) as error:  # it was there a moment ago
-        return [_error(clip, clip.frames, str(error))]
-    errors = []
+        return [_finding(clip, clip.frames, str(error))]
+    held = {number: file for number, file in files.items() if clip.onset <= number <= clip.offset}
+    read = set(frames_read(clip, movement(clip, list(held)), method))
+    findings = []
     size: tuple[int, ...] = ()
-    for number, file in files.items():
-        if not clip.onset <= number <= clip.offset:
-            continue
+    for number, file in held.items():
         try:
             shape = read_frame(file).shape
         except UserError as error:
-            errors.append(_error(clip, file, str(error)))
+            findings.append(_finding(clip, file, str(error), read=number in read))
             continue
         size = size or shape
         if shape != size:
-            message = f"is {shape[1]}x{shape[0]}, the clip's first frame {size[1]}x{size[0]}"
-            errors.append(Finding("error", clip.name, str(file), message, "give frames of one size"))
-    return errors
+            text = f"is {shape[1]}x{shape[0]}, the clip's first frame {size[1]}x{size[0]}; give frames of one size"
+            findings.append(_finding(clip, file, text, read=number in read))
+    return findings
 
 
-def _examine_video(clip: Clip) -> list[Finding]:
+def _examine_video(clip: Clip, method: str) -> list[Finding]:
+    numbers = range(clip.onset, clip.offset + 1)
+    last = max(frames_read(clip, numbers[1:], method))
+    decoded = -1
     try:
-        for _ in read_frames(clip.frames, range(clip.onset, clip.offset + 1)):
-            pass
+        for number, _ in read_frames(clip.frames, numbers):
+            decoded = number
     except (UserError, OSError) as error:
-        return [_error(clip, clip.frames, str(error))]
+        return [_finding(clip, clip.frames, str(error), read=decoded < last)]
     return []
 
 
-def _error(clip: Clip, file: Path, text: str) -> Finding:
+def _finding(clip: Clip, file: Path, text: str, read: bool = True) -> Finding:
     message, _, remedy = text.removeprefix(f"{file}: ").rpartition("; ")
-    return Finding("error", clip.name, str(file), message or text, remedy)
+    if read:
+        return Finding("error", clip.name, str(file), message or text, remedy)
+    return Finding("note", clip.name, str(file), f"{message or text}; no frame that preparation needs", remedy)
 
 
 def verdict(gathered: Gathered, damaged: Sequence[Finding], *, skip_damaged: bool = False) -> int:
@@ -96,12 +107,17 @@ def verdict(gathered: Gathered, damaged: Sequence[Finding], *, skip_damaged: boo
         damaged: what ``examine`` found.
         skip_damaged: whether clips with damaged frames are left out instead.
     """
-    lost = {f.clip for f in (*gathered.damaged, *damaged)}
+    lost = _lost(gathered, damaged)
     fatal = [f for f in gathered.errors if f not in gathered.damaged]
     left = [clip for clip in gathered.clips if clip.name not in lost]
     if fatal or not left or (lost and not skip_damaged):
         return 2
     return 1 if lost or gathered.differences else 0
+
+
+def _lost(gathered: Gathered, damaged: Sequence[Finding]) -> set[str]:
+    """Names of the clips that cannot be prepared."""
+    return {f.clip for f in (*gathered.damaged, *damaged) if f.kind == "error"}
 
 
 def report(gathered: Gathered, damaged: Sequence[Finding], *, method: str, skip_damaged: bool = False) -> Iterator[str]:
@@ -146,9 +162,9 @@ def _repair_lines(gathered: Gathered) -> Iterator[str]:
 
 def _sum_up(gathered: Gathered, damaged: Sequence[Finding], skip_damaged: bool) -> str:
     code = verdict(gathered, damaged, skip_damaged=skip_damaged)
-    lost = {f.clip for f in (*gathered.damaged, *damaged)}
+    lost = _lost(gathered, damaged)
     left = [clip for clip in gathered.clips if clip.name not in lost]
-    errors = len(gathered.errors) + len(damaged)
+    errors = len(gathered.errors) + sum(f.kind == "error" for f in damaged)
     words = (
         f"{set_line(gathered.protocol, gathered.sources, len(left))}, "
         f"{count_clips(left, gathered.classes).subjects} subjects, {errors} errors, "

@@ -87,6 +87,9 @@ def _look(annotation: Annotation) -> tuple[list[_Folder], dict[Path, str]]:
     troubles: dict[Path, str] = {}
     named = {"onset": annotation.onset, "apex": annotation.apex, "offset": annotation.offset}
     for path in annotation.frames:
+        if any(0xD800 <= ord(c) <= 0xDFFF for c in str(path)):  # bytes that stand for no character
+            troubles[path] = f"{path}: the name is not UTF-8, which clips.csv is written in; rename the folder"
+            continue
         try:
             numbers = list_frames(path)
         except UserError as error:

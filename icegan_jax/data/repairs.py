@@ -36,7 +36,7 @@ def repair(clip: Clip, field: str, old: object, new: object, reason: str) -> Rep
 
 def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
     """Writes repairs.csv; with no repairs it holds the header alone."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Repair)])
         writer.writerows(astuple(row) for row in repairs)

@@ -120,12 +120,14 @@ def _distributions(name: str) -> Iterable[metadata.Distribution]:
 
 def write_summary(path: Path, summary: Summary) -> None:
     """Writes prepared.json."""
-    path.write_text(json.dumps(summary.content(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(summary.content(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     """Writes findings.csv: all that was said about the data; without findings, the header alone."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Finding)])
         writer.writerows(astuple(finding) for finding in findings)

@@ -83,6 +83,25 @@ def test_frames_outside_the_clip_may_be_damaged(tmp_path: Path) -> None:
     assert examine(gather([Source("clips", tmp_path / "clips.csv")]), 1, progress=False) == []
 
 
+@pytest.mark.parametrize(
+    ("apex", "method", "kind"), [("3", "difference", "note"), ("7", "difference", "error"), ("", "difference", "error"),
+                                 ("", "ratio", "error"), ("", "middle", "note")]
+)  # fmt: skip
+def test_a_damaged_frame_that_preparation_does_not_read_stops_nothing(
+    tmp_path: Path, apex: str, method: str, kind: str
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for n in range(12):
+        cv2.imwrite(str(folder / f"{n}.png"), np.full((8, 8), n, np.uint8))
+    (folder / "9.png").write_bytes(b"")
+    (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,f,0,{apex},11\n")
+    gathered = gather([Source("clips", tmp_path / "clips.csv")])
+    (found,) = examine(gathered, 1, progress=False, method=method)
+    assert (found.kind, found.where) == (kind, str(folder / "9.png"))
+    assert verdict(gathered, [found]) == (2 if kind == "error" else 0)
+
+
 def test_videos_are_decoded_too(tmp_path: Path) -> None:
     video = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (32, 32))
     for n in range(8):

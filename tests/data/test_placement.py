@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,13 @@ def test_a_folder_that_ends_elsewhere_than_the_sheet_says(tmp_path: Path, exact:
     assert [(f.kind, f.where) for f in notes] == [("note", str(tmp_path / f"late{i}")) for i in range(2)]
     assert notes[0].message == ("the folder holds frames 10 to 24, sheet.xlsx, row 2 says onset 10 and offset 20")
     assert "--repairs" in notes[0].remedy
+
+
+def test_a_folder_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+    """Old archives unpack such names; clips.csv could not hold them."""
+    strange = folder(Path(os.fsdecode(os.fsencode(tmp_path) + b"/sub\xff")), range(10, 21))
+    found = placed(annotated(strange))
+    assert found.clip is None and found.damaged
+    assert "the name is not UTF-8" in found.findings[0].message and found.findings[0].remedy == "rename the folder"
+    sound = folder(tmp_path / "cropped", range(10, 21))
+    assert placed(annotated(strange, sound)).clip is not None

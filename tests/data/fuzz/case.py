@@ -75,7 +75,7 @@ class Maker:
     """Makes and runs cases in one folder; the clean tree and the clean results are made once."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self._folder, self._seed = folder, seed
+        self._folder, self._case, self._seed = folder, folder / "case", seed
         self._world = folder / "clean"
         self._results: dict[tuple[str, tuple[str, ...]], Prepared] = {}
         build_world(self._world)
@@ -83,29 +83,20 @@ class Maker:
     def run(self, number: int) -> Case:
         """Runs a case; its folder stays until the next one."""
         rng = random.Random(f"{self._seed}/{number}")
-        site = Site(self._folder / "case", rng)
-        shutil.rmtree(site.root, ignore_errors=True)
-        site.root.mkdir()
-        copy_world(self._world, site.world)
         kinds = [list(KINDS)[number % len(KINDS)]]
         if rng.random() < 0.2:
             kinds += rng.sample([kind for kind in KINDS if kind not in EARLIER], 2)
-        # What an earlier run left is damaged last, as it is made of the undamaged tree.
-        earlier = kinds[0] in EARLIER or rng.random() < 0.2
-        name = rng.choice(list(COMMANDS)) if earlier else ""
         options = rng.choice(_OPTIONS)
-        if earlier:
-            first = running.run([*_arguments(name, site.world), *options, f"--out={site.data}", "--workers=1"])
-            assert first.code == 0 and not first.lines, first
-        KINDS[kinds[0]](site)
-        for kind in kinds[1:]:
-            try:
-                KINDS[kind](site)
-            except Exception as error:  # the first damage left nothing that this one could be done to
-                site.said.append(f"not done: {kind} ({error})")
-        name = name or rng.choice(_readers(site.touched))
-        clean = self._clean(name, options)
         skip = rng.random() < 0.3
+        earlier = kinds[0] in EARLIER or rng.random() < 0.2
+        if kinds[0] in EARLIER:
+            name = rng.choice(list(COMMANDS))
+        else:
+            site = self._damaged(number, kinds)
+            name = rng.choice(_readers(site.touched))
+        if earlier:
+            site = self._damaged(number, kinds, [*_arguments(name, self._case / "world"), *options])
+        clean = self._clean(name, options)
         arguments = [*_arguments(name, site.world), *options, *(["--skip_damaged"] if skip else []), "--workers=1"]
         before = snapshot(site.root)
         check = running.run([*arguments, "--check"])
@@ -135,6 +126,23 @@ class Maker:
             changed=[path for path in _differences(before, after) if path.startswith(kept)],
             earlier=earlier,
         )
+
+    def _damaged(self, number: int, kinds: Sequence[str], earlier: Sequence[str] = ()) -> Site:
+        """Makes the case's folder anew and damages it, after a run with these arguments, if any; the same each time."""
+        site = Site(self._case, random.Random(f"{self._seed}/{number}/damage"))
+        shutil.rmtree(site.root, ignore_errors=True)
+        site.root.mkdir()
+        copy_world(self._world, site.world)
+        if earlier:
+            first = running.run([*earlier, f"--out={site.data}", "--workers=1"])
+            assert first.code == 0 and not first.lines, first
+        KINDS[kinds[0]](site)
+        for kind in kinds[1:]:
+            try:
+                KINDS[kind](site)
+            except Exception as error:  # the first damage left nothing that this one could be done to
+                site.said.append(f"not done: {kind} ({error})")
+        return site
 
     def _clean(self, name: str, options: tuple[str, ...]) -> Prepared:
         if (name, options) not in self._results:

@@ -12,14 +12,16 @@ Damage = Callable[[Site], None]
 
 
 def flip(suffixes: tuple[str, ...], below: str = "world") -> Damage:
-    """Flips bits in 1 to 20 bytes."""
+    """Changes 1 to 20 bytes: a single bit of each, so that text stays text, or all of it."""
 
     def damage(site: Site) -> None:
         path = site.pick(suffixes, below)
         data = bytearray(path.read_bytes())
+        single = site.rng.random() < 0.6
         for _ in range(site.rng.choice((1, 1, 3, 20))):
             if data:
-                data[site.rng.randrange(len(data))] ^= site.rng.randrange(1, 256)
+                mask = 1 << site.rng.randrange(6) if single else site.rng.randrange(1, 256)
+                data[site.rng.randrange(len(data))] ^= mask
         site.replace(path, bytes(data))
         site.hit("bytes flipped", path)
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -44,20 +45,24 @@ ODD = (
 
 
 def xml_flip(site: Site) -> None:
-    """Flips bits in the unpacked text of a workbook; its check sums are right."""
+    """Changes characters in the unpacked text of a workbook; its check sums are right."""
     path = site.pick((".xlsx",))
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     name = site.rng.choice([n for n in sorted(parts) if "sheet" in n or "sharedStrings" in n])
     data = bytearray(parts[name])
+    inside = [k for found in re.finditer(rb">([^<]+)<", data) for k in range(*found.span(1))]
     for _ in range(site.rng.choice((1, 1, 3))):
-        data[site.rng.randrange(len(data))] ^= 1 << site.rng.randrange(8)
+        if inside and site.rng.random() < 0.7:  # a character of a cell
+            data[site.rng.choice(inside)] = site.rng.choice(b"0123456789aeEpnorstS")
+        else:
+            data[site.rng.randrange(len(data))] ^= 1 << site.rng.randrange(8)
     parts[name] = bytes(data)
     path.unlink()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for part, content in parts.items():
             archive.writestr(part, content)
-    site.hit(f"bytes flipped in {name} of", path)
+    site.hit(f"text changed in {name} of", path)
 
 
 def _edit(site: Site, path: Path, change: Callable[[Rows], Rows]) -> None:

@@ -121,7 +121,9 @@ def _content(case: Case, result: Prepared) -> Iterator[str]:
 
 
 def _fewer(case: Case, result: Prepared) -> bool:
-    """Whether the counts that are printed differ from the clean run's."""
+    """Whether the counts that are printed differ from the clean run's, or another clip has the row."""
+    if result.labels.keys() - case.clean.labels.keys():
+        return True
     return result.counts != case.clean.counts or f"{len(case.clean.labels)} clips of" not in case.full.out
 
 

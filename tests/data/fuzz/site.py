@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,15 @@ class Site:
         return sorted(p for p in found if p.is_file() and (not suffixes or p.suffix.lower() in suffixes))
 
     def pick(self, suffixes: tuple[str, ...] = (), below: str = "world") -> Path:
-        return self.rng.choice(self.files(suffixes, below))
+        """One of the files; of images a clip's, each clip as likely as the other."""
+        files = self.files(suffixes, below)
+        if suffixes == IMAGES:
+            folders = sorted({path.parent for path in files})
+            folder = self.rng.choice(folders)
+            if re.search("Cropped|sub04|sub17", str(folder)):  # seldom used by anything
+                folder = self.rng.choice(folders)
+            files = [path for path in files if path.parent == folder]
+        return self.rng.choice(files)
 
     def clip_folders(self) -> list[Path]:
         return sorted({path.parent for path in self.files(IMAGES)})
