@@ -44,13 +44,18 @@ def key_of(clip: Clip, options: Options) -> str:
         if clip.frames.is_dir():
             files = [file for n, file in index_frames(clip.frames).items() if clip.onset <= n <= clip.offset]
         else:
+            clip.frames.stat()
             files = [clip.frames]
-        for file in files:
-            status = file.stat()
-            # The time of the last change cannot be set back, as that of the last writing can.
-            parts.append((file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     except OSError as error:
         raise UserError(f"{clip.frames}: cannot be read ({error.strerror}); restore the frames") from None
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError:  # a link to nowhere: an error where the frame is needed
+            parts.append((file.name, "unreadable"))
+            continue
+        # The time of the last change cannot be set back, as that of the last writing can.
+        parts.append((file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 

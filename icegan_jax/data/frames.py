@@ -17,6 +17,9 @@ from icegan_jax.errors import UserError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
 
+# SMIC's longest frame numbers have 8 (DATASETS.md section 3); a clips.csv takes no more than 9.
+_MOST_DIGITS = 9
+
 Grey = NDArray[np.uint8]
 
 
@@ -61,8 +64,8 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
     """Returns {frame number: image file} of a folder, in numeric order.
 
     The frame number is the last integer in the file name, whatever its padding and prefix
-    (DATASETS.md section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, are
-    left out.
+    (DATASETS.md section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, or
+    one of more than 9 digits, are left out.
 
     Raises:
         UserError: no such folder, no frame in it, or two files with one number.
@@ -74,6 +77,8 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
     for file in sorted(folder.iterdir()):
         numbers = re.findall(r"[0-9]+", file.stem)
         if file.suffix.lower() not in IMAGE_SUFFIXES or not numbers or file.name.startswith("."):
+            continue
+        if len(numbers[-1].lstrip("0")) > _MOST_DIGITS:
             continue
         number = int(numbers[-1])
         if number in found:

@@ -24,7 +24,7 @@ from icegan_jax.data.summary import (
 )
 from icegan_jax.errors import UserError
 
-# Damaged clips that the error names with their reason; the others it counts.
+# Damaged clips that the error names with their reason, the first with the whole path; the others it counts.
 _NAMED = 3
 
 
@@ -56,9 +56,11 @@ def refuse_damaged(results: Sequence[Cropped | Finding], options: Options) -> No
     damaged = [result for result in results if isinstance(result, Finding)]
     if not damaged or (options.skip_damaged and len(damaged) < len(results)):
         return
-    named = [f"{f.clip} ({f.where}: {f.message})" for f in damaged[:_NAMED]]
+    first = damaged[0]
+    named = [f"{first.clip} ({first.where}: {first.message})"]
+    named += [f"{f.clip} ({Path(f.where).name}: {f.message})" for f in damaged[1:_NAMED]]
     more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
-    remedy = damaged[0].remedy or "restore the frames"
+    remedy = first.remedy or "restore the frames"
     if not options.skip_damaged:
         remedy += ", or leave such clips out with --skip_damaged; the finished clips are kept for the next run"
     raise UserError(f"{len(damaged)} of {len(results)} clips cannot be prepared: {', '.join(named)}{more}; {remedy}")

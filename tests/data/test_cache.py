@@ -159,3 +159,12 @@ def test_an_entry_under_another_name_is_not_used(cropped: Cropped, tmp_path: Pat
     cache.store(tmp_path, KEY, cropped)
     (tmp_path / KEY).rename(tmp_path / ("1" * 64))
     assert cache.load(tmp_path, "1" * 64) is None
+
+
+def test_a_link_to_nowhere_is_part_of_the_name(clip: Clip) -> None:
+    key = cache.key_of(clip, Options())
+    (clip.frames / "img3.png").unlink()
+    (clip.frames / "img3.png").symlink_to(clip.frames / "gone")
+    broken = cache.key_of(clip, Options())
+    assert broken != key
+    assert cache.key_of(clip, Options()) == broken

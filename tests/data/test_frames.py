@@ -98,3 +98,9 @@ def test_a_gif_is_a_video(tmp_path: Path) -> None:
     pictures[0].save(tmp_path / "clip.gif", save_all=True, append_images=pictures[1:])
     levels = [int(image.mean()) for _, image in read_frames(tmp_path / "clip.gif", [0, 1, 2])]
     assert np.abs(np.subtract(levels, (0, 100, 200))).max() <= 3
+
+
+def test_a_number_too_long_for_a_clips_csv_is_no_frame(tmp_path: Path) -> None:
+    for name in ("img7.png", "img0000000008.png", "img9999999999.png"):
+        (tmp_path / name).touch()
+    assert list(index_frames(tmp_path)) == [7, 8]

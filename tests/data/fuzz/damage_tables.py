@@ -141,7 +141,20 @@ def encoding(site: Site) -> None:
     path = site.pick((".csv",))
     text = path.read_text(encoding="utf-8")
     kind = site.rng.choice(
-        ("BOM", "CRLF", "CR", "semicolons", "tabs", "UTF-16", "UTF-32", "Latin-1", "NUL", "quote", "blank lines", "bars")
+        (
+            "BOM",
+            "CRLF",
+            "CR",
+            "semicolons",
+            "tabs",
+            "UTF-16",
+            "UTF-32",
+            "Latin-1",
+            "NUL",
+            "quote",
+            "blank lines",
+            "bars",
+        )
     )
     at = site.rng.randrange(len(text))
     data = {

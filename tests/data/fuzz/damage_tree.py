@@ -142,7 +142,9 @@ def copy(site: Site) -> None:
         shutil.copyfile(path, target)
     else:
         path = site.rng.choice(site.clip_folders())
-        target = site.rng.choice((path.with_name(path.name + "_2"), path.parent / "backup" / path.name, path / path.name))
+        target = site.rng.choice(
+            (path.with_name(path.name + "_2"), path.parent / "backup" / path.name, path / path.name)
+        )
         if target.is_relative_to(path):
             shutil.copytree(path, site.root / "aside")
             (site.root / "aside").rename(target)

@@ -1,11 +1,11 @@
 """What a damaged case must keep to; each breach is a line.
 
-A label may differ from the clean run's only where the damaged annotation itself says so and the counts of the database
-show it (a cell that was edited well cannot be told from the truth by anything else), or where a finding or repair names
-the clip. A clip that vanishes must be named, or, where nothing but the damaged file ever named it (SMIC_all has no list
-of its clips, a clips.csv is the only one), the counts must show it. A clip that is new must have its name from a damaged
-table or a renamed folder. Where neither tables nor the clip's own frames were damaged, its pixels and its onset, apex
-and offset must be those of the clean run.
+A label may differ from the clean run's only where a finding or repair names the clip, or where the damaged annotation
+itself says so and the counts of the database show it: a cell that was edited well cannot be told from the truth by
+anything else. A clip that vanishes must be named, or, where nothing but what was damaged ever named it (SMIC_all has no
+list of its clips, a clips.csv is the only one), the counts must show it. A clip that is new must have its name from a
+damaged table or a renamed folder. Where neither tables nor the clip's own frames were damaged, its pixels and its
+onset, apex and offset must be those of the clean run.
 """
 
 import re

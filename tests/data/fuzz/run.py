@@ -1,7 +1,7 @@
 """Damages the small tree in many ways and shows that prepare refuses in one line or prepares what it can.
 
-    python -m tests.data.fuzz.run --cases=200 --seed=0
-    python -m tests.data.fuzz.run --case=17
+python -m tests.data.fuzz.run --cases=200 --seed=0
+python -m tests.data.fuzz.run --case=17
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Runs the command in this process as a user would see it: exit code, all that was printed, and no longer than allowed."""
+"""Runs the command in this process and collects what a user would see, no longer than allowed."""
 
 import io
 import os

@@ -123,6 +123,8 @@ def _write_video(path: Path, images: Sequence[Grey]) -> None:
         first, *others = map(Image.fromarray, images)
         first.save(path, save_all=True, append_images=others, duration=40)
         return
+    # FFmpeg asks for it once in a process, here at the writer; in a user's process the package itself sets it.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     h, w = images[0].shape
     code = "MJPG" if path.suffix == ".avi" else "mp4v"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 25, (w, h), isColor=False)

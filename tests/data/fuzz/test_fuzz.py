@@ -1,0 +1,82 @@
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.data.fuzz.case import Case, Maker
+from tests.data.fuzz.damage import KINDS
+from tests.data.fuzz.judge import breaches
+from tests.data.fuzz.run import main
+from tests.data.fuzz.world import build_world
+
+
+@pytest.fixture(scope="module")
+def maker(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+    return Maker(tmp_path_factory.mktemp("fuzz") / "work", seed=0)
+
+
+@pytest.mark.parametrize("number", range(len(KINDS)), ids=list(KINDS))
+def test_damage_ends_in_a_prepared_set_or_one_error(maker: Maker, number: int) -> None:
+    assert breaches(maker.run(number)) == []
+
+
+@pytest.fixture(scope="module")
+def sound(maker: Maker) -> Iterator[Case]:
+    """A case that is prepared though a file of text lies among its frames; its folder stays as it is."""
+    yield maker.run(list(KINDS).index("text among frames"))
+
+
+def test_a_silent_change_is_a_breach(sound: Case) -> None:
+    result = sound.result
+    assert result is not None and breaches(sound) == []
+    key = next(key for key in result.labels if "/".join(key) not in result.told)
+    silent = {
+        "label 2 became": replace(result, labels={**result.labels, key: (result.labels[key] + 1) % 3}),
+        "other pixels": replace(result, pixels={**result.pixels, key: b""}),
+        "frames": replace(result, frames={**result.frames, key: (0, 1, 2)}),
+        "vanished": replace(result, labels={k: label for k, label in result.labels.items() if k != key}),
+        "is new": replace(result, labels={**result.labels, ("samm", "099", "099_1_1"): 0}),
+    }
+    for words, tampered in silent.items():
+        (breach, *_) = breaches(replace(sound, result=tampered))
+        assert words.replace("2", str(result.labels[key])) in breach
+
+
+def test_a_wrong_end_is_a_breach(sound: Case) -> None:
+    full, check = sound.full, sound.check
+    wrong = {
+        "full: ValueError": replace(sound, full=replace(full, code=None, crash="Traceback\nValueError: x")),
+        "full: exit code 1": replace(sound, full=replace(full, code=1)),
+        "with on stderr": replace(sound, full=replace(full, err="UserWarning: something")),
+        "not one error line": replace(sound, full=replace(full, code=2, err="error: a\nerror: b\n"), result=None),
+        "names no file": replace(sound, full=replace(full, code=2, out="", err="error: bad; go away\n"), result=None),
+        "would stop, and it does not": replace(sound, check=replace(check, code=2, err="error: --raw: bad; mend it\n")),
+        "--check wrote": replace(sound, written=["data"]),
+    }
+    for words, case in wrong.items():
+        assert any(words in breach for breach in breaches(case)), words
+
+
+def test_a_damaged_video_is_one_line_in_a_process_of_its_own(tmp_path: Path) -> None:
+    build_world(tmp_path / "world")
+    video = tmp_path / "world/own/videos/cleo1.mp4"
+    video.write_bytes(video.read_bytes()[:500])
+    arguments = ["--source=clips", f"--raw={tmp_path / 'world/own/clips.csv'}", f"--out={tmp_path / 'data'}"]
+    environment = {name: value for name, value in os.environ.items() if name != "OPENCV_FFMPEG_LOGLEVEL"}
+    command = [sys.executable, "-m", "icegan_jax.prepare", *arguments, "--workers=1"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("error: ") and ran.stderr.count("\n") == 1, ran.stderr
+    assert "cleo1.mp4: not a readable video" in ran.stderr
+
+
+def test_the_command_says_what_was_done(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["--case=3", f"--keep={tmp_path}"]) == 0
+    first = capsys.readouterr().out
+    assert first.startswith("case 3: workbook: zeros") and first.endswith("\n1 of 1\n")
+    assert "error: " in first
+    assert (tmp_path / "work/case/world").is_dir()
