@@ -165,8 +165,10 @@ def _read_video(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, Grey]]
 def _open_video(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise UserError(f"{path}: no such video; correct the column frames")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # a damaged stream is told by our message, not by FFmpeg's
-    video = cv2.VideoCapture(str(path))
+    # A damaged stream is told by our message, not by FFmpeg's, OpenCV's, or those of OpenCV's own reader of avi.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not video.isOpened():
         raise UserError(f"{path}: not a readable video; convert it to mp4 or to a folder of images")
     return video

@@ -75,7 +75,7 @@ def _edit(site: Site, path: Path, change: Callable[[Rows], Rows]) -> None:
         return
     book = openpyxl.load_workbook(path)
     sheet = book.worksheets[0]
-    values = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    values: Rows = [[cell.value for cell in row] for row in sheet.iter_rows()]
     sheet.delete_rows(1, sheet.max_row)
     for row in change(values):
         sheet.append(row)

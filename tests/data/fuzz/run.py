@@ -6,6 +6,7 @@ python -m tests.data.fuzz.run --case=17
 
 import argparse
 import faulthandler
+import os
 import resource
 import sys
 import tempfile
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", metavar="FOLDER", help="work there, and leave the last case; must not exist")
     args = parser.parse_args(argv)
     start = time.perf_counter()
+    stderr = os.dup(2)  # as the cases put another in its place
     with tempfile.TemporaryDirectory(prefix="icegan-fuzz-") as folder:
         maker = Maker(Path(args.keep or folder, "work"), args.seed)
         numbers = range(args.cases) if args.case is None else [args.case]
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sound = 0
         for number in numbers:
             # Where C code hangs, no signal is handled: then all ends, with a traceback that shows where.
-            faulthandler.dump_traceback_later(4 * LIMIT, exit=True)
+            faulthandler.dump_traceback_later(4 * LIMIT, exit=True, file=stderr)
             case = maker.run(number)
             faulthandler.cancel_dump_traceback_later()
             broken = breaches(case)

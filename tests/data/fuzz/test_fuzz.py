@@ -19,9 +19,23 @@ def maker(tmp_path_factory: pytest.TempPathFactory) -> Maker:
     return Maker(tmp_path_factory.mktemp("fuzz") / "work", seed=0)
 
 
-@pytest.mark.parametrize("number", range(len(KINDS)), ids=list(KINDS))
-def test_damage_ends_in_a_prepared_set_or_one_error(maker: Maker, number: int) -> None:
-    assert breaches(maker.run(number)) == []
+# A case per kind, but for those that differ little from another; the command tries all, with many more cases.
+_SIMILAR = (
+    "video: zeros",
+    "csv: zeros",
+    "image: zeros",
+    "workbook: zeros",
+    "noise",
+    "files deleted",
+    "files swapped",
+    "table: other number",
+)
+_KINDS = [kind for kind in KINDS if kind not in _SIMILAR]
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_damage_ends_in_a_prepared_set_or_one_error(maker: Maker, kind: str) -> None:
+    assert breaches(maker.run(list(KINDS).index(kind))) == []
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +56,8 @@ def test_a_silent_change_is_a_breach(sound: Case) -> None:
         "is new": replace(result, labels={**result.labels, ("samm", "099", "099_1_1"): 0}),
     }
     for words, tampered in silent.items():
-        (breach, *_) = breaches(replace(sound, result=tampered))
-        assert words.replace("2", str(result.labels[key])) in breach
+        found = breaches(replace(sound, result=tampered))
+        assert any(words.replace("2", str(result.labels[key])) in breach for breach in found), words
 
 
 def test_a_wrong_end_is_a_breach(sound: Case) -> None:

@@ -139,10 +139,8 @@ def _of(database: str) -> list[Shot]:
 
 
 def _write_workbooks(root: Path) -> None:
-    rows: list[list[Cell]] = [
-        ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units"]
-        + ["Estimated Emotion"]
-    ]
+    header: list[Cell] = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None, "Action Units"]
+    rows = [[*header, "Estimated Emotion"]]
     for s in _of("casme2"):
         rows.append([s.key[1][3:], s.key[2], None, s.onset, s.apex, s.offset, None, "4+R7", s.emotion])
     _save(root / "CASME2/CASME2-coding-20140508.xlsx", {"Sheet1": rows, "Sheet2": [], "Sheet3": []})
@@ -150,16 +148,23 @@ def _write_workbooks(root: Path) -> None:
     (root / "coding.xls").write_bytes(biff(*map(tuple, rows)))
     _write_csv(root / "coding.csv", rows)
     rows = [[f"Fabricated preamble, line {i}" if i % 3 else None, None, "x = y"] for i in range(13)]
-    rows.append(
-        ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro"]
-        + ["Action Units", "Estimated Emotion", "Objective Classes", "Notes"]
-    )
+    header = [
+        "Subject",
+        "Filename",
+        "Inducement Code",
+        "Onset Frame",
+        "Apex Frame",
+        "Offset Frame",
+        "Duration",
+        "Micro",
+    ]
+    rows.append([*header, "Action Units", "Estimated Emotion", "Objective Classes", "Notes"])
     for s in _of("samm"):
         n = len(rows) + 1
         frames: list[Cell] = [s.onset, s.apex, s.offset, f"=F{n}-D{n}+1"]
         rows.append([s.key[1], s.key[2], 1, *frames, "Micro - 1/2", "R6", s.emotion, 1, None])
     _save(root / "SAMM/SAMM_Micro_FACS_Codes_v2.xlsx", {"MICRO_ONLY": rows})
-    header: list[Cell] = ["Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F", None, "FirstF"]
+    header = ["Subject", "Filename", None, "OnsetF", "OffsetF", "Onset2F", "Offset2F", None, "FirstF"]
     rows = [[*header, "LastF", "TotalMF1", "Emotion"]]
     values = {}
     for s in _of("smic"):
@@ -196,7 +201,7 @@ def _write_lists(root: Path) -> None:
         if s.key[0] != "mine" and s.emotion != "others" and s.apex != "/"
     ]
     _write_csv(root / "official.csv", listed)
-    overrides = [
+    overrides: list[Sequence[Cell]] = [
         ("clip", "onset", "apex", "offset", "reason"),
         ("samm/028/028_4_1", "", 1133, "", "the sheet's apex is a typing error"),
         ("smic/s01/s01_ne_01", "", 44241, "", "seen by eye"),
