@@ -35,14 +35,14 @@ import cv2
 
 from icegan_jax.data.apex import METHODS, spot_apex
 from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.cropping import SIZE, Options, crop_clip
 from icegan_jax.data.faces import Grey, find_face
 from icegan_jax.data.frames import list_frames, read_frames
-from icegan_jax.data.preparation import prepare_clips
+from icegan_jax.data.preparing.cropping import SIZE, Options, crop_clip
+from icegan_jax.data.preparing.preparation import prepare_clips
 from icegan_jax.data.procedural import write_clips_to
 from icegan_jax.data.regions import points_in_crop
 from icegan_jax.data.registration import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
-from icegan_jax.data.repairs import movement, settle
+from icegan_jax.data.selection.repairs import movement, settle
 from icegan_jax.errors import UserError
 
 PART_FRAMES = 100  # frames that the parts are timed on

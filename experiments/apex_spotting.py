@@ -27,7 +27,7 @@ from icegan_jax.data.frames import list_frames, read_frames
 from icegan_jax.data.procedural import write_clips_to
 from icegan_jax.data.regions import points_in_crop
 from icegan_jax.data.registration import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
-from icegan_jax.data.repairs import movement, settle
+from icegan_jax.data.selection.repairs import movement, settle
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.records import write_text
 

@@ -25,7 +25,7 @@ from icegan_jax import __version__, settings
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs
 from icegan_jax.data.folds import Fold, leave_one_subject_out
-from icegan_jax.data.preparation import prepare_procedural
+from icegan_jax.data.preparing.preparation import prepare_procedural
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.baselines import linear_on_apex_pixels
 from icegan_jax.evaluation.records import (

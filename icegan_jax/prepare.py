@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TextIO
 
 from icegan_jax.data.clips import EXPRESSIONS, check_classes
-from icegan_jax.data.doctor import examine, report, verdict
-from icegan_jax.data.locating import ALL_THREE, CLIPS
-from icegan_jax.data.overrides import read_overrides
-from icegan_jax.data.preparation import Options, prepare_clips, prepare_procedural
+from icegan_jax.data.preparing.preparation import Options, prepare_clips, prepare_procedural
+from icegan_jax.data.preparing.replacement import check_replaceable
 from icegan_jax.data.readers.source import Source
-from icegan_jax.data.replacement import check_replaceable
-from icegan_jax.data.sources import Gathered, gather
-from icegan_jax.data.telling import finding_lines, result_lines
+from icegan_jax.data.selection.doctor import examine, report, verdict
+from icegan_jax.data.selection.locating import ALL_THREE, CLIPS
+from icegan_jax.data.selection.overrides import read_overrides
+from icegan_jax.data.selection.sources import Gathered, gather
+from icegan_jax.data.selection.telling import finding_lines, result_lines
 from icegan_jax.errors import UserError
 from icegan_jax.prepare_arguments import PROCEDURAL, make_parser
 

@@ -3,10 +3,10 @@
 import argparse
 
 from icegan_jax.data.apex import METHODS
-from icegan_jax.data.locating import NAMES
-from icegan_jax.data.preparation import REGISTRATIONS, SIZE
-from icegan_jax.data.protocol import PROTOCOLS
+from icegan_jax.data.preparing.preparation import REGISTRATIONS, SIZE
 from icegan_jax.data.readers.source import RELEASES
+from icegan_jax.data.selection.locating import NAMES
+from icegan_jax.data.selection.protocol import PROTOCOLS
 
 # The source that is no data: faces that the program draws.
 PROCEDURAL = "procedural"

@@ -11,11 +11,11 @@ import pytest
 import skimage.data
 
 from icegan_jax import prepare
-from icegan_jax.data import cropping
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import load_pairs
+from icegan_jax.data.preparing import cropping
 from icegan_jax.data.readers import READERS
-from icegan_jax.data.repairs import read_repairs
+from icegan_jax.data.selection.repairs import read_repairs
 from icegan_jax.errors import UserError
 from tests.data.databases import build_casme2, build_samm, build_smic
 from tests.data.fabricate import replace_file

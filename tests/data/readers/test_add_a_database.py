@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import icegan_jax
-from icegan_jax.data import sources
 from icegan_jax.data.readers import Source
+from icegan_jax.data.selection import sources
 from icegan_jax.errors import UserError
 from tests.data.readers.small import by_name, found, frames, xlsx
 
@@ -52,7 +52,7 @@ def test_registered_it_is_a_source_like_any_other(
 ) -> None:
     assert '"demo": demo.read,' in GUIDE.read_text(encoding="utf-8")
     monkeypatch.setattr(sources, "READERS", {"demo": demo.read})
-    monkeypatch.setattr("icegan_jax.data.locating.NAMES", ("demo",))
+    monkeypatch.setattr("icegan_jax.data.selection.locating.NAMES", ("demo",))
     gathered = sources.gather([Source("demo", tree(tmp_path))])
     assert gathered.protocol == "three"
     assert [(c.name, c.label, c.onset, c.apex, c.offset) for c in gathered.clips] == [("demo/p01/smile_1", 1, 1, 5, 9)]
@@ -62,7 +62,7 @@ def test_registered_it_is_a_source_like_any_other(
 def test_what_the_guide_names_exists() -> None:
     text = GUIDE.read_text(encoding="utf-8")
     package = Path(icegan_jax.__file__).parent
-    named = re.findall(r"`(?:data/)?((?:readers/)?\w+\.py)`", text)
+    named = re.findall(r"`(?:data/)?((?:\w+/)?\w+\.py)`", text)
     assert len(named) >= 6
     assert not [name for name in named if not (package / "data" / name).is_file()]
     assert (GUIDE.parents[1] / "tests/data/readers/test_more_readers.py").is_file()

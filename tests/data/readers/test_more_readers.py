@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.annotation import Reading
-from icegan_jax.data.protocol import select
 from icegan_jax.data.readers import READERS, Source
+from icegan_jax.data.selection.protocol import select
 from icegan_jax.errors import UserError
 from tests.data.readers.small import by_name, comma, found, frames, xlsx
 
