@@ -66,5 +66,5 @@ def test_what_the_guide_names_exists() -> None:
     assert len(named) >= 6
     assert not [name for name in named if not (package / "data" / name).is_file()]
     assert (GUIDE.parents[1] / "tests/data/readers/test_more_readers.py").is_file()
-    for file, word in (("clips.py", "_EMOTIONS"), ("emotions.py", "_NO_CLASS")):
+    for file, word in (("clips.py", "_EMOTIONS"), ("selection/emotions.py", "_NO_CLASS")):
         assert word in text and re.search(rf"^{word}\b", (package / "data" / file).read_text(), re.MULTILINE)
