@@ -3,7 +3,7 @@
     python benchmarks/prepare_throughput.py [--raw=clips.csv] [--scale=2] [--workers=N] [--json]
 
 Clips of any length are made from one short clip, drawn or the first of --raw, by playing it back and forth. Frames are
-enlarged --scale times: a drawn face is then about as large as in CASME II (DATASETS.md section 1). Prints a table, or
+enlarged --scale times: a drawn face is then about as large as in CASME II. Prints a table, or
 JSON with --json; either names the machine, the date and the command.
 
 Parts run in one process on one thread, and hold what they work on in memory. "Together" is `prepare_clips`: reading,

@@ -4,7 +4,7 @@
 
 Every method of `icegan_jax.data.apex`, on crops that are registered to the onset and on crops that are not. Clips whose
 apex is not given, or has no frame, are left out. Without --raw, faces are drawn (--subjects, --frames, --seed).
---whole adds whole frames with landmarks found on each, as CapsuleNet's code has it (DATASETS.md section 5): slower.
+--whole adds whole frames with landmarks found on each, as CapsuleNet's code has it: slower.
 Writes OUT/scores.csv and OUT/scores.md, a row per method: the absolute error in frames over all clips, and over those
 that are not excluded; and OUT/spotted.csv, a row per method and clip.
 """

@@ -21,7 +21,7 @@ from icegan_jax.data.selection.overrides import read_overrides
 from icegan_jax.data.selection.sources import Gathered, gather
 from icegan_jax.data.selection.telling import finding_lines, result_lines
 from icegan_jax.errors import UserError
-from icegan_jax.prepare_arguments import PROCEDURAL, make_parser
+from icegan_jax.prepare_arguments import DRAWN, PROCEDURAL, make_parser
 
 # Options that mean nothing to faces that the program draws.
 _NOT_DRAWN = ("raw", "protocol", "strict", "official", "repairs", "annotation", "release", "classes", "check")
@@ -37,6 +37,9 @@ def _run(args: argparse.Namespace) -> int:
     options = Options(register=args.register, size=args.size, apex=args.apex, skip_damaged=args.skip_damaged)
     if PROCEDURAL in args.source:
         return _procedural(args, options)
+    drawn = [name for name, default in DRAWN.items() if getattr(args, name) != default]
+    if drawn:
+        raise UserError(f"--{drawn[0]} is of the faces that the program draws; remove it or use --source=procedural")
     sources = _sources(args)
     if not args.check:
         _check_out(args.out, sources)
@@ -45,8 +48,8 @@ def _run(args: argparse.Namespace) -> int:
     gathered = gather(sources, args.protocol, overrides, args.official, classes)
     if args.check:
         damaged = examine(gathered, args.workers, method=args.apex)
-        _say(report(gathered, damaged, method=args.apex, skip_damaged=args.skip_damaged))
-        return verdict(gathered, damaged, skip_damaged=args.skip_damaged)
+        _say(report(gathered, damaged, method=args.apex, strict=args.strict, skip_damaged=args.skip_damaged))
+        return verdict(gathered, damaged, strict=args.strict, skip_damaged=args.skip_damaged)
     _refuse(gathered, strict=args.strict, skip_damaged=args.skip_damaged)
     findings = [replace(f, kind="missing") if f.kind == "error" else f for f in gathered.findings]
     summary = prepare_clips(

@@ -10,6 +10,8 @@ from icegan_jax.data.selection.protocol import PROTOCOLS
 
 # The source that is no data: faces that the program draws.
 PROCEDURAL = "procedural"
+# What is drawn where nothing else is asked for.
+DRAWN = {"seed": 0, "subjects": 8, "clips_per_class": 1, "frames": 16}
 
 _DESCRIPTION = """\
 Turns micro-expression clips into the dataset folder that training reads: reads the database's
@@ -67,6 +69,7 @@ the folder --out then holds:
   clips.csv           the clips as they were used
   prepared.json       counts, options, versions, and a fingerprint of the dataset
   icegan_pairs/       the dataset itself (TFDS, ArrayRecord)
+  cache/              the finished clips, for the next run; may be deleted
 
 exit code: 0 done; 2 bad input, in one line; 130 interrupted. With --check: 0 preparation would
 succeed with the protocol's exact set; 1 it would succeed, but something differs; 2 it would stop.
@@ -86,10 +89,15 @@ def make_parser() -> argparse.ArgumentParser:
     _add_choice(parser.add_argument_group("which clips"))
     _add_manner(parser.add_argument_group("how"))
     drawn = parser.add_argument_group("procedural faces (--source=procedural)")
-    drawn.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
-    drawn.add_argument("--subjects", type=int, default=8, help="persons (default: 8)")
-    drawn.add_argument("--clips_per_class", type=int, default=1, help="clips per person and expression (default: 1)")
-    drawn.add_argument("--frames", type=int, default=16, help="frames per clip (default: 16)")
+    drawn.add_argument("--seed", type=int, default=DRAWN["seed"], help="of the drawing (default: 0)")
+    drawn.add_argument("--subjects", type=int, default=DRAWN["subjects"], help="persons (default: 8)")
+    drawn.add_argument(
+        "--clips_per_class",
+        type=int,
+        default=DRAWN["clips_per_class"],
+        help="clips per person and expression (default: 1)",
+    )
+    drawn.add_argument("--frames", type=int, default=DRAWN["frames"], help="frames per clip (default: 16)")
     return parser
 
 

@@ -59,6 +59,8 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips"], "--source=clips needs --raw=CLIPS.csv"),
         (["--source=clips", "--raw={raw}", "--workers=0"], "--workers=0: give 1 or more"),
         (["--source=clips", "--raw={raw}", "--size=3"], "size 3 is out of range"),
+        (["--source=clips", "--raw={raw}", "--subjects=3"], "--subjects is of the faces that the program draws"),
+        (["--source=clips", "--raw={tmp}/raw"], "is a folder; give the path of the clips.csv in it"),
         (["--source=clips", "--raw={raw}", "--out={tmp}/raw"], "which it would replace"),
         (["--source=clips", "--raw={raw}", "--out={raw}/x"], "cannot be written"),
         (["--source=clips", "--raw={raw}", "--out="], "--out is missing; name the folder to make, or use --check"),

@@ -5,6 +5,7 @@ list of ``Clip``; nothing after this file knows where a clip came from.
 """
 
 import csv
+import difflib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -88,7 +89,9 @@ def label_of(word: str, classes: Sequence[str] = EXPRESSIONS) -> int:
         known = {name.casefold(): label for label, name in enumerate(classes)}
     label = known.get(word.strip().casefold())
     if label is None:
-        raise UserError(f"label {word!r} has no class; use one of {', '.join(known)}, or remove the row")
+        near = difflib.get_close_matches(word.strip().casefold(), known, n=1)
+        guess = f" (did you mean {near[0]!r}?)" if near else ""
+        raise UserError(f"label {word!r} has no class{guess}; use one of {', '.join(known)}, or remove the row")
     return label
 
 
@@ -141,6 +144,8 @@ def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[C
             message names the file and the line.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give the path of the clips.csv in it")
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the path of a clips.csv")
     try:

@@ -180,7 +180,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     """
     data_dir = Path(data_dir)
     folder = _folder(data_dir)
-    remedy = f"make it with: python -m icegan_jax.prepare --source=clips --raw=CLIPS.csv --out={data_dir}"
+    remedy = f"make it with: python -m icegan_jax.prepare --source=SOURCE --raw=RAW --out={data_dir}"
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{data_dir}: no prepared dataset; {remedy}")
     try:

@@ -72,7 +72,7 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of frames; correct the column frames")
+        raise UserError(f"{folder}: no such folder of frames, and no such video; correct the column frames")
     found: dict[int, Path] = {}
     for file in sorted(folder.iterdir()):
         numbers = re.findall(r"[0-9]+", file.stem)

@@ -55,7 +55,7 @@ def read_sheets(path: Path) -> list[Sheet]:
             raise UserError(f"{path}: larger than {_MOST_BYTES // 10**6} MB, no annotation; give the workbook")
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); give the path of the annotation") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
     if not data:
         raise UserError(f"{path}: is empty (0 bytes); restore the file")
     if path.suffix.lower() == ".csv" and not data.startswith((_ZIP, _OLE)):

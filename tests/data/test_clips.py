@@ -183,3 +183,10 @@ def test_missing_file_column_and_rows(tmp_path: Path) -> None:
     (tmp_path / "clips.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="line 1: not UTF-16 text; save it as csv in UTF-8"):
         read_clips(tmp_path / "clips.csv")
+
+
+def test_a_misspelt_label_and_a_folder_get_a_hint(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"label 'postive' has no class \(did you mean 'positive'\?\)"):
+        read_clips(_csv(tmp_path, "d,s,c,postive,f,1,2,3"))
+    with pytest.raises(UserError, match="is a folder; give the path of the clips.csv in it"):
+        read_clips(tmp_path)

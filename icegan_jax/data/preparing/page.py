@@ -102,7 +102,7 @@ def _tiles(clips: Sequence[Clip], repairs: Sequence[Repair], findings: Sequence[
     tiles = (
         (len(clips), "clips"),
         (len({(clip.dataset, clip.subject) for clip in clips}), "subjects"),
-        (len({(row.dataset, row.subject, row.clip) for row in repairs}), "clips with repairs"),
+        (len({(row.dataset, row.subject, row.clip) for row in repairs}), "clips with a spotted apex or a repair"),
         (urgent, "errors and missing clips"),
     )
     cells = (f'<div class="tile"><b>{value}</b><span>{words}</span></div>' for value, words in tiles)

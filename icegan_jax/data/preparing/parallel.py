@@ -38,7 +38,9 @@ def run_parallel(work: Callable[[_Task], _Result], tasks: Sequence[_Task], worke
     # spawn: forking a process that runs JAX's or OpenCV's threads may hang.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
     try:
-        yield from pool.map(work, tasks)
+        with _without_interrupts():  # the processes are started here, and begin as deaf as this one is
+            results = pool.map(work, tasks)
+        yield from results
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -53,10 +55,21 @@ def _one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C waits: one in the midst of a process's imports would print a traceback."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
     """Prepares a process: Ctrl-C ends it without a traceback, and so does its parent's end."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

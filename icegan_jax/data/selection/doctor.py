@@ -19,14 +19,15 @@ from icegan_jax.data.selection.sources import Gathered
 from icegan_jax.data.selection.telling import count_lines, finding_lines, set_line
 from icegan_jax.errors import UserError
 
-# What each kind of finding means to the reader, in the order in which they are told.
+# What each kind of finding means to the reader, in the order in which they are told: the gravest last, where a
+# terminal shows them beside the line that sums up.
 _TITLES = {
-    "error": "errors: preparation stops at these; clips with damaged frames can be left out with --skip_damaged",
-    "missing": "missing: clips that the protocol has and this copy has not; they are left out",
+    "excluded": "left out by the protocol's rule",
+    "note": "notes",
     "surplus": "surplus: folders and rows that no clip uses",
     "repair": "other repairs",
-    "note": "notes",
-    "excluded": "left out by the protocol's rule",
+    "missing": "missing: clips that the protocol has and this copy has not; they are left out",
+    "error": "errors: preparation stops at these; clips with damaged frames can be left out with --skip_damaged",
 }
 _REPAIRS = "repairs: frames that are replaced; a row of a --repairs file beats each of them"
 
@@ -96,7 +97,7 @@ def _finding(clip: Clip, file: Path, text: str, read: bool = True) -> Finding:
     return Finding("note", clip.name, str(file), f"{message or text}; no frame that preparation needs", remedy)
 
 
-def verdict(gathered: Gathered, damaged: Sequence[Finding], *, skip_damaged: bool = False) -> int:
+def verdict(gathered: Gathered, damaged: Sequence[Finding], *, strict: bool = False, skip_damaged: bool = False) -> int:
     """Returns the exit code of ``--check``.
 
     0: preparation would succeed with the protocol's exact set (of sources that no protocol counts:
@@ -105,12 +106,13 @@ def verdict(gathered: Gathered, damaged: Sequence[Finding], *, skip_damaged: boo
     Args:
         gathered: what the sources hold.
         damaged: what ``examine`` found.
+        strict: whether any set but the protocol's is refused.
         skip_damaged: whether clips with damaged frames are left out instead.
     """
     lost = _lost(gathered, damaged)
     fatal = [f for f in gathered.errors if f not in gathered.damaged]
     left = [clip for clip in gathered.clips if clip.name not in lost]
-    if fatal or not left or (lost and not skip_damaged):
+    if fatal or not left or (lost and not skip_damaged) or (strict and gathered.differences):
         return 2
     return 1 if lost or gathered.differences else 0
 
@@ -120,13 +122,16 @@ def _lost(gathered: Gathered, damaged: Sequence[Finding]) -> set[str]:
     return {f.clip for f in (*gathered.damaged, *damaged) if f.kind == "error"}
 
 
-def report(gathered: Gathered, damaged: Sequence[Finding], *, method: str, skip_damaged: bool = False) -> Iterator[str]:
+def report(
+    gathered: Gathered, damaged: Sequence[Finding], *, method: str, strict: bool = False, skip_damaged: bool = False
+) -> Iterator[str]:
     """Yields the lines of the doctor's report: counts, everything found, and a line that sums up.
 
     Args:
         gathered: what the sources hold.
         damaged: what ``examine`` found.
         method: how the apex will be spotted where none is annotated.
+        strict: whether any set but the protocol's is refused.
         skip_damaged: whether clips with damaged frames are left out.
     """
     yield from count_lines(count_datasets(gathered.clips, gathered.classes))
@@ -145,7 +150,7 @@ def report(gathered: Gathered, damaged: Sequence[Finding], *, method: str, skip_
             yield f"{title} ({len(group)})"
             yield from finding_lines(group)
     yield ""
-    yield _sum_up(gathered, damaged, skip_damaged)
+    yield _sum_up(gathered, damaged, verdict(gathered, damaged, strict=strict, skip_damaged=skip_damaged))
 
 
 def _repair_lines(gathered: Gathered) -> Iterator[str]:
@@ -160,8 +165,7 @@ def _repair_lines(gathered: Gathered) -> Iterator[str]:
             yield f"    {'/'.join(key)}: {row.old or 'none'} -> {row.new}  [{frames[key]}]"
 
 
-def _sum_up(gathered: Gathered, damaged: Sequence[Finding], skip_damaged: bool) -> str:
-    code = verdict(gathered, damaged, skip_damaged=skip_damaged)
+def _sum_up(gathered: Gathered, damaged: Sequence[Finding], code: int) -> str:
     lost = _lost(gathered, damaged)
     left = [clip for clip in gathered.clips if clip.name not in lost]
     errors = len(gathered.errors) + sum(f.kind == "error" for f in damaged)

@@ -133,7 +133,11 @@ def _unclear(override: Override, matches: Sequence[Annotation], known: Sequence[
     names_of = {a.name.split("/", 2 - min(depth, 2))[-1]: a.name for a in known}
     near = difflib.get_close_matches(override.clip, names_of, n=3, cutoff=0.5)
     message = f"no clip is called {override.clip!r}"
-    if near:
+    read = sorted({a.dataset for a in known})
+    first = override.clip.split("/")[0]
+    if override.clip.count("/") == 2 and first not in read:
+        message += f": {first} is none of the sources, which are {', '.join(read)}"
+    elif near:
         message += f"; near are {', '.join(names_of[name] for name in near)}"
     remedy = 'correct the name, "dataset/subject/clip", or remove the row'
     return Finding("error", override.clip, override.where, message, remedy)

@@ -146,7 +146,7 @@ def test_repairs_are_a_table_and_counted(write: Callable[..., Page]) -> None:
     a = clip("a")
     words = write([a], [repair(a, "apex", "/", 66, "no number"), repair(a, "offset", 90, 86, "no such frame")]).words()
     assert "2 repairs: 1 of apex, 1 of offset clip what was is reason smic/s01/a apex / 66 no number" in words
-    assert "1 clips with repairs" in words
+    assert "1 clips with a spotted apex or a repair" in words
 
 
 def test_subjects_are_sections_in_order(write: Callable[..., Page]) -> None:

@@ -38,7 +38,8 @@ def test_a_whole_database(samm: Path) -> None:
     assert "  apex: apex outside onset..offset: the middle frame (2)" in lines
     (repair,) = [line for line in lines if "samm/028/028_4_1: 1143 -> " in line]
     assert repair.endswith(f"[{samm}/SAMM/028/028_4_1]")
-    excluded = lines[lines.index("left out by the protocol's rule (26)") + 1 : -2]
+    start = lines.index("left out by the protocol's rule (26)") + 1
+    excluded = lines[start : lines.index("", start)]
     assert len(excluded) == 27  # what is said, and every clip of which it is said
     assert lines[-1] == (
         "preparation would succeed: 133 of 133 clips of MEGC2019, 28 subjects, 0 errors, 0 differences, 2 repairs; "
@@ -141,3 +142,13 @@ def test_everything_in_a_long_group_is_told_and_nothing_is_written(samm: Path) -
     assert len(clips) == 20
     assert all(any(f"samm/011/{clip}" in line for line in lines) for clip in clips)
     assert sorted(path for path in samm.rglob("*")) == everything
+
+
+def test_strict_stops_in_the_doctor_too(samm: Path) -> None:
+    shutil.rmtree(samm / "SAMM" / "006" / "006_1_2")
+    gathered = gather([Source("samm", samm)])
+    assert verdict(gathered, []) == 1
+    assert verdict(gathered, [], strict=True) == 2
+    assert list(report(gathered, [], method="difference", strict=True))[-1].startswith(
+        "preparation would stop: 132 of 133"
+    )
