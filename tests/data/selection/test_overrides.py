@@ -102,7 +102,7 @@ def test_a_name_as_written_goes_before_one_without_padding() -> None:
     [
         ("EP12_01f", "2 clips are called 'EP12_01f': casme2/sub01/EP12_01f, casme2/sub04/EP12_01f"),
         ("sub01/EP02_11f", "no clip is called 'sub01/EP02_11f'; near are casme2/sub01/EP02_01f"),
-        ("mmew/S01/x", "'mmew/S01/x': mmew is none of the sources, which are casme2, samm, smic"),
+        ("mmew/S01/x", "no clip is called 'mmew/S01/x': mmew is none of the sources, which are casme2, samm, smic"),
         ("028_4_2", "no clip is called '028_4_2'; near are samm/028/028_4_1"),
         ("x/casme2/sub01/EP02_01f", "no clip is called 'x/casme2/sub01/EP02_01f'; near are casme2/sub01/EP02_01f"),
         ("???", "no clip is called '???'"),
