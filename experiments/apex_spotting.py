@@ -26,7 +26,7 @@ from icegan_jax.data.faces import Box, Face, Grey, Points, find_face
 from icegan_jax.data.frames import list_frames, read_frames
 from icegan_jax.data.procedural import write_clips_to
 from icegan_jax.data.regions import points_in_crop
-from icegan_jax.data.registration import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
+from icegan_jax.data.registration import IDENTITY, crop_face, crop_frame, to_grey
 from icegan_jax.data.selection.repairs import movement, settle
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.records import write_text
@@ -154,9 +154,7 @@ def _crops(clip: Clip, onset: Grey, moving: list[int], box: Box, registered: boo
     neutral = crop_face(onset, box, IDENTITY, SIZE)
     yield clip.onset, to_grey(neutral)
     for number, frame in read_frames(clip.frames, moving):
-        motion = estimate_motion(onset, frame, box) if registered else None
-        crop = crop_face(frame, box, IDENTITY if motion is None else motion, SIZE)
-        yield number, to_grey(match_brightness(crop, neutral) if registered else crop)
+        yield number, crop_frame(frame, onset, neutral, box, register=registered)[0]
 
 
 def _landmarks(frame: Grey, of_onset: Face) -> Points:

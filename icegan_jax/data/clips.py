@@ -39,7 +39,7 @@ _EMOTIONS = {
 }
 
 # A frame number of more digits is a damaged cell: SMIC's longest have 8 (DATASETS.md section 3).
-_MOST_DIGITS = 9
+MOST_DIGITS = 9
 
 COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
 
@@ -192,7 +192,7 @@ def _clip_of(row: Row, folder: Path, classes: Sequence[str]) -> Clip:
 
 
 def _frame_number(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
         raise UserError(f"{field} {text!r} is not a frame number; give a whole number of 0 or more")
     return int(text)
 

@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from icegan_jax.data.clips import MOST_DIGITS
 from icegan_jax.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
-
-# SMIC's longest frame numbers have 8 (DATASETS.md section 3); a clips.csv takes no more than 9.
-_MOST_DIGITS = 9
 
 Grey = NDArray[np.uint8]
 
@@ -78,7 +76,7 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
         numbers = re.findall(r"[0-9]+", file.stem)
         if file.suffix.lower() not in IMAGE_SUFFIXES or not numbers or file.name.startswith("."):
             continue
-        if len(numbers[-1].lstrip("0")) > _MOST_DIGITS:
+        if len(numbers[-1].lstrip("0")) > MOST_DIGITS:  # a clips.csv could not hold it
             continue
         number = int(numbers[-1])
         if number in found:

@@ -136,6 +136,24 @@ def match_brightness(crop: Crop, onset: Crop) -> Crop:
     return crop if mean <= 0 else np.asarray(crop * (float(onset.mean()) / mean), np.float32)
 
 
+def crop_frame(image: Grey, onset: Grey, neutral: Crop, box: Box, *, register: bool) -> tuple[Grey, bool]:
+    """Crops a frame as its onset was cropped.
+
+    Args:
+        image: uint8[h, w], the frame.
+        onset: uint8[h, w], the whole onset.
+        neutral: float32[size, size], its crop.
+        box: the face in the onset.
+        register: whether to move the frame onto the onset and match its brightness.
+
+    Returns:
+        uint8[size, size], and whether the frame could be moved; True where it was not to be.
+    """
+    motion = estimate_motion(onset, image, box) if register else IDENTITY
+    crop = crop_face(image, box, IDENTITY if motion is None else motion, len(neutral))
+    return to_grey(match_brightness(crop, neutral) if register else crop), motion is not None
+
+
 def to_grey(crop: Crop) -> Grey:
     """Rounds float32[h, w] grey levels to uint8[h, w]."""
     return np.clip(np.rint(crop), 0, 255).astype(np.uint8)

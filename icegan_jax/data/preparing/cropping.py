@@ -12,7 +12,7 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.faces import Box, Face, find_face
 from icegan_jax.data.frames import list_frames, read_frames
 from icegan_jax.data.regions import points_in_crop
-from icegan_jax.data.registration import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
+from icegan_jax.data.registration import IDENTITY, crop_face, crop_frame, to_grey
 from icegan_jax.data.selection.repairs import movement
 from icegan_jax.errors import UserError
 
@@ -230,12 +230,8 @@ class _Crops:
 
     def _make(self, number: int, image: Grey) -> Grey:
         self.frames += 1
-        motion = None
-        if self._options.register == "rigid":
-            motion = estimate_motion(self._image, image, self._box)
-            if motion is None:
-                self.unregistered.add(number)
-        crop = crop_face(image, self._box, IDENTITY if motion is None else motion, self._options.size)
-        if self._options.register == "rigid":
-            crop = match_brightness(crop, self._neutral)
-        return to_grey(crop)
+        register = self._options.register == "rigid"
+        crop, moved = crop_frame(image, self._image, self._neutral, self._box, register=register)
+        if not moved:
+            self.unregistered.add(number)
+        return crop

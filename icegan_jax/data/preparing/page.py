@@ -18,6 +18,7 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import Record
 from icegan_jax.data.preparing.contact_sheet import draw_strip, order
 from icegan_jax.data.preparing.page_look import SCRIPT, STYLE
+from icegan_jax.data.preparing.summary import count_clips, count_datasets
 from icegan_jax.data.selection.repairs import Repair
 
 _FACE = 128  # pixels on a side
@@ -110,15 +111,10 @@ def _tiles(clips: Sequence[Clip], repairs: Sequence[Repair], findings: Sequence[
 
 
 def _counts(clips: Sequence[Clip], classes: Sequence[str]) -> str:
-    datasets = sorted({clip.dataset for clip in clips})
-    groups = [(name, [clip for clip in clips if clip.dataset == name]) for name in datasets]
-    if len(datasets) > 1:
-        groups.append(("all", list(clips)))
-    rows = []
-    for name, own in groups:
-        of_class = Counter(clip.label for clip in own)
-        subjects = len({(clip.dataset, clip.subject) for clip in own})
-        rows.append((name, *(of_class[label] for label in range(len(classes))), len(own), subjects))
+    groups = sorted(count_datasets(clips, classes).items())
+    if len(groups) > 1:
+        groups.append(("all", count_clips(clips, classes)))
+    rows = [(name, *(n.classes[word] for word in classes), n.clips, n.subjects) for name, n in groups]
     return _table(("database", *classes, "clips", "subjects"), rows, "numbers")
 
 

@@ -4,6 +4,7 @@ import re
 
 from icegan_jax.data.annotation import Annotation
 from icegan_jax.data.clips import EXPRESSIONS, label_of
+from icegan_jax.data.readers.smic_names import EMOTIONS as SMIC_WORDS
 from icegan_jax.errors import UserError
 
 # Words without a class in any protocol of three classes (DATASETS.md sections 4 and 7).
@@ -25,7 +26,6 @@ FIVE: dict[str, tuple[str, ...]] = {
 _NOT_FIVE: dict[str, tuple[str, ...]] = {"casme2": ("sadness", "fear"), "samm": ("disgust", "fear", "sadness")}
 
 _SMIC_NAME = re.compile(r"_(ne|po|sur)_", re.IGNORECASE)
-_SMIC_WORDS = {"ne": "negative", "po": "positive", "sur": "surprise"}
 
 
 def classes_of(protocol: str, dataset: str) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def emotion_of(annotation: Annotation) -> str:
             f"{annotation.where}: clip {annotation.name} has no _ne_, _po_ or _sur_ in its name, which is its class; "
             "rename it as SMIC does"
         )
-    return _SMIC_WORDS[found[1].lower()]
+    return SMIC_WORDS[found[1].lower()]
 
 
 def labels_of(annotation: Annotation, protocol: str) -> set[int | None]:
