@@ -89,11 +89,6 @@ def walk(root: str | Path) -> Tree:
     )
 
 
-def clip_folders(root: str | Path) -> list[ClipFolder]:
-    """Returns the folders below ``root`` that hold frames, and the videos: ``walk(root).clips``."""
-    return list(walk(root).clips)
-
-
 def subject_number(text: str) -> int | None:
     """Returns the last integer in a subject's name, None without one: 1 of "sub01", 12 of "spNO.12"."""
     found = re.findall(r"[0-9]+", text)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from icegan_jax.data.trees import clip_folders, subject_number, walk
+from icegan_jax.data.trees import subject_number, walk
 from icegan_jax.errors import UserError
 from tests.data.readers.small import frames
 
@@ -17,7 +17,7 @@ def test_folders_of_images_and_videos_at_any_depth(tmp_path: Path) -> None:
     frames(tmp_path, ".hidden", ["1.jpg"])
     frames(tmp_path, "__MACOSX/006", ["1.jpg"])
     frames(tmp_path, "", ["figure1.jpg", ".12.jpg"])
-    found = {clip.path: clip.parts for clip in clip_folders(tmp_path)}
+    found = {clip.path: clip.parts for clip in walk(tmp_path).clips}
     root = tmp_path.name
     assert found == {
         shallow: (root, "006_1_2"),
@@ -26,8 +26,8 @@ def test_folders_of_images_and_videos_at_any_depth(tmp_path: Path) -> None:
         both / "clip1.avi": (root, "s2", "clip1"),
         both / "clip2.MP4": (root, "s2", "clip2"),
     }
-    assert [clip.path for clip in clip_folders(tmp_path)] == sorted(found)
-    clip = clip_folders(tmp_path)[-1]
+    assert [clip.path for clip in walk(tmp_path).clips] == sorted(found)
+    clip = walk(tmp_path).clips[-1]
     assert (clip.name, clip.parent) == ("clip2", "s2")
 
 
@@ -45,27 +45,27 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (clip.parent / "back").symlink_to(tmp_path / "data", target_is_directory=True)
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     (tmp_path / "again").symlink_to(tmp_path / "data", target_is_directory=True)
-    assert [c.parts[1:] for c in clip_folders(tmp_path)] == [("again", "sub01", "EP01"), ("data", "sub01", "EP01")]
+    assert [c.parts[1:] for c in walk(tmp_path).clips] == [("again", "sub01", "EP01"), ("data", "sub01", "EP01")]
 
 
 def test_a_root_given_in_another_way_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames(tmp_path, "SMIC_all_raw/HS/s1")
     monkeypatch.chdir(tmp_path / "SMIC_all_raw")
-    assert clip_folders(".")[0].parts == ("SMIC_all_raw", "HS", "s1")
+    assert walk(".").clips[0].parts == ("SMIC_all_raw", "HS", "s1")
 
 
 def test_too_deep_is_not_walked(tmp_path: Path) -> None:
     frames(tmp_path, "1/2/3/4/5/6/7/8")
     frames(tmp_path, "1/2/3/4/5/6/7/8/9")
-    assert [clip.name for clip in clip_folders(tmp_path)] == ["8"]
+    assert [clip.name for clip in walk(tmp_path).clips] == ["8"]
 
 
 def test_a_missing_root_and_a_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere: no such folder; give the folder of the unpacked database"):
-        clip_folders(tmp_path / "nowhere")
+        walk(tmp_path / "nowhere")
     (tmp_path / "SMIC.zip").touch()
     with pytest.raises(UserError, match="SMIC.zip: a file; unpack it and give the folder"):
-        clip_folders(tmp_path / "SMIC.zip")
+        walk(tmp_path / "SMIC.zip")
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,14 +76,14 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "scandir", refused)
     with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); mend its permissions"):
-        clip_folders(tmp_path)
+        walk(tmp_path)
 
 
 def test_eight_thousand_files_take_no_time(tmp_path: Path) -> None:
     for i in range(80):
         frames(tmp_path, f"CASME2-RAW/sub{i % 26:02d}/EP{i:02d}", (f"img{n}.jpg" for n in range(100)))
     start = time.process_time()
-    assert len(clip_folders(tmp_path)) == 80
+    assert len(walk(tmp_path).clips) == 80
     assert time.process_time() - start < 1
 
 
