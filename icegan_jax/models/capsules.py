@@ -66,6 +66,6 @@ class RoutedCapsules(nn.Module):
         init = nn.initializers.normal(self.init_std)
         transform = self.param("transform", init, (p, i, self.capsules * self.dimension))
         if self.capsules == 1:  # a softmax over one capsule is 1: routing is the plain sum of the votes
-            return squash(jnp.einsum("bpi,pid->bd", u, transform))[:, None, :]
+            return squash(u.reshape(-1, p * i) @ transform.reshape(p * i, -1))[:, None, :]
         votes = jnp.einsum("bpi,pid->bpd", u, transform)
         return route(votes.reshape(*votes.shape[:2], self.capsules, self.dimension), self.iterations)

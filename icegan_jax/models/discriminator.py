@@ -1,12 +1,15 @@
 """The capsule discriminator: is this face real, which micro-expression does it show, and what does it look like?"""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from icegan_jax.models.capsules import RoutedCapsules, length, squash
+from icegan_jax.models.correlation import product
 from icegan_jax.models.layers import NORM_EPSILON, WEIGHT_INIT, Convolution, instance_norm, leaky_relu, scaled
 
 _RECONSTRUCTION_WIDTHS = (512, 1024)  # of the hidden layers (Sabour et al. 2017, figure 2)
@@ -57,6 +60,9 @@ class Discriminator(nn.Module):
       capsule_std: of the initial capsule transformation matrices.
       reconstruction_width: factor on the reconstruction network's hidden layers.
       norm: ``batch`` or ``instance`` (without parameters or running statistics), in the trunk.
+      dtype: of the operands of matrix products, float32 or bfloat16, in trunk and reconstruction; routing and
+        everything else is float32.
+      batch_axis: name of the axis of the devices that share a batch, over which batch norm takes its statistics.
     """
 
     classes: int = 3
@@ -69,6 +75,8 @@ class Discriminator(nn.Module):
     capsule_std: float = 0.01
     reconstruction_width: float = 1.0
     norm: str = "batch"
+    dtype: DTypeLike = jnp.float32
+    batch_axis: str | None = None
 
     @nn.compact
     def __call__(self, image: jax.Array, label: jax.Array | None, *, train: bool) -> Verdict:
@@ -90,22 +98,28 @@ class Discriminator(nn.Module):
     def _trunk(self, x: jax.Array, train: bool) -> jax.Array:
         """float[b, n, n, c] to float[b, m, m, primary_types * primary_dimension]; m is 8 for n = 128."""
         widths = [scaled(c, self.width) for c in (64, 128, 256, 512, 512, 64)]
+        convolution = functools.partial(Convolution, dtype=self.dtype)
         for index, features in enumerate(widths[:5], start=1):
-            convolution = Convolution(
-                features, stride=2 if index <= 3 else 1, use_bias=index in (1, 5), name=f"trunk_{index}"
+            x = convolution(features, stride=2 if index <= 3 else 1, use_bias=index in (1, 5), name=f"trunk_{index}")(
+                x, train=train
             )
-            x = convolution(x, train=train)
             if index > 1:
                 x = self._norm(x, train, f"norm_{index}")
             x = leaky_relu(x)
-        x = leaky_relu(Convolution(widths[5], size=1, stride=2, padding=1, name="trunk_6")(x, train=train))
+        x = leaky_relu(convolution(widths[5], size=1, stride=2, padding=1, name="trunk_6")(x, train=train))
         features = self.primary_types * self.primary_dimension
-        return Convolution(features, size=1, stride=1, padding=0, name="trunk_7")(x, train=train)
+        return convolution(features, size=1, stride=1, padding=0, name="trunk_7")(x, train=train)
 
     def _norm(self, x: jax.Array, train: bool, name: str) -> jax.Array:
         if self.norm == "instance":
             return instance_norm(x)
-        norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=NORM_EPSILON, name=name)
+        norm = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=NORM_EPSILON,
+            axis_name=self.batch_axis,
+            name=name,
+        )
         return norm(x)
 
     def _primary_capsules(self, x: jax.Array) -> jax.Array:
@@ -119,8 +133,14 @@ class Discriminator(nn.Module):
         """float[b, k, d] and int[b] to float[b, size, size, 1] in [0, 1] (Sabour et al. 2017, section 4.1)."""
         mask = jax.nn.one_hot(shown, self.classes, dtype=capsules.dtype)
         x = (capsules * mask[:, :, None]).reshape(capsules.shape[0], -1)
+
+        def rounded(a: jax.Array, b: jax.Array, *_: Any, **__: Any) -> jax.Array:
+            """``nn.Dense``'s only product, of two matrices."""
+            return product(self.dtype, a, b)
+
+        dense = functools.partial(nn.Dense, dot_general=rounded)
         for index, width in enumerate(_RECONSTRUCTION_WIDTHS, start=1):
             features = scaled(width, self.reconstruction_width)
-            x = nn.relu(nn.Dense(features, name=f"reconstruction_{index}")(x))
-        x = nn.sigmoid(nn.Dense(size * size, kernel_init=WEIGHT_INIT, name="reconstruction_3")(x))
+            x = nn.relu(dense(features, name=f"reconstruction_{index}")(x))
+        x = nn.sigmoid(dense(size * size, kernel_init=WEIGHT_INIT, name="reconstruction_3")(x))
         return x.reshape(-1, size, size, 1)

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from icegan_jax.models.graph import GraphReasoning
 from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu, scaled
@@ -26,6 +27,7 @@ class Generator(nn.Module):
       adjacency_std: of the GRM's adjacency matrices.
       motion: the decoder tells how the onset's pixels move, and what is added to them, instead of drawing the
         whole face.
+      dtype: of the operands of matrix products, float32 or bfloat16; everything else is float32.
     """
 
     width: float = 1.0
@@ -33,6 +35,7 @@ class Generator(nn.Module):
     class_gain: float = 1.0
     adjacency_std: float = 0.02
     motion: bool = False
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, onset: jax.Array, noise: jax.Array, expression: jax.Array, *, train: bool) -> jax.Array:
@@ -54,20 +57,21 @@ class Generator(nn.Module):
         for level, features in enumerate([*channels, self.embedding], start=1):
             if level > 1:
                 x = leaky_relu(x)
-                skips.append(GraphReasoning(self.adjacency_std, name=f"grm_{level - 1}")(x))
-            x = Convolution(features, name=f"down_{level}")(x, train=train)
+                skips.append(GraphReasoning(self.adjacency_std, self.dtype, name=f"grm_{level - 1}")(x))
+            x = Convolution(features, dtype=self.dtype, name=f"down_{level}")(x, train=train)
             if 1 < level < levels:
                 x = instance_norm(x)
         seed = jnp.concatenate([noise, self.class_gain * expression], axis=1)
         x = jnp.concatenate([x, seed[:, None, None, :]], axis=3)
         for level, features in zip(range(levels, 1, -1), reversed(channels), strict=True):
-            x = Convolution(features, transposed=True, name=f"up_{level}")(leaky_relu(x), train=train)
+            up = Convolution(features, transposed=True, dtype=self.dtype, name=f"up_{level}")
+            x = up(leaky_relu(x), train=train)
             x = jnp.concatenate([instance_norm(x), skips[level - 2]], axis=3)
         x = leaky_relu(x)
         if not self.motion:
-            return jnp.tanh(Convolution(1, transposed=True, name="up_1")(x, train=train))
+            return jnp.tanh(Convolution(1, transposed=True, dtype=self.dtype, name="up_1")(x, train=train))
         # A kernel of spectral norm 1 cannot draw "no change": this layer goes without, and starts near zero.
-        last = Convolution(3, transposed=True, spectral=False, kernel_init=_SMALL_INIT, name="up_1")
+        last = Convolution(3, transposed=True, spectral=False, kernel_init=_SMALL_INIT, dtype=self.dtype, name="up_1")
         x = last(x, train=train)
         moved = move(onset, _PIXELS_PER_UNIT * x[..., :2])
         return jnp.clip(moved + x[..., 2:], -1.0, 1.0)

@@ -1,6 +1,7 @@
 """The layers both networks are built of: spectrally normalised convolution and normalisation.
 
-Axis letters: b batch, h w image, i o input and output channel. All arrays are float32.
+Axis letters: b batch, h w image, i o input and output channel. All arrays are float32; ``dtype`` is what the
+operands of matrix products are rounded to (float32 or bfloat16), their sums stay float32.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from icegan_jax.models.convolution import convolve, convolve_transposed
 
@@ -39,7 +41,8 @@ class Convolution(nn.Module):
     """Convolution or 4x4 stride-2 transposed convolution, NHWC, with spectral norm (Miyato et al. 2018).
 
     The kernel is divided by an estimate of the largest singular value of its matrix [k k i, o]: one power
-    iteration a training pass, from the vector kept in the collection ``spectral``.
+    iteration a training pass, from the vector kept in the collection ``spectral``. Where the output is the smaller
+    array, it is divided instead, which is the same and moves less memory.
 
     Attributes:
       features: output channels.
@@ -50,6 +53,7 @@ class Convolution(nn.Module):
       use_bias: adds a learned bias, initially 0.
       spectral: divides the kernel by its spectral norm.
       kernel_init: initialiser of the kernel.
+      dtype: of the operands of the product.
     """
 
     features: int
@@ -60,32 +64,72 @@ class Convolution(nn.Module):
     use_bias: bool = True
     spectral: bool = True
     kernel_init: Callable[..., Any] = WEIGHT_INIT
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """float[b, h, w, i] to float[b, h', w', features]; ``train`` moves the power iteration on."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        if self.spectral:
-            kernel = kernel / self._spectral_norm(kernel, train)
+        norm = self._spectral_norm(kernel, train) if self.spectral else None
+        if norm is not None and not self._output_is_smaller(x, kernel):
+            kernel, norm = kernel / norm, None
         if self.transposed:
-            y = convolve_transposed(x, kernel)
+            y = convolve_transposed(x, kernel, dtype=self.dtype)
         else:
-            y = convolve(x, kernel, stride=self.stride, padding=self.padding)
+            y = convolve(x, kernel, stride=self.stride, padding=self.padding, dtype=self.dtype)
+        if norm is not None:
+            y = y / norm
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = y + bias[None, None, None, :]
         return y
 
+    def _output_is_smaller(self, x: jax.Array, kernel: jax.Array) -> bool:
+        pixels = x.size // x.shape[3]
+        return (pixels * 4 if self.transposed else pixels // self.stride**2) * self.features < kernel.size
+
     def _spectral_norm(self, kernel: jax.Array, train: bool) -> jax.Array:
         matrix = kernel.reshape(-1, self.features)
         direction = self.variable("spectral", "direction", lambda: _initial_direction(self.make_rng("params"), matrix))
-        fixed = jax.lax.stop_gradient(matrix)
-        left = _unit(fixed @ direction.value)
-        right = _unit(left @ fixed)
+        norm, right = _largest_singular_value(matrix, direction.value)
         if train and not self.is_initializing():
             direction.value = right
-        return left @ matrix @ right
+        return norm
+
+
+@jax.custom_vjp
+def _largest_singular_value(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """One power iteration: float32[m, n] and float32[n] to the estimate float32[] and the next direction float32[n].
+
+    The derivative is that of ``left @ matrix @ right`` with both vectors held: their outer product. The value needs
+    no third pass over the matrix, for ``left @ matrix`` is ``right`` times its length.
+    """
+    norm, _, right = _power_iteration(matrix, direction)
+    return norm, right
+
+
+def _power_iteration(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    left = _unit(matrix @ direction)
+    right = left @ matrix
+    return jnp.linalg.norm(right), left, _unit(right)
+
+
+def _singular_forward(
+    matrix: jax.Array, direction: jax.Array
+) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+    norm, left, right = _power_iteration(matrix, direction)
+    return (norm, right), (left, right)
+
+
+def _singular_backward(
+    kept: tuple[jax.Array, jax.Array], change: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    left, right = kept
+    return change[0] * left[:, None] * right[None, :], jnp.zeros_like(right)
+
+
+_largest_singular_value.defvjp(_singular_forward, _singular_backward)
 
 
 def _unit(vector: jax.Array) -> jax.Array:
