@@ -16,23 +16,22 @@ import argparse
 import contextlib
 import itertools
 import json
-import multiprocessing
 import os
 import platform
 import resource
-import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime
-from importlib import metadata
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
 import cv2
 
+from benchmarks.command import command_line, cpu_model, fresh, now, peak_rss_gib, versions
 from icegan_jax.data.apex import METHODS, spot_apex
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.faces import Grey, find_face
@@ -67,9 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    result["command"] = shlex.join(
-        ["python", "benchmarks/prepare_throughput.py", *(sys.argv[1:] if argv is None else argv)]
-    )
+    result["command"] = command_line("prepare_throughput.py", sys.argv[1:] if argv is None else argv)
     print(json.dumps(result, indent=2) if args.json else _table(result))
     return 0
 
@@ -78,29 +75,24 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything heavy runs in fresh processes: a process inherits its parent's peak memory."""
     load = os.getloadavg()[0]
     source = folder / "source"
-    width, height = _fresh(write_source, args.raw, source, args.scale)
+    width, height = fresh(write_source, args.raw, source, args.scale)
     lengths = sorted({PART_FRAMES, *args.lengths})
     for length in lengths:
         write_clip(source, folder / str(length), length)
     clip = folder / str(PART_FRAMES)
-    memory = {n: _fresh(peak_memory, folder / str(n)) for n in args.lengths}
-    parts = _fresh(time_parts, clip)
-    together = {n: _fresh(time_together, clip, folder / f"all_{n}", args.clips, n) for n in sorted({1, args.workers})}
+    memory = {n: fresh(peak_memory, folder / str(n)) for n in args.lengths}
+    parts = fresh(time_parts, clip)
+    together = {n: fresh(time_together, clip, folder / f"all_{n}", args.clips, n) for n in sorted({1, args.workers})}
     return {
-        "date": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "load": round(load, 1), "system": platform.platform()},
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        "date": now(),
+        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "load": round(load, 1), "system": platform.platform()},
+        "versions": versions(*PACKAGES),
         "frame_pixels": [width, height],
         "crop_pixels": SIZE,
         "parts_frames_per_second": parts,
         "together": [{"workers": n, "frames": args.clips * PART_FRAMES, **figures} for n, figures in together.items()],
         "peak_memory_mib": [{"frames": n, "mib": mib} for n, mib in memory.items()],
     }
-
-
-def _fresh(function: Callable[..., Any], *arguments: object) -> Any:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 def write_source(raw: Path | None, out: Path, scale: float) -> tuple[int, int]:
@@ -130,8 +122,7 @@ def write_clip(source: Path, out: Path, length: int) -> None:
 def peak_memory(frames: Path) -> float:
     """Spots and crops one clip in this process; returns the process's peak memory in MiB."""
     crop_clip(_clip(frames, 0), Options())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / 2 ** (20 if sys.platform == "darwin" else 10), 1)
+    return round(peak_rss_gib() * 2**10, 1)
 
 
 def time_together(frames: Path, out: Path, clips: int, workers: int) -> dict[str, float]:
@@ -205,13 +196,6 @@ def _clip(frames: Path, number: int) -> Clip:
     """The frames as a clip whose apex is to be spotted."""
     numbers = list_frames(frames)
     return Clip("benchmark", f"s{number}", "clip", 0, frames, numbers[0], None, numbers[-1])
-
-
-def _cpu() -> str:
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return platform.processor() or platform.machine()
 
 
 def _table(result: dict[str, Any]) -> str:

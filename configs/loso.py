@@ -63,7 +63,8 @@ def get_config() -> ConfigDict:
     config.training.learning_rate = 1e-3  # of both networks, falling to 0 as a cosine (paper, IV-B)
     config.training.b1 = 0.9  # Adam (paper, IV-B)
     config.training.b2 = 0.999  # Adam (paper, IV-B)
-    config.training.folds_per_device = 1  # folds trained side by side on a device
+    config.training.parallel = "folds"  # what several devices share out: "folds", or each "batch" of the same folds
+    config.training.folds_per_device = 0  # folds trained side by side on a device; 0: as many as its memory holds
     config.training.steps_per_call = 10  # updates per call of the compiled program, and per log line
     config.training.checkpoint_every = 500  # updates between checkpoints
     return config

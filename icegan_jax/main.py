@@ -9,40 +9,30 @@ report/index.html.
 """
 
 import json
+import math
 import os
-import platform
-import resource
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from icegan_jax import __version__, settings
+from icegan_jax import settings
+from icegan_jax.compilation import Compilations, default_cache, keep_programs
+from icegan_jax.conclusion import conclude
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs
-from icegan_jax.data.folds import Fold, leave_one_subject_out
+from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.data.preparing.preparation import prepare_procedural
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.baselines import linear_on_apex_pixels
-from icegan_jax.evaluation.records import (
-    Prediction,
-    Score,
-    Timing,
-    build_results,
-    read_json,
-    read_predictions,
-    score,
-    write_json,
-    write_predictions,
-)
-from icegan_jax.evaluation.table import format_table, score_rows
-from icegan_jax.report import write_report
-from icegan_jax.training.loop import RESULT, fold_dir, train_folds
+from icegan_jax.evaluation.records import read_json, write_json
+from icegan_jax.training.loop import train_folds
+from icegan_jax.training.meeting import LOST_S, Meeting, take
 from icegan_jax.training.parameters import parameter_table
+from icegan_jax.training.plan import finished
+from icegan_jax.training.processes import Processes, find_processes, start_processes
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "The configuration, such as configs/demo.py.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if need be.")
@@ -50,29 +40,69 @@ _PARAMETERS = flags.DEFINE_bool(
     "parameters", False, "Print the parameter table of both networks, for the classes of config.data.dir, and exit."
 )
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+# Several processes, see docs/many-devices.md; under srun and mpirun none of the three is needed.
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, of several started by hand.")
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes were started by hand.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Which of them this one is, from 0.")
+_LOST_AFTER = flags.DEFINE_float(
+    "lost_after", LOST_S, "Seconds without a sign of life after which another process counts as lost.", lower_bound=4
+)
+_COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache", None, "Folder that keeps compiled programs; ~/.cache/icegan-jax if not given, none: nothing."
+)
 
 
-def run(config: ConfigDict, workdir: Path) -> None:
+def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float) -> None:
     """The main job: data, folds, training, scores, report.
 
+    Of several processes, 0 prepares the data, deals out the folds and gathers the results.
+
     Raises:
-      UserError: anything in the config, the data or the run directory that the user can put right.
+      UserError: anything in the config, the data or the run directory that the user can put right, or a lost process.
     """
     settings.check(config)
-    pairs = _pairs(config, workdir)
-    folds = leave_one_subject_out(pairs)
-    _claim(config, pairs, workdir)
-    devices = jax.local_devices()
-    plan = settings.plan_of(config, len(pairs.label), len(folds), len(devices))
-    print(
-        f"{len(folds)} folds of {plan.steps} steps, {len(pairs.label)} pairs of "
-        f"{int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
-        flush=True,
-    )
-    networks = settings.networks_of(config, plan.steps, len(pairs.classes))
-    train_folds(networks, pairs, folds, plan, workdir, devices)
-    _conclude(config, pairs, folds, workdir)
+    ready = Path(config.data.dir or workdir / "data") / SUMMARY_FILE
+    pairs = _pairs(config, workdir) if config.data.dir or ready.is_file() else None
+    if processes.index == 0:
+        take(workdir, lost_s)
+    start_processes(processes)
+    compilations = Compilations()
+    with Meeting(workdir, processes, lost_s) as meeting:
+        names = meeting.wait_for_deal() if processes.index else []
+        pairs = pairs or _pairs(config, workdir)
+        folds = leave_one_subject_out(pairs)
+        _claim(config, pairs, workdir)
+
+        def unfinished() -> list[str]:
+            return [fold.name for fold in folds if not finished(workdir, fold)]
+
+        names = names if processes.index else meeting.deal(unfinished())
+        mine = [fold for fold in folds if fold.name in names] if processes.count > 1 else folds
+        devices = jax.local_devices()
+        side_by_side = math.ceil(len(folds) / processes.count)
+        plan = settings.plan_of(config, len(pairs.label), side_by_side, len(devices))
+        who = f"{processes.name}: {len(mine)} of " if processes.count > 1 else ""
+        print(
+            f"{who}{len(folds)} folds of {plan.steps} steps, {len(pairs.label)} pairs of "
+            f"{int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
+            flush=True,
+        )
+        networks = settings.networks_of(config, plan.steps, len(pairs.classes))
+        train_folds(networks, pairs, mine, plan, workdir, devices, processes)
+        if processes.index:
+            meeting.leave(unfinished)
+            print(f"{processes.name}: its {len(mine)} folds are finished{compilations}; process 0 gathers the results")
+            return
+        meeting.gather(unfinished)
+        conclude(
+            pairs,
+            folds,
+            workdir,
+            seed=config.seed,
+            batch_size=config.training.batch_size,
+            processes=processes.count,
+            compiled=str(compilations),
+        )
 
 
 def _pairs(config: ConfigDict, workdir: Path) -> Pairs:
@@ -130,73 +160,6 @@ def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _conclude(config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], workdir: Path) -> None:
-    """Pools the folds' predictions, writes the scores and the report, prints the table."""
-    predictions = _predictions(pairs, folds, workdir)
-    write_predictions(workdir / "predictions.csv", predictions, pairs.classes)
-    timing = _timing(config, folds, workdir)
-    results = build_results(
-        predictions,
-        pairs.classes,
-        protocol="leave one subject out",
-        selection="last",
-        seed=config.seed,
-        timing=timing,
-        versions=_versions(),
-        data_fingerprint=pairs.fingerprint,
-        references={"linear_on_apex_pixels": _linear_reference(pairs)},
-    )
-    write_json(workdir / "results.json", results)
-    page = write_report(workdir)
-    print(format_table(score_rows(results)))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
-    print(
-        f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling; "
-        f"{1 / timing.steps_per_s:.2f} s per update of one fold; peak memory {peak:.1f} GiB"
-    )
-    print(f"scores: {workdir / 'results.json'}\nreport: {page}")
-
-
-def _predictions(pairs: Pairs, folds: Sequence[Fold], workdir: Path) -> list[Prediction]:
-    """What the folds predicted, one row per clip."""
-    predictions = []
-    for fold in folds:
-        path = fold_dir(workdir, fold) / "predictions.csv"
-        classes, rows = read_predictions(path)
-        if classes != pairs.classes:
-            raise UserError(
-                f"{path}: its classes are {', '.join(classes)}, the data's {', '.join(pairs.classes)}; "
-                "remove the fold's folder to train it again"
-            )
-        predictions += rows
-    return predictions
-
-
-def _timing(config: ConfigDict, folds: Sequence[Fold], workdir: Path) -> Timing:
-    """Sums the folds' times: of a group that trained side by side, each fold holds its share."""
-    results = [read_json(fold_dir(workdir, fold) / RESULT) for fold in folds]
-    wall, compile_s, steps = (sum(float(r[key]) for r in results) for key in ("wall_s", "compile_s", "steps"))
-    rate = steps / (wall - compile_s)
-    return Timing(wall_s=wall, compile_s=compile_s, steps_per_s=rate, faces_per_s=rate * config.training.batch_size)
-
-
-def _linear_reference(pairs: Pairs) -> Score:
-    """What a linear classifier on the raw apex pixels scores on the same folds: the shortcut to stay above."""
-    people = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True))
-    apexes = pairs.shift == 0
-    number = len(pairs.classes)
-    guesses = linear_on_apex_pixels(pairs.apex, pairs.label, people, pairs.shift, num_classes=number)
-    tested = [who for who, is_apex in zip(people, apexes, strict=True) if is_apex]
-    return score(pairs.label[apexes].tolist(), guesses.tolist(), tested, number)
-
-
-def _versions() -> dict[str, str]:
-    versions = {"icegan-jax": __version__, **{name: metadata.version(name) for name in _PACKAGES}}
-    device = jax.local_devices()[0]
-    machine = f"{jax.local_device_count()} x {device.device_kind}, {os.cpu_count()} CPU cores, {platform.machine()}"
-    return {"python": platform.python_version(), **versions, "machine": machine}
-
-
 def _command(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
     try:
@@ -209,11 +172,23 @@ def _command(argv: Sequence[str]) -> None:
             return
         if not _WORKDIR.value:
             raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
-        run(config, Path(_WORKDIR.value))
+        processes = find_processes(os.environ, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+        _keep_programs()
+        run(config, Path(_WORKDIR.value), processes, _LOST_AFTER.value)
     except UserError as error:
         _fail(str(error), 2)
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on from the newest checkpoint", 130)
+
+
+def _keep_programs() -> None:
+    """Switches the compilation cache on; a run goes on without it where its folder does not serve."""
+    if _COMPILATION_CACHE.value == "none":
+        return
+    folder = Path(_COMPILATION_CACHE.value) if _COMPILATION_CACHE.value else default_cache(os.environ)
+    why = keep_programs(folder)
+    if why:
+        print(f"compiled programs are not kept ({why}); give --compilation_cache=DIR", file=sys.stderr)
 
 
 def _config() -> ConfigDict:

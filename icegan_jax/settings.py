@@ -14,10 +14,15 @@ from icegan_jax.errors import UserError
 from icegan_jax.models.discriminator import Discriminator
 from icegan_jax.models.generator import Generator
 from icegan_jax.models.perceptual import load_cost_network
-from icegan_jax.training.loop import Plan
+from icegan_jax.training.layout import PARALLEL
+from icegan_jax.training.plan import Plan
 from icegan_jax.training.state import LossWeights, Networks
 
-_CHOICES = {"model.recognition_input": ("apex", "pair"), "model.trunk_norm": ("batch", "instance")}
+_CHOICES = {
+    "model.recognition_input": ("apex", "pair"),
+    "model.trunk_norm": ("batch", "instance"),
+    "training.parallel": PARALLEL,
+}
 _POSITIVE = (
     "data.procedural.subjects",
     "data.procedural.clips_per_class",
@@ -36,7 +41,6 @@ _POSITIVE = (
     "model.reconstruction_width",
     "training.batch_size",
     "training.learning_rate",
-    "training.folds_per_device",
     "training.steps_per_call",
     "training.checkpoint_every",
 )
@@ -51,6 +55,7 @@ _NOT_NEGATIVE = (
     "loss.reconstruction",
     "training.epochs",
     "training.steps",
+    "training.folds_per_device",
 )
 _SEEDS = 2**32  # jax.random.key looks at 32 bits
 _FRACTIONS = ("training.b1", "training.b2")
@@ -146,9 +151,19 @@ def plan_of(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int
     """How the folds are trained: the number of steps is rounded up to whole calls of the compiled program.
 
     An epoch is one pass over all prepared pairs, the same number of steps for every fold.
+
+    Raises:
+      UserError: the devices cannot share the batches out equally.
     """
     training = config.training
-    per_epoch = math.ceil(num_pairs / training.batch_size)
+    size = training.batch_size
+    if training.parallel == "batch" and size % num_devices:
+        raise UserError(
+            f"config.training.batch_size is {size}: with config.training.parallel=batch it must be a multiple of the "
+            f"{num_devices} devices, such as {math.ceil(size / num_devices) * num_devices}"
+        )
+    holders = 1 if training.parallel == "batch" else num_devices
+    per_epoch = math.ceil(num_pairs / size)
     wanted = training.steps or training.epochs * per_epoch
     per_call = min(training.steps_per_call, wanted)
     return Plan(
@@ -156,8 +171,9 @@ def plan_of(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int
         steps_per_epoch=per_epoch,
         steps_per_call=per_call,
         checkpoint_every=training.checkpoint_every,
-        folds_per_device=min(training.folds_per_device, math.ceil(num_folds / num_devices)),
-        batch_size=training.batch_size,
+        folds_per_device=min(training.folds_per_device, math.ceil(num_folds / holders)),
+        parallel=training.parallel,
+        batch_size=size,
         mirror=config.data.mirror,
         seed=config.seed,
     )

@@ -15,7 +15,17 @@ LAYERS = (
     {"errors", "__init__"},
     {"data", "models"},
     {"training", "evaluation", "reporting"},
-    {"settings", "main", "prepare", "prepare_arguments", "report", "predict", "synthesize"},
+    {
+        "settings",
+        "main",
+        "compilation",
+        "conclusion",
+        "prepare",
+        "prepare_arguments",
+        "report",
+        "predict",
+        "synthesize",
+    },
 )
 # Library: the only files that may name it.
 OWNERS = {
@@ -101,8 +111,13 @@ def test_losses_see_arrays_only() -> None:
     assert {name.split(".")[0] for name in imported(losses)} <= {"jax", "numpy"}
 
 
-def test_only_step_says_pmap() -> None:
-    assert {place(file) for file in FILES if "pmap" in attributes(file)} == {"training/step.py"}
+def test_only_engine_says_pmap() -> None:
+    assert {place(file) for file in FILES if "pmap" in attributes(file)} == {"training/engine.py"}
+
+
+def test_only_the_roll_call_says_distributed() -> None:
+    """Every other process is a jax of its own; why, says training/processes.py."""
+    assert {place(file) for file in FILES if "distributed" in attributes(file)} == {"training/roll_call.py"}
 
 
 def test_nothing_calls_a_convolution_of_jax_or_flax() -> None:

@@ -42,7 +42,6 @@ BAD = [
             "model.reconstruction_width",
             "training.batch_size",
             "training.learning_rate",
-            "training.folds_per_device",
             "training.steps_per_call",
             "training.checkpoint_every",
         )
@@ -61,8 +60,10 @@ BAD = [
             "loss.reconstruction",
             "training.epochs",
             "training.steps",
+            "training.folds_per_device",
         )
     ],
+    ("training.parallel", "steps", "must be one of folds, batch"),
     *[(f"training.{name}", value, "must be at least 0 and below 1") for name in ("b1", "b2") for value in (-0.1, 1)],
 ]
 
@@ -149,7 +150,7 @@ def test_the_learning_rate_falls_to_zero_as_a_cosine() -> None:
     assert moves == pytest.approx([*rates, 0.0, 0.0], rel=1e-4, abs=1e-6)  # constant gradient: Adam's step is the rate
 
 
-def plan(**training: int) -> Any:
+def plan(**training: Any) -> Any:
     config = loso.get_config()
     for name, value in training.items():
         config.training[name] = value
@@ -171,3 +172,23 @@ def test_steps_override_epochs_and_are_rounded_up_to_whole_calls() -> None:
 def test_no_more_folds_on_a_device_than_there_are() -> None:
     assert plan(folds_per_device=8).folds_per_device == 3  # ten folds on four devices
     assert plan(folds_per_device=2).folds_per_device == 2
+
+
+def test_zero_folds_leaves_the_number_to_the_memory() -> None:
+    assert plan().folds_per_device == 0
+
+
+def test_devices_that_share_batches_hold_all_folds() -> None:
+    made = plan(parallel="batch", batch_size=8, folds_per_device=12)
+    assert (made.parallel, made.folds_per_device, made.batch_size) == ("batch", 10, 8)
+
+
+def test_a_batch_that_the_devices_cannot_share() -> None:
+    line = (
+        "config.training.batch_size is 10: with config.training.parallel=batch it must be a multiple of the 4 devices, "
+        "such as 12"
+    )
+    with pytest.raises(UserError) as caught:
+        plan(parallel="batch", batch_size=10)
+    assert str(caught.value) == line
+    assert plan(parallel="folds", batch_size=10).batch_size == 10

@@ -1,12 +1,15 @@
 """Leave-one-subject-out: who is trained on, who is tested (DESIGN.md section 6, rule 1)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
+
+if TYPE_CHECKING:  # for the name of the type alone: networks and plans need no tensorflow-datasets
+    from icegan_jax.data.dataset import Pairs
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Fold:
         return f"{self.dataset}_{self.subject}"
 
 
-def leave_one_subject_out(pairs: Pairs) -> list[Fold]:
+def leave_one_subject_out(pairs: "Pairs") -> list[Fold]:
     """Returns a fold per (dataset, subject), sorted; equal ids of two datasets stay apart.
 
     Source: MEGC2019 protocol, DATASETS.md section 4.

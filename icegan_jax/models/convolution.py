@@ -19,7 +19,7 @@ from icegan_jax.models.correlation import correlate, product
 
 # Winograd's products pay where channels are many, and pixels at least as many as channels: then the transforms of
 # tiles and kernel cost less than they save (measured per layer on 2 CPU cores, README, "Speed").
-_CHANNELS = 128
+_CHANNELS = 64
 
 
 def convolve(

@@ -9,8 +9,9 @@ import numpy as np
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.evaluation.records import Prediction, write_predictions
+from icegan_jax.training.engine import Engine
+from icegan_jax.training.layout import Layout
 from icegan_jax.training.state import TrainState
-from icegan_jax.training.step import Engine
 
 
 def evaluate_group(
@@ -19,7 +20,7 @@ def evaluate_group(
     pairs: Pairs,
     filled: Sequence[Fold],
     folders: Sequence[Path],
-    layout: tuple[int, int],
+    layout: Layout,
     batch_size: int,
 ) -> None:
     """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold that has a folder.
@@ -30,17 +31,19 @@ def evaluate_group(
     Args:
       states: trained, leading axes [r, f] in the order of ``filled``.
       folders: of the first entries of ``filled``; the others are copies that fill the group up.
-      layout: (r, f).
+      layout: which fold lies where; devices that share batches in training all see the same clips here.
     """
     rounds = math.ceil(max(len(fold.test) for fold in filled) / batch_size)
     tests = np.stack([_padded(fold, rounds * batch_size) for fold in filled])
     lengths, faces = [], []
     for start in range(0, rounds * batch_size, batch_size):
-        index = tests[:, start : start + batch_size].reshape(*layout, batch_size)
-        onset, apex = pairs.onset[index][..., None], pairs.apex[index][..., None]
-        lengths.append(_by_fold(np.asarray(engine.recognise(states, onset, apex))))
-        faces.append(_by_fold(np.asarray(engine.synthesise(states, onset))))
-    all_lengths, all_faces = np.concatenate(lengths, axis=1), np.concatenate(faces, axis=1)
+        index = tests[:, start : start + batch_size]
+        onset, apex = (layout.put(layout.lay(images[index][..., None])) for images in (pairs.onset, pairs.apex))
+        lengths.append(engine.recognise(states, onset, apex))
+        faces.append(engine.synthesise(states, onset))
+    all_lengths, all_faces = (
+        np.concatenate([layout.gather(np.asarray(values)) for values in found], axis=1) for found in (lengths, faces)
+    )
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         count = len(fold.test)
         rows = _predictions(pairs, fold, all_lengths[number, :count])
@@ -57,11 +60,6 @@ def evaluate_group(
 
 def _padded(fold: Fold, size: int) -> np.ndarray:
     return np.concatenate([fold.test, np.full(size - len(fold.test), fold.test[0])])
-
-
-def _by_fold(values: np.ndarray) -> np.ndarray:
-    """[r, f, b, ...] to [r f, b, ...]."""
-    return values.reshape(-1, *values.shape[2:])
 
 
 def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Prediction]:

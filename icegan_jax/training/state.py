@@ -46,6 +46,7 @@ class Networks(NamedTuple):
       classes: number of expressions.
       g_optimizer, d_optimizer: optax transformations.
       weights: of the losses.
+      batch_axis: name of the axis of the devices over which each batch is spread; None: each batch is on one device.
     """
 
     generator: Generator
@@ -59,6 +60,7 @@ class Networks(NamedTuple):
     g_optimizer: optax.GradientTransformation
     d_optimizer: optax.GradientTransformation
     weights: LossWeights
+    batch_axis: str | None = None
 
     def look(self, onset: jax.Array, face: jax.Array) -> jax.Array:
         """The discriminator's input for faces float[b, n, n, 1] in [-1, 1]."""
@@ -95,6 +97,11 @@ def fold_key(seed: int, fold: str) -> jax.Array:
 def stream(key: jax.Array, name: str) -> jax.Array:
     """A key for one purpose, derived from ``key`` and the purpose's name."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether an array holds random keys, which numpy does not know."""
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def create_state(networks: Networks, key: jax.Array) -> TrainState:

@@ -1,14 +1,12 @@
-"""What is computed on a fold: the update of both networks, recognition, synthesis; and on many folds at once.
+"""What is computed on one fold: the update of both networks, recognition, synthesis.
 
-Axis letters: r device, f fold, s step, b batch, n image side, k class. A group of ``r f`` folds trains side by
-side: ``pmap`` over devices of ``vmap`` over a device's folds of ``scan`` over several steps.
+Axis letters: s step, b batch, n image side, k class.
 """
 
 import dataclasses
 import functools
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +16,7 @@ import optax
 from icegan_jax.models.discriminator import Verdict
 from icegan_jax.models.perceptual import cost_features
 from icegan_jax.training import losses
-from icegan_jax.training.state import Networks, TrainState, create_state, stream
+from icegan_jax.training.state import Networks, TrainState, stream
 
 Batch = Mapping[str, jax.Array | np.ndarray]
 Metrics = dict[str, jax.Array]
@@ -44,15 +42,15 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
     Args:
       networks: the modules, optimisers and loss weights.
       state: before the update.
-      batch: ``onset`` and ``apex`` uint8[b, n, n, 1], ``label`` int32[b].
+      batch: ``onset`` and ``apex`` uint8[b, n, n, 1], ``label`` int32[b]; where ``networks.batch_axis`` names the
+        devices that share a batch, this device's part of it.
 
     Returns:
       The state after it, and the loss terms float32[] by name (means over the batch, before their weights).
     """
     weights = networks.weights
     onset, apex, label = to_float(batch["onset"]), to_float(batch["apex"]), jnp.asarray(batch["label"])
-    noise_key = jax.random.fold_in(stream(state.key, "noise"), state.step)
-    noise = jax.random.normal(noise_key, (label.shape[0], networks.noise))
+    noise = _noise(networks, state, label.shape[0])
     expression = jax.nn.one_hot(label, networks.classes)
 
     def synthesise(g_params: Any) -> tuple[jax.Array, Any]:
@@ -90,6 +88,13 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
     d_gradient = jax.tree.map(jnp.add, d_real_gradient, pull_to_judge(d_wish)[0])
     appearance_gradient, appearance_terms = jax.grad(appearance_loss, has_aux=True)(fake)
     (g_gradient,) = pull_to_generator(appearance_gradient + pull_to_judge(g_wish)[1])
+    terms = {
+        **{f"g_{name}": value for name, value in {**appearance_terms, **g_terms}.items()},
+        **{f"d_real_{name}": value for name, value in d_real_terms.items()},
+        **{f"d_fake_{name}": value for name, value in d_fake_terms.items()},
+    }
+    if networks.batch_axis is not None:
+        g_gradient, d_gradient, terms = jax.lax.pmean((g_gradient, d_gradient, terms), networks.batch_axis)
 
     g_change, g_optimizer = networks.g_optimizer.update(g_gradient, state.g_optimizer, state.g_params)
     d_change, d_optimizer = networks.d_optimizer.update(d_gradient, state.d_optimizer, state.d_params)
@@ -103,11 +108,16 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
         d_stats=d_stats,
         d_optimizer=d_optimizer,
     )
-    return state, {
-        **{f"g_{name}": value for name, value in {**appearance_terms, **g_terms}.items()},
-        **{f"d_real_{name}": value for name, value in d_real_terms.items()},
-        **{f"d_fake_{name}": value for name, value in d_fake_terms.items()},
-    }
+    return state, terms
+
+
+def _noise(networks: Networks, state: TrainState, number: int) -> jax.Array:
+    """The noise float32[number, z] of this step; of a batch spread over devices, this device's rows of it."""
+    key = jax.random.fold_in(stream(state.key, "noise"), state.step)
+    if networks.batch_axis is None:
+        return jax.random.normal(key, (number, networks.noise))
+    whole = jax.random.normal(key, (number * jax.lax.axis_size(networks.batch_axis), networks.noise))
+    return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(networks.batch_axis) * number, number)
 
 
 def _player_loss(
@@ -157,59 +167,3 @@ def synthesise(networks: Networks, state: TrainState, onset: jax.Array) -> jax.A
 
     faces = [with_class(expression) for expression in jnp.eye(networks.classes)]
     return to_grey(jnp.stack(faces, axis=1)[..., 0])
-
-
-# Initialisation runs for a second, but its dozens of random draws took XLA 43 s to optimise (7 s without).
-_RUN_ONCE = {"xla_backend_optimization_level": 0}
-
-
-class Engine(NamedTuple):
-    """The programs compiled for many folds; every array has the leading axes [r, f].
-
-    Attributes:
-      create: keys [r, f] to states.
-      advance: states (donated) and batches [r, f, s, b, ...] to states and mean loss terms [r, f].
-      recognise: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
-      synthesise: states and onset to faces uint8[r, f, b, k, n, n].
-      compile_s: seconds spent compiling, an entry per program, added when it is first called.
-    """
-
-    create: Callable[[jax.Array], TrainState]
-    advance: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
-    recognise: Callable[[TrainState, jax.Array, jax.Array], jax.Array]
-    synthesise: Callable[[TrainState, jax.Array], jax.Array]
-    compile_s: list[float]
-
-
-def build_engine(networks: Networks, devices: Sequence[jax.Device]) -> Engine:
-    """The programs for these devices. Each compiles once, when first called; shapes must not change after."""
-    compile_s: list[float] = []
-
-    def spread(
-        function: Callable[..., Any], donate: tuple[int, ...] = (), options: dict[str, int] | None = None
-    ) -> Callable[..., Any]:
-        over_folds = jax.vmap(functools.partial(function, networks))
-        program = jax.pmap(over_folds, devices=devices, donate_argnums=donate)
-        return _compiled_once(program, options, compile_s)
-
-    return Engine(
-        create=spread(create_state, options=_RUN_ONCE),
-        advance=spread(advance, donate=(0,)),
-        recognise=spread(recognise),
-        synthesise=spread(synthesise),
-        compile_s=compile_s,
-    )
-
-
-def _compiled_once(program: Any, options: dict[str, int] | None, compile_s: list[float]) -> Callable[..., Any]:
-    """Compiles at the first call, noting the time, and refuses any other shape at later ones."""
-    compiled: list[Any] = []
-
-    def call(*arguments: Any) -> Any:
-        if not compiled:
-            start = time.perf_counter()
-            compiled.append(program.lower(*arguments).compile(compiler_options=options))
-            compile_s.append(time.perf_counter() - start)
-        return compiled[0](*arguments)
-
-    return call

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from icegan_jax.training import step as step_module
+from icegan_jax.training.engine import Engine, build_engine
+from icegan_jax.training.layout import Layout
 from icegan_jax.training.state import TrainState, create_state, fold_key
-from icegan_jax.training.step import Engine, build_engine, recognise, synthesise, update
+from icegan_jax.training.step import recognise, synthesise, update
 from tests.training import tiny
 
 FOLDS, STEPS = 4, 2
@@ -164,3 +166,55 @@ def test_another_shape_is_refused(wide: Engine, states: TrainState, batches: Any
     short = jax.tree.map(lambda leaf: leaf[:, :1], batches)
     with pytest.raises((TypeError, ValueError)):
         run(wide, (1, FOLDS), states, short)
+
+
+# Devices that share each batch.
+
+SHARERS = 3  # of tiny.BATCH pairs, one each
+
+
+def shared_states(found: TrainState) -> TrainState:
+    """[r, f, ...] to numpy [folds, ...], having seen that all devices hold the same bytes."""
+    arrays = jax.tree.map(np.asarray, found.replace(key=None))
+    for leaf in jax.tree.leaves(arrays):
+        assert all(leaf[device].tobytes() == leaf[0].tobytes() for device in range(len(leaf)))
+    return jax.tree.map(lambda leaf: leaf[0], arrays)
+
+
+@pytest.fixture(scope="module")
+def sharing() -> tuple[Engine, Layout]:
+    """Two folds, each on all of three devices."""
+    devices = jax.local_devices()[:SHARERS]
+    return build_engine(NETWORKS, devices, "batch"), Layout(tuple(devices), 2, "batch")
+
+
+def test_devices_that_share_batches_equal_one_device(
+    sharing: tuple[Engine, Layout], states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
+) -> None:
+    engine, layout = sharing
+    two = jax.tree.map(lambda leaf: leaf[:2], (states, batches, one_by_one))
+    laid = {name: layout.lay_batches(np.asarray(value)) for name, value in two[1].items()}
+    assert laid["onset"].shape == (SHARERS, 2, STEPS, 1, tiny.SIZE, tiny.SIZE, 1)
+    after, metrics = engine.advance(layout.put(jax.tree.map(layout.lay, two[0])), layout.put(laid))
+    found = shared_states(after), {name: np.asarray(value)[0] for name, value in metrics.items()}
+    assert_equal_but_for_rounding(found, two[2], two[0])
+
+
+def test_devices_that_share_batches_make_the_states_of_one(sharing: tuple[Engine, Layout], states: TrainState) -> None:
+    engine, layout = sharing
+    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
+    wanted = jax.tree.map(lambda leaf: leaf[:2], states.replace(key=None))
+    chex.assert_trees_all_close(
+        shared_states(engine.create(layout.put(layout.lay(keys)))), wanted, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_one_device_has_nobody_to_share_a_batch_with(states: TrainState, batches: Any) -> None:
+    """The very same program."""
+    texts = []
+    for parallel in ("folds", "batch"):
+        engine = build_engine(NETWORKS, jax.local_devices()[:1], parallel)
+        texts.append(
+            engine.advance._program.lower(arranged(states, (1, FOLDS)), arranged(batches, (1, FOLDS))).as_text()
+        )
+    assert texts[0] == texts[1]

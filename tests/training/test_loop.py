@@ -13,10 +13,12 @@ import pytest
 
 from icegan_jax.data.folds import Fold, leave_one_subject_out
 from icegan_jax.evaluation.records import read_predictions
-from icegan_jax.training import loop
-from icegan_jax.training.loop import Plan, finished, train_folds
+from icegan_jax.training import capacity, group
+from icegan_jax.training.checkpoint import FoldCheckpoints
+from icegan_jax.training.engine import Engine, build_engine
+from icegan_jax.training.loop import train_folds
+from icegan_jax.training.plan import Plan, finished
 from icegan_jax.training.state import fold_key
-from icegan_jax.training.step import Engine, build_engine
 from tests.training import tiny
 
 NETWORKS = tiny.networks()
@@ -24,6 +26,7 @@ PAIRS = tiny.pairs()
 FOLDS = leave_one_subject_out(PAIRS)  # three: a group of two, and one beside a copy of itself
 PLAN = tiny.plan()  # 8 steps, two a call, a checkpoint every 4
 LOGGED = [2, 4, 6, 8]
+TIMES = ("steps_per_s", "waiting_share")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,7 +34,7 @@ def engine() -> Iterator[Engine]:
     """One engine for every run of this file: its programs are compiled once."""
     shared = build_engine(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loop, "build_engine", lambda networks, devices: shared)
+        patched.setattr(capacity, "build_engine", lambda *_: shared)
         yield shared
 
 
@@ -48,17 +51,17 @@ def logged(run_dir: Path, fold: Fold) -> list[dict[str, Any]]:
 
 
 def contents(run_dir: Path, fold: Fold) -> dict[str, Any]:
-    """What a fold's training comes to: bytes of its text files, arrays of its faces, its last parameters."""
+    """What a fold's training comes to: bytes of its predictions, arrays of its faces, its log without the times."""
     with np.load(fold_file(run_dir, fold, "synthesis.npz")) as sheet:
         faces = {name: sheet[name].tobytes() for name in sheet.files}
-    texts = {name: fold_file(run_dir, fold, name).read_bytes() for name in ("predictions.csv", "metrics.jsonl")}
-    return {**faces, **texts}
+    lines = [{name: line[name] for name in line if name not in TIMES} for line in logged(run_dir, fold)]
+    return {**faces, "predictions": fold_file(run_dir, fold, "predictions.csv").read_bytes(), "log": lines}
 
 
 def parameters(engine: Engine, run_dir: Path, fold: Fold) -> list[bytes]:
     """Every array of the fold's last checkpoint."""
     like = engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2))
-    with loop.FoldCheckpoints(run_dir / "folds" / fold.name) as store:
+    with FoldCheckpoints(run_dir / "folds" / fold.name) as store:
         state, _ = store.restore(PLAN.steps, jax.tree.map(lambda leaf: leaf[0, 0], like))
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state.replace(key=None))]
 
@@ -138,7 +141,7 @@ def test_finished_folds_are_left_alone(whole: Path, monkeypatch: pytest.MonkeyPa
         raise AssertionError("nothing is left to train")
 
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    monkeypatch.setattr(loop, "build_engine", refuse)
+    monkeypatch.setattr(capacity, "build_engine", refuse)
     train(whole)
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
@@ -154,25 +157,25 @@ def test_only_what_is_missing_is_trained(whole: Path, tmp_path: Path) -> None:
     assert contents(tmp_path, FOLDS[1]) == contents(whole, FOLDS[1])
 
 
-@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("which", [1, 2])
 @pytest.mark.parametrize("step", [4, 6])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, group: int
+    engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, which: int
 ) -> None:
     """Stopped before the checkpoint of step 4 (started anew) or after it (resumed), in either group."""
-    write_log, calls = loop._log, []
+    write_log, calls = group._log, []
 
     def stopping(logs: Any, bar: Any, now: int, *rest: Any) -> None:
         write_log(logs, bar, now, *rest)
         calls.append(now)
-        if calls.count(step) == group:
+        if calls.count(step) == which:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(loop, "_log", stopping)
+        patched.setattr(group, "_log", stopping)
         train(tmp_path)
     done = [finished(tmp_path, fold) for fold in FOLDS]
-    assert done == [group == 2, group == 2, False]
+    assert done == [which == 2, which == 2, False]
 
     resumed_calls: list[int] = []
 
@@ -180,10 +183,10 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
         write_log(logs, bar, now, *rest)
         resumed_calls.append(now)
 
-    monkeypatch.setattr(loop, "_log", counting)
+    monkeypatch.setattr(group, "_log", counting)
     train(tmp_path)
     rest = LOGGED[2:] if step == 6 else LOGGED
-    assert resumed_calls == (rest + LOGGED if group == 1 else rest)
+    assert resumed_calls == (rest + LOGGED if which == 1 else rest)
     for fold in FOLDS:
         assert contents(tmp_path, fold) == contents(whole, fold)
     assert parameters(engine, tmp_path, FOLDS[-1]) == parameters(engine, whole, FOLDS[-1])
@@ -207,7 +210,7 @@ def test_a_resumed_fold_counts_the_time_before(engine: Engine, whole: Path, tmp_
     fold = FOLDS[-1]
     fold_file(tmp_path, fold, "result.json").unlink()
     like = jax.tree.map(lambda leaf: leaf[0, 0], engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2)))
-    with loop.FoldCheckpoints(tmp_path / "folds" / fold.name) as store:
+    with FoldCheckpoints(tmp_path / "folds" / fold.name) as store:
         state, progress = store.restore(PLAN.steps, like)
         store.discard_after(4)
         assert store.steps() == {4}

@@ -11,7 +11,7 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.models.discriminator import Discriminator
 from icegan_jax.models.generator import Generator
-from icegan_jax.training.loop import Plan
+from icegan_jax.training.plan import Plan
 from icegan_jax.training.state import LossWeights, Networks
 
 SIZE = 32  # pixels; the least that the discriminator's trunk takes

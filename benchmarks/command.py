@@ -1,0 +1,127 @@
+"""What every benchmark's command shares: its options' errors, the machine and date it names, what it prints."""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+from icegan_jax.errors import UserError
+
+Result = dict[str, Any]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is one line, and which takes no shortened option."""
+
+    def __init__(self, description: str | None) -> None:
+        super().__init__(
+            description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        )
+        self.add_argument("--json", action="store_true", help="prints one line of JSON")
+
+    def error(self, message: str) -> NoReturn:
+        """Raises ``UserError`` instead of printing the usage."""
+        raise UserError(f"{message}; see --help")
+
+
+def run(
+    parser: Parser,
+    measure: Callable[[argparse.Namespace], Result],
+    table: Callable[[Result], str],
+    argv: Sequence[str] | None,
+) -> int:
+    """Measures and prints a table or, with --json, one line; returns 2 for bad input.
+
+    ``machine``, ``versions``, ``date`` and ``command`` join what ``measure`` returns.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    named = {"date": now(), "command": command_line(parser.prog, argv)}
+    try:
+        args = parser.parse_args(argv)
+        before = host()
+        result = measure(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    result["machine"] = before | result.pop("machine", {})
+    result |= named
+    print(json.dumps(result) if args.json else f"{_heading(result)}\n\n{table(result)}")
+    return 0
+
+
+def _heading(result: Result) -> str:
+    machine = result["machine"]
+    devices = f", {machine['devices']} x {machine['device']}" if "device" in machine else ""
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores (load {machine['load']:g} before){devices}, "
+        f"{machine['system']}; {result['date']}\n`{result['command']}`\n"
+        + ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    )
+
+
+def fresh(function: Callable[..., Any], *arguments: object) -> Any:
+    """Calls in a new process and returns the result: a peak of memory is that of a whole process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def command_line(script: str, argv: Sequence[str]) -> str:
+    """The command as one would type it in the repository's root."""
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *argv])
+
+
+def now() -> str:
+    """The time, to the second, with its zone."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def host() -> Result:
+    """The machine without its accelerator; ``load``: how many programs wanted a core over the last minute."""
+    return {
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 1),
+        "system": platform.platform(),
+    }
+
+
+def cpu_model() -> str:
+    """The CPU's name, as the system gives it."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return platform.processor() or platform.machine()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Python's version and the packages'."""
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+def peak_rss_gib() -> float:
+    """The most memory that this process has held so far, in GiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2 ** (30 if sys.platform == "darwin" else 20)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table in Markdown; numbers with at most four significant digits."""
+    lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,125 @@
+"""Faces per second of the trained program: recognition by the discriminator, synthesis by the generator.
+
+    python benchmarks/inference.py [--batches=1,16,256] [--width=1] [--precision=float32|bfloat16] [--steps=10]
+        [--config=loso|loso_pair|demo] [--json]
+
+D: onset and apex to the lengths of the class capsules, as evaluation does. G: an onset, noise and one class to one
+face. Both take and give uint8 faces on the first device, one fold's networks, untrained. Of each: a call compiles,
+one warms up, --steps are timed. Prints a table, or one line of JSON with --json.
+"""
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+import jax
+
+from benchmarks.command import Parser, Result, markdown, run, versions
+from benchmarks.machine import describe, gflop, peak_memory_gib, spread, timed
+from benchmarks.workload import (
+    PACKAGES,
+    add_arguments,
+    at_least_one,
+    config_of,
+    described,
+    initial_states,
+    made_up_batches,
+    whole_numbers,
+)
+from icegan_jax import settings
+from icegan_jax.training.state import Networks, TrainState
+from icegan_jax.training.step import recognise, to_float, to_grey
+
+COLUMNS = (
+    ("network", "network"),
+    ("batch", "batch"),
+    ("ms per batch", "median_ms"),
+    ("faces/s", "faces_per_s"),
+    ("GFLOP", "gflop"),
+    ("GFLOP/s", "gflops"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns 2 for bad input."""
+    parser = Parser(__doc__)
+    parser.prog = "inference.py"
+    add_arguments(parser, training=False)
+    parser.add_argument("--batches", default="1,16,256", help="faces at a time (default: 1,16,256)")
+    parser.add_argument("--steps", type=int, default=10, help="batches timed (default: 10)")
+    return run(parser, _measure, _table, argv)
+
+
+def _measure(args: argparse.Namespace) -> Result:
+    at_least_one(args, "steps")
+    config, sizes = config_of(args), whole_numbers("batches", args.batches)
+    networks = settings.networks_of(config, steps=1)
+    device = jax.local_devices()[0]
+    state = initial_states(networks, 1)
+    rows = []
+    for name, function in (("D", _recognise), ("G", _synthesise)):
+        for size in sizes:
+            faces = made_up_batches(networks, (), size)
+            lowered = jax.jit(functools.partial(function, networks)).lower(state, faces)
+            program = lowered.compile()
+            jax.block_until_ready(program(state, faces))
+            times = spread([timed(program, state, faces)[0] for _ in range(args.steps)])
+            work = gflop(lowered, program)
+            rows.append(
+                {
+                    "network": name,
+                    "batch": size,
+                    "median_ms": 1e3 * times.median,
+                    "quartiles_ms": [1e3 * times.lower, 1e3 * times.upper],
+                    "faces_per_s": size / times.median,
+                    "gflop": work,
+                    "gflops": work / times.median,
+                }
+            )
+    return {
+        "rows": rows,
+        "steps": args.steps,
+        "peak_memory_gib": peak_memory_gib(device),
+        **described(config, training=False),
+        "machine": describe(device),
+        "versions": versions(*PACKAGES),
+    }
+
+
+Faces = dict[str, jax.Array]
+
+
+def _recognise(networks: Networks, state: TrainState, faces: Faces) -> jax.Array:
+    return recognise(networks, state, faces["onset"], faces["apex"])
+
+
+def _synthesise(networks: Networks, state: TrainState, faces: Faces) -> jax.Array:
+    """A face uint8[b, n, n, 1] of each onset, of its label's class."""
+    onset, label = to_float(faces["onset"]), faces["label"]
+    noise = jax.random.normal(state.key, (label.shape[0], networks.noise))
+    variables = {"params": state.g_params, **state.g_stats}
+    expression = jax.nn.one_hot(label, networks.classes)
+    apply: Callable[..., Any] = networks.generator.apply
+    return to_grey(apply(variables, onset, noise, expression, train=False))
+
+
+def _table(result: Result) -> str:
+    r = result
+    return "\n".join(
+        [
+            f"width {r['width']:g}, {r['precision']}; median of {r['steps']} batches; "
+            f"peak memory {r['peak_memory_gib']:.1f} GiB",
+            "",
+            markdown([title for title, _ in COLUMNS], [[row[field] for _, field in COLUMNS] for row in r["rows"]]),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

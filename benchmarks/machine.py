@@ -1,0 +1,90 @@
+"""What the machine can do, to hold a program against: its matrix rate, memory, and how long a call takes."""
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.command import Result, peak_rss_gib
+
+# Side of the square product, and how many are called before waiting: a GPU's takes 1 ms, so that the wait would show.
+# Both sides are large enough for the full rate (on 2 cores 127 GFLOP/s at 1024, 2048 and 4096).
+_PRODUCTS = {"cpu": (2048, 1), "gpu": (8192, 10)}
+_REPEATS = 20  # of which the median is taken
+
+# A library's matrix product or convolution in the text of a compiled program.
+LIBRARY_PRODUCT = re.compile(r'custom_call_target="[^"]*(gemm|matmul|dot|conv)', re.IGNORECASE)
+
+
+class Spread(NamedTuple):
+    """Median and quartiles of several times, in seconds."""
+
+    median: float
+    lower: float
+    upper: float
+
+
+def spread(seconds: Sequence[float]) -> Spread:
+    """Summarises the times."""
+    lower, median, upper = (float(value) for value in np.percentile(seconds, [25, 50, 75]))
+    return Spread(median, lower, upper)
+
+
+def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Calls, waits until the device is done, and returns the seconds and the result."""
+    start = time.perf_counter()
+    result = jax.block_until_ready(call(*arguments))
+    return time.perf_counter() - start, result
+
+
+def describe(device: jax.Device) -> Result:
+    """The device as ``machine`` of a result names it, beside what ``command.host`` says."""
+    return {"device": device.device_kind, "platform": device.platform, "devices": jax.local_device_count()}
+
+
+def matmul_precision() -> str:
+    """How float32 products are computed: JAX's setting; its default is full float32 on a CPU, TF32 on a GPU."""
+    return str(getattr(jax.config, "jax_default_matmul_precision", None) or "default")
+
+
+def matrix_rate(dtype: str) -> float:
+    """GFLOP/s of a square matrix product on the default device: random data, median of 20.
+
+    Float32 goes through with the precision that ``matmul_precision`` names, as in training.
+    """
+    side, calls = _PRODUCTS["cpu" if jax.local_devices()[0].platform == "cpu" else "gpu"]
+    keys = jax.random.split(jax.random.key(0))
+    make = jax.jit(lambda key: jax.random.normal(key, (side, side)).astype(dtype))
+    a, b = make(keys[0]), make(keys[1])
+    multiply = jax.jit(jnp.matmul)
+    jax.block_until_ready(multiply(a, b))
+    seconds = [timed(lambda: [multiply(a, b) for _ in range(calls)])[0] / calls for _ in range(_REPEATS)]
+    return 2 * side**3 / spread(seconds).median / 1e9
+
+
+def gflop(lowered: Any, compiled: Any) -> float:
+    """GFLOP of a program by XLA's cost analysis; the body of a ``scan`` counts once.
+
+    Of the compiled program, or where that calls a library for its products (on a GPU), which are then not counted,
+    of the program as lowered. Both differ by 1% or so in what is no product (width 0.25: 32.3 lowered, 31.9 compiled).
+    """
+    analysis = (lowered if LIBRARY_PRODUCT.search(compiled.as_text()) else compiled).cost_analysis()
+    if isinstance(analysis, list | tuple):  # older JAX: an entry per program
+        (analysis,) = analysis
+    return float(analysis["flops"]) / 1e9
+
+
+def program_gib(compiled: Any) -> float:
+    """Device memory that a compiled program needs while it runs, by XLA's memory analysis, in GiB."""
+    m = compiled.memory_analysis()
+    return (m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes) / 2**30
+
+
+def peak_memory_gib(device: jax.Device) -> float:
+    """The most memory used so far: of the device or, where it keeps no count (a CPU), of this process."""
+    stats = device.memory_stats() or {}
+    return stats["peak_bytes_in_use"] / 2**30 if "peak_bytes_in_use" in stats else peak_rss_gib()

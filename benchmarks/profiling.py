@@ -1,0 +1,146 @@
+"""Where the time of a compiled update goes: a traced call, by kind of operation and by layer.
+
+The trace names the compiled operations; the compiled program's text tells what each does (its opcode, and what is
+inside where it is a fusion) and which line of the model it comes from (its metadata's op_name).
+"""
+
+import collections
+import gzip
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from benchmarks.machine import LIBRARY_PRODUCT
+from icegan_jax.errors import UserError
+from icegan_jax.training.state import TrainState
+from icegan_jax.training.step import Batch
+
+Event = Mapping[str, Any]
+
+PRODUCTS, COPIES, REDUCTIONS, ELEMENTWISE, OTHER = "matrix products", "copies", "reductions", "elementwise", "other"
+# Opcodes of XLA (openxla.org/xla/operation_semantics) that only move numbers.
+_MOVES = set("bitcast broadcast concatenate constant copy dynamic-slice dynamic-update-slice gather".split())
+_MOVES |= set("get-tuple-element iota pad parameter reshape reverse slice transpose tuple".split())
+_REDUCE = {"reduce", "reduce-window", "select-and-scatter", "scatter", "sort"}
+_PRODUCT = {"dot", "convolution"}
+_CONTAINERS = {"while", "conditional", "call"}  # their bodies' operations are traced too
+_NO_ARITHMETIC = {"custom-call", "rng-bit-generator", "rng", "infeed", "outfeed", "fft"}
+
+# The first that an op_name matches names the layer. Spectral norm counts with its layer.
+_LAYERS = (
+    (re.compile(r"optimi[sz]er"), "optimiser"),
+    (re.compile(r"perceptual|cost_features"), "perceptual"),
+    (re.compile(r"/((?:trunk|down|up|grm|reconstruction)_\d+)\b"), None),
+    (re.compile(r"/(adv_caps|exp_caps)\b"), None),
+    (re.compile(r"/norm_\d+\b|instance_norm"), "norms"),
+    (re.compile(r"Discriminator"), "discriminator, between layers"),
+    (re.compile(r"Generator"), "generator, between layers"),
+    (re.compile(r"jvp\("), "losses"),
+    (re.compile(r"_normal|threefry"), "noise"),
+    (re.compile(r"^jit\("), "optimiser"),  # what is neither in a network nor differentiated
+)
+
+
+class Operation(NamedTuple):
+    """A compiled operation: ``kind`` as the tables name it, None for a container; ``layer`` likewise."""
+
+    kind: str | None
+    layer: str
+
+
+def profile(compiled: Any, states: TrainState, batches: Batch, per_call: int) -> dict[str, dict[str, float]]:
+    """Traces one call. ``states`` are donated.
+
+    Returns:
+      ``by_kind`` and ``by_layer``, each name to milliseconds per update, largest first. On a CPU they are summed
+      over the threads that work at once, so that they add up to more than the wall time.
+
+    Raises:
+      UserError: the profiler names no operation of the program.
+    """
+    operations = read_operations(compiled.as_text())
+    with tempfile.TemporaryDirectory() as folder:
+        with jax.profiler.trace(folder):
+            jax.block_until_ready(compiled(states, batches))
+        (trace,) = Path(folder).rglob("*.trace.json.gz")
+        events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    kinds: dict[str, float] = collections.defaultdict(float)
+    layers: dict[str, float] = collections.defaultdict(float)
+    for name, milliseconds in own_milliseconds(events):
+        operation = operations.get(name, Operation(OTHER, "other"))
+        if operation.kind:
+            kinds[operation.kind] += milliseconds / per_call
+            layers[operation.layer] += milliseconds / per_call
+    if not kinds:
+        raise UserError("--profile: this device's trace names no operation of the program; leave --profile out")
+    return {"by_kind": _largest_first(kinds), "by_layer": _largest_first(layers)}
+
+
+def _largest_first(parts: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(parts.items(), key=lambda part: -part[1]))
+
+
+def own_milliseconds(events: Iterable[Event]) -> list[tuple[str, float]]:
+    """(operation, ms without what is nested in it) of the events that name an operation.
+
+    On a GPU only its streams count: the host's threads merely launch.
+    """
+    threads = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e.get("name") == "thread_name"}
+    named = [e for e in events if e.get("ph") == "X" and "hlo_op" in e.get("args", {})]
+    streams = [e for e in named if threads.get((e["pid"], e["tid"]), "").startswith("Stream")]
+    named = sorted(streams or named, key=lambda e: (e["pid"], e["tid"], e["ts"], -e["dur"]))
+    own: list[tuple[str, float]] = []
+    open_: list[tuple[tuple[Any, Any], float, int]] = []  # (thread, end, index) of the events around this one
+    for event in named:
+        thread, end = (event["pid"], event["tid"]), event["ts"] + event["dur"]
+        while open_ and (open_[-1][0] != thread or open_[-1][1] <= event["ts"]):
+            open_.pop()
+        if open_:
+            parent, milliseconds = own[open_[-1][2]]
+            own[open_[-1][2]] = parent, milliseconds - event["dur"] / 1e3
+        open_.append((thread, end, len(own)))
+        own.append((event["args"]["hlo_op"], event["dur"] / 1e3))
+    return own
+
+
+def read_operations(text: str) -> dict[str, Operation]:
+    """The operations of a compiled program's text (HLO), by name."""
+    bodies: dict[str, set[str]] = collections.defaultdict(set)
+    lines = []
+    computation = ""
+    for line in text.splitlines():
+        if header := re.match(r"(?:ENTRY )?%?([\w.\-]+) .*\{$", line):
+            computation = header[1]
+        elif found := re.match(r"\s+(?:ROOT )?%?([\w.\-]+) =.*? ([a-z][a-z0-9\-]*)\(", line):
+            name, opcode = found.groups()
+            bodies[computation].add(PRODUCTS if LIBRARY_PRODUCT.search(line) else opcode)
+            lines.append((name, opcode, line))
+    return {name: Operation(_kind(opcode, line, bodies), _layer(line)) for name, opcode, line in lines}
+
+
+def _kind(opcode: str, line: str, bodies: Mapping[str, set[str]]) -> str | None:
+    if opcode in _CONTAINERS:
+        return None
+    called = re.search(r"calls=%?([\w.\-]+)", line)
+    inside = bodies[called[1]] if opcode == "fusion" and called else {opcode}
+    if inside & _PRODUCT or PRODUCTS in inside or LIBRARY_PRODUCT.search(line):
+        return PRODUCTS
+    if inside & _REDUCE:
+        return REDUCTIONS
+    if inside <= _MOVES:
+        return COPIES
+    return OTHER if inside & _NO_ARITHMETIC else ELEMENTWISE
+
+
+def _layer(line: str) -> str:
+    found = re.search(r'op_name="([^"]*)"', line)
+    name = found[1] if found else ""
+    for pattern, layer in _LAYERS:
+        if match := pattern.search(name):
+            return layer or match[1]
+    return "other"

@@ -1,0 +1,204 @@
+"""How time and memory grow with the data: seconds per epoch and peak memory against the number of clips.
+
+    python benchmarks/scaling.py [--clips=100,442,2000,10000] [--folds=1] [--width=0.0625] [--batch=16]
+        [--steps=0] [--data=DIR] [--config=demo|loso|loso_pair] [--precision=float32|bfloat16] [--json]
+
+A few procedural clips are drawn and prepared (or taken from the prepared folder --data), and their pairs repeated
+under new names, five a clip, until there are as many clips as wanted: written as prepare writes them. Each size is
+then read and trained on in a fresh process, through the training's own path: load_pairs, folds, fold_batches, Feed,
+Engine.advance; without checkpoints and evaluation. The first call, which compiles, does not count.
+
+An epoch is one pass over all pairs; all of it is measured unless --steps says how many updates, from which the epoch
+is then extrapolated (column "updates timed"). "Beyond the data" is the process's peak memory less the pairs' bytes.
+Prints a table, or one line of JSON with --json.
+"""
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.command import Parser, Result, fresh, markdown, peak_rss_gib, run, versions
+from benchmarks.machine import describe, spread
+from benchmarks.workload import (
+    PACKAGES,
+    add_arguments,
+    at_least_one,
+    check_finite,
+    config_of,
+    described,
+    whole_numbers,
+)
+from icegan_jax import settings
+from icegan_jax.data.dataset import Pairs, Record, load_pairs, write_pairs
+from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.data.pipeline import fold_batches
+from icegan_jax.data.preparing.preparation import prepare_procedural
+from icegan_jax.errors import UserError
+from icegan_jax.training.engine import build_engine
+from icegan_jax.training.feed import Feed
+from icegan_jax.training.layout import Layout
+from icegan_jax.training.state import fold_key
+
+SHIFTS = (-2, -1, 0, 1, 2)  # of a clip's pairs: the apex and its four neighbours
+_SUBJECTS = 68  # people among whom the clips are shared out, as in MEGC2019; fewer where clips are few
+_DRAIN = 64  # batches drawn without training, for the time that the pipeline takes alone
+COLUMNS = (
+    ("clips", "clips"),
+    ("pairs", "pairs"),
+    ("s/epoch", "epoch_s"),
+    ("updates timed", "steps"),
+    ("of an epoch's", "steps_per_epoch"),
+    ("ms/update", "median_step_ms"),
+    ("ms to draw a batch", "draw_ms"),
+    ("waiting for data", "waiting"),
+    ("s to load", "load_s"),
+    ("data, GiB", "data_gib"),
+    ("peak, GiB", "peak_memory_gib"),
+    ("beyond the data, GiB", "beyond_data_gib"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns 2 for bad input."""
+    parser = Parser(__doc__)
+    parser.prog = "scaling.py"
+    add_arguments(parser)
+    parser.set_defaults(config="demo", width=0.0625, perceptual=False)
+    add = parser.add_argument
+    add("--clips", default="100,442,2000,10000", help="numbers of clips (default: 100,442,2000,10000)")
+    add("--folds", type=int, default=1, help="folds side by side (default: 1)")
+    add("--steps", type=int, default=0, help="updates timed at most (default: 0, a whole epoch)")
+    add("--data", type=Path, help="prepared folder whose pairs are repeated (default: procedural ones)")
+    return run(parser, _measure, _table, argv)
+
+
+def _measure(args: argparse.Namespace) -> Result:
+    at_least_one(args, "folds")
+    config, sizes = config_of(args), whole_numbers("clips", args.clips)
+    if sizes[0] < 4:
+        raise UserError(f"--clips is {sizes[0]}: give 4 or more, two each of two people")
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        source = args.data or Path(name) / "source"
+        if not args.data:
+            fresh(_draw, source)
+        for clips in sizes:
+            folder = Path(name) / str(clips)
+            fresh(write_clips, source, folder, clips)
+            rows.append(fresh(measure_size, folder, args))
+    return {
+        "rows": rows,
+        "folds": args.folds,
+        **described(config),
+        "machine": describe(jax.local_devices()[0]),
+        "versions": versions(*PACKAGES, "grain"),
+    }
+
+
+def _draw(folder: Path) -> None:
+    prepare_procedural(folder, seed=0, subjects=4, clips_per_class=1, frames=9, progress=False)
+
+
+def write_clips(source: Path, folder: Path, clips: int) -> None:
+    """Writes ``clips`` clips of five pairs, those of the prepared folder ``source`` repeated in turn."""
+    write_pairs(folder, _records(load_pairs(source), clips))
+
+
+def _records(pairs: Pairs, clips: int) -> Iterator[Record]:
+    people = max(2, min(_SUBJECTS, clips // 3))
+    for clip in range(clips):
+        for place, shift in enumerate(SHIFTS):
+            index = (clip * len(SHIFTS) + place) % len(pairs.label)
+            yield Record(
+                dataset="repeated",
+                subject=f"s{clip % people:02}",
+                clip=f"clip{clip}",
+                label=int(pairs.label[index]),
+                shift=shift,
+                onset=pairs.onset[index],
+                apex=pairs.apex[index],
+            )
+
+
+def measure_size(folder: Path, args: argparse.Namespace) -> Result:
+    """One row: loads the pairs and trains ``args.folds`` folds on them."""
+    start = time.perf_counter()
+    pairs = load_pairs(folder)
+    load_s = time.perf_counter() - start
+    data_gib = (pairs.onset.nbytes + pairs.apex.nbytes) / 2**30
+    load_peak = peak_rss_gib()
+
+    config = config_of(args)
+    config.model.image_size = pairs.onset.shape[1]
+    folds = leave_one_subject_out(pairs)[: args.folds]
+    plan = settings.plan_of(config, len(pairs.label), len(folds), 1)
+    per_call = min(plan.steps_per_call, plan.steps_per_epoch)
+    calls = math.ceil(min(args.steps or plan.steps_per_epoch, plan.steps_per_epoch) / per_call)
+    networks = settings.networks_of(config, (calls + 1) * per_call, len(pairs.classes))
+    layout = Layout(tuple(jax.local_devices()[:1]), len(folds))
+    engine = build_engine(networks, layout.devices)
+    iterators = [
+        fold_batches(pairs, fold.train, batch_size=plan.batch_size, seed=seed, mirror=plan.mirror)
+        for seed, fold in enumerate(folds)
+    ]
+    start = time.perf_counter()
+    for _ in range(_DRAIN):
+        next(iterators[0])
+    draw_s = (time.perf_counter() - start) / _DRAIN
+
+    states = engine.create(layout.put(layout.lay(jnp.stack([fold_key(0, fold.name) for fold in folds]))))
+    seconds: list[float] = []
+    waited = 0.0
+    with Feed(iterators, per_call, calls + 1, layout) as feed:
+        while True:
+            start = time.perf_counter()
+            supply = feed.take()
+            if supply is None:
+                break
+            waited += time.perf_counter() - start if seconds else 0.0
+            states, metrics = jax.block_until_ready(engine.advance(states, supply.batches))
+            seconds.append(time.perf_counter() - start)
+    del seconds[0]  # compiles
+    check_finite(metrics)
+    steps = calls * per_call
+    return {
+        "clips": int((pairs.shift == 0).sum()),
+        "pairs": len(pairs.label),
+        "epoch_s": sum(seconds) / steps * plan.steps_per_epoch,
+        "steps": steps,
+        "steps_per_epoch": plan.steps_per_epoch,
+        "median_step_ms": 1e3 * spread(seconds).median / per_call,
+        "draw_ms": 1e3 * draw_s,
+        "waiting": waited / sum(seconds),
+        "load_s": load_s,
+        "data_gib": data_gib,
+        "load_peak_gib": load_peak,
+        "peak_memory_gib": peak_rss_gib(),
+        "beyond_data_gib": peak_rss_gib() - data_gib,
+    }
+
+
+def _table(result: Result) -> str:
+    r = result
+    return "\n".join(
+        [
+            f"width {r['width']:g}, {r['folds']} folds, batch {r['batch']}, {r['precision']}, "
+            f"{'with' if r['perceptual'] else 'without'} the perceptual term",
+            "",
+            markdown([title for title, _ in COLUMNS], [[row[field] for _, field in COLUMNS] for row in r["rows"]]),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

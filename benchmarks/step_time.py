@@ -1,0 +1,133 @@
+"""How long one update of both networks takes, and which share of the machine's own matrix rate it reaches.
+
+    python benchmarks/step_time.py [--width=1] [--folds=1] [--precision=float32|bfloat16] [--[no]perceptual]
+        [--steps=10] [--batch=16] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--profile] [--json]
+
+The update is the training's own (training/step.py), of all folds side by side on the first device, on made-up faces
+that lie there already. Its GFLOP are XLA's cost analysis; the machine's rate is that of a square matrix product in
+the same process and number format, before and after the timed steps; share = gflop / median_step_s / that rate.
+Peak memory counts everything so far, the making of the initial states included. --profile also traces one call and
+tells where its time went. Prints a table, or one line of JSON with --json.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+import jax
+
+from benchmarks.command import Parser, Result, markdown, run, versions
+from benchmarks.machine import describe, matmul_precision, matrix_rate, peak_memory_gib, spread, timed
+from benchmarks.profiling import profile
+from benchmarks.workload import (
+    PACKAGES,
+    add_arguments,
+    at_least_one,
+    batches_of,
+    check_finite,
+    compile_update,
+    config_of,
+    described,
+    initial_states,
+)
+from icegan_jax import settings
+
+_WARM_UP = 2  # calls before the timed ones: the first touches memory for the first time
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures and prints; returns 2 for bad input."""
+    parser = Parser(__doc__)
+    parser.prog = "step_time.py"
+    add_arguments(parser)
+    add = parser.add_argument
+    add("--folds", type=int, default=1, help="folds side by side (default: 1)")
+    add("--steps", type=int, default=10, help="updates timed (default: 10)")
+    add("--steps_per_call", type=int, default=1, help="updates per call of the compiled program (default: 1)")
+    add("--profile", action="store_true", help="tells where the time goes")
+    return run(parser, _measure, _table, argv)
+
+
+def _measure(args: argparse.Namespace) -> Result:
+    at_least_one(args, "folds", "steps", "steps_per_call")
+    config, per_call = config_of(args), args.steps_per_call
+    calls = -(-args.steps // per_call)
+    batch, precision = config.training.batch_size, config.training.precision
+    device = jax.local_devices()[0]
+    networks = settings.networks_of(config, (calls + _WARM_UP + args.profile) * per_call)
+
+    states = initial_states(networks, args.folds)
+    batches = batches_of(networks, args.folds, per_call, batch)
+    program = compile_update(networks, states, batches, args.folds, per_call)
+    for _ in range(_WARM_UP):
+        states, metrics = jax.block_until_ready(program.call(states, batches))
+    rates = [matrix_rate(precision)]
+    seconds = []
+    for _ in range(calls):
+        wall, (states, metrics) = timed(program.call, states, batches)
+        seconds.append(wall / per_call)
+    rates.append(matrix_rate(precision))
+    check_finite(metrics)
+
+    step, rate = spread(seconds), sum(rates) / 2
+    result = {
+        "median_step_s": step.median,
+        "lower_quartile_step_s": step.lower,
+        "upper_quartile_step_s": step.upper,
+        "step_s": seconds,
+        "faces_per_s": args.folds * batch / step.median,
+        "gflop": program.gflop,
+        "gflops": program.gflop / step.median,
+        "matrix_rate_gflops": rate,
+        "matrix_rate_gflops_before": rates[0],
+        "matrix_rate_gflops_after": rates[1],
+        "matmul_precision": matmul_precision(),
+        "share": program.gflop / step.median / rate,
+        "peak_memory_gib": peak_memory_gib(device),
+        "program_memory_gib": program.memory_gib,
+        "compile_s": program.compile_s,
+        "folds": args.folds,
+        "steps": calls * per_call,
+        "steps_per_call": per_call,
+        **described(config),
+        "machine": describe(device),
+        "versions": versions(*PACKAGES),
+    }
+    if args.profile:
+        result["profile"] = profile(program.call, states, batches, per_call)
+    return result
+
+
+def _table(result: Result) -> str:
+    r = result
+    rows = [
+        ("width, folds, batch", f"{r['width']:g}, {r['folds']}, {r['batch']}"),
+        ("precision, perceptual term", f"{r['precision']}, {'with' if r['perceptual'] else 'without'}"),
+        ("seconds per step, median of " + str(len(r["step_s"])), r["median_step_s"]),
+        ("quartiles", f"{r['lower_quartile_step_s']:.4g} to {r['upper_quartile_step_s']:.4g}"),
+        ("faces per second", r["faces_per_s"]),
+        ("GFLOP per step", r["gflop"]),
+        ("GFLOP/s", r["gflops"]),
+        (
+            "machine's matrix product, GFLOP/s, before and after",
+            f"{r['matrix_rate_gflops_before']:,.0f}, {r['matrix_rate_gflops_after']:,.0f}",
+        ),
+        ("share of it", f"{r['share']:.1%}"),
+        ("peak memory, GiB", r["peak_memory_gib"]),
+        ("of which the update, GiB", r["program_memory_gib"]),
+        ("seconds to compile", r["compile_s"]),
+    ]
+    table = markdown(("step", ""), rows)
+    for name, milliseconds in r.get("profile", {}).items():
+        total = sum(milliseconds.values())
+        shares = [(part, value, f"{value / total:.1%}") for part, value in milliseconds.items()]
+        table += "\n\n" + markdown((name.replace("_", " "), "ms per step", "share"), shares)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""What is measured: the networks of a config at any width, with made-up faces, and their update compiled.
+
+Made without the data pipeline, so that it runs where neither grain nor tensorflow-datasets is installed.
+"""
+
+import functools
+import importlib
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from benchmarks.command import Parser, Result
+from benchmarks.machine import gflop, program_gib
+from icegan_jax import settings
+from icegan_jax.errors import UserError
+from icegan_jax.training.state import Networks, TrainState, create_state, fold_key
+from icegan_jax.training.step import Batch, Metrics, advance, update
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
+_CONFIGS = ("loso", "loso_pair", "demo")
+# A program that runs once: XLA optimises its dozens of random draws for 43 s.
+_RUN_ONCE: dict[str, Any] = {"xla_backend_optimization_level": 0}
+
+
+class Program(NamedTuple):
+    """An update compiled.
+
+    Attributes:
+      call: states (donated) and batches to states and mean loss terms.
+      gflop: of one update of all its folds, by XLA's cost analysis.
+      memory_gib: what it needs, by XLA's memory analysis.
+      compile_s: seconds that compiling took.
+    """
+
+    call: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+    gflop: float
+    memory_gib: float
+    compile_s: float
+
+
+def add_arguments(parser: Parser, training: bool = True) -> None:
+    """Adds what names a workload: config, width, precision and, of a training, batch and perceptual term."""
+    add = parser.add_argument
+    add("--config", default="loso", help=f"{', '.join(_CONFIGS)} (default: loso)")
+    add("--width", type=float, help="factor on the channels (default: the config's; loso's is 1)")
+    add("--precision", help="float32 or bfloat16 (default: the config's)")
+    if not training:
+        parser.set_defaults(batch=None, perceptual=False)
+        return
+    add("--batch", type=int, help="pairs per update (default: the config's, 16)")
+    add("--perceptual", action="store_true", default=None, help="with the perceptual term (default: as the config)")
+    add("--noperceptual", "--no-perceptual", action="store_false", dest="perceptual", help="without it")
+
+
+def at_least_one(args: Namespace, *names: str) -> None:
+    """Refuses options below 1.
+
+    Raises:
+      UserError: names the option and its value.
+    """
+    for name in names:
+        value = getattr(args, name)
+        if value < 1:
+            raise UserError(f"--{name} is {value}: give 1 or more")
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """The numbers of ``1,2,4``, sorted, each once.
+
+    Raises:
+      UserError: one is no whole number, or below 1.
+    """
+    try:
+        numbers = sorted({int(number) for number in text.split(",")})
+    except ValueError:
+        raise UserError(f"--{option} is {text!r}: give whole numbers with commas between them, as 1,2,4") from None
+    if numbers[0] < 1:
+        raise UserError(f"--{option} is {text!r}: give 1 or more")
+    return numbers
+
+
+def config_of(args: Namespace) -> ConfigDict:
+    """The config with the options in its fields, checked.
+
+    Raises:
+      UserError: no such config, or a field that cannot be.
+    """
+    if args.config not in _CONFIGS:
+        name = Path(args.config).stem
+        hint = f"did you mean {name}?" if name in _CONFIGS else f"choose one of {', '.join(_CONFIGS)}"
+        raise UserError(f"--config is {args.config!r}: {hint}")
+    config: ConfigDict = importlib.import_module(f"configs.{args.config}").get_config()
+    if args.width is not None:
+        config.model.width = args.width
+    if args.batch is not None:
+        config.training.batch_size = args.batch
+    if "precision" not in config.training:  # until the lead's field is there
+        config.training.precision = "float32"
+        if args.precision not in (None, "float32", "bfloat16"):
+            raise UserError(f"config.training.precision is {args.precision!r}: it must be one of float32, bfloat16")
+        if args.precision == "bfloat16":
+            raise UserError("--precision is 'bfloat16': config.training.precision does not exist yet")
+    if args.precision is not None:
+        config.training.precision = args.precision
+    if args.perceptual is False:
+        config.loss.perceptual = 0.0
+    elif args.perceptual and not config.loss.perceptual:
+        raise UserError(f"--perceptual: configs/{args.config}.py has no perceptual term; leave the option out")
+    settings.check(config)
+    return config
+
+
+def described(config: ConfigDict, training: bool = True) -> Result:
+    """The fields of a result that name the workload."""
+    networks = {
+        "width": float(config.model.width),
+        "precision": config.training.precision,
+        "image_size": config.model.image_size,
+        "recognition_input": config.model.recognition_input,
+    }
+    if not training:
+        return networks
+    return networks | {"batch": config.training.batch_size, "perceptual": config.loss.perceptual > 0}
+
+
+def state_gib(state: TrainState) -> float:
+    """What a state takes, in GiB."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(state)) / 2**30
+
+
+def initial_states(networks: Networks, folds: int) -> TrainState:
+    """States before the first update: leading axis [f] where there are several folds, none for one."""
+    keys = jnp.stack([fold_key(0, f"benchmark_{index}") for index in range(folds)])
+    create: Callable[[jax.Array], TrainState] = functools.partial(create_state, networks)
+    keys, create = (keys[0], create) if folds == 1 else (keys, jax.vmap(create))
+    states = jax.jit(create).lower(keys).compile(compiler_options=_RUN_ONCE)(keys)
+    return jax.block_until_ready(states)
+
+
+def made_up_batches(networks: Networks, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
+    """Random faces uint8[*lead, b, n, n, 1] and labels int32[*lead, b], on the device."""
+    rng = np.random.default_rng(0)
+    shape = (*lead, batch, networks.image_size, networks.image_size, 1)
+    faces = {name: rng.integers(0, 256, shape, np.uint8) for name in ("onset", "apex")}
+    label = rng.integers(0, networks.classes, (*lead, batch), np.int32)
+    return jax.block_until_ready(jax.device_put({**faces, "label": label}))
+
+
+def batches_of(networks: Networks, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
+    """Batches for ``compile_update``: leading axes [f] of several folds, [s] of several updates."""
+    lead = (folds,) if folds > 1 else ()
+    return made_up_batches(networks, lead + ((per_call,) if per_call > 1 else ()), batch)
+
+
+def compile_update(networks: Networks, states: TrainState, batches: Batch, folds: int, per_call: int) -> Program:
+    """Compiles ``per_call`` updates of ``folds`` folds, as the engine does on one device.
+
+    One fold goes without ``vmap`` and one update without ``scan``.
+    """
+    function: Callable[..., Any] = functools.partial(update if per_call == 1 else advance, networks)
+    if folds > 1:
+        function = jax.vmap(function)
+    start = time.perf_counter()
+    lowered = jax.jit(function, donate_argnums=0).lower(states, batches)
+    compiled = lowered.compile()
+    return Program(compiled, gflop(lowered, compiled), program_gib(compiled), time.perf_counter() - start)
+
+
+def check_finite(metrics: Metrics) -> None:
+    """Refuses losses that are not numbers: what was measured was not training.
+
+    Raises:
+      UserError: names them.
+    """
+    broken = sorted(name for name, value in metrics.items() if not bool(jnp.isfinite(value).all()))
+    if broken:
+        raise UserError(f"after the timed steps these are not finite: {', '.join(broken)}; give a --config that trains")

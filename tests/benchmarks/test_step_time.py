@@ -1,0 +1,120 @@
+"""What step_time reports, how its figures hang together, and what it refuses; never how fast anything is."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import pytest
+
+from benchmarks import step_time
+from benchmarks.workload import check_finite
+from icegan_jax.errors import UserError
+from tests.benchmarks.small import OPTIONS, check_named, measured, printed, refusal
+
+ROOT = Path(__file__).parents[2]
+ONE = ("--steps=3", "--batch=3")
+CASES = {"one": ONE, "two steps a call": (*ONE, "--steps_per_call=2"), "two folds": (*ONE, "--folds=2")}
+
+
+@pytest.fixture(scope="module")
+def results(workload: None) -> dict[str, dict[str, Any]]:
+    return {name: measured(step_time.main, *OPTIONS, *options) for name, options in CASES.items()}
+
+
+@pytest.mark.parametrize(("name", "folds", "calls", "per_call"), [("one", 1, 3, 1), ("two folds", 2, 3, 1)])
+def test_what_was_measured(
+    name: str, folds: int, calls: int, per_call: int, results: dict[str, dict[str, Any]]
+) -> None:
+    r = results[name]
+    check_named(r, " ".join(["python benchmarks/step_time.py", *OPTIONS, *CASES[name]]))
+    assert (r["folds"], r["batch"], r["width"], r["steps_per_call"]) == (folds, 3, 0.0625, per_call)
+    assert (r["precision"], r["perceptual"]) == ("float32", False)
+    assert len(r["step_s"]) == calls and r["steps"] == calls * per_call
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_figures_hang_together(name: str, results: dict[str, dict[str, Any]]) -> None:
+    r = results[name]
+    assert 0 < r["lower_quartile_step_s"] <= r["median_step_s"] <= r["upper_quartile_step_s"]
+    assert min(r["step_s"]) <= r["median_step_s"] <= max(r["step_s"])
+    assert r["faces_per_s"] == pytest.approx(r["folds"] * r["batch"] / r["median_step_s"])
+    assert r["gflops"] == pytest.approx(r["gflop"] / r["median_step_s"])
+    rates = r["matrix_rate_gflops_before"], r["matrix_rate_gflops_after"]
+    assert min(rates) > 0 and r["matrix_rate_gflops"] == pytest.approx(sum(rates) / 2)
+    assert r["share"] == pytest.approx(r["gflop"] / r["median_step_s"] / r["matrix_rate_gflops"])
+    assert 0 < r["program_memory_gib"] < r["peak_memory_gib"]
+    assert r["compile_s"] > 0
+
+
+def test_gflop_are_those_of_one_update_of_all_folds(results: dict[str, dict[str, Any]]) -> None:
+    one = results["one"]["gflop"]
+    assert results["two steps a call"]["gflop"] == pytest.approx(one, rel=0.02)
+    assert results["two folds"]["gflop"] == pytest.approx(2 * one, rel=0.02)
+
+
+def test_calls_of_several_steps_do_at_least_the_steps_asked_for(results: dict[str, dict[str, Any]]) -> None:
+    r = results["two steps a call"]
+    assert (r["steps_per_call"], r["steps"], len(r["step_s"])) == (2, 4, 2)
+
+
+def test_the_profile_names_kinds_and_layers(workload: None) -> None:
+    r = measured(step_time.main, *OPTIONS, *ONE, "--profile")
+    by_kind, by_layer = r["profile"]["by_kind"], r["profile"]["by_layer"]
+    assert {"matrix products", "elementwise"} <= by_kind.keys()
+    layers = {"trunk_1", "down_1", "up_1", "grm_1", "norms", "reconstruction_1", "exp_caps", "adv_caps", "optimiser"}
+    assert layers <= by_layer.keys()
+    assert sum(by_kind.values()) == pytest.approx(sum(by_layer.values()))
+    assert list(by_layer.values()) == sorted(by_layer.values(), reverse=True)
+    table = step_time._table(r).splitlines()
+    assert "| by kind | ms per step | share |" in table and any(line.startswith("| trunk_1 | ") for line in table)
+
+
+def test_the_table_names_machine_date_and_command(workload: None) -> None:
+    options = (*(option for option in OPTIONS if option != "--json"), *ONE)
+    lines = printed(step_time.main, *options).splitlines()
+    assert " cores (load " in lines[0] and "4 x cpu" in lines[0]
+    assert lines[1] == " ".join(["`python benchmarks/step_time.py", *options]) + "`"
+    assert "| width, folds, batch | 0.0625, 1, 3 |" in lines
+    assert any(line.startswith("| share of it | ") and line.endswith("% |") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--steps=0"], "--steps is 0: give 1 or more"),
+        (["--folds=-1"], "--folds is -1: give 1 or more"),
+        (["--steps=few"], "argument --steps: invalid int value: 'few'; see --help"),
+        (["--precision=float8"], "config.training.precision is 'float8': it must be one of float32, bfloat16"),
+        (["--width=0"], "config.model.width is 0.0: it must be above 0"),
+        (["--batch=0"], "config.training.batch_size is 0: it must be above 0"),
+        (["--config=paper"], "--config is 'paper': choose one of loso, loso_pair, demo"),
+        (["--config=configs/loso.py"], "--config is 'configs/loso.py': did you mean loso?"),
+        (["--speed"], "unrecognized arguments: --speed; see --help"),
+        (["--prof"], "unrecognized arguments: --prof; see --help"),
+    ],
+)
+def test_bad_options(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(step_time.main, capsys, *options) == message
+
+
+def test_losses_that_are_no_numbers_are_no_measurement() -> None:
+    check_finite({"g_l1": jnp.ones(2)})
+    with pytest.raises(UserError, match=r"^after the timed steps these are not finite: a, c; give a --config that"):
+        check_finite({"c": jnp.array([1.0, jnp.nan]), "b": jnp.zeros(()), "a": jnp.array(jnp.inf)})
+
+
+@pytest.mark.parametrize("way", [["-m", "benchmarks.step_time"], ["benchmarks/step_time.py"]])
+def test_both_ways_to_start_it(way: list[str]) -> None:
+    done = subprocess.run([sys.executable, *way, "--steps=0"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "error: --steps is 0: give 1 or more\n")
+
+
+def test_a_machine_without_the_data_pipeline_will_do() -> None:
+    """A GPU machine may have jax and flax, but neither grain nor tensorflow-datasets."""
+    modules = "benchmarks.step_time, benchmarks.loso_throughput, benchmarks.inference"
+    heavy = "grain", "tensorflow_datasets", "orbax", "cv2", "dlib", "torch"
+    code = f"import sys, {modules}; print(sorted(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[]\n")

@@ -1,0 +1,130 @@
+"""The PyTorch networks give what ours give, with the same weights."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icegan_jax.models.discriminator import Discriminator, Verdict
+from icegan_jax.models.generator import Generator
+from icegan_jax.models.perceptual import cost_features, load_cost_network
+from tests.training import tiny
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import torch_networks  # noqa: E402
+from benchmarks.torch_weights import to_torch  # noqa: E402
+from tests.benchmarks.alike import moved_state  # noqa: E402
+
+TOLERANCE = 1e-4  # of values in [-1, 1]
+CASES = {
+    "loso_pair": {},
+    "plain": {
+        "generator": Generator(width=1 / 32, embedding=5, class_gain=10.0),
+        "discriminator": Discriminator(
+            width=1 / 32, primary_types=3, primary_dimension=4, expression_dimension=5, iterations=2, norm="instance"
+        ),
+        "recognition_input": "apex",
+        "image_size": 64,
+    },
+    "wider": {
+        "generator": Generator(width=1 / 4, motion=True),
+        "discriminator": Discriminator(width=1 / 4, reconstruction_width=1 / 4),
+        "noise": 100,
+        "image_size": 64,
+    },
+}
+
+
+def grey(seed: int, size: int, channels: int = 1) -> np.ndarray:
+    """Pictures float32[2, size, size, channels] in [-1, 1]."""
+    return np.random.default_rng(seed).uniform(-1, 1, (2, size, size, channels)).astype(np.float32)
+
+
+def nchw(image: Any) -> torch.Tensor:
+    return torch.from_numpy(np.array(image).transpose(0, 3, 1, 2))
+
+
+def far(ours: Any, theirs: torch.Tensor) -> float:
+    ours, theirs = np.asarray(ours), theirs.detach().numpy()
+    assert ours.shape == theirs.shape
+    return float(np.abs(ours - theirs).max())
+
+
+def as_seen(theirs: torch.Tensor) -> torch.Tensor:
+    return theirs.permute(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_the_generator_synthesises_the_same_face(case: str, channels_last: bool) -> None:
+    networks = tiny.networks(**CASES[case])
+    state = moved_state(networks)
+    network = torch_networks.Generator(networks.generator, networks.image_size, networks.noise, 3)
+    network.load_state_dict(to_torch(state.g_params, state.g_stats))
+    if channels_last:
+        network.to(memory_format=torch.channels_last)
+    onset, expression = grey(0, networks.image_size), np.eye(3, dtype=np.float32)[[2, 0]]
+    noise = np.random.default_rng(1).normal(size=(2, networks.noise)).astype(np.float32)
+    variables = {"params": state.g_params, **state.g_stats}
+    apply = jax.jit(lambda *x: networks.generator.apply(variables, *x, train=True, mutable=list(state.g_stats)))
+    face, stats = apply(onset, noise, expression)
+    assert float(jnp.std(face)) > 0.1
+    theirs = network(nchw(onset), torch.from_numpy(noise), torch.from_numpy(expression), keep=True)
+    assert far(face, as_seen(theirs)) < TOLERANCE
+    for name, direction in to_torch(stats).items():
+        assert far(direction, network.state_dict()[name]) < TOLERANCE, name
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("train", [True, False])
+def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> None:
+    networks = tiny.networks(**CASES[case])
+    state = moved_state(networks)
+    channels = 1 if networks.recognition_input == "apex" else 2
+    network = torch_networks.Discriminator(networks.discriminator, networks.image_size, channels)
+    network.load_state_dict(to_torch(state.d_params, state.d_stats))
+    network.train(train)
+    image, label = grey(0, networks.image_size, channels), jnp.array([1, 2]) if train else None
+    variables = {"params": state.d_params, **state.d_stats}
+    apply = jax.jit(lambda *x: networks.discriminator.apply(variables, *x, train=train, mutable=list(state.d_stats)))
+    verdict, stats = apply(image, label)
+    theirs = network(nchw(image), None if label is None else torch.from_numpy(np.array(label, np.int64)), keep=train)
+    assert float(jnp.std(verdict.reconstruction)) > 1e-3
+    assert far(verdict.realness, theirs.realness) < TOLERANCE
+    assert far(verdict.lengths, theirs.lengths) < TOLERANCE
+    assert far(verdict.reconstruction, as_seen(theirs.reconstruction)) < TOLERANCE
+    for name, value in to_torch(stats).items():
+        if not name.endswith("running_var"):  # torch keeps the unbiased one; training never reads it
+            assert far(value, network.state_dict()[name]) < TOLERANCE, name
+
+
+def test_statistics_stay_where_they_are_not_kept() -> None:
+    networks = tiny.networks()
+    state = moved_state(networks)
+    network = torch_networks.Discriminator(networks.discriminator, networks.image_size, 2)
+    before = to_torch(state.d_params, state.d_stats)
+    network.load_state_dict(before)
+    image, label = nchw(grey(0, networks.image_size, 2)), torch.tensor([0, 1])
+    network(image, label)
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
+    network(image, label, keep=True)
+    moved = {name for name, value in before.items() if not torch.equal(value, network.state_dict()[name])}
+    assert moved == set(to_torch(state.d_stats))
+
+
+@pytest.mark.parametrize(("name", "layer"), [("vgg16", "relu2_2"), ("alexnet", "relu2")])
+def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
+    ours = load_cost_network(name, layer)
+    image = grey(0, 64)
+    features = jax.jit(lambda x: cost_features(ours, x))(image)
+    theirs = as_seen(torch_networks.CostFeatures(ours)(nchw(image)))
+    scale = float(jnp.abs(features).max())
+    assert scale > 1
+    assert far(features, theirs) < TOLERANCE * scale
+
+
+def test_the_verdict_is_named_as_ours() -> None:
+    assert torch_networks.Verdict._fields == Verdict._fields

@@ -1,0 +1,103 @@
+"""The PyTorch update computes what ours does: the same losses, the same gradients, the same weights after Adam."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from icegan_jax.models.discriminator import Discriminator
+from icegan_jax.models.generator import Generator
+from icegan_jax.models.perceptual import load_cost_network
+from icegan_jax.training.state import Networks, TrainState, stream
+from icegan_jax.training.step import update
+from tests.training import tiny
+
+torch = pytest.importorskip("torch")
+
+from benchmarks import torch_step  # noqa: E402
+from benchmarks.torch_weights import to_torch  # noqa: E402
+from tests.benchmarks.alike import furthest, moved_state  # noqa: E402
+
+# The optimiser's state is the gradient: read there, it has lost nothing to the weights' rounding.
+KEEP = optax.GradientTransformation(lambda params: params, lambda g, _, __: (jax.tree.map(jnp.zeros_like, g), g))
+ADAM = torch_step.Adam(1e-3, 0.9, 0.999, steps=4, epsilon=1e-4)  # epsilon: see tiny.adam
+TERMS = 1e-3  # largest difference of a loss term, as a share of the larger of itself and 1
+# Largest distance of a gradient, as a share of its length and at least of a millionth of that of all together (a bias
+# in front of a norm has a gradient of rounding errors). Float32 measured here: 3e-4.
+GRADIENT = 3e-3
+FLOOR = 1e-6
+
+
+def adam() -> optax.GradientTransformation:
+    schedule = optax.cosine_decay_schedule(ADAM.rate, ADAM.steps)
+    return optax.adam(schedule, ADAM.b1, ADAM.b2, ADAM.epsilon)
+
+
+def noise_of(networks: Networks, state: TrainState, number: int) -> torch.Tensor:
+    """The noise of the state's next update."""
+    key = jax.random.fold_in(stream(state.key, "noise"), state.step)
+    return torch.from_numpy(np.array(jax.random.normal(key, (number, networks.noise))))
+
+
+def same_terms(ours: dict[str, jax.Array], theirs: dict[str, torch.Tensor]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert float(theirs[name]) == pytest.approx(float(value), abs=TERMS * max(1, abs(float(value)))), name
+
+
+def plain() -> dict[str, Any]:
+    return {
+        "generator": Generator(width=1 / 16, embedding=6, class_gain=10.0),
+        "discriminator": Discriminator(width=1 / 32, primary_types=2, primary_dimension=4, norm="instance"),
+        "recognition_input": "apex",
+        "cost": load_cost_network("alexnet", "relu2"),
+        "weights": tiny.WEIGHTS._replace(synthetic_recognition=0.0, perceptual=2.0),
+    }
+
+
+@pytest.mark.parametrize("changes", [dict, plain], ids=["loso_pair", "plain_with_perceptual"])
+def test_losses_and_gradients_are_the_same(changes: Any) -> None:
+    networks = tiny.networks(**changes(), g_optimizer=KEEP, d_optimizer=KEEP)
+    state, batch = moved_state(networks), tiny.batch()
+    after, metrics = jax.jit(lambda state, batch: update(networks, state, batch))(state, batch)
+
+    task = torch_step.create_task(networks, channels_last=True)
+    fold = torch_step.create_fold(task, state, ADAM)
+    terms = torch_step.set_gradients(task, fold, torch_step.to_batch(batch), noise_of(networks, state, tiny.BATCH))
+    same_terms(metrics, terms)
+    for network, ours in ((fold.generator, after.g_optimizer), (fold.discriminator, after.d_optimizer)):
+        gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
+        distance, name = furthest(to_torch(ours), gradients, FLOOR)
+        assert distance < GRADIENT, name
+    for network, stats in ((fold.generator, after.g_stats), (fold.discriminator, after.d_stats)):
+        kept = {name: value for name, value in to_torch(stats).items() if not name.endswith("running_var")}
+        theirs = {name: value for name, value in network.state_dict().items() if name in kept}
+        distance, name = furthest(kept, theirs, FLOOR)
+        assert distance < 1e-4, name
+
+
+def test_two_updates_move_the_weights_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam and its schedule, and the second update's losses, which every weight of the first decides."""
+    networks = tiny.networks(g_optimizer=adam(), d_optimizer=adam())
+    state = start = moved_state(networks)
+    task = torch_step.create_task(networks, channels_last=False)
+    fold = torch_step.create_fold(task, state, ADAM)
+    step = jax.jit(lambda state, batch: update(networks, state, batch))
+    for seed in (0, 1):
+        batch, noise = tiny.batch(seed), noise_of(networks, state, tiny.BATCH)
+        monkeypatch.setattr(torch, "randn", lambda *_, noise=noise: noise)
+        state, metrics = step(state, batch)
+        same_terms(metrics, torch_step.update(task, fold, torch_step.to_batch(batch)))
+    for network, before, after in (
+        (fold.generator, start.g_params, state.g_params),
+        (fold.discriminator, start.d_params, state.d_params),
+    ):
+        begun = to_torch(before)
+        ours = {name: value - begun[name] for name, value in to_torch(after).items()}
+        theirs = {name: parameter.detach() - begun[name] for name, parameter in network.named_parameters()}
+        distance, name = furthest(ours, theirs, 1e-2)
+        assert distance < 0.02, name
+    assert fold.optimizer.param_groups[0]["lr"] == pytest.approx(ADAM.rate / 2)  # half of the cosine's four updates

@@ -1,0 +1,164 @@
+"""One run in several layouts: folds beside one another, on devices of their own, or sharing batches."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.folds import Fold, leave_one_subject_out
+from icegan_jax.evaluation.records import read_predictions
+from icegan_jax.training import capacity
+from icegan_jax.training.checkpoint import FoldCheckpoints
+from icegan_jax.training.engine import Engine, build_engine
+from icegan_jax.training.loop import train_folds
+from icegan_jax.training.plan import Plan
+from tests.training import tiny
+
+NETWORKS = tiny.networks()
+PAIRS = tiny.pairs(subjects=4)
+FOLDS = leave_one_subject_out(PAIRS)
+DEVICES = jax.local_devices()
+PLAN = tiny.plan()  # 8 steps, two a call, a checkpoint every 4; two folds on a device
+# On other devices and beside other folds: the plan and the devices of a run.
+OTHERS = {
+    "a device each": (tiny.plan(folds_per_device=1), DEVICES),
+    "devices that share batches": (tiny.plan(parallel="batch"), DEVICES[: tiny.BATCH]),
+}
+others = pytest.mark.parametrize("name", OTHERS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engines() -> Any:
+    """Engines by devices and what they share out: the programs of a layout are compiled once for the file."""
+    made: dict[Any, Engine] = {}
+
+    def build(networks: Any, devices: Sequence[jax.Device], parallel: str) -> Engine:
+        assert networks is NETWORKS
+        key = (tuple(devices), parallel)
+        made[key] = made.get(key) or build_engine(networks, devices, parallel)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(capacity, "build_engine", build)
+        yield made
+
+
+def train(run_dir: Path, plan: Plan, devices: Sequence[jax.Device], pairs: Pairs = PAIRS) -> None:
+    train_folds(NETWORKS, pairs, leave_one_subject_out(pairs), plan, run_dir, devices)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on one device, two groups of two; not to be changed."""
+    run_dir = tmp_path_factory.mktemp("one device")
+    train(run_dir, PLAN, DEVICES[:1])
+    return run_dir
+
+
+def logged(run_dir: Path, fold: Fold) -> list[dict[str, Any]]:
+    lines = (run_dir / "folds" / fold.name / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_same_run(found: Path, wanted: Path) -> None:
+    """Scores and loss terms after 8 steps differ by rounding alone, a thousandth; a face by a grey level."""
+    for fold in FOLDS:
+        ours, theirs = (run / "folds" / fold.name for run in (found, wanted))
+        rows = [read_predictions(folder / "predictions.csv")[1] for folder in (ours, theirs)]
+        assert [row.clip for row in rows[0]] == [row.clip for row in rows[1]]
+        np.testing.assert_allclose(*[[row.scores for row in run] for run in rows], rtol=1e-3, atol=1e-5)
+        with np.load(ours / "synthesis.npz") as a, np.load(theirs / "synthesis.npz") as b:
+            assert np.max(np.abs(a["synthetic"].astype(int) - b["synthetic"].astype(int))) <= 1
+        for line, other in zip(logged(found, fold), logged(wanted, fold), strict=True):
+            names = line.keys() - {"steps_per_s", "waiting_share"}
+            np.testing.assert_allclose([line[n] for n in names], [other[n] for n in names], rtol=2e-3, atol=1e-4)
+
+
+@others
+def test_a_run_is_the_same_in_another_layout(alone: Path, tmp_path: Path, name: str) -> None:
+    plan, devices = OTHERS[name]
+    train(tmp_path, plan, devices)
+    assert_same_run(tmp_path, alone)
+
+
+@others
+def test_a_run_goes_on_in_another_layout(alone: Path, tmp_path: Path, name: str) -> None:
+    """From the checkpoints of step 4, with another number of folds on a device and another parallel setting."""
+    shutil.copytree(alone, tmp_path, dirs_exist_ok=True)
+    for fold in FOLDS:
+        (tmp_path / "folds" / fold.name / "result.json").unlink()
+        with FoldCheckpoints(tmp_path / "folds" / fold.name) as store:
+            store.discard_after(4)
+            assert store.steps() == {4}
+    plan, devices = OTHERS[name]
+    train(tmp_path, plan, devices)
+    assert_same_run(tmp_path, alone)
+    for fold in FOLDS:
+        assert logged(tmp_path, fold)[:2] == logged(alone, fold)[:2]  # not trained again
+
+
+def uneven() -> Pairs:
+    """Four people with 1, 3, 9 and 3 clips to test, for batches of 3."""
+    keep = (PAIRS.subject != "s0") | (PAIRS.clip == "clip0")
+    more = PAIRS.subject == "s2"
+    order = np.concatenate([np.flatnonzero(keep), np.flatnonzero(more), np.flatnonzero(more)])
+    repeat = np.concatenate([np.zeros(keep.sum(), int), np.full(more.sum(), 1), np.full(more.sum(), 2)])
+    names = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")
+    made = {name: getattr(PAIRS, name)[order] for name in names}
+    made["clip"] = np.array([f"{clip}_{n}" for clip, n in zip(made["clip"], repeat, strict=True)])
+    return dataclasses.replace(PAIRS, **made)
+
+
+def test_one_compilation_serves_folds_of_all_sizes(
+    alone: Path, tmp_path: Path, engines: dict[Any, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups of two and two, and then of two and one: nothing is compiled that another group has not used."""
+    engine = engines[(DEVICES[0],), "folds"]
+    assert len(engine.compile_s) == 4
+    pairs = uneven()
+    folds = leave_one_subject_out(pairs)
+    assert [len(fold.test) for fold in folds] == [1, 3, 9, 3]
+    for run, some in (("all", folds), ("three", folds[:3])):
+        train_folds(NETWORKS, pairs, some, PLAN, tmp_path / run, DEVICES[:1])
+        for fold in some:
+            rows = read_predictions(tmp_path / run / "folds" / fold.name / "predictions.csv")[1]
+            assert [row.clip for row in rows] == pairs.clip[fold.test].tolist()
+    assert len(engine.compile_s) == 4
+    for fold in folds[:2]:  # beside the same fold in both runs
+        one, other = (
+            (tmp_path / run / "folds" / fold.name / "predictions.csv").read_bytes() for run in ("all", "three")
+        )
+        assert one == other
+    # The third is beside the fourth, then beside a copy of itself: its bytes are its own.
+    one, other = (
+        (tmp_path / run / "folds" / folds[2].name / "predictions.csv").read_bytes() for run in ("all", "three")
+    )
+    assert one == other
+
+
+def test_a_number_chosen_by_memory_trains_the_same_run(
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Room for three of four folds: two groups of two, and the line that says so."""
+    needs: Callable[..., int] = lambda engine, plan, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
+    monkeypatch.setattr(capacity, "_needed", needs)
+    monkeypatch.setattr(capacity, "free_bytes", lambda _: 40)
+    train(tmp_path, tiny.plan(folds_per_device=0), DEVICES[:1])
+    assert capsys.readouterr().out.startswith("2 folds side by side on 1 x cpu, 2 groups: a fold needs 0.00 GiB")
+    for fold in FOLDS:
+        ours, theirs = (run / "folds" / fold.name / "predictions.csv" for run in (tmp_path, alone))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_each_line_tells_the_speed_and_the_waiting(alone: Path) -> None:
+    for fold in FOLDS:
+        for line in logged(alone, fold):
+            assert line["steps_per_s"] > 0
+            assert 0 <= line["waiting_share"] < 1
