@@ -5,7 +5,8 @@
 
 Of each number of folds, the same states are advanced in turn by the program for all of them and by the program for
 one, called once a fold; the turns alternate --rounds times in one process, so that what else the machine does meets
-both. A turn is one call that is not timed, then --steps timed updates. Ratio above 1: side by side is faster.
+both. A turn is one call that is not timed, then --steps timed updates. Ratio above 1: side by side is faster. On a
+CPU the program for all folds itself takes them one after another (training/turns.py), on a GPU all at once.
 
 Hours are those of 68 folds of 100 epochs of 442 clips with 5 pairs each (MEGC2019): groups of the folds side by
 side, times updates, times the median measured here; without evaluation and checkpoints. A number of folds that does
@@ -39,6 +40,7 @@ from benchmarks.workload import (
     described,
     initial_states,
     state_gib,
+    state_shapes,
     whole_numbers,
 )
 from icegan_jax import settings
@@ -82,19 +84,19 @@ def _measure(args: argparse.Namespace) -> Result:
     networks = settings.networks_of(config, 2 * args.rounds * (calls + 1) * per_call)
     device = jax.local_devices()[0]
 
-    state, batches = initial_states(networks, 1), batches_of(networks, 1, per_call, batch)
-    single = compile_update(networks, state, batches, 1, per_call)
-    each = state_gib(state)
-    del state, batches
+    def program(folds: int) -> Program:
+        batches = batches_of(networks, folds, per_call, batch)
+        return compile_update(networks, state_shapes(networks, folds), batches, folds, per_call)
+
+    single, each = program(1), state_gib(state_shapes(networks, 1))
     rows, skipped = [], []
     for folds in numbers:
-        # The temporaries of a program grow with its folds; one state more, for the moment of changing turns.
-        needed = folds * single.memory_gib + each
-        free = free_bytes(device)
-        if folds > 1 and free is not None and needed > free / 2**30:
+        together = program(folds) if folds > 1 else single
+        needed, free = together.memory_gib + each, free_bytes(device)  # a fold is there twice while turns change
+        if free is not None and needed > free / 2**30:
             skipped.append({"folds": folds, "needed_gib": needed, "free_gib": free / 2**30})
             continue
-        rows.append(_compare(networks, single, folds, batch, calls, per_call, args.rounds))
+        rows.append(_compare(networks, single, together, folds, batch, calls, per_call, args.rounds))
         rows[-1]["peak_memory_gib"] = peak_memory_gib(device)
         rows[-1]["hours"] = hours(rows[-1]["side_by_side_s"], folds, batch)
     return {
@@ -123,12 +125,18 @@ def hours(step_s: float, folds: int, batch: int) -> float:
 
 
 def _compare(
-    networks: Networks, single: Program, folds: int, batch: int, calls: int, per_call: int, rounds: int
+    networks: Networks,
+    single: Program,
+    together: Program,
+    folds: int,
+    batch: int,
+    calls: int,
+    per_call: int,
+    rounds: int,
 ) -> Result:
     """One row: the times of both ways, per update of all folds."""
     states = initial_states(networks, folds)
     batches = batches_of(networks, folds, per_call, batch)
-    together = compile_update(networks, states, batches, folds, per_call) if folds > 1 else single
     shares = split(batches, folds, keep=True)
     side: list[float] = []
     turns: list[float] = []

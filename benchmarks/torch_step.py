@@ -111,7 +111,7 @@ def set_gradients(task: Task, fold: Fold, batch: Batch, noise: Tensor) -> Terms:
     }
     d_loss = player_loss(settings, d_real, weights.recognition)
     d_loss = d_loss + player_loss(settings, d_fake, weights.synthetic_recognition)
-    _assign(fold.discriminator, d_loss, retain_graph=True)
+    _differentiate(fold.discriminator, d_loss, retain_graph=True)
 
     g = {"l1": F.l1_loss(fake, apex), "adversarial": adversarial(fake_verdict.realness, real=True), **fake_terms}
     appearance = g["l1"]
@@ -121,18 +121,18 @@ def set_gradients(task: Task, fold: Fold, batch: Batch, noise: Tensor) -> Terms:
         g["perceptual"] = F.mse_loss(task.cost(fake), wanted)
         appearance = appearance + weights.perceptual * g["perceptual"]
     g_loss = weights.synthesis * appearance + player_loss(settings, g, weights.recognition)
-    _assign(fold.generator, g_loss, retain_graph=False)
+    _differentiate(fold.generator, g_loss)
     players = {"g": g, "d_real": d_real, "d_fake": d_fake}
     return {f"{player}_{name}": term.detach() for player, terms in players.items() for name, term in terms.items()}
 
 
-def _assign(network: nn.Module, loss: Tensor, retain_graph: bool) -> None:
-    """Gradients of this network alone, so that nothing is computed for the other's weights."""
-    parameters = list(network.parameters())
-    for parameter, gradient in zip(
-        parameters, torch.autograd.grad(loss, parameters, retain_graph=retain_graph), strict=True
-    ):
-        parameter.grad = gradient
+def _differentiate(network: nn.Module, loss: Tensor, retain_graph: bool = False) -> None:
+    """Sets the gradients of this network alone, so that nothing is computed for the other's weights.
+
+    ``backward`` lays each out in memory as its weight, which fused Adam takes for granted; ``autograd.grad`` does not.
+    """
+    network.zero_grad(set_to_none=True)
+    loss.backward(inputs=list(network.parameters()), retain_graph=retain_graph)
 
 
 def player_loss(settings: Networks, terms: Terms, recognition: float) -> Tensor:

@@ -64,6 +64,7 @@ def get_config() -> ConfigDict:
     config.training.b1 = 0.9  # Adam (paper, IV-B)
     config.training.b2 = 0.999  # Adam (paper, IV-B)
     config.training.parallel = "folds"  # what several devices share out: "folds", or each "batch" of the same folds
+    config.training.precision = "float32"  # or "bfloat16": of the products' operands; all else stays float32
     config.training.folds_per_device = 0  # folds trained side by side on a device; 0: as many as its memory holds
     config.training.steps_per_call = 10  # updates per call of the compiled program, and per log line
     config.training.checkpoint_every = 500  # updates between checkpoints

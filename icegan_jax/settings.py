@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
@@ -21,6 +22,7 @@ from icegan_jax.training.state import LossWeights, Networks
 _CHOICES = {
     "model.recognition_input": ("apex", "pair"),
     "model.trunk_norm": ("batch", "instance"),
+    "training.precision": ("float32", "bfloat16"),
     "training.parallel": PARALLEL,
 }
 _POSITIVE = (
@@ -99,12 +101,14 @@ def networks_of(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS))
     ``classes``: how many the data have.
     """
     model, loss, training = config.model, config.loss, config.training
+    dtype = jnp.dtype(training.precision)
     generator = Generator(
         width=model.width,
         embedding=model.embedding,
         class_gain=model.class_gain,
         adjacency_std=model.adjacency_std,
         motion=model.motion,
+        dtype=dtype,
     )
     discriminator = Discriminator(
         classes=classes,
@@ -117,6 +121,7 @@ def networks_of(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS))
         capsule_std=model.capsule_std,
         reconstruction_width=model.reconstruction_width,
         norm=model.trunk_norm,
+        dtype=dtype,
     )
 
     def optimizer() -> optax.GradientTransformation:

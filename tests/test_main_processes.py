@@ -96,7 +96,7 @@ def test_each_process_says_what_it_does(together: tuple[Path, list[Ended]]) -> N
         assert f"process {index} of 2: 1 of 2 folds of 12 steps, 30 pairs of 6 clips, 1 x cpu" in end.out
         assert f"process {index} of 2, folds 1-1, group 1/1" in end.err
         assert "Traceback" not in end.err
-    assert "process 1 of 2: its 1 folds are finished" in second.out.splitlines()[-1]
+    assert "process 1 of 2: 1 of 1 folds finished" in second.out.splitlines()[-1]
     assert "process 0 gathers the results" in second.out.splitlines()[-1]
     assert "overall" in first.out and "overall" not in second.out
     assert "drawing faces" in first.err and "drawing faces" not in second.err  # by one process, the other waited

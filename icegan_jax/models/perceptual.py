@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from icegan_jax.errors import UserError
 from icegan_jax.models.convolution import convolve
@@ -84,28 +85,29 @@ def load_cost_network(network: str, layer: str) -> CostNetwork:
     return CostNetwork(layers, tuple(_weights(stored[f"Conv_{index}"]) for index in range(len(layers))))
 
 
-def cost_features(network: CostNetwork, image: jax.Array) -> jax.Array:
+def cost_features(network: CostNetwork, image: jax.Array, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """Features of grey faces, the grey repeated to three colours and normalised as ImageNet's pictures are.
 
     Args:
       network: from ``load_cost_network``.
       image: float[b, n, n, 1] in [-1, 1].
+      dtype: of the operands of the products.
 
     Returns:
       float[b, h, w, c], after the last layer's ReLU.
     """
     (kernel, bias), first = network.weights[0], network.layers[0]
     # A repeated grey reaches the first layer as one channel: colours are summed in the kernel, their means are a
-    # constant picture (constant but for the zero padding, hence a convolution).
+    # constant picture (constant but for the zero padding, hence a convolution, of a batch of one).
     grey = jnp.asarray((kernel / _STD[:, None]).sum(axis=2, keepdims=True))
     mean = jnp.broadcast_to(jnp.asarray(_MEAN / _STD), (1, *image.shape[1:3], 3))
     offset = convolve(mean, jnp.asarray(kernel), stride=first.stride, padding=first.padding)
-    x = convolve((image + 1) / 2, grey, stride=first.stride, padding=first.padding)
+    x = convolve((image + 1) / 2, grey, stride=first.stride, padding=first.padding, dtype=dtype)
     x = nn.relu(x - offset + bias[None, None, None, :])
     for layer, (kernel, bias) in zip(network.layers[1:], network.weights[1:], strict=True):
         if layer.pool:
             x = nn.max_pool(x, (layer.pool, layer.pool), strides=(2, 2))
-        x = convolve(x, jnp.asarray(kernel), stride=layer.stride, padding=layer.padding)
+        x = convolve(x, jnp.asarray(kernel), stride=layer.stride, padding=layer.padding, dtype=dtype)
         x = nn.relu(x + bias[None, None, None, :])
     return x
 

@@ -73,6 +73,11 @@ class Engine(NamedTuple):
     shapes: Callable[[], TrainState]
 
 
+def over_folds(device: jax.Device) -> Callable[..., Any]:
+    """What makes a function of one fold one of many that lie on this device: ``in_turn`` or ``at_once``."""
+    return in_turn if device.platform == "cpu" else at_once
+
+
 def build_engine(networks: Networks, devices: Sequence[jax.Device], parallel: str = "folds") -> Engine:
     """The programs for these devices, which share out ``folds``, or each ``batch``.
 
@@ -82,15 +87,17 @@ def build_engine(networks: Networks, devices: Sequence[jax.Device], parallel: st
     if parallel == "batch" and len(devices) > 1:
         networks = networks._replace(batch_axis=_AXIS, discriminator=networks.discriminator.clone(batch_axis=_AXIS))
     compile_s: list[float] = []
+    many = over_folds(devices[0])
 
     def spread(
         function: Callable[..., Any],
         donate: tuple[int, ...] = (),
         options: dict[str, int] | None = None,
-        over: Callable[..., Any] = in_turn if devices[0].platform == "cpu" else at_once,
+        over: Callable[..., Any] = many,
     ) -> Program:
-        over_folds = over(functools.partial(function, networks))
-        program = jax.pmap(over_folds, axis_name=_AXIS, devices=devices, donate_argnums=donate)
+        program = jax.pmap(
+            over(functools.partial(function, networks)), axis_name=_AXIS, devices=devices, donate_argnums=donate
+        )
         return Program(program, options, compile_s)
 
     return Engine(

@@ -71,7 +71,7 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
         terms = {"l1": jnp.mean(losses.l1(face, apex))}
         loss = terms["l1"]
         if networks.cost is not None:
-            features = (cost_features(networks.cost, x) for x in (onset, face))
+            features = (cost_features(networks.cost, x, networks.generator.dtype) for x in (onset, face))
             terms["perceptual"] = jnp.mean(losses.perceptual(*features))
             loss = loss + weights.perceptual * terms["perceptual"]
         return weights.synthesis * loss, terms

@@ -35,14 +35,12 @@ def moved_state(networks: Networks) -> TrainState:
     )
 
 
-def furthest(ours: Arrays, theirs: Arrays, floor: float) -> tuple[float, str]:
-    """The largest distance between arrays of one name, as a share of the array's own length, and that name.
+def length(arrays: Arrays) -> float:
+    """The Euclidean length of all arrays together."""
+    return float(torch.stack([array.norm() for array in arrays.values()]).norm())
 
-    ``floor``: the least length counted, as a share of the length of all arrays together.
-    """
+
+def furthest(ours: Arrays, theirs: Arrays) -> tuple[float, str]:
+    """The largest distance between arrays of one name, as a share of ours' length, and that name."""
     assert ours.keys() == theirs.keys()
-    total = torch.stack([array.norm() for array in ours.values()]).norm()
-    return max(
-        (float((theirs[name] - array).norm() / torch.maximum(array.norm(), floor * total)), name)
-        for name, array in ours.items()
-    )
+    return max((float((theirs[name] - array).norm() / array.norm()), name) for name, array in ours.items())

@@ -26,8 +26,7 @@ def test_the_figures_hang_together(workload: None) -> None:
         lower, upper = row["side_by_side_quartiles_s"]
         assert 0 < lower <= row["side_by_side_s"] <= upper
     one, two = r["rows"]
-    assert 1.5 < two["program_memory_gib"] / one["program_memory_gib"] < 2.5
-    assert r["state_gib_per_fold"] < one["program_memory_gib"]
+    assert r["state_gib_per_fold"] < one["program_memory_gib"] < two["program_memory_gib"]
 
 
 def test_the_last_group_of_a_run_is_a_whole_one() -> None:
@@ -38,12 +37,13 @@ def test_a_number_of_folds_that_does_not_fit_is_left_out(workload: None, monkeyp
     monkeypatch.setattr(loso_throughput, "free_bytes", lambda _: 0)
     options = ["--folds=1,2", "--rounds=1", "--steps=1", "--batch=3"]
     r = measured(loso_throughput.main, *OPTIONS, *options)
-    assert [row["folds"] for row in r["rows"]] == [1]
-    assert [row["folds"] for row in r["skipped"]] == [2] and r["skipped"][0]["needed_gib"] > 0
+    assert not r["rows"] and [row["folds"] for row in r["skipped"]] == [1, 2]
+    assert 0 < r["skipped"][0]["needed_gib"] < r["skipped"][1]["needed_gib"]
 
     table = printed(loso_throughput.main, *(option for option in OPTIONS if option != "--json"), *options)
-    (line,) = (line for line in table.splitlines() if "left out" in line)
-    assert line.startswith("2 folds left out: they need ") and line.endswith(", 0.0 GiB are free")
+    lines = [line for line in table.splitlines() if "left out" in line]
+    assert len(lines) == 2 and lines[1].startswith("2 folds left out: they need ")
+    assert lines[1].endswith(" GiB, 0.0 GiB are free")
 
 
 def test_states_are_taken_apart_and_joined_again() -> None:
