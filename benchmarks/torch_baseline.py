@@ -145,8 +145,6 @@ def _torch_update(
     from benchmarks.torch_step import Adam, create_fold, create_task, to_batch, update
 
     torch.set_num_threads(threads)
-    if args.compile:  # both players' gradients are taken from one graph, whose memory must outlive the first
-        torch._functorch.config.donated_buffer = False
     task = create_task(networks, args.channels_last, args.compile)
     adam = Adam(training.learning_rate, training.b1, training.b2, args.steps + _WARM_UP)
     folds = [(states, batches)]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._functorch import config as functorch_config
 
 from benchmarks.torch_networks import CostFeatures, Discriminator, Generator, Verdict
 from benchmarks.torch_weights import to_torch
@@ -47,7 +48,9 @@ class Task(NamedTuple):
 
 
 def create_task(settings: Networks, channels_last: bool, compiled: bool = False) -> Task:
-    """Takes the cost network's weights from ``settings``."""
+    """Takes the cost network's weights from ``settings``; ``compiled``: for networks that torch.compile has seen."""
+    if compiled:  # both players' gradients are taken from one graph, whose memory must outlive the first
+        functorch_config.donated_buffer = False
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     if settings.cost is None:
         return Task(settings, None, memory_format)

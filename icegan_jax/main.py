@@ -91,7 +91,8 @@ def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float) 
         train_folds(networks, pairs, mine, plan, workdir, devices, processes)
         if processes.index:
             meeting.leave(unfinished)
-            print(f"{processes.name}: {len(mine)} of {len(mine)} folds finished{compilations}; process 0 gathers the results")
+            done = f"{processes.name}: {len(mine)} of {len(mine)} folds finished"
+            print(f"{done}{compilations}; process 0 gathers the results")
             return
         meeting.gather(unfinished)
         conclude(
