@@ -4,8 +4,11 @@
         [--steps=10] [--batch=16] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--profile] [--json]
 
 The update is the training's own (training/step.py), of all folds side by side on the first device, on made-up faces
-that lie there already. Its GFLOP are XLA's cost analysis; the machine's rate is that of a square matrix product in
-the same process and number format, before and after the timed steps; share = gflop / median_step_s / that rate.
+that lie there already. gflop is what it computes, by XLA's cost analysis; gflop_direct what it would compute with
+every convolution as the direct sum of its products, which Winograd's products save a part of (models/winograd.py).
+The machine's rate is that of a square matrix product in the same process and number format, before and after the timed
+steps; share = gflop / median_step_s / that rate, share_direct the same of gflop_direct: the part of the machine's rate
+that direct convolutions would have to reach to be as fast.
 Peak memory counts everything so far, the making of the initial states included. --profile also traces one call and
 tells where its time went. Prints a table, or one line of JSON with --json.
 """
@@ -32,6 +35,7 @@ from benchmarks.workload import (
     compile_update,
     config_of,
     described,
+    gflop_direct,
     initial_states,
 )
 from icegan_jax import settings
@@ -74,6 +78,7 @@ def _measure(args: argparse.Namespace) -> Result:
     check_finite(metrics)
 
     step, rate = spread(seconds), sum(rates) / 2
+    direct = gflop_direct(networks, states, batches, args.folds, per_call)
     result = {
         "median_step_s": step.median,
         "lower_quartile_step_s": step.lower,
@@ -81,12 +86,14 @@ def _measure(args: argparse.Namespace) -> Result:
         "step_s": seconds,
         "faces_per_s": args.folds * batch / step.median,
         "gflop": program.gflop,
+        "gflop_direct": direct,
         "gflops": program.gflop / step.median,
         "matrix_rate_gflops": rate,
         "matrix_rate_gflops_before": rates[0],
         "matrix_rate_gflops_after": rates[1],
         "matmul_precision": matmul_precision(),
         "share": program.gflop / step.median / rate,
+        "share_direct": direct / step.median / rate,
         "peak_memory_gib": peak_memory_gib(device),
         "program_memory_gib": program.memory_gib,
         "compile_s": program.compile_s,
@@ -117,6 +124,7 @@ def _table(result: Result) -> str:
             f"{r['matrix_rate_gflops_before']:,.0f}, {r['matrix_rate_gflops_after']:,.0f}",
         ),
         ("share of it", f"{r['share']:.1%}"),
+        ("GFLOP of direct convolutions, and their share", f"{r['gflop_direct']:.4g}, {r['share_direct']:.1%}"),
         ("peak memory, GiB", r["peak_memory_gib"]),
         ("of which the update, GiB", r["program_memory_gib"]),
         ("seconds to compile", r["compile_s"]),

@@ -186,20 +186,32 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     try:
         builder = tfds.builder_from_directory(str(folder))
         classes = tuple(builder.info.features["label"].names)
-        records = [_record_of(example) for example in builder.as_data_source(_SPLIT)]
+        source = builder.as_data_source(_SPLIT)
+        faces = np.empty((2, len(source), *builder.info.features["onset"].shape[:2]), np.uint8)
+        rows: list[tuple[int, int, str, str, str]] = []
+
+        def records() -> Iterator[Record]:
+            """One at a time, faces and rows noted on the way: all of them in lists would take the memory twice."""
+            for number, example in enumerate(source):
+                r = _record_of(example)
+                faces[:, number] = r.onset, r.apex
+                rows.append((r.label, r.shift, r.dataset, r.subject, r.clip))
+                yield r
+
+        fingerprint = _fingerprint(records(), classes)
     except Exception as error:  # array_record and TFDS raise many kinds for a damaged file
         line = " ".join(str(error).split())[:200]
         raise UserError(f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}") from error
-    fingerprint = _fingerprint(records, classes)
     _check_fingerprint(data_dir, fingerprint, remedy)
+    label, shift, dataset, subject, clip = zip(*rows, strict=True)
     return Pairs(
-        onset=np.stack([r.onset for r in records]),
-        apex=np.stack([r.apex for r in records]),
-        label=np.array([r.label for r in records], np.int32),
-        shift=np.array([r.shift for r in records], np.int32),
-        dataset=np.array([r.dataset for r in records], np.str_),
-        subject=np.array([r.subject for r in records], np.str_),
-        clip=np.array([r.clip for r in records], np.str_),
+        onset=faces[0],
+        apex=faces[1],
+        label=np.array(label, np.int32),
+        shift=np.array(shift, np.int32),
+        dataset=np.array(dataset, np.str_),
+        subject=np.array(subject, np.str_),
+        clip=np.array(clip, np.str_),
         classes=classes,
         fingerprint=fingerprint,
     )

@@ -1,9 +1,10 @@
 """How many folds train side by side on a device: as many as its free memory holds, decided before the first step.
 
 XLA plans the memory of a program when it compiles it. The training program is therefore compiled for one fold, whose
-bytes tell how many folds there is room for, and then for that number, whose bytes must fit too. What a program holds
-grows with the number of folds: 225, 456 and 908 MB beside arguments and results for 1, 2 and 4 folds (width 1/8,
-batch 16, 128x128, on a CPU). Recognition and synthesis hold less than training does (29 and 56 MB).
+bytes tell how many folds there is room for, and then for that number, whose bytes must fit too. What a program of
+folds at once holds grows with their number: 225, 456 and 908 MB beside arguments and results for 1, 2 and 4 folds
+(width 1/8, batch 16, 128x128, XLA's plan for a CPU); of folds in turn, more slowly. Recognition and synthesis hold
+less than training does (29 and 56 MB).
 """
 
 import functools
@@ -22,7 +23,7 @@ from icegan_jax.training.plan import Plan
 from icegan_jax.training.state import Networks
 
 USED = 0.8  # of the free memory; the rest is for fragments, other programs and what nobody thought of
-MOST_ON_CPU = 8  # folds side by side on a CPU, whose cores they share: more of them take memory and gain no speed
+MOST_ON_CPU = 1  # folds on a device of a CPU: it computes them in turn (see ``turns``), more of them only take memory
 _SUPPLIES = 2  # of batches on the device beside those of the call under way (see ``feed``)
 _COPIES = 2  # of one fold's state, while its checkpoint is written
 _GIB = 2**30
@@ -70,7 +71,7 @@ def fit_folds(
     free = free // (len(devices) * sharers) if on_cpu else free
     usable = int(USED * free)
     holders = 1 if plan.parallel == "batch" else len(devices)  # devices with folds of their own
-    most = max(1, MOST_ON_CPU // holders) if on_cpu else folds
+    most = MOST_ON_CPU if on_cpu else folds
 
     engine, layout = build(folds, 1)
     one = _needed(engine, plan, networks.image_size, layout, on_cpu)
@@ -84,7 +85,7 @@ def fit_folds(
     number = balanced(folds, holders, min(usable // one, most))
     if 2 * todo <= number * holders:
         folds, number = todo, balanced(todo, holders, number)
-    compile_s, needed = sum(engine.compile_s), one
+    compile_s = sum(engine.compile_s)
     while number > 1:
         engine, layout = build(folds, number)
         needed = _needed(engine, plan, networks.image_size, layout, on_cpu)
@@ -95,10 +96,11 @@ def fit_folds(
     else:
         engine, layout = single
     reason = (
-        f"{layout.folds} folds side by side on {_names(layout.devices)}, {math.ceil(todo / layout.folds)} groups: "
-        f"a fold needs {one / _GIB:.2f} GiB, {usable / _GIB:.2f} GiB of {free / _GIB:.2f} free on each may be used"
+        f"{_count(layout.folds, 'fold')} at a time on {_names(layout.devices)}, "
+        f"{_count(math.ceil(todo / layout.folds), 'group')}: a fold needs {one / _GIB:.2f} GiB, "
+        f"{usable / _GIB:.2f} GiB of {free / _GIB:.2f} free on each may be used"
     )
-    return Fit(engine, layout, reason + (f", at most {most} on a CPU" if on_cpu else ""), compile_s)
+    return Fit(engine, layout, reason + (f"; more than {most} gain nothing on a CPU" if on_cpu else ""), compile_s)
 
 
 def balanced(folds: int, holders: int, room: int) -> int:
@@ -139,6 +141,10 @@ def _batch_shapes(plan: Plan, size: int, layout: Layout) -> dict[str, jax.ShapeD
 
 def _bytes(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _names(devices: Sequence[jax.Device]) -> str:

@@ -10,10 +10,12 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.training import capacity
+from icegan_jax.training import engine as engine_module
 from icegan_jax.training.capacity import MOST_ON_CPU, USED, Fit, balanced, fit_folds
 from icegan_jax.training.engine import Engine, build_engine
 from icegan_jax.training.layout import Layout
 from icegan_jax.training.plan import Plan
+from icegan_jax.training.turns import at_once
 from tests.training import tiny
 
 NETWORKS = tiny.networks()
@@ -130,13 +132,10 @@ def test_memory_of_which_nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_choice_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     gib = 2**30
     made, _ = fit(monkeypatch, 10 * gib, lambda number: number * gib)
-    line = (
-        "5 folds side by side on 1 x made up, 2 groups: "
-        "a fold needs 1.00 GiB, 8.00 GiB of 10.00 free on each may be used"
-    )
-    assert made.reason == line
-    made, _ = fit(monkeypatch, 10 * gib, lambda number: number * gib, platform="cpu")
-    assert made.reason == f"{line}, at most 8 on a CPU"
+    line = "a fold needs 1.00 GiB, 8.00 GiB of 10.00 free on each may be used"
+    assert made.reason == f"5 folds at a time on 1 x made up, 2 groups: {line}"
+    made, _ = fit(monkeypatch, 10 * gib, lambda number: number * gib, platform="cpu", folds=1)
+    assert made.reason == f"1 fold at a time on 1 x made up, 1 group: {line}; more than 1 gain nothing on a CPU"
 
 
 def test_what_the_plan_says_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,14 +156,17 @@ def test_devices_that_share_batches_all_hold_every_fold(monkeypatch: pytest.Monk
 
 
 def test_the_devices_and_processes_of_a_cpu_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fit(monkeypatch, 2000, platform="cpu", devices=2)[0].layout.leading == (2, 3)  # 9 folds: 3 + 3, 3
-    assert fit(monkeypatch, 2000, platform="cpu", devices=2, sharers=4)[0].layout.leading == (2, 2)
-    assert fit(monkeypatch, 2000, devices=2, sharers=4)[0].layout.leading == (2, 5)
+    monkeypatch.setattr(capacity, "MOST_ON_CPU", 8)
+    assert fit(monkeypatch, 800, platform="cpu", devices=1)[0].layout.leading == (1, 5)  # room for 6: 5 + 4
+    assert fit(monkeypatch, 800, platform="cpu", devices=2)[0].layout.leading == (2, 3)
+    assert fit(monkeypatch, 800, platform="cpu", devices=2, sharers=2)[0].layout.leading == (2, 1)
+    assert fit(monkeypatch, 800, devices=2, sharers=2)[0].layout.leading == (2, 5)
 
 
 def test_more_than_a_cpu_gains_by_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fit(monkeypatch, 10**9, folds=68, platform="cpu")[0].layout.folds == MOST_ON_CPU
-    assert fit(monkeypatch, 10**9, folds=68, platform="cpu", devices=4)[0].layout.folds <= MOST_ON_CPU
+    made, asked = fit(monkeypatch, 10**9, folds=68, platform="cpu")
+    assert (made.layout.folds_per_device, asked) == (MOST_ON_CPU, [1])
+    assert fit(monkeypatch, 10**9, folds=68, platform="cpu", devices=4)[0].layout.leading == (4, MOST_ON_CPU)
     assert fit(monkeypatch, 10**9, folds=68)[0].layout.folds == 68
 
 
@@ -177,13 +179,15 @@ def test_an_interrupted_run_goes_on_with_its_programs(monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="module")
 def held() -> dict[int, tuple[int, int]]:
-    """Bytes for 1 and 4 folds: what XLA plans for the training program, and what training is taken to need."""
+    """Bytes for 1 and 4 folds at once: what XLA plans for the training program, and what training is taken to need."""
     found = {}
-    for number in (1, 4):
-        layout = Layout(tuple(DEVICES[:1]), number)
-        engine = build_engine(NETWORKS, layout.devices)
-        needed = capacity._needed(engine, AUTO, tiny.SIZE, layout, False)
-        found[number] = engine.advance.memory(), needed
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine_module, "over_folds", lambda _: at_once)  # as on an accelerator
+        for number in (1, 4):
+            layout = Layout(tuple(DEVICES[:1]), number)
+            engine = build_engine(NETWORKS, layout.devices)
+            needed = capacity._needed(engine, AUTO, tiny.SIZE, layout, False)
+            found[number] = engine.advance.memory(), needed
     return found
 
 
@@ -191,6 +195,13 @@ def test_memory_grows_with_the_folds(held: dict[int, tuple[int, int]]) -> None:
     """Four folds hold four times as much as one, to a tenth: half of the margin that is left free."""
     assert held[4][0] == pytest.approx(4 * held[1][0], rel=0.1)
     assert held[4][1] <= 4.4 * held[1][1]
+
+
+def test_folds_in_turn_need_no_more_than_folds_at_once(held: dict[int, tuple[int, int]]) -> None:
+    """What one fold needs, times their number, is enough on a CPU too."""
+    layout = Layout(tuple(DEVICES[:1]), 4)
+    engine = build_engine(NETWORKS, layout.devices)
+    assert capacity._needed(engine, AUTO, tiny.SIZE, layout, False) <= held[4][1]
 
 
 def test_what_is_needed_is_the_program_and_what_lies_beside_it(held: dict[int, tuple[int, int]]) -> None:

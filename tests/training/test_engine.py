@@ -1,6 +1,8 @@
 """Many folds at once give what each fold gives alone: vmap over folds, pmap over devices, scan over steps."""
 
 import functools
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import chex
@@ -9,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from icegan_jax.training import engine as engine_module
 from icegan_jax.training import step as step_module
-from icegan_jax.training.engine import Engine, build_engine
+from icegan_jax.training.engine import Engine, build_engine, over_folds
 from icegan_jax.training.layout import Layout
 from icegan_jax.training.state import TrainState, create_state, fold_key
 from icegan_jax.training.step import recognise, synthesise, update
+from icegan_jax.training.turns import at_once, in_turn
 from tests.training import tiny
 
 FOLDS, STEPS = 4, 2
@@ -66,10 +70,22 @@ def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, 
     return stack(after), stack(terms)
 
 
-@pytest.fixture(scope="module")
-def wide() -> Engine:
+def build(over: Any, devices: Sequence[jax.Device], parallel: str = "folds") -> Engine:
+    """An engine for folds in turn, as on a CPU, or at once, as on an accelerator."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine_module, "over_folds", lambda _: over)
+        return build_engine(NETWORKS, devices, parallel)
+
+
+def test_a_cpu_takes_folds_in_turn_and_an_accelerator_at_once() -> None:
+    gpu: Any = SimpleNamespace(platform="gpu")
+    assert (over_folds(jax.local_devices()[0]), over_folds(gpu)) == (in_turn, at_once)
+
+
+@pytest.fixture(scope="module", params=[in_turn, at_once], ids=lambda over: over.__name__)
+def wide(request: pytest.FixtureRequest) -> Engine:
     """All folds on one device."""
-    return build_engine(NETWORKS, jax.local_devices()[:1])
+    return build(request.param, jax.local_devices()[:1])
 
 
 def run(engine: Engine, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
@@ -181,11 +197,11 @@ def shared_states(found: TrainState) -> TrainState:
     return jax.tree.map(lambda leaf: leaf[0], arrays)
 
 
-@pytest.fixture(scope="module")
-def sharing() -> tuple[Engine, Layout]:
+@pytest.fixture(scope="module", params=[in_turn, at_once], ids=lambda over: over.__name__)
+def sharing(request: pytest.FixtureRequest) -> tuple[Engine, Layout]:
     """Two folds, each on all of three devices."""
     devices = jax.local_devices()[:SHARERS]
-    return build_engine(NETWORKS, devices, "batch"), Layout(tuple(devices), 2, "batch")
+    return build(request.param, devices, "batch"), Layout(tuple(devices), 2, "batch")
 
 
 def test_devices_that_share_batches_equal_one_device(

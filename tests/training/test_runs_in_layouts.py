@@ -148,10 +148,11 @@ def test_a_number_chosen_by_memory_trains_the_same_run(
 ) -> None:
     """Room for three of four folds: two groups of two, and the line that says so."""
     needs: Callable[..., int] = lambda engine, plan, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
+    monkeypatch.setattr(capacity, "MOST_ON_CPU", 8)
     monkeypatch.setattr(capacity, "_needed", needs)
     monkeypatch.setattr(capacity, "free_bytes", lambda _: 40)
     train(tmp_path, tiny.plan(folds_per_device=0), DEVICES[:1])
-    assert capsys.readouterr().out.startswith("2 folds side by side on 1 x cpu, 2 groups: a fold needs 0.00 GiB")
+    assert capsys.readouterr().out.startswith("2 folds at a time on 1 x cpu, 2 groups: a fold needs 0.00 GiB")
     for fold in FOLDS:
         ours, theirs = (run / "folds" / fold.name / "predictions.csv" for run in (tmp_path, alone))
         assert ours.read_bytes() == theirs.read_bytes()
