@@ -56,11 +56,12 @@ def run(
         return 2
     result["machine"] = before | result.pop("machine", {})
     result |= named
-    print(json.dumps(result) if args.json else f"{_heading(result)}\n\n{table(result)}")
+    print(json.dumps(result) if args.json else f"{heading(result)}\n\n{table(result)}")
     return 0
 
 
-def _heading(result: Result) -> str:
+def heading(result: Result) -> str:
+    """Machine, date, command and versions of a result, above its table."""
     machine = result["machine"]
     devices = f", {machine['devices']} x {machine['device']}" if "device" in machine else ""
     return (

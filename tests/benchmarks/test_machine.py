@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import machine
-from benchmarks.command import command_line, markdown, peak_rss_gib
+from benchmarks.command import command_line, heading, host, markdown, peak_rss_gib
 
 
 def test_spread_is_median_and_quartiles() -> None:
@@ -76,6 +76,20 @@ def test_a_device_that_counts_its_memory_is_asked() -> None:
 def test_a_table_in_markdown() -> None:
     table = markdown(("a", "b"), [("x", 0.123456), (12345, 54321.9)])
     assert table.splitlines() == ["| a | b |", "| --- | --- |", "| x | 0.1235 |", "| 12,345 | 54,322 |"]
+
+
+def test_a_heading_names_machine_date_and_command() -> None:
+    result = {
+        "machine": {**host(), "cpu": "A CPU", "cores": 2, "load": 0.5, "system": "Linux", "device": "H", "devices": 4},
+        "versions": {"python": "3.11", "jax": "0.10"},
+        "date": "2026-11-22T18:13:44+00:00",
+        "command": "python benchmarks/scaling.py",
+    }
+    assert heading(result).splitlines() == [
+        "A CPU, 2 cores (load 0.5 before), 4 x H, Linux; 2026-11-22T18:13:44+00:00",
+        "`python benchmarks/scaling.py`",
+        "python 3.11, jax 0.10",
+    ]
 
 
 def test_the_command_can_be_typed() -> None:

@@ -11,22 +11,24 @@ import pytest
 from benchmarks import step_time
 from benchmarks.workload import check_finite
 from icegan_jax.errors import UserError
-from tests.benchmarks.small import OPTIONS, check_named, measured, printed, refusal
+from tests.benchmarks.small import OPTIONS, check_named, measured, refusal
 
 ROOT = Path(__file__).parents[2]
-ONE = ("--steps=3", "--batch=3")
-CASES = {"one": ONE, "two steps a call": (*ONE, "--steps_per_call=2"), "two folds": (*ONE, "--folds=2")}
+CASES = {
+    "one fold": ("--steps=3", "--batch=3", "--profile"),
+    "two folds, two steps a call": ("--steps=3", "--batch=3", "--folds=2", "--steps_per_call=2"),
+}
+Results = dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def results(workload: None) -> dict[str, dict[str, Any]]:
+def results(workload: None) -> Results:
     return {name: measured(step_time.main, *OPTIONS, *options) for name, options in CASES.items()}
 
 
-@pytest.mark.parametrize(("name", "folds", "calls", "per_call"), [("one", 1, 3, 1), ("two folds", 2, 3, 1)])
-def test_what_was_measured(
-    name: str, folds: int, calls: int, per_call: int, results: dict[str, dict[str, Any]]
-) -> None:
+@pytest.mark.parametrize(("name", "folds", "calls", "per_call"), [*zip(CASES, (1, 2), (3, 2), (1, 2), strict=True)])
+def test_what_was_measured(name: str, folds: int, calls: int, per_call: int, results: Results) -> None:
+    """Calls of several steps do at least the steps asked for."""
     r = results[name]
     check_named(r, " ".join(["python benchmarks/step_time.py", *OPTIONS, *CASES[name]]))
     assert (r["folds"], r["batch"], r["width"], r["steps_per_call"]) == (folds, 3, 0.0625, per_call)
@@ -35,7 +37,7 @@ def test_what_was_measured(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_figures_hang_together(name: str, results: dict[str, dict[str, Any]]) -> None:
+def test_the_figures_hang_together(name: str, results: Results) -> None:
     r = results[name]
     assert 0 < r["lower_quartile_step_s"] <= r["median_step_s"] <= r["upper_quartile_step_s"]
     assert min(r["step_s"]) <= r["median_step_s"] <= max(r["step_s"])
@@ -44,40 +46,34 @@ def test_the_figures_hang_together(name: str, results: dict[str, dict[str, Any]]
     rates = r["matrix_rate_gflops_before"], r["matrix_rate_gflops_after"]
     assert min(rates) > 0 and r["matrix_rate_gflops"] == pytest.approx(sum(rates) / 2)
     assert r["share"] == pytest.approx(r["gflop"] / r["median_step_s"] / r["matrix_rate_gflops"])
+    assert r["share_direct"] == pytest.approx(r["gflop_direct"] / r["median_step_s"] / r["matrix_rate_gflops"])
     assert 0 < r["program_memory_gib"] < r["peak_memory_gib"]
     assert r["compile_s"] > 0
 
 
-def test_gflop_are_those_of_one_update_of_all_folds(results: dict[str, dict[str, Any]]) -> None:
-    one = results["one"]["gflop"]
-    assert results["two steps a call"]["gflop"] == pytest.approx(one, rel=0.02)
-    assert results["two folds"]["gflop"] == pytest.approx(2 * one, rel=0.02)
+def test_gflop_are_those_of_one_update_of_all_folds(results: Results) -> None:
+    """But for the taking apart and putting together of states, which is some of so small an update."""
+    one, two = results.values()
+    assert two["gflop"] == pytest.approx(2 * one["gflop"], rel=0.05)
+    assert two["gflop_direct"] == pytest.approx(2 * one["gflop_direct"])
 
 
-def test_calls_of_several_steps_do_at_least_the_steps_asked_for(results: dict[str, dict[str, Any]]) -> None:
-    r = results["two steps a call"]
-    assert (r["steps_per_call"], r["steps"], len(r["step_s"])) == (2, 4, 2)
-
-
-def test_the_profile_names_kinds_and_layers(workload: None) -> None:
-    r = measured(step_time.main, *OPTIONS, *ONE, "--profile")
-    by_kind, by_layer = r["profile"]["by_kind"], r["profile"]["by_layer"]
+def test_the_profile_names_kinds_and_layers(results: Results) -> None:
+    by_kind, by_layer = results["one fold"]["profile"]["by_kind"], results["one fold"]["profile"]["by_layer"]
     assert {"matrix products", "elementwise"} <= by_kind.keys()
     layers = {"trunk_1", "down_1", "up_1", "grm_1", "norms", "reconstruction_1", "exp_caps", "adv_caps", "optimiser"}
     assert layers <= by_layer.keys()
     assert sum(by_kind.values()) == pytest.approx(sum(by_layer.values()))
     assert list(by_layer.values()) == sorted(by_layer.values(), reverse=True)
-    table = step_time._table(r).splitlines()
-    assert "| by kind | ms per step | share |" in table and any(line.startswith("| trunk_1 | ") for line in table)
+    assert "profile" not in results["two folds, two steps a call"]
 
 
-def test_the_table_names_machine_date_and_command(workload: None) -> None:
-    options = (*(option for option in OPTIONS if option != "--json"), *ONE)
-    lines = printed(step_time.main, *options).splitlines()
-    assert " cores (load " in lines[0] and "4 x cpu" in lines[0]
-    assert lines[1] == " ".join(["`python benchmarks/step_time.py", *options]) + "`"
+def test_the_table_holds_the_same(results: Results) -> None:
+    r = results["one fold"]
+    lines = step_time._table(r).splitlines()
     assert "| width, folds, batch | 0.0625, 1, 3 |" in lines
-    assert any(line.startswith("| share of it | ") and line.endswith("% |") for line in lines)
+    assert f"| share of it | {r['share']:.1%} |" in lines
+    assert "| by kind | ms per step | share |" in lines and any(line.startswith("| trunk_1 | ") for line in lines)
 
 
 @pytest.mark.parametrize(

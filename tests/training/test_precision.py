@@ -1,0 +1,61 @@
+"""Training in bfloat16: everything that is kept is float32, and it learns what float32 learns."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.evaluation.records import Score, read_predictions, score
+from icegan_jax.training.loop import train_folds
+from icegan_jax.training.plan import fold_dir
+from icegan_jax.training.state import Networks, create_state
+from icegan_jax.training.step import update
+from tests.training import tiny
+
+PLAN = dataclasses.replace(tiny.PLAN, steps=160, steps_per_call=20, checkpoint_every=160, folds_per_device=3)
+
+
+def networks(dtype: str) -> Networks:
+    fast = tiny.networks(g_optimizer=tiny.adam(3e-3), d_optimizer=tiny.adam(3e-3))
+    halved = {"dtype": jnp.dtype(dtype)}
+    return fast._replace(generator=fast.generator.clone(**halved), discriminator=fast.discriminator.clone(**halved))
+
+
+def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
+    half = networks("bfloat16")
+    state = jax.eval_shape(lambda key: create_state(half, key), jax.random.key(0))
+    batch = tiny.batch(0)
+    lowered = jax.jit(lambda state, batch: update(half, state, batch)).lower(state, batch)
+    after, metrics = lowered.out_info
+    kept = jax.tree.leaves((after.replace(key=None, step=None), metrics))
+    assert {str(leaf.dtype) for leaf in kept} == {"float32", "int32"}  # int32: the optimisers' counts
+    assert "bf16" in lowered.as_text()
+    assert (
+        "bf16"
+        not in jax.jit(lambda state, batch: update(networks("float32"), state, batch)).lower(state, batch).as_text()
+    )
+
+
+@pytest.fixture(scope="module")
+def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
+    """Leave one subject out over the tiny faces, in both formats."""
+    pairs = tiny.pairs()
+    folds = leave_one_subject_out(pairs)
+
+    def run(dtype: str) -> Score:
+        folder: Path = tmp_path_factory.mktemp(dtype)
+        train_folds(networks(dtype), pairs, folds, PLAN, folder, jax.local_devices()[:1])
+        rows = [row for fold in folds for row in read_predictions(fold_dir(folder, fold) / "predictions.csv")[1]]
+        people = [(row.dataset, row.subject) for row in rows]
+        return score([row.label for row in rows], [row.prediction for row in rows], people, len(pairs.classes))
+
+    return {dtype: run(dtype) for dtype in ("float32", "bfloat16")}
+
+
+def test_both_formats_learn_and_score_alike(scores: dict[str, Score]) -> None:
+    low, high = scores["float32"]["uf1_ci95"] or []
+    assert scores["float32"]["uf1"] > 0.5, "nothing was learnt, so nothing is compared"
+    assert low <= scores["bfloat16"]["uf1"] <= high
