@@ -15,7 +15,7 @@ from icegan_jax.training.state import Networks, create_state
 from icegan_jax.training.step import update
 from tests.training import tiny
 
-PLAN = dataclasses.replace(tiny.PLAN, steps=160, steps_per_call=20, checkpoint_every=160, folds_per_device=3)
+PLAN = dataclasses.replace(tiny.PLAN, steps=120, steps_per_call=20, checkpoint_every=120, folds_per_device=6)
 
 
 def networks(dtype: str) -> Networks:
@@ -42,7 +42,7 @@ def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
     """Leave one subject out over the tiny faces, in both formats."""
-    pairs = tiny.pairs()
+    pairs = tiny.pairs(6)
     folds = leave_one_subject_out(pairs)
 
     def run(dtype: str) -> Score:
@@ -55,7 +55,9 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
     return {dtype: run(dtype) for dtype in ("float32", "bfloat16")}
 
 
-def test_both_formats_learn_and_score_alike(scores: dict[str, Score]) -> None:
-    low, high = scores["float32"]["uf1_ci95"] or []
-    assert scores["float32"]["uf1"] > 0.5, "nothing was learnt, so nothing is compared"
-    assert low <= scores["bfloat16"]["uf1"] <= high
+def test_both_formats_learn_and_their_intervals_overlap(scores: dict[str, Score]) -> None:
+    full, half = scores["float32"], scores["bfloat16"]
+    assert min(full["uf1"], half["uf1"]) > 0.6, "little was learnt, so little is compared"
+    full_low, full_high = full["uf1_ci95"] or []
+    half_low, half_high = half["uf1_ci95"] or []
+    assert full_low <= half_high and half_low <= full_high
