@@ -24,6 +24,10 @@ class Plan:
       seed: of everything random.
       parallel: what several devices share out, ``folds`` or each ``batch``.
       process: which of several processes trains them, noted with their times.
+      evaluate_every: updates between evaluations of the held-out clips during training, a multiple of
+        ``steps_per_call``; 0: none.
+      shift: training pairs are moved by up to this many pixels, see ``data.pipeline``.
+      brightness: training pairs get brighter or darker by up to this share of white.
     """
 
     steps: int
@@ -36,6 +40,9 @@ class Plan:
     seed: int
     parallel: str = "folds"
     process: int = 0
+    evaluate_every: int = 0
+    shift: int = 0
+    brightness: float = 0.0
 
 
 class Spent(NamedTuple):
