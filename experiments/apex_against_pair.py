@@ -15,7 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from icegan_jax.evaluation.records import read_results, write_text
+from icegan_jax.evaluation.files import write_text
+from icegan_jax.evaluation.results import read_results
 
 INPUTS = ("apex", "pair")
 COLUMNS = ("input", "seed", "uf1", "uar", "clips")

@@ -29,7 +29,7 @@ from icegan_jax.data.regions import points_in_crop
 from icegan_jax.data.registration import IDENTITY, crop_face, crop_frame, to_grey
 from icegan_jax.data.selection.repairs import movement, settle
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.records import write_text
+from icegan_jax.evaluation.files import write_text
 
 SIZE = 128  # pixels on a side of a crop, as prepared
 REGISTERED, CROPPED, WHOLE, NUMBERS = "crop, registered", "crop", "whole frame", "numbers alone"

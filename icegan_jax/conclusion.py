@@ -6,34 +6,43 @@ import resource
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from icegan_jax import __version__
 from icegan_jax.data.dataset import Pairs
-from icegan_jax.data.folds import Fold
+from icegan_jax.data.folds import Fold, people_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.baselines import linear_on_apex_pixels
-from icegan_jax.evaluation.records import (
-    Prediction,
-    Score,
-    Timing,
-    build_results,
-    read_json,
-    read_predictions,
-    score,
-    write_json,
-    write_predictions,
-)
-from icegan_jax.evaluation.table import format_table, score_rows
+from icegan_jax.evaluation.files import read_json, write_json
+from icegan_jax.evaluation.metrics import confusion, uar, uf1
+from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
+from icegan_jax.evaluation.results import Timing, build_results
+from icegan_jax.evaluation.scores import Score, score
+from icegan_jax.evaluation.selection import at_evaluation, best_on_inner, best_test_epoch
+from icegan_jax.evaluation.table import ORACLE_NAME, format_table, score_rows
 from icegan_jax.report import write_report
+from icegan_jax.training.evaluations import EVALUATIONS, read_evaluations
 from icegan_jax.training.plan import RESULT, fold_dir
 
+_SELECTIONS = {"last": "last", "inner": "inner validation"}
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
 def conclude(
-    pairs: Pairs, folds: Sequence[Fold], run_dir: Path, *, seed: int, batch_size: int, processes: int, compiled: str
+    pairs: Pairs,
+    folds: Sequence[Fold],
+    run_dir: Path,
+    *,
+    selection: str,
+    evaluated: bool,
+    oracle: bool,
+    seed: int,
+    batch_size: int,
+    processes: int,
+    compiled: str,
 ) -> None:
     """Pools the folds' predictions, writes the scores and the report, prints the table.
 
@@ -41,28 +50,36 @@ def conclude(
       pairs: the run's data.
       folds: all of them, finished.
       run_dir: the run directory.
+      selection: a key of ``_SELECTIONS``: which step of each fold is reported.
+      evaluated: whether there were evaluations during training, which "inner" and ``oracle`` choose among.
+      oracle: whether to score the best test evaluations too.
       seed: of the run.
       batch_size: pairs per update.
       processes: how many this start had.
       compiled: what to add to the seconds spent compiling.
 
     Raises:
-      UserError: a fold's predictions are damaged, or of other classes.
+      UserError: a fold's predictions or evaluations are damaged, or of other classes.
     """
-    predictions = _predictions(pairs, folds, run_dir)
-    write_predictions(run_dir / "predictions.csv", predictions, pairs.classes)
+    choice = _choose(pairs, folds, run_dir, selection, evaluated, oracle)
+    write_predictions(run_dir / "predictions.csv", choice.predictions, pairs.classes)
     timing = _timing([read_json(fold_dir(run_dir, fold) / RESULT) for fold in folds], batch_size)
     results = build_results(
-        predictions,
+        choice.predictions,
         pairs.classes,
-        protocol="leave one subject out",
-        selection="last",
+        protocol=_protocol(pairs, folds),
+        selection=_SELECTIONS[selection],
         seed=seed,
         timing=timing,
         versions=_versions(processes),
         data_fingerprint=pairs.fingerprint,
-        references={"linear_on_apex_pixels": _linear_reference(pairs)},
+        references={"linear_on_apex_pixels": _linear_reference(pairs, folds)},
+        oracle={**choice.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
+        num_folds=len(folds),
     )
+    results["by_selection"] = choice.by_selection
+    if selection == "inner":
+        results["selected_steps"] = choice.inner_steps
     write_json(run_dir / "results.json", results)
     page = write_report(run_dir)
     print(format_table(score_rows(results)))
@@ -74,19 +91,62 @@ def conclude(
     print(f"scores: {run_dir / 'results.json'}\nreport: {page}")
 
 
-def _predictions(pairs: Pairs, folds: Sequence[Fold], run_dir: Path) -> list[Prediction]:
-    """What the folds predicted, one row per clip."""
-    predictions = []
-    for fold in folds:
-        path = fold_dir(run_dir, fold) / "predictions.csv"
-        classes, rows = read_predictions(path)
-        if classes != pairs.classes:
-            raise UserError(
-                f"{path}: its classes are {', '.join(classes)}, the data's {', '.join(pairs.classes)}; "
-                "remove the fold's folder to train it again"
-            )
-        predictions += rows
-    return predictions
+class _Choice(NamedTuple):
+    """What the folds predicted, and what other choices of a step would have come to.
+
+    Attributes:
+      predictions: the run's, one per clip.
+      by_selection: {"last": {"uf1", "uar"}}, and of "inner" and the best test epoch where there are such.
+      inner_steps: of each fold, the step chosen on its inner clips; empty where there are none.
+    """
+
+    predictions: list[Prediction]
+    by_selection: dict[str, dict[str, float]]
+    inner_steps: dict[str, int]
+
+
+def _choose(
+    pairs: Pairs, folds: Sequence[Fold], run_dir: Path, selection: str, evaluated: bool, oracle: bool
+) -> _Choice:
+    number = len(pairs.classes)
+    last = [_predictions(pairs, fold, run_dir) for fold in folds]
+    rows = {"last": [row for found in last for row in found]}
+    steps: dict[str, int] = {}
+    histories = []
+    if evaluated:
+        histories = [read_evaluations(fold_dir(run_dir, fold) / EVALUATIONS, fold, number) for fold in folds]
+    if histories and all(len(fold.inner) for fold in folds):
+        chosen = [best_on_inner(found, pairs.label[fold.inner]) for fold, found in zip(folds, histories, strict=True)]
+        steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, chosen, strict=True)}
+        rows["inner"] = [row for found, best in zip(last, chosen, strict=True) for row in at_evaluation(found, best)]
+    scores = {}
+    for name, found in rows.items():
+        counts = confusion([row.label for row in found], [row.prediction for row in found], number)
+        scores[name] = {"uf1": uf1(counts), "uar": uar(counts)}
+    if oracle:
+        truth = [pairs.label[fold.test] for fold in folds]
+        scores[ORACLE_NAME] = best_test_epoch(list(zip(histories, truth, strict=True)))
+    return _Choice(rows[selection], scores, steps)
+
+
+def _protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
+    everybody = people_of(pairs)
+    held_out = {person for fold in folds for person in fold.people}
+    if held_out == set(everybody):
+        return "leave one subject out"
+    return f"subject-wise split, {len(held_out)} of {len(everybody)} people held out"
+
+
+def _predictions(pairs: Pairs, fold: Fold, run_dir: Path) -> list[Prediction]:
+    """What a fold predicted after its last step, one row per clip."""
+    path = fold_dir(run_dir, fold) / "predictions.csv"
+    classes, rows = read_predictions(path)
+    if classes != pairs.classes:
+        raise UserError(
+            f"{path}: its classes are {', '.join(classes)}, the data's {', '.join(pairs.classes)}; "
+            "remove the fold's folder to train it again"
+        )
+    return rows
 
 
 def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
@@ -105,14 +165,14 @@ def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
     return Timing(wall_s=wall, compile_s=compile_s, steps_per_s=rate, faces_per_s=rate * batch_size)
 
 
-def _linear_reference(pairs: Pairs) -> Score:
+def _linear_reference(pairs: Pairs, folds: Sequence[Fold]) -> Score:
     """What a linear classifier on the raw apex pixels scores on the same folds: the shortcut to stay above."""
-    people = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True))
-    apexes = pairs.shift == 0
     number = len(pairs.classes)
-    guesses = linear_on_apex_pixels(pairs.apex, pairs.label, people, pairs.shift, num_classes=number)
-    tested = [who for who, is_apex in zip(people, apexes, strict=True) if is_apex]
-    return score(pairs.label[apexes].tolist(), guesses.tolist(), tested, number)
+    rows = [(fold.train, fold.test) for fold in folds]
+    guesses = linear_on_apex_pixels(pairs.apex, pairs.label, rows, num_classes=number)
+    tested = np.concatenate([fold.test for fold in folds])
+    people = list(zip(pairs.dataset[tested].tolist(), pairs.subject[tested].tolist(), strict=True))
+    return score(pairs.label[tested].tolist(), guesses.tolist(), people, number)
 
 
 def _versions(processes: int) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""Trains and evaluates ICE-GAN, leave one subject out.
+"""Trains and evaluates ICE-GAN, leave one subject out or on a split by people.
 
     python -m icegan_jax.main --config=configs/demo.py --workdir=runs/demo
 
 Trains one network per held-out subject, predicts that subject's clips after the last step, and prints UF1 and UAR
-pooled over all folds. The same command again skips finished folds and resumes an unfinished one. Every field of
-the config can be changed: --config.training.steps=200. What a run leaves: WORKDIR/results.json, predictions.csv,
-report/index.html.
+pooled over all folds. --config.protocol=split trains one network, and tests a share of the people drawn at random.
+The same command again skips finished folds and resumes an unfinished one. Every field of the config can be changed:
+--config.training.steps=200. What a run leaves: WORKDIR/results.json, predictions.csv, report/index.html.
 """
 
 import json
@@ -24,10 +24,10 @@ from icegan_jax.compilation import Compilations, default_cache, keep_programs
 from icegan_jax.conclusion import conclude
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs
-from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.data.folds import Fold, folds_of
 from icegan_jax.data.preparing.preparation import prepare_procedural
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.records import read_json, write_json
+from icegan_jax.evaluation.files import read_json, write_json
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.meeting import LOST_S, Meeting, take
 from icegan_jax.training.parameters import parameter_table
@@ -62,15 +62,14 @@ def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float) 
     """
     settings.check(config)
     ready = Path(config.data.dir or workdir / "data") / SUMMARY_FILE
-    pairs = _pairs(config, workdir) if config.data.dir or ready.is_file() else None
+    data = _data(config, workdir) if config.data.dir or ready.is_file() else None
     if processes.index == 0:
         take(workdir, lost_s)
     start_processes(processes)
     compilations = Compilations()
     with Meeting(workdir, processes, lost_s) as meeting:
         names = meeting.wait_for_deal() if processes.index else []
-        pairs = pairs or _pairs(config, workdir)
-        folds = leave_one_subject_out(pairs)
+        pairs, folds = data or _data(config, workdir)
         _claim(config, pairs, workdir)
 
         def unfinished() -> list[str]:
@@ -83,7 +82,7 @@ def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float) 
         plan = settings.plan_of(config, len(pairs.label), side_by_side, len(devices))
         who = f"{processes.name}: {len(mine)} of " if processes.count > 1 else ""
         print(
-            f"{who}{len(folds)} folds of {plan.steps} steps, {len(pairs.label)} pairs of "
+            f"{who}{len(folds)} fold{'s' * (len(folds) > 1)} of {plan.steps} steps, {len(pairs.label)} pairs of "
             f"{int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
             flush=True,
         )
@@ -99,6 +98,9 @@ def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float) 
             pairs,
             folds,
             workdir,
+            selection=config.evaluation.selection,
+            evaluated=plan.evaluate_every > 0,
+            oracle=config.evaluation.oracle,
             seed=config.seed,
             batch_size=config.training.batch_size,
             processes=processes.count,
@@ -106,8 +108,8 @@ def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float) 
         )
 
 
-def _pairs(config: ConfigDict, workdir: Path) -> Pairs:
-    """The prepared pairs; procedural ones are drawn and prepared first where ``data.dir`` is empty."""
+def _data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
+    """The prepared pairs and the folds; procedural faces are drawn and prepared first where ``data.dir`` is empty."""
     folder = Path(config.data.dir or workdir / "data")
     if not config.data.dir and not (folder / SUMMARY_FILE).is_file():
         drawn = config.data.procedural
@@ -125,7 +127,14 @@ def _pairs(config: ConfigDict, workdir: Path) -> Pairs:
             f"{folder}: faces of {size} pixels, but config.model.image_size is {config.model.image_size}; "
             f"set --config.model.image_size={size} or prepare with --size={config.model.image_size}"
         )
-    return pairs
+    folds = folds_of(
+        pairs,
+        protocol=config.protocol,
+        share=config.split_share,
+        inner_share=config.evaluation.inner_share,
+        seed=config.seed,
+    )
+    return pairs, folds
 
 
 def _number_of_classes(config: ConfigDict) -> int:
@@ -147,9 +156,13 @@ def _claim(config: ConfigDict, pairs: Pairs, workdir: Path) -> None:
         return
     theirs = _flat(read_json(path))
     for field, value in _flat(mine).items():
-        if theirs.get(field) != value:
+        if field not in theirs:
             raise UserError(
-                f"{path}: the run began with {field}={theirs.get(field)!r}, now it is {value!r}; "
+                f"{path}: the run began without {field}, with an older version; choose another --workdir to train anew"
+            )
+        if theirs[field] != value:
+            raise UserError(
+                f"{path}: the run began with {field}={theirs[field]!r}, now it is {value!r}; "
                 "repeat the old command to go on, or choose another --workdir"
             )
 

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation import metrics, records, table
+from icegan_jax.evaluation import metrics, table
+from icegan_jax.evaluation.files import read_json, write_text
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.evaluation.results import read_results
 from icegan_jax.reporting import confusion, curves, page, style, synthesis_sheet
 
 EPILOG = """\
@@ -46,9 +49,9 @@ def write_report(run_dir: Path) -> Path:
       UserError: the run is missing, unfinished, damaged or disagrees with itself.
     """
     _require_finished(run_dir)
-    results = records.read_results(run_dir / "results.json")
-    config = records.read_json(run_dir / "config.json")
-    classes, predictions = records.read_predictions(run_dir / "predictions.csv")
+    results = read_results(run_dir / "results.json")
+    config = read_json(run_dir / "config.json")
+    classes, predictions = read_predictions(run_dir / "predictions.csv")
     counts = metrics.confusion(
         [row.label for row in predictions], [row.prediction for row in predictions], len(classes)
     )
@@ -68,7 +71,7 @@ def write_report(run_dir: Path) -> Path:
     )
     name = run_dir.resolve().name
     index = out / "index.html"
-    records.write_text(index, page.render_page(name, results, config, rows, predictions, pictures))
+    write_text(index, page.render_page(name, results, config, rows, predictions, pictures))
     return index
 
 
@@ -84,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run_dir = parser.parse_args(argv).run
     try:
         index = write_report(run_dir)
-        results = records.read_results(run_dir / "results.json")
+        results = read_results(run_dir / "results.json")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

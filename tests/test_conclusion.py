@@ -1,10 +1,18 @@
-"""What the seconds of several processes and starts add up to."""
+"""What the folds of a run come to: their seconds, and the choice of a step."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from icegan_jax.conclusion import _timing
+from icegan_jax.conclusion import _timing, conclude
+from icegan_jax.data.folds import Fold, folds_of
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
+from tests.training import tiny
 
 
 def result(wall_s: float, compile_s: float, process: int | None = None) -> dict[str, Any]:
@@ -25,3 +33,138 @@ def test_processes_work_at_the_same_time() -> None:
     timing = _timing(results, batch_size=1)
     assert (timing.wall_s, timing.compile_s) == (20.0, 8.0)
     assert timing.steps_per_s == pytest.approx(40 / 12)
+
+
+PAIRS = tiny.pairs(subjects=4)
+ORACLE = "best test epoch (not a valid score)"
+
+
+def made(protocol: str, inner_share: float) -> list[Fold]:
+    return folds_of(PAIRS, protocol=protocol, share=0.5, inner_share=inner_share, seed=0)
+
+
+def scores_of(guesses: Sequence[int]) -> list[list[float]]:
+    return [[0.75 if label == guess else 0.25 for label in range(3)] for guess in guesses]
+
+
+def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None = None) -> None:
+    """Writes what trained folds leave; of each fold, histories hold (test, inner) guesses at steps 10, 20 ..."""
+    (run_dir / "config.json").write_text("{}")
+    for fold, history in zip(folds, histories or [None] * len(folds), strict=True):
+        folder = run_dir / "folds" / fold.name
+        guesses = history[-1][0] if history else [0] * len(fold.test)
+        rows = [
+            Prediction("tiny", str(PAIRS.subject[i]), str(PAIRS.clip[i]), int(PAIRS.label[i]), guess, tuple(scores))
+            for i, guess, scores in zip(fold.test, guesses, scores_of(guesses), strict=True)
+        ]
+        write_predictions(folder / "predictions.csv", rows)
+        content = {"steps": 30, "wall_s": 9.0, "compile_s": 1.0, "process": 0}
+        (folder / "result.json").write_text(json.dumps(content))
+        if history:
+            lines = [
+                json.dumps({"step": 10 * number, "test": scores_of(test), "inner": scores_of(inner)}) + "\n"
+                for number, (test, inner) in enumerate(history, start=1)
+            ]
+            (folder / "evaluations.jsonl").write_text("".join(lines))
+
+
+def concluded(run_dir: Path, folds: Sequence[Fold], **changes: Any) -> dict[str, Any]:
+    plain = {"selection": "last", "evaluated": False, "oracle": False, "seed": 0, "batch_size": 4}
+    conclude(PAIRS, folds, run_dir, **{**plain, "processes": 1, "compiled": "", **changes})
+    results: dict[str, Any] = json.loads((run_dir / "results.json").read_text())
+    return results
+
+
+def test_leave_one_subject_out(tmp_path: Path) -> None:
+    folds = made("loso", 0.0)
+    finish(tmp_path, folds)
+    results = concluded(tmp_path, folds)
+    assert (results["protocol"], results["selection"]) == ("leave one subject out", "last")
+    assert (results["num_folds"], results["num_people"], results["num_clips"]) == (4, 4, 12)
+    assert results["by_selection"] == {"last": {"uf1": pytest.approx(1 / 6), "uar": pytest.approx(1 / 3)}}
+    assert not {"oracle", "selected_steps"} & results.keys()
+
+
+def test_a_split(tmp_path: Path) -> None:
+    folds = made("split", 0.0)
+    finish(tmp_path, folds)
+    results = concluded(tmp_path, folds)
+    assert results["protocol"] == "subject-wise split, 2 of 4 people held out"
+    assert (results["num_folds"], results["num_people"], results["num_clips"]) == (1, 2, 6)
+    assert [sum(row) for row in results["references"]["linear_on_apex_pixels"]["confusion"]] == [2, 2, 2]
+
+
+RIGHT, WRONG = [0, 1, 2], [1, 2, 0]
+HALF = [0, 1, 0]  # two of three
+# Of each of four folds, guesses at steps 10, 20, 30: the test clips of one person, the inner clips of one.
+HISTORIES = [
+    [(RIGHT, WRONG), (HALF, RIGHT), (WRONG, HALF)],
+    [(WRONG, HALF), (RIGHT, RIGHT), (WRONG, RIGHT)],  # of equal ones the latest
+    [(WRONG, WRONG), (WRONG, WRONG), (HALF, RIGHT)],
+    [(HALF, RIGHT), (HALF, WRONG), (WRONG, WRONG)],
+]
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path) -> tuple[Path, list[Fold]]:
+    folds = made("loso", 0.3)  # one of three people
+    assert [len(fold.inner) for fold in folds] == [3] * 4
+    finish(tmp_path, folds, HISTORIES)
+    return tmp_path, folds
+
+
+def test_inner_validation_chooses_the_step_of_each_fold(evaluated: tuple[Path, list[Fold]]) -> None:
+    run_dir, folds = evaluated
+    results = concluded(run_dir, folds, selection="inner", evaluated=True, oracle=True)
+    assert results["selection"] == "inner validation"
+    assert results["selected_steps"] == {fold.name: step for fold, step in zip(folds, (20, 30, 30, 10), strict=True)}
+    # Chosen: HALF, WRONG, HALF, HALF; on test: RIGHT, RIGHT, HALF, HALF; last: WRONG, WRONG, HALF, WRONG.
+    found = [row.prediction for row in read_predictions(run_dir / "predictions.csv")[1]]
+    assert found == [*HALF, *WRONG, *HALF, *HALF]
+    assert results["overall"]["confusion"] == [[3, 1, 0], [0, 3, 1], [4, 0, 0]]
+    inner = {"uf1": (6 / 11 + 6 / 8 + 0) / 3, "uar": (3 / 4 + 3 / 4 + 0) / 3}
+    last = {"uf1": (2 / 9 + 2 / 8 + 0) / 3, "uar": (1 / 4 + 1 / 4 + 0) / 3}
+    best = {"uf1": (8 / 10 + 1 + 4 / 6) / 3, "uar": (1 + 1 + 2 / 4) / 3}
+    assert {name: list(block.values()) for name, block in results["by_selection"].items()} == {
+        "last": pytest.approx(list(last.values())),
+        "inner": pytest.approx(list(inner.values())),
+        ORACLE: pytest.approx(list(best.values())),
+    }
+    assert (results["overall"]["uf1"], results["overall"]["uar"]) == pytest.approx((inner["uf1"], inner["uar"]))
+    assert results["oracle"] == {**results["by_selection"][ORACLE], "name": ORACLE}
+    page = (run_dir / "report" / "index.html").read_text()
+    assert ORACLE in page and "inner validation" in page
+
+
+def test_the_last_step_is_reported_beside_the_others(evaluated: tuple[Path, list[Fold]]) -> None:
+    run_dir, folds = evaluated
+    results = concluded(run_dir, folds, evaluated=True)
+    assert (results["selection"], list(results["by_selection"])) == ("last", ["last", "inner"])
+    assert results["overall"]["uf1"] == results["by_selection"]["last"]["uf1"]
+    assert not {"oracle", "selected_steps"} & results.keys()
+    found = [row.prediction for row in read_predictions(run_dir / "predictions.csv")[1]]
+    assert found == [*WRONG, *WRONG, *HALF, *WRONG]
+
+
+def test_the_linear_reference_does_not_train_on_inner_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def linear(apex: Any, label: Any, folds: Any, num_classes: int) -> Any:
+        seen.extend(folds)
+        return np.concatenate([label[test] for _, test in folds])
+
+    monkeypatch.setattr("icegan_jax.conclusion.linear_on_apex_pixels", linear)
+    folds = made("split", 0.5)
+    finish(tmp_path, folds)
+    results = concluded(tmp_path, folds)
+    assert results["references"]["linear_on_apex_pixels"]["uf1"] == 1.0
+    ((train, test),) = seen
+    assert (train.tolist(), test.tolist()) == (folds[0].train.tolist(), folds[0].test.tolist())
+    assert not set(PAIRS.subject[train]) & set(PAIRS.subject[folds[0].inner])
+
+
+def test_evaluations_that_are_gone_are_missed(evaluated: tuple[Path, list[Fold]]) -> None:
+    run_dir, folds = evaluated
+    (run_dir / "folds" / folds[1].name / "evaluations.jsonl").unlink()
+    with pytest.raises(UserError, match="evaluations.jsonl: cannot be read .* train it again"):
+        concluded(run_dir, folds, evaluated=True)

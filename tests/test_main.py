@@ -153,6 +153,42 @@ def test_the_same_command_again_leaves_finished_folds_alone(run_dir: Path) -> No
     assert "step/s" not in done.stderr
 
 
+@pytest.fixture(scope="module")
+def split_dir(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A split of the same two people, without a generator, evaluated on the way."""
+    folder = tmp_path_factory.mktemp("split") / "run"
+    fields = ["protocol=split", "model.generator=none", "evaluation.every=1", "evaluation.oracle=True", "data.shift=1"]
+    data = f"--config.data.dir={run_dir / 'data'}"
+    done = command(*SMALL, data, *(f"--config.{field}" for field in fields), f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "1 fold of 2 steps, 30 pairs of 6 clips, 1 x cpu" in done.stdout
+    assert "best test epoch (not a valid score)" in done.stdout
+    assert "margin=" in done.stderr and "L1=" not in done.stderr
+    return folder
+
+
+def test_a_split_trains_one_network(split_dir: Path) -> None:
+    results = read_json(split_dir / "results.json")
+    assert results["protocol"] == "subject-wise split, 1 of 2 people held out"
+    assert (results["num_clips"], results["num_folds"], results["num_people"]) == (3, 1, 1)
+    assert set(results["by_selection"]) == {"last", "best test epoch (not a valid score)"}
+    (folder,) = (split_dir / "folds").iterdir()
+    assert folder.name == "split_0"
+    steps = [json.loads(line)["step"] for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    assert steps == [1, 2]
+    with (split_dir / "predictions.csv").open(newline="") as file:
+        tested = {row["subject"] for row in csv.DictReader(file)}
+    assert [[name] for name in tested] == [[subject] for _, subject in read_json(folder / "result.json")["people"]]
+
+
+def test_without_a_generator_there_are_no_faces(split_dir: Path) -> None:
+    assert not (split_dir / "folds" / "split_0" / "synthesis.npz").exists()
+    page = (split_dir / "report" / "index.html").read_text()
+    assert "no faces to show" in page and page.count("data:image/png") == 2
+    lines = (split_dir / "folds" / "split_0" / "metrics.jsonl").read_text().splitlines()
+    assert not any(name.startswith(("g_", "d_fake")) for name in json.loads(lines[-1]))
+
+
 FIVE = ("happiness", "disgust", "repression", "surprise", "others")
 
 
@@ -219,11 +255,16 @@ def test_parameters() -> None:
 
 
 @pytest.fixture(scope="module")
-def refused(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, subprocess.CompletedProcess[str]]:
+def refused(
+    run_dir: Path, split_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, subprocess.CompletedProcess[str]]:
     """Commands that cannot work, by name; two at a time."""
     folder = tmp_path_factory.mktemp("refused")
     prepared = f"--config.data.dir={run_dir}/data"
     (folder / "file").write_text("")
+    earlier = read_json(split_dir / "config.json")
+    del earlier["evaluation"]["oracle"]
+    (split_dir / "config.json").write_text(json.dumps(earlier))
     commands = {
         "no config": [f"--workdir={folder}/a"],
         "no such config": ["--config=configs/nowhere.py", f"--workdir={folder}/b"],
@@ -236,6 +277,8 @@ def refused(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         "no data": ["--config=configs/loso.py", f"--workdir={folder}/d", f"--config.data.dir={folder}/none"],
         "other size": [*SMALL, prepared, "--config.model.image_size=64", f"--workdir={folder}/e"],
         "other config": [*SMALL, f"--workdir={run_dir}", "--config.training.learning_rate=0.5"],
+        "nobody to spare": [*SMALL, prepared, f"--workdir={folder}/f", "--config.evaluation.inner_share=0.5"],
+        "older version": [*SMALL, prepared, "--config.protocol=split", f"--workdir={split_dir}"],
         "workdir below a file": [DEMO, f"--workdir={folder}/file/run"],
     }
     with ThreadPoolExecutor(2) as pool:
@@ -258,6 +301,8 @@ def refused(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         ("no data", ["/none", "python -m icegan_jax.prepare"]),
         ("other size", ["faces of 128 pixels", "--config.model.image_size=128"]),
         ("other config", ["training.learning_rate=0.001", "now it is 0.5", "--workdir"]),
+        ("nobody to spare", ["procedural_p01", "config.evaluation.inner_share"]),
+        ("older version", ["run began without evaluation.oracle", "another --workdir"]),
         ("workdir below a file", ["file/run"]),
     ],
 )

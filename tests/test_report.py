@@ -5,7 +5,7 @@ import pytest
 
 from icegan_jax import report
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation import records
+from icegan_jax.evaluation.predictions import write_predictions
 from tests.reporting import fabricated
 
 FILES = {"index.html", "scores.csv", "confusion.png", "losses.png", "synthesis.png"}
@@ -89,7 +89,7 @@ def test_missing_part_is_named(run, name):
 
 
 def test_predictions_and_results_must_agree(run):
-    records.write_predictions(run / "predictions.csv", fabricated.predictions()[:-1])
+    write_predictions(run / "predictions.csv", fabricated.predictions()[:-1])
     with pytest.raises(UserError, match="8 clips. and results.json .9 clips. do not agree"):
         report.write_report(run)
 

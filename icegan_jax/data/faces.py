@@ -130,21 +130,39 @@ def _attempts(image: Grey) -> Iterable[tuple[str, Grey, int, int]]:
         yield "equalised and upsampled twice", equalised, 2, 0
 
 
+def embed_face(image: Grey) -> NDArray[np.float64]:
+    """Describes whose face a prepared crop shows: float64[128], dlib's face recognition network.
+
+    The whole crop is taken as the face, as ``prepare`` made it one: no detector decides. Enlarging the crop first, or
+    a border around it, tells people apart no better (faces/micro). Cosines between these vectors lie close together:
+    0.999 for two clips of a person there, 0.84 for two people, and 0.88 even for noise beside a face. Read them
+    beside those of other people only.
+
+    Args:
+        image: uint8[h, w], grey.
+    """
+    h, w = image.shape
+    colours = np.ascontiguousarray(np.repeat(image[..., None], 3, axis=2))
+    (embedding,) = _library().face_encodings(colours, [(0, w, h, 0)], model="large")  # top, right, bottom, left
+    return np.asarray(embedding, np.float64)
+
+
 @functools.cache
-def _models() -> tuple[Any, Any]:
-    """Returns dlib's frontal face detector and its 68-point shape predictor."""
+def _library() -> Any:
+    """Returns face_recognition's functions and dlib's networks."""
     with warnings.catch_warnings():
         # face_recognition_models reads its files through pkg_resources, which warns at import.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
         from face_recognition import api
     # Its import tells Pillow, for the whole process, to fill truncated images with grey.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    return api.face_detector, api.pose_predictor_68_point
+    return api
 
 
 def _detect(image: Grey, upsample: int) -> list[Points]:
     """Returns float64[68, 2] landmarks of every face in the image."""
-    detector, predictor = _models()
+    # dlib's frontal face detector and its 68-point shape predictor
+    detector, predictor = _library().face_detector, _library().pose_predictor_68_point
     image = np.ascontiguousarray(image)
     shapes = (predictor(image, face) for face in detector(image, upsample))
     return [np.array([(p.x, p.y) for p in shape.parts()], np.float64) for shape in shapes]

@@ -1,6 +1,8 @@
-"""Leave-one-subject-out: who is trained on, who is tested (DESIGN.md section 6, rule 1)."""
+"""Who is trained on, who is tested (DESIGN.md section 6, rule 1): no person is on both sides of a fold."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,29 +13,55 @@ from icegan_jax.errors import UserError
 if TYPE_CHECKING:  # for the name of the type alone: networks and plans need no tensorflow-datasets
     from icegan_jax.data.dataset import Pairs
 
+Person = tuple[str, str]  # (dataset, subject): subject ids of two datasets collide
+PROTOCOLS = ("loso", "split")
+
+
+def _nobody() -> NDArray[np.int64]:
+    return np.empty(0, np.int64)
+
 
 @dataclass(frozen=True)
 class Fold:
-    """One person held out.
+    """People held out, and who is trained on.
 
     Attributes:
-        dataset: database of the held-out person.
-        subject: the held-out person.
-        train: int64[...], indices into ``Pairs``: every pair, neighbours included, of everybody
-            else.
-        test: int64[...], indices of the held-out person's apexes (shift 0): one prediction per
+        name: the fold's folder in a run directory: ``<dataset>_<subject>`` where one person is held
+            out, ``split_<seed>`` of a split.
+        people: the (dataset, subject) held out, sorted.
+        train: int64[...], indices into ``Pairs``: every pair, neighbours included, of the people
+            trained on.
+        test: int64[...], indices of the held-out people's apexes (shift 0): one prediction per
             clip.
+        inner: int64[...], indices of the apexes of the inner validation people, who are neither
+            trained on nor tested; empty where there are none.
     """
 
-    dataset: str
-    subject: str
+    name: str
+    people: tuple[Person, ...]
     train: NDArray[np.int64]
     test: NDArray[np.int64]
+    inner: NDArray[np.int64] = field(default_factory=_nobody)
 
-    @property
-    def name(self) -> str:
-        """``<dataset>_<subject>``, the fold's folder in a run directory."""
-        return f"{self.dataset}_{self.subject}"
+
+def folds_of(pairs: "Pairs", *, protocol: str, share: float, inner_share: float, seed: int) -> list[Fold]:
+    """The folds of a run.
+
+    Args:
+        pairs: the run's data.
+        protocol: one of ``PROTOCOLS``: each person held out once, or one fold.
+        share: of the people held out, with "split".
+        inner_share: of each fold's training people kept out for inner validation; 0: none.
+        seed: of what is drawn.
+
+    Raises:
+        UserError: the data have too few people or apexes for it.
+        ValueError: there is no such protocol.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
+    folds = leave_one_subject_out(pairs) if protocol == "loso" else subject_split(pairs, share, seed)
+    return [keep_inner(fold, pairs, inner_share, seed) for fold in folds] if inner_share else folds
 
 
 def leave_one_subject_out(pairs: "Pairs") -> list[Fold]:
@@ -46,28 +74,93 @@ def leave_one_subject_out(pairs: "Pairs") -> list[Fold]:
             share one folder name.
     """
     folds: list[Fold] = []
-    named: dict[str, Fold] = {}
-    people = zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True)
-    for dataset, subject in sorted(set(people)):
-        held_out = (pairs.dataset == dataset) & (pairs.subject == subject)
-        fold = Fold(
-            dataset,
-            subject,
-            train=np.flatnonzero(~held_out),
-            test=np.flatnonzero(held_out & (pairs.shift == 0)),
-        )
+    named: dict[str, str] = {}
+    for dataset, subject in people_of(pairs):
+        fold = _fold(f"{dataset}_{subject}", pairs, [(dataset, subject)])
         if not len(fold.train):
             raise UserError(
                 f"fold {fold.name}: nobody is left to train on; leave-one-subject-out needs clips "
                 "of at least two subjects"
             )
-        if not len(fold.test):
-            raise UserError(f"fold {fold.name}: no apex to test; prepare the dataset again, with an apex per clip")
-        other = named.setdefault(fold.name, fold)
-        if other is not fold:
+        if named.setdefault(fold.name, dataset) != dataset:
             raise UserError(
-                f"datasets {other.dataset!r} and {dataset!r}: two subjects would share the folder "
+                f"datasets {named[fold.name]!r} and {dataset!r}: two subjects would share the folder "
                 f"{fold.name}; rename one in clips.csv"
             )
         folds.append(fold)
     return folds
+
+
+def subject_split(pairs: "Pairs", share: float, seed: int) -> list[Fold]:
+    """Returns one fold, whose test people are drawn from all people, whatever their dataset.
+
+    ``round(share * people)`` are drawn without replacement, at least one, and at least one is left.
+
+    Source: paper, Table III: 48 people trained on and 20 tested, of 68.
+
+    Raises:
+        UserError: there is one person only, the people drawn have no apex, or a class of the data
+            occurs in none of the people left.
+    """
+    people = people_of(pairs)
+    if len(people) < 2:
+        raise UserError("a split by people needs clips of at least two subjects; prepare more")
+    number = min(max(round(share * len(people)), 1), len(people) - 1)
+    fold = _fold(f"split_{seed}", pairs, _draw(people, number, np.random.default_rng(seed)))
+    for label in np.setdiff1d(pairs.label, pairs.label[fold.train]):
+        raise UserError(
+            f"fold {fold.name}: none of the people left to train on shows {pairs.classes[label]}; "
+            "choose another config.seed or a smaller config.split_share"
+        )
+    return [fold]
+
+
+def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
+    """Returns the fold with some of its training people moved to inner validation.
+
+    ``round(share * training people)`` are drawn, at least one, from the fold's name and the seed.
+
+    Source: DESIGN.md section 6, rule 2.
+
+    Raises:
+        UserError: nobody would be left to train on, or those drawn have no apex.
+    """
+    trained = np.isin(np.arange(len(pairs.label)), fold.train)
+    people = people_of(pairs, trained)
+    number = max(round(share * len(people)), 1)
+    if number >= len(people):
+        raise UserError(
+            f"fold {fold.name}: {number} of its {len(people)} training people for inner validation leaves nobody to "
+            "train on; lower config.evaluation.inner_share, or prepare clips of more subjects"
+        )
+    words = int.from_bytes(hashlib.sha256(fold.name.encode()).digest())
+    inner = _pairs_of(pairs, _draw(people, number, np.random.default_rng([seed, words])))
+    apexes = np.flatnonzero(inner & (pairs.shift == 0))
+    if not len(apexes):
+        raise UserError(f"fold {fold.name}: no apex for inner validation; prepare the dataset again")
+    return replace(fold, train=np.flatnonzero(trained & ~inner), inner=apexes)
+
+
+def people_of(pairs: "Pairs", among: NDArray[np.bool_] | slice = slice(None)) -> list[Person]:
+    """Every (dataset, subject), sorted; ``among``: bool[n], the pairs looked at."""
+    return sorted(set(zip(pairs.dataset[among].tolist(), pairs.subject[among].tolist(), strict=True)))
+
+
+def _fold(name: str, pairs: "Pairs", people: Sequence[Person]) -> Fold:
+    """The fold that tests these people and trains on all others."""
+    held_out = _pairs_of(pairs, people)
+    test = np.flatnonzero(held_out & (pairs.shift == 0))
+    if not len(test):
+        raise UserError(f"fold {name}: no apex to test; prepare the dataset again, with an apex per clip")
+    return Fold(name, tuple(people), train=np.flatnonzero(~held_out), test=test)
+
+
+def _pairs_of(pairs: "Pairs", people: Sequence[Person]) -> NDArray[np.bool_]:
+    """bool[n]: the pairs of these people."""
+    wanted = set(people)
+    keys = zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True)
+    return np.array([key in wanted for key in keys], np.bool_)
+
+
+def _draw(people: Sequence[Person], number: int, rng: np.random.Generator) -> list[Person]:
+    return [people[index] for index in sorted(rng.choice(len(people), number, replace=False))]

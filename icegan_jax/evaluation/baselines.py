@@ -4,12 +4,11 @@ If a ridge classifier on unprocessed apex pixels scores as well as the network, 
 shortcut (a lamp, a scale, a crop that differs by class) and the network's score shows little.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 
 # Pixels in [0, 1], penalty 1: scikit-learn's RidgeClassifier as it comes. Fixed, never tuned: a
@@ -22,56 +21,52 @@ PIXEL_BLOCK = 2048  # columns converted to float64 at once: 36 MB for 2,200 face
 def linear_on_apex_pixels(
     apex: npt.NDArray[np.uint8],
     label: npt.NDArray[np.integer],
-    groups: Iterable[Hashable],
-    shift: npt.NDArray[np.integer],
+    folds: Iterable[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]],
     *,
     penalty: float = PENALTY,
     num_classes: int = metrics.NUM_CLASSES,
 ) -> npt.NDArray[np.int64]:
-    """Leave-one-subject-out ridge classifier on raw apex pixels, one against the rest.
+    """Ridge classifier on raw apex pixels, one against the rest, on the folds of a run.
 
-    Trains on all frames of the other subjects (apexes and their neighbours) and predicts the
-    held-out subject's apexes, as the network does. Targets are +1 and -1, the intercept is free,
-    the largest output wins.
+    Trains on the rows that the network of a fold is trained on (apexes and their neighbours) and predicts the rows
+    that it is tested on. Targets are +1 and -1, the intercept is free, the largest output wins.
 
-    One matrix serves all folds. With C the centred Gram matrix, the residuals of ridge with a free
-    intercept are R Y, R = penalty (C + penalty I)^-1 - 1/n; leaving out the rows S of a subject,
-    their residuals become R_SS^-1 (R Y)_S. That is exactly the fit without those rows, its mean
-    taken from the training rows alone (case deletion: Cook and Weisberg, "Residuals and Influence
-    in Regression", 1982); the tests hold it against scikit-learn refitted per fold.
+    One matrix serves all folds. With C the centred Gram matrix of all n rows, the residuals of ridge with a free
+    intercept are R Y, R = penalty (C + penalty I)^-1 - 1/n; leaving out rows S, their residuals become
+    R_SS^-1 (R Y)_S. That is exactly the fit without those rows, its mean taken from the training rows alone (case
+    deletion: Cook and Weisberg, "Residuals and Influence in Regression", 1982); the tests hold it against
+    scikit-learn refitted per fold. S is every row that is not trained on, inner validation included.
 
     Args:
       apex: uint8[n, h, w].
       label: int[n], classes 0..num_classes - 1.
-      groups: n keys, (dataset, subject) of each row.
-      shift: int[n], 0 where the row is the apex itself.
+      folds: of each fold the rows trained on and the rows tested, int[...], without a common one.
       penalty: of the squared weights, pixels being in [0, 1].
       num_classes: how many classes there are; one without a row is never predicted.
 
     Returns:
-      int64[m]: a class for each row with shift 0, in the order of those rows.
+      int64[m]: a class for each tested row, fold after fold.
 
     Raises:
-      UserError: fewer than two subjects.
+      ValueError: lengths differ, or a fold trains on nothing or on what it tests.
     """
-    owner = metrics.group_ids(groups)
     rows = len(apex)
-    if not rows == len(label) == len(owner) == len(shift):
-        raise ValueError("apex, label, groups and shift must have one entry per row")
-    if len(np.unique(owner)) < 2:
-        raise UserError("leave-one-subject-out needs at least two subjects: add clips of another")
-
+    if rows != len(label):
+        raise ValueError("apex and label must have one entry per row")
     targets = np.where(np.arange(num_classes) == np.asarray(label)[:, None], 1.0, -1.0)
     inverse = np.linalg.inv(_centred_gram(apex) + penalty * np.eye(rows))
     to_residuals = penalty * inverse - 1 / rows
     residuals = to_residuals @ targets
 
-    outputs = np.empty_like(targets)
-    for subject in np.unique(owner):
-        held_out = np.flatnonzero(owner == subject)
-        block = to_residuals[np.ix_(held_out, held_out)]
-        outputs[held_out] = targets[held_out] - np.linalg.solve(block, residuals[held_out])
-    return np.argmax(outputs[np.asarray(shift) == 0], axis=1).astype(np.int64)
+    answers = []
+    for train, test in folds:
+        left_out = np.setdiff1d(np.arange(rows), train)
+        if not len(train) or not np.isin(test, left_out).all():
+            raise ValueError("a fold needs rows to train on, and must not train on those it tests")
+        block = to_residuals[np.ix_(left_out, left_out)]
+        outputs = targets[left_out] - np.linalg.solve(block, residuals[left_out])
+        answers.append(np.argmax(outputs[np.searchsorted(left_out, test)], axis=1))
+    return np.concatenate(answers).astype(np.int64)
 
 
 def _centred_gram(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:

@@ -22,10 +22,11 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Intervals:
-    """The 95% intervals of UF1 and UAR, each (low, high)."""
+    """The 95% intervals of UF1, UAR and accuracy, each (low, high)."""
 
     uf1: Interval
     uar: Interval
+    accuracy: Interval
 
 
 class Floor(TypedDict):
@@ -61,20 +62,39 @@ def subject_bootstrap(
     Returns:
       The intervals, or None for a single subject: there is nothing to resample.
     """
-    owner = metrics.group_ids(groups)
-    num_groups = len(np.unique(owner))
-    if num_groups < 2:
-        return None
-    per_group = np.zeros((num_groups, num_classes, num_classes), np.int64)
-    np.add.at(per_group, (owner, np.asarray(labels), np.asarray(predictions)), 1)
+    drawn = _resampled(labels, [predictions], groups, num_classes, draws, seed)
+    return None if drawn is None else _intervals(drawn[0])
 
-    random = np.random.default_rng(seed)
-    times_drawn = random.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=draws)
-    pooled = np.einsum("ng,gtp->ntp", times_drawn, per_group)
-    return Intervals(
-        uf1=_interval(np.nanmean(metrics.f1_per_class(pooled), axis=-1)),
-        uar=_interval(np.nanmean(metrics.recall_per_class(pooled), axis=-1)),
-    )
+
+def paired_differences(
+    labels: Sequence[int] | npt.NDArray[np.integer],
+    first: Sequence[int] | npt.NDArray[np.integer],
+    second: Sequence[int] | npt.NDArray[np.integer],
+    groups: Iterable[Hashable],
+    *,
+    num_classes: int = metrics.NUM_CLASSES,
+    draws: int = NUM_DRAWS,
+    seed: int = 0,
+) -> Intervals | None:
+    """Percentile intervals of the first's score less the second's, the same subjects drawn for both.
+
+    What makes a subject hard makes it hard for both, so that the difference varies less than two
+    scores of different people would.
+
+    Args:
+      labels: int[n], the true classes.
+      first: int[n], one prediction for each clip.
+      second: int[n], the other's, clip for clip.
+      groups: n keys, (dataset, subject) for each clip.
+      num_classes: how many classes there are.
+      draws: how many resamples.
+      seed: of the resampling.
+
+    Returns:
+      The intervals, or None for a single subject.
+    """
+    drawn = _resampled(labels, [first, second], groups, num_classes, draws, seed)
+    return None if drawn is None else _intervals(drawn[0] - drawn[1])
 
 
 def floors(
@@ -121,6 +141,33 @@ def floors(
         uar=float(np.nanmean(metrics.recall_per_class(simulated), axis=-1).mean()),
     )
     return {f"always_{classes[constant]}": always, "prior_random": prior}
+
+
+def _resampled(
+    labels: Sequence[int] | npt.NDArray[np.integer],
+    predictions: Sequence[Sequence[int] | npt.NDArray[np.integer]],
+    groups: Iterable[Hashable],
+    num_classes: int,
+    draws: int,
+    seed: int,
+) -> list[npt.NDArray[np.float64]] | None:
+    """For each of the predictions UF1, UAR and accuracy of every draw, float64[draws, 3]."""
+    owner = metrics.group_ids(groups)
+    num_groups = len(np.unique(owner))
+    if num_groups < 2:
+        return None
+    random = np.random.default_rng(seed)
+    times_drawn = random.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=draws)
+    scores = []
+    for answers in predictions:
+        per_group = np.zeros((num_groups, num_classes, num_classes), np.int64)
+        np.add.at(per_group, (owner, np.asarray(labels), np.asarray(answers)), 1)
+        scores.append(metrics.score_all(np.einsum("ng,gtp->ntp", times_drawn, per_group)))
+    return scores
+
+
+def _intervals(scores: npt.NDArray[np.float64]) -> Intervals:
+    return Intervals(*(_interval(column) for column in scores.T))
 
 
 def _interval(scores: npt.NDArray[np.float64]) -> Interval:

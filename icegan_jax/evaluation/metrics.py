@@ -115,6 +115,24 @@ def accuracy(confusion: Counts) -> float:
     return float(np.trace(counts) / counts.sum())
 
 
+def score_all(confusion: Counts) -> Ratios:
+    """UF1, UAR and accuracy of many confusions at once.
+
+    Args:
+      confusion: int64[..., k, k], rows truth; each holds a clip or more.
+
+    Returns:
+      float64[..., 3].
+    """
+    hits = np.trace(confusion, axis1=-2, axis2=-1)
+    scores = (
+        np.nanmean(f1_per_class(confusion), axis=-1),
+        np.nanmean(recall_per_class(confusion), axis=-1),
+        hits / confusion.sum(axis=(-2, -1)),
+    )
+    return np.stack(scores, axis=-1)
+
+
 def group_ids(groups: Iterable[Hashable]) -> npt.NDArray[np.int64]:
     """Number the groups 0, 1, ... in the order in which they first appear.
 

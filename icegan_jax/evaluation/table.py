@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.evaluation.records import write_text
+from icegan_jax.evaluation.files import write_text
 
 # DESIGN.md section 6, rule 2: shown apart, under this name.
 ORACLE_NAME = "best test epoch (not a valid score)"

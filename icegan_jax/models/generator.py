@@ -1,13 +1,17 @@
 """The generator: a neutral face, noise and a class in; the same face with that micro-expression out."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from icegan_jax.models.graph import GraphReasoning
 from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu, scaled
 from icegan_jax.models.motion import move
+from icegan_jax.models.skips import skip
+
+KINDS = ("dcgan", "encoder_decoder", "skips", "se", "grm")  # of the paper's Table III, B to F
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (DESIGN section 2)
 _SMALL_INIT = nn.initializers.normal(0.002)
@@ -20,20 +24,28 @@ class Generator(nn.Module):
     Halves the image until one pixel is left: ``log2(image_size)`` convolutions, the last of which gives the
     identity embedding. Embedding, noise and class make the seed, which as many transposed convolutions grow.
 
+    The other kinds leave parts out (paper, Table III): ``se`` weighs the skips' channels instead of reasoning,
+    ``skips`` passes them on as they are, ``encoder_decoder`` has none, and ``dcgan`` has no encoder either: it draws
+    a face from noise and class alone, and of the onset it takes the size.
+
     Attributes:
+      kind: one of ``KINDS``.
       width: factor on the channels of the skips.
       embedding: channels of the identity embedding e.
       class_gain: factor on the one-hot class in the seed.
       adjacency_std: of the GRM's adjacency matrices.
+      compact: the GRM's form, see ``compact_graph``.
       motion: the decoder tells how the onset's pixels move, and what is added to them, instead of drawing the
         whole face.
       dtype: of the operands of matrix products, float32 or bfloat16; everything else is float32.
     """
 
+    kind: str = "grm"
     width: float = 1.0
     embedding: int = 320
     class_gain: float = 1.0
     adjacency_std: float = 0.02
+    compact: bool = False
     motion: bool = False
     dtype: DTypeLike = jnp.float32
 
@@ -49,24 +61,24 @@ class Generator(nn.Module):
 
         Returns:
           float[b, n, n, 1] in [-1, 1].
+
+        Raises:
+          ValueError: the kind is not known, or is ``dcgan`` and ought to move the onset that it does not see.
         """
+        if self.kind not in KINDS or (self.kind == "dcgan" and self.motion):
+            raise ValueError(f"no generator is a {self.kind!r} with motion={self.motion}")
         levels = onset.shape[1].bit_length() - 1
         channels = [scaled(_WIDTHS[min(i, 5)], self.width) for i in range(levels - 1)]
-        skips = []
-        x = onset
-        for level, features in enumerate([*channels, self.embedding], start=1):
-            if level > 1:
-                x = leaky_relu(x)
-                skips.append(GraphReasoning(self.adjacency_std, self.dtype, name=f"grm_{level - 1}")(x))
-            x = Convolution(features, dtype=self.dtype, name=f"down_{level}")(x, train=train)
-            if 1 < level < levels:
-                x = instance_norm(x)
-        seed = jnp.concatenate([noise, self.class_gain * expression], axis=1)
-        x = jnp.concatenate([x, seed[:, None, None, :]], axis=3)
+        x = jnp.concatenate([noise, self.class_gain * expression], axis=1)[:, None, None, :]
+        skips: list[jax.Array] = []
+        if self.kind != "dcgan":
+            embedding, skips = self._encode(onset, [*channels, self.embedding], train)
+            x = jnp.concatenate([embedding, x], axis=3)
         for level, features in zip(range(levels, 1, -1), reversed(channels), strict=True):
             up = Convolution(features, transposed=True, dtype=self.dtype, name=f"up_{level}")
-            x = up(leaky_relu(x), train=train)
-            x = jnp.concatenate([instance_norm(x), skips[level - 2]], axis=3)
+            x = instance_norm(up(leaky_relu(x), train=train))
+            if skips:
+                x = jnp.concatenate([x, skips[level - 2]], axis=3)
         x = leaky_relu(x)
         if not self.motion:
             return jnp.tanh(Convolution(1, transposed=True, dtype=self.dtype, name="up_1")(x, train=train))
@@ -75,3 +87,19 @@ class Generator(nn.Module):
         x = last(x, train=train)
         moved = move(onset, _PIXELS_PER_UNIT * x[..., :2])
         return jnp.clip(moved + x[..., 2:], -1.0, 1.0)
+
+    def _encode(self, x: jax.Array, channels: list[int], train: bool) -> tuple[jax.Array, list[jax.Array]]:
+        """A face float[b, n, n, 1] to its embedding float[b, 1, 1, e] and what the skips pass on, if there are any."""
+        pass_on = functools.partial(
+            skip, kind=self.kind, compact=self.compact, adjacency_std=self.adjacency_std, dtype=self.dtype
+        )
+        skips = []
+        for level, features in enumerate(channels, start=1):
+            if level > 1:
+                x = leaky_relu(x)
+                if self.kind != "encoder_decoder":
+                    skips.append(pass_on(x, level - 1))
+            x = Convolution(features, dtype=self.dtype, name=f"down_{level}")(x, train=train)
+            if 1 < level < len(channels):
+                x = instance_norm(x)
+        return x, skips

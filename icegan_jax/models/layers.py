@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from icegan_jax.models.convolution import convolve, convolve_transposed
+from icegan_jax.models.correlation import product
 
 LEAK = 0.2  # slope of every LeakyReLU (DESIGN section 2, from the authors' definitions)
 NORM_EPSILON = 1e-5  # of batch and instance norm, the common default
@@ -71,7 +72,7 @@ class Convolution(nn.Module):
         """float[b, h, w, i] to float[b, h', w', features]; ``train`` moves the power iteration on."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        norm = self._spectral_norm(kernel, train) if self.spectral else None
+        norm = _spectral_norm(self, kernel.reshape(-1, self.features), train) if self.spectral else None
         if norm is not None and not self._output_is_smaller(x, kernel):
             kernel, norm = kernel / norm, None
         if self.transposed:
@@ -89,13 +90,39 @@ class Convolution(nn.Module):
         pixels = x.size // x.shape[3]
         return (pixels * 4 if self.transposed else pixels // self.stride**2) * self.features < kernel.size
 
-    def _spectral_norm(self, kernel: jax.Array, train: bool) -> jax.Array:
-        matrix = kernel.reshape(-1, self.features)
-        direction = self.variable("spectral", "direction", lambda: _initial_direction(self.make_rng("params"), matrix))
-        norm, right = _largest_singular_value(matrix, direction.value)
-        if train and not self.is_initializing():
-            direction.value = right
-        return norm
+
+class Dense(nn.Module):
+    """A matrix and a bias, with or without spectral norm.
+
+    Attributes:
+      features: outputs.
+      spectral: divides the outputs, before the bias, by the matrix's spectral norm (see ``Convolution``).
+      kernel_init: initialiser of the matrix.
+      dtype: of the operands of the product.
+    """
+
+    features: int
+    spectral: bool = False
+    kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """float[b, i] to float[b, features]; ``train`` moves the power iteration on."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[1], self.features))
+        y = product(self.dtype, x, kernel)
+        if self.spectral:
+            y = y / _spectral_norm(self, kernel, train)
+        return y + self.param("bias", nn.initializers.zeros, (self.features,))[None, :]
+
+
+def _spectral_norm(module: nn.Module, matrix: jax.Array, train: bool) -> jax.Array:
+    """An estimate float32[] of the norm of float32[m, n], from the vector kept for this module."""
+    direction = module.variable("spectral", "direction", lambda: _initial_direction(module.make_rng("params"), matrix))
+    norm, right = _largest_singular_value(matrix, direction.value)
+    if train and not module.is_initializing():
+        direction.value = right
+    return norm
 
 
 @jax.custom_vjp

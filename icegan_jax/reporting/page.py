@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.evaluation.records import Prediction
+from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.table import Row, format_score
 
 # Nothing is fetched and no script runs, whatever a clip may be called.

@@ -60,7 +60,7 @@ class Engine(NamedTuple):
       create: keys [r, f] to states.
       advance: states (donated) and batches [r, f, s, b, ...] to states and mean loss terms [r, f].
       recognise: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
-      synthesise: states and onset to faces uint8[r, f, b, k, n, n].
+      synthesise: states and onset to faces uint8[r, f, b, k, n, n]; None where there is no generator.
       compile_s: seconds spent compiling, an entry per program, added when it is compiled.
       shapes: the form of one fold's state (arrays without axes [r, f], as ``jax.ShapeDtypeStruct``).
     """
@@ -68,7 +68,7 @@ class Engine(NamedTuple):
     create: Program
     advance: Program
     recognise: Program
-    synthesise: Program
+    synthesise: Program | None
     compile_s: list[float]
     shapes: Callable[[], TrainState]
 
@@ -104,7 +104,7 @@ def build_engine(networks: Networks, devices: Sequence[jax.Device], parallel: st
         create=spread(create_state, options=_RUN_ONCE, over=at_once),
         advance=spread(advance, donate=(0,)),
         recognise=spread(recognise),
-        synthesise=spread(synthesise),
+        synthesise=None if networks.generator is None else spread(synthesise),
         compile_s=compile_s,
         shapes=functools.cache(lambda: jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))),
     )

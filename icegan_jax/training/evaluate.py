@@ -1,14 +1,15 @@
-"""The held-out clips of a group of folds, after the last step: one prediction and one synthesis sheet row each."""
+"""The held-out clips of a group of folds: recognised at any step, predicted and synthesised after the last one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
-from icegan_jax.evaluation.records import Prediction, write_predictions
+from icegan_jax.evaluation.predictions import Prediction, write_predictions
 from icegan_jax.training.engine import Engine
 from icegan_jax.training.layout import Layout
 from icegan_jax.training.state import TrainState
@@ -25,49 +26,74 @@ def evaluate_group(
 ) -> None:
     """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold that has a folder.
 
-    Folds hold between one and dozens of clips: each is padded with its own first clip to a whole number of
-    batches, and every fold goes through as many batches as the longest; padding is dropped.
+    A generator "none" synthesises nothing and leaves no ``synthesis.npz``.
 
     Args:
       states: trained, leading axes [r, f] in the order of ``filled``.
       folders: of the first entries of ``filled``; the others are copies that fill the group up.
       layout: which fold lies where; devices that share batches in training all see the same clips here.
     """
-    rounds = math.ceil(max(len(fold.test) for fold in filled) / batch_size)
-    tests = np.stack([_padded(fold, rounds * batch_size) for fold in filled])
-    lengths, faces = [], []
-    for start in range(0, rounds * batch_size, batch_size):
-        index = tests[:, start : start + batch_size]
-        onset, apex = (layout.put(layout.lay(images[index][..., None])) for images in (pairs.onset, pairs.apex))
-        lengths.append(engine.recognise(states, onset, apex))
-        faces.append(engine.synthesise(states, onset))
-    all_lengths, all_faces = (
-        np.concatenate([layout.gather(np.asarray(values)) for values in found], axis=1) for found in (lengths, faces)
-    )
+    tests = [fold.test for fold in filled]
+    all_lengths = recognise_clips(engine, states, pairs, tests, layout, batch_size)
+    all_faces, synthesise = None, engine.synthesise
+    if synthesise is not None:
+        all_faces = _in_rounds(lambda onset, _: synthesise(states, onset), pairs, tests, layout, batch_size)
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         count = len(fold.test)
         rows = _predictions(pairs, fold, all_lengths[number, :count])
         write_predictions(folder / "predictions.csv", rows, pairs.classes)
-        np.savez_compressed(
-            folder / "synthesis.npz",
-            onset=pairs.onset[fold.test],
-            synthetic=all_faces[number, :count],
-            apex=pairs.apex[fold.test],
-            label=pairs.label[fold.test],
-            clip=pairs.clip[fold.test],
-        )
+        if all_faces is not None:
+            np.savez_compressed(
+                folder / "synthesis.npz",
+                onset=pairs.onset[fold.test],
+                synthetic=all_faces[number, :count],
+                apex=pairs.apex[fold.test],
+                label=pairs.label[fold.test],
+                clip=pairs.clip[fold.test],
+                dataset=pairs.dataset[fold.test],
+                subject=pairs.subject[fold.test],
+            )
 
 
-def _padded(fold: Fold, size: int) -> np.ndarray:
-    return np.concatenate([fold.test, np.full(size - len(fold.test), fold.test[0])])
+def recognise_clips(
+    engine: Engine, states: TrainState, pairs: Pairs, clips: Sequence[np.ndarray], layout: Layout, batch_size: int
+) -> np.ndarray:
+    """Capsule lengths float32[g, m, k] of each fold's clips; the padding behind a fold's own clips is to be dropped.
+
+    ``clips``: indices into ``pairs``, int64[...] for each of g folds, at least one each; m is at least the largest
+    number of them.
+    """
+    return _in_rounds(lambda onset, apex: engine.recognise(states, onset, apex), pairs, clips, layout, batch_size)
+
+
+def _in_rounds(
+    program: Callable[[Any, Any], Any],
+    pairs: Pairs,
+    clips: Sequence[np.ndarray],
+    layout: Layout,
+    batch_size: int,
+) -> np.ndarray:
+    """What a program of onset and apex [r, f, b, ...] says of every fold's clips, [g, m, ...].
+
+    Folds have between one and dozens of clips: each is padded with its own first clip to a whole number of batches,
+    and every fold goes through as many batches as the longest, so that one compiled program serves all.
+    """
+    size = math.ceil(max(map(len, clips)) / batch_size) * batch_size
+    padded = np.stack([np.concatenate([index, np.full(size - len(index), index[0])]) for index in clips])
+    found = []
+    for start in range(0, size, batch_size):
+        index = padded[:, start : start + batch_size]
+        onset, apex = (layout.put(layout.lay(images[index][..., None])) for images in (pairs.onset, pairs.apex))
+        found.append(program(onset, apex))
+    return np.concatenate([layout.gather(np.asarray(values)) for values in found], axis=1)
 
 
 def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Prediction]:
     """One prediction per held-out clip: the class of the longest capsule of ``lengths`` float32[clips, k]."""
     return [
         Prediction(
-            dataset=fold.dataset,
-            subject=fold.subject,
+            dataset=str(pairs.dataset[index]),
+            subject=str(pairs.subject[index]),
             clip=str(pairs.clip[index]),
             label=int(pairs.label[index]),
             prediction=int(np.argmax(row)),

@@ -1,4 +1,4 @@
-"""A fold's metrics.jsonl: a line per call of the training program."""
+"""A fold's logs, which a resumed run continues: metrics.jsonl has a line per call of the training program."""
 
 import contextlib
 import json
@@ -10,9 +10,9 @@ METRICS = "metrics.jsonl"
 
 
 @contextlib.contextmanager
-def open_log(folder: Path, step: int) -> Iterator[TextIO]:
+def open_log(folder: Path, step: int, name: str = METRICS) -> Iterator[TextIO]:
     """Opens a fold's log for appending, without what was logged after ``step`` or half written."""
-    path = folder / METRICS
+    path = folder / name
     kept = []
     if step and path.is_file():
         for line in path.read_text().splitlines():

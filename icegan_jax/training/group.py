@@ -15,10 +15,11 @@ from tqdm import tqdm
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
-from icegan_jax.evaluation.records import write_json
+from icegan_jax.evaluation.files import write_json
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.engine import Engine
 from icegan_jax.training.evaluate import evaluate_group
+from icegan_jax.training.evaluations import EVALUATIONS, write_evaluations
 from icegan_jax.training.feed import Feed
 from icegan_jax.training.fold_log import named, open_log, write_line
 from icegan_jax.training.layout import Layout
@@ -52,7 +53,13 @@ def train_group(
     folders = [fold_dir(run_dir, fold) for fold in group]
     batches = [
         fold_batches(
-            pairs, fold.train, batch_size=plan.batch_size, seed=_data_seed(plan.seed, fold), mirror=plan.mirror
+            pairs,
+            fold.train,
+            batch_size=plan.batch_size,
+            seed=_data_seed(plan.seed, fold),
+            mirror=plan.mirror,
+            shift=plan.shift,
+            brightness=plan.brightness,
         )
         for fold in filled
     ]
@@ -74,6 +81,9 @@ def train_group(
         else:
             states = engine.create(layout.put(layout.lay(jnp.stack(keys))))
         logs = [stack.enter_context(open_log(folder, step)) for folder in folders]
+        streams = [
+            stack.enter_context(open_log(folder, step, EVALUATIONS)) for folder in folders if plan.evaluate_every
+        ]
         bar.update(step)
 
         def clock() -> dict[str, float]:
@@ -92,12 +102,15 @@ def train_group(
             _log(logs, bar, step, step / plan.steps_per_epoch, named(values, pairs.classes))
             bar.update(plan.steps_per_call)
 
+        def evaluate(step: int, states: TrainState) -> None:
+            write_evaluations(engine, states, step, pairs, filled, streams, layout, plan.batch_size)
+
         calls = (plan.steps - step) // plan.steps_per_call
         feed = stack.enter_context(Feed(batches, plan.steps_per_call, calls, layout))
-        states = _advance(engine, states, step, plan, layout, feed, log, save)
+        states = _advance(engine, states, step, plan, layout, feed, log, evaluate, save)
         evaluate_group(engine, states, pairs, filled, folders, layout, plan.batch_size)
         for fold, folder in zip(group, folders, strict=True):
-            who = {"dataset": fold.dataset, "subject": fold.subject, "num_clips": len(fold.test), "steps": plan.steps}
+            who = {"people": fold.people, "num_clips": len(fold.test), "steps": plan.steps}
             write_json(folder / RESULT, who | clock() | {"process": plan.process})
 
 
@@ -109,12 +122,16 @@ def _advance(
     layout: Layout,
     feed: Feed,
     log: Callable[[int, dict[str, Any]], None],
+    evaluate: Callable[[int, TrainState], None],
     save: Callable[[TrainState, Sequence[dict[str, Any]]], None],
 ) -> TrainState:
     """Trains from ``step`` to the plan's last; a call is logged when the next one has been started.
 
+    A checkpoint of a step comes after the evaluation at that step: a run that goes on from it has both.
+
     Args:
       log: takes the step and, by name, values [g].
+      evaluate: takes the step and the states, which it is done with when it returns.
       save: takes the states and where each fold's iterator stands.
     """
     supply, saved, calls = feed.take(), step, list[_Call]()
@@ -126,13 +143,17 @@ def _advance(
             states, metrics = engine.advance(states, supply.batches)
             step += plan.steps_per_call
             calls.append(_Call(step, metrics, supply.ready, pace.watch(metrics)))
-            due = step - saved >= plan.checkpoint_every or step >= plan.steps
-            while len(calls) > (0 if due else 1):
+            last = step >= plan.steps
+            due = step - saved >= plan.checkpoint_every or last
+            evaluated = plan.evaluate_every and (step % plan.evaluate_every == 0 or last)
+            while len(calls) > (0 if due or evaluated else 1):
                 call = calls.pop(0)
                 seconds, waiting = pace.measure(call.ready, call.end.result())
                 values = {name: layout.gather(value) for name, value in jax.device_get(call.metrics).items()}
                 speed = {"steps_per_s": plan.steps_per_call / seconds, "waiting_share": waiting / seconds}
                 log(call.step, values | {name: np.full(layout.folds, value) for name, value in speed.items()})
+            if evaluated:
+                evaluate(step, states)
             if due:
                 save(states, supply.positions)
                 saved = step
@@ -171,9 +192,12 @@ def _data_seed(seed: int, fold: Fold) -> int:
 
 
 def _log(logs: Sequence[TextIO], bar: "tqdm[Any]", step: int, epoch: float, values: dict[str, Any]) -> None:
-    """Appends a line to every fold's log, and shows the means over the folds beside the bar."""
+    """Appends a line to every fold's log, and shows the means over the folds beside the bar.
+
+    Without a generator there is no L1.
+    """
     for index, stream in enumerate(logs):
         write_line(stream, step, epoch, {name: value[index] for name, value in values.items()})
     shown = {"L1": "g_l1", "margin": "d_real_margin", "accuracy": "d_real_accuracy", "waiting": "waiting_share"}
-    means = {label: values[name][: len(logs)].mean() for label, name in shown.items()}
+    means = {label: values[name][: len(logs)].mean() for label, name in shown.items() if name in values}
     bar.set_postfix({label: f"{mean:.3f}" for label, mean in means.items()}, refresh=False)

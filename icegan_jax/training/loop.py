@@ -1,4 +1,4 @@
-"""Leave-one-subject-out training: all folds, group by group."""
+"""Training of all folds, group by group."""
 
 import dataclasses
 import time
@@ -28,8 +28,8 @@ def train_folds(
 ) -> None:
     """Trains and evaluates every one of ``folds`` that is not finished, showing a progress bar.
 
-    A fold ends with ``metrics.jsonl``, ``predictions.csv``, ``synthesis.npz`` and, last, ``result.json`` in
-    ``run_dir/folds/<name>``. An unfinished fold goes on from its newest checkpoint.
+    A fold ends with ``metrics.jsonl``, ``predictions.csv`` and, last, ``result.json`` in ``run_dir/folds/<name>``; with
+    ``synthesis.npz`` where there is a generator, ``evaluations.jsonl`` where the plan evaluates during training. An unfinished fold goes on from its newest checkpoint.
 
     ``processes`` tells which of several processes this is; other ones train other folds.
 

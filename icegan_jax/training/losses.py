@@ -11,7 +11,7 @@ MARGIN_PRESENT = 0.9  # m+: a present class's capsule should be at least this lo
 MARGIN_ABSENT = 0.1  # m-: an absent class's at most this long
 ABSENT_WEIGHT = 0.5  # lambda
 
-_TINY = 1e-6  # keeps the logarithm of a length finite
+_TINY = 1e-6  # keeps the logarithm of a length or probability finite
 
 
 def l1(synthetic: jax.Array, apex: jax.Array) -> jax.Array:
@@ -24,17 +24,23 @@ def perceptual(onset_features: jax.Array, synthetic_features: jax.Array) -> jax.
     return jnp.mean(jnp.square(onset_features - synthetic_features), axis=(1, 2, 3))
 
 
-def margin(lengths: jax.Array, label: jax.Array) -> jax.Array:
+def margin(lengths: jax.Array, label: jax.Array, power: int = 2) -> jax.Array:
     """Margin loss (eq. 5): T max(0, m+ - l)^2 + lambda (1 - T) max(0, l - m-)^2, summed over the classes.
 
     Args:
       lengths: float[b, k], capsule lengths.
       label: int[b], in 0..k-1.
+      power: of the two hinges; 1 leaves them unsquared, as in the authors' definitions (DESIGN section 2).
     """
     present = jax.nn.one_hot(label, lengths.shape[1], dtype=lengths.dtype)
-    short = jnp.square(jnp.maximum(0.0, MARGIN_PRESENT - lengths))
-    long = jnp.square(jnp.maximum(0.0, lengths - MARGIN_ABSENT))
+    short = jnp.maximum(0.0, MARGIN_PRESENT - lengths) ** power
+    long = jnp.maximum(0.0, lengths - MARGIN_ABSENT) ** power
     return jnp.sum(present * short + ABSENT_WEIGHT * (1.0 - present) * long, axis=1)
+
+
+def cross_entropy(probabilities: jax.Array, label: jax.Array) -> jax.Array:
+    """Minus the logarithm of the label's probability, of float[b, k] and int[b] in 0..k-1."""
+    return -jnp.log(jnp.take_along_axis(probabilities, label[:, None], axis=1)[:, 0] + _TINY)
 
 
 def reconstruction(drawn: jax.Array, face: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.records import write_json
+from icegan_jax.evaluation.files import write_json
 from icegan_jax.training.processes import Processes, share
 
 FOLDER = "processes"

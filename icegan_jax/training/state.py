@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from icegan_jax.models.cnn import ConvolutionalDiscriminator
 from icegan_jax.models.discriminator import Discriminator, recognition_image
 from icegan_jax.models.generator import Generator
 from icegan_jax.models.perceptual import CostNetwork
@@ -23,6 +24,7 @@ class LossWeights(NamedTuple):
       synthetic_recognition: of L_cls on synthetic faces in what the discriminator pays.
       perceptual: alpha, of the perceptual term within L_ip.
       reconstruction: beta, of the reconstruction term within L_cls.
+      margin_power: of the hinges of the margin loss, 2 (the paper) or 1.
     """
 
     adversarial: float
@@ -31,13 +33,15 @@ class LossWeights(NamedTuple):
     synthetic_recognition: float
     perceptual: float
     reconstruction: float
+    margin_power: int = 2
 
 
 class Networks(NamedTuple):
     """Everything about a training that is the same for every fold; nothing in it changes.
 
     Attributes:
-      generator, discriminator: the modules.
+      generator: the module; None trains the discriminator alone, on real faces (paper, Table III, A).
+      discriminator: the module, with capsules or without.
       cost: the perceptual loss's network; None leaves that loss out.
       recognition_input: ``apex`` or ``pair``, see ``recognition_image``.
       pair_gain: likewise.
@@ -49,8 +53,8 @@ class Networks(NamedTuple):
       batch_axis: name of the axis of the devices over which each batch is spread; None: each batch is on one device.
     """
 
-    generator: Generator
-    discriminator: Discriminator
+    generator: Generator | None
+    discriminator: Discriminator | ConvolutionalDiscriminator
     cost: CostNetwork | None
     recognition_input: str
     pair_gain: float
@@ -74,7 +78,7 @@ class TrainState:
     Attributes:
       step: int32[], updates done.
       key: the fold's random key, never changed; every stream is derived from it, its name and the step.
-      g_params, d_params: parameters.
+      g_params, d_params: parameters; the generator's trees are empty where there is none.
       g_stats, d_stats: power iteration vectors and batch-norm statistics.
       g_optimizer, d_optimizer: optimiser states.
     """
@@ -108,7 +112,9 @@ def create_state(networks: Networks, key: jax.Array) -> TrainState:
     """A fold's state before its first update. Pure: works under ``vmap`` over keys."""
     face = jnp.zeros((1, networks.image_size, networks.image_size, 1))
     noise, expression = jnp.zeros((1, networks.noise)), jnp.zeros((1, networks.classes))
-    g = networks.generator.init(stream(key, "generator"), face, noise, expression, train=True)
+    g: Any = {"params": {}}
+    if networks.generator is not None:
+        g = networks.generator.init(stream(key, "generator"), face, noise, expression, train=True)
     label = jnp.zeros((1,), jnp.int32)
     d = networks.discriminator.init(stream(key, "discriminator"), networks.look(face, face), label, train=True)
     g_stats, g_params = flax.core.pop(g, "params")

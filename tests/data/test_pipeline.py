@@ -1,4 +1,6 @@
+import dataclasses
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from tests.data.conftest import pairs_of, record
 
 PAIRS = pairs_of([record("d", "s", f"c{i}", i % 3, 0, seed=i) for i in range(23)])
 INDICES = np.arange(3, 23)
+AUGMENTED = {"shift": 3, "brightness": 0.1}
 
 
-def _draw(count: int, *, batch_size: int = 4, seed: int = 0, mirror: bool = True) -> list[Batch]:
-    batches = fold_batches(PAIRS, INDICES, batch_size=batch_size, seed=seed, mirror=mirror)
+def _draw(count: int, *, batch_size: int = 4, seed: int = 0, mirror: bool = True, **more: Any) -> list[Batch]:
+    batches = fold_batches(PAIRS, INDICES, batch_size=batch_size, seed=seed, mirror=mirror, **more)
     return [next(batches) for _ in range(count)]
 
 
@@ -59,9 +62,57 @@ def test_mirroring_turns_onset_and_apex_together_and_anew_each_pass() -> None:
     assert sum(len(set(f)) == 2 for f in flips.values()) >= 18  # a pair is not always turned alike
 
 
+def test_a_moved_pair_repeats_its_edge() -> None:
+    """Onset and apex together; every one of the 25 movements of up to two pixels occurs."""
+    padded = {name: np.pad(getattr(PAIRS, name), ((0, 0), (2, 2), (2, 2)), "edge") for name in ("onset", "apex")}
+    seen: Counter[tuple[int, int]] = Counter()
+    for batch in _draw(100, mirror=False, shift=2):
+        for onset, apex, index in zip(batch["onset"], batch["apex"], batch["index"], strict=True):
+            fits = [
+                (2 - top, 2 - left)
+                for top in range(5)
+                for left in range(5)
+                if np.array_equal(onset[..., 0], padded["onset"][index, top : top + 16, left : left + 16])
+                and np.array_equal(apex[..., 0], padded["apex"][index, top : top + 16, left : left + 16])
+            ]
+            assert len(fits) == 1
+            seen[fits[0]] += 1
+    assert set(seen) == {(down, across) for down in range(-2, 3) for across in range(-2, 3)}
+    assert max(seen.values()) < 36  # of 400, evenly 16: 5 sigma
+
+
+def test_a_lighter_pair_is_lighter_by_the_same_grey_level_and_clipped() -> None:
+    grey = np.array([[0, 40], [128, 255]], np.uint8).repeat(8, 0).repeat(8, 1)
+    pairs = dataclasses.replace(PAIRS, onset=np.stack([grey] * 23), apex=np.stack([255 - grey] * 23))
+    batches = fold_batches(pairs, INDICES, batch_size=100, seed=0, mirror=False, brightness=0.2)
+    levels = []
+    for batch in (next(batches) for _ in range(4)):
+        for onset, apex in zip(batch["onset"][..., 0], batch["apex"][..., 0], strict=True):
+            level = int(onset[8, 0]) - 128
+            for found, face in ((onset, grey), (apex, 255 - grey)):
+                np.testing.assert_allclose(found, np.clip(face.astype(int) + level, 0, 255), atol=1)  # 127.5 is a half
+            levels.append(level)
+    assert 45 < max(levels) <= 51 and -51 <= min(levels) < -45  # 0.2 * 255
+    assert abs(np.mean(levels)) < 7.5  # 400 draws, 29.4 / 20: 5 sigma
+
+
+def test_movement_and_brightness_leave_order_and_mirroring_alone() -> None:
+    plain, more = _draw(8), _draw(8, **AUGMENTED)
+    for a, b in zip(plain, more, strict=True):
+        np.testing.assert_array_equal(a["index"], b["index"])
+        for face, other in zip(a["apex"], b["apex"], strict=True):
+            middle, windows = (
+                face[3:-3, 3:-3, 0].astype(int),
+                np.lib.stride_tricks.sliding_window_view(other[..., 0], (10, 10)),
+            )
+            change = np.ptp(windows - middle, axis=(2, 3)).min()
+            assert change <= 30  # 25.5 and clipping; of noise faces no other window and no mirror image comes near
+    assert not any(map(_same, plain, more))
+
+
 def test_pairs_in_memory_are_left_as_they_are() -> None:
     before = PAIRS.onset.copy()
-    _draw(10)
+    _draw(10, **AUGMENTED)
     np.testing.assert_array_equal(PAIRS.onset, before)
 
 
@@ -70,14 +121,15 @@ def test_the_seed_decides() -> None:
     assert not all(map(_same, _draw(8), _draw(8, seed=1)))
 
 
+@pytest.mark.parametrize("more", [{}, AUGMENTED], ids=["mirrored", "augmented"])
 @pytest.mark.parametrize("before", [0, 1, 4, 5, 13])
-def test_state_resumes_to_the_very_batch(before: int) -> None:
-    first = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True)
+def test_state_resumes_to_the_very_batch(before: int, more: dict[str, Any]) -> None:
+    first = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True, **more)
     for _ in range(before):
         next(first)
     state = first.get_state()
     expected = [next(first) for _ in range(12)]
-    second = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True)
+    second = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True, **more)
     second.set_state(state)
     assert all(map(_same, [next(second) for _ in range(12)], expected))
 

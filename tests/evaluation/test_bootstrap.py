@@ -32,12 +32,36 @@ def test_agrees_with_row_by_row_resampling():
     np.testing.assert_allclose(fast.uar, slow[:, 1], atol=0.015)
 
 
+def test_paired_differences_agree_with_row_by_row_resampling():
+    truth, first, groups = answers()
+    second = np.where(np.random.default_rng(9).random(truth.size) < 0.3, 0, first)
+    found = bootstrap.paired_differences(truth, first, second, groups, draws=3000)
+    random = np.random.default_rng(7)
+    differences = []
+    for _ in range(1500):
+        drawn = random.integers(0, 20, 20)
+        rows = np.concatenate([np.flatnonzero(groups == name) for name in drawn])
+        one, two = (metrics.confusion(truth[rows], guess[rows]) for guess in (first, second))
+        differences.append([score(one) - score(two) for score in (metrics.uf1, metrics.uar, metrics.accuracy)])
+    slow = np.quantile(differences, [0.025, 0.975], axis=0)
+    for number, interval in enumerate((found.uf1, found.uar, found.accuracy)):
+        np.testing.assert_allclose(interval, slow[:, number], atol=0.015)
+
+
+def test_paired_differences_of_the_same_answers():
+    truth, guess, groups = answers()
+    same = bootstrap.paired_differences(truth, guess, guess, groups)
+    assert same.uf1 == same.uar == same.accuracy == (0.0, 0.0)
+    assert bootstrap.paired_differences([0, 1], [0, 0], [0, 1], ["a", "a"]) is None
+
+
 def test_interval_holds_the_score_and_repeats():
     truth, guess, groups = answers(1)
     first = bootstrap.subject_bootstrap(truth, guess, groups)
     counts = metrics.confusion(truth, guess)
     assert first.uf1[0] < metrics.uf1(counts) < first.uf1[1]
     assert first.uar[0] < metrics.uar(counts) < first.uar[1]
+    assert first.accuracy[0] < metrics.accuracy(counts) < first.accuracy[1]
     assert first == bootstrap.subject_bootstrap(truth, guess, groups)
     assert first != bootstrap.subject_bootstrap(truth, guess, groups, seed=1)
 

@@ -85,3 +85,10 @@ def test_no_clip_has_no_score(metric):
 def test_subjects_of_two_databases_stay_apart():
     ids = metrics.group_ids([("casme2", "1"), ("samm", "1"), ("casme2", "1")])
     np.testing.assert_array_equal(ids, [0, 1, 0])
+
+
+def test_scores_of_many_confusions_are_those_of_each():
+    counts = np.random.default_rng(0).integers(0, 4, (5, 3, 3))
+    counts[0] = [[0, 0, 0], [0, 2, 1], [0, 0, 0]]  # a class absent, another only predicted
+    expected = [[metrics.uf1(each), metrics.uar(each), metrics.accuracy(each)] for each in counts]
+    np.testing.assert_allclose(metrics.score_all(counts), expected)

@@ -1,7 +1,9 @@
 import csv
 
 from icegan_jax.evaluation import table
-from icegan_jax.evaluation.records import Prediction, Timing, build_results, score
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.results import Timing, build_results
+from icegan_jax.evaluation.scores import score
 
 
 def results(datasets=("casme2", "samm"), **fields):

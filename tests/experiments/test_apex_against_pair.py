@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from experiments import apex_against_pair
-from icegan_jax.evaluation.records import Prediction, Timing, build_results, write_json
+from icegan_jax.evaluation.files import write_json
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.results import Timing, build_results
 
 TIMING = Timing(wall_s=1.0, compile_s=0.5, steps_per_s=1.0, faces_per_s=16.0)
 

@@ -104,6 +104,30 @@ def test_one_capsule_is_routing_to_one_capsule() -> None:
     chex.assert_trees_all_close(module.apply(variables, u), route(votes, 3), rtol=1e-5, atol=1e-6)
 
 
+def test_couplings_over_the_input_capsules_make_weighted_means() -> None:
+    """Equal couplings are 1 / p; then those of the input capsules that agree with the output grow."""
+    votes = np.asarray(VOTES, np.float64)
+    means = np.stack([[squash_by_loops(votes[b, :, k].mean(axis=0)) for k in range(3)] for b in range(2)])
+    np.testing.assert_allclose(route(VOTES, 1, "input"), means, rtol=1e-4, atol=1e-6)
+    agreement = np.exp(np.einsum("bpkd,bkd->bpk", votes, means))
+    couplings = agreement / agreement.sum(axis=1, keepdims=True)
+    summed = np.einsum("bpk,bpkd->bkd", couplings, votes)
+    wanted = np.stack([[squash_by_loops(s) for s in example] for example in summed])
+    np.testing.assert_allclose(route(VOTES, 2, "input"), wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("capsules", [1, 3])
+def test_a_layer_routes_over_its_axis(capsules: int) -> None:
+    """One output capsule is no plain sum where the couplings are shared out among the input capsules."""
+    module = RoutedCapsules(capsules=capsules, dimension=4, iterations=3, init_std=0.5, axis="input")
+    u = jax.random.normal(jax.random.key(2), (2, 5, 6))
+    variables = module.init(jax.random.key(3), u)
+    votes = jnp.einsum("bpi,pid->bpd", u, variables["params"]["transform"]).reshape(2, 5, capsules, 4)
+    found = module.apply(variables, u)
+    chex.assert_trees_all_close(found, route(votes, 3, "input"), rtol=1e-5, atol=1e-6)
+    assert float(jnp.max(jnp.abs(found - module.clone(axis="output").apply(variables, u)))) > 0.01
+
+
 def test_the_transform_is_drawn_with_the_given_deviation() -> None:
     u = jnp.zeros((1, 32, 8))
     transform = RoutedCapsules(3, 16, 3, init_std=0.1).init(jax.random.key(0), u)["params"]["transform"]

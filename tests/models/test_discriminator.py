@@ -57,6 +57,19 @@ def test_the_trunk_ends_in_8x8_capsules_at_full_size() -> None:
     assert sides == [64, 32, 16, 15, 14, 8, 8]
 
 
+def test_a_reconstruction_of_other_widths_and_with_spectral_norm() -> None:
+    module = SMALL.clone(reconstruction_hidden=(32, 64, 160), reconstruction_spectral=True)
+    variables, verdict, _ = shapes_of(module, 32)
+    kernels = [variables["params"][f"reconstruction_{i}"]["kernel"].shape for i in range(1, 5)]
+    assert kernels == [(12, 2), (2, 4), (4, 10), (10, 32 * 32)]
+    chex.assert_shape(verdict.reconstruction, (2, 32, 32, 1))
+    directions = {name for name in variables["spectral"] if name.startswith("reconstruction")}
+    assert directions == {f"reconstruction_{i}" for i in range(1, 5)}
+    plain, _, _ = shapes_of(module.clone(reconstruction_spectral=False), 32)
+    chex.assert_trees_all_equal_shapes(plain["params"], variables["params"])
+    assert not directions & set(plain["spectral"])
+
+
 def test_batch_norm_is_the_only_norm_with_parameters() -> None:
     for norm, wanted in (("batch", {"norm_2", "norm_3", "norm_4", "norm_5"}), ("instance", set())):
         variables, _, _ = shapes_of(SMALL.clone(norm=norm), 32)
@@ -123,6 +136,13 @@ def test_evaluation_judges_each_face_alone(variables: Any) -> None:
     together = SMALL.apply(variables, FACES, None, train=False)
     alone = SMALL.apply(variables, FACES[:1], None, train=False)
     chex.assert_trees_all_close(jax.tree.map(lambda x: x[:1], together), alone, atol=1e-6)
+
+
+def test_the_routing_axis_reaches_both_kinds_of_capsules(variables: Any) -> None:
+    ours = SMALL.apply(variables, FACES, LABELS, train=False)
+    theirs = SMALL.clone(routing_axis="input").apply(variables, FACES, LABELS, train=False)
+    assert bool(jnp.all(theirs.realness < ours.realness))  # a weighted mean of votes is shorter than their sum
+    assert float(jnp.max(jnp.abs(theirs.lengths - ours.lengths))) > 1e-3
 
 
 def test_the_apex_alone() -> None:

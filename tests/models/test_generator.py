@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from icegan_jax.models.generator import Generator
+from icegan_jax.models.generator import KINDS, Generator
 from icegan_jax.models.layers import scaled
 
 NOISE, CLASSES = 6, 3
@@ -48,6 +48,47 @@ def test_the_paper_s_embedding_and_seed_at_full_size() -> None:
     kernels = {name: layer["kernel"].shape for name, layer in variables["params"].items() if "kernel" in layer}
     assert kernels["down_7"] == (4, 4, 512, 320)
     assert kernels["up_7"] == (4, 4, 320 + NOISE + CLASSES, 512)
+
+
+PARTS = {  # of each kind, but for up_1 to up_5; at 32 pixels
+    "dcgan": set(),
+    "encoder_decoder": {f"down_{i}" for i in range(1, 6)},
+    "skips": {f"down_{i}" for i in range(1, 6)},
+    "se": {f"down_{i}" for i in range(1, 6)} | {f"se_{i}" for i in range(1, 5)},
+    "grm": {f"down_{i}" for i in range(1, 6)} | {f"grm_{i}" for i in range(1, 5)},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_its_parts(kind: str) -> None:
+    variables, face = shapes_of(Generator(kind=kind, width=1 / 8, embedding=8), 32)
+    chex.assert_shape(face, (2, 32, 32, 1))
+    params = variables["params"]
+    assert set(params) == PARTS[kind] | {f"up_{i}" for i in range(1, 6)}
+    seen = 8 * (1 if kind in ("dcgan", "encoder_decoder") else 2)  # of the decoder and, with skips, of the encoder
+    assert params["up_1"]["kernel"].shape == (4, 4, seen, 1)
+    assert params["up_5"]["kernel"].shape[2] == NOISE + CLASSES + (0 if kind == "dcgan" else 8)
+
+
+def test_the_compact_form_is_another_module_under_the_same_name() -> None:
+    variables, _ = shapes_of(Generator(compact=True, width=1 / 8, embedding=8), 32)
+    assert variables["params"]["grm_1"]["adjacency"].shape == (2, 2)
+
+
+def test_a_dcgan_sees_noise_and_class_but_not_the_onset() -> None:
+    module = Generator(kind="dcgan", width=1 / 16)
+    onset, noise, expression = inputs(3, 16)
+    variables = jax.jit(lambda key: module.init(key, onset, noise, expression, train=True))(jax.random.key(2))
+    face = module.apply(variables, onset, noise, expression, train=False)
+    chex.assert_trees_all_equal(face, module.apply(variables, -onset, noise, expression, train=False))
+    for other in ((onset, noise[::-1], expression), (onset, noise, expression[::-1])):
+        assert float(jnp.max(jnp.abs(face - module.apply(variables, *other, train=False)))) > 1e-5
+
+
+@pytest.mark.parametrize(("kind", "motion"), [("dcgan", True), ("unet", False)])
+def test_an_impossible_kind(kind: str, motion: bool) -> None:
+    with pytest.raises(ValueError, match=f"no generator is a '{kind}' with motion={motion}"):
+        shapes_of(Generator(kind=kind, motion=motion, width=1 / 16), 16)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["whole", "motion"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import Array
 
-from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu
+from icegan_jax.models.layers import Convolution, Dense, instance_norm, leaky_relu
 
 KEY = jax.random.key(0)
 IMAGE = jax.random.normal(jax.random.key(1), (2, 8, 8, 3))
@@ -102,6 +102,32 @@ def test_biases_start_at_zero_and_are_added() -> None:
     shifted = {**variables, "params": {**variables["params"], "bias": jnp.arange(5.0)}}
     difference = module.apply(shifted, IMAGE, train=False) - module.apply(variables, IMAGE, train=False)
     chex.assert_trees_all_close(difference, jnp.broadcast_to(jnp.arange(5.0), (2, 4, 4, 5)), atol=1e-5)
+
+
+ROWS = jax.random.normal(jax.random.key(4), (3, 6))
+
+
+def test_a_dense_layer_is_a_matrix_and_a_bias() -> None:
+    module = Dense(4)
+    variables = module.init(KEY, ROWS, train=True)
+    assert set(variables) == {"params"}
+    params = {"kernel": variables["params"]["kernel"], "bias": jnp.arange(4.0)}
+    wanted = np.asarray(ROWS) @ np.asarray(params["kernel"]) + np.arange(4.0)
+    np.testing.assert_allclose(module.apply({"params": params}, ROWS, train=False), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_dense_layer_s_matrix_is_divided_by_its_norm_but_not_its_bias() -> None:
+    module = Dense(4, spectral=True)
+    variables = module.init(KEY, ROWS, train=True)
+    kernel = variables["params"]["kernel"]
+    right = np.linalg.svd(np.asarray(kernel))[2][0]
+    fitting = {"params": {"kernel": kernel, "bias": jnp.arange(4.0)}, "spectral": {"direction": jnp.asarray(right)}}
+    wanted = np.asarray(ROWS) @ np.asarray(kernel) / np.linalg.norm(kernel, 2) + np.arange(4.0)
+    np.testing.assert_allclose(module.apply(fitting, ROWS, train=False), wanted, rtol=1e-4, atol=1e-5)
+    away = {**fitting, "spectral": {"direction": jnp.ones(4) / 2}}
+    assert module.apply(away, ROWS, train=False, mutable=["spectral"])[1]["spectral"]["direction"][0] == 0.5
+    moved = module.apply(away, ROWS, train=True, mutable=["spectral"])[1]["spectral"]["direction"]
+    assert abs(float(moved @ right)) > abs(float(jnp.ones(4) / 2 @ right))
 
 
 def test_instance_norm_by_numpy() -> None:

@@ -7,24 +7,26 @@ import numpy as np
 from skimage import data, transform
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.evaluation import records
+from icegan_jax.evaluation.files import write_json
+from icegan_jax.evaluation.predictions import Prediction, write_predictions
+from icegan_jax.evaluation.results import Timing, build_results
 
 FOLDS = (("a", "1"), ("a", "2"), ("b", "1"))
 
 
-def predictions() -> list[records.Prediction]:
+def predictions() -> list[Prediction]:
     return [
-        records.Prediction(dataset, subject, f"clip{label}", label, guess, (0.2, 0.5, 0.3))
+        Prediction(dataset, subject, f"clip{label}", label, guess, (0.2, 0.5, 0.3))
         for dataset, subject in FOLDS
         for label, guess in ((0, 0), (1, 1), (2, 0 if subject == "2" else 2))
     ]
 
 
-def predictions_of(classes: tuple[str, ...]) -> list[records.Prediction]:
+def predictions_of(classes: tuple[str, ...]) -> list[Prediction]:
     """A clip of every class but the last, of which there is none; each taken for the class before it."""
     scores = tuple(0.1 * (number + 1) for number in range(len(classes)))
     return [
-        records.Prediction(dataset, subject, f"clip{label}", label, max(label - 1, 0), scores)
+        Prediction(dataset, subject, f"clip{label}", label, max(label - 1, 0), scores)
         for dataset, subject in FOLDS
         for label in range(max(len(classes) - 1, 1))
     ]
@@ -73,18 +75,18 @@ def write_run(run: Path, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
         fold.mkdir(parents=True)
         write_metrics(fold / "metrics.jsonl", offset=0.01 * number, classes=classes)
         write_synthesis(fold / "synthesis.npz", labels, num_classes=len(classes))
-        records.write_json(fold / "result.json", {})
-    records.write_predictions(run / "predictions.csv", rows, classes)
-    records.write_json(run / "config.json", {"seed": 0, "model": {"preset": "<paper>"}})
-    results = records.build_results(
+        write_json(fold / "result.json", {})
+    write_predictions(run / "predictions.csv", rows, classes)
+    write_json(run / "config.json", {"seed": 0, "model": {"preset": "<paper>"}})
+    results = build_results(
         rows,
         classes,
         protocol="leave one subject out",
         selection="last step",
         seed=0,
-        timing=records.Timing(12.5, 3.0, 8.0, 128.0),
+        timing=Timing(12.5, 3.0, 8.0, 128.0),
         versions={"jax": "0.10.2"},
         data_fingerprint="abc123",
     )
-    records.write_json(run / "results.json", results)
+    write_json(run / "results.json", results)
     return run

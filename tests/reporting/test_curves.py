@@ -112,3 +112,10 @@ def test_only_wide_ranges_get_a_log_axis():
 def test_a_name_with_dollars_is_text():
     curve = curves.Curve(np.array([0, 1]), np.array([1.0, 2.0]))
     assert drawn([{r"g_$\bad{": curve}])
+
+
+def test_a_run_without_a_generator():
+    steps = np.array([0, 10])
+    names = ["d_real_margin", "d_real_accuracy", "d_real_length_negative", "steps_per_s"]
+    found = drawn([{name: curves.Curve(steps, np.array([0.5, 0.25])) for name in names}])
+    assert set(found) == {"d_real_margin", "d_real_accuracy", "d_real_length_*", "steps_per_s"}

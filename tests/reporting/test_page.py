@@ -3,7 +3,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from icegan_jax.evaluation import records, table
+from icegan_jax.evaluation import table
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.results import Timing, build_results
 from icegan_jax.reporting import page
 
 HOSTILE = '<script>alert("x")</script>&\''
@@ -45,16 +47,16 @@ def picture(tmp_path):
 
 def render(name, dataset, pictures=(), **fields):
     predictions = [
-        records.Prediction(dataset, subject, f"{dataset}{label}", label, 0, (0.5, 0.2, 0.3))
+        Prediction(dataset, subject, f"{dataset}{label}", label, 0, (0.5, 0.2, 0.3))
         for subject in ("1", "2" + dataset)
         for label in range(2)
     ]
-    results = records.build_results(
+    results = build_results(
         predictions,
         protocol=f"LOSO {dataset}",
         selection=f"last {dataset}",
         seed=0,
-        timing=records.Timing(1234.5, 1.0, 1.0, 1.0),
+        timing=Timing(1234.5, 1.0, 1.0, 1.0),
         versions={dataset: dataset},
         data_fingerprint=dataset,
         **fields,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.folds import Fold, leave_one_subject_out
-from icegan_jax.evaluation.records import read_predictions
+from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.training import capacity, group
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.engine import Engine, build_engine
@@ -44,6 +44,10 @@ def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: Plan = PLAN) -> No
 
 def fold_file(run_dir: Path, fold: Fold, name: str) -> Path:
     return run_dir / "folds" / fold.name / name
+
+
+def subjects(fold: Fold) -> list[str]:
+    return [subject for _, subject in fold.people]
 
 
 def logged(run_dir: Path, fold: Fold) -> list[dict[str, Any]]:
@@ -86,7 +90,7 @@ def test_a_fold_leaves_its_files(whole: Path, fold: Fold) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {"checkpoints", "metrics.jsonl", "predictions.csv", "synthesis.npz", "result.json"}
     result = json.loads((folder / "result.json").read_text())
-    assert (result["dataset"], result["subject"]) == ("tiny", fold.subject)
+    assert result["people"] == [["tiny", *subjects(fold)]]
     assert (result["num_clips"], result["steps"]) == (3, 8)
     assert result["wall_s"] > result["compile_s"] >= 0
     assert finished(whole, fold)
@@ -96,7 +100,7 @@ def test_a_fold_leaves_its_files(whole: Path, fold: Fold) -> None:
 def test_each_held_out_clip_has_one_prediction_and_a_face_per_class(whole: Path, fold: Fold) -> None:
     classes, rows = read_predictions(fold_file(whole, fold, "predictions.csv"))
     assert classes == PAIRS.classes
-    wanted = [("tiny", fold.subject, f"clip{label}", label) for label in range(3)]
+    wanted = [("tiny", *subjects(fold), f"clip{label}", label) for label in range(3)]
     assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == wanted
     for row in rows:
         assert row.scores[row.prediction] == max(row.scores)  # of six decimals, several may be equal
@@ -108,6 +112,8 @@ def test_each_held_out_clip_has_one_prediction_and_a_face_per_class(whole: Path,
         np.testing.assert_array_equal(sheet["apex"], PAIRS.apex[fold.test])
         np.testing.assert_array_equal(sheet["label"], [0, 1, 2])
         assert sheet["clip"].tolist() == ["clip0", "clip1", "clip2"]
+        assert sheet["dataset"].tolist() == ["tiny"] * 3
+        assert sheet["subject"].tolist() == subjects(fold) * 3
 
 
 @pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
@@ -237,3 +243,23 @@ def test_company_changes_only_the_rounding(whole: Path, tmp_path: Path) -> None:
     for fold in FOLDS:
         found, wanted = (read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole))
         np.testing.assert_allclose([row.scores for row in found], [row.scores for row in wanted], rtol=1e-3, atol=1e-5)
+
+
+def test_the_bar_shows_what_there_is(tmp_path: Path) -> None:
+    """Without a generator no L1 is logged; of a group's copies nothing is shown."""
+    shown: list[dict[str, str]] = []
+
+    class Bar:
+        def set_postfix(self, values: dict[str, str], **_: Any) -> None:
+            shown.append(values)
+
+    values = {"d_real_margin": np.array([0.25, 0.5]), "d_real_accuracy": np.array([1.0, 0.0])}
+    with (tmp_path / "log").open("w") as stream:
+        group._log([stream], Bar(), 3, 0.5, values)
+        group._log([stream], Bar(), 6, 1.0, values | {"g_l1": np.array([0.125, 9.0])})
+    assert shown == [
+        {"margin": "0.250", "accuracy": "1.000"},
+        {"L1": "0.125", "margin": "0.250", "accuracy": "1.000"},
+    ]
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert lines[0] == {"step": 3, "epoch": 0.5, "d_real_margin": 0.25, "d_real_accuracy": 1.0}

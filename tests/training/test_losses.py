@@ -36,6 +36,23 @@ def test_margin_is_zero_between_the_margins() -> None:
     assert_per_example(losses.margin(jnp.array([[0.95, 0.05, 0.0]]), jnp.array([0])), [0.0])
 
 
+def test_margin_without_squares() -> None:
+    lengths = jnp.array([[0.7, 0.3, 0.05], [0.95, 0.1, 0.5]])
+    assert_per_example(losses.margin(lengths, jnp.array([0, 2]), 1), [0.2 + 0.5 * 0.2, 0.4 + 0.5 * 0.85])
+
+
+def test_cross_entropy() -> None:
+    probabilities = jnp.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]])
+    assert_per_example(losses.cross_entropy(probabilities, jnp.array([1, 2])), [-math.log(0.2), -math.log(0.5)])
+
+
+def test_cross_entropy_of_an_impossible_class_is_finite() -> None:
+    value, gradient = jax.value_and_grad(lambda p: jnp.sum(losses.cross_entropy(p, jnp.array([0]))))(
+        jnp.array([[0.0, 1.0]])
+    )
+    chex.assert_tree_all_finite((value, gradient))
+
+
 def test_l1() -> None:
     synthetic = faces(0.5, -1.0).at[0, 0, 0, 0].set(1.5)
     assert_per_example(losses.l1(synthetic, faces(0.25, 1.0)), [(1.25 + 3 * 0.25) / 4, 2.0])

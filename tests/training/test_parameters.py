@@ -3,9 +3,10 @@
 import jax
 import pytest
 
-from configs import demo, loso, loso_pair
+from configs import demo, loso, loso_pair, released
 from icegan_jax import settings
-from icegan_jax.training.parameters import count, parameter_table
+from icegan_jax.errors import UserError
+from icegan_jax.training.parameters import count, count_discriminator, match_cnn_width, parameter_table
 from icegan_jax.training.state import create_state
 
 IMAGE, EMBEDDING, NOISE, CLASSES = 128, 320, 100, 3
@@ -37,7 +38,7 @@ def capsules_count(types: int, dimension: int, adversarial: int, expression: int
     return 8 * 8 * types * dimension * (adversarial + CLASSES * expression)
 
 
-def reconstruction_count(expression: int, hidden: tuple[int, int]) -> int:
+def reconstruction_count(expression: int, hidden: tuple[int, ...]) -> int:
     sizes = [CLASSES * expression, *hidden, IMAGE * IMAGE]
     return sum(convolution(1, i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
 
@@ -86,3 +87,73 @@ def test_the_table_names_every_module_and_the_totals(network: str, total: str) -
     assert sum(int(number.replace(",", "")) for number in rows.values()) == int(total.replace(",", ""))
     expected = {"generator": ("down_7", "grm_6", "up_1"), "discriminator": ("trunk_7", "adv_caps", "reconstruction_3")}
     assert set(expected[network]) <= rows.keys()
+
+
+@pytest.mark.parametrize(
+    ("dimension", "total"),
+    [(8, 96_943_104), (16, 97_217_536), (32, 97_766_400), (64, 98_864_128), (128, 101_059_584)],
+)
+def test_the_released_discriminator(dimension: int, total: int) -> None:
+    """DESIGN section 2; AdvCaps is as wide as ExpCaps."""
+    config = released.get_config()
+    config.model.expression_dimension = dimension
+    config.loss.perceptual = 0.0
+    trunk = trunk_count([64, 128, 256, 512, 512, 64], 16 * 8)
+    capsules = capsules_count(16, 8, dimension, dimension)
+    assert trunk + capsules + reconstruction_count(dimension, (512, 1024, 5120)) == total
+    assert count_discriminator(settings.networks_of(config, steps=1)) == total
+
+
+def test_the_released_networks_in_the_table() -> None:
+    config = released.get_config()
+    config.loss.perceptual = 0.0
+    table = parameter_table(settings.networks_of(config, steps=1))
+    totals = [line.split()[1] for line in table.splitlines() if "total" in line]
+    assert totals == ["40,282,753", "97,766,400"]
+
+
+def without_cost(**model: object) -> object:
+    config = loso.get_config()
+    config.loss.perceptual = 0.0
+    config.model.update(model)
+    return config
+
+
+def test_the_generators_of_table_3() -> None:
+    """What a skip costs, and what a graph adds to it."""
+    plain = generator_count(FULL) - sum(4 * convolution(1, c, c) + 2 * c * c for c in FULL)
+    squeezing = sum(2 * c * (c // 16) for c in FULL)
+    skipless = plain - 16 * (sum(a * b for a, b in zip(FULL[:0:-1], FULL[-2::-1], strict=True)) + FULL[0])
+    down = [1, *FULL, EMBEDDING]
+    encoder = sum(convolution(4, i, o) for i, o in zip(down[:-1], down[1:], strict=True))
+    wanted = {
+        "skips": plain,
+        "se": plain + squeezing,
+        "encoder_decoder": skipless,
+        "dcgan": skipless - encoder - 16 * EMBEDDING * FULL[-1],
+        "none": 0,
+    }
+    assert plain == 39_517_377
+    assert {kind: counted(without_cost(generator=kind))[0] for kind in wanted} == wanted
+
+
+def test_a_discriminator_without_capsules_is_as_large_as_wanted() -> None:
+    networks = settings.networks_of(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    trunk = trunk_count([64, 128, 256, 512, 512, 64], 128)
+    assert count_discriminator(networks) == trunk + convolution(4, 128, 128) + convolution(4, 128, 1 + CLASSES)
+    width = match_cnn_width(networks, 27_244_544)
+    wide = settings.networks_of(without_cost(discriminator="cnn", cnn_width=width), steps=1)  # type: ignore[arg-type]
+    assert count_discriminator(wide) == pytest.approx(27_244_544, rel=0.02)
+    assert count_discriminator(networks) < 0.3 * count_discriminator(wide)
+
+
+def test_no_width_for_a_handful_of_parameters() -> None:
+    networks = settings.networks_of(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="^no config.model.cnn_width gives about 10 parameters"):
+        match_cnn_width(networks, 10)
+
+
+def test_a_table_without_a_generator() -> None:
+    table = parameter_table(settings.networks_of(without_cost(generator="none"), steps=1))  # type: ignore[arg-type]
+    assert table.startswith("discriminator\n")
+    assert table.count("total") == 1

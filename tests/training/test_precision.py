@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import pytest
 
 from icegan_jax.data.folds import leave_one_subject_out
-from icegan_jax.evaluation.records import Score, read_predictions, score
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.evaluation.scores import Score, score
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.plan import fold_dir
 from icegan_jax.training.state import Networks, create_state

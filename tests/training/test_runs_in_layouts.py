@@ -13,7 +13,7 @@ import pytest
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold, leave_one_subject_out
-from icegan_jax.evaluation.records import read_predictions
+from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.training import capacity
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.engine import Engine, build_engine

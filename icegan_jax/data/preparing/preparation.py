@@ -91,6 +91,7 @@ def prepare_procedural(
     subjects: int,
     clips_per_class: int,
     frames: int,
+    databases: int = 1,
     options: Options = Options(),  # noqa: B008 (frozen)
     workers: int | None = None,
     progress: bool = True,
@@ -103,6 +104,7 @@ def prepare_procedural(
         subjects: persons to draw.
         clips_per_class: clips per person and expression.
         frames: frames per clip.
+        databases: to how many databases the people are dealt out.
         options: how to prepare them.
         workers: processes; by default one per CPU core.
         progress: whether to draw progress bars on stderr.
@@ -118,6 +120,7 @@ def prepare_procedural(
             clips_per_class=clips_per_class,
             frames=frames,
             progress=progress,
+            databases=databases,
         )
         clips = read_clips(csv_path)
         _check(clips, options)

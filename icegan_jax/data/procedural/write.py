@@ -24,7 +24,9 @@ DATASET = "procedural"
 REGIONS = "regions.npz"
 
 
-def write_clips_to(out: Path, *, seed: int, subjects: int, clips_per_class: int, frames: int, progress: bool) -> Path:
+def write_clips_to(
+    out: Path, *, seed: int, subjects: int, clips_per_class: int, frames: int, progress: bool, databases: int = 1
+) -> Path:
     """Draws people playing clips of each class and writes them under ``out``.
 
     Writes ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] grey; exactly ``frames`` of
@@ -39,6 +41,8 @@ def write_clips_to(out: Path, *, seed: int, subjects: int, clips_per_class: int,
         clips_per_class: clips per person and class, named positive_1, positive_2, ...
         frames: frames per clip, at least 6.
         progress: show a progress bar on stderr.
+        databases: to how many databases the people are dealt out in turn, named procedural_1, ...;
+            of a single one the name is procedural.
 
     Returns:
         The path of the clips.csv.
@@ -66,6 +70,7 @@ def write_clips_to(out: Path, *, seed: int, subjects: int, clips_per_class: int,
         for number in range(1, subjects + 1):
             subject = f"p{number:0{digits}d}"
             rng = _stream(seed, number)
+            dataset = DATASET if databases == 1 else f"{DATASET}_{(number - 1) % databases + 1}"
             person = sample_identity(rng)
             habit = resting_face(rng, 1.0)
             portrait, muscles = draw_portrait(person), Muscles(person)
@@ -85,7 +90,7 @@ def write_clips_to(out: Path, *, seed: int, subjects: int, clips_per_class: int,
                         regions[f"{subject}/{name}/{unit}"] = mask
                     clips.append(
                         Clip(
-                            DATASET,
+                            dataset,
                             subject,
                             name,
                             label,

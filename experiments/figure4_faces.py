@@ -1,0 +1,134 @@
+"""Figure 4, real against synthetic: the faces of held-out people by the models B, C and F of Table III, side by side.
+
+    python experiments/figure4_faces.py --preset=demo              drawn faces
+    python experiments/figure4_faces.py --preset=full --data=DATA  the licensed databases
+
+The runs are those of Table III. Writes OUT/figure4_faces/ with figure4.png (people chosen by rule, every class asked),
+extremes.png (of each model the two best and the two worst faces) and the table of L1 and SSIM to the real apex.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from experiments.shared.face_sheets import Extreme, draw_extremes, draw_models
+from experiments.shared.faces import faces as drawn_faces
+from experiments.shared.options import command, parse
+from experiments.shared.people import cells_of, rows_by_rule
+from experiments.shared.runs import train
+from experiments.shared.tables import write_tables
+from experiments.table3_generator import GENERATORS, OURS, PEOPLE, fields_of
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.evaluation.synthesis.faces import Faces, read_faces
+from icegan_jax.evaluation.synthesis.similarity import ssim
+from icegan_jax.reporting import style
+
+MODELS = ("B", "C", "F", OURS)  # B, C and F: the paper's Figure 4
+COPY = "copy of the onset"
+_WORDS = {model: GENERATORS[model][0] for model in MODELS[:-1]} | {OURS: "moves the onset's pixels"}
+COLUMNS = ("model", "generator", "l1", "ssim", "l1_of_wrong_class", "clips", "people")
+_ROWS = 6  # people shown
+_EXTREMES = 2  # of the best, and of the worst
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains the runs, and writes the table and the pictures."""
+    options, _ = parse(__doc__, argv)
+    data = drawn_faces(options, PEOPLE)
+    runs = {model: [train(options, seed, fields_of(model), data) for seed in range(options.seeds)] for model in MODELS}
+    found = {model: [read_faces(run) for run in runs[model]] for model in MODELS}
+    for seed in range(options.seeds):
+        check_same_clips({runs[model][seed]: found[model][seed] for model in MODELS})
+    classes, _ = read_predictions(runs[MODELS[0]][0] / "predictions.csv")
+    rows = rows_by_rule(found[MODELS[0]][0], _ROWS, len(classes))
+    first = {f"{model}: {_WORDS[model]}": found[model][0] for model in MODELS}
+
+    out = options.out / "figure4_faces"
+    write_tables(out, "Figure 4: synthetic faces and the real apex", COLUMNS, table_rows(found), _notes(options.seeds))
+    style.save(draw_models(first, rows, classes), out / "figure4.png")
+    best_and_worst = {model: extremes(found[model], _EXTREMES) for model in MODELS}
+    style.save(draw_extremes(best_and_worst, classes), out / "extremes.png")
+    print(f"pictures: {out / 'figure4.png'}, {out / 'extremes.png'}")
+
+
+def check_same_clips(faces: Mapping[Path, Faces]) -> None:
+    """Raises UserError unless all runs held out the same clips, in one order."""
+    first, *others = faces
+    for run in others:
+        mine, theirs = faces[run], faces[first]
+        if (mine.person, mine.clip) != (theirs.person, theirs.clip) or not np.array_equal(mine.onset, theirs.onset):
+            raise UserError(f"{run}: held out other clips than {first}; remove both and train them on the same data")
+
+
+def table_rows(found: Mapping[str, Sequence[Faces]]) -> list[dict[str, object]]:
+    """A row per model, and one of the onset in place of every synthesis."""
+    rows = []
+    for model, runs in found.items():
+        rows.append({"model": model, "generator": _WORDS[model], **_row(runs)})
+    runs = next(iter(found.values()))
+    copies = [run._replace(synthetic=np.repeat(run.onset[:, None], run.synthetic.shape[1], 1)) for run in runs]
+    return [*rows, {"model": COPY, "generator": "", **_row(copies)}]
+
+
+def _row(runs: Sequence[Faces]) -> dict[str, object]:
+    l1, like, wrong, people, seeds = [], [], [], [], []
+    for seed, run in enumerate(runs):
+        for row, apex in enumerate(run.apex):
+            off = np.abs(run.synthetic[row].astype(float) - apex).mean((1, 2))
+            label = int(run.label[row])
+            l1.append(float(off[label]))
+            wrong.append(float(np.delete(off, label).mean()) if len(off) > 1 else float("nan"))
+            like.append(ssim(apex, run.synthetic[row, label]))
+            people.append(run.person[row])
+            seeds.append(seed)
+    means = {"l1": l1, "ssim": like, "l1_of_wrong_class": wrong}
+    cells = {key: cell for name, values in means.items() for key, cell in cells_of(name, values, people, seeds).items()}
+    return cells | {"clips": len(l1), "people": len(set(people))}
+
+
+def extremes(runs: Sequence[Faces], count: int) -> list[Extreme]:
+    """The syntheses of the apex's class most like the real apex by SSIM, best first, then the least, worst last.
+
+    A clip that several seeds held out counts once among the best, and once among the worst.
+    """
+    scored = []
+    for seed, run in enumerate(runs):
+        for row, apex in enumerate(run.apex):
+            face = run.synthetic[row, run.label[row]]
+            name, onset = "/".join((*run.person[row], run.clip[row])), run.onset[row]
+            likeness = ssim(apex, face), ssim(apex, onset)
+            scored.append(Extreme(*likeness, name, seed, int(run.label[row]), onset, face, apex))
+    scored.sort(key=lambda entry: (-entry.ssim, entry.name, entry.seed))
+    best = _distinct(scored, count)
+    worst = _distinct([entry for entry in reversed(scored) if all(entry is not other for other in best)], count)
+    return [*best, *reversed(worst)]
+
+
+def _distinct(scored: Sequence[Extreme], count: int) -> list[Extreme]:
+    """The first so many that are not the same clip with another seed."""
+    first: dict[str, Extreme] = {}
+    for entry in scored:
+        first.setdefault(entry.name, entry)
+    return list(first.values())[:count]
+
+
+def _notes(seeds: int) -> list[str]:
+    return [
+        f"{seeds} splits by people, the same for all models of a seed; mean [95% interval over people] ± deviation "
+        "over seeds, held-out people.",
+        "l1: mean absolute difference to the real apex in grey levels of 255, synthesis of the apex's own class; "
+        "ssim: structural similarity to it (Wang et al. 2004).",
+        f"{COPY}: the neutral face as it is, with no synthesis at all: a micro-expression changes little, and only a "
+        "model above this row draws the person's expression better than nothing.",
+        "l1 of wrong class: of the other classes' syntheses; about l1 where the class asked changes nothing.",
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

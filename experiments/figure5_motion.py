@@ -1,0 +1,205 @@
+"""Figure 5, where the synthetic faces move: is the change from X_on to X_syn where the class's muscles are?
+
+    python experiments/figure5_motion.py --preset=demo              drawn faces, whose true regions are known
+    python experiments/figure5_motion.py --preset=full --data=DATA  the licensed databases, regions from landmarks
+    python experiments/figure5_motion.py --run=RUN [--run=RUN2 ...] finished runs, nothing is trained
+
+The share of the squared change (paper, Figure 5) that lies in the regions which the action units of the class move:
+of all three syntheses of every held-out clip, and of the real apexes. Writes OUT/figure5_motion/ with the table, the
+mean maps of each class (figure5.png) and those of some people (figure5_people.png).
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from experiments.shared.faces import faces as drawn_faces
+from experiments.shared.faces import of_run
+from experiments.shared.motion_maps import Map, draw_classes, draw_people
+from experiments.shared.options import command, parse
+from experiments.shared.people import cells_of, rows_by_rule
+from experiments.shared.runs import train
+from experiments.shared.tables import write_tables
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.muscle_regions import (
+    EXACT,
+    Key,
+    MuscleRegions,
+    area_share,
+    energy_share,
+    motion_energy,
+    muscle_regions,
+    units_of,
+)
+from icegan_jax.data.muscle_shapes import Mask
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import read_json
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.evaluation.synthesis.faces import Faces, read_faces
+from icegan_jax.reporting import style
+
+SYNTHETIC, REAL = "synthetic", "real"
+WHOLE = "all of them"
+COLUMNS = ("class", "region", SYNTHETIC, "even_spread", REAL, "clips", "real_clips")
+_PEOPLE, _DATABASES = 8, 2  # drawn, as for Table I, whose runs serve here too
+_ROWS = 6  # people shown
+
+
+class Motion(NamedTuple):
+    """A finished run's held-out faces, and where the muscles are in them."""
+
+    faces: Faces
+    regions: MuscleRegions
+
+    def key(self, row: int) -> Key:
+        """Dataset, subject and clip of a row."""
+        return (*self.faces.person[row], self.faces.clip[row])
+
+
+class Share(NamedTuple):
+    """How much of one face's change lies in a region."""
+
+    kind: str
+    label: int
+    region: str
+    seed: int
+    person: tuple[str, str]
+    inside: float
+    area: float
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains or reads the runs, and writes the table and the pictures."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--run", type=Path, action="append", default=[], help="a finished run; repeatable")
+
+    options, args = parse(__doc__, argv, add)
+    runs = args.run
+    if not runs:
+        data = drawn_faces(options, _PEOPLE, _DATABASES)
+        runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
+    motions = [read_motion(run, options.data if args.run else "") for run in runs]
+    out = options.out / "figure5_motion"
+    shares = [share for seed, motion in enumerate(motions) for share in shares_of(motion, seed)]
+    rows = table_rows(shares)
+    write_tables(out, "Figure 5: share of the change inside the muscles' regions", COLUMNS, rows, _notes(motions))
+    style.save(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
+    first = motions[0]
+    people = rows_by_rule(first.faces, _ROWS, len(EXPRESSIONS))
+    regions = [[first.regions.of_class(first.key(row), label) for label in range(len(EXPRESSIONS))] for row in people]
+    style.save(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
+    print(f"pictures: {out / 'figure5.png'}, {out / 'figure5_people.png'}")
+
+
+def read_motion(run: Path, data: str = "") -> Motion:
+    """A run's faces and their regions.
+
+    Args:
+      run: a finished run directory.
+      data: the prepared folder; empty: the one that the run's config.json names.
+
+    Raises:
+      UserError: the run has no synthesis, its classes are others than the three, or its faces have no regions.
+    """
+    found = read_faces(run)
+    classes, _ = read_predictions(run / "predictions.csv")
+    units_of(classes)
+    if not data:
+        try:
+            data = str(of_run(run, read_json(run / "config.json")["data"]["dir"]))
+        except (KeyError, TypeError):
+            raise UserError(f"{run / 'config.json'}: no data.dir; name the prepared folder with --data") from None
+    onsets = {(*person, clip): onset for person, clip, onset in zip(found.person, found.clip, found.onset, strict=True)}
+    return Motion(found, muscle_regions(data, onsets))
+
+
+def shares_of(motion: Motion, seed: int) -> list[Share]:
+    """Every synthesis of every clip in the region of the class asked, and the real apex in that of its own."""
+    faces, shares = motion.faces, []
+    for row, (onset, person) in enumerate(zip(faces.onset, faces.person, strict=True)):
+        masks = motion.regions.masks[motion.key(row)]
+        changed = [(SYNTHETIC, label, face) for label, face in enumerate(faces.synthetic[row])]
+        for kind, label, face in [*changed, (REAL, int(faces.label[row]), faces.apex[row])]:
+            regions: dict[str, Mask] = {WHOLE: motion.regions.of_class(motion.key(row), label)}
+            regions |= {unit: masks[unit] for unit in units_of(EXPRESSIONS)[label] if unit in masks}
+            for name, mask in regions.items():
+                inside, area = energy_share(face, onset, mask), area_share(mask)
+                if mask.any():  # a person without one clip of the class has no true region of it
+                    shares.append(Share(kind, label, name, seed, person, inside, area))
+    return shares
+
+
+def table_rows(shares: Sequence[Share]) -> list[dict[str, object]]:
+    """A row per class and region, and first one over all classes."""
+    rows = [_row("all", WHOLE, [share for share in shares if share.region == WHOLE])]
+    for label, word in enumerate(EXPRESSIONS):
+        for region in (WHOLE, *units_of(EXPRESSIONS)[label]):
+            mine = [share for share in shares if (share.label, share.region) == (label, region)]
+            if mine:
+                rows.append(_row(word, region, mine))
+    return rows
+
+
+def _row(word: str, region: str, shares: Sequence[Share]) -> dict[str, object]:
+    cells: dict[str, object] = {"class": word, "region": region}
+    for kind, clips in ((SYNTHETIC, "clips"), (REAL, "real_clips")):
+        mine = [share for share in shares if share.kind == kind]
+        inside, people, seeds = ([getattr(share, name) for share in mine] for name in ("inside", "person", "seed"))
+        cells |= cells_of(kind, inside, people, seeds) | {clips: int(np.isfinite(inside).sum())}
+    areas = [share.area for share in shares if share.kind == SYNTHETIC]
+    return cells | {"even_spread": float(np.mean(areas))}
+
+
+def mean_maps(motions: Sequence[Motion]) -> Mapping[tuple[str, int], Map]:
+    """By kind and class: the root of the mean squared change over the clips of all runs, on their mean onset."""
+    maps = {}
+    for kind in (SYNTHETIC, REAL):
+        for label in range(len(EXPRESSIONS)):
+            onsets: list[NDArray[np.uint8]] = []
+            energy, masks = [], []
+            for motion in motions:
+                for row, onset in enumerate(motion.faces.onset):
+                    if kind == REAL and motion.faces.label[row] != label:
+                        continue
+                    face = motion.faces.apex[row] if kind == REAL else motion.faces.synthetic[row, label]
+                    energy.append(motion_energy(face, onset))
+                    masks.append(motion.regions.of_class(motion.key(row), label))
+                    onsets.append(onset)
+            if onsets:
+                maps[kind, label] = Map(np.mean(onsets, 0), np.sqrt(np.mean(energy, 0)), np.mean(masks, 0))
+    return maps
+
+
+def _notes(motions: Sequence[Motion]) -> list[str]:
+    source = motions[0].regions.source
+    known = (
+        "true regions of the drawn faces: all units that the person moves in any clip of the class"
+        if source == EXACT
+        else "regions drawn around 68 landmarks after FACS; their sizes are ours"
+    )
+    notes = [
+        f"Share of the sum of (X - X_on)^2 inside the region, mean over held-out clips of {len(motions)} runs; "
+        "[95% interval over people] ± deviation over the runs.",
+        f"Regions: {known}. Synthetic: every onset with every class, in the person's region of the class asked.",
+        "even_spread: the region's area, what a change spread evenly over the picture would score.",
+        "Real apexes also hold the sensor noise of two frames and what registration leaves, everywhere in the picture: "
+        "that pulls their share towards the even spread, and the synthetic faces have none of it.",
+    ]
+    borrowed = sorted({"/".join(key) for motion in motions for key in motion.regions.borrowed})
+    if borrowed:
+        shown = ", ".join(borrowed[:5]) + (f" and {len(borrowed) - 5} more" if len(borrowed) > 5 else "")
+        notes.append(f"No landmarks were found on {shown}: the mean landmarks of the others stand in.")
+    return notes
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

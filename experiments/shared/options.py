@@ -1,0 +1,89 @@
+"""What the command of every experiment shares: its options, and errors as one line."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from experiments.shared.presets import PRESETS
+from icegan_jax.errors import UserError
+
+_HELP = """
+presets:
+  demo   small networks on drawn faces, or on any prepared folder with --data: minutes on two CPU cores
+  full   the paper's networks and number of epochs on the licensed databases (--data=DATA, as prepare wrote it)
+
+Finished runs are kept in OUT/runs and used again, by this experiment and by every other one that needs the same run; an
+interrupted one goes on from its newest checkpoint. Every field of the configuration can be changed for all runs:
+--config.training.steps=200.
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an experiment was asked for.
+
+    Attributes:
+      preset: ``demo`` or ``full``.
+      data: a prepared folder; empty: what the preset has.
+      out: folder of runs and tables.
+      seeds: how many runs of each kind, with the seeds 0, 1, ...
+      fields: ``(field, value as text)`` of the configuration, changed for all runs.
+    """
+
+    preset: str
+    data: str
+    out: Path
+    seeds: int
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see --help")
+
+
+def parse(
+    doc: str | None, argv: Sequence[str] | None, add: Callable[[argparse.ArgumentParser], None] | None = None
+) -> tuple[Options, argparse.Namespace]:
+    """Reads the command line; ``add`` adds an experiment's own options.
+
+    Raises:
+      UserError: an option is wrong.
+    """
+    parser = _Parser(
+        description=doc, epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="demo", help="how large (default: demo)")
+    parser.add_argument("--data", default="", metavar="DATA", help="a folder that prepare wrote")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/experiments"), help="folder of runs and tables (default: %(default)s)"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each kind (default: 3)")
+    if add is not None:
+        add(parser)
+    args, rest = parser.parse_known_args(argv)
+    if args.seeds < 1:
+        raise UserError(f"--seeds={args.seeds}: give 1 or more; see --help")
+    fields = []
+    for text in rest:
+        name, equals, value = text.partition("=")
+        if not name.startswith("--config.") or not equals:
+            raise UserError(f"{text!r} is not an option; see --help")
+        fields.append((name.removeprefix("--config."), value))
+    return Options(args.preset, args.data, args.out, args.seeds, tuple(fields)), args
+
+
+def command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
+    """Runs an experiment's main; returns the exit code: 2 after a line on what was wrong, 130 when interrupted."""
+    try:
+        main(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command goes on from the newest checkpoint", file=sys.stderr)
+        return 130
+    return 0

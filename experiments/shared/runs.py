@@ -1,0 +1,85 @@
+"""Trains one run of an experiment, unless it is there."""
+
+import ast
+import gc
+import hashlib
+import importlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+from absl import logging
+from ml_collections import ConfigDict
+
+from experiments.shared.options import Options
+from experiments.shared.presets import PRESETS
+from icegan_jax import main
+from icegan_jax.compilation import default_cache, keep_programs
+from icegan_jax.errors import UserError
+from icegan_jax.training.meeting import LOST_S
+from icegan_jax.training.processes import Processes
+
+_NAME_LIMIT = 90  # letters of a run's folder, without hash and seed
+
+
+def train(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
+    """A finished run directory: the preset's configuration with these fields and the user's.
+
+    Equal configurations share one directory, whichever experiment asks. What the experiment varies beats the
+    preset, and the user's own fields beat both.
+
+    Args:
+      options: of the command.
+      seed: of the run.
+      fields: dotted names and values, such as ``{"model.generator": "skips"}``.
+      data: a prepared folder; empty: the configuration's own.
+
+    Raises:
+      UserError: a field or the data are wrong, or the training cannot go on.
+    """
+    config = config_of(options, seed, fields, data)
+    digest = hashlib.sha256(json.dumps(json.loads(config.to_json()), sort_keys=True).encode()).hexdigest()[:8]
+    words = "_".join(f"{name.rpartition('.')[2]}-{value}" for name, value in fields.items())
+    words = re.sub(r"[^A-Za-z0-9_.-]+", "", words)[:_NAME_LIMIT] or "base"
+    run = options.out / "runs" / f"{words}_{digest}_seed{seed}"
+    if (run / "results.json").is_file():
+        return run
+    print(f"training {run}", flush=True)
+    logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
+    keep_programs(default_cache(os.environ))
+    main.run(config, run, Processes(), LOST_S)
+    jax.clear_caches()  # of a run's programs, which no other run calls
+    gc.collect()
+    return run
+
+
+def config_of(options: Options, seed: int, fields: Mapping[str, object], data: str) -> ConfigDict:
+    """The configuration of a run.
+
+    Raises:
+      UserError: no such field, or a value of another type.
+    """
+    preset = PRESETS[options.preset]
+    config = importlib.import_module(f"configs.{preset.config}").get_config()
+    config.lock()
+    config.seed = seed
+    if data:
+        config.data.dir = data
+    for name, value in {**preset.fields, **fields, **{name: _parsed(text) for name, text in options.fields}}.items():
+        try:
+            config.update_from_flattened_dict({name: value})
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error.args[0] if error.args else error).split())[:200]
+            raise UserError(f"--config.{name}={value}: {reason}; configs/loso.py has every field") from None
+    return config
+
+
+def _parsed(text: str) -> object:
+    """A number, truth value or tuple as Python writes it; otherwise the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False}.get(text, text)

@@ -1,0 +1,98 @@
+"""The tables that experiments write: CSV, Markdown and a picture."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from icegan_jax.evaluation.files import write_text
+from icegan_jax.reporting import style
+
+Row = Mapping[str, object]
+
+_LETTER = 0.078  # inches that a letter takes at the pictures' text size
+_LINE = 0.27  # inches between lines
+
+
+def write_tables(out: Path, title: str, columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
+    """Writes ``out/table.csv``, ``table.md`` and ``table.png``, prints the Markdown and the paths.
+
+    Args:
+      out: the experiment's folder.
+      title: over the Markdown table and the picture.
+      columns: keys shown in Markdown and picture, in order, ``_`` read as a space. The value of ``uf1`` is shown with
+        ``uf1_low``, ``uf1_high`` and ``uf1_sd`` where the row has them: mean, 95% interval, deviation over seeds.
+      rows: values by key; a row may lack one. The CSV has every key of every row.
+      notes: sentences under the table.
+
+    Returns:
+      The Markdown text.
+    """
+    keys = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(keys)
+    writer.writerows([["" if row.get(key) is None else row[key] for key in keys] for row in rows])
+    write_text(out / "table.csv", text.getvalue())
+    heads = [name.replace("_", " ") for name in columns]
+    cells = [[_shown(row, name) for name in columns] for row in rows]
+    lines = ["| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(columns), *cells]]
+    markdown = "\n".join([f"# {title}", "", *lines, "", *(f"- {note}" for note in notes)]) + "\n"
+    write_text(out / "table.md", markdown)
+    style.save(_picture(title, heads, cells, notes), out / "table.png")
+    print(f"{markdown}\ntable: {out / 'table.csv'}, {out / 'table.md'}, {out / 'table.png'}", flush=True)
+    return markdown
+
+
+def _shown(row: Row, name: str) -> str:
+    value, low, high, sd = (row.get(key) for key in (name, f"{name}_low", f"{name}_high", f"{name}_sd"))
+    interval = "" if low is None or high is None else f" [{_number(low)}, {_number(high)}]"
+    return _number(value) + interval + ("" if sd is None else f" ±{_number(sd)}")
+
+
+def _number(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str]) -> Figure:
+    """The table as text on white, columns as wide as their longest word."""
+    widths = [max(len(line[place]) for line in [columns, *cells]) * _LETTER + 0.22 for place in range(len(columns))]
+    width = max(sum(widths) + 0.3, len(title) * _LETTER * 1.3 + 0.3)
+    limit = int((width - 0.3) / _LETTER)
+    under = [line for note in notes for line in _wrapped(note, limit)]
+    height = (len(cells) + 2.6 + len(under)) * _LINE + 0.3
+    figure = Figure(figsize=(width, height))
+
+    def write(x: float, line: float, text: str, **look: object) -> None:
+        place = (x / width, 1 - (0.2 + line * _LINE) / height)
+        figure.text(*place, style.plain(text), va="top", **{"fontsize": style.TEXT_SIZE, "color": style.INK} | look)
+
+    write(0.15, 0, title, fontsize=style.TITLE_SIZE, weight="bold")
+    for line, texts in enumerate([columns, *cells]):
+        left = 0.15
+        for place, (text, wide) in enumerate(zip(texts, widths, strict=True)):
+            look: dict[str, object] = {"color": style.FAINT} if line == 0 else {}
+            if place == 0:
+                write(left, line + 1.4, text, **look)
+            else:
+                write(left + wide - 0.1, line + 1.4, text, ha="right", **look)
+            left += wide
+    for line, text in enumerate(under):
+        write(0.15, len(cells) + 2.8 + line, text, fontsize=style.SMALL_SIZE, color=style.FAINT)
+    return figure
+
+
+def _wrapped(text: str, limit: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if len(lines[-1]) + len(word) + 1 > limit and lines[-1]:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines

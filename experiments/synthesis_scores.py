@@ -1,0 +1,136 @@
+"""How good the synthetic faces of held-out people are: every score beside rows that say what it is worth.
+
+    python experiments/synthesis_scores.py --preset=demo                   drawn faces, minutes
+    python experiments/synthesis_scores.py --preset=full --data=DATA       the paper's networks, licensed databases
+    python experiments/synthesis_scores.py --run=runs/mine [--run=...]     finished runs, on the same prepared faces
+
+Leave-one-subject-out runs of the preset's configuration, one per seed, scored together. SSIM, PSNR, LPIPS, kernel
+distance, identity, optical flow and an independent classifier, of the synthetic apex and of a copy of the onset, of
+other real frames of the same apex, and of the synthesis of a wrong class (icegan_jax/evaluation/synthesis).
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from experiments.shared.faces import faces as drawn_faces
+from experiments.shared.faces import of_run
+from experiments.shared.options import command, parse
+from experiments.shared.runs import train
+from experiments.shared.tables import write_tables
+from icegan_jax.data.dataset import Pairs, load_pairs
+from icegan_jax.data.faces import embed_face
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import read_json
+from icegan_jax.evaluation.synthesis.faces import read_faces
+from icegan_jax.evaluation.synthesis.flow import MOVED_PX
+from icegan_jax.evaluation.synthesis.measures import Networks
+from icegan_jax.evaluation.synthesis.scores import COLUMNS, Row, count_faces, score_faces
+from icegan_jax.models.lpips import in_batches, load_lpips
+from icegan_jax.models.perceptual import cost_features, load_cost_network
+
+_PEOPLE, _DATABASES = 8, 2  # drawn, as for Table I, whose runs serve here too
+NETWORK, LAYER = "vgg16", "relu5_3"  # whose features, averaged over the picture, the kernel distance compares
+_KID = ("kid", "kid_n")
+_AT = COLUMNS.index("identity")
+ORDER = (*COLUMNS[:_AT], *_KID, *COLUMNS[_AT:])  # the kernel distance beside the other distances
+TABLE = ("faces", "clips", *ORDER)
+NOTES = (
+    "synthetic: of the clip's true class, G never saw the person. wrong class: of the other classes, same apex. real "
+    "against real: the frames 1 and 2 from the apex; identity and classifier: the apex itself. Mean "
+    "[95% interval over people], ± deviation over runs.",
+    "ssim, psnr (dB), lpips (AlexNet, lower is better): against the real apex. A copy of the onset is a strong rival: "
+    "little of a face moves.",
+    f"kid: squared MMD of {NETWORK.upper()} {LAYER} features, pooled (no Inception weights here), between the real "
+    "apexes and kid_n faces, lower is better; unbiased, so near copies of the real faces score below 0.",
+    "identity: cosine of dlib's face embeddings with the clip's onset. Read it between the last two rows: other people "
+    "are far above 0.",
+    f"flow: onset to face against onset to real apex, where that moved {MOVED_PX} pixels or more: cosine of "
+    "directions, ratio of lengths; correlation of lengths over the face.",
+    "classifier: HOG of the change + linear SVM on real pairs of the fold's training people. accuracy: share "
+    "recognised as the class asked for (synthetic: every class asked); clip class: as the class of the clip.",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains or takes the runs, and writes the table."""
+    options, args = parse(__doc__, argv, _add)
+    runs = args.run
+    if not runs:
+        data = drawn_faces(options, _PEOPLE, _DATABASES)
+        runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
+    rows = score_runs(runs, networks())
+    names = ", ".join(Path(run).name for run in runs)
+    notes = (*NOTES, f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, scored together: {names}.")
+    title = "Synthetic faces of held-out people"
+    write_tables(options.out / "synthesis_scores", title, TABLE, [line(row) for row in rows], notes)
+
+
+def score_runs(runs: Sequence[Path], networks: Networks) -> list[Row]:
+    """The rows of some finished runs on the same prepared faces, with a progress bar.
+
+    Raises:
+      UserError: a run has no synthetic faces, or the runs have different data.
+    """
+    found = [read_faces(run) for run in runs]
+    pairs = _data_of(runs)
+    with tqdm(total=count_faces(found, pairs), desc="synthesis scores", unit="face") as bar:
+        return score_faces(found, pairs, networks, bar.update)
+
+
+def networks() -> Networks:
+    """The pre-trained networks that come with the installed packages."""
+    cost = load_cost_network(NETWORK, LAYER)
+
+    @jax.jit
+    def pooled(faces: jax.Array) -> jax.Array:
+        return cost_features(cost, faces[..., None] / 127.5 - 1).mean(axis=(1, 2))
+
+    features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = lambda faces: in_batches(pooled, faces)  # noqa: E731
+    return Networks(load_lpips(), features, embed_face)
+
+
+def line(row: Row) -> Mapping[str, object]:
+    """A row as the table shows it."""
+    cells: dict[str, object] = {"faces": row.method, "clips": row.n}
+    cells |= {"kid": row.kid, "kid_n": row.kid_n} if row.kid_n else {}
+    for name, found in row.scores.items():
+        if found.n:
+            cells |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+            cells |= {f"{name}_sd": row.deviation[name]}
+    return cells
+
+
+def _data_of(runs: Sequence[Path]) -> Pairs:
+    pairs: Pairs | None = None
+    for run in runs:
+        config = read_json(Path(run) / "config.json")
+        section = config.get("data")
+        folder = section.get("dir") if isinstance(section, dict) else None
+        if not isinstance(folder, str):
+            raise UserError(f"{run}/config.json: the field data.dir is missing; train the run again")
+        other = load_pairs(of_run(Path(run), folder))
+        if pairs is not None and other.fingerprint != pairs.fingerprint:
+            raise UserError(f"{run}: trained on other faces than {runs[0]}; score them apart")
+        pairs = other
+    assert pairs is not None
+    return pairs
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", type=Path, action="append", default=[], metavar="RUN", help="score this finished run; repeatable"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

@@ -1,0 +1,75 @@
+"""Table II, single-database evaluation (SDE): LOSO within one database at a time, macro F1 of the three classes.
+
+    python experiments/table2_sde.py --preset=demo                    drawn faces in two databases, minutes
+    python experiments/table2_sde.py --preset=full --data=DATA        the paper: within CASME II and within SAMM
+
+The macro F1 of a single database is its UF1: the mean of 2TP/(2TP+FP+FN) over the classes, counts pooled over folds.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+import argparse
+
+from experiments.shared.faces import faces
+from experiments.shared.options import command, parse
+from experiments.shared.presets import PRESETS
+from experiments.shared.runs import train
+from experiments.shared.scores import published, references, scores
+from experiments.shared.tables import write_tables
+from icegan_jax.data.dataset import load_pairs
+
+COLUMNS = (
+    "database",
+    "paper_uf1",
+    "paper_uar",
+    "paper_selection",
+    "uf1",
+    "uar",
+    "selection",
+    "floor_uf1",
+    "linear_uf1",
+    "people",
+    "predictions",
+)
+_PAPERS = ("casme2", "samm")  # the databases of the paper's table
+_PEOPLE, _DATABASES = 8, 2  # drawn
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains the runs and writes the table."""
+    options, args = parse(__doc__, argv, _add)
+    data = faces(options, _PEOPLE, _DATABASES)
+    if args.database:
+        databases = args.database
+    elif data and PRESETS[options.preset].drawn:
+        databases = sorted(set(load_pairs(data).dataset.tolist()))
+    else:
+        databases = list(_PAPERS)
+    rows = []
+    for database in databases:
+        fields = {"data.database": database}
+        runs = [train(options, seed, fields, data) for seed in range(options.seeds)]
+        rows.append({"database": database, **published("II", database), **scores(runs), **references(runs)})
+    notes = (
+        f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",
+        "Trained and tested on the one database alone.",
+    )
+    write_tables(options.out / "table2_sde", "Table II: single-database evaluation, LOSO", COLUMNS, rows, notes)
+
+
+def _add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        action="append",
+        metavar="NAME",
+        help="a database of the prepared faces; repeatable (default: casme2 and samm; of the demo: all)",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

@@ -1,0 +1,85 @@
+"""Table IV, capsules against convolutions in the discriminator, with the number of parameters.
+
+    python experiments/table4_discriminator.py --preset=demo              drawn faces, minutes
+    python experiments/table4_discriminator.py --preset=full --data=DATA  the paper
+
+D_CNN has two convolutional layers in place of the capsules; enlarged, it is as wide as it takes to have the parameters
+of D_CE (d_exp = 32) within 2%. Below them the dimension d_exp of the expression capsules. The split is Table III's.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+from experiments.shared.differences import difference_note
+from experiments.shared.faces import faces
+from experiments.shared.options import Options, command, parse
+from experiments.shared.runs import config_of, train
+from experiments.shared.scores import published, references, scores
+from experiments.shared.tables import write_tables
+from experiments.table3_generator import PEOPLE
+from icegan_jax import settings
+from icegan_jax.training.parameters import discriminator_parameters, match_cnn_width
+
+COLUMNS = (
+    "discriminator",
+    "parameters",
+    "paper_uf1",
+    "paper_uar",
+    "paper_selection",
+    "uf1",
+    "uar",
+    "selection",
+    "linear_uf1",
+    "predictions",
+)
+DIMENSIONS = (8, 16, 32, 64, 128)
+SIZE_OF = 32  # d_exp of the D_CE whose size the enlarged D_CNN has
+CNN, ENLARGED = "D_CNN", "D_CNN enlarged"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains the runs and writes the table."""
+    options, _ = parse(__doc__, argv)
+    data = faces(options, PEOPLE)
+    rows, runs = [], {}
+    for name, fields in discriminators(options).items():
+        runs[name] = [train(options, seed, {"protocol": "split", **fields}, data) for seed in range(options.seeds)]
+        row = {"discriminator": name, "parameters": parameters(options, fields), **published("IV", name)}
+        rows.append(row | scores(runs[name]) | references(runs[name]))
+    notes = (
+        f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
+        " over seeds.",
+        *(difference_note(f"{ce(SIZE_OF)} against {cnn}", runs[ce(SIZE_OF)], runs[cnn]) for cnn in (CNN, ENLARGED)),
+    )
+    write_tables(options.out / "table4_discriminator", "Table IV: capsules against convolutions", COLUMNS, rows, notes)
+
+
+def ce(dimension: int) -> str:
+    """The row's name of the capsule discriminator with this d_exp."""
+    return f"D_CE, d_exp {dimension}"
+
+
+def discriminators(options: Options) -> dict[str, dict[str, object]]:
+    """The fields of every row."""
+    capsules = {ce(dimension): {"model.expression_dimension": dimension} for dimension in DIMENSIONS}
+    cnn = {"model.discriminator": "cnn"}
+    wanted = parameters(options, capsules[ce(SIZE_OF)])
+    width = match_cnn_width(_networks(options, cnn), wanted)
+    return {CNN: cnn, ENLARGED: cnn | {"model.cnn_width": width}, **capsules}
+
+
+def parameters(options: Options, fields: Mapping[str, object]) -> int:
+    """Trainable parameters of the discriminator with these fields."""
+    return discriminator_parameters(_networks(options, fields))
+
+
+def _networks(options: Options, fields: Mapping[str, object]) -> settings.Networks:
+    return settings.networks_of(config_of(options, 0, fields, ""), steps=1)
+
+
+if __name__ == "__main__":
+    sys.exit(command(main))

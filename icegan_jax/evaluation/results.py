@@ -1,0 +1,166 @@
+"""results.json: the scores of a run, how they came about, and how long it took."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import read_json
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.scores import Score, summarise
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a run took.
+
+    Attributes:
+      wall_s: seconds from start to results.
+      compile_s: seconds of `wall_s` spent compiling.
+      steps_per_s: update steps per second, all folds counted, compilation left out.
+      faces_per_s: training faces per second, likewise.
+    """
+
+    wall_s: float
+    compile_s: float
+    steps_per_s: float
+    faces_per_s: float
+
+
+def build_results(
+    predictions: Sequence[Prediction],
+    classes: Sequence[str] = EXPRESSIONS,
+    *,
+    protocol: str,
+    selection: str,
+    seed: int,
+    timing: Timing,
+    versions: Mapping[str, str],
+    data_fingerprint: str,
+    references: Mapping[str, Score] | None = None,
+    oracle: Mapping[str, Any] | None = None,
+    num_folds: int | None = None,
+) -> dict[str, Any]:
+    """Assemble results.json (DESIGN.md section 7).
+
+    Args:
+      predictions: one per clip, all folds.
+      classes: names of the classes, in label order.
+      protocol: how the folds were made, such as "LOSO over (dataset, subject)".
+      selection: the rule that chose the reported model, such as "last step".
+      seed: of the training.
+      timing: of the run.
+      versions: {"jax": "0.10.2", ...}.
+      data_fingerprint: of the prepared dataset.
+      references: scores of other methods on the same clips, {"linear_on_apex_pixels": score(...)}.
+      oracle: {"uf1", "uar"} of the best test epoch, if `evaluation.oracle` asked for it; it is
+        not a valid score and stands apart under that name.
+      num_folds: how many networks were trained; one per held-out subject if not given.
+
+    Returns:
+      A dictionary ready for `write_json`; `num_folds` counts the folds, `num_people` the held-out subjects.
+
+    Raises:
+      UserError: no prediction, or two of one clip.
+    """
+    people = len({(row.dataset, row.subject) for row in predictions})
+    results: dict[str, Any] = {
+        "protocol": protocol,
+        "selection": selection,
+        "num_clips": len(predictions),
+        "num_folds": people if num_folds is None else num_folds,
+        "num_people": people,
+        "seed": seed,
+        "classes": list(classes),
+        **summarise(predictions, classes),
+        "references": dict(references or {}),
+        "timing": asdict(timing),
+        "versions": dict(versions),
+        "data_fingerprint": data_fingerprint,
+    }
+    if oracle is not None:
+        results["oracle"] = dict(oracle)
+    return results
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Read results.json and check that every field the report shows is there.
+
+    Runs from before there were other classes name none: they are given the three.
+
+    Raises:
+      UserError: the file is missing or damaged, or a field is absent; the message names it.
+    """
+    results = read_json(path)
+    for field in ("protocol", "selection", "num_clips", "num_folds", "seed", "data_fingerprint"):
+        _require(path, results, field, (str, int))
+    for field in ("overall", "datasets", "floors", "timing", "versions"):
+        _require(path, results, field, dict)
+    classes = results.setdefault("classes", list(EXPRESSIONS))
+    if not _words(classes):
+        raise UserError(f"{path}: the field classes is damaged: evaluate the run again")
+    _check_score(path, results["overall"], "overall", len(classes))
+    for group in ("datasets", "references"):
+        for name, block in _require(path, results, group, dict, default={}).items():
+            _check_score(path, block, f"{group}.{name}", len(classes))
+    floors = {"floors": results["floors"]}
+    for name, block in _require(path, results, "dataset_floors", dict, default={}).items():
+        floors[f"dataset_floors.{name}"] = block
+    for place, block in floors.items():
+        always = [f"always_{word}" for word in classes]
+        constant = next((name for name in always if isinstance(block, dict) and name in block), always[0])
+        for name in (constant, "prior_random"):
+            _check_pair(path, _require(path, block, name, dict, place), f"{place}.{name}")
+    if "oracle" in results:
+        _check_pair(path, _require(path, results, "oracle", dict), "oracle")
+    return results
+
+
+def _check_score(path: Path, block: Any, place: str, size: int) -> None:
+    _check_pair(path, block, place)
+    _require(path, block, "accuracy", (float, int), place)
+    for name in ("uf1_ci95", "uar_ci95"):
+        interval = _require(path, block, name, (list, type(None)), place)
+        if interval is not None and not _numbers(interval, 2):
+            raise UserError(f"{path}: {place}.{name} is not [low, high]: evaluate the run again")
+    counts = _require(path, block, "confusion", list, place)
+    if len(counts) != size or not all(_numbers(row, size) for row in counts):
+        raise UserError(f"{path}: {place}.confusion is not {size} by {size}: evaluate it again")
+
+
+def _check_pair(path: Path, block: Any, place: str) -> None:
+    for name in ("uf1", "uar"):
+        _require(path, block, name, (float, int), place)
+
+
+def _words(values: Any) -> bool:
+    """Whether it is a list of names, each once, at least one."""
+    return (
+        isinstance(values, list)
+        and all(isinstance(value, str) for value in values)
+        and 0 < len(values) == len(set(values))
+    )
+
+
+def _numbers(values: Any, length: int) -> bool:
+    return (
+        isinstance(values, list) and len(values) == length and all(isinstance(value, int | float) for value in values)
+    )
+
+
+def _require(
+    path: Path,
+    block: Any,
+    field: str,
+    kind: type | tuple[type, ...],
+    place: str = "",
+    default: Any = None,
+) -> Any:
+    value = block.get(field, default) if isinstance(block, dict) else None
+    named = f"{place}.{field}" if place else field
+    missing = not isinstance(block, dict) or (field not in block and default is None)
+    if missing or not isinstance(value, kind):
+        raise UserError(f"{path}: the field {named} is missing or damaged: evaluate the run again")
+    return value

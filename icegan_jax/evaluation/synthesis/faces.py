@@ -1,0 +1,104 @@
+"""The synthetic faces that a finished run left, beside the real ones of the same held-out clips."""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icegan_jax.errors import UserError
+
+Grey = NDArray[np.uint8]
+
+# What numpy raises for a file that is cut, foreign, or lacks an array.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+
+
+class Faces(NamedTuple):
+    """n held-out clips of a run, k classes; fold by fold, in the order of the folds' names.
+
+    Attributes:
+      onset: uint8[n, h, w], the neutral faces, all that G sees beside noise and class.
+      synthetic: uint8[n, k, h, w], G's face of each class.
+      apex: uint8[n, h, w], the real expression.
+      label: int64[n], the class that the apex shows.
+      person: (dataset, subject) of each clip.
+      clip: its name, unique within the person.
+      fold: name of the folder of the fold that held the person out.
+    """
+
+    onset: Grey
+    synthetic: Grey
+    apex: Grey
+    label: NDArray[np.int64]
+    person: list[tuple[str, str]]
+    clip: list[str]
+    fold: list[str]
+
+
+def read_faces(run_dir: Path) -> Faces:
+    """Reads ``folds/<fold>/synthesis.npz`` of every fold of a run.
+
+    Raises:
+      UserError: there is none (no run directory, an unfinished run, or one without a generator), one is damaged or of
+        a program that did not name the people yet, or two folds do not fit together.
+    """
+    files = sorted(Path(run_dir).glob("folds/*/synthesis.npz"))
+    if not files:
+        raise UserError(f"{run_dir}: no folds/*/synthesis.npz; give the directory of a finished run with a generator")
+    parts = [_read_fold(file) for file in files]
+    for file, part in zip(files, parts, strict=True):
+        if part.synthetic.shape[1:] != parts[0].synthetic.shape[1:]:
+            raise UserError(
+                f"{file}: faces of shape {part.synthetic.shape[1:]} beside {parts[0].synthetic.shape[1:]} of "
+                f"{files[0].parent.name}; a run holds one shape, train this fold again"
+            )
+    faces = join_faces(parts)
+    clips = list(zip(faces.person, faces.clip, strict=True))
+    if len(set(clips)) != len(clips):
+        raise UserError(f"{run_dir}: two folds hold the same clip out; train the run again in an empty directory")
+    return faces
+
+
+def join_faces(parts: list[Faces]) -> Faces:
+    """One after another; at least one, all of one shape."""
+    onset = np.concatenate([part.onset for part in parts])
+    synthetic = np.concatenate([part.synthetic for part in parts])
+    apex = np.concatenate([part.apex for part in parts])
+    label = np.concatenate([part.label for part in parts])
+    person = [entry for part in parts for entry in part.person]
+    clip = [entry for part in parts for entry in part.clip]
+    fold = [entry for part in parts for entry in part.fold]
+    return Faces(onset, synthetic, apex, label, person, clip, fold)
+
+
+def _read_fold(file: Path) -> Faces:
+    try:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
+            onset, apex, synthetic = (_grey(content[name]) for name in ("onset", "apex", "synthetic"))
+            label = content["label"].astype(np.int64)
+            if "dataset" not in content or "subject" not in content:
+                raise UserError(f"{file}: written before the people's names were kept; train this run again")
+            names = [[str(name) for name in content[column]] for column in ("dataset", "subject", "clip")]
+    except _DAMAGE as error:
+        raise UserError(f"{file}: damaged or incomplete; train this fold again") from error
+    n = len(onset)
+    fits = onset.ndim == 3 and synthetic.ndim == 4 and apex.shape == onset.shape and 0 < n == len(synthetic)
+    fits = fits and synthetic.shape[2:] == onset.shape[1:] and all(len(column) == n for column in names)
+    if not fits or label.shape != (n,):
+        raise UserError(
+            f"{file}: onset {onset.shape}, synthetic {synthetic.shape} and apex {apex.shape} do not belong together; "
+            "train this fold again"
+        )
+    if not np.isin(label, range(synthetic.shape[1])).all():
+        raise UserError(f"{file}: a label is none of the {synthetic.shape[1]} classes; train this fold again")
+    dataset, subject, clip = names
+    return Faces(onset, synthetic, apex, label, list(zip(dataset, subject, strict=True)), clip, [file.parent.name] * n)
+
+
+def _grey(image: NDArray[np.uint8]) -> Grey:
+    if image.dtype != np.uint8:
+        raise ValueError(f"{image.dtype} instead of uint8")
+    return image

@@ -1,0 +1,89 @@
+"""A fold's evaluations.jsonl: how long the capsules of its test and inner validation clips were during training."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.folds import Fold
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.selection import Evaluation
+from icegan_jax.training.engine import Engine
+from icegan_jax.training.evaluate import recognise_clips
+from icegan_jax.training.layout import Layout
+from icegan_jax.training.state import TrainState
+
+EVALUATIONS = "evaluations.jsonl"
+
+
+def write_evaluations(
+    engine: Engine,
+    states: TrainState,
+    step: int,
+    pairs: Pairs,
+    filled: Sequence[Fold],
+    streams: Sequence[TextIO],
+    layout: Layout,
+    batch_size: int,
+) -> None:
+    """Recognises the test and inner clips of each fold, and appends a line to each stream.
+
+    Args:
+      states: after ``step``, leading axes [r, f] in the order of ``filled``; not to be donated before this returns.
+      streams: of the first entries of ``filled``; the others are copies that fill the group up.
+    """
+    tests = recognise_clips(engine, states, pairs, [fold.test for fold in filled], layout, batch_size)
+    inner = np.empty((len(filled), 0, tests.shape[2]))
+    if all(len(fold.inner) for fold in filled):
+        inner = recognise_clips(engine, states, pairs, [fold.inner for fold in filled], layout, batch_size)
+    for fold, stream, *lengths in zip(filled, streams, tests, inner, strict=False):
+        test, kept = (_digits(rows[: len(clips)]) for rows, clips in zip(lengths, (fold.test, fold.inner), strict=True))
+        stream.write(json.dumps({"step": step, "test": test, "inner": kept}) + "\n")
+        stream.flush()
+
+
+def read_evaluations(path: Path, fold: Fold, classes: int) -> list[Evaluation]:
+    """Reads a finished fold's evaluations, by rising step.
+
+    Raises:
+      UserError: the file is missing or damaged, of other clips, or a capsule length is not a finite number.
+    """
+    again = "remove the fold's folder to train it again"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f"{path}: cannot be read as text; {again}") from None
+    if not lines:
+        raise UserError(f"{path}: not one evaluation; {again}")
+    found: list[Evaluation] = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            step = int(entry["step"])
+            test, inner = (np.array(entry[name], np.float64).reshape(-1, classes) for name in ("test", "inner"))
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f'{path}:{number}: not a line like {{"step": 10, "test": [], "inner": []}}; {again}'
+            ) from None
+        if (len(test), len(inner)) != (len(fold.test), len(fold.inner)):
+            raise UserError(
+                f"{path}:{number}: {len(test)} test and {len(inner)} inner clips, but the fold has "
+                f"{len(fold.test)} and {len(fold.inner)}; {again}"
+            )
+        if not (np.isfinite(test).all() and np.isfinite(inner).all()):
+            raise UserError(
+                f"{path}:{number}: a capsule length is not a finite number: the training diverged, "
+                "lower the learning rate"
+            )
+        if found and step <= found[-1].step:
+            raise UserError(f"{path}:{number}: step {step} after step {found[-1].step}; {again}")
+        found.append(Evaluation(step, test, inner))
+    return found
+
+
+def _digits(lengths: np.ndarray) -> list[list[float]]:
+    """Nine digits tell any two float32 apart: of six decimals, several lengths of a clip may be equal."""
+    return [[float(f"{value:.9g}") for value in row] for row in lengths.tolist()]

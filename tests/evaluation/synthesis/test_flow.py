@@ -1,0 +1,64 @@
+"""Flow against known motions."""
+
+import cv2
+import numpy as np
+import pytest
+
+from icegan_jax.evaluation.synthesis.flow import flow_agreement, optical_flow
+
+SIZE = 96
+
+
+def texture(seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(SIZE, SIZE))
+    smooth = cv2.GaussianBlur(noise, (0, 0), 2)
+    return np.clip(128 + 40 * smooth / smooth.std(), 0, 255).astype(np.uint8)
+
+
+def bump(pixels: float) -> np.ndarray:
+    """A motion right and down in the middle, float32[h, w, 2]."""
+    y, x = np.mgrid[:SIZE, :SIZE]
+    height = np.exp(-((x - 48) ** 2 + (y - 48) ** 2) / (2 * 12**2))
+    return (height[..., None] * pixels * np.array([0.8, 0.6])).astype(np.float32)
+
+
+def moved(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """The picture whose pixel at x + motion(x) is the image's at x (to first order in the motion)."""
+    y, x = (grid.astype(np.float32) for grid in np.mgrid[:SIZE, :SIZE])
+    at = [grid - motion[..., axis] for axis, grid in enumerate((x, y))]
+    at = [grid - cv2.remap(motion, at[0], at[1], cv2.INTER_LINEAR)[..., axis] for axis, grid in enumerate((x, y))]
+    return cv2.remap(image, at[0], at[1], cv2.INTER_CUBIC)
+
+
+def test_flow_is_the_motion():
+    motion = bump(2)
+    flow = optical_flow(texture(), moved(texture(), motion))
+    assert np.linalg.norm(flow - motion, axis=2).mean() < 0.1
+    assert not optical_flow(texture(), texture()).any()
+
+
+@pytest.mark.parametrize(("pixels", "cosine", "ratio"), [(2.0, 1, 1), (1.0, 1, 0.5), (-2.0, -1, 1)])
+def test_pictures_that_move_alike_half_and_against(pixels, cosine, ratio):
+    onset = texture()
+    real = optical_flow(onset, moved(onset, bump(2)))
+    found = flow_agreement(real, optical_flow(onset, moved(onset, bump(pixels))))
+    assert found.cosine == pytest.approx(cosine, abs=0.03)
+    assert found.magnitude_ratio == pytest.approx(ratio, abs=0.05)
+    assert found.correlation == pytest.approx(1, abs=0.03)
+
+
+def test_agreement_is_weighted_by_the_real_motion():
+    real, face = np.zeros((2, 1, 4, 2), np.float32)
+    real[0, :, 0] = (3, 1, 0.1, 0)  # right
+    face[0] = (6, 0), (0, 1), (-9, 0), (0, 0)  # the same way twice as far; at right angles; too little moved
+    found = flow_agreement(real, face)
+    assert found.cosine == pytest.approx(3 * 1 / 4 + 1 * 0 / 4)
+    assert found.magnitude_ratio == pytest.approx((6 + 1) / (3 + 1))
+    assert found.correlation == pytest.approx(np.corrcoef([3, 1, 0.1, 0], [6, 1, 9, 0])[0, 1])
+
+
+def test_a_face_that_stays_agrees_with_nothing_and_a_real_one_says_nothing():
+    assert flow_agreement(bump(2), np.zeros_like(bump(2))) == (0, 0, 0)
+    faint = flow_agreement(bump(2), bump(0.04))
+    assert faint.cosine == 0 and faint.magnitude_ratio == pytest.approx(0.02)
+    assert np.isnan(flow_agreement(bump(0.1), bump(2))).all()

@@ -1,0 +1,169 @@
+"""The table on made faces whose motion is known, each number by another route."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.synthesis import rows
+from icegan_jax.evaluation.synthesis.faces import Faces
+from icegan_jax.evaluation.synthesis.kernel_distance import kernel_distance
+from icegan_jax.evaluation.synthesis.measures import Networks
+from icegan_jax.evaluation.synthesis.scores import COLUMNS, ROWS, Row, count_faces, score_faces
+from icegan_jax.evaluation.synthesis.similarity import ssim
+
+SIZE = 48
+PEOPLE = 4
+PLACES = ((24, 12), (12, 34), (36, 34))  # what each class moves, and whereto: apart in place and direction
+WAYS = ((0.0, 1.0), (0.9, -0.5), (-0.9, -0.5))
+SHIFTS = {-2: 0.7, -1: 0.9, 0: 1.0, 1: 0.9}
+
+
+def moved(image: np.ndarray, label: int, pixels: float) -> np.ndarray:
+    y, x = (grid.astype(np.float32) for grid in np.mgrid[:SIZE, :SIZE])
+    left, top = PLACES[label]
+    height = pixels * np.exp(-((x - left) ** 2 + (y - top) ** 2) / (2 * 6**2))
+    at = [(grid - height * way).astype(np.float32) for grid, way in zip((x, y), WAYS[label], strict=True)]
+    return cv2.remap(image, *at, cv2.INTER_CUBIC)
+
+
+def neutral(person: int) -> np.ndarray:
+    """One picture with a little of each person's own: classes look alike on all."""
+    common, own = (cv2.GaussianBlur(np.random.default_rng(n).normal(size=(SIZE, SIZE)), (0, 0), 2) for n in (0, person))
+    return np.clip(128 + 200 * common + 40 * own, 0, 255).astype(np.uint8)
+
+
+def pairs() -> Pairs:
+    found = [(p, c, s) for p in range(PEOPLE) for c in range(3) for s in SHIFTS]
+    return Pairs(
+        onset=np.stack([neutral(p) for p, _, _ in found]),
+        apex=np.stack([moved(neutral(p), c, 2 * SHIFTS[s]) for p, c, s in found]),
+        label=np.array([c for _, c, _ in found], np.int32),
+        shift=np.array([s for _, _, s in found], np.int32),
+        dataset=np.full(len(found), "d"),
+        subject=np.array([str(p) for p, _, _ in found]),
+        clip=np.array([f"c{c}" for _, c, _ in found]),
+        classes=EXPRESSIONS,
+        fingerprint="",
+    )
+
+
+def run(draw: Callable[[int, int], np.ndarray]) -> Faces:
+    """A leave-one-person-out run whose generator draws (person, class)."""
+    found = [(p, c) for p in range(PEOPLE) for c in range(3)]
+    return Faces(
+        onset=np.stack([neutral(p) for p, _ in found]),
+        synthetic=np.stack([[draw(p, asked) for asked in range(3)] for p, _ in found]),
+        apex=np.stack([moved(neutral(p), c, 2) for p, c in found]),
+        label=np.array([c for _, c in found]),
+        person=[("d", str(p)) for p, _ in found],
+        clip=[f"c{c}" for _, c in found],
+        fold=[f"d_{p}" for p, _ in found],
+    )
+
+
+def networks() -> Networks:
+    return Networks(
+        lpips=lambda a, b: np.abs(a.astype(float) - b).mean(axis=(1, 2)),
+        features=lambda faces: faces[:, ::12, ::12].reshape(len(faces), -1) / 255.0,
+        embed=lambda face: face[::8, ::8].ravel().astype(np.float64) - 100,
+    )
+
+
+def good(person: int, asked: int) -> np.ndarray:
+    return moved(neutral(person), asked, 1.6)
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, Row]:
+    found = score_faces([run(good)], pairs(), networks())
+    assert [row.method for row in found] == list(ROWS)
+    return {row.method: row for row in found}
+
+
+def test_means_are_over_the_right_faces(table):
+    faces, data = run(good), pairs()
+    of_class, of_others, copies, near = [], [], [], []
+    for row, label in enumerate(faces.label):
+        others = [asked for asked in range(3) if asked != label]
+        of_class.append(ssim(faces.apex[row], faces.synthetic[row, label]))
+        of_others.append(np.mean([ssim(faces.apex[row], faces.synthetic[row, asked]) for asked in others]))
+        copies.append(ssim(faces.apex[row], faces.onset[row]))
+        mine = np.flatnonzero(
+            (data.subject == faces.person[row][1]) & (data.clip == faces.clip[row]) & (data.shift != 0)
+        )
+        near.append(np.mean([ssim(faces.apex[row], data.apex[other]) for other in mine]))
+    expected = {rows.SYNTHETIC: of_class, rows.WRONG: of_others, rows.COPY: copies, rows.REAL: near}
+    for name, values in expected.items():
+        assert table[name].scores["ssim"].mean == pytest.approx(np.mean(values)), name
+        assert table[name].n == 12 and table[name].scores["ssim"].n == 12
+        assert table[name].scores["ssim"].low < np.mean(values) < table[name].scores["ssim"].high
+
+
+def test_flow_tells_the_class_from_another_and_from_nothing(table):
+    flow = {name: [table[name].scores[f"flow_{part}"].mean for part in ("cosine", "magnitude_ratio")] for name in ROWS}
+    assert flow[rows.SYNTHETIC] == pytest.approx([1, 0.8], abs=0.06)
+    assert flow[rows.REAL] == pytest.approx([1, (0.7 + 0.9 + 0.9) / 3], abs=0.06)
+    assert flow[rows.COPY] == [0, 0]
+    assert abs(flow[rows.WRONG][0]) < 0.5 and flow[rows.WRONG][1] < 0.4
+
+
+def test_classifier(table):
+    told = {name: [table[name].scores[f"classifier_{of}"].mean for of in ("accuracy", "clip_class")] for name in ROWS}
+    assert told[rows.SYNTHETIC] == [1, 1] and told[rows.REAL] == [1, 1]
+    assert told[rows.WRONG] == [1, 0]  # shows what it was asked for, which is not what the clip shows
+    assert told[rows.COPY] == pytest.approx([1 / 3, 1 / 3])  # one answer to all
+
+
+def test_identity(table):
+    onset = np.stack([networks().embed(neutral(p)) for p in range(PEOPLE)])
+    onset /= np.linalg.norm(onset, axis=1, keepdims=True)
+    others = [onset[p] @ onset[q] for p in range(PEOPLE) for q in range(PEOPLE) if p != q]
+    assert table[rows.OTHER].scores["identity"].mean == pytest.approx(np.mean(others))
+    assert table[rows.SAME].scores["identity"].mean == pytest.approx(1)
+    assert table[rows.COPY].scores["identity"].mean == 1
+    apex = [networks().embed(moved(neutral(p), c, 2)) for p in range(PEOPLE) for c in range(3)]
+    cosine = [onset[n // 3] @ vector / np.linalg.norm(vector) for n, vector in enumerate(apex)]
+    assert table[rows.REAL].scores["identity"].mean == pytest.approx(np.mean(cosine))
+    assert table[rows.OTHER].scores["ssim"].n == 0
+
+
+def test_kernel_distance_is_of_whole_sets(table):
+    faces, features = run(good), networks().features
+    apex, every = features(faces.apex), np.arange(12)
+    assert table[rows.SYNTHETIC].kid == kernel_distance(apex, features(faces.synthetic[every, faces.label]))
+    wrong = [kernel_distance(apex, features(faces.synthetic[every, (faces.label + n) % 3])) for n in (1, 2)]
+    assert table[rows.WRONG].kid == pytest.approx(np.mean(wrong))
+    assert table[rows.COPY].kid == kernel_distance(apex, features(faces.onset))
+    data = pairs()
+    near = [kernel_distance(apex, features(data.apex[data.shift == shift])) for shift in (-2, -1, 1)]
+    assert table[rows.REAL].kid == pytest.approx(np.mean(near)) and table[rows.REAL].kid_n == 12
+    assert np.isnan(table[rows.SAME].kid) and table[rows.SAME].kid_n == 0
+
+
+def test_runs_are_scored_together_and_real_rows_once(table):
+    ticks = []
+    lazy = run(lambda person, asked: neutral(person))  # copies the onset
+    runs = [run(good), lazy]
+    both = {row.method: row for row in score_faces(runs, pairs(), networks(), lambda: ticks.append(1))}
+    assert len(ticks) == count_faces(runs, pairs()) == 2 * 36 + 12 + 36
+    for column in COLUMNS:
+        halves = table[rows.SYNTHETIC].scores[column].mean, table[rows.COPY].scores[column].mean
+        assert both[rows.SYNTHETIC].scores[column].mean == pytest.approx(np.mean(halves)), column
+        assert both[rows.SYNTHETIC].deviation[column] == pytest.approx(np.std(halves, ddof=1), abs=1e-12)
+    assert both[rows.SYNTHETIC].n == 12 and both[rows.SYNTHETIC].scores["ssim"].n == 24
+    assert both[rows.SYNTHETIC].kid == pytest.approx((table[rows.SYNTHETIC].kid + table[rows.COPY].kid) / 2)
+    for name in (rows.COPY, rows.REAL, rows.SAME, rows.OTHER):
+        np.testing.assert_equal(both[name], table[name])
+
+
+def test_other_data_are_refused():
+    faces = run(good)
+    with pytest.raises(UserError, match="the clip d 0 c1 of the run is not in the data"):
+        changed = faces.apex.copy()
+        changed[1, 0, 0] ^= 1
+        score_faces([faces._replace(apex=changed)], pairs(), networks())

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.answers import read_answers
+from icegan_jax.evaluation.published_log import read_log
+
+PATH = Path("log.txt")
+LOG = """\
+training on 2 subjects: 68 folds
+Subject: sub01
+Epoch 3 loss [0.25]
+Predicted    : [1, 1]
+Best Predicted    : [0, 2]
+Ground Truth : [0, 1]
+Evaluation until this subject:
+UF1: 0.5 | UAR: 0.25
+007
+predicted tensor([2., 0, 1
+   1]) ground truth tensor([2 0 1 0])
+"""
+
+
+def test_lists_of_each_subject():
+    datasets, subjects, truth, answers = read_log(PATH, LOG)
+    assert datasets is None
+    assert subjects == ["sub01"] * 2 + ["007"] * 4
+    assert truth == list("01" + "2010")
+    assert answers == list("02" + "2011")  # of two lists of predictions the last
+
+
+def test_datasets_are_read_and_a_log_is_told_from_a_csv(tmp_path):
+    text = "".join(
+        f"Dataset: {name} Subject: 1\npred [{guess}]\nlabels [0]\n" for name, guess in (("casme2", 0), ("samm", 2))
+    )
+    path = tmp_path / "published"
+    path.write_text(text)
+    found = read_answers(path)
+    assert (found.dataset, found.subject, found.clip) == (["casme2", "samm"], ["1", "1"], None)
+    assert (found.label, found.prediction) == (["0", "0"], ["0", "2"])
+
+
+@pytest.mark.parametrize(
+    "text,message",
+    [
+        ("nothing here", "log.txt: neither a CSV nor a log"),
+        ("a line of words\npredicted [1]", "log.txt:2: a list before any subject"),
+        ("subject: a\npredicted [1, 2]\ntruth [1]", "subject a has 2 predictions and 1 true classes"),
+        ("subject: a\npredicted [1, 2]", "subject a has 2 predictions and 0 true classes"),
+        ("subject: a\npredicted [1, x]", "log.txt:2: 'x' in the list is not a whole number"),
+        ("subject: a\npredicted [0.5]", "log.txt:2: '0.5' in the list is not a whole number"),
+        ("subject: a\npredicted [-1]", "log.txt:2: '-1' in the list is not a whole number"),
+    ],
+)
+def test_damaged_log_is_named(text, message):
+    with pytest.raises(UserError, match=message):
+        read_log(PATH, text)
