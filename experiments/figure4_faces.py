@@ -17,12 +17,13 @@ if not __package__:  # run as a file: the packages beside this folder are found,
     sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.face_sheets import Extreme, draw_extremes, draw_models
+from experiments.shared.faces import TO_SPLIT
 from experiments.shared.faces import faces as drawn_faces
 from experiments.shared.options import command, parse
 from experiments.shared.people import cells_of, rows_by_rule
 from experiments.shared.runs import train
 from experiments.shared.tables import write_tables
-from experiments.table3_generator import GENERATORS, OURS, PEOPLE, fields_of
+from experiments.table3_generator import GENERATORS, OURS, fields_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.synthesis.faces import Faces, read_faces
@@ -40,7 +41,7 @@ _EXTREMES = 2  # of the best, and of the worst
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs, and writes the table and the pictures."""
     options, _ = parse(__doc__, argv)
-    data = drawn_faces(options, PEOPLE)
+    data = drawn_faces(options, TO_SPLIT)
     runs = {model: [train(options, seed, fields_of(model), data) for seed in range(options.seeds)] for model in MODELS}
     found = {model: [read_faces(run) for run in runs[model]] for model in MODELS}
     for seed in range(options.seeds):

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
     sys.path[0] = str(Path(__file__).parents[1])
 
+from experiments.shared.faces import TO_LEAVE_OUT, of_run
 from experiments.shared.faces import faces as drawn_faces
-from experiments.shared.faces import of_run
 from experiments.shared.motion_maps import Map, draw_classes, draw_people
 from experiments.shared.options import command, parse
 from experiments.shared.people import cells_of, rows_by_rule
@@ -49,7 +49,6 @@ from icegan_jax.reporting import style
 SYNTHETIC, REAL = "synthetic", "real"
 WHOLE = "all of them"
 COLUMNS = ("class", "region", SYNTHETIC, "even_spread", REAL, "clips", "real_clips")
-_PEOPLE, _DATABASES = 8, 2  # drawn, as for Table I, whose runs serve here too
 _ROWS = 6  # people shown
 
 
@@ -85,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, args = parse(__doc__, argv, add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, _PEOPLE, _DATABASES)
+        data = drawn_faces(options, TO_LEAVE_OUT)
         runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
     motions = [read_motion(run, options.data if args.run else "") for run in runs]
     out = options.out / "figure5_motion"

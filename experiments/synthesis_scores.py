@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from experiments.shared.faces import TO_LEAVE_OUT, of_run
 from experiments.shared.faces import faces as drawn_faces
-from experiments.shared.faces import of_run
 from experiments.shared.options import command, parse
 from experiments.shared.runs import train
 from experiments.shared.tables import write_tables
@@ -38,7 +38,6 @@ from icegan_jax.evaluation.synthesis.scores import COLUMNS, Row, count_faces, sc
 from icegan_jax.models.lpips import in_batches, load_lpips
 from icegan_jax.models.perceptual import cost_features, load_cost_network
 
-_PEOPLE, _DATABASES = 8, 2  # drawn, as for Table I, whose runs serve here too
 NETWORK, LAYER = "vgg16", "relu5_3"  # whose features, averaged over the picture, the kernel distance compares
 _KID = ("kid", "kid_n")
 _AT = COLUMNS.index("identity")
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, args = parse(__doc__, argv, _add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, _PEOPLE, _DATABASES)
+        data = drawn_faces(options, TO_LEAVE_OUT)
         runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
     rows = score_runs(runs, networks())
     names = ", ".join(Path(run).name for run in runs)

@@ -15,7 +15,7 @@ from pathlib import Path
 if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
     sys.path[0] = str(Path(__file__).parents[1])
 
-from experiments.shared.faces import faces
+from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import command, parse
 from experiments.shared.runs import train
 from experiments.shared.scores import published, references, scores
@@ -36,13 +36,12 @@ COLUMNS = (
     "predictions",
 )
 OTHERS = ("last epoch", "STSTNet", "CapsuleNet", "LBP-TOP")  # rows of paper.csv, beside the paper's own
-_PEOPLE, _DATABASES = 8, 2  # drawn
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, _ = parse(__doc__, argv)
-    data = faces(options, _PEOPLE, _DATABASES)
+    data = faces(options, TO_LEAVE_OUT)
     runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
     rows = [{"part": "all", **published("I", "all"), **scores(runs), **references(runs)}]
     for database in read_results(runs[0] / "results.json")["datasets"]:

@@ -15,7 +15,7 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 
 import argparse
 
-from experiments.shared.faces import faces
+from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import command, parse
 from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train
@@ -37,13 +37,12 @@ COLUMNS = (
     "predictions",
 )
 _PAPERS = ("casme2", "samm")  # the databases of the paper's table
-_PEOPLE, _DATABASES = 8, 2  # drawn
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, args = parse(__doc__, argv, _add)
-    data = faces(options, _PEOPLE, _DATABASES)
+    data = faces(options, TO_LEAVE_OUT)
     if args.database:
         databases = args.database
     elif data and PRESETS[options.preset].drawn:

@@ -15,7 +15,7 @@ if not __package__:  # run as a file: the packages beside this folder are found,
     sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import faces
+from experiments.shared.faces import TO_SPLIT, faces
 from experiments.shared.options import command, parse
 from experiments.shared.runs import train
 from experiments.shared.scores import published, references, scores
@@ -45,7 +45,6 @@ GENERATORS = {
     "F": ("D + graph reasoning (GRM)", {"model.generator": "grm"}),
 }
 OURS = "F, motion"
-PEOPLE = 17  # drawn: 12 train and 5 are held out, in the proportion of 48 to 20
 
 
 def fields_of(model: str) -> dict[str, object]:
@@ -57,7 +56,7 @@ def fields_of(model: str) -> dict[str, object]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, _ = parse(__doc__, argv)
-    data = faces(options, PEOPLE)
+    data = faces(options, TO_SPLIT)
     rows, runs = [], {}
     for model in (*GENERATORS, OURS):
         runs[model] = [train(options, seed, fields_of(model), data) for seed in range(options.seeds)]

@@ -15,14 +15,13 @@ if not __package__:  # run as a file: the packages beside this folder are found,
     sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import faces
+from experiments.shared.faces import TO_SPLIT, faces
 from experiments.shared.options import Options, command, parse
 from experiments.shared.runs import config_of, train
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
-from experiments.table3_generator import PEOPLE
 from icegan_jax import settings
-from icegan_jax.training.parameters import discriminator_parameters, match_cnn_width
+from icegan_jax.training.parameters import count_discriminator, match_cnn_width
 
 COLUMNS = (
     "discriminator",
@@ -44,7 +43,7 @@ CNN, ENLARGED = "D_CNN", "D_CNN enlarged"
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, _ = parse(__doc__, argv)
-    data = faces(options, PEOPLE)
+    data = faces(options, TO_SPLIT)
     rows, runs = [], {}
     for name, fields in discriminators(options).items():
         runs[name] = [train(options, seed, {"protocol": "split", **fields}, data) for seed in range(options.seeds)]
@@ -74,7 +73,7 @@ def discriminators(options: Options) -> dict[str, dict[str, object]]:
 
 def parameters(options: Options, fields: Mapping[str, object]) -> int:
     """Trainable parameters of the discriminator with these fields."""
-    return discriminator_parameters(_networks(options, fields))
+    return count_discriminator(_networks(options, fields))
 
 
 def _networks(options: Options, fields: Mapping[str, object]) -> settings.Networks:

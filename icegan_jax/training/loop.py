@@ -29,7 +29,8 @@ def train_folds(
     """Trains and evaluates every one of ``folds`` that is not finished, showing a progress bar.
 
     A fold ends with ``metrics.jsonl``, ``predictions.csv`` and, last, ``result.json`` in ``run_dir/folds/<name>``; with
-    ``synthesis.npz`` where there is a generator, ``evaluations.jsonl`` where the plan evaluates during training. An unfinished fold goes on from its newest checkpoint.
+    ``synthesis.npz`` where there is a generator, ``evaluations.jsonl`` where the plan evaluates during training. An
+    unfinished fold goes on from its newest checkpoint.
 
     ``processes`` tells which of several processes this is; other ones train other folds.
 
