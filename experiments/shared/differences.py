@@ -7,7 +7,7 @@ import numpy as np
 
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.bootstrap import LEVEL, NUM_DRAWS
-from icegan_jax.evaluation.records import read_predictions
+from icegan_jax.evaluation.predictions import read_predictions
 
 
 def difference_note(name: str, better: Sequence[Path], worse: Sequence[Path]) -> str:

@@ -6,7 +6,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from icegan_jax.errors import UserError
 
 _VERSION = "1.0.0"
 _SPLIT = "clips"  # "all" is reserved by TFDS
+_ARRAYS = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")  # of Pairs, an entry per pair
 
 # Written last into a prepared folder: its presence says that the folder is whole.
 SUMMARY_FILE = "prepared.json"
@@ -215,6 +216,22 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         classes=classes,
         fingerprint=fingerprint,
     )
+
+
+def only_database(pairs: Pairs, database: str) -> Pairs:
+    """The pairs of one database alone, as single-database evaluation takes them (paper, Table II).
+
+    Their fingerprint is that of all pairs, with the database's name.
+
+    Raises:
+        UserError: there is no such database.
+    """
+    mine = pairs.dataset == database
+    if not mine.any():
+        names = ", ".join(sorted(set(pairs.dataset.tolist())))
+        raise UserError(f"config.data.database is {database!r}: the prepared faces are of {names}")
+    arrays = {name: getattr(pairs, name)[mine] for name in _ARRAYS}
+    return replace(pairs, **arrays, fingerprint=f"{pairs.fingerprint}, {database} alone")
 
 
 def _folder(data_dir: Path) -> Path:

@@ -110,12 +110,12 @@ def _read(path: Path, text: str) -> Answers:
     delimiter = max(",;\t", key=lines[0].count)
     header = _cells(lines[0], delimiter)
     own = len(predictions.COLUMNS)
-    if tuple(header[:own]) == predictions.COLUMNS and set(_cells("".join(lines[1:2]), delimiter)[3:4]) & set(
-        header[own:]
-    ):
+    first_label = _cells("".join(lines[1:2]), delimiter)[3:4]
+    if tuple(header[:own]) == predictions.COLUMNS and set(first_label) & set(header[own:]):
         return _read_own(path)
     header = [name.casefold() for name in header]
-    if len(header) == 1 or path.suffix.casefold() in (".txt", ".log"):
+    is_log = path.suffix.casefold() in (".txt", ".log") or not set(header) & set(NAMES["subject"])
+    if len(header) == 1 or (is_log and "[" in text):
         dataset, subject, label, prediction = read_log(path, text)
         return Answers(path, dataset, subject, None, label, prediction, None)
     return _read_table(path, text, delimiter, header)

@@ -121,7 +121,7 @@ def compare(first: Path, second: Path, names: str | None, common: bool, out: Pat
             lines.append(f"  {row:12}" + "".join(f"{format_score(*cell):26}" for cell in cells).rstrip())
         lines.append(
             f"  McNemar: only OURS right b = {test.only_first}, only THEIRS right c = {test.only_second}, "
-            f"exact p = {test.p:.4f}, mid-p = {test.mid_p:.4f}"
+            f"exact p {_chance(test.p)}, mid-p {_chance(test.mid_p)}"
         )
     lines += ["", f"the two answer {int(np.sum(ours != theirs))} of {len(truth)} clips differently"]
     if out is not None:
@@ -172,6 +172,10 @@ def _remarks(matched: Pairing) -> list[str]:
     if matched.by_order:
         lines.append("clips are not named: matched by their order within a subject's class; b and c depend on it")
     return lines
+
+
+def _chance(p: float) -> str:
+    return f"= {p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
 def _csv(table: dict[str, list[list[Cell]]]) -> str:

@@ -56,7 +56,7 @@ def test_scores_of_both_and_their_difference(files, tmp_path, capsys):
             assert float(row["uf1_low"]) <= found[0] <= float(row["uf1_high"])
     only_ours = sum(a.prediction == a.label != b.prediction for a, b in zip(ours, theirs, strict=True))
     only_theirs = sum(b.prediction == b.label != a.prediction for a, b in zip(ours, theirs, strict=True))
-    assert f"only OURS right b = {only_ours}, only THEIRS right c = {only_theirs}, exact p = 0." in printed
+    assert f"only OURS right b = {only_ours}, only THEIRS right c = {only_theirs}, exact p " in printed
     differing = [a.subject + a.clip for a, b in zip(ours, theirs, strict=True) if a.prediction != b.prediction]
     listed = rows(tmp_path / "out" / "differing_clips.csv")
     assert [row["subject"] + row["clip"] for row in listed] == differing
@@ -71,6 +71,10 @@ def test_the_same_answers_differ_by_nothing(files, tmp_path, capsys):
         if row["who"] == "difference":
             assert {float(row[name]) for name in compare.COLUMNS[2:]} == {0.0}
     assert "b = 0, only THEIRS right c = 0, exact p = 1.0000, mid-p = 1.0000" in capsys.readouterr().out
+
+
+def test_chances_are_never_printed_as_none():
+    assert [compare._chance(p) for p in (1.0, 0.00012, 0.00001)] == ["= 1.0000", "= 0.0001", "< 0.0001"]
 
 
 def test_a_log_is_matched_by_order(files, tmp_path, capsys):

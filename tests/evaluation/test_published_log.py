@@ -34,6 +34,7 @@ def test_datasets_are_read_and_a_log_is_told_from_a_csv(tmp_path):
     text = "".join(
         f"Dataset: {name} Subject: 1\npred [{guess}]\nlabels [0]\n" for name, guess in (("casme2", 0), ("samm", 2))
     )
+    text = "seed 1, folds 2, epochs 3\n" + text  # commas do not make it a table
     path = tmp_path / "published"
     path.write_text(text)
     found = read_answers(path)

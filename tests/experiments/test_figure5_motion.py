@@ -53,6 +53,8 @@ def test_shares_are_those_of_the_change(made: tuple[Path, list[str]]) -> None:
             assert float(row[f"{kind}_sd"]) == 0
         whole = region == figure5_motion.WHOLE
         assert float(row["even_spread"]) == pytest.approx((6 if whole else 2 if inside else 4) / SIZE)
+        # the onsets are noise, whose edges are everywhere
+        assert float(row["shifted_onset"]) == pytest.approx(float(row["even_spread"]), abs=0.03)
     # one clip of each run has regions of the first class alone: it counts there alone
     assert [rows[word, figure5_motion.WHOLE]["clips"] for word in ("negative", "positive", "surprise")] == [
         "18",
@@ -115,7 +117,7 @@ def test_runs_are_trained_where_none_is_named(tmp_path: Path, monkeypatch: pytes
     exact = MuscleRegions(EXACT, regions_of("DATA", dict.fromkeys(keys_of(made_up()))).masks)
     monkeypatch.setattr(figure5_motion, "muscle_regions", lambda data, onsets: exact)
     monkeypatch.setattr(figure5_motion, "train", train)
-    monkeypatch.setattr(figure5_motion, "drawn_faces", lambda options, people, databases: "drawn")
+    monkeypatch.setattr(figure5_motion, "drawn_faces", lambda *asked: "drawn")
     figure5_motion.main([f"--out={tmp_path}", "--seeds=3"])
     assert asked == [(seed, {}, "drawn") for seed in range(3)]
     assert "true regions of the drawn faces" in (tmp_path / "figure5_motion" / "table.md").read_text()
