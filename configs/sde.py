@@ -1,7 +1,7 @@
 """Single-database evaluation (paper, Table II): as loso.py, trained and tested within one database.
 
-    python -m icegan_jax.main --config=configs/sde.py --workdir=runs/casme2
-    python -m icegan_jax.main --config=configs/sde.py --workdir=runs/samm --config.data.database=samm
+python -m icegan_jax.main --config=configs/sde.py --workdir=runs/casme2
+python -m icegan_jax.main --config=configs/sde.py --workdir=runs/samm --config.data.database=samm
 """
 
 from ml_collections import ConfigDict

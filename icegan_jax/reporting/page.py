@@ -119,7 +119,7 @@ def _tiles(results: Mapping[str, Any]) -> str:
     tiles = (
         (f"{overall['uf1']:.3f}", "UF1" + _interval_words(overall["uf1_ci95"])),
         (f"{overall['uar']:.3f}", "UAR" + _interval_words(overall["uar_ci95"])),
-        (str(results["num_clips"]), f"clips of {results['num_folds']} held-out subjects"),
+        (str(results["num_clips"]), f"clips of {results.get('num_people', results['num_folds'])} held-out subjects"),
         (str(results["selection"]), "reported model"),
     )
     cells = (f'<div class="tile"><b>{escape(value)}</b><span>{escape(words)}</span></div>' for value, words in tiles)

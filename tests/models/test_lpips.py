@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from icegan_jax.models.lpips import in_batches, load_lpips
 
-SIZE = 40  # AlexNet's maps: 9, 4 and 1 pixels on a side
+SIZE = 32  # AlexNet's maps: 7, 3 and 1 pixels on a side
 
 
 def convolved(x: np.ndarray, layer: dict[str, np.ndarray], stride: int, padding: int) -> np.ndarray:
