@@ -1,0 +1,159 @@
+"""What every experiment shares: options, configurations, scores, tables."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.shared import runs
+from experiments.shared.differences import uf1_difference
+from experiments.shared.faces import TO_LEAVE_OUT, faces
+from experiments.shared.options import Options, command, parse
+from experiments.shared.scores import PAPER, published, scores
+from experiments.shared.tables import write_tables
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation import metrics
+from tests.experiments import fabricated_runs
+
+
+def options(tmp_path: Path, *fields: tuple[str, str], preset: str = "demo") -> Options:
+    return Options(preset, "", tmp_path, 2, fields)
+
+
+def test_options_are_read(tmp_path: Path) -> None:
+    found, args = parse("doc", ["--preset=full", f"--out={tmp_path}", "--seeds=5", "--config.training.steps=3"])
+    assert found == Options("full", "", tmp_path, 5, (("training.steps", "3"),))
+    assert args.seeds == 5
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--seeds=0"], "--seeds=0: give 1 or more"),
+        (["--preset=large"], "invalid choice: 'large'"),
+        (["--config.seed"], "'--config.seed' is not an option; see --help"),
+        (["stray"], "'stray' is not an option; see --help"),
+    ],
+)
+def test_a_wrong_option_is_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(lambda words: parse("doc", words), argv) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_the_user_beats_the_experiment_and_both_the_preset(tmp_path: Path) -> None:
+    mine = options(tmp_path, ("training.steps", "7"), ("model.motion", "true"), ("model.reconstruction_hidden", "(8,)"))
+    config = runs.config_of(mine, 3, {"training.steps": 5, "model.generator": "skips", "model.motion": False}, "DATA")
+    assert (config.seed, config.training.steps, config.model.generator) == (3, 7, "skips")
+    assert config.model.motion is True and config.model.reconstruction_hidden == (8,)
+    assert config.data.dir == "DATA"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"), [("model.widht", "1", 'Did you mean "width"'), ("model.width", "wide", "float")]
+)
+def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, message: str) -> None:
+    with pytest.raises(UserError, match=rf"--config\.{field}={value}: ") as error:
+        runs.config_of(options(tmp_path, (field, value)), 0, {}, "")
+    assert message in str(error.value) or "configs/loso.py" in str(error.value)
+
+
+def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+
+    def run(config: object, folder: Path, *_: object) -> None:
+        trained.append(folder)
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text("{}")
+
+    monkeypatch.setattr(runs.main, "run", run)
+    monkeypatch.setattr(runs, "keep_programs", lambda _: "")
+    mine = options(tmp_path)
+    first = runs.train(mine, 0, {"model.generator": "skips"}, "D")
+    assert runs.train(mine, 0, {"model.generator": "skips"}, "D") == first and trained == [first]
+    others = [
+        runs.train(mine, 1, {"model.generator": "skips"}, "D"),
+        runs.train(mine, 0, {"model.generator": "se"}, "D"),
+        runs.train(mine, 0, {"model.generator": "skips"}, "E"),
+        runs.train(options(tmp_path, ("training.steps", "9")), 0, {"model.generator": "skips"}, "D"),
+    ]
+    assert len({first, *others}) == 5 and trained == [first, *others]
+    # What is the preset's value already changes nothing but the folder's name.
+    assert "grm" in runs.train(mine, 0, {"model.generator": "grm"}, "D").name
+
+
+def test_faces_named_by_the_user_are_taken(tmp_path: Path) -> None:
+    assert faces(Options("demo", "DATA", tmp_path, 1), TO_LEAVE_OUT) == "DATA"
+    assert faces(Options("full", "", tmp_path, 1), TO_LEAVE_OUT) == ""
+
+
+def test_scores_are_means_over_seeds(tmp_path: Path) -> None:
+    made = [fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (0, 6)]
+    found = scores(made)
+    assert found["uf1"] == pytest.approx(0.75) and found["uf1_sd"] == pytest.approx(0.5**1.5)
+    assert found["uf1_low"] <= 0.75 <= found["uf1_high"]
+    assert (found["predictions"], found["people"], found["seeds"]) == (24, 8, 2)
+    assert scores(made, lambda row: row.dataset == "d1")["uf1"] == 1
+    assert scores(made[:1])["uf1_sd"] is None
+    with pytest.raises(UserError, match="no prediction to score"):
+        scores(made, lambda row: row.dataset == "other")
+
+
+def test_a_difference_is_that_of_the_pooled_counts_over_resampled_people(tmp_path: Path) -> None:
+    better, worse = (fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (2, 7))
+    change, low, high = uf1_difference([better], [worse])
+
+    def uf1(wrong: int, people: list[tuple[str, str]]) -> float:
+        rows = fabricated_runs.predictions(wrong)
+        drawn = [row for person in people for row in rows if (row.dataset, row.subject) == person]
+        return metrics.uf1(metrics.confusion([row.label for row in drawn], [row.prediction for row in drawn]))
+
+    everybody = sorted({(row.dataset, row.subject) for row in fabricated_runs.predictions(0)})
+    assert change == pytest.approx(uf1(2, everybody) - uf1(7, everybody))
+    rng = np.random.default_rng(1)
+    draws = [[everybody[i] for i in rng.integers(8, size=8)] for _ in range(600)]
+    assert (low, high) == pytest.approx(
+        tuple(np.quantile([uf1(2, d) - uf1(7, d) for d in draws], [0.025, 0.975])), abs=0.08
+    )
+
+
+def test_a_difference_of_a_run_to_itself_is_nothing(tmp_path: Path) -> None:
+    made = fabricated_runs.write_run(tmp_path / "run", 5)
+    assert uf1_difference([made], [made]) == (0, 0, 0)
+
+
+def test_every_published_figure_has_a_source() -> None:
+    with PAPER.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert lines and all(all(line.values()) for line in lines)
+    assert all(0 < float(line["value"]) < 1 and line["metric"] in ("uf1", "uar") for line in lines)
+    pairs = [(line["table"], line["row"], line["metric"]) for line in lines]
+    assert len(set(pairs)) == len(pairs)
+    assert published("III", "F")["paper_uf1"] == "not at hand"
+
+
+def test_a_table_is_written_three_times(tmp_path: Path) -> None:
+    rows = [
+        {"model": "A $x$", "uf1": 0.12345, "uf1_low": 0.1, "uf1_high": 0.2, "uf1_sd": 0.01, "clips": 12345},
+        {"model": "B", "uf1": float("nan"), "extra": "more"},
+    ]
+    text = write_tables(tmp_path, "Title", ("model", "uf1", "clips"), rows, ["A note. " * 30])
+    lines = text.splitlines()
+    assert lines[0] == "# Title" and lines[2] == "| model | uf1 | clips |"
+    assert lines[4:6] == ["| A $x$ | 0.123 [0.100, 0.200] ±0.010 | 12,345 |", "| B | – | – |"]
+    assert (tmp_path / "table.md").read_text() == text
+    stored = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert stored[0]["uf1"] == "0.12345" and stored[0]["uf1_low"] == "0.1" and stored[1]["extra"] == "more"
+    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_experiment_teaches_in_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [path.stem for path in PAPER.parent.glob("*.py") if path.stem not in ("__init__", "apex_spotting")]
+    assert len(names) >= 9
+    for name in names:
+        module = __import__(f"experiments.{name}", fromlist=["main"])
+        with pytest.raises(SystemExit) as done:
+            module.main(["--help"])
+        text = capsys.readouterr().out
+        assert done.value.code == 0 and "--preset" in text and f"experiments/{name}.py" in text

@@ -1,0 +1,129 @@
+"""The tables' rows, made from runs whose training is replaced by known predictions."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from experiments import (
+    apex_against_pair,
+    augmentation_against_gan,
+    honest_selection,
+    table1_cde,
+    table2_sde,
+    table3_generator,
+    table4_discriminator,
+)
+from experiments.shared.options import command
+from icegan_jax.evaluation.files import read_json, write_json
+from icegan_jax.evaluation.table import ORACLE_NAME
+from tests.experiments import fabricated_runs
+
+DATA = ["--data=DATA", "--seeds=2"]
+
+
+def run(
+    module: ModuleType,
+    out: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: Mapping[object, int] | None = None,
+    field: str = "",
+) -> tuple[list[dict[str, str]], list[tuple]]:
+    """The rows of the table, and what was trained; ``wrong``: missed clips by the value of ``field``."""
+    asked: list[tuple] = []
+    missed = wrong or {}
+    train = fabricated_runs.training(lambda fields, _: missed.get(fields.get(field), 0), out / "made_up", asked)
+    monkeypatch.setattr(module, "train", train)
+    assert command(module.main, [*DATA, f"--out={out}"]) == 0
+    (folder,) = (path.parent for path in out.glob("*/table.csv"))
+    assert (folder / "table.md").stat().st_size and (folder / "table.png").stat().st_size
+    return list(csv.DictReader((folder / "table.csv").read_text().splitlines())), asked
+
+
+def test_table_1_scores_all_and_each_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, asked = run(table1_cde, tmp_path, monkeypatch, {None: 6})
+    assert asked == [(0, {}, "DATA"), (1, {}, "DATA")]
+    assert [row["part"] for row in rows][:3] == ["all", "d0", "d1"]
+    # All six of d0 are wrong, all six of d1 are right; every class is missed as often.
+    assert [float(row["uf1"]) for row in rows[:3]] == pytest.approx([0.5, 0, 1])
+    assert rows[0]["uf1_sd"] == "0.0"
+    assert rows[0]["paper_uf1"] == "0.884" and "best of 100 test evaluations" in rows[0]["paper_selection"]
+    assert rows[1]["paper_uf1"] == "not at hand"
+    assert rows[0]["selection"] == "last" and rows[0]["predictions"] == "24"
+    assert float(rows[0]["floor_uf1"]) == pytest.approx(1 / 6) == pytest.approx(float(rows[0]["linear_uf1"]))
+    assert [row["paper_uf1"] for row in rows[3:]] == ["0.747", "0.7353", "0.652", "0.5882"]
+
+
+def test_table_2_trains_within_each_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["x"])
+    asked: list[tuple] = []
+    monkeypatch.setattr(table2_sde, "train", fabricated_runs.training(lambda *_: 0, tmp_path / "made_up", asked))
+    argv = [*DATA, f"--out={tmp_path}", "--database=casme2", "--database=samm"]
+    assert command(table2_sde.main, argv) == 0
+    assert [fields for _, fields, _ in asked] == [
+        {"data.database": name} for name in ("casme2", "casme2", "samm", "samm")
+    ]
+
+
+def test_table_3_varies_one_field_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table3_generator, "l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
+    rows, asked = run(table3_generator, tmp_path, monkeypatch, {"skips": 3}, "model.generator")
+    assert [row["model"] for row in rows] == ["A", "B", "C", "D", "E", "F", "F, motion"]
+    kinds = ["none", "dcgan", "encoder_decoder", "skips", "se", "grm", "grm"]
+    assert [fields["model.generator"] for _, fields, _ in asked[::2]] == kinds
+    assert [fields["model.motion"] for _, fields, _ in asked[::2]] == [False] * 6 + [True]
+    assert {fields["protocol"] for _, fields, _ in asked} == {"split"}
+    assert float(rows[3]["uf1"]) == pytest.approx(0.75) and float(rows[5]["uf1"]) == 1
+    assert rows[0]["l1"] == "" and rows[1]["l1"] == "1.5"
+    text = (tmp_path / "table3_generator" / "table.md").read_text()
+    assert "D against C: UF1 -0.250" in text and "WORSE on the mean" in text
+    assert "F against D: UF1 +0.250" in text
+
+
+def test_table_4_enlarges_the_cnn_to_the_capsules_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, asked = run(table4_discriminator, tmp_path, monkeypatch)
+    size = {row["discriminator"]: int(row["parameters"]) for row in rows}
+    assert abs(size["D_CNN enlarged"] - size["D_CE, d_exp 32"]) <= 0.02 * size["D_CE, d_exp 32"]
+    assert size["D_CNN"] < size["D_CNN enlarged"]
+    dimensions = [size[f"D_CE, d_exp {d}"] for d in (8, 16, 32, 64, 128)]
+    assert dimensions == sorted(dimensions)
+    assert asked[2][1]["model.discriminator"] == "cnn" and asked[2][1]["model.cnn_width"] > 1
+
+
+def test_apex_against_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = run(apex_against_pair, tmp_path, monkeypatch, {"apex": 6}, "model.recognition_input")
+    assert [(row["input"], float(row["uf1"])) for row in rows] == [("apex", 0.5), ("pair", 1.0)]
+    assert "pair against apex: UF1 +0.500" in (tmp_path / "apex_against_pair" / "table.md").read_text()
+
+
+def test_augmentation_rows_differ_in_their_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, asked = run(augmentation_against_gan, tmp_path, monkeypatch)
+    assert len(rows) == 5
+    fields = [tuple(sorted(fields.items())) for _, fields, _ in asked[::2]]
+    assert len(set(fields)) == 5
+
+
+def test_the_three_rules_and_the_guessers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"last": (0.5, 0.6), "inner": (0.55, 0.65), ORACLE_NAME: (0.9, 0.95)}
+
+    def train(options: object, seed: int, fields: Mapping[str, object], data: str) -> Path:
+        assert fields["evaluation.oracle"] and fields["evaluation.every"]
+        made = fabricated_runs.write_run(tmp_path / f"run{seed}", 0, "inner validation")
+        results = read_json(made / "results.json")
+        scored = {rule: {"uf1": a + seed * 0.1, "uar": b} for rule, (a, b) in found.items()}
+        write_json(made / "results.json", results | {"by_selection": scored})
+        (made / "folds" / "a").mkdir(parents=True)
+        (made / "folds" / "a" / "evaluations.jsonl").write_text("{}\n" * 14)
+        return made
+
+    monkeypatch.setattr(honest_selection, "train", train)
+    assert command(honest_selection.main, [*DATA, f"--out={tmp_path}"]) == 0
+    rows = list(csv.DictReader((tmp_path / "honest_selection" / "table.csv").read_text().splitlines()))
+    assert [(row["rule"], row["valid"]) for row in rows] == [("last", "yes"), ("inner", "yes"), (ORACLE_NAME, "no")]
+    assert [float(row["uf1"]) for row in rows] == pytest.approx([0.55, 0.6, 0.95])
+    last, inner, best = (float(row["guess_uf1"]) for row in rows)
+    assert last == inner and 0.25 < last < 0.42  # a guess among three classes
+    assert best > last + 0.2  # 14 test evaluations of three clips each: nearly always one that fits
+    assert "14 test evaluations" in (tmp_path / "honest_selection" / "table.md").read_text()
