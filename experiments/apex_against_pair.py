@@ -15,7 +15,7 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import command, parse
-from experiments.shared.runs import train
+from experiments.shared.runs import train_seeds
 from experiments.shared.scores import references, scores
 from experiments.shared.tables import write_tables
 
@@ -27,10 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_LEAVE_OUT)
-    runs = {
-        kind: [train(options, seed, {"model.recognition_input": kind}, data) for seed in range(options.seeds)]
-        for kind in INPUTS
-    }
+    runs = {kind: train_seeds(options, {"model.recognition_input": kind}, data) for kind in INPUTS}
     rows = [{"input": kind, **scores(found), **references(found)} for kind, found in runs.items()]
     notes = (
         f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",

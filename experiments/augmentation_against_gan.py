@@ -18,7 +18,8 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_SPLIT, faces
 from experiments.shared.options import command, parse
-from experiments.shared.runs import train
+from experiments.shared.presets import PRESETS
+from experiments.shared.runs import train_seeds
 from experiments.shared.scores import references, scores
 from experiments.shared.tables import write_tables
 
@@ -42,8 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_SPLIT)
     runs = {
-        name: [train(options, seed, {"protocol": "split", **fields}, data) for seed in range(options.seeds)]
-        for name, fields in ROWS.items()
+        name: train_seeds(options, {**PRESETS[options.preset].split, **fields}, data) for name, fields in ROWS.items()
     }
     rows = [{"training": name, **scores(found), **references(found)} for name, found in runs.items()]
     first, *others = runs

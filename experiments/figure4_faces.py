@@ -21,7 +21,7 @@ from experiments.shared.faces import TO_SPLIT
 from experiments.shared.faces import faces as drawn_faces
 from experiments.shared.options import command, parse
 from experiments.shared.people import cells_of, rows_by_rule
-from experiments.shared.runs import train
+from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from experiments.table3_generator import GENERATORS, OURS, fields_of
 from icegan_jax.errors import UserError
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs, and writes the table and the pictures."""
     options, _ = parse(__doc__, argv)
     data = drawn_faces(options, TO_SPLIT)
-    runs = {model: [train(options, seed, fields_of(model), data) for seed in range(options.seeds)] for model in MODELS}
+    runs = {model: train_seeds(options, fields_of(options, model), data) for model in MODELS}
     found = {model: [read_faces(run) for run in runs[model]] for model in MODELS}
     for seed in range(options.seeds):
         check_same_clips({runs[model][seed]: found[model][seed] for model in MODELS})

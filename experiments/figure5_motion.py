@@ -26,7 +26,7 @@ from experiments.shared.faces import faces as drawn_faces
 from experiments.shared.motion_maps import Map, draw_classes, draw_people
 from experiments.shared.options import command, parse
 from experiments.shared.people import cells_of, rows_by_rule
-from experiments.shared.runs import train
+from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.muscle_regions import (
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = args.run
     if not runs:
         data = drawn_faces(options, TO_LEAVE_OUT)
-        runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
+        runs = train_seeds(options, {}, data)
     motions = [read_motion(run, options.data if args.run else "") for run in runs]
     out = options.out / "figure5_motion"
     shares = [share for seed, motion in enumerate(motions) for share in shares_of(motion, seed)]

@@ -20,7 +20,7 @@ import numpy as np
 
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import Options, command, parse
-from experiments.shared.runs import train
+from experiments.shared.runs import train_seeds
 from experiments.shared.tables import Row, write_tables
 from icegan_jax.evaluation import guessing
 from icegan_jax.evaluation.predictions import read_predictions
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_LEAVE_OUT)
-    runs = [train(options, seed, _fields(options), data) for seed in range(options.seeds)]
+    runs = train_seeds(options, _fields(options), data)
     found = [read_results(run / "results.json")["by_selection"] for run in runs]
     evaluations = _count_evaluations(runs[0])
     guesses = _guess(runs[0], evaluations)

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from experiments.shared.faces import TO_LEAVE_OUT, of_run
 from experiments.shared.faces import faces as drawn_faces
 from experiments.shared.options import command, parse
-from experiments.shared.runs import train
+from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from icegan_jax.data.dataset import Pairs, load_pairs
 from icegan_jax.data.faces import embed_face
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runs = args.run
     if not runs:
         data = drawn_faces(options, TO_LEAVE_OUT)
-        runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
+        runs = train_seeds(options, {}, data)
     rows = score_runs(runs, networks())
     names = ", ".join(Path(run).name for run in runs)
     notes = (*NOTES, f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, scored together: {names}.")

@@ -17,7 +17,7 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import command, parse
-from experiments.shared.runs import train
+from experiments.shared.runs import train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
 from icegan_jax.evaluation.results import read_results
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_LEAVE_OUT)
-    runs = [train(options, seed, {}, data) for seed in range(options.seeds)]
+    runs = train_seeds(options, {}, data)
     rows = [{"part": "all", **published("I", "all"), **scores(runs), **references(runs)}]
     for database in read_results(runs[0] / "results.json")["datasets"]:
         ours = scores(runs, lambda row, name=database: row.dataset == name)

@@ -18,7 +18,7 @@ import argparse
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import command, parse
 from experiments.shared.presets import PRESETS
-from experiments.shared.runs import train
+from experiments.shared.runs import train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
 from icegan_jax.data.dataset import load_pairs
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = []
     for database in databases:
         fields = {"data.database": database}
-        runs = [train(options, seed, fields, data) for seed in range(options.seeds)]
+        runs = train_seeds(options, fields, data)
         rows.append({"database": database, **published("II", database), **scores(runs), **references(runs)})
     notes = (
         f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",

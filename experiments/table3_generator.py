@@ -16,8 +16,9 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_SPLIT, faces
-from experiments.shared.options import command, parse
-from experiments.shared.runs import train
+from experiments.shared.options import Options, command, parse
+from experiments.shared.presets import PRESETS
+from experiments.shared.runs import train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
@@ -47,10 +48,9 @@ GENERATORS = {
 OURS = "F, motion"
 
 
-def fields_of(model: str) -> dict[str, object]:
+def fields_of(options: Options, model: str) -> dict[str, object]:
     """The fields of a model of the table, ``A`` to ``F`` or ``F, motion``."""
-    generator = GENERATORS[model[0]][1]
-    return {"protocol": "split", **generator, "model.motion": model == OURS}
+    return {**PRESETS[options.preset].split, **GENERATORS[model[0]][1], "model.motion": model == OURS}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = faces(options, TO_SPLIT)
     rows, runs = [], {}
     for model in (*GENERATORS, OURS):
-        runs[model] = [train(options, seed, fields_of(model), data) for seed in range(options.seeds)]
+        runs[model] = train_seeds(options, fields_of(options, model), data)
         words = GENERATORS[model[0]][0] + (", moves the onset's pixels" if model == OURS else "")
         known = published("III", model) if model in GENERATORS else {}
         row = {"model": model, "generator": words, **known, **scores(runs[model]), **references(runs[model])}

@@ -17,7 +17,8 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_SPLIT, faces
 from experiments.shared.options import Options, command, parse
-from experiments.shared.runs import config_of, train
+from experiments.shared.presets import PRESETS
+from experiments.shared.runs import config_of, train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
 from icegan_jax import settings
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = faces(options, TO_SPLIT)
     rows, runs = [], {}
     for name, fields in discriminators(options).items():
-        runs[name] = [train(options, seed, {"protocol": "split", **fields}, data) for seed in range(options.seeds)]
+        runs[name] = train_seeds(options, {**PRESETS[options.preset].split, **fields}, data)
         row = {"discriminator": name, "parameters": parameters(options, fields), **published("IV", name)}
         rows.append(row | scores(runs[name]) | references(runs[name]))
     notes = (

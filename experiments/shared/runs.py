@@ -25,11 +25,15 @@ from icegan_jax.training.processes import Processes
 _NAME_LIMIT = 90  # letters of a run's folder, without hash and seed
 
 
-def train(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
-    """A finished run directory: the preset's configuration with these fields and the user's.
+def train_seeds(options: Options, fields: Mapping[str, object], data: str) -> list[Path]:
+    """The finished run directories of all seeds, see ``train``."""
+    return [train(options, seed, fields, data) for seed in range(options.seeds)]
 
-    Equal configurations share one directory, whichever experiment asks. What the experiment varies beats the
-    preset, and the user's own fields beat both.
+
+def train(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
+    """A finished run directory: the preset's configuration with these fields, and the user's, which beat both.
+
+    Equal configurations share one directory, whichever experiment asks.
 
     Args:
       options: of the command.
@@ -68,7 +72,7 @@ def config_of(options: Options, seed: int, fields: Mapping[str, object], data: s
     config.seed = seed
     if data:
         config.data.dir = data
-    for name, value in {**preset.fields, **fields, **{name: _parsed(text) for name, text in options.fields}}.items():
+    for name, value in {**fields, **{name: _parsed(text) for name, text in options.fields}}.items():
         try:
             config.update_from_flattened_dict({name: value})
         except (KeyError, AttributeError, TypeError, ValueError) as error:

@@ -7,34 +7,36 @@ import pytest
 from PIL import Image
 
 from experiments import figure4_faces
-from experiments.shared.options import command
+from experiments.shared import runs
+from experiments.shared.options import Options, command
 from experiments.shared.people import cells_of, rows_by_rule
 from icegan_jax.evaluation.synthesis.faces import Faces
 from tests.experiments.fabricated_faces import SIZE, made_up, table, write_run
 
+DEMO = Options("demo", "", Path(), 1)
 NOISE = {"B": 12.0, "C": 6.0, "F": 0.0, figure4_faces.OURS: 1.0}
 
 
 @pytest.fixture
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Puts fabricated runs in the place of trained ones; their folder."""
-    fields = {model: figure4_faces.fields_of(model) for model in figure4_faces.MODELS}
+    fields = {model: figure4_faces.fields_of(DEMO, model) for model in figure4_faces.MODELS}
 
     def train(options: object, seed: int, asked: dict, data: str) -> Path:
         assert data == "drawn"
         (model,) = (name for name in fields if fields[name] == asked)
         return write_run(tmp_path / "runs" / f"{model}_{seed}", made_up(seed, NOISE[model]))
 
-    monkeypatch.setattr(figure4_faces, "train", train)
+    monkeypatch.setattr(runs, "train", train)
     monkeypatch.setattr(figure4_faces, "drawn_faces", lambda options, people: "drawn")
     return tmp_path
 
 
 def test_models_are_those_of_the_paper() -> None:
-    generators = [figure4_faces.fields_of(model)["model.generator"] for model in figure4_faces.MODELS]
+    generators = [figure4_faces.fields_of(DEMO, model)["model.generator"] for model in figure4_faces.MODELS]
     assert generators == ["dcgan", "encoder_decoder", "grm", "grm"]
-    assert all(figure4_faces.fields_of(model)["protocol"] == "split" for model in figure4_faces.MODELS)
-    motion = [figure4_faces.fields_of(model)["model.motion"] for model in figure4_faces.MODELS]
+    assert all(figure4_faces.fields_of(DEMO, model)["protocol"] == "split" for model in figure4_faces.MODELS)
+    motion = [figure4_faces.fields_of(DEMO, model)["model.motion"] for model in figure4_faces.MODELS]
     assert motion == [False, False, False, True]
 
 
@@ -106,14 +108,14 @@ def part(faces: Faces, rows: list[int]) -> Faces:
 def test_runs_of_other_clips_are_refused(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = figure4_faces.train
+    right = runs.train
 
     def train(options: object, seed: int, asked: dict, data: str) -> Path:
         if asked["model.generator"] != "encoder_decoder":
             return right(options, seed, asked, data)
         return write_run(trained / "other", part(made_up(), [0, 1, 2]))
 
-    monkeypatch.setattr(figure4_faces, "train", train)
+    monkeypatch.setattr(runs, "train", train)
     assert command(figure4_faces.main, [f"--out={trained}", "--seeds=1"]) == 2
     error = capsys.readouterr().err
     assert error == (

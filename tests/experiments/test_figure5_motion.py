@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from experiments import figure5_motion
+from experiments.shared import runs
 from experiments.shared.options import command
 from icegan_jax.data.muscle_regions import CLASS_UNITS, EXACT, LANDMARKS, MuscleRegions
 from icegan_jax.evaluation.synthesis.faces import read_faces
@@ -116,7 +117,7 @@ def test_runs_are_trained_where_none_is_named(tmp_path: Path, monkeypatch: pytes
 
     exact = MuscleRegions(EXACT, regions_of("DATA", dict.fromkeys(keys_of(made_up()))).masks)
     monkeypatch.setattr(figure5_motion, "muscle_regions", lambda data, onsets: exact)
-    monkeypatch.setattr(figure5_motion, "train", train)
+    monkeypatch.setattr(runs, "train", train)
     monkeypatch.setattr(figure5_motion, "drawn_faces", lambda *asked: "drawn")
     figure5_motion.main([f"--out={tmp_path}", "--seeds=3"])
     assert asked == [(seed, {}, "drawn") for seed in range(3)]

@@ -177,26 +177,6 @@ def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: Tra
     chex.assert_trees_all_equal(first, second)
 
 
-def test_a_discriminator_alone(batches: Any) -> None:
-    """Its states have empty trees, which lie on the devices, train and come back as the others do; no synthesis."""
-    networks = NETWORKS._replace(generator=None)
-    engine = build_engine(networks, jax.local_devices()[:1])
-    assert engine.synthesise is None
-    layout = Layout((jax.local_devices()[0],), 2)
-    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
-    two = jax.tree.map(lambda leaf: leaf[:2], batches)
-    laid = layout.put({name: layout.lay_batches(np.asarray(value)) for name, value in two.items()})
-    after, metrics = engine.advance(engine.create(layout.put(layout.lay(keys))), laid)
-    assert {name.partition("_")[0] for name in metrics} == {"d"}
-    one = layout.part(layout.join([layout.part(after, fold).replace(key=keys[fold]) for fold in (1, 0)]), 1)
-    state = jax.jit(functools.partial(create_state, networks))(keys[0])
-    assert (state.g_params, state.g_stats) == ({}, {})
-    alone = jax.jit(functools.partial(update, networks))
-    for step in range(STEPS):
-        state, _ = alone(state, {name: value[0, step] for name, value in two.items()})
-    chex.assert_trees_all_close(one.d_stats, state.d_stats, rtol=1e-3, atol=1e-5)
-
-
 def test_another_shape_is_refused(wide: Engine, states: TrainState, batches: Any) -> None:
     run(wide, (1, FOLDS), states, batches)
     short = jax.tree.map(lambda leaf: leaf[:, :1], batches)

@@ -11,6 +11,8 @@ import optax
 import pytest
 
 from icegan_jax.models.cnn import ConvolutionalDiscriminator
+from icegan_jax.training.engine import build_engine
+from icegan_jax.training.layout import Layout
 from icegan_jax.training.state import Networks, TrainState, create_state, fold_key, stream
 from icegan_jax.training.step import Metrics, recognise, to_float, update
 from tests.training import tiny
@@ -145,3 +147,22 @@ def test_without_capsules_classes_are_learnt() -> None:
         state, metrics = step(state, tiny.batch())
         log.append(float(metrics["d_real_cross_entropy"]))
     assert np.mean(log[-3:]) < 0.5 * np.mean(log[:3])
+
+
+def test_two_discriminators_alone_side_by_side() -> None:
+    """Their states have empty trees, which lie on the devices, train and come back as others do; no synthesis."""
+    networks = tiny.networks(generator=None)
+    engine = build_engine(networks, jax.local_devices()[:1])
+    assert engine.synthesise is None
+    layout = Layout((jax.local_devices()[0],), 2)
+    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
+    batches = {name: np.stack([np.stack([value] * 2)] * 2) for name, value in tiny.batch().items()}
+    states = engine.create(layout.put(layout.lay(keys)))
+    after, metrics = engine.advance(states, layout.put({n: layout.lay_batches(v) for n, v in batches.items()}))
+    assert {name.partition("_")[0] for name in metrics} == {"d"}
+    swapped = layout.join([layout.part(after, fold).replace(key=keys[fold]) for fold in (1, 0)])
+    alone = jax.jit(functools.partial(create_state, networks))(keys[0])
+    step = jax.jit(functools.partial(update, networks))
+    for _ in range(2):
+        alone, _ = step(alone, tiny.batch())
+    chex.assert_trees_all_close(layout.part(swapped, 1).d_stats, alone.d_stats, rtol=1e-3, atol=1e-5)
