@@ -78,9 +78,7 @@ class RoutedCapsules(nn.Module):
         p, i = u.shape[1:]
         init = nn.initializers.normal(self.init_std)
         transform = self.param("transform", init, (p, i, self.capsules * self.dimension))
-        if (
-            self.capsules == 1 and self.axis == "output"
-        ):  # a softmax over one capsule is 1: routing is the plain sum of the votes
+        if self.capsules == 1 and self.axis == "output":  # a softmax over one is 1: routing is the plain sum of votes
             return squash(u.reshape(-1, p * i) @ transform.reshape(p * i, -1))[:, None, :]
         votes = jnp.einsum("bpi,pid->bpd", u, transform)
         return route(votes.reshape(*votes.shape[:2], self.capsules, self.dimension), self.iterations, self.axis)

