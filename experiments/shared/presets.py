@@ -18,7 +18,9 @@ class Preset:
     split: dict[str, object]
 
 
+# The demo holds out 11 of the 17 drawn people. As many as the paper's 20 of 68 leave 12 to train on, with whom every
+# model of Table III recognised all held-out clips (UF1 1.000 after 60 steps), so that nothing could be told apart.
 PRESETS = {
-    "demo": Preset("demo", drawn=True, split={"protocol": "split", "training.steps": 60}),
+    "demo": Preset("demo", drawn=True, split={"protocol": "split", "split_share": 11 / 17, "training.steps": 50}),
     "full": Preset("loso", drawn=False, split={"protocol": "split"}),
 }
