@@ -139,3 +139,12 @@ def test_progress_bar_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixtu
     write_clips_to(tmp_path, seed=0, subjects=1, clips_per_class=1, frames=6, progress=True)
     captured = capsys.readouterr()
     assert "drawing faces" in captured.err and not captured.out
+
+
+def test_people_are_dealt_out_to_databases_and_stay_who_they_are(tmp_path: Path, written: Path) -> None:
+    options = {"seed": 3, "subjects": 2, "clips_per_class": 1, "frames": FRAMES, "progress": False}
+    table = write_clips_to(tmp_path, **options, databases=2)
+    found = {(c.dataset, c.subject) for c in read_clips(table)}
+    assert found == {("procedural_1", "p01"), ("procedural_2", "p02")}
+    frames = {name: data for name, data in contents(tmp_path).items() if name.endswith(".png")}
+    assert frames == {name: data for name, data in contents(written).items() if name.endswith(".png")}
