@@ -17,6 +17,7 @@ from icegan_jax.data.clips import EXPRESSIONS, label_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import predictions
 from icegan_jax.evaluation.files import read_text
+from icegan_jax.evaluation.megc_log import is_megc_log, read_megc_log
 from icegan_jax.evaluation.published_log import read_log
 
 # The names under which each column is known, in any case; of several that are there, the first counts.
@@ -113,6 +114,8 @@ def _read(path: Path, text: str) -> Answers:
     first_label = _cells("".join(lines[1:2]), delimiter)[3:4]
     if tuple(header[:own]) == predictions.COLUMNS and set(first_label) & set(header[own:]):
         return _read_own(path)
+    if is_megc_log(lines):
+        return Answers(path, *read_megc_log(path, text), None)
     header = [name.casefold() for name in header]
     is_log = path.suffix.casefold() in (".txt", ".log") or not set(header) & set(NAMES["subject"])
     if len(header) == 1 or (is_log and "[" in text):

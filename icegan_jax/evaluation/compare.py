@@ -25,7 +25,8 @@ from icegan_jax.evaluation.table import format_score
 EPILOG = """\
 OURS and THEIRS are each a run directory, a predictions.csv, another CSV with the columns subject,
 label and prediction (dataset and clip where there are some; names such as database, filename, gt
-and pred are known too), or a text log that has for each subject a line "Subject: NAME" and lists
+and pred are known too), the log that MEGC2019 asked for ("casme2 sub01", then "EP02_01f 1 1" for
+each clip), or a text log that has for each subject a line "Subject: NAME" and lists
 "predicted ... [0, 2]" and "ground truth ... [0, 1]"; of several lists the last counts. Classes are
 words, or numbers from 0 that --classes names. Clips are matched by dataset, subject and clip name;
 where a file names no clips, by their order within a subject's class. Then McNemar's counts and the

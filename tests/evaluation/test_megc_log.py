@@ -1,0 +1,39 @@
+"""The log that MEGC2019 asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.answers import read_answers
+
+LOG = """casme2 sub01
+EP02_01f 1 1
+EP03_02 0 0
+
+smic s01
+s01_ne_01 0 0
+samm 006
+006_1_2 0 2
+"""
+
+
+def test_every_line_finds_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(LOG)
+    found = read_answers(path)
+    assert found.people == [("casme2", "sub01"), ("casme2", "sub01"), ("smic", "s01"), ("samm", "006")]
+    assert found.clip == ["EP02_01f", "EP03_02", "s01_ne_01", "006_1_2"]
+    assert (found.label, found.prediction) == (["1", "0", "0", "0"], ["1", "0", "0", "2"])
+    assert found.classes is None
+
+
+@pytest.mark.parametrize("line", ["EP03_02 0", "EP03_02 0 positive", "EP03_02 0 1 2", "casme2"])
+def test_a_line_that_is_neither_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(LOG.replace("EP03_02 0 0", line))
+    if len(line.split()) == 2:  # reads as another subject, who has no clip
+        assert read_answers(path).clip == ["EP02_01f", "s01_ne_01", "006_1_2"]
+        return
+    with pytest.raises(UserError, match=r"log\.txt:3: neither 'DATABASE SUBJECT' nor 'CLIP TRUTH ANSWER'"):
+        read_answers(path)
