@@ -24,9 +24,7 @@ from icegan_jax.evaluation.results import read_results
 
 COLUMNS = (
     "part",
-    "paper_uf1",
-    "paper_uar",
-    "paper_selection",
+    "paper",
     "uf1",
     "uar",
     "selection",

@@ -25,9 +25,7 @@ from icegan_jax.data.dataset import load_pairs
 
 COLUMNS = (
     "database",
-    "paper_uf1",
-    "paper_uar",
-    "paper_selection",
+    "paper",
     "uf1",
     "uar",
     "selection",

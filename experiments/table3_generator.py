@@ -26,9 +26,7 @@ from experiments.shared.tables import write_tables
 COLUMNS = (
     "model",
     "generator",
-    "paper_uf1",
-    "paper_uar",
-    "paper_selection",
+    "paper",
     "uf1",
     "uar",
     "selection",

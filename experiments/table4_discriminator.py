@@ -27,9 +27,7 @@ from icegan_jax.training.parameters import count_discriminator, match_cnn_width
 COLUMNS = (
     "discriminator",
     "parameters",
-    "paper_uf1",
-    "paper_uar",
-    "paper_selection",
+    "paper",
     "uf1",
     "uar",
     "selection",

@@ -13,6 +13,7 @@ from icegan_jax.evaluation.scores import score
 
 PAPER = Path(__file__).parents[1] / "paper.csv"
 UNKNOWN = "not at hand"
+METRICS = ("uf1", "uar")
 
 
 def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True) -> dict[str, object]:
@@ -39,7 +40,7 @@ def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: 
         together += rows
     pooled = _score(together, len(classes))
     found: dict[str, object] = {}
-    for name in ("uf1", "uar"):
+    for name in METRICS:
         values = [seed[name] for seed in per_seed]
         found[name] = statistics.mean(values)
         found[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
@@ -54,12 +55,14 @@ def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: 
 
 
 def published(table: str, row: str) -> dict[str, object]:
-    """What the paper has in this row: ``paper_<metric>``, ``paper_selection``; ``not at hand`` if paper.csv has none.
+    """What the paper has in this row: ``paper`` in words, ``paper_<metric>``, ``paper_selection``.
+
+    ``paper`` is ``not at hand``, alone, where paper.csv has no such row.
 
     Raises:
       UserError: paper.csv is damaged.
     """
-    found: dict[str, object] = {"paper_uf1": UNKNOWN, "paper_uar": UNKNOWN, "paper_selection": UNKNOWN}
+    found: dict[str, object] = {}
     with PAPER.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             if line.get("source") is None:
@@ -69,7 +72,8 @@ def published(table: str, row: str) -> dict[str, object]:
             if (line["table"], line["row"]) == (table, row):
                 found[f"paper_{line['metric']}"] = float(line["value"])
                 found["paper_selection"] = line["selection"]
-    return found
+    numbers = ", ".join(f"{name.upper()} {found[f'paper_{name}']:.3f}" for name in METRICS if f"paper_{name}" in found)
+    return {"paper": f"{numbers} ({found['paper_selection']})" if found else UNKNOWN, **found}
 
 
 def _score(rows: Sequence[Prediction], classes: int) -> Any:

@@ -37,19 +37,27 @@ def read_megc_log(path: Path, text: str) -> Columns:
       classes as decimal numbers.
 
     Raises:
-      UserError: a line is neither of the two, or a clip stands before any subject.
+      UserError: a line is neither of the two, or a subject has no clip.
     """
     columns: Columns = ([], [], [], [], [])
     head: list[str] = []
+    empty = 0  # line of a head that has no clip yet
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
-        if len(words) == _HEAD:
-            head = words
+        if len(words) == _HEAD and not empty:
+            head, empty = words, number
         elif len(words) == _CLIP and head and all(word.isdecimal() for word in words[1:]):
             for column, word in zip(columns, [*head, words[0], *(str(int(word)) for word in words[1:])], strict=True):
                 column.append(word)
+            empty = 0
         elif words:
-            raise UserError(
-                f"{path}:{number}: neither 'DATABASE SUBJECT' nor 'CLIP TRUTH ANSWER' below one: mend the line"
-            )
+            raise _neither(path, number)
+    if empty:
+        raise _neither(path, empty)
     return columns
+
+
+def _neither(path: Path, number: int) -> UserError:
+    return UserError(
+        f"{path}:{number}: expected 'DATABASE SUBJECT' and below it 'CLIP TRUTH ANSWER' for each clip: mend the line"
+    )

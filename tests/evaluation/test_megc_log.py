@@ -28,12 +28,20 @@ def test_every_line_finds_its_place(tmp_path: Path) -> None:
     assert found.classes is None
 
 
-@pytest.mark.parametrize("line", ["EP03_02 0", "EP03_02 0 positive", "EP03_02 0 1 2", "casme2"])
-def test_a_line_that_is_neither_is_named(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    ("wrong", "number"),
+    [("EP03_02 0", 5), ("EP03_02 0 positive", 3), ("EP03_02 0 1 2", 3), ("casme2", 3), ("smic s09\nsmic s08", 4)],
+)
+def test_a_line_that_is_neither_is_named(tmp_path: Path, wrong: str, number: int) -> None:
+    """Two words are read as another subject, who then has no clip before the next one comes."""
     path = tmp_path / "log.txt"
-    path.write_text(LOG.replace("EP03_02 0 0", line))
-    if len(line.split()) == 2:  # reads as another subject, who has no clip
-        assert read_answers(path).clip == ["EP02_01f", "s01_ne_01", "006_1_2"]
-        return
-    with pytest.raises(UserError, match=r"log\.txt:3: neither 'DATABASE SUBJECT' nor 'CLIP TRUTH ANSWER'"):
+    path.write_text(LOG.replace("EP03_02 0 0", wrong))
+    with pytest.raises(UserError, match=rf"log\.txt:{number}: expected 'DATABASE SUBJECT' and below it"):
+        read_answers(path)
+
+
+def test_a_subject_without_clips_at_the_end_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(LOG + "samm 007\n")
+    with pytest.raises(UserError, match=r"log\.txt:9: expected"):
         read_answers(path)

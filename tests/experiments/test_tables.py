@@ -51,7 +51,8 @@ def test_table_1_scores_all_and_each_database(tmp_path: Path, monkeypatch: pytes
     assert [float(row["uf1"]) for row in rows[:3]] == pytest.approx([0.5, 0, 1])
     assert rows[0]["uf1_sd"] == "0.0"
     assert rows[0]["paper_uf1"] == "0.884" and "best of 100 test evaluations" in rows[0]["paper_selection"]
-    assert rows[1]["paper_uf1"] == "not at hand"
+    assert rows[0]["paper"].startswith("UF1 0.884, UAR 0.898 (best of 100")
+    assert rows[1]["paper"] == "not at hand" and rows[1]["paper_uf1"] == ""
     assert rows[0]["selection"] == "last" and rows[0]["predictions"] == "24"
     assert float(rows[0]["floor_uf1"]) == pytest.approx(1 / 6) == pytest.approx(float(rows[0]["linear_uf1"]))
     assert [row["paper_uf1"] for row in rows[3:]] == ["0.747", "0.7353", "0.652", "0.5882"]
