@@ -46,7 +46,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     """
     config = config_of(options, seed, fields, data)
     digest = hashlib.sha256(json.dumps(json.loads(config.to_json()), sort_keys=True).encode()).hexdigest()[:8]
-    words = "_".join(f"{name.rpartition('.')[2]}-{value}" for name, value in fields.items())
+    words = "_".join(f"{name.rpartition('.')[2]}-{_brief(value)}" for name, value in fields.items())
     words = re.sub(r"[^A-Za-z0-9_.-]+", "", words)[:_NAME_LIMIT] or "base"
     run = options.out / "runs" / f"{words}_{digest}_seed{seed}"
     if (run / "results.json").is_file():
@@ -79,6 +79,10 @@ def config_of(options: Options, seed: int, fields: Mapping[str, object], data: s
             reason = " ".join(str(error.args[0] if error.args else error).split())[:200]
             raise UserError(f"--config.{name}={value}: {reason}; configs/loso.py has every field") from None
     return config
+
+
+def _brief(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _parsed(text: str) -> object:

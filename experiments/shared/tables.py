@@ -62,7 +62,7 @@ def _number(value: object) -> str:
 
 
 def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str]) -> Figure:
-    """The table as text on white, columns as wide as their longest word."""
+    """The table as text on white, columns as wide as their longest entry, numbers to the right."""
     widths = [max(len(line[place]) for line in [columns, *cells]) * _LETTER + 0.22 for place in range(len(columns))]
     width = max(sum(widths) + 0.3, len(title) * _LETTER * 1.3 + 0.3)
     limit = int((width - 0.3) / _LETTER)
@@ -74,15 +74,18 @@ def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]],
         place = (x / width, 1 - (0.2 + line * _LINE) / height)
         figure.text(*place, style.plain(text), va="top", **{"fontsize": style.TEXT_SIZE, "color": style.INK} | look)
 
+    numeric = [
+        any(line[place][:1].isdigit() or line[place][:1] == "-" for line in cells) for place in range(len(columns))
+    ]
     write(0.15, 0, title, fontsize=style.TITLE_SIZE, weight="bold")
     for line, texts in enumerate([columns, *cells]):
         left = 0.15
         for place, (text, wide) in enumerate(zip(texts, widths, strict=True)):
             look: dict[str, object] = {"color": style.FAINT} if line == 0 else {}
-            if place == 0:
-                write(left, line + 1.4, text, **look)
+            if numeric[place]:
+                write(left + wide - 0.2, line + 1.4, text, ha="right", **look)
             else:
-                write(left + wide - 0.1, line + 1.4, text, ha="right", **look)
+                write(left, line + 1.4, text, **look)
             left += wide
     for line, text in enumerate(under):
         write(0.15, len(cells) + 2.8 + line, text, fontsize=style.SMALL_SIZE, color=style.FAINT)
