@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
     sys.path[0] = str(Path(__file__).parents[1])
 
-from experiments.shared.faces import TO_LEAVE_OUT, of_run
+from experiments.shared.faces import TO_SYNTHESISE, of_run
 from experiments.shared.faces import faces as drawn_faces
 from experiments.shared.motion_maps import Map, draw_classes, draw_people
 from experiments.shared.options import command, parse
 from experiments.shared.people import cells_of, rows_by_rule
+from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from icegan_jax.data.clips import EXPRESSIONS
@@ -85,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, args = parse(__doc__, argv, add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, TO_LEAVE_OUT)
-        runs = train_seeds(options, {}, data)
+        data = drawn_faces(options, TO_SYNTHESISE)
+        runs = train_seeds(options, PRESETS[options.preset].synthesis, data)
     motions = [read_motion(run, options.data if args.run else "") for run in runs]
     out = options.out / "figure5_motion"
     shares = [share for seed, motion in enumerate(motions) for share in shares_of(motion, seed)]

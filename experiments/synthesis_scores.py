@@ -4,9 +4,10 @@
     python experiments/synthesis_scores.py --preset=full --data=DATA       the paper's networks, licensed databases
     python experiments/synthesis_scores.py --run=runs/mine [--run=...]     finished runs, on the same prepared faces
 
-Leave-one-subject-out runs of the preset's configuration, one per seed, scored together. SSIM, PSNR, LPIPS, kernel
-distance, identity, optical flow and an independent classifier, of the synthetic apex and of a copy of the onset, of
-other real frames of the same apex, and of the synthesis of a wrong class (icegan_jax/evaluation/synthesis).
+The preset's configuration, one run per seed, scored together: on a split by people in the demo, LOSO in full. SSIM,
+PSNR, LPIPS, kernel distance, identity, optical flow and an independent classifier, of the synthetic apex and of a copy
+of the onset, of other real frames of the same apex, and of the synthesis of a wrong class
+(icegan_jax/evaluation/synthesis).
 """
 
 import argparse
@@ -22,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.shared.faces import TO_LEAVE_OUT, of_run
+from experiments.shared.faces import TO_SYNTHESISE, of_run
 from experiments.shared.faces import faces as drawn_faces
 from experiments.shared.options import command, parse
+from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from icegan_jax.data.dataset import Pairs, load_pairs
@@ -65,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, args = parse(__doc__, argv, _add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, TO_LEAVE_OUT)
-        runs = train_seeds(options, {}, data)
+        data = drawn_faces(options, TO_SYNTHESISE)
+        runs = train_seeds(options, PRESETS[options.preset].synthesis, data)
     rows = score_runs(runs, networks())
     names = ", ".join(Path(run).name for run in runs)
     notes = (*NOTES, f"{len(runs)} {'run' if len(runs) == 1 else 'runs'}, scored together: {names}.")

@@ -27,6 +27,7 @@ class Drawn(NamedTuple):
 
 
 TO_LEAVE_OUT = Drawn(people=8, clips_per_class=2, databases=2)  # each person in turn; people as in configs/demo.py
+TO_SYNTHESISE = Drawn(people=17, clips_per_class=2, databases=1)
 TO_SPLIT = Drawn(people=17, clips_per_class=1, databases=1)  # a quarter of the 68 people of the paper's Table III
 
 
