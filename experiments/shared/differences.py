@@ -9,13 +9,16 @@ from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.bootstrap import LEVEL, NUM_DRAWS
 from icegan_jax.evaluation.predictions import read_predictions
 
+_EQUAL = 0.005  # of UF1; a table's last digit, rounded up
+
 
 def difference_note(name: str, better: Sequence[Path], worse: Sequence[Path]) -> str:
-    """A sentence with the difference in UF1 and its 95% interval over people."""
+    """A sentence with the difference in UF1, the first less the second, and its 95% interval over people."""
     change, low, high = uf1_difference(better, worse)
-    verdict = "not worse" if change >= 0 else "WORSE on the mean"
-    clear = "" if low > 0 or high < 0 else ", within what other people would change"
-    return f"{name}: UF1 {change:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}{clear}."
+    verdict = "equal" if abs(change) < _EQUAL else "better" if change > 0 else "WORSE"
+    if verdict != "equal" and low <= 0 <= high:
+        verdict += " on the mean, but within what other people would change"
+    return f"{name}: UF1 {change:+.3f} [{low:+.3f}, {high:+.3f}], {verdict}."
 
 
 def uf1_difference(better: Sequence[Path], worse: Sequence[Path]) -> tuple[float, float, float]:
