@@ -85,7 +85,7 @@ def get_config() -> ConfigDict:
     config.training.checkpoint_every = 500  # updates between checkpoints
 
     config.evaluation = ConfigDict()
-    config.evaluation.selection = "last"  # the reported model: after the "last" step, or best on "inner" validation
+    config.evaluation.selection = "last"  # of the recogniser: the "last" step, or best on "inner" validation
     config.evaluation.inner_share = 0.0  # share of a fold's training people kept out of it for inner validation
     config.evaluation.every = 0  # updates between evaluations during training; 0: none but the last
     config.evaluation.oracle = False  # score the best test evaluation of each fold too: not valid, shown apart

@@ -20,7 +20,7 @@ from experiments.shared.scores import references, scores
 from experiments.shared.tables import write_tables
 
 INPUTS = ("apex", "pair")
-COLUMNS = ("input", "uf1", "uar", "selection", "floor_uf1", "linear_uf1", "people", "predictions")
+COLUMNS = ("input", "uf1", "uar", "selection", "floor_uf1", "random_uf1", "linear_uf1", "people", "predictions")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -16,14 +16,13 @@ if not __package__:  # run as a file: the packages beside this folder are found,
     sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces
+from experiments.shared.faces import TO_SPLIT, faces, split_fields
 from experiments.shared.options import command, parse
-from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.scores import references, scores
 from experiments.shared.tables import write_tables
 
-COLUMNS = ("training", "uf1", "uar", "selection", "linear_uf1", "predictions")
+COLUMNS = ("training", "uf1", "uar", "selection", "floor_uf1", "random_uf1", "linear_uf1", "predictions")
 _PLAIN = {"data.mirror": False, "data.shift": 0, "data.brightness": 0.0}
 _CLASSICAL = {"data.mirror": True, "data.shift": 4, "data.brightness": 0.1}
 _ALONE = {"model.generator": "none", "model.motion": False}
@@ -42,9 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Trains the runs and writes the table."""
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_SPLIT)
-    runs = {
-        name: train_seeds(options, {**PRESETS[options.preset].split, **fields}, data) for name, fields in ROWS.items()
-    }
+    runs = {name: train_seeds(options, {**split_fields(options), **fields}, data) for name, fields in ROWS.items()}
     rows = [{"training": name, **scores(found), **references(found)} for name, found in runs.items()]
     first, *others = runs
     notes = (

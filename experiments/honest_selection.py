@@ -21,13 +21,16 @@ import numpy as np
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import Options, command, parse
 from experiments.shared.runs import train_seeds
+from experiments.shared.scores import references, with_intervals
+from experiments.shared.seeds import count_rows
 from experiments.shared.tables import Row, write_tables
 from icegan_jax.evaluation import guessing
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.evaluation.table import ORACLE_NAME
 
-COLUMNS = ("rule", "valid", "uf1", "uar", "guess_uf1", "guess_uar")
+SCORES = ("uf1", "uar")
+COLUMNS = ("rule", "valid", *SCORES, "guess_uf1", "guess_uar", "floor_uf1", "random_uf1", "linear_uf1")
 # Which rule of the guessers is the same choice. Inner validation sees no test clip: to a guesser all epochs are alike.
 GUESSERS = {
     "last": "last epoch",
@@ -46,18 +49,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = [read_results(run / "results.json")["by_selection"] for run in runs]
     evaluations = _count_evaluations(runs[0])
     guesses = _guess(runs[0], evaluations)
+    floors = references(runs)
     rows: list[Row] = []
     for rule, guesser in GUESSERS.items():
         row: dict[str, object] = {"rule": rule, "valid": "no" if rule == ORACLE_NAME else "yes"}
-        for name in ("uf1", "uar"):
-            values = [by_selection[rule][name] for by_selection in found]
-            row[name] = statistics.mean(values)
-            row[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
-            row[f"guess_{name}"] = guesses[guesser][name].mean
-        rows.append(row)
+        if rule == ORACLE_NAME:
+            row |= {name: statistics.mean(by_selection[rule][name] for by_selection in found) for name in SCORES}
+        else:
+            row |= with_intervals([count_rows(_files(run, rule)) for run in runs])
+        rows.append(row | {f"guess_{name}": guesses[guesser][name].mean for name in SCORES} | floors)
     mean_of_bests = guesses["mean over folds of each fold's best"]
     notes = (
-        f"{options.seeds} runs, each scored by all three rules, {evaluations} test evaluations; mean ± deviation.",
+        f"{options.seeds} runs, each scored by all three rules, {evaluations} test evaluations; mean [95% interval over"
+        " people] ± deviation over seeds; of the score that is not valid the mean alone.",
         f"guess: {_DRAWS} recognisers that draw every answer from the class frequencies, same folds, same rule.",
         f"As the mean over folds of each fold's best they show UF1 {mean_of_bests['uf1'].mean:.3f} and UAR "
         f"{mean_of_bests['uar'].mean:.3f}: the form in which the paper's log has 0.884 and 0.898.",
@@ -74,6 +78,11 @@ def _fields(options: Options) -> dict[str, object]:
         "evaluation.selection": "inner",
         "evaluation.oracle": True,
     }
+
+
+def _files(run: Path, rule: str) -> list[Path]:
+    """Where a run has the predictions of its last step, or of the step chosen on inner validation."""
+    return sorted((run / "folds").glob("*/predictions.csv")) if rule == "last" else [run / "predictions.csv"]
 
 
 def _count_evaluations(run: Path) -> int:

@@ -15,16 +15,26 @@ if not __package__:  # run as a file: the packages beside this folder are found,
     sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces
+from experiments.shared.faces import TO_SPLIT, faces, split_fields
 from experiments.shared.options import Options, command, parse
-from experiments.shared.presets import PRESETS
 from experiments.shared.runs import config_of, train_seeds
 from experiments.shared.scores import references, scores
 from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
 
-COLUMNS = ("switch", "uf1", "uar", "selection", "l1", "l1_of_onset", "linear_uf1", "predictions")
-BASE, ALL = "as the paper", "all of them"
+COLUMNS = (
+    "switch",
+    "uf1",
+    "uar",
+    "selection",
+    "l1",
+    "l1_of_onset",
+    "floor_uf1",
+    "random_uf1",
+    "linear_uf1",
+    "predictions",
+)
+BASE, ALL = "the preset", "all of them"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_SPLIT)
     runs = {
-        name: train_seeds(options, {**PRESETS[options.preset].split, **fields}, data)
+        name: train_seeds(options, {**split_fields(options), **fields}, data)
         for name, fields in switches(options).items()
     }
     rows = [{"switch": name, **scores(found), **references(found), **l1_to_apex(found)} for name, found in runs.items()]

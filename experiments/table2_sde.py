@@ -30,6 +30,7 @@ COLUMNS = (
     "uar",
     "selection",
     "floor_uf1",
+    "random_uf1",
     "linear_uf1",
     "people",
     "predictions",

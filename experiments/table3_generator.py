@@ -15,9 +15,8 @@ if not __package__:  # run as a file: the packages beside this folder are found,
     sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces
+from experiments.shared.faces import TO_SPLIT, faces, split_fields
 from experiments.shared.options import Options, command, parse
-from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.synthesis import l1_to_apex
@@ -32,6 +31,8 @@ COLUMNS = (
     "selection",
     "l1",
     "l1_of_onset",
+    "floor_uf1",
+    "random_uf1",
     "linear_uf1",
     "predictions",
 )
@@ -48,7 +49,7 @@ OURS = "F, motion"
 
 def fields_of(options: Options, model: str) -> dict[str, object]:
     """The fields of a model of the table, ``A`` to ``F`` or ``F, motion``."""
-    return {**PRESETS[options.preset].split, **GENERATORS[model[0]][1], "model.motion": model == OURS}
+    return {**split_fields(options), **GENERATORS[model[0]][1], "model.motion": model == OURS}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,13 +15,14 @@ if not __package__:  # run as a file: the packages beside this folder are found,
     sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces
+from experiments.shared.faces import TO_SPLIT, faces, split_fields
 from experiments.shared.options import Options, command, parse
-from experiments.shared.presets import PRESETS
 from experiments.shared.runs import config_of, train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
 from icegan_jax import settings
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.dataset import load_pairs
 from icegan_jax.training.parameters import count_discriminator, match_cnn_width
 
 COLUMNS = (
@@ -31,6 +32,8 @@ COLUMNS = (
     "uf1",
     "uar",
     "selection",
+    "floor_uf1",
+    "random_uf1",
     "linear_uf1",
     "predictions",
 )
@@ -44,9 +47,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_SPLIT)
     rows, runs = [], {}
-    for name, fields in discriminators(options).items():
-        runs[name] = train_seeds(options, {**PRESETS[options.preset].split, **fields}, data)
-        row = {"discriminator": name, "parameters": parameters(options, fields), **published("IV", name)}
+    classes = len(load_pairs(data).classes) if data else len(EXPRESSIONS)
+    for name, fields in discriminators(options, classes).items():
+        runs[name] = train_seeds(options, {**split_fields(options), **fields}, data)
+        row = {"discriminator": name, "parameters": parameters(options, fields, classes), **published("IV", name)}
         rows.append(row | scores(runs[name]) | references(runs[name]))
     notes = (
         f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
@@ -61,22 +65,22 @@ def ce(dimension: int) -> str:
     return f"D_CE, d_exp {dimension}"
 
 
-def discriminators(options: Options) -> dict[str, dict[str, object]]:
+def discriminators(options: Options, classes: int) -> dict[str, dict[str, object]]:
     """The fields of every row."""
     capsules = {ce(dimension): {"model.expression_dimension": dimension} for dimension in DIMENSIONS}
     cnn = {"model.discriminator": "cnn"}
-    wanted = parameters(options, capsules[ce(SIZE_OF)])
-    width = match_cnn_width(_networks(options, cnn), wanted)
+    wanted = parameters(options, capsules[ce(SIZE_OF)], classes)
+    width = match_cnn_width(_networks(options, cnn, classes), wanted)
     return {CNN: cnn, ENLARGED: cnn | {"model.cnn_width": width}, **capsules}
 
 
-def parameters(options: Options, fields: Mapping[str, object]) -> int:
-    """Trainable parameters of the discriminator with these fields."""
-    return count_discriminator(_networks(options, fields))
+def parameters(options: Options, fields: Mapping[str, object], classes: int) -> int:
+    """Trainable parameters of the discriminator with these fields, for data of so many classes."""
+    return count_discriminator(_networks(options, fields, classes))
 
 
-def _networks(options: Options, fields: Mapping[str, object]) -> settings.Networks:
-    return settings.networks_of(config_of(options, 0, fields, ""), steps=1)
+def _networks(options: Options, fields: Mapping[str, object], classes: int) -> settings.Networks:
+    return settings.networks_of(config_of(options, 0, fields, ""), steps=1, classes=classes)
 
 
 if __name__ == "__main__":

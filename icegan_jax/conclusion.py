@@ -3,10 +3,10 @@
 import os
 import platform
 import resource
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import numpy as np
@@ -17,7 +17,6 @@ from icegan_jax.data.folds import Fold, people_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.baselines import linear_on_apex_pixels
 from icegan_jax.evaluation.files import read_json, write_json
-from icegan_jax.evaluation.metrics import confusion, uar, uf1
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.results import Timing, build_results
 from icegan_jax.evaluation.scores import Score, score
@@ -96,12 +95,13 @@ class _Choice(NamedTuple):
 
     Attributes:
       predictions: the run's, one per clip.
-      by_selection: {"last": {"uf1", "uar"}}, and of "inner" and the best test epoch where there are such.
+      by_selection: {"last": Score}, of "inner" where there are inner clips, and where it is asked for {"uf1", "uar"} of
+        the best test epoch, which gets no interval: it is not a valid score.
       inner_steps: of each fold, the step chosen on its inner clips; empty where there are none.
     """
 
     predictions: list[Prediction]
-    by_selection: dict[str, dict[str, float]]
+    by_selection: dict[str, Mapping[str, object]]
     inner_steps: dict[str, int]
 
 
@@ -119,10 +119,12 @@ def _choose(
         chosen = [best_on_inner(found, pairs.label[fold.inner]) for fold, found in zip(folds, histories, strict=True)]
         steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, chosen, strict=True)}
         rows["inner"] = [row for found, best in zip(last, chosen, strict=True) for row in at_evaluation(found, best)]
-    scores = {}
+    scores: dict[str, Mapping[str, object]] = {}
     for name, found in rows.items():
-        counts = confusion([row.label for row in found], [row.prediction for row in found], number)
-        scores[name] = {"uf1": uf1(counts), "uar": uar(counts)}
+        labels, answers = [row.label for row in found], [row.prediction for row in found]
+        scores[name] = cast(
+            Mapping[str, object], score(labels, answers, [(row.dataset, row.subject) for row in found], number)
+        )
     if oracle:
         truth = [pairs.label[fold.test] for fold in folds]
         scores[ORACLE_NAME] = best_test_epoch(list(zip(histories, truth, strict=True)))

@@ -10,7 +10,7 @@ class Preset:
     Attributes:
       config: name of a file in configs/.
       drawn: whether faces are drawn where no data is named; otherwise the configuration's data are needed.
-      split: changed for the runs on a split by people, as the paper's Table III has it.
+      split: changed for the runs on a split by people, beside what ``faces.split_fields`` has.
       synthesis: changed for the runs whose synthetic faces are scored.
     """
 
@@ -20,10 +20,8 @@ class Preset:
     synthesis: dict[str, object]
 
 
-# The demo holds out 11 of the 17 drawn people. As many as the paper's 20 of 68 leave 12 to train on, with whom every
-# model of Table III recognised all held-out clips (UF1 1.000 after 60 steps), so that nothing could be told apart. And
-# its discriminator learns the class of synthetic faces too, as in the paper: in configs/demo.py it does not, and what
-# the generator draws hardly reaches it (UF1 0.908 to 0.920 for A to F).
+# On a split the demo's discriminator learns the class of synthetic faces too, as in the paper: in configs/demo.py it
+# does not, and what the generator draws hardly reaches it (UF1 0.908 to 0.920 for A to F).
 # Synthesis needs more steps than recognition: after the 70 of configs/demo.py the faces of the LOSO runs move a third
 # as far as the real ones, and 0.61, 0.60 and 0.94 of what changes lies in the muscles' regions (negative, positive,
 # surprise). One fold of 200 steps takes a third of the time of the eight.
@@ -31,13 +29,8 @@ PRESETS = {
     "demo": Preset(
         "demo",
         drawn=True,
-        split={
-            "protocol": "split",
-            "split_share": 11 / 17,
-            "training.steps": 50,
-            "loss.synthetic_recognition": 1.0,
-        },
+        split={"training.steps": 50, "loss.synthetic_recognition": 1.0},
         synthesis={"protocol": "split", "training.steps": 200},
     ),
-    "full": Preset("loso", drawn=False, split={"protocol": "split"}, synthesis={}),
+    "full": Preset("loso", drawn=False, split={}, synthesis={}),
 }

@@ -18,7 +18,9 @@ from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
 from icegan_jax import main
 from icegan_jax.compilation import default_cache, keep_programs
+from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import read_json
 from icegan_jax.training.meeting import LOST_S
 from icegan_jax.training.processes import Processes
 
@@ -31,7 +33,7 @@ def train_seeds(options: Options, fields: Mapping[str, object], data: str) -> li
 
 
 def train(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
-    """A finished run directory: the preset's configuration with these fields, and the user's, which beat both.
+    """A finished run directory: the preset's configuration with these fields, and the user's.
 
     Equal configurations share one directory, whichever experiment asks.
 
@@ -42,7 +44,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
       data: a prepared folder; empty: the configuration's own.
 
     Raises:
-      UserError: a field or the data are wrong, or the training cannot go on.
+      UserError: a field or the data are wrong, the finished run saw other faces, or the training cannot go on.
     """
     config = config_of(options, seed, fields, data)
     digest = hashlib.sha256(json.dumps(json.loads(config.to_json()), sort_keys=True).encode()).hexdigest()[:8]
@@ -50,6 +52,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     words = re.sub(r"[^A-Za-z0-9_.-]+", "", words)[:_NAME_LIMIT] or "base"
     run = options.out / "runs" / f"{words}_{digest}_seed{seed}"
     if (run / "results.json").is_file():
+        _check_faces(run, Path(config.data.dir))
         return run
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
@@ -60,12 +63,25 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     return run
 
 
+def _check_faces(run: Path, data: Path) -> None:
+    """Raises UserError where a finished run saw other faces than now lie in the prepared folder."""
+    if not (data / SUMMARY_FILE).is_file():
+        return
+    now = str(read_json(data / SUMMARY_FILE).get("fingerprint"))
+    then = str(read_json(run / "results.json").get("data_fingerprint"))
+    if not then.startswith(now):  # of one database alone, its name follows
+        raise UserError(f"{run}: trained on other faces than {data} holds now; give another --out, or remove the run")
+
+
 def config_of(options: Options, seed: int, fields: Mapping[str, object], data: str) -> ConfigDict:
     """The configuration of a run.
 
     Raises:
-      UserError: no such field, or a value of another type.
+      UserError: no such field, a value of another type, or a field that the experiment sets itself.
     """
+    taken = {*fields, "seed", "data.dir"} & dict(options.fields).keys()
+    if taken:
+        raise UserError(f"--config.{min(taken)}: the experiment sets this field itself; see --data, --seeds and --help")
     preset = PRESETS[options.preset]
     config = importlib.import_module(f"configs.{preset.config}").get_config()
     config.lock()

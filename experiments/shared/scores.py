@@ -4,23 +4,24 @@ import csv
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+
+from experiments.shared.seeds import RATIOS, Person, count_people, draw_scores, interval, people_of, seed_scores
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.predictions import Prediction, read_predictions
+from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import read_results
-from icegan_jax.evaluation.scores import score
 
 PAPER = Path(__file__).parents[1] / "paper.csv"
 UNKNOWN = "not at hand"
-METRICS = ("uf1", "uar")
 
 
 def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True) -> dict[str, object]:
     """UF1, UAR and accuracy of the same kind of run with several seeds.
 
     Each is the mean of the seeds' scores; ``sd`` their standard deviation (of one seed: None). The 95% interval is
-    that of the counts pooled over the seeds when people are resampled, each with the predictions of all seeds.
+    that of the mean when people are resampled; of a single person there is none. It does not cover the training seed.
 
     Args:
       runs: finished run directories.
@@ -29,28 +30,27 @@ def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: 
     Raises:
       UserError: nothing is left to score.
     """
-    per_seed = []
-    together: list[Prediction] = []
-    for run in runs:
-        classes, rows = read_predictions(run / "predictions.csv")
-        rows = [row for row in rows if keep(row)]
-        if not rows:
-            raise UserError(f"{run}: no prediction to score; give data with clips of every database asked for")
-        per_seed.append(_score(rows, len(classes)))
-        together += rows
-    pooled = _score(together, len(classes))
-    found: dict[str, object] = {}
-    for name in METRICS:
-        values = [seed[name] for seed in per_seed]
-        found[name] = statistics.mean(values)
-        found[f"{name}_sd"] = statistics.stdev(values) if len(values) > 1 else None
-        interval = pooled[f"{name}_ci95"]
-        found[f"{name}_low"], found[f"{name}_high"] = interval or (None, None)
-    found["accuracy"] = statistics.mean(seed["accuracy"] for seed in per_seed)
-    found["predictions"] = len(together)
-    found["people"] = len({(row.dataset, row.subject) for row in together})
+    tables = count_people(runs, keep)
+    found = with_intervals(tables)
+    counts = [np.sum(list(table.values()), axis=0) for table in tables]
+    found["accuracy"] = statistics.mean(metrics.accuracy(table) for table in counts)
+    found["predictions"] = int(np.sum(counts))
+    found["people"] = len(people_of(*tables))
     found["seeds"] = len(runs)
     found["selection"] = ", ".join(sorted({str(read_results(run / "results.json")["selection"]) for run in runs}))
+    return found
+
+
+def with_intervals(tables: Sequence[dict[Person, metrics.Counts]]) -> dict[str, object]:
+    """``uf1`` and ``uar`` with ``_sd``, ``_low`` and ``_high``, see ``scores``; ``tables``: of each seed."""
+    everybody = people_of(*tables)
+    found: dict[str, object] = {}
+    for name in RATIOS:
+        values = seed_scores(tables, name)
+        found[name] = float(values.mean())
+        found[f"{name}_sd"] = float(values.std(ddof=1)) if len(values) > 1 else None
+        low_high = interval(draw_scores(tables, name, everybody)) if len(everybody) > 1 else (None, None)
+        found[f"{name}_low"], found[f"{name}_high"] = low_high
     return found
 
 
@@ -72,27 +72,26 @@ def published(table: str, row: str) -> dict[str, object]:
             if (line["table"], line["row"]) == (table, row):
                 found[f"paper_{line['metric']}"] = float(line["value"])
                 found["paper_selection"] = line["selection"]
-    numbers = ", ".join(f"{name.upper()} {found[f'paper_{name}']:.3f}" for name in METRICS if f"paper_{name}" in found)
+    numbers = ", ".join(f"{name.upper()} {found[f'paper_{name}']:.3f}" for name in RATIOS if f"paper_{name}" in found)
     return {"paper": f"{numbers} ({found['paper_selection']})" if found else UNKNOWN, **found}
 
 
-def _score(rows: Sequence[Prediction], classes: int) -> Any:
-    people = [(row.dataset, row.subject) for row in rows]
-    return score([row.label for row in rows], [row.prediction for row in rows], people, classes)
-
-
 def references(runs: Sequence[Path], database: str | None = None) -> dict[str, object]:
-    """UF1 of the floor "always negative" (of other classes: always the one with most clips) and of the linear reader.
+    """UF1 of the floors and of the linear reader.
+
+    ``floor_uf1``: always negative (of other classes: always the one with most clips); ``random_uf1``: answers drawn
+    from the class frequencies.
 
     Args:
       runs: finished run directories of one kind; the linear classifier is scored on all clips only.
       database: whose floor; None: that of all clips.
     """
-    found: dict[str, list[float]] = {"floor_uf1": [], "linear_uf1": []}
+    found: dict[str, list[float]] = {"floor_uf1": [], "random_uf1": [], "linear_uf1": []}
     for run in runs:
         results = read_results(run / "results.json")
         floors = results["floors"] if database is None else results["dataset_floors"][database]
         found["floor_uf1"] += [block["uf1"] for name, block in floors.items() if name.startswith("always_")]
+        found["random_uf1"] += [floors["prior_random"]["uf1"]]
         if database is None:
             found["linear_uf1"] += [results["references"]["linear_on_apex_pixels"]["uf1"]]
     return {name: statistics.mean(values) for name, values in found.items() if values}

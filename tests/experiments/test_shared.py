@@ -1,14 +1,15 @@
 """What every experiment shares: options, configurations, scores, tables."""
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from experiments.shared import runs
-from experiments.shared.differences import uf1_difference
-from experiments.shared.faces import TO_LEAVE_OUT, faces
+from experiments.shared.differences import difference_note, uf1_difference
+from experiments.shared.faces import TO_LEAVE_OUT, faces, split_fields
 from experiments.shared.options import Options, command, parse
 from experiments.shared.scores import PAPER, published, scores
 from experiments.shared.tables import write_tables
@@ -42,10 +43,11 @@ def test_a_wrong_option_is_one_line(argv: list[str], message: str, capsys: pytes
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
-def test_the_user_beats_the_experiment_and_both_the_preset(tmp_path: Path) -> None:
+def test_the_experiment_and_the_user_change_the_preset(tmp_path: Path) -> None:
     mine = options(tmp_path, ("training.steps", "7"), ("model.motion", "true"), ("model.reconstruction_hidden", "(8,)"))
-    config = runs.config_of(mine, 3, {"training.steps": 5, "model.generator": "skips", "model.motion": False}, "DATA")
+    config = runs.config_of(mine, 3, {"model.generator": "skips", "model.width": 1}, "DATA")
     assert (config.seed, config.training.steps, config.model.generator) == (3, 7, "skips")
+    assert config.model.width == 1.0
     assert config.model.motion is True and config.model.reconstruction_hidden == (8,)
     assert config.data.dir == "DATA"
 
@@ -57,6 +59,36 @@ def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, message:
     with pytest.raises(UserError, match=rf"--config\.{field}={value}: ") as error:
         runs.config_of(options(tmp_path, (field, value)), 0, {}, "")
     assert message in str(error.value) or "configs/loso.py" in str(error.value)
+
+
+@pytest.mark.parametrize("field", ["model.generator", "seed", "data.dir"])
+def test_what_the_experiment_sets_is_not_the_users_to_change(tmp_path: Path, field: str) -> None:
+    with pytest.raises(UserError, match=rf"--config\.{field}: the experiment sets this field itself"):
+        runs.config_of(options(tmp_path, (field, "1")), 0, {"model.generator": "skips"}, "D")
+
+
+def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "prepared.json").write_text('{"fingerprint": "abc"}')
+
+    def run(config: object, folder: Path, *_: object) -> None:
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text('{"data_fingerprint": "abc, casme2 alone"}')
+
+    monkeypatch.setattr(runs.main, "run", run)
+    monkeypatch.setattr(runs, "keep_programs", lambda _: "")
+    made = runs.train(options(tmp_path), 0, {}, str(data))
+    assert runs.train(options(tmp_path), 0, {}, str(data)) == made
+    (data / "prepared.json").write_text('{"fingerprint": "def"}')
+    with pytest.raises(UserError, match=f"{made.name}: trained on other faces than {data} holds now"):
+        runs.train(options(tmp_path), 0, {}, str(data))
+
+
+def test_only_drawn_people_are_held_out_by_the_dozen(tmp_path: Path) -> None:
+    assert split_fields(Options("demo", "", tmp_path, 1))["split_share"] == pytest.approx(11 / 17)
+    assert "split_share" not in split_fields(Options("demo", "DATA", tmp_path, 1))
+    assert split_fields(Options("full", "DATA", tmp_path, 1)) == {"protocol": "split"}
 
 
 def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,27 +132,54 @@ def test_scores_are_means_over_seeds(tmp_path: Path) -> None:
         scores(made, lambda row: row.dataset == "other")
 
 
-def test_a_difference_is_that_of_the_pooled_counts_over_resampled_people(tmp_path: Path) -> None:
-    better, worse = (fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (2, 7))
-    change, low, high = uf1_difference([better], [worse])
+def uf1_of(wrong: int, people: list[tuple[str, str]]) -> float:
+    """UF1 of the fabricated predictions of these people, one of them perhaps more than once."""
+    rows = fabricated_runs.predictions(wrong)
+    drawn = [row for person in people for row in rows if (row.dataset, row.subject) == person]
+    return metrics.uf1(metrics.confusion([row.label for row in drawn], [row.prediction for row in drawn]))
 
-    def uf1(wrong: int, people: list[tuple[str, str]]) -> float:
-        rows = fabricated_runs.predictions(wrong)
-        drawn = [row for person in people for row in rows if (row.dataset, row.subject) == person]
-        return metrics.uf1(metrics.confusion([row.label for row in drawn], [row.prediction for row in drawn]))
 
-    everybody = sorted({(row.dataset, row.subject) for row in fabricated_runs.predictions(0)})
-    assert change == pytest.approx(uf1(2, everybody) - uf1(7, everybody))
+EVERYBODY = sorted({(row.dataset, row.subject) for row in fabricated_runs.predictions(0)})
+
+
+def resampled(statistic: Callable[[list[tuple[str, str]]], float]) -> tuple[float, float]:
+    """The 95% interval by drawing people one by one."""
     rng = np.random.default_rng(1)
-    draws = [[everybody[i] for i in rng.integers(8, size=8)] for _ in range(600)]
-    assert (low, high) == pytest.approx(
-        tuple(np.quantile([uf1(2, d) - uf1(7, d) for d in draws], [0.025, 0.975])), abs=0.08
-    )
+    draws = [[EVERYBODY[i] for i in rng.integers(len(EVERYBODY), size=len(EVERYBODY))] for _ in range(600)]
+    low, high = np.quantile([statistic(people) for people in draws], [0.025, 0.975])
+    return low, high
+
+
+def test_the_interval_is_that_of_the_mean_over_seeds(tmp_path: Path) -> None:
+    made = [fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (2, 7)]
+    found = scores(made)
+    assert found["uf1"] == pytest.approx((uf1_of(2, EVERYBODY) + uf1_of(7, EVERYBODY)) / 2)
+    low, high = resampled(lambda people: (uf1_of(2, people) + uf1_of(7, people)) / 2)
+    assert (found["uf1_low"], found["uf1_high"]) == pytest.approx((low, high), abs=0.08)
+
+
+def test_a_difference_is_over_the_same_resampled_people(tmp_path: Path) -> None:
+    better, worse = (fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (2, 7))
+    found = uf1_difference([better, better], [worse, better])
+    change = uf1_of(2, EVERYBODY) - uf1_of(7, EVERYBODY)
+    assert found.seeds == pytest.approx([change, 0]) and found.mean == pytest.approx(change / 2)
+    low, high = resampled(lambda people: (uf1_of(2, people) - uf1_of(7, people)) / 2)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.08)
+
+
+def test_a_sure_verdict_needs_all_seeds(tmp_path: Path) -> None:
+    best, good, bad = (fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (0, 4, 12))
+    assert difference_note("X", [best, good], [bad, bad]).endswith(": better.")
+    assert difference_note("X", [bad, bad], [best, good]).endswith(": worse.")
+    assert difference_note("X", [best], [best]).endswith(": equal.")
+    mixed = difference_note("X", [best, best, good], [bad, bad, best])
+    assert "better on the mean, but other people or seeds could turn it round" in mixed
+    assert "by seed +1.000, +1.000, -" in mixed
 
 
 def test_a_difference_of_a_run_to_itself_is_nothing(tmp_path: Path) -> None:
     made = fabricated_runs.write_run(tmp_path / "run", 5)
-    assert uf1_difference([made], [made]) == (0, 0, 0)
+    assert uf1_difference([made], [made]) == (0, 0, 0, [0])
 
 
 def test_every_published_figure_has_a_source() -> None:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -79,11 +79,15 @@ def test_table_3_varies_one_field_only(tmp_path: Path, monkeypatch: pytest.Monke
     assert float(rows[3]["uf1"]) == pytest.approx(0.75) and float(rows[5]["uf1"]) == 1
     assert rows[0]["l1"] == "" and rows[1]["l1"] == "1.5"
     text = (tmp_path / "table3_generator" / "table.md").read_text()
-    assert "D against C: UF1 -0.250" in text and "WORSE" in text
+    assert "D against C: UF1 -0.250" in text and "worse" in text
     assert "F against D: UF1 +0.250" in text
 
 
-def test_table_4_enlarges_the_cnn_to_the_capsules_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("classes", [("a", "b", "c"), ("a", "b", "c", "d", "e")])
+def test_table_4_enlarges_the_cnn_to_the_capsules_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(table4_discriminator, "load_pairs", lambda _: SimpleNamespace(classes=classes))
     rows, asked = run(table4_discriminator, tmp_path, monkeypatch)
     size = {row["discriminator"]: int(row["parameters"]) for row in rows}
     assert abs(size["D_CNN enlarged"] - size["D_CE, d_exp 32"]) <= 0.02 * size["D_CE, d_exp 32"]
@@ -115,7 +119,7 @@ def test_the_three_rules_and_the_guessers(tmp_path: Path, monkeypatch: pytest.Mo
         results = read_json(made / "results.json")
         scored = {rule: {"uf1": a + seed * 0.1, "uar": b} for rule, (a, b) in found.items()}
         write_json(made / "results.json", results | {"by_selection": scored})
-        (made / "folds" / "a").mkdir(parents=True)
+        fabricated_runs.write_run(made / "folds" / "a", 6)  # the last step
         (made / "folds" / "a" / "evaluations.jsonl").write_text("{}\n" * 14)
         return made
 
@@ -123,7 +127,8 @@ def test_the_three_rules_and_the_guessers(tmp_path: Path, monkeypatch: pytest.Mo
     assert command(honest_selection.main, [*DATA, f"--out={tmp_path}"]) == 0
     rows = list(csv.DictReader((tmp_path / "honest_selection" / "table.csv").read_text().splitlines()))
     assert [(row["rule"], row["valid"]) for row in rows] == [("last", "yes"), ("inner", "yes"), (ORACLE_NAME, "no")]
-    assert [float(row["uf1"]) for row in rows] == pytest.approx([0.55, 0.6, 0.95])
+    assert [float(row["uf1"]) for row in rows] == pytest.approx([0.5, 1, 0.95])
+    assert float(rows[0]["uf1_low"]) < 0.5 < float(rows[0]["uf1_high"]) and rows[2]["uf1_low"] == ""
     last, inner, best = (float(row["guess_uf1"]) for row in rows)
     assert last == inner and 0.25 < last < 0.42  # a guess among three classes
     assert best > last + 0.2  # 14 test evaluations of three clips each: nearly always one that fits

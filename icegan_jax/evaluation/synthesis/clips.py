@@ -1,6 +1,4 @@
-"""Which clips are scored, and the real frames beside their apexes."""
-
-from collections.abc import Sequence
+"""The clips that are scored, and the real frames beside their apexes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +15,12 @@ def names(faces: Faces) -> list[Clip]:
     return list(zip(faces.person, faces.clip, strict=True))
 
 
-def new_clips(runs: Sequence[Faces]) -> list[NDArray[np.int64]]:
-    """For each run the places of those clips that no earlier run has."""
-    seen: set[Clip] = set()
-    found = []
-    for faces in runs:
-        clips = names(faces)
-        found.append(np.array([row for row, clip in enumerate(clips) if clip not in seen], np.int64))
-        seen |= set(clips)
-    return found
-
-
-def chosen(faces: Faces, rows: NDArray[np.int64]) -> Faces:
-    """These clips of them, in this order."""
-    return Faces(
-        onset=faces.onset[rows],
-        synthetic=faces.synthetic[rows],
-        apex=faces.apex[rows],
-        label=faces.label[rows],
-        person=[faces.person[row] for row in rows],
-        clip=[faces.clip[row] for row in rows],
-        fold=[faces.fold[row] for row in rows],
-    )
-
-
 def neighbours(faces: Faces, pairs: Pairs) -> tuple[Grey, NDArray[np.int64], NDArray[np.int64]]:
-    """Real frames beside the apexes of the clips: faces uint8[m, h, w], clip int64[m], shift int64[m]."""
+    """Real frames beside the apexes of the clips: faces uint8[m, h, w], clip int64[m], shift int64[m].
+
+    Raises:
+      UserError: a clip is not among the pairs, or looks otherwise there.
+    """
     places = {clip: row for row, clip in enumerate(names(faces))}
     there = set()
     rows, clip = [], []

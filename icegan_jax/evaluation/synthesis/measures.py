@@ -52,11 +52,6 @@ def real_clips(faces: Faces, networks: Networks) -> RealClips:
     return RealClips(faces.onset, faces.apex, np.stack(flow), embeddings(faces.onset, networks))
 
 
-def chosen_real(real: RealClips, rows: NDArray[np.int64]) -> RealClips:
-    """These clips of them, in this order."""
-    return RealClips(real.onset[rows], real.apex[rows], real.flow[rows], real.embedding[rows])
-
-
 def embeddings(faces: Grey, networks: Networks) -> Values:
     """Of uint8[n, h, w]: float[n, e], of length 1."""
     found = np.stack([networks.embed(face) for face in faces])

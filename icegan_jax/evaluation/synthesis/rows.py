@@ -1,6 +1,6 @@
 """What a run's synthetic faces, and the real faces beside them, add to each row of the table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from icegan_jax.data.dataset import Pairs
 from icegan_jax.evaluation.synthesis.classifier import descriptors
 from icegan_jax.evaluation.synthesis.clips import Clip, names, neighbours
 from icegan_jax.evaluation.synthesis.faces import Faces, Grey
-from icegan_jax.evaluation.synthesis.kernel_distance import kernel_distance
+from icegan_jax.evaluation.synthesis.kernel_distance import Features, kernel_distance
 from icegan_jax.evaluation.synthesis.measures import Networks, RealClips, Values, embeddings, measure, per_clip
 
 # Rows of the table. The first is what is judged, the others are what to judge it by.
@@ -21,6 +21,7 @@ COPY = "copy of the onset"
 REAL = "real against real"
 SAME = "same person, another clip"
 OTHER = "another person"
+REAL_FACES = (COPY, REAL, SAME, OTHER)  # which no generator decides
 
 # The classifier that learnt from everybody but these people.
 Judge = Callable[[tuple[tuple[str, str], ...]], LinearSVC]
@@ -32,14 +33,13 @@ class Part(NamedTuple):
     Attributes:
       clips: n of them.
       values: by column, float64[n].
-      distances: kernel distances between the real apexes and sets of this row's faces.
-      size: how many faces the smallest of these sets has; 0 where there is none.
+      distances: kernel distances between the real apexes and sets of this row's faces, each with how many faces the
+        smaller side has; none of a side of one face, which has no distance.
     """
 
     clips: list[Clip]
     values: dict[str, Values]
-    distances: list[float]
-    size: int
+    distances: list[tuple[float, int]]
 
 
 def synthetic_rows(
@@ -64,17 +64,16 @@ def synthetic_rows(
     apex = networks.features(faces.apex)
     # The j-th set of wrong faces: of each clip that of the j-th class after its own.
     sets = [features[np.arange(n), (faces.label + step) % k] for step in range(k)]
-    distances = [kernel_distance(apex, one) for one in sets]
     return {
-        SYNTHETIC: Part(names(faces), of_class, distances[:1], n),
-        WRONG: Part(names(faces), of_others, distances[1:], n),
+        SYNTHETIC: Part(names(faces), of_class, _distances(apex, sets[:1])),
+        WRONG: Part(names(faces), of_others, _distances(apex, sets[1:])),
     }
 
 
 def real_rows(
     faces: Faces, real: RealClips, pairs: Pairs, judge: Judge, networks: Networks, tick: Callable[[], object]
 ) -> dict[str, Part]:
-    """The rows ``COPY``, ``REAL``, ``SAME`` and ``OTHER``, which no generator decides."""
+    """The rows ``REAL_FACES``, over the clips of the run; ``tick`` is called once per face measured."""
     n, k = faces.synthetic.shape[:2]
     every = np.arange(n)
     apex = networks.features(faces.apex)
@@ -93,11 +92,9 @@ def real_rows(
     again["classifier_accuracy"] = again["classifier_clip_class"] = (told == faces.label).astype(np.float64)
     features = networks.features(near) if len(near) else np.empty((0, apex.shape[1]))
     sets = [features[shift == step] for step in np.unique(shift)]
-    distances = [kernel_distance(apex, one) for one in sets]
-    copied = kernel_distance(apex, networks.features(faces.onset))
     return {
-        COPY: Part(names(faces), copy, [copied], n),
-        REAL: Part(names(faces), again, distances, min(map(len, sets), default=0)),
+        COPY: Part(names(faces), copy, _distances(apex, [networks.features(faces.onset)])),
+        REAL: Part(names(faces), again, _distances(apex, sets)),
         **_other_faces(faces, real.embedding),
     }
 
@@ -111,8 +108,13 @@ def _other_faces(faces: Faces, embedding: Values) -> dict[str, Part]:
         counts = pairs.sum(axis=1)
         sums = np.where(pairs, cosine, 0).sum(axis=1)
         values = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-        found[name] = Part(names(faces), {"identity": values}, [], 0)
+        found[name] = Part(names(faces), {"identity": values}, [])
     return found
+
+
+def _distances(apex: Features, sets: Sequence[Features]) -> list[tuple[float, int]]:
+    """Of the real apexes and each set; a set that has no distance is left out."""
+    return [(kernel_distance(apex, one), min(len(apex), len(one))) for one in sets if min(len(apex), len(one)) > 1]
 
 
 def _recognised(images: Grey, clip: NDArray[np.integer], faces: Faces, judge: Judge) -> NDArray[np.int64]:

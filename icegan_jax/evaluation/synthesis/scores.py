@@ -9,9 +9,9 @@ import numpy as np
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.evaluation.synthesis import rows
 from icegan_jax.evaluation.synthesis.classifier import Real, descriptors, learn
-from icegan_jax.evaluation.synthesis.clips import chosen, neighbours, new_clips
+from icegan_jax.evaluation.synthesis.clips import neighbours
 from icegan_jax.evaluation.synthesis.faces import Faces
-from icegan_jax.evaluation.synthesis.measures import MEASURES, Networks, chosen_real, real_clips
+from icegan_jax.evaluation.synthesis.measures import MEASURES, Networks, real_clips
 from icegan_jax.evaluation.synthesis.people import Mean, mean_over_people
 
 # In the order of the table. The first is what is judged, the others are what to judge it by.
@@ -27,10 +27,12 @@ class Row(NamedTuple):
     Attributes:
       method: one of ``ROWS``.
       n: how many different clips it is over.
-      kid: mean over runs of the kernel distance of the real apexes and this row's faces; NaN where there is none.
-      kid_n: how many faces of each kind a distance compares; 0 where there is none.
-      scores: of each of ``COLUMNS``.
-      deviation: standard deviation over the runs of each column's mean; None of a single run, and of real faces.
+      kid: mean over runs of the kernel distance of the real apexes and this row's faces; NaN where there is none: of
+        runs of a single clip, and of rows that are about identity alone.
+      kid_n: how many faces of each kind the smallest of these distances compares; 0 where there is none.
+      scores: of each of ``COLUMNS``, over the clips of every run: a clip that several runs have counts for each.
+      deviation: standard deviation over the runs of each column's mean; None of a single run, and of ``REAL_FACES``:
+        what differs between runs there is which clips they have.
     """
 
     method: str
@@ -56,7 +58,8 @@ def score_faces(
     * same person, another clip, and another person: their onsets against the clip's; identity alone.
 
     ``identity`` is the cosine with the clip's onset. ``classifier_clip_class`` is the share recognised as the clip's
-    class, of the faces that the row is about. Rows of real faces take each clip once, however many runs there are.
+    class, of the faces that the row is about. Every row is over the same clips with the same weights: rows of real faces
+    too are measured for each run, over all its clips.
 
     Args:
       runs: of one data folder, as ``read_faces`` gives them.
@@ -71,11 +74,10 @@ def score_faces(
     learnt = Real(descriptors(pairs.apex) - descriptors(pairs.onset), pairs.label, people)
     judge = functools.cache(functools.partial(learn, learnt))
     parts: dict[str, list[rows.Part]] = {name: [] for name in ROWS}
-    for faces, new in zip(runs, new_clips(runs), strict=True):
+    for faces in runs:
         real = real_clips(faces, networks)
         found = rows.synthetic_rows(faces, real, judge, networks, tick)
-        if len(new):
-            found |= rows.real_rows(chosen(faces, new), chosen_real(real, new), pairs, judge, networks, tick)
+        found |= rows.real_rows(faces, real, pairs, judge, networks, tick)
         for name, part in found.items():
             parts[name].append(part)
     return [_row(name, parts[name]) for name in ROWS]
@@ -83,9 +85,10 @@ def score_faces(
 
 def count_faces(runs: Sequence[Faces], pairs: Pairs) -> int:
     """How many faces ``score_faces`` measures one by one."""
-    total = sum(faces.synthetic.shape[0] * faces.synthetic.shape[1] for faces in runs)
-    for faces, new in zip(runs, new_clips(runs), strict=True):
-        total += len(new) + len(neighbours(chosen(faces, new), pairs)[1])
+    total = 0
+    for faces in runs:
+        n, k = faces.synthetic.shape[:2]
+        total += n * k + n + len(neighbours(faces, pairs)[1])  # synthetic, copies of the onset, real
     return total
 
 
@@ -98,7 +101,9 @@ def _row(name: str, parts: Sequence[rows.Part]) -> Row:
         values = [part.values.get(column, blank) for part, blank in zip(parts, nothing, strict=True)]
         scores[column] = mean_over_people(np.concatenate(values), people)
         means = [float(np.nanmean(run)) for run in values if not np.isnan(run).all()]
-        deviation[column] = float(np.std(means, ddof=1)) if len(means) > 1 else None
-    distances = [distance for part in parts for distance in part.distances]
+        spread = len(means) > 1 and name not in rows.REAL_FACES
+        deviation[column] = float(np.std(means, ddof=1)) if spread else None
+    distances = [distance for part in parts for distance, _ in part.distances]
+    sizes = [size for part in parts for _, size in part.distances]
     kid = float(np.mean(distances)) if distances else float("nan")
-    return Row(name, len(set(clips)), kid, min((part.size for part in parts), default=0), scores, deviation)
+    return Row(name, len(set(clips)), kid, min(sizes, default=0), scores, deviation)
