@@ -29,7 +29,7 @@ from experiments.shared.options import command, parse
 from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
-from icegan_jax.data.dataset import Pairs, load_pairs
+from icegan_jax.data.dataset import Pairs, load_pairs, only_database
 from icegan_jax.data.faces import embed_face
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import read_json
@@ -57,8 +57,8 @@ NOTES = (
     "are far above 0.",
     f"flow: onset to face against onset to real apex, where that moved {MOVED_PX} pixels or more: cosine of "
     "directions, ratio of lengths; correlation of lengths over the face.",
-    "classifier: HOG of the change + linear SVM on real pairs of the fold's training people. accuracy: share "
-    "recognised as the class asked for (synthetic: every class asked); clip class: as the class of the clip.",
+    "classifier: HOG of the change + linear SVM on real pairs of all people but the fold's held-out ones. accuracy: "
+    "share recognised as the class asked for (synthetic: every class asked); clip class: as the class of the clip.",
 )
 
 
@@ -119,7 +119,12 @@ def _data_of(runs: Sequence[Path]) -> Pairs:
         folder = section.get("dir") if isinstance(section, dict) else None
         if not isinstance(folder, str):
             raise UserError(f"{run}/config.json: the field data.dir is missing; train the run again")
-        other = load_pairs(of_run(Path(run), folder))
+        where = of_run(Path(run), folder)
+        other = load_pairs(where)
+        if section.get("database"):
+            other = only_database(other, section["database"])
+        if config.get("data_fingerprint") != other.fingerprint:
+            raise UserError(f"{run}: trained on other faces than {where} holds now; prepare them again, or train again")
         if pairs is not None and other.fingerprint != pairs.fingerprint:
             raise UserError(f"{run}: trained on other faces than {runs[0]}; score them apart")
         pairs = other

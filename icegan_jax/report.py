@@ -137,7 +137,7 @@ def _synthesis_picture(path: Path, run_dir: Path, classes: Sequence[str]) -> pag
         "Each row is a subject whose fold never saw them. From the onset, the generator draws one "
         "face per class; the frame marks the class that the real apex shows. Differences are "
         "signed, red brighter and blue darker than the onset, enlarged "
-        f"{synthesis_sheet.GAIN} times. "
+        f"{synthesis_sheet.GAIN} times. The generator is that of the last step. "
         "Rows are spread over the subjects, the wanted class turns from row to row."
     )
     return page.Picture("Synthesis", words, path, wide=True)

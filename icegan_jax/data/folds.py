@@ -123,7 +123,8 @@ def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
     Source: DESIGN.md section 6, rule 2.
 
     Raises:
-        UserError: nobody would be left to train on, or those drawn have no apex.
+        UserError: nobody would be left to train on, those drawn have no apex, or nobody left shows a class
+            that was trained on before.
     """
     trained = np.isin(np.arange(len(pairs.label)), fold.train)
     people = people_of(pairs, trained)
@@ -138,7 +139,13 @@ def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
     apexes = np.flatnonzero(inner & (pairs.shift == 0))
     if not len(apexes):
         raise UserError(f"fold {fold.name}: no apex for inner validation; prepare the dataset again")
-    return replace(fold, train=np.flatnonzero(trained & ~inner), inner=apexes)
+    left = np.flatnonzero(trained & ~inner)
+    for label in np.setdiff1d(pairs.label[fold.train], pairs.label[left]):
+        raise UserError(
+            f"fold {fold.name}: without its inner validation people nobody trained on shows {pairs.classes[label]}; "
+            "choose another config.seed or a smaller config.evaluation.inner_share"
+        )
+    return replace(fold, train=left, inner=apexes)
 
 
 def people_of(pairs: "Pairs", among: NDArray[np.bool_] | slice = slice(None)) -> list[Person]:

@@ -78,7 +78,8 @@ def classes_of(files: Sequence[Answers], names: Sequence[str] | None = None) -> 
 
     `names` where given; else those that a file tells; else negative, positive and surprise where
     every word is one of them or an emotion of theirs, or every number is below three; else the
-    numbers up to the largest, or the words themselves in alphabetical order.
+    numbers up to the largest, or the words themselves in alphabetical order. Numbers among which 0
+    never occurs and 1 does count from 1: the classes are "1" to the largest.
     """
     if names:
         return tuple(names)
@@ -88,6 +89,8 @@ def classes_of(files: Sequence[Answers], names: Sequence[str] | None = None) -> 
     cells = {cell for answers in files for cell in (*answers.label, *(answers.prediction or ()))}
     numbers = {int(cell) for cell in cells if cell.isdecimal()}
     words = {cell for cell in cells if not cell.isdecimal()}
+    if not words and 1 in numbers and 0 not in numbers:
+        return tuple(str(number) for number in range(1, max(numbers) + 1))
     if max(numbers, default=0) < len(EXPRESSIONS) and all(_is_expression(word) for word in words):
         return EXPRESSIONS
     if words:
@@ -96,7 +99,7 @@ def classes_of(files: Sequence[Answers], names: Sequence[str] | None = None) -> 
 
 
 def to_numbers(path: Path, cells: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The index of each cell's class: its name, an emotion of it, or its number from 0.
+    """The index of each cell's class: its name, an emotion of it, or its number from 0 (a name in 1, 2, 3).
 
     Raises:
       UserError: a cell is none of them; the message has the file and the cell.
@@ -129,7 +132,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _number(path: Path, cell: str, classes: Sequence[str]) -> int:
-    if cell.isdecimal() and cell not in classes:
+    if cell.isdecimal() and cell not in classes and (cell := str(int(cell))) not in classes:
         if int(cell) < len(classes):
             return int(cell)
         raise UserError(f"{path}: class {cell} is not in 0..{len(classes) - 1} ({', '.join(classes)}): give --classes")

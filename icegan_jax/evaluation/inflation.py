@@ -21,8 +21,9 @@ from icegan_jax.evaluation.guessing import Range
 
 EPILOG = """\
 FILE is a run directory, a predictions.csv, a clips.csv or any CSV with the columns subject and
-label (dataset, clip and prediction where there are some); labels are words or numbers from 0. No
-picture is read and nothing is trained: only the number of clips of each class in each fold counts.
+label (dataset, clip and prediction where there are some); labels are words or numbers from 0, or
+from 1 where 0 never occurs. No picture is read and nothing is trained: only the number of clips of
+each class in each fold counts.
 
 what happens: a guesser answers every test clip at random, again at every epoch. All its epochs are
 worth the same. Then its score is taken under each rule, and all of that --draws times.

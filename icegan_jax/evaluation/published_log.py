@@ -3,6 +3,8 @@
 Subject: sub01
 predicted    : [0, 0, 2]
 ground truth : [0, 1, 2]
+
+A log without one line "Subject: NAME" may have "subject NAME" or the bare name instead.
 """
 
 import re
@@ -37,19 +39,31 @@ def read_log(path: Path, text: str) -> Log:
 
     Raises:
       UserError: no lists were found, a list has no subject above it, a subject has but one of the
-        two lists, the lists differ in length, or a list holds something else than whole numbers.
+        two lists, the lists differ in length, a list holds something else than whole numbers, or a
+        bare name returns after another: it may be any word.
     """
+    pieces = _pieces(text)
+    bare = not any(_SUBJECT.search(_lead(piece)) for _, piece in pieces)
+    named_before: set[tuple[str, str]] = set()
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     person: tuple[str, str] | None = None
     dataset = ""
-    for line, piece in _pieces(text):
+    for line, piece in pieces:
         brackets = _LIST.search(piece)
-        lead = brackets.group(1) if brackets else piece
+        lead = _lead(piece)
         named = _DATASET.search(lead)
         dataset = named.group(1) if named else dataset
-        subject = _SUBJECT.search(lead) or (None if brackets else _SUBJECT_LINE.match(lead) or _BARE_LINE.match(lead))
+        subject = _SUBJECT.search(lead)
+        if bare and not brackets:
+            subject = _SUBJECT_LINE.match(lead) or _BARE_LINE.match(lead)
         if subject:
-            person = (dataset, subject.group(1))
+            before, person = person, (dataset, subject.group(1))
+            if bare and person != before and person in named_before:
+                raise UserError(
+                    f"{path}:{line}: {person[1]!r} again, after {before[1] if before else ''!r}: "
+                    "is it a subject? put a line 'Subject: NAME' above the lists of each"
+                )
+            named_before.add(person)
         kinds = [kind for kind, pattern in _KINDS.items() if pattern.search(lead)]
         if brackets and kinds:
             if person is None:
@@ -76,6 +90,12 @@ def read_log(path: Path, text: str) -> Log:
         truth += right
         answered += given
     return datasets if any(datasets) else None, subjects, truth, answered
+
+
+def _lead(piece: str) -> str:
+    """What stands before the list of a piece; all of a piece without one."""
+    brackets = _LIST.search(piece)
+    return brackets.group(1) if brackets else piece
 
 
 def _pieces(text: str) -> list[tuple[int, str]]:

@@ -55,19 +55,14 @@ def best_on_test(
 ) -> Evaluation:
     """The evaluation with the highest score on the fold's own test clips: not a valid choice.
 
-    Of equal ones that with the most correct clips, and of those the earliest.
+    Of equal ones the earliest, as ``guessing.apply_rules`` lets its guessers choose.
 
     Args:
       evaluations: of one fold, at least one, by rising step.
       labels: int[n], the classes of its test clips.
       score: ``metrics.uf1`` or ``metrics.uar``.
     """
-
-    def merit(index: int) -> tuple[float, int, int]:
-        counts = _counts(evaluations[index].test, labels)
-        return round(score(counts), _DIGITS), int(np.trace(counts)), -index
-
-    return evaluations[max(range(len(evaluations)), key=merit)]
+    return max(evaluations, key=lambda evaluation: round(score(_counts(evaluation.test, labels)), _DIGITS))
 
 
 def best_test_epoch(folds: Sequence[tuple[Sequence[Evaluation], Labels]]) -> dict[str, float]:

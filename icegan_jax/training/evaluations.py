@@ -1,6 +1,7 @@
 """A fold's evaluations.jsonl: how long the capsules of its test and inner validation clips were during training."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -82,6 +83,32 @@ def read_evaluations(path: Path, fold: Fold, classes: int) -> list[Evaluation]:
             raise UserError(f"{path}:{number}: step {step} after step {found[-1].step}; {again}")
         found.append(Evaluation(step, test, inner))
     return found
+
+
+def check_steps(histories: Sequence[Sequence[Evaluation]], paths: Sequence[Path], steps: int) -> None:
+    """Refuses folds that were not evaluated after the same steps, the last of them the end of the training.
+
+    Args:
+      histories: of each fold, as ``read_evaluations`` gives it.
+      paths: the file of each.
+      steps: of the whole training.
+
+    Raises:
+      UserError: a fold lacks the evaluation of the last step, or was evaluated after other steps than most folds.
+    """
+    again = "remove the fold's folder to train it again"
+    found = [tuple(evaluation.step for evaluation in history) for history in histories]
+    for path, own in zip(paths, found, strict=True):
+        if own[-1:] != (steps,):
+            raise UserError(f"{path}: no evaluation at the end, after step {steps}; {again}")
+    counts = Counter(found)
+    usual = max(found, key=lambda own: (counts[own], len(own)), default=())
+    for path, own in zip(paths, found, strict=True):
+        if own != usual:
+            differing = ", ".join(map(str, sorted(set(own) ^ set(usual))))
+            raise UserError(
+                f"{path}: evaluated after other steps than {paths[found.index(usual)]} ({differing}); {again}"
+            )
 
 
 def _digits(lengths: np.ndarray) -> list[list[float]]:

@@ -11,12 +11,12 @@ METRICS = "metrics.jsonl"
 
 @contextlib.contextmanager
 def open_log(folder: Path, step: int, name: str = METRICS) -> Iterator[TextIO]:
-    """Opens a fold's log for appending, without what was logged after ``step`` or half written."""
+    """Opens a fold's log for appending, without what was logged after ``step``, half written or damaged."""
     path = folder / name
     kept = []
     if step and path.is_file():
-        for line in path.read_text().splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # no JSON, no object, no step
                 if json.loads(line)["step"] <= step:
                     kept.append(line + "\n")
     folder.mkdir(parents=True, exist_ok=True)

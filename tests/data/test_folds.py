@@ -121,6 +121,12 @@ def test_inner_validation_that_cannot_be() -> None:
         first(two, 0.1)
     with pytest.raises(UserError, match="3 of its 3 training people"):
         first([record("d", s, "c", 0, 0) for s in "stuv"], 1.0)
+    one_is_surprised = [record("d", s, "c", 2 if s == "t" else 0, 0) for s in "stuv"]
+    with pytest.raises(
+        UserError, match="fold d_s: .* shows surprise; choose another config.seed or a smaller config.evaluation.inner_"
+    ):
+        first(one_is_surprised, 0.67)  # two of three
+    assert len(first([record("d", s, "c", 2 if s == "s" else 0, 0) for s in "stuv"], 0.67).train) == 1  # never had it
     # t and u have no apex: they cannot be tested, so the fold is a split's.
     data = pairs_of([record("d", s, "c", 0, s in "tu") for s in "stu"])
     fold = next(f for seed in range(20) for f in _tested(data, seed) if f.people == (("d", "s"),))

@@ -42,6 +42,10 @@ def test_own_columns_with_another_column_are_a_table(tmp_path):
         (["disgust", "Happiness", "surprise"], EXPRESSIONS, [0, 1, 2]),
         (["2", "0"], EXPRESSIONS, [2, 0]),
         (["3", "0"], ("0", "1", "2", "3"), [3, 0]),
+        (["1", "3", "2"], ("1", "2", "3"), [0, 2, 1]),
+        (["1", "2", "01"], ("1", "2"), [0, 1, 0]),
+        (["2", "3"], ("0", "1", "2", "3"), [2, 3]),
+        (["2", "1", "disgust"], EXPRESSIONS, [2, 1, 0]),
         (["others", "happiness"], ("happiness", "others"), [1, 0]),
     ],
 )
@@ -49,6 +53,11 @@ def test_classes_that_the_words_stand_for(tmp_path, labels, classes, numbers):
     found = read_answers(write(tmp_path, "subject,label\n" + "".join(f"s,{label}\n" for label in labels)))
     assert classes_of([found]) == classes
     np.testing.assert_array_equal(to_numbers(found.path, found.label, classes), numbers)
+
+
+def test_a_zero_among_the_predictions_makes_numbers_count_from_0(tmp_path):
+    found = read_answers(write(tmp_path, "subject,label,prediction\ns,1,0\ns,3,1\n"))
+    assert classes_of([found]) == ("0", "1", "2", "3")
 
 
 def test_given_names_count(tmp_path):

@@ -53,6 +53,18 @@ def test_table_of_a_clips_csv(clips, tmp_path, capsys):
     assert markdown.count("| prior random |") == markdown.count("| uniform |") == len(guessing.RULES)
 
 
+def test_numbers_from_1_have_no_class_0(tmp_path, capsys):
+    """As the same clips with the labels 0, 1 and 2: the same guessers reach the same scores."""
+    printed = []
+    for first in (0, 1):
+        path = tmp_path / f"from{first}.csv"
+        path.write_text("subject,label,prediction\n" + "".join(f"{n // 3},{n % 3 + first},{first}\n" for n in range(9)))
+        assert inflation.main([str(path), *QUICK]) == 0
+        printed.append(capsys.readouterr().out.splitlines())
+    assert "(3 1, 3 2, 3 3)" in printed[1][0]
+    assert printed[0][1:] == printed[1][1:]
+
+
 def test_predictions_stand_beside_the_guessers(tmp_path, capsys):
     rows = [Prediction("a", str(n // 3), str(n), n % 3, (n % 3 + (n > 6)) % 3, (0.1, 0.2, 0.3)) for n in range(12)]
     write_predictions(tmp_path / "predictions.csv", rows)

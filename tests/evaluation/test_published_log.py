@@ -16,7 +16,9 @@ Best Predicted    : [0, 2]
 Ground Truth : [0, 1]
 Evaluation until this subject:
 UF1: 0.5 | UAR: 0.25
-007
+evaluating
+Subject: 007
+evaluating
 predicted tensor([2., 0, 1
    1]) ground truth tensor([2 0 1 0])
 """
@@ -42,11 +44,31 @@ def test_datasets_are_read_and_a_log_is_told_from_a_csv(tmp_path):
     assert (found.label, found.prediction) == (["0", "0"], ["0", "2"])
 
 
+def lists(head: str, guess: int = 0) -> str:
+    return f"{head}\npredicted [{guess}]\nground truth [1]\n"
+
+
+def test_words_on_a_line_are_no_subjects_where_subjects_are_named():
+    text = lists("Subject: sub01\nevaluating") + lists("Subject: sub02\nsubject independent", 2)
+    assert read_log(PATH, text) == (None, ["sub01", "sub02"], ["1", "1"], ["0", "2"])
+
+
+@pytest.mark.parametrize("first", ["sub01", "subject sub01", "== Subject sub01 =="])
+def test_bare_subjects_where_none_is_named(first):
+    assert read_log(PATH, lists(first) + lists("007", 2)) == (None, ["sub01", "007"], ["1", "1"], ["0", "2"])
+    assert read_log(PATH, lists(first) + lists("sub01", 2))[1:] == (["sub01"], ["1"], ["2"])  # the last epoch counts
+
+
 @pytest.mark.parametrize(
     "text,message",
     [
         ("nothing here", "log.txt: neither a CSV nor a log"),
         ("a line of words\npredicted [1]", "log.txt:2: a list before any subject"),
+        (
+            lists("sub01\nevaluating") + lists("sub02\nevaluating"),
+            "log.txt:6: 'evaluating' again, after 'sub02': is it a subject. put a line 'Subject: NAME' above",
+        ),
+        (lists("a") + lists("b") + lists("a"), "log.txt:7: 'a' again, after 'b'"),
         ("subject: a\npredicted [1, 2]\ntruth [1]", "subject a has 2 predictions and 1 true classes"),
         ("subject: a\npredicted [1, 2]", "subject a has 2 predictions and 0 true classes"),
         ("subject: a\npredicted [1, x]", "log.txt:2: 'x' in the list is not a whole number"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation import guessing, metrics
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.selection import Evaluation, at_evaluation, best_on_inner, best_on_test, best_test_epoch
 
@@ -60,10 +60,24 @@ def test_uf1_and_uar_may_choose_different_evaluations():
     assert best_on_test([by_f1, third], labels, metrics.uar) is third
 
 
-def test_of_equal_ones_on_the_test_clips_the_most_correct_and_then_the_earliest():
+def test_of_equal_ones_on_the_test_clips_the_earliest_even_if_fewer_are_correct():
     labels = np.array([0, 0, 0, 1])
-    three, one = [0, 0, 0, 0], [1, 1, 1, 1]  # correct; recalls 1 and 0, or 0 and 1
-    assert best_on_test([on_test(1, one), on_test(2, three), on_test(3, three)], labels, metrics.uar).step == 2
+    worst, three, one = [2, 2, 2, 2], [0, 0, 0, 0], [1, 1, 1, 1]  # correct; recalls 1 and 0, or 0 and 1
+    history = [on_test(step, guesses) for step, guesses in enumerate((worst, one, three, three))]
+    assert best_on_test(history, labels, metrics.uar).step == 1
+
+
+def test_the_best_test_epoch_is_the_rule_of_the_guessers():
+    rng = np.random.default_rng(6)
+    guesses = rng.integers(0, 3, (8, 40))  # evaluations, clips
+    labels, fold = np.tile([0, 1, 1, 2, 0], 8), np.repeat(np.arange(10), 4)
+    by = dict(guessing.apply_rules(guessing.count(labels, fold, guesses, 3)))
+    histories = [
+        ([on_test(step, row) for step, row in enumerate(guesses[:, fold == person])], labels[fold == person])
+        for person in range(10)
+    ]
+    uf1, uar, _ = by["best test epoch per fold, each score by itself"]
+    assert best_test_epoch(histories) == {"uf1": pytest.approx(uf1), "uar": pytest.approx(uar)}
 
 
 def test_the_best_test_epoch_is_pooled_over_folds_for_each_score():
@@ -80,7 +94,7 @@ def test_the_best_test_epoch_is_pooled_over_folds_for_each_score():
                 guesses = evaluation.test.argmax(axis=1)
                 occurring = np.unique(labels if name == "uar" else [*labels, *guesses])
                 value = score(labels, guesses, average="macro", labels=occurring, zero_division=0)
-                found.append((round(value, 9), int((guesses == labels).sum()), -evaluation.step))
+                found.append((round(value, 9), -evaluation.step))
             best = history[found.index(max(found))]
             seen[name][0].extend(labels)
             seen[name][1].extend(best.test.argmax(axis=1))

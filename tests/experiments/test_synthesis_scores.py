@@ -7,20 +7,28 @@ import pytest
 
 from experiments import synthesis_scores
 from experiments.shared.options import command
+from icegan_jax.evaluation.files import write_json
 from icegan_jax.evaluation.synthesis.scores import ROWS
 from tests.evaluation.synthesis.test_scores import good, networks, pairs, run
 from tests.experiments.fabricated_faces import table, write_run
 
 
+def made_run(folder: Path, fingerprint: str) -> Path:
+    """A run of a good generator, trained on faces of this fingerprint."""
+    write_run(folder, run(good))
+    write_json(folder / "config.json", {"data": {"dir": "DATA", "database": ""}, "data_fingerprint": fingerprint})
+    return folder
+
+
 @pytest.fixture
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthesis_scores, "networks", networks)
-    monkeypatch.setattr(synthesis_scores, "load_pairs", lambda folder: pairs())
+    monkeypatch.setattr(synthesis_scores, "load_pairs", lambda folder: dataclasses.replace(pairs(), fingerprint="f"))
 
 
 @pytest.mark.usefixtures("stand_ins")
 def test_runs_in_a_table_out(tmp_path: Path) -> None:
-    named = [f"--run={write_run(tmp_path / name, run(good))}" for name in ("one", "two")]
+    named = [f"--run={made_run(tmp_path / name, 'f')}" for name in ("one", "two")]
     assert command(synthesis_scores.main, [*named, f"--out={tmp_path}"]) == 0
     rows = {r["faces"]: r for r in table(tmp_path / "synthesis_scores")}
     assert list(rows) == list(ROWS)
@@ -32,16 +40,23 @@ def test_runs_in_a_table_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stand_ins")
+def test_a_run_on_faces_that_are_no_longer_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = [made_run(tmp_path / "one", "f"), made_run(tmp_path / "two", "g")]
+    assert command(synthesis_scores.main, [*(f"--run={run}" for run in named), f"--out={tmp_path}"]) == 2
+    assert f"error: {named[1]}: trained on other faces than DATA holds now" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("stand_ins")
 def test_runs_on_different_faces_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = [f"--run={write_run(tmp_path / name, run(good))}" for name in ("one", "two")]
+    named = [made_run(tmp_path / name, name) for name in "ab"]
     prints = iter("ab")
     monkeypatch.setattr(
         synthesis_scores, "load_pairs", lambda folder: dataclasses.replace(pairs(), fingerprint=next(prints))
     )
-    assert command(synthesis_scores.main, [*named, f"--out={tmp_path}"]) == 2
-    assert f"error: {tmp_path / 'two'}: trained on other faces than {tmp_path / 'one'}" in capsys.readouterr().err
+    assert command(synthesis_scores.main, [*(f"--run={run}" for run in named), f"--out={tmp_path}"]) == 2
+    assert f"error: {named[1]}: trained on other faces than {named[0]}" in capsys.readouterr().err
 
 
 def test_a_run_without_faces_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

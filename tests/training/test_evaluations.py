@@ -12,9 +12,10 @@ import pytest
 from icegan_jax.data.folds import Fold, keep_inner, leave_one_subject_out, subject_split
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
+from icegan_jax.evaluation.selection import Evaluation
 from icegan_jax.training import capacity, group
 from icegan_jax.training.engine import Engine, build_engine
-from icegan_jax.training.evaluations import EVALUATIONS, read_evaluations
+from icegan_jax.training.evaluations import EVALUATIONS, check_steps, read_evaluations
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.plan import Plan
 from tests.training import tiny
@@ -174,4 +175,40 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str | None, words: str
         (tmp_path / "e").write_text(content)
     with pytest.raises(UserError) as caught:
         read_evaluations(tmp_path / "e", ONE, 3)
+    assert words in str(caught.value)
+
+
+def histories(*steps: Sequence[int]) -> list[list[Evaluation]]:
+    return [[Evaluation(step, np.ones((1, 3)), np.ones((0, 3))) for step in fold] for fold in steps]
+
+
+PATHS = [Path(f"folds/{name}/{EVALUATIONS}") for name in "abc"]
+
+
+def test_the_same_steps_in_all_folds_pass() -> None:
+    check_steps(histories([4, 8, 10], [4, 8, 10], [4, 8, 10]), PATHS, 10)
+    check_steps(histories([10]), PATHS[:1], 10)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        (
+            ([4, 8, 10], [4, 8], [4, 8, 10]),
+            "folds/b/evaluations.jsonl: no evaluation at the end, after step 10; remove",
+        ),
+        (([4, 12], [4, 12], [4, 12]), "folds/a/evaluations.jsonl: no evaluation at the end, after step 10; remove"),
+        (([], [10], [10]), "folds/a/evaluations.jsonl: no evaluation at the end"),
+        (([4, 10], [4, 8, 10], [4, 8, 10]), "folds/a/evaluations.jsonl: evaluated after other steps than folds/b/"),
+        (
+            ([4, 8, 10], [4, 8, 10], [4, 6, 8, 10]),
+            "folds/c/evaluations.jsonl: evaluated after other steps than folds/a/",
+        ),
+        (([5, 10], [4, 8, 10]), "folds/a/evaluations.jsonl: evaluated after other steps than folds/b/"),
+        (([4, 10], [4, 8, 10]), "(8); remove the fold's folder to train it again"),
+    ],
+)
+def test_folds_of_different_steps_are_named(steps: Sequence[Sequence[int]], words: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_steps(histories(*steps), PATHS[: len(steps)], 10)
     assert words in str(caught.value)
