@@ -35,7 +35,7 @@ def train_seeds(options: Options, fields: Mapping[str, object], data: str) -> li
 def train(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
     """A finished run directory: the preset's configuration with these fields, and the user's.
 
-    Equal configurations share one directory, whichever experiment asks.
+    Equal configurations share one directory, whichever experiment asks and in whatever words.
 
     Args:
       options: of the command.
@@ -50,7 +50,8 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     digest = hashlib.sha256(json.dumps(json.loads(config.to_json()), sort_keys=True).encode()).hexdigest()[:8]
     words = "_".join(f"{name.rpartition('.')[2]}-{_brief(value)}" for name, value in fields.items())
     words = re.sub(r"[^A-Za-z0-9_.-]+", "", words)[:_NAME_LIMIT] or "base"
-    run = options.out / "runs" / f"{words}_{digest}_seed{seed}"
+    folder, end = options.out / "runs", f"{digest}_seed{seed}"
+    run = next(iter(sorted(folder.glob(f"*_{end}"))), folder / f"{words}_{end}")
     if (run / "results.json").is_file():
         _check_faces(run, Path(config.data.dir))
         return run
