@@ -23,7 +23,7 @@ from icegan_jax.evaluation.scores import Score, score
 from icegan_jax.evaluation.selection import at_evaluation, best_on_inner, best_test_epoch
 from icegan_jax.evaluation.table import ORACLE_NAME, format_table, score_rows
 from icegan_jax.report import write_report
-from icegan_jax.training.evaluations import EVALUATIONS, read_evaluations
+from icegan_jax.training.evaluations import EVALUATIONS, check_steps, read_evaluations
 from icegan_jax.training.plan import RESULT, fold_dir
 
 _SELECTIONS = {"last": "last", "inner": "inner validation"}
@@ -114,7 +114,9 @@ def _choose(
     steps: dict[str, int] = {}
     histories = []
     if evaluated:
-        histories = [read_evaluations(fold_dir(run_dir, fold) / EVALUATIONS, fold, number) for fold in folds]
+        paths = [fold_dir(run_dir, fold) / EVALUATIONS for fold in folds]
+        histories = [read_evaluations(path, fold, number) for path, fold in zip(paths, folds, strict=True)]
+        check_steps(histories, paths, int(read_json(fold_dir(run_dir, folds[0]) / RESULT)["steps"]))
     if histories and all(len(fold.inner) for fold in folds):
         chosen = [best_on_inner(found, pairs.label[fold.inner]) for fold, found in zip(folds, histories, strict=True)]
         steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, chosen, strict=True)}

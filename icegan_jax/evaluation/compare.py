@@ -28,9 +28,10 @@ label and prediction (dataset and clip where there are some; names such as datab
 and pred are known too), the log that MEGC2019 asked for ("casme2 sub01", then "EP02_01f 1 1" for
 each clip), or a text log that has for each subject a line "Subject: NAME" and lists
 "predicted ... [0, 2]" and "ground truth ... [0, 1]"; of several lists the last counts. Classes are
-words, or numbers from 0 that --classes names. Clips are matched by dataset, subject and clip name;
-where a file names no clips, by their order within a subject's class. Then McNemar's counts and the
-list of clips depend on that order; the scores and their intervals do not.
+words, numbers from 0 that --classes names, or without --classes numbers from 1. Clips are matched by
+dataset, subject and clip name; where a file names no clips, by their order within a subject's class.
+Then McNemar's counts and the list of clips depend on that order; the scores and their intervals do
+not.
 
 how to read it:
   [low, high]   95% interval when subjects are resampled

@@ -58,9 +58,9 @@ def read_log(path: Path, text: str) -> Log:
             subject = _SUBJECT_LINE.match(lead) or _BARE_LINE.match(lead)
         if subject:
             before, person = person, (dataset, subject.group(1))
-            if bare and person != before and person in named_before:
+            if bare and before and person != before and person in named_before:
                 raise UserError(
-                    f"{path}:{line}: {person[1]!r} again, after {before[1] if before else ''!r}: "
+                    f"{path}:{line}: {person[1]!r} again, after {before[1]!r}: "
                     "is it a subject? put a line 'Subject: NAME' above the lists of each"
                 )
             named_before.add(person)

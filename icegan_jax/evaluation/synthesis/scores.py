@@ -58,8 +58,8 @@ def score_faces(
     * same person, another clip, and another person: their onsets against the clip's; identity alone.
 
     ``identity`` is the cosine with the clip's onset. ``classifier_clip_class`` is the share recognised as the clip's
-    class, of the faces that the row is about. Every row is over the same clips with the same weights: rows of real faces
-    too are measured for each run, over all its clips.
+    class, of the faces that the row is about. Every row is over the same clips with the same weights: those of
+    real faces too are measured for each run, over all its clips.
 
     Args:
       runs: of one data folder, as ``read_faces`` gives them.
