@@ -41,7 +41,6 @@ from icegan_jax.data.muscle_regions import (
     units_of,
 )
 from icegan_jax.data.muscle_shapes import Mask
-from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import read_json
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.synthesis.faces import Faces, read_faces
@@ -115,10 +114,7 @@ def read_motion(run: Path, data: str = "") -> Motion:
     classes, _ = read_predictions(run / "predictions.csv")
     units_of(classes)
     if not data:
-        try:
-            data = str(of_run(run, read_json(run / "config.json")["data"]["dir"]))
-        except (KeyError, TypeError):
-            raise UserError(f"{run / 'config.json'}: no data.dir; name the prepared folder with --data") from None
+        data = str(of_run(run, read_json(run / "config.json"), "name the prepared folder with --data"))
     onsets = {(*person, clip): onset for person, clip, onset in zip(found.person, found.clip, found.onset, strict=True)}
     return Motion(found, muscle_regions(data, onsets))
 

@@ -114,15 +114,11 @@ def line(row: Row) -> Mapping[str, object]:
 def _data_of(runs: Sequence[Path]) -> Pairs:
     pairs: Pairs | None = None
     for run in runs:
-        config = read_json(Path(run) / "config.json")
-        section = config.get("data")
-        folder = section.get("dir") if isinstance(section, dict) else None
-        if not isinstance(folder, str):
-            raise UserError(f"{run}/config.json: the field data.dir is missing; train the run again")
-        where = of_run(Path(run), folder)
+        config = read_json(run / "config.json")
+        where = of_run(run, config, "train the run again")
         other = load_pairs(where)
-        if section.get("database"):
-            other = only_database(other, section["database"])
+        if config["data"].get("database"):
+            other = only_database(other, config["data"]["database"])
         if config.get("data_fingerprint") != other.fingerprint:
             raise UserError(f"{run}: trained on other faces than {where} holds now; prepare them again, or train again")
         if pairs is not None and other.fingerprint != pairs.fingerprint:

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.shared.seeds import count_people, draw_scores, interval, people_of, seed_scores
+import numpy as np
+
+from experiments.shared.seeds import count_people, draw_scores, people_of, seed_scores
+from icegan_jax.evaluation.bootstrap import interval
 
 _EQUAL = 0.005  # of UF1; a table's last digit, rounded up
 
@@ -30,7 +33,8 @@ def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
     everybody = people_of(*tables[0], *tables[1])
     seeds = seed_scores(tables[0], "uf1") - seed_scores(tables[1], "uf1")
     drawn = [draw_scores(table, "uf1", everybody) for table in tables]
-    return Difference(float(seeds.mean()), *interval(drawn[0] - drawn[1]), seeds.tolist())
+    changes = drawn[0] - drawn[1]
+    return Difference(float(seeds.mean()), *interval(changes[~np.isnan(changes)]), seeds.tolist())
 
 
 def difference_note(name: str, first: Sequence[Path], second: Sequence[Path]) -> str:

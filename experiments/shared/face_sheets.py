@@ -127,11 +127,7 @@ def _lefts(sizes: Sequence[int]) -> list[list[float]]:
 
 
 def _face(figure: Figure, left: float, top: float, face: Grey) -> Axes:
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + _CELL) / height, _CELL / width, _CELL / height))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
+    axes = style.picture_axes(figure, left, top, _CELL)
     axes.imshow(face, cmap="gray", vmin=0, vmax=255)
     return axes
 

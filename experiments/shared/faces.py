@@ -1,12 +1,14 @@
 """The faces that an experiment runs on: the user's, or drawn ones, kept for all experiments."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.preparing.preparation import prepare_procedural
+from icegan_jax.errors import UserError
 
 _SEED = 0  # of the drawing; the runs' seeds change the training, not the faces
 _FRAMES = 15  # of a clip, as in configs/demo.py
@@ -59,6 +61,19 @@ def split_fields(options: Options) -> dict[str, object]:
     return {"protocol": "split", **share, **preset.split}
 
 
-def of_run(run: Path, data_dir: str) -> Path:
-    """The prepared folder of a run whose config has this ``data.dir``."""
-    return Path(data_dir) if data_dir else run / "data"
+def of_run(run: Path, config: Mapping[str, Any], remedy: str) -> Path:
+    """The prepared folder that a run was trained on.
+
+    Args:
+      run: its directory.
+      config: its config.json.
+      remedy: what to do where that names no folder.
+
+    Raises:
+      UserError: it names none.
+    """
+    data = config.get("data")
+    folder = data.get("dir") if isinstance(data, dict) else None
+    if not isinstance(folder, str):
+        raise UserError(f"{run / 'config.json'}: no data.dir; {remedy}")
+    return Path(folder) if folder else run / "data"

@@ -55,7 +55,7 @@ def draw_classes(
         figure.text(0.1 / width, 1 - (top + _LARGE / 2) / height, words, va="center", fontsize=style.TEXT_SIZE + 1)
         for label, name in enumerate(classes):
             left = _SIDE + label * (_LARGE + _GAP)
-            axes = _axes(figure, left, top, _LARGE)
+            axes = style.picture_axes(figure, left, top, _LARGE)
             if place == 0:
                 axes.set_title(_plain(name), fontsize=style.TITLE_SIZE, color=style.class_colour(label), pad=5)
             if (kind, label) not in maps:
@@ -93,7 +93,7 @@ def draw_people(
         onset, label = faces.onset[row].astype(float), int(faces.label[row])
         shown = [(None, None), *zip(faces.synthetic[row], masks, strict=True), (faces.apex[row], masks[label])]
         for column, ((face, mask), head) in enumerate(zip(shown, columns, strict=True)):
-            axes = _axes(figure, side + column * (_SMALL + _GAP), _HEAD + place * (_SMALL + _GAP), _SMALL)
+            axes = style.picture_axes(figure, side + column * (_SMALL + _GAP), _HEAD + place * (_SMALL + _GAP), _SMALL)
             if face is None or mask is None:
                 axes.imshow(onset, cmap="gray", vmin=0, vmax=255)
                 words = f"{_plain(faces.person[row][1])}\n{_plain(faces.clip[row])}"
@@ -118,15 +118,6 @@ def _show(axes: Axes, face: NDArray[np.float64], heat: NDArray[np.float64], regi
     axes.imshow(grey * (1 - opaque) + _HEAT(heat)[..., :3] * opaque)
     if region.max() >= 0.5 > region.min():
         axes.contour(region, levels=[0.5], colors=[_OUTLINE], linewidths=1.0)
-
-
-def _axes(figure: Figure, left: float, top: float, side: float) -> Axes:
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    return axes
 
 
 def _title(figure: Figure, title: str, note: str) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.shared.seeds import RATIOS, Person, count_people, draw_scores, interval, people_of, seed_scores
+from experiments.shared.seeds import RATIOS, Person, count_people, draw_scores, people_of, seed_scores
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation.bootstrap import interval
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import read_results
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
-from icegan_jax.evaluation.bootstrap import LEVEL, NUM_DRAWS
+from icegan_jax.evaluation.bootstrap import draw_groups
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 
 Person = tuple[str, str]
@@ -56,16 +56,7 @@ def draw_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str, every
     """
     nothing = np.zeros_like(next(iter(tables[0].values())))
     counts = np.stack([[table.get(person, nothing) for person in everybody] for table in tables])
-    number = len(everybody)
-    times = np.random.default_rng(0).multinomial(number, np.full(number, 1 / number), size=NUM_DRAWS)
-    return mean(mean(RATIOS[name](np.einsum("ng,sgtp->nstp", times, counts))))
-
-
-def interval(draws: Values) -> tuple[float, float]:
-    """The 95% percentile interval."""
-    tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(draws, [tail, 1 - tail])
-    return float(low), float(high)
+    return mean(mean(RATIOS[name](np.einsum("ng,sgtp->nstp", draw_groups(len(everybody)), counts))))
 
 
 def people_of(*tables: dict[Person, metrics.Counts]) -> list[Person]:

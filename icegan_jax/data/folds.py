@@ -107,9 +107,10 @@ def subject_split(pairs: "Pairs", share: float, seed: int) -> list[Fold]:
         raise UserError("a split by people needs clips of at least two subjects; prepare more")
     number = min(max(round(share * len(people)), 1), len(people) - 1)
     fold = _fold(f"split_{seed}", pairs, _draw(people, number, np.random.default_rng(seed)))
-    for label in np.setdiff1d(pairs.label, pairs.label[fold.train]):
+    lost = _first_lost(pairs, np.arange(len(pairs.label)), fold.train)
+    if lost:
         raise UserError(
-            f"fold {fold.name}: none of the people left to train on shows {pairs.classes[label]}; "
+            f"fold {fold.name}: none of the people left to train on shows {lost}; "
             "choose another config.seed or a smaller config.split_share"
         )
     return [fold]
@@ -140,9 +141,10 @@ def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
     if not len(apexes):
         raise UserError(f"fold {fold.name}: no apex for inner validation; prepare the dataset again")
     left = np.flatnonzero(trained & ~inner)
-    for label in np.setdiff1d(pairs.label[fold.train], pairs.label[left]):
+    lost = _first_lost(pairs, fold.train, left)
+    if lost:
         raise UserError(
-            f"fold {fold.name}: without its inner validation people nobody trained on shows {pairs.classes[label]}; "
+            f"fold {fold.name}: without its inner validation people nobody trained on shows {lost}; "
             "choose another config.seed or a smaller config.evaluation.inner_share"
         )
     return replace(fold, train=left, inner=apexes)
@@ -160,6 +162,12 @@ def _fold(name: str, pairs: "Pairs", people: Sequence[Person]) -> Fold:
     if not len(test):
         raise UserError(f"fold {name}: no apex to test; prepare the dataset again, with an apex per clip")
     return Fold(name, tuple(people), train=np.flatnonzero(~held_out), test=test)
+
+
+def _first_lost(pairs: "Pairs", before: NDArray[np.int64], left: NDArray[np.int64]) -> str:
+    """The first class that the pairs before show and those left do not; empty: there is none."""
+    lost = np.setdiff1d(pairs.label[before], pairs.label[left])
+    return pairs.classes[lost[0]] if len(lost) else ""
 
 
 def _pairs_of(pairs: "Pairs", people: Sequence[Person]) -> NDArray[np.bool_]:

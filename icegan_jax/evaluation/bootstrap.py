@@ -156,8 +156,7 @@ def _resampled(
     num_groups = len(np.unique(owner))
     if num_groups < 2:
         return None
-    random = np.random.default_rng(seed)
-    times_drawn = random.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=draws)
+    times_drawn = draw_groups(num_groups, draws, seed)
     scores = []
     for answers in predictions:
         per_group = np.zeros((num_groups, num_classes, num_classes), np.int64)
@@ -167,10 +166,16 @@ def _resampled(
 
 
 def _intervals(scores: npt.NDArray[np.float64]) -> Intervals:
-    return Intervals(*(_interval(column) for column in scores.T))
+    return Intervals(*(interval(column) for column in scores.T))
 
 
-def _interval(scores: npt.NDArray[np.float64]) -> Interval:
+def draw_groups(number: int, draws: int = NUM_DRAWS, seed: int = 0) -> npt.NDArray[np.int64]:
+    """How often each group is drawn, int64[draws, number]: in each draw as many as there are, with replacement."""
+    return np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=draws)
+
+
+def interval(scores: npt.NDArray[np.float64]) -> Interval:
+    """What holds 95% of the scores float64[draws], as much left out below as above (percentile interval)."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(scores, [tail, 1 - tail])
     return float(low), float(high)

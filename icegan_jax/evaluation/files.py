@@ -2,11 +2,16 @@
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from icegan_jax.errors import UserError
+
+# What numpy raises for a .npz file that is cut, foreign, or lacks an array.
+ARRAY_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

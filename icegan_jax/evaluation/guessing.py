@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
-from icegan_jax.evaluation.bootstrap import LEVEL
+from icegan_jax.evaluation.bootstrap import interval
 
 MOST_ANSWERS = 10_000_000  # of one draw: clips times epochs; about half a gigabyte while they are counted
 
@@ -130,9 +130,4 @@ def apply_rules(counts: Counts) -> Iterator[tuple[str, tuple[float, float, float
 
 
 def _ranges(scores: Floats) -> dict[str, Range]:
-    tail = (1 - LEVEL) / 2
-    low, high = np.quantile(scores, [tail, 1 - tail], axis=0)
-    return {
-        name: Range(float(mean), float(below), float(above))
-        for name, mean, below, above in zip(SCORES, scores.mean(axis=0), low, high, strict=True)
-    }
+    return {name: Range(float(of.mean()), *interval(of)) for name, of in zip(SCORES, scores.T, strict=True)}

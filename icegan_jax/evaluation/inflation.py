@@ -14,7 +14,7 @@ import numpy as np
 
 from icegan_jax.data.clips import check_classes
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation import guessing, metrics
+from icegan_jax.evaluation import bootstrap, guessing, metrics
 from icegan_jax.evaluation.answers import classes_of, read_answers, to_numbers
 from icegan_jax.evaluation.files import write_text
 from icegan_jax.evaluation.guessing import Range
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> str:
         f"{len(labels)} clips in {len(set(answers.people))} folds ({counted}).",
         f"{options.draws} guessers of each kind, {options.epochs} test epochs, "
         f"{options.correlation:.0%} of the answers carried over from the epoch before, seed {options.seed}.",
-        f"Mean over the guessers, and the range that holds {guessing.LEVEL:.0%} of them.",
+        f"Mean over the guessers, and the range that holds {bootstrap.LEVEL:.0%} of them.",
     ]
     if options.out is not None:
         write_text(options.out / "inflation.csv", _csv(rows))

@@ -44,6 +44,16 @@ def quiet(axes: Axes) -> None:
     axes.tick_params(labelsize=SMALL_SIZE, colors=INK, length=2.5)
 
 
+def picture_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
+    """A square for a picture, without ticks and frame; its place and size in inches from the left and the top."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return axes
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG on white.
 

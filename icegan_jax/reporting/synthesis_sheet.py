@@ -1,7 +1,5 @@
 """The synthesis sheet: what G draws for people it has never seen, beside what they did."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import ARRAY_DAMAGE
 from icegan_jax.reporting import style
 
 MAX_ROWS = 8
@@ -25,9 +24,6 @@ HEAD = 1.5
 FOOT = 0.75
 NAME_LIMIT = 22
 CLASS_LIMIT = 14  # letters that fit over a face
-
-# What numpy raises for a file that is cut, foreign, or lacks an array.
-DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -90,12 +86,7 @@ def draw_sheet(examples: Sequence[Example], classes: Sequence[str] = EXPRESSIONS
     def place(row: int, column: int) -> Axes:
         left = side + column * (CELL + GAP) + (3 * GAP if column > len(classes) + 1 else 0)
         top = HEAD + row * (CELL + GAP)
-        box = (left / width, 1 - (top + CELL) / height, CELL / width, CELL / height)
-        axes = figure.add_axes(box)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.spines[:].set_visible(False)
-        return axes
+        return style.picture_axes(figure, left, top, CELL)
 
     for row, example in enumerate(examples):
         _draw_row([place(row, column) for column in range(columns)], example, classes, first=row == 0)
@@ -188,7 +179,7 @@ def _pick(file: Path, wanted: int, num_classes: int) -> Example:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             onset, apex = content["onset"], content["apex"]
             synthetic, label, clip = content["synthetic"], content["label"], content["clip"]
-    except DAMAGE as error:
+    except ARRAY_DAMAGE as error:
         raise UserError(f"{file}: damaged or incomplete: train this fold again") from error
     pictures = (onset.shape, (len(onset), num_classes, *onset.shape[1:]), onset.shape)
     found = (onset.shape, synthetic.shape, apex.shape)

@@ -1,7 +1,5 @@
 """The synthetic faces that a finished run left, beside the real ones of the same held-out clips."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import ARRAY_DAMAGE
 
 Grey = NDArray[np.uint8]
-
-# What numpy raises for a file that is cut, foreign, or lacks an array.
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 class Faces(NamedTuple):
@@ -82,7 +78,7 @@ def _read_fold(file: Path) -> Faces:
             if "dataset" not in content or "subject" not in content:
                 raise UserError(f"{file}: written before the people's names were kept; train this run again")
             names = [[str(name) for name in content[column]] for column in ("dataset", "subject", "clip")]
-    except _DAMAGE as error:
+    except ARRAY_DAMAGE as error:
         raise UserError(f"{file}: damaged or incomplete; train this fold again") from error
     n = len(onset)
     fits = onset.ndim == 3 and synthetic.ndim == 4 and apex.shape == onset.shape and 0 < n == len(synthetic)

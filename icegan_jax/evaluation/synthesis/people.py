@@ -56,8 +56,5 @@ def mean_over_people(
     if number < 2:
         return Mean(mean, None, None, len(values))
     sums, counts = np.bincount(owner, values), np.bincount(owner)
-    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=draws)
-    means = (drawn @ sums) / (drawn @ counts)
-    tail = (1 - bootstrap.LEVEL) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Mean(mean, float(low), float(high), len(values))
+    drawn = bootstrap.draw_groups(number, draws, seed)
+    return Mean(mean, *bootstrap.interval((drawn @ sums) / (drawn @ counts)), len(values))
