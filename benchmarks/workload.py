@@ -34,7 +34,7 @@ class Program(NamedTuple):
     """An update compiled.
 
     Attributes:
-      call: states (donated) and batches to states and mean loss terms.
+      call: states (donated) and batches to states and the terms of each update.
       gflop: of one update of all its folds, by XLA's cost analysis.
       memory_gib: what it needs, by XLA's memory analysis.
       compile_s: seconds that compiling took.

@@ -83,6 +83,8 @@ def get_config() -> ConfigDict:
     config.training.folds_per_device = 0  # folds trained side by side on a device; 0: as many as its memory holds
     config.training.steps_per_call = 10  # updates per call of the compiled program, and per log line
     config.training.checkpoint_every = 500  # updates between checkpoints
+    config.training.on_nonfinite = "stop"  # at a loss or gradient that is no finite number; or "skip_fold"
+    config.training.collapse_after = 5  # warns after this many passes with all clips taken for one class; 0: never
 
     config.evaluation = ConfigDict()
     config.evaluation.selection = "last"  # of the recogniser: the "last" step, or best on "inner" validation

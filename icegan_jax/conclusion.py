@@ -6,28 +6,31 @@ import resource
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
 
 from icegan_jax import __version__
+from icegan_jax.code_version import PACKAGES
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold, people_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.baselines import linear_on_apex_pixels
-from icegan_jax.evaluation.files import read_json, write_json
+from icegan_jax.evaluation.files import sha256_of, write_sealed
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.results import Timing, build_results
 from icegan_jax.evaluation.scores import Score, score
 from icegan_jax.evaluation.selection import at_evaluation, best_on_inner, best_test_epoch
 from icegan_jax.evaluation.table import ORACLE_NAME, format_table, score_rows
+from icegan_jax.partial import forget_parts
 from icegan_jax.report import write_report
+from icegan_jax.training.evaluate import PREDICTIONS
 from icegan_jax.training.evaluations import EVALUATIONS, check_steps, read_evaluations
-from icegan_jax.training.plan import RESULT, fold_dir
+from icegan_jax.training.fold_result import damage_of, read_result
+from icegan_jax.training.plan import fold_dir
 
 _SELECTIONS = {"last": "last", "inner": "inner validation"}
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
 def conclude(
@@ -45,6 +48,9 @@ def conclude(
 ) -> None:
     """Pools the folds' predictions, writes the scores and the report, prints the table.
 
+    Written anew each time: predictions.csv, then results.json, which holds its checksum, then the report; what earlier
+    states of the run left goes last.
+
     Args:
       pairs: the run's data.
       folds: all of them, finished.
@@ -58,11 +64,13 @@ def conclude(
       compiled: what to add to the seconds spent compiling.
 
     Raises:
-      UserError: a fold's predictions or evaluations are damaged, or of other classes.
+      UserError: a fold is not finished, or a file of it is damaged or of other clips.
+      OSError: a file cannot be written.
     """
-    choice = _choose(pairs, folds, run_dir, selection, evaluated, oracle)
+    finished = _results(pairs, folds, run_dir)
+    choice = _choose(pairs, folds, run_dir, selection, evaluated, oracle, steps=int(finished[0]["steps"]))
     write_predictions(run_dir / "predictions.csv", choice.predictions, pairs.classes)
-    timing = _timing([read_json(fold_dir(run_dir, fold) / RESULT) for fold in folds], batch_size)
+    timing = _timing(finished, batch_size)
     results = build_results(
         choice.predictions,
         pairs.classes,
@@ -79,8 +87,15 @@ def conclude(
     results["by_selection"] = choice.by_selection
     if selection == "inner":
         results["selected_steps"] = choice.inner_steps
-    write_json(run_dir / "results.json", results)
+    results["files"] = {"predictions.csv": sha256_of(run_dir / "predictions.csv")}
+    warnings = {
+        fold.name: content["warnings"] for fold, content in zip(folds, finished, strict=True) if content.get("warnings")
+    }
+    if warnings:
+        results["warnings"] = warnings
+    write_sealed(run_dir / "results.json", results)
     page = write_report(run_dir)
+    forget_parts(run_dir)
     print(format_table(score_rows(results)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     print(
@@ -105,21 +120,33 @@ class _Choice(NamedTuple):
     inner_steps: dict[str, int]
 
 
+def _results(pairs: Pairs, folds: Sequence[Fold], run_dir: Path) -> list[dict[str, Any]]:
+    """The result.json of each fold, of which everything it left is intact."""
+    results = []
+    for fold in folds:
+        folder = fold_dir(run_dir, fold)
+        why = damage_of(folder, fold, pairs)
+        if why is not None:
+            raise UserError(f"{why}; start the same command again: the fold runs again from its newest checkpoint")
+        results.append(read_result(folder))
+    return results
+
+
 def _choose(
-    pairs: Pairs, folds: Sequence[Fold], run_dir: Path, selection: str, evaluated: bool, oracle: bool
+    pairs: Pairs, folds: Sequence[Fold], run_dir: Path, selection: str, evaluated: bool, oracle: bool, steps: int
 ) -> _Choice:
     number = len(pairs.classes)
-    last = [_predictions(pairs, fold, run_dir) for fold in folds]
+    last = [read_predictions(fold_dir(run_dir, fold) / PREDICTIONS)[1] for fold in folds]
     rows = {"last": [row for found in last for row in found]}
-    steps: dict[str, int] = {}
+    chosen_steps: dict[str, int] = {}
     histories = []
     if evaluated:
         paths = [fold_dir(run_dir, fold) / EVALUATIONS for fold in folds]
         histories = [read_evaluations(path, fold, number) for path, fold in zip(paths, folds, strict=True)]
-        check_steps(histories, paths, int(read_json(fold_dir(run_dir, folds[0]) / RESULT)["steps"]))
+        check_steps(histories, paths, steps)
     if histories and all(len(fold.inner) for fold in folds):
         chosen = [best_on_inner(found, pairs.label[fold.inner]) for fold, found in zip(folds, histories, strict=True)]
-        steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, chosen, strict=True)}
+        chosen_steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, chosen, strict=True)}
         rows["inner"] = [row for found, best in zip(last, chosen, strict=True) for row in at_evaluation(found, best)]
     scores: dict[str, Mapping[str, object]] = {}
     for name, found in rows.items():
@@ -130,7 +157,7 @@ def _choose(
     if oracle:
         truth = [pairs.label[fold.test] for fold in folds]
         scores[ORACLE_NAME] = best_test_epoch(list(zip(histories, truth, strict=True)))
-    return _Choice(rows[selection], scores, steps)
+    return _Choice(rows[selection], scores, chosen_steps)
 
 
 def _protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
@@ -139,18 +166,6 @@ def _protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
     if held_out == set(everybody):
         return "leave one subject out"
     return f"subject-wise split, {len(held_out)} of {len(everybody)} people held out"
-
-
-def _predictions(pairs: Pairs, fold: Fold, run_dir: Path) -> list[Prediction]:
-    """What a fold predicted after its last step, one row per clip."""
-    path = fold_dir(run_dir, fold) / "predictions.csv"
-    classes, rows = read_predictions(path)
-    if classes != pairs.classes:
-        raise UserError(
-            f"{path}: its classes are {', '.join(classes)}, the data's {', '.join(pairs.classes)}; "
-            "remove the fold's folder to train it again"
-        )
-    return rows
 
 
 def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
@@ -180,7 +195,7 @@ def _linear_reference(pairs: Pairs, folds: Sequence[Fold]) -> Score:
 
 
 def _versions(processes: int) -> dict[str, str]:
-    versions = {"icegan-jax": __version__, **{name: metadata.version(name) for name in _PACKAGES}}
+    versions = {"icegan-jax": __version__, **{name: metadata.version(name) for name in PACKAGES}}
     device = jax.local_devices()[0]
     machine = f"{jax.local_device_count()} x {device.device_kind}, {os.cpu_count()} CPU cores, {platform.machine()}"
     several = f"{processes} processes, the first with " if processes > 1 else ""

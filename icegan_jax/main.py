@@ -8,36 +8,39 @@ The same command again skips finished folds and resumes an unfinished one. Every
 --config.training.steps=200. What a run leaves: WORKDIR/results.json, predictions.csv, report/index.html.
 """
 
-import json
-import math
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 from absl import app, flags, logging
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from icegan_jax import settings
-from icegan_jax.compilation import Compilations, default_cache, keep_programs
-from icegan_jax.conclusion import conclude
+from icegan_jax.compilation import default_cache, keep_programs
+from icegan_jax.config_file import load_config, split_changes
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, only_database
-from icegan_jax.data.folds import Fold, folds_of
-from icegan_jax.data.preparing.preparation import prepare_procedural
+from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_json, write_json
-from icegan_jax.training.loop import train_folds
-from icegan_jax.training.meeting import LOST_S, Meeting, take
+from icegan_jax.job import run
+from icegan_jax.stopping import Stopped, listening
+from icegan_jax.training.disk import what_the_system_said
+from icegan_jax.training.meeting import LOST_S
 from icegan_jax.training.parameters import parameter_table
-from icegan_jax.training.plan import finished
-from icegan_jax.training.processes import Processes, find_processes, start_processes
+from icegan_jax.training.processes import find_processes
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "The configuration, such as configs/demo.py.")
+_CONFIG = flags.DEFINE_string(
+    "config", None, "The configuration, such as configs/demo.py; --config.FIELD=VALUE changes a field of it."
+)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if need be.")
 _PARAMETERS = flags.DEFINE_bool(
     "parameters", False, "Print the parameter table of both networks, for the classes of config.data.dir, and exit."
+)
+_FORCE_RESUME = flags.DEFINE_bool(
+    "force_resume",
+    False,
+    "Go on with a run that began with other settings, code or packages, where the change is harmless (the refusal says "
+    "what is); config.json notes it.",
 )
 
 # Several processes, see docs/many-devices.md; under srun and mpirun none of the three is needed.
@@ -52,150 +55,43 @@ _COMPILATION_CACHE = flags.DEFINE_string(
 )
 
 
-def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float) -> None:
-    """The main job: data, folds, training, scores, report.
-
-    Of several processes, 0 prepares the data, deals out the folds and gathers the results.
-
-    Raises:
-      UserError: anything in the config, the data or the run directory that the user can put right, or a lost process.
-    """
-    settings.check(config)
-    ready = Path(config.data.dir or workdir / "data") / SUMMARY_FILE
-    data = _data(config, workdir) if config.data.dir or ready.is_file() else None
-    if processes.index == 0:
-        take(workdir, lost_s)
-    start_processes(processes)
-    compilations = Compilations()
-    with Meeting(workdir, processes, lost_s) as meeting:
-        names = meeting.wait_for_deal() if processes.index else []
-        pairs, folds = data or _data(config, workdir)
-        _claim(config, pairs, workdir)
-
-        def unfinished() -> list[str]:
-            return [fold.name for fold in folds if not finished(workdir, fold)]
-
-        names = names if processes.index else meeting.deal(unfinished())
-        mine = [fold for fold in folds if fold.name in names] if processes.count > 1 else folds
-        devices = jax.local_devices()
-        side_by_side = math.ceil(len(folds) / processes.count)
-        plan = settings.plan_of(config, len(pairs.label), side_by_side, len(devices))
-        who = f"{processes.name}: {len(mine)} of " if processes.count > 1 else ""
-        print(
-            f"{who}{len(folds)} fold{'s' * (len(folds) > 1)} of {plan.steps} steps, {len(pairs.label)} pairs of "
-            f"{int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
-            flush=True,
-        )
-        networks = settings.networks_of(config, plan.steps, len(pairs.classes))
-        train_folds(networks, pairs, mine, plan, workdir, devices, processes)
-        if processes.index:
-            meeting.leave(unfinished)
-            done = f"{processes.name}: {len(mine)} of {len(mine)} folds finished"
-            print(f"{done}{compilations}; process 0 gathers the results")
-            return
-        meeting.gather(unfinished)
-        conclude(
-            pairs,
-            folds,
-            workdir,
-            selection=config.evaluation.selection,
-            evaluated=plan.evaluate_every > 0,
-            oracle=config.evaluation.oracle,
-            seed=config.seed,
-            batch_size=config.training.batch_size,
-            processes=processes.count,
-            compiled=str(compilations),
-        )
-
-
-def _data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
-    """The prepared pairs and the folds; procedural faces are drawn and prepared first where ``data.dir`` is empty."""
-    folder = Path(config.data.dir or workdir / "data")
-    if not config.data.dir and not (folder / SUMMARY_FILE).is_file():
-        drawn = config.data.procedural
-        prepare_procedural(
-            folder,
-            seed=config.seed,
-            subjects=drawn.subjects,
-            clips_per_class=drawn.clips_per_class,
-            frames=drawn.frames,
-        )
-    pairs = load_pairs(folder)
-    if config.data.database:
-        pairs = only_database(pairs, config.data.database)
-    size = pairs.onset.shape[1]
-    if size != config.model.image_size:
-        raise UserError(
-            f"{folder}: faces of {size} pixels, but config.model.image_size is {config.model.image_size}; "
-            f"set --config.model.image_size={size} or prepare with --size={config.model.image_size}"
-        )
-    folds = folds_of(
-        pairs,
-        protocol=config.protocol,
-        share=config.split_share,
-        inner_share=config.evaluation.inner_share,
-        seed=config.seed,
-    )
-    return pairs, folds
-
-
 def _number_of_classes(config: ConfigDict) -> int:
     """How many classes the prepared pairs have; three where there are none yet."""
     folder = Path(config.data.dir)
     return len(load_pairs(folder).classes if (folder / SUMMARY_FILE).is_file() else EXPRESSIONS)
 
 
-def _claim(config: ConfigDict, pairs: Pairs, workdir: Path) -> None:
-    """Writes config.json, or refuses a run directory that another config or other data began."""
-    path = workdir / "config.json"
-    mine = {**json.loads(config.to_json()), "data_fingerprint": pairs.fingerprint}
-    if not path.exists():
-        try:
-            workdir.mkdir(parents=True, exist_ok=True)
-            write_json(path, mine)
-        except OSError as error:
-            raise UserError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
-        return
-    theirs, ours = _flat(read_json(path)), _flat(mine)
-    missing = [field for field in ours if field not in theirs]
-    if missing:
-        raise UserError(
-            f"{path}: the run began without {missing[0]}, with an older version; choose another --workdir to train anew"
-        )
-    for field, value in ours.items():
-        if theirs[field] != value:
-            raise UserError(
-                f"{path}: the run began with {field}={theirs[field]!r}, now it is {value!r}; "
-                "repeat the old command to go on, or choose another --workdir"
-            )
-
-
-def _flat(tree: dict[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
 def _command(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
     try:
-        if len(argv) > 1:
-            raise UserError(f"{argv[1]!r} is not an option; see --help")
-        config = _config()
-        if _PARAMETERS.value:
-            settings.check(config)
-            print(parameter_table(settings.networks_of(config, steps=1, classes=_number_of_classes(config))))
-            return
-        if not _WORKDIR.value:
-            raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
-        processes = find_processes(os.environ, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-        _keep_programs()
-        run(config, Path(_WORKDIR.value), processes, _LOST_AFTER.value)
+        with listening():
+            _start(argv)
     except UserError as error:
         _fail(str(error), 2)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on from the newest checkpoint", 130)
+    except OSError as error:
+        said = what_the_system_said(error, _WORKDIR.value or "")
+        _fail(f"{said}, the same command goes on from the newest checkpoint", 2)
+    except Stopped as stop:
+        print(f"{stop}; the same command goes on from the newest checkpoint", file=sys.stderr)
+        sys.exit(stop.code)
+
+
+def _start(argv: Sequence[str]) -> None:
+    others, changes = split_changes(argv[1:])
+    if others:
+        raise UserError(f"{others[0]!r} is not an option; see --help")
+    if _CONFIG.value is None:
+        raise UserError("--config is missing; give --config=configs/demo.py, for example")
+    config = load_config(_CONFIG.value, changes)
+    if _PARAMETERS.value:
+        settings.check(config)
+        print(parameter_table(settings.networks_of(config, steps=1, classes=_number_of_classes(config))))
+        return
+    if not _WORKDIR.value:
+        raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
+    processes = find_processes(os.environ, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    _keep_programs()
+    run(config, Path(_WORKDIR.value), processes, _LOST_AFTER.value, _FORCE_RESUME.value)
 
 
 def _keep_programs() -> None:
@@ -208,25 +104,15 @@ def _keep_programs() -> None:
         print(f"compiled programs are not kept ({why}); give --compilation_cache=DIR", file=sys.stderr)
 
 
-def _config() -> ConfigDict:
-    """The loaded config; a file that cannot be loaded shows only when its first field is read."""
-    if _CONFIG.value is None:
-        raise UserError("--config is missing; give --config=configs/demo.py, for example")
-    try:
-        _CONFIG.value.keys()
-    except OSError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"--config cannot be loaded: {reason}; configs/ holds those that come along") from None
-    return _CONFIG.value
-
-
 def _parse(argv: list[str]) -> list[str]:
-    """Parses the flags; a wrong one is a line and exit code 2."""
+    """Parses the flags, and hands on the changes of the config; a wrong one is a line and exit code 2."""
     try:
-        return app.parse_flags_with_usage(argv) if "--help" in argv else flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        _fail(" ".join(str(error.args[0] if error.args else error).split()), 2)
+        others, changes = split_changes(argv)
+        left = app.parse_flags_with_usage(others) if "--help" in argv else flags.FLAGS(others)
+    except (flags.Error, UserError) as error:
+        _fail(" ".join(str(error).split()), 2)
         raise AssertionError from error  # not reached: _fail exits
+    return [*left, *changes]
 
 
 def _fail(message: str, code: int) -> None:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from icegan_jax.data.clips import EXPRESSIONS, check_classes
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.names import check_classes
 from icegan_jax.data.preparing.preparation import Options, prepare_clips, prepare_procedural
 from icegan_jax.data.preparing.replacement import check_replaceable
 from icegan_jax.data.readers.source import Source
@@ -22,6 +23,7 @@ from icegan_jax.data.selection.sources import Gathered, gather
 from icegan_jax.data.selection.telling import finding_lines, result_lines
 from icegan_jax.errors import UserError
 from icegan_jax.prepare_arguments import DRAWN, PROCEDURAL, make_parser
+from icegan_jax.stopping import Stopped, listening
 
 # Options that mean nothing to faces that the program draws.
 _NOT_DRAWN = ("raw", "protocol", "strict", "official", "repairs", "annotation", "release", "classes", "check")
@@ -162,16 +164,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # file names hold what a terminal cannot show
     code = 2
     try:
-        return _run(args)
+        with listening():
+            return _run(args)
     except UserError as error:
         message = str(error)
     except OSError as error:
         message = _of_system(error)
     except BrokenProcessPool:
         message = "a process was ended from outside, for want of memory perhaps; use fewer --workers"
-    except KeyboardInterrupt:
+    except Stopped as stop:
         kept = "nothing was written" if args.check else "the finished clips are kept, start the same command again"
-        message, code = f"interrupted; {kept}", 130
+        message, code = f"{stop}; {kept}", stop.code
     _say([f"error: {message}"], sys.stderr)
     return code
 

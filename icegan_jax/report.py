@@ -5,14 +5,15 @@ python -m icegan_jax.report RUN
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics, table
-from icegan_jax.evaluation.files import read_json, write_text
-from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.evaluation.results import read_results
+from icegan_jax.evaluation.files import SEAL, read_json, sha256_of, unsealed, write_text
+from icegan_jax.evaluation.predictions import Prediction, read_predictions
+from icegan_jax.evaluation.results import ANEW, PARTIAL, read_results
 from icegan_jax.reporting import confusion, curves, page, style, synthesis_sheet
 
 EPILOG = """\
@@ -50,21 +51,22 @@ def write_report(run_dir: Path) -> Path:
     """
     _require_finished(run_dir)
     results = read_results(run_dir / "results.json")
-    config = read_json(run_dir / "config.json")
-    classes, predictions = read_predictions(run_dir / "predictions.csv")
+    config = _config(run_dir / "config.json")
+    classes, predictions = _predictions(run_dir / "predictions.csv", results)
     counts = metrics.confusion(
         [row.label for row in predictions], [row.prediction for row in predictions], len(classes)
     )
     if list(classes) != results["classes"] or counts.tolist() != results["overall"]["confusion"]:
         raise UserError(
             f"{run_dir}: predictions.csv ({counts.sum()} clips) and results.json "
-            f"({results['num_clips']} clips) do not agree: evaluate the run again"
+            f"({results['num_clips']} clips) do not agree: {ANEW}"
         )
 
     out = run_dir / "report"
     rows = table.score_rows(results)
     table.write_scores_csv(out / "scores.csv", rows)
     pictures = (
+        *_warnings(results),
         _confusion_picture(out / "confusion.png", counts, classes),
         _synthesis_picture(out / "synthesis.png", run_dir, classes),
         _losses_picture(out / "losses.png", run_dir, classes),
@@ -104,11 +106,50 @@ def _require_finished(run_dir: Path) -> None:
     folds = _fold_dirs(run_dir)
     if not folds and not (run_dir / "config.json").exists():
         raise UserError(f"{run_dir}: not a run directory: it has neither config.json nor folds/")
+    if (run_dir / PARTIAL).is_file():
+        raise UserError(f"{run_dir}: {_progress(run_dir)}; the same command that began it goes on")
     done = sum((fold / "result.json").exists() for fold in folds)
     raise UserError(
         f"{run_dir}: this run is not finished ({done} of {len(folds)} started folds are done, no "
         "results.json): start the same training command again, it continues"
     )
+
+
+def _progress(run_dir: Path) -> str:
+    """How many folds are finished now: some may be since the partial results were written."""
+    folds = read_json(run_dir / PARTIAL).get("folds")
+    if not isinstance(folds, dict) or not {"finished", "missing"} <= set(folds):
+        raise UserError(f"{run_dir / PARTIAL}: the field folds is missing or damaged; remove the file")
+    names = [*folds["finished"], *folds["missing"]]
+    done = sum((fold / "result.json").exists() for fold in _fold_dirs(run_dir) if fold.name in names)
+    return f"{done} of {len(names)} folds are finished ({PARTIAL})"
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What the run began with; nothing can write it anew."""
+    try:
+        config = read_json(path)
+        return unsealed(path, config) if SEAL in config else config
+    except UserError as error:
+        raise UserError(f"{error}; put the file back from a copy, or train in another folder") from error
+
+
+def _predictions(path: Path, results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Prediction]]:
+    """The run's predictions, which must be those that its results were computed from."""
+    try:
+        classes, predictions = read_predictions(path)
+    except UserError as error:
+        raise UserError(f"{error}; {ANEW}") from error
+    wanted = results.get("files", {}).get(path.name)
+    if wanted is not None and sha256_of(path) != wanted:
+        raise UserError(f"{path}: not what the results were computed from; {ANEW}")
+    return classes, predictions
+
+
+def _warnings(results: Mapping[str, Any]) -> list[page.Picture]:
+    """What folds warned of, words without a picture."""
+    lines = [f"{name}: {line}" for name, found in results.get("warnings", {}).items() for line in found]
+    return [page.Picture("Warnings", "; ".join(lines), None)] if lines else []
 
 
 def _fold_dirs(run_dir: Path) -> list[Path]:

@@ -1,103 +1,34 @@
 """A config's fields, checked, as the plain arguments that networks and training take."""
 
-import functools
 import math
-import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import jax.numpy as jnp
 import optax
 from jax.typing import DTypeLike
 from ml_collections import ConfigDict
+from ml_collections.config_dict import RequiredValueError
 
+from icegan_jax.config_fields import MOST_STEPS, NO_GENERATOR
+from icegan_jax.config_values import check_values
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
 from icegan_jax.models.cnn import ConvolutionalDiscriminator
 from icegan_jax.models.discriminator import Discriminator
-from icegan_jax.models.generator import KINDS, Generator
+from icegan_jax.models.generator import Generator
 from icegan_jax.models.perceptual import load_cost_network
-from icegan_jax.training.layout import PARALLEL
 from icegan_jax.training.plan import Plan
 from icegan_jax.training.state import LossWeights, Networks
-
-_NO_GENERATOR = "none"  # Table III, A: the discriminator alone
-_CHOICES: dict[str, tuple[object, ...]] = {
-    "protocol": ("loso", "split"),
-    "model.recognition_input": ("apex", "pair"),
-    "model.generator": (_NO_GENERATOR, *KINDS),
-    "model.grm": ("full", "compact"),
-    "model.discriminator": ("capsules", "cnn"),
-    "model.trunk_norm": ("batch", "instance"),
-    "model.routing_axis": ("output", "input"),
-    "loss.margin_power": (2, 1),
-    "training.precision": ("float32", "bfloat16"),
-    "training.parallel": PARALLEL,
-    "evaluation.selection": ("last", "inner"),
-}
-_POSITIVE = (
-    "data.procedural.subjects",
-    "data.procedural.clips_per_class",
-    "data.procedural.frames",
-    "model.pair_gain",
-    "model.width",
-    "model.embedding",
-    "model.class_gain",
-    "model.noise",
-    "model.primary_types",
-    "model.primary_dimension",
-    "model.cnn_width",
-    "model.expression_dimension",
-    "model.routing_iterations",
-    "model.capsule_std",
-    "model.reconstruction_width",
-    "training.batch_size",
-    "training.learning_rate",
-    "training.steps_per_call",
-    "training.checkpoint_every",
-)
-_NOT_NEGATIVE = (
-    "seed",
-    "data.shift",
-    "model.adjacency_std",
-    "model.adversarial_dimension",
-    "loss.adversarial",
-    "loss.synthesis",
-    "loss.recognition",
-    "loss.synthetic_recognition",
-    "loss.perceptual",
-    "loss.reconstruction",
-    "training.epochs",
-    "training.steps",
-    "training.folds_per_device",
-    "evaluation.every",
-)
-_SEEDS = 2**32  # jax.random.key looks at 32 bits
-_FRACTIONS = ("data.brightness", "training.b1", "training.b2", "evaluation.inner_share")
-_SMALLEST_IMAGE = 32  # pixels; of less, three halvings and two 4x4 kernels leave the trunk nothing
 
 
 def check(config: ConfigDict) -> None:
     """Refuses a config that cannot be trained.
 
     Raises:
-      UserError: names the field, its value and what it may be.
+      UserError: names the field, its value, and what it may be or the nearest field.
     """
-    for field, choices in _CHOICES.items():
-        wish = f"must be one of {', '.join(str(choice) for choice in choices)}"
-        _require(config, [field], functools.partial(operator.contains, choices), wish)
-    _require(config, _POSITIVE, lambda value: value > 0 and math.isfinite(value), "must be above 0")
-    _require(config, _NOT_NEGATIVE, lambda value: value >= 0 and math.isfinite(value), "must be 0 or more")
-    _require(config, ["seed"], lambda value: value < _SEEDS, f"must be below {_SEEDS}")
-    _require(config, _FRACTIONS, lambda value: 0 <= value < 1, "must be at least 0 and below 1")
-    _require(config, ["split_share"], lambda value: 0 < value < 1, "must be above 0 and below 1")
-    _require(config, ["model.reconstruction_hidden"], _are_widths, "must be whole numbers above 0")
-    _require(
-        config,
-        ["model.image_size"],
-        lambda value: value >= _SMALLEST_IMAGE and value & (value - 1) == 0,
-        f"must be a power of 2, at least {_SMALLEST_IMAGE}",
-    )
+    check_values(dict(_flattened(config)))
     if not config.training.steps and not config.training.epochs:
         raise UserError("config.training.epochs and config.training.steps are both 0: set one")
     if config.model.generator == "dcgan" and config.model.motion:
@@ -124,17 +55,17 @@ def _check_selection(evaluation: ConfigDict) -> None:
         )
 
 
-def _are_widths(value: tuple[object, ...]) -> bool:
-    return all(isinstance(width, int) and width > 0 for width in value)
-
-
-def _require(config: ConfigDict, fields: Iterable[str], holds: Callable[[Any], bool], wish: str) -> None:
-    for field in fields:
-        value = config
-        for name in field.split("."):
-            value = value[name]
-        if not holds(value):
-            raise UserError(f"config.{field} is {value!r}: it {wish}")
+def _flattened(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values by dotted name; a placeholder that nobody filled in is left out."""
+    for name in config:
+        try:
+            value = config[name]
+        except RequiredValueError:
+            continue
+        if isinstance(value, ConfigDict):
+            yield from _flattened(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def networks_of(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)) -> Networks:
@@ -144,7 +75,7 @@ def networks_of(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS))
     """
     model, loss, training = config.model, config.loss, config.training
     dtype = jnp.dtype(training.precision)
-    generator = None if model.generator == _NO_GENERATOR else _generator(model, dtype)
+    generator = None if model.generator == NO_GENERATOR else _generator(model, dtype)
 
     def optimizer() -> optax.GradientTransformation:
         schedule = optax.cosine_decay_schedule(training.learning_rate, steps)
@@ -219,7 +150,7 @@ def plan_of(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int
     An epoch is one pass over all prepared pairs, the same number of steps for every fold.
 
     Raises:
-      UserError: the devices cannot share the batches out equally.
+      UserError: the devices cannot share the batches out equally, or there are more steps than can be counted.
     """
     training = config.training
     size = training.batch_size
@@ -231,6 +162,10 @@ def plan_of(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int
     holders = 1 if training.parallel == "batch" else num_devices
     per_epoch = math.ceil(num_pairs / size)
     wanted = training.steps or training.epochs * per_epoch
+    if wanted > MOST_STEPS - training.steps_per_call:
+        raise UserError(
+            f"config.training.epochs is {training.epochs}: {wanted} steps; lower it to at most {MOST_STEPS} steps"
+        )
     per_call = min(training.steps_per_call, wanted)
     every = config.evaluation.every
     return Plan(
@@ -246,4 +181,6 @@ def plan_of(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int
         evaluate_every=math.ceil(every / per_call) * per_call,
         shift=config.data.shift,
         brightness=config.data.brightness,
+        on_nonfinite=training.on_nonfinite,
+        collapse_after=training.collapse_after,
     )

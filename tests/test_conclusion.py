@@ -1,6 +1,6 @@
 """What the folds of a run come to: their seconds, and the choice of a step."""
 
-import json
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ import pytest
 from icegan_jax.conclusion import _timing, conclude
 from icegan_jax.data.folds import Fold, folds_of
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.evaluation.results import read_results
+from icegan_jax.partial import conclude_partly, withdraw_results
 from tests.training import tiny
+from tests.training.finished_folds import finish_fold
 
 
 def result(wall_s: float, compile_s: float, process: int | None = None) -> dict[str, Any]:
@@ -43,36 +46,17 @@ def made(protocol: str, inner_share: float) -> list[Fold]:
     return folds_of(PAIRS, protocol=protocol, share=0.5, inner_share=inner_share, seed=0)
 
 
-def scores_of(guesses: Sequence[int]) -> list[list[float]]:
-    return [[0.75 if label == guess else 0.25 for label in range(3)] for guess in guesses]
-
-
-def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None = None) -> None:
+def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None = None, **content: Any) -> None:
     """Writes what trained folds leave; of each fold, histories hold (test, inner) guesses at steps 10, 20 ..."""
     (run_dir / "config.json").write_text("{}")
-    for fold, history in zip(folds, histories or [None] * len(folds), strict=True):
-        folder = run_dir / "folds" / fold.name
-        guesses = history[-1][0] if history else [0] * len(fold.test)
-        rows = [
-            Prediction("tiny", str(PAIRS.subject[i]), str(PAIRS.clip[i]), int(PAIRS.label[i]), guess, tuple(scores))
-            for i, guess, scores in zip(fold.test, guesses, scores_of(guesses), strict=True)
-        ]
-        write_predictions(folder / "predictions.csv", rows)
-        content = {"steps": 30, "wall_s": 9.0, "compile_s": 1.0, "process": 0}
-        (folder / "result.json").write_text(json.dumps(content))
-        if history:
-            lines = [
-                json.dumps({"step": 10 * number, "test": scores_of(test), "inner": scores_of(inner)}) + "\n"
-                for number, (test, inner) in enumerate(history, start=1)
-            ]
-            (folder / "evaluations.jsonl").write_text("".join(lines))
+    for fold, history in zip(folds, histories or [()] * len(folds), strict=True):
+        finish_fold(run_dir, fold, PAIRS, history[-1][0] if history else None, history, faces=False, **content)
 
 
 def concluded(run_dir: Path, folds: Sequence[Fold], **changes: Any) -> dict[str, Any]:
     plain = {"selection": "last", "evaluated": False, "oracle": False, "seed": 0, "batch_size": 4}
     conclude(PAIRS, folds, run_dir, **{**plain, "processes": 1, "compiled": "", **changes})
-    results: dict[str, Any] = json.loads((run_dir / "results.json").read_text())
-    return results
+    return read_results(run_dir / "results.json")
 
 
 def test_leave_one_subject_out(tmp_path: Path) -> None:
@@ -169,5 +153,71 @@ def test_the_linear_reference_does_not_train_on_inner_people(tmp_path: Path, mon
 def test_evaluations_that_are_gone_are_missed(evaluated: tuple[Path, list[Fold]]) -> None:
     run_dir, folds = evaluated
     (run_dir / "folds" / folds[1].name / "evaluations.jsonl").unlink()
-    with pytest.raises(UserError, match="evaluations.jsonl: cannot be read .* train it again"):
+    with pytest.raises(UserError, match="evaluations.jsonl: No such file .* same command again: the fold runs again"):
         concluded(run_dir, folds, evaluated=True)
+
+
+def test_there_are_no_results_without_every_fold(tmp_path: Path) -> None:
+    folds = made("loso", 0.0)
+    finish(tmp_path, folds)
+    for damage, words in (
+        (lambda path: (path / "result.json").unlink(), "result.json: no such file"),
+        (lambda path: (path / "predictions.csv").write_text("half"), "predictions.csv: not what the fold wrote"),
+    ):
+        damage(tmp_path / "folds" / folds[2].name)
+        with pytest.raises(UserError, match=f"{folds[2].name}/{words}.* start the same command again"):
+            concluded(tmp_path, folds)
+        assert {path.name for path in tmp_path.iterdir()} == {"config.json", "folds"}
+        finish(tmp_path, folds)
+
+
+def test_results_know_their_predictions_and_seal(tmp_path: Path) -> None:
+    folds = made("loso", 0.0)
+    finish(tmp_path, folds)
+    results = concluded(tmp_path, folds)
+    checksum = hashlib.sha256((tmp_path / "predictions.csv").read_bytes()).hexdigest()
+    assert results["files"] == {"predictions.csv": checksum} and "warnings" not in results
+    text = (tmp_path / "results.json").read_text()
+    (tmp_path / "results.json").write_text(text.replace('"accuracy": 0.33', '"accuracy": 0.53'))
+    with pytest.raises(UserError, match="results.json: its seal does not fit: .*; remove the file and start the"):
+        read_results(tmp_path / "results.json")
+
+
+def test_concluding_again_writes_what_is_damaged_anew(tmp_path: Path) -> None:
+    """The remedy that the report names."""
+    folds = made("loso", 0.0)
+    finish(tmp_path, folds)
+    concluded(tmp_path, folds)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for damage in (lambda path: path.write_bytes(path.read_bytes()[:99]), lambda path: path.unlink()):
+        for name in ("results.json", "predictions.csv", "report/index.html"):
+            damage(tmp_path / name)
+        concluded(tmp_path, folds)
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_warnings_of_folds_go_on_into_results_and_report(tmp_path: Path) -> None:
+    folds = made("loso", 0.0)
+    finish(tmp_path, folds)
+    finish(tmp_path, folds[1:3], warnings=["all clips <negative> in 5 passes", "again"])
+    results = concluded(tmp_path, folds)
+    assert results["warnings"] == {fold.name: ["all clips <negative> in 5 passes", "again"] for fold in folds[1:3]}
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<h2>Warnings</h2>" in page and "tiny_s1: all clips &lt;negative&gt; in 5 passes; tiny_s1: again" in page
+    finish(tmp_path, folds)
+    concluded(tmp_path, folds)
+    assert "Warnings" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_what_earlier_states_left_goes_when_the_results_are_there(tmp_path: Path) -> None:
+    folds = made("loso", 0.0)
+    finish(tmp_path, folds)
+    concluded(tmp_path, folds)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    withdraw_results(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("config.json", "folds", "results.json.old", "predictions.csv.old", "report.old")
+    }
+    conclude_partly(PAIRS, folds, tmp_path, seed=0, missing={})
+    concluded(tmp_path, folds)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from icegan_jax import main, settings
+from icegan_jax import job, settings
+from icegan_jax.config_fields import FIELDS
 from icegan_jax.training.processes import Processes
 from tests.training import tiny
 
@@ -52,6 +53,12 @@ def test_a_variant_has_the_fields_of_the_base(name: str) -> None:
     base, variant = dict(fields(load("loso"))), dict(fields(load(name)))
     assert variant.keys() == base.keys()
     assert {field: type(value) for field, value in variant.items()} == {f: type(v) for f, v in base.items()}
+
+
+def test_the_table_of_fields_is_that_of_the_base() -> None:
+    base = dict(fields(load("loso")))
+    kinds = {bool: "True or False", int: "a whole number", float: "a number", str: "text", tuple: "a tuple"}
+    assert {field: kinds[type(value)] for field, value in base.items()} == {name: f.kind for name, f in FIELDS.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,14 +109,14 @@ def test_every_field_is_read(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 
     pairs = tiny.pairs()
     pairs = dataclasses.replace(pairs, dataset=np.full(len(pairs.label), config.data.database or "tiny"))
-    for left_out in ("prepare_procedural", "train_folds", "conclude", "_claim"):
-        monkeypatch.setattr(main, left_out, lambda *_, **__: None)
+    for left_out in ("prepare_procedural", "train_folds", "conclude", "_content", "claim", "_tidy"):
+        monkeypatch.setattr(job, left_out, lambda *_, **__: None)
     monkeypatch.setattr(settings, "check", lambda _: None)
-    monkeypatch.setattr(main, "load_pairs", lambda _: pairs)
-    monkeypatch.setattr(main, "finished", lambda *_: True)
+    monkeypatch.setattr(job, "load_pairs", lambda _: pairs)
+    monkeypatch.setattr(job, "finished", lambda *_: True)
     with monkeypatch.context() as watched:
         watched.setattr(ConfigDict, "__getitem__", noting)
-        main.run(config, tmp_path, Processes(), lost_s=10.0)
+        job.run(config, tmp_path, Processes(), lost_s=10.0)
     if config.data.dir:  # the procedural faces' fields are for the configurations that draw them
         read |= {field for field, _ in fields(config) if field.startswith("data.procedural.")}
     expected = {field for field, _ in fields(config)}

@@ -11,9 +11,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
+import icegan_jax
 from icegan_jax.data.dataset import write_pairs
 from tests.data.conftest import record
 
@@ -122,6 +124,8 @@ def test_config_json_is_the_config_as_it_was_run(run_dir: Path) -> None:
     config = read_json(run_dir / "config.json")
     assert (config["training"]["steps"], config["model"]["width"], config["data"]["dir"]) == (2, 0.03125, "")
     assert config["data_fingerprint"] == read_json(run_dir / "results.json")["data_fingerprint"]
+    assert len(config["id"]) == 32 and config["code"]["jax"] == jax.__version__
+    assert config["code"]["icegan_jax"].startswith(f"{icegan_jax.__version__}+")
 
 
 def test_the_report_is_there_and_its_pictures_too(run_dir: Path) -> None:
@@ -263,7 +267,7 @@ def refused(
     prepared = f"--config.data.dir={run_dir}/data"
     (folder / "file").write_text("")
     earlier = read_json(split_dir / "config.json")
-    del earlier["evaluation"]["oracle"]
+    del earlier["id"], earlier["code"], earlier["seal"]
     (split_dir / "config.json").write_text(json.dumps(earlier))
     commands = {
         "no config": [f"--workdir={folder}/a"],
@@ -276,7 +280,13 @@ def refused(
         "not a flag": [DEMO, f"--workdir={folder}/c", "steps=3"],
         "no data": ["--config=configs/loso.py", f"--workdir={folder}/d", f"--config.data.dir={folder}/none"],
         "other size": [*SMALL, prepared, "--config.model.image_size=64", f"--workdir={folder}/e"],
-        "other config": [*SMALL, f"--workdir={run_dir}", "--config.training.learning_rate=0.5"],
+        "other config": [
+            *SMALL,
+            f"--workdir={run_dir}",
+            "--config.training.learning_rate=0.5",
+            "--config.training.checkpoint_every=7",
+            "--force_resume",
+        ],
         "nobody to spare": [*SMALL, prepared, f"--workdir={folder}/f", "--config.evaluation.inner_share=0.5"],
         "older version": [*SMALL, prepared, "--config.protocol=split", f"--workdir={split_dir}"],
         "workdir below a file": [DEMO, f"--workdir={folder}/file/run"],
@@ -300,9 +310,8 @@ def refused(
         ("not a flag", ["'steps=3' is not an option"]),
         ("no data", ["/none", "python -m icegan_jax.prepare"]),
         ("other size", ["faces of 128 pixels", "--config.model.image_size=128"]),
-        ("other config", ["training.learning_rate=0.001", "now it is 0.5", "--workdir"]),
         ("nobody to spare", ["procedural_p01", "config.evaluation.inner_share"]),
-        ("older version", ["run began without evaluation.oracle", "another --workdir"]),
+        ("older version", ["config.json: without the run's id: of an older version", "another --workdir"]),
         ("workdir below a file", ["file/run"]),
     ],
 )
@@ -316,3 +325,16 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert lines[0].startswith("error: ")
     assert all(word in lines[0] for word in words), lines[0]
     assert done.stdout == ""
+
+
+def test_another_config_is_refused_with_all_differences(
+    refused: dict[str, subprocess.CompletedProcess[str]], run_dir: Path
+) -> None:
+    done = refused["other config"]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip().splitlines() == [
+        f"error: {run_dir}/config.json: the run began with another configuration:",
+        "  training.learning_rate: 0.001 -> 0.5",
+        "  training.checkpoint_every: 50 -> 7 (harmless: when to save)",
+        "--force_resume accepts nothing but what is harmless: repeat the old command, or choose another --workdir",
+    ]

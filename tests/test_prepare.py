@@ -1,6 +1,8 @@
 import errno
 import json
+import os
 import shutil
+import signal
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -98,17 +100,26 @@ def test_bad_input_is_one_line_and_exit_2(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("number", "code", "how"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "stopped by SIGTERM")]
+)
 def test_an_interruption_is_one_line_and_leaves_no_dataset(
-    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    raw: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    code: int,
+    how: str,
 ) -> None:
     def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
 
     monkeypatch.setattr(cropping, "find_face", interrupted)
     out = tmp_path / "data"
-    assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1"]) == 130
+    assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1"]) == code
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "error: interrupted; the finished clips are kept, start the same command again"
+    assert last == f"error: {how}; the finished clips are kept, start the same command again"
     assert not out.exists()
 
 

@@ -1,3 +1,5 @@
+import hashlib
+import re
 import subprocess
 import sys
 
@@ -5,6 +7,7 @@ import pytest
 
 from icegan_jax import report
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import read_json, write_json, write_sealed
 from icegan_jax.evaluation.predictions import write_predictions
 from tests.reporting import fabricated
 
@@ -17,6 +20,7 @@ def run(tmp_path):
 
 
 def test_report_of_a_finished_run(run):
+    sealed_run(run)
     index = report.write_report(run)
     assert index == run / "report" / "index.html"
     assert {file.name for file in index.parent.iterdir()} == FILES
@@ -26,6 +30,7 @@ def test_report_of_a_finished_run(run):
     assert html.count("data:image/png;base64,") == 3
     for words in ("<h1>my run</h1>", "last step", "&lt;paper&gt;", "abc123", "0.10.2"):
         assert words in html
+    assert "seal" not in html
 
 
 def test_report_of_other_classes(tmp_path):
@@ -46,7 +51,7 @@ def test_report_of_any_number_of_classes(tmp_path, classes):
 def test_classes_of_predictions_and_results_must_agree(run):
     path = run / "predictions.csv"
     path.write_text(path.read_text().replace("surprise", "amazement"))
-    with pytest.raises(UserError, match="do not agree: evaluate the run again"):
+    with pytest.raises(UserError, match="do not agree: start the command that trained the run again"):
         report.write_report(run)
 
 
@@ -71,6 +76,66 @@ def test_unfinished_run(run):
     with pytest.raises(UserError, match="not finished .2 of 3 started folds are done") as caught:
         report.write_report(run)
     assert "start the same training command again" in str(caught.value)
+    assert not (run / "report").exists()
+
+
+def test_unfinished_run_with_partial_results(run, capsys):
+    """Of 17 folds 3 are finished, one of them since the partial results were written."""
+    (run / "results.json").unlink()
+    missing = {f"fold{number}": "not finished" for number in range(14)} | {"b_1": "not finished"}
+    write_json(run / "results.partial.json", {"folds": {"finished": ["a_1", "a_2"], "missing": missing}})
+    (run / "folds" / "fold3").mkdir()
+    assert report.main([str(run)]) == 2
+    words = "3 of 17 folds are finished (results.partial.json); the same command that began it goes on"
+    assert capsys.readouterr().err == f"error: {run}: {words}\n"
+    for text in ("{}", '{"folds": 3}', "half"):
+        (run / "results.partial.json").write_text(text)
+        assert report.main([str(run)]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {run / 'results.partial.json'}:")
+
+
+def sealed_run(run):
+    """As runs are written now: results.json holds the checksum of predictions.csv, and its own."""
+    checksum = hashlib.sha256((run / "predictions.csv").read_bytes()).hexdigest()
+    results = read_json(run / "results.json") | {"files": {"predictions.csv": checksum}}
+    write_sealed(run / "results.json", results)
+    write_sealed(run / "config.json", read_json(run / "config.json") | {"id": "abc"})
+
+
+AGAIN = "start the command that trained the run again: it writes the results anew from the finished folds"
+COPY = "put the file back from a copy, or train in another folder"
+
+
+@pytest.mark.parametrize(
+    "name,change,words",
+    [
+        ("results.json", lambda text: text[:-9], f"remove the file and {AGAIN}"),
+        ("results.json", lambda text: "", f"remove the file and {AGAIN}"),
+        ("results.json", lambda text: "[]", f"expected a JSON object, found list; remove the file and {AGAIN}"),
+        ("results.json", lambda text: text.replace("last step", "best step"), f"remove the file and {AGAIN}"),
+        ("results.json", lambda text: text.replace('"uf1": 0.', '"uf1": 0.1', 1), f"remove the file and {AGAIN}"),
+        ("predictions.csv", lambda text: "", AGAIN),
+        ("predictions.csv", lambda text: text[:-9], AGAIN),
+        (
+            "predictions.csv",
+            lambda text: text.replace("\n", "\r\n"),
+            f"not what the results were computed from; {AGAIN}",
+        ),
+        ("predictions.csv", lambda text: text.replace("0.5", "0.6", 1), f"the results were computed from; {AGAIN}"),
+        ("predictions.csv", lambda text: "\n".join(sorted(text.splitlines(), key=len)), AGAIN),
+        ("predictions.csv", lambda text: text + text.splitlines()[-1], AGAIN),
+        ("config.json", lambda text: text.replace("abc", "abd"), f"its seal does not fit: .*; {COPY}"),
+        ("config.json", lambda text: text[3:], f"not JSON .*; {COPY}"),
+    ],
+)
+def test_damage_is_a_line_with_its_remedy(run, capsys, name, change, words):
+    sealed_run(run)
+    text = (run / name).read_text()
+    assert change(text) != text
+    (run / name).write_text(change(text), newline="")
+    assert report.main([str(run)]) == 2
+    printed = capsys.readouterr()
+    assert re.fullmatch(f"error: {run / name}:.*{words}\n", printed.err) and printed.out == ""
     assert not (run / "report").exists()
 
 

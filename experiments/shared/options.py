@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from experiments.shared.presets import PRESETS
 from icegan_jax.errors import UserError
+from icegan_jax.stopping import Stopped, listening
 
 _HELP = """
 presets:
@@ -77,13 +78,14 @@ def parse(
 
 
 def command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
-    """Runs an experiment's main; returns the exit code: 2 after a line on what was wrong, 130 when interrupted."""
+    """Runs an experiment's main; returns the exit code: 2 after a line on what was wrong, 130 or 143 when stopped."""
     try:
-        main(argv)
+        with listening():
+            main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("error: interrupted; the same command goes on from the newest checkpoint", file=sys.stderr)
-        return 130
+    except Stopped as stop:
+        print(f"{stop}; the same command goes on from the newest checkpoint", file=sys.stderr)
+        return stop.code
     return 0

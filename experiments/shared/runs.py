@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
-from icegan_jax import main
+from icegan_jax import job
 from icegan_jax.compilation import default_cache, keep_programs
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
@@ -58,7 +58,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
     keep_programs(default_cache(os.environ))
-    main.run(config, run, Processes(), LOST_S)
+    job.run(config, run, Processes(), LOST_S)
     jax.clear_caches()  # of a run's programs, which no other run calls
     gc.collect()
     return run

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from icegan_jax.data.names import check_name
 from icegan_jax.data.tables import OtherTable, Row, read_table
 from icegan_jax.errors import UserError
 
@@ -93,43 +94,6 @@ def label_of(word: str, classes: Sequence[str] = EXPRESSIONS) -> int:
         guess = f" (did you mean {near[0]!r}?)" if near else ""
         raise UserError(f"label {word!r} has no class{guess}; use one of {', '.join(known)}, or remove the row")
     return label
-
-
-def check_classes(names: Sequence[str]) -> tuple[str, ...]:
-    """Returns the names of classes, in label order, where data can be labelled with them.
-
-    They become labels in a csv, columns of predictions.csv and lines of a text file.
-
-    Raises:
-        UserError: there is none, or one is empty, has spaces around it, holds a control character,
-            or is there twice (in any case).
-    """
-    if not names:
-        raise UserError("no classes; name at least one")
-    seen: set[str] = set()
-    for name in names:
-        if not name or name != name.strip() or not name.isprintable():
-            raise UserError(f"class {name!r} cannot be a name; give words without control characters")
-        if name.casefold() in seen:
-            raise UserError(f"class {name!r} is there twice; name each class once")
-        seen.add(name.casefold())
-    return tuple(names)
-
-
-def check_name(name: str, field: str) -> str:
-    """Returns ``name`` where it can serve as a folder name.
-
-    Datasets, subjects and clips become paths later.
-
-    Raises:
-        UserError: it is empty, starts with a dot, or holds a path separator, "..", or a control
-            character.
-    """
-    if not name:
-        raise UserError(f"{field} is empty; give it a name")
-    if ".." in name or name.startswith(".") or any(c in '/\\:"' or ord(c) < 32 for c in name):
-        raise UserError(f"{field} {name!r} cannot be a folder name; remove '/', '\\', ':', '\"', '..' and leading dots")
-    return name
 
 
 def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[Clip]:

@@ -14,11 +14,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 
-from icegan_jax.data.clips import EXPRESSIONS, check_classes
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.names import check_classes, check_name, check_people
 from icegan_jax.errors import UserError
 
 _VERSION = "1.0.0"
 _SPLIT = "clips"  # "all" is reserved by TFDS
+_Row = tuple[int, int, str, str, str]  # label, shift, dataset, subject, clip
 _ARRAYS = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")  # of Pairs, an entry per pair
 
 # Written last into a prepared folder: its presence says that the folder is whole.
@@ -141,7 +143,8 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
         The fingerprint that ``load_pairs`` will find.
 
     Raises:
-        UserError: there are no records, or the classes cannot be told apart.
+        UserError: there are no records, the classes cannot be told apart, a name cannot be a folder's, or a
+            clip has two labels or two apexes.
         ValueError: faces that are not uint8 of one [h, w] shape, a label without a class, or a
             dataset that is there already.
     """
@@ -149,6 +152,7 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
     records = list(records)
     if not records:
         raise UserError(f"{out}: no pairs to write; give at least one clip")
+    _check_rows([_row_of(r) for r in records])
     shape = records[0].onset.shape
     for r in records:
         for face in (r.onset, r.apex):
@@ -177,7 +181,8 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     """Reads all pairs of a prepared folder into memory (442 clips of 5 pairs: 72 MB).
 
     Raises:
-        UserError: the folder is missing, not a prepared one, or no longer holds what prepare wrote.
+        UserError: the folder is missing, not a prepared one, no longer holds what prepare wrote, or holds names that
+            prepare refuses.
     """
     data_dir = Path(data_dir)
     folder = _folder(data_dir)
@@ -189,14 +194,14 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         classes = tuple(builder.info.features["label"].names)
         source = builder.as_data_source(_SPLIT)
         faces = np.empty((2, len(source), *builder.info.features["onset"].shape[:2]), np.uint8)
-        rows: list[tuple[int, int, str, str, str]] = []
+        rows: list[_Row] = []
 
         def records() -> Iterator[Record]:
             """One at a time, faces and rows noted on the way: all of them in lists would take the memory twice."""
             for number, example in enumerate(source):
                 r = _record_of(example)
                 faces[:, number] = r.onset, r.apex
-                rows.append((r.label, r.shift, r.dataset, r.subject, r.clip))
+                rows.append(_row_of(r))
                 yield r
 
         fingerprint = _fingerprint(records(), classes)
@@ -204,6 +209,11 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         line = " ".join(str(error).split())[:200]
         raise UserError(f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}") from error
     _check_fingerprint(data_dir, fingerprint, remedy)
+    try:  # the folder may come from elsewhere, and names become folders of a run
+        check_classes(classes)
+        _check_rows(rows)
+    except UserError as error:
+        raise UserError(f"{data_dir}: {error}") from None
     label, shift, dataset, subject, clip = zip(*rows, strict=True)
     return Pairs(
         onset=faces[0],
@@ -248,6 +258,26 @@ def _record_of(example: dict[str, Any]) -> Record:
         onset=example["onset"][..., 0],
         apex=example["apex"][..., 0],
     )
+
+
+def _row_of(record: Record) -> _Row:
+    return record.label, record.shift, record.dataset, record.subject, record.clip
+
+
+def _check_rows(rows: Sequence[_Row]) -> None:
+    """Refuses no rows, names that cannot be folders, and a clip with two labels or two apexes."""
+    if not rows:
+        raise UserError("holds no pairs; prepare it again")
+    check_people(dict.fromkeys((dataset, subject) for _, _, dataset, subject, _ in rows))
+    labels: dict[tuple[str, str, str], int] = {}
+    seen: set[tuple[str, str, str, int]] = set()
+    for label, shift, *names in rows:
+        dataset, subject, clip = names
+        if (dataset, subject, clip, shift) in seen:
+            raise UserError(f"clip {'/'.join(names)} is there twice (shift {shift}); prepare it again")
+        seen.add((dataset, subject, clip, shift))
+        if labels.setdefault((dataset, subject, check_name(clip, "clip")), label) != label:
+            raise UserError(f"clip {'/'.join(names)} has two labels; prepare it again")
 
 
 def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from icegan_jax.data.names import check_people
 from icegan_jax.errors import UserError
 
 if TYPE_CHECKING:  # for the name of the type alone: networks and plans need no tensorflow-datasets
@@ -70,22 +71,18 @@ def leave_one_subject_out(pairs: "Pairs") -> list[Fold]:
     Source: MEGC2019 protocol, DATASETS.md section 4.
 
     Raises:
-        UserError: a subject has no apex to test or nobody is left to train on, or two folds would
-            share one folder name.
+        UserError: a subject has no apex to test or nobody is left to train on, a name cannot be a
+            folder's, or two folds would share one.
     """
     folds: list[Fold] = []
-    named: dict[str, str] = {}
-    for dataset, subject in people_of(pairs):
+    people = people_of(pairs)
+    check_people(people)
+    for dataset, subject in people:
         fold = _fold(f"{dataset}_{subject}", pairs, [(dataset, subject)])
         if not len(fold.train):
             raise UserError(
                 f"fold {fold.name}: nobody is left to train on; leave-one-subject-out needs clips "
                 "of at least two subjects"
-            )
-        if named.setdefault(fold.name, dataset) != dataset:
-            raise UserError(
-                f"datasets {named[fold.name]!r} and {dataset!r}: two subjects would share the folder "
-                f"{fold.name}; rename one in clips.csv"
             )
         folds.append(fold)
     return folds

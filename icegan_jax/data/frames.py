@@ -18,6 +18,10 @@ from icegan_jax.errors import UserError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
 
+# What a file with one of the image suffixes may hold. Pillow knows more formats, by content: of them EPS would run
+# another program, and TIFF prints to stderr from C.
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
+
 Grey = NDArray[np.uint8]
 
 
@@ -106,7 +110,7 @@ def read_frame(path: str | Path) -> Grey:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd metadata; what cannot be decoded raises
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 return _grey_of(image)
     except Exception as error:  # Pillow raises many kinds for a damaged file
         line = "no jpg, png or bmp" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:100]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from icegan_jax.data.clips import check_classes
+from icegan_jax.data.names import cell, check_classes
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.answers import Answers, classes_of, read_answers, to_numbers
@@ -187,7 +187,7 @@ def _csv(table: dict[str, list[list[Cell]]]) -> str:
     for name, rows in table.items():
         for row, cells in zip(ROWS, rows, strict=True):
             numbers = [number for value, interval in cells for number in (value, *(interval or (None, None)))]
-            writer.writerow((name, row, *("" if number is None else f"{number:.6f}" for number in numbers)))
+            writer.writerow((cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers)))
     return text.getvalue()
 
 
@@ -204,7 +204,7 @@ def _differing(
     writer.writerow(("dataset", "subject", "clip", "label", "ours", "theirs"))
     for at in np.flatnonzero(ours != theirs):
         words = (classes[labels[at]] for labels in (truth, ours, theirs))
-        writer.writerow((*people[at], clips[at], *words))
+        writer.writerow(map(cell, (*people[at], clips[at], *words)))
     return text.getvalue()
 
 

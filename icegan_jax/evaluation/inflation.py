@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from icegan_jax.data.clips import check_classes
+from icegan_jax.data.names import check_classes
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, guessing, metrics
 from icegan_jax.evaluation.answers import classes_of, read_answers, to_numbers

@@ -7,9 +7,12 @@ from typing import Any
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_json
+from icegan_jax.evaluation.files import SEAL, read_json, unsealed
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.scores import Score, summarise
+
+PARTIAL = "results.partial.json"  # of an unfinished run
+ANEW = "start the command that trained the run again: it writes the results anew from the finished folds"
 
 
 @dataclass(frozen=True)
@@ -88,19 +91,33 @@ def build_results(
 def read_results(path: Path) -> dict[str, Any]:
     """Read results.json and check that every field the report shows is there.
 
-    Runs from before there were other classes name none: they are given the three.
+    Runs from before there were other classes name none: they are given the three; from before there were seals: the
+    fields are all that is checked.
 
     Raises:
       UserError: the file is missing or damaged, or a field is absent; the message names it.
     """
+    try:
+        return _read(path)
+    except UserError as error:
+        if not path.is_file():
+            raise
+        raise UserError(f"{error}; remove the file and {ANEW}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
     results = read_json(path)
-    for field in ("protocol", "selection", "num_clips", "num_folds", "seed", "data_fingerprint"):
-        _require(path, results, field, (str, int))
+    if SEAL in results:
+        results = unsealed(path, results)
+    for field in ("protocol", "selection", "data_fingerprint"):
+        _require(path, results, field, str)
+    for field in ("num_clips", "num_folds", "seed"):
+        _require(path, results, field, int)
     for field in ("overall", "datasets", "floors", "timing", "versions"):
         _require(path, results, field, dict)
     classes = results.setdefault("classes", list(EXPRESSIONS))
     if not _words(classes):
-        raise UserError(f"{path}: the field classes is damaged: evaluate the run again")
+        raise UserError(f"{path}: the field classes is damaged")
     _check_score(path, results["overall"], "overall", len(classes))
     for group in ("datasets", "references"):
         for name, block in _require(path, results, group, dict, default={}).items():
@@ -115,24 +132,34 @@ def read_results(path: Path) -> dict[str, Any]:
             _check_pair(path, _require(path, block, name, dict, place), f"{place}.{name}")
     if "oracle" in results:
         _check_pair(path, _require(path, results, "oracle", dict), "oracle")
+    for field, kind in (("files", str), ("warnings", list)):
+        block = _require(path, results, field, dict, default={})
+        for name in block:
+            _require(path, block, name, kind, field)
     return results
 
 
 def _check_score(path: Path, block: Any, place: str, size: int) -> None:
     _check_pair(path, block, place)
-    _require(path, block, "accuracy", (float, int), place)
+    _require_share(path, block, "accuracy", place)
     for name in ("uf1_ci95", "uar_ci95"):
         interval = _require(path, block, name, (list, type(None)), place)
-        if interval is not None and not _numbers(interval, 2):
-            raise UserError(f"{path}: {place}.{name} is not [low, high]: evaluate the run again")
+        if interval is not None and not (_numbers(interval, 2) and all(0 <= end <= 1 for end in interval)):
+            raise UserError(f"{path}: {place}.{name} is not [low, high]")
     counts = _require(path, block, "confusion", list, place)
     if len(counts) != size or not all(_numbers(row, size) for row in counts):
-        raise UserError(f"{path}: {place}.confusion is not {size} by {size}: evaluate it again")
+        raise UserError(f"{path}: {place}.confusion is not {size} by {size}")
 
 
 def _check_pair(path: Path, block: Any, place: str) -> None:
     for name in ("uf1", "uar"):
-        _require(path, block, name, (float, int), place)
+        _require_share(path, block, name, place)
+
+
+def _require_share(path: Path, block: Any, field: str, place: str) -> None:
+    """A score: a number from 0 to 1, which neither NaN is nor a whole number too long to be written."""
+    if not 0 <= _require(path, block, field, (float, int), place) <= 1:
+        raise UserError(f"{path}: {place}.{field} is not from 0 to 1")
 
 
 def _words(values: Any) -> bool:
@@ -162,5 +189,5 @@ def _require(
     named = f"{place}.{field}" if place else field
     missing = not isinstance(block, dict) or (field not in block and default is None)
     if missing or not isinstance(value, kind):
-        raise UserError(f"{path}: the field {named} is missing or damaged: evaluate the run again")
+        raise UserError(f"{path}: the field {named} is missing or damaged")
     return value

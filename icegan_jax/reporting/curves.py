@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ LOG_ABOVE = 100.0  # a mean curve whose top is this many times its bottom gets a
 LEGEND_LINES = 5  # names of classes below one another in a panel
 NAME_LIMIT = 14  # letters of each
 AXES = ("step", "epoch")  # what a line of metrics.jsonl counts rather than measures
+BY_CLASS = ("length_", "predicted_")  # what precedes a class's name, with a player's name before it or nothing
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Panel:
 def read_metrics(path: Path) -> dict[str, Curve]:
     """Read one fold's metrics.jsonl.
 
-    A step that was logged twice (a resumed run) keeps its later values.
+    A step that was logged twice (a resumed run) keeps its later values. A null is a number that was not finite: NaN.
 
     Returns:
       {name: Curve}; empty for an empty file.
@@ -72,8 +74,8 @@ def read_metrics(path: Path) -> dict[str, Curve]:
         try:
             entry = json.loads(line)
             step = int(entry["step"])
-            values = {name: float(entry[name]) for name in entry if name not in AXES}
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            values = {name: _number(entry[name]) for name in entry if name not in AXES}
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise UserError(f'{path}:{number}: not a line like {{"step": 10, "g_l1": 0.2}}: delete the line') from error
         for name, value in values.items():
             logged.setdefault(name, {})[step] = value
@@ -83,8 +85,8 @@ def read_metrics(path: Path) -> dict[str, Curve]:
 def draw_losses(folds: Sequence[Mapping[str, Curve]], classes: Sequence[str] = EXPRESSIONS) -> Figure:
     """Draw every logged quantity, a thin line per fold and their mean.
 
-    Generator losses, discriminator losses, accuracies, capsule lengths (one panel, a colour per
-    class) and whatever else was logged each begin a row.
+    Generator losses, discriminator losses, accuracies with capsule lengths and answers (one panel each, a
+    colour per class), norms, and whatever else was logged each begin a row.
 
     Args:
       folds: the curves of each fold, as `read_metrics` gives them; at least one.
@@ -121,24 +123,31 @@ def mean_over_folds(curves: Sequence[Curve]) -> Curve:
         return Curve(common, np.mean(rows, axis=0))
 
 
+def _number(value: Any) -> float:
+    """A number of a log; raises what ``float`` raises."""
+    return math.nan if value is None else float(value)
+
+
 def _curve(by_step: Mapping[int, float]) -> Curve:
     steps = sorted(by_step)
     return Curve(np.array(steps, np.int64), np.array([by_step[step] for step in steps]))
 
 
 def _sections(names: Sequence[str], classes: Sequence[str]) -> dict[str, list[Panel]]:
-    lengths = _length_panels(names, classes)
-    taken = {name for panel in lengths for name in panel.names}
+    by_class = _class_panels(names, classes)
+    taken = {name for panel in by_class for name in panel.names}
     rest = [name for name in names if name not in taken]
     accuracies = [name for name in rest if "accuracy" in name]
-    losses = [name for name in rest if name not in accuracies]
+    norms = [name for name in rest if name.endswith("_norm")]
+    losses = [name for name in rest if name not in accuracies and name not in norms]
     generator = [name for name in losses if name.startswith("g_")]
     discriminator = [name for name in losses if name.startswith("d_")]
     other = [name for name in losses if not name.startswith(("g_", "d_"))]
     sections = {
         "Generator losses": [_single(name) for name in generator],
         "Discriminator losses": [_single(name) for name in discriminator],
-        "Accuracy and capsule lengths": [*(_single(name) for name in accuracies), *lengths],
+        "Accuracy, capsule lengths and answers": [*(_single(name) for name in accuracies), *by_class],
+        "Norms of gradients, parameters and statistics": [_single(name) for name in norms],
         "Other quantities": [_single(name) for name in other],
     }
     return {heading: panels for heading, panels in sections.items() if panels}
@@ -148,13 +157,13 @@ def _single(name: str) -> Panel:
     return Panel(name, (name,), ("",))
 
 
-def _length_panels(names: Sequence[str], classes: Sequence[str]) -> list[Panel]:
+def _class_panels(names: Sequence[str], classes: Sequence[str]) -> list[Panel]:
     """Names such as length_negative: the classes of one prefix share a panel."""
     prefixes = []
     for name in names:
         for word in classes:
             prefix = name.removesuffix(word)
-            if prefix != name and prefix.endswith("length_") and prefix not in prefixes:
+            if prefix != name and prefix.endswith(BY_CLASS) and prefix not in prefixes:
                 prefixes.append(prefix)
     panels = []
     for prefix in prefixes:
@@ -198,7 +207,7 @@ def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]], 
 
 
 def _scale(axes: Axes, panel: Panel, values: npt.NDArray[np.float64]) -> None:
-    if "accuracy" in panel.title or "length" in panel.title:
+    if "accuracy" in panel.title or panel.title.removesuffix("*").endswith(BY_CLASS):
         axes.set_ylim(-0.03, 1.03)  # a share, or a squashed length (Sabour et al. 2017, eq. 1)
     elif values.size and values.min() > 0 and values.max() > LOG_ABOVE * values.min():
         axes.set_yscale("log")

@@ -104,7 +104,7 @@ def render_page(
         _facts(results),
         f"<details><summary>Configuration</summary>{_json(config)}</details>",
     ]
-    return (
+    html = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -112,6 +112,7 @@ def render_page(
         + "\n".join(body)
         + "\n</body>\n</html>\n"
     )
+    return html.encode("utf-8", "replace").decode()  # JSON may hold half of a surrogate pair, which is no text
 
 
 def _tiles(results: Mapping[str, Any]) -> str:

@@ -181,14 +181,14 @@ def _pick(file: Path, wanted: int, num_classes: int) -> Example:
             synthetic, label, clip = content["synthetic"], content["label"], content["clip"]
     except ARRAY_DAMAGE as error:
         raise UserError(f"{file}: damaged or incomplete: train this fold again") from error
-    pictures = (onset.shape, (len(onset), num_classes, *onset.shape[1:]), onset.shape)
-    found = (onset.shape, synthetic.shape, apex.shape)
-    if onset.ndim != 3 or not len(onset) or found != pictures or len(label) != len(onset):
+    number, *size = onset.shape if onset.ndim == 3 else (0,)
+    fits = number and synthetic.shape == (number, num_classes, *size) and apex.shape == onset.shape
+    if not fits or any(pictures.dtype != np.uint8 for pictures in (onset, synthetic, apex)):
         raise UserError(
             f"{file}: onset {onset.shape}, synthetic {synthetic.shape} and apex {apex.shape} do "
             "not belong together: train this fold again"
         )
-    if len(clip) != len(onset) or not np.isin(label, range(num_classes)).all():
+    if not clip.shape == label.shape == (number,) or not np.isin(label, range(num_classes)).all():
         raise UserError(f"{file}: a label or clip name is wrong: train this fold again")
     same_class = np.flatnonzero(label == wanted)
     row = int(same_class[0]) if same_class.size else 0

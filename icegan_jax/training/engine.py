@@ -58,7 +58,7 @@ class Engine(NamedTuple):
 
     Attributes:
       create: keys [r, f] to states.
-      advance: states (donated) and batches [r, f, s, b, ...] to states and mean loss terms [r, f].
+      advance: states (donated) and batches [r, f, s, b, ...] to states and the terms of each update [r, f, s].
       recognise: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
       synthesise: states and onset to faces uint8[r, f, b, k, n, n]; None where there is no generator.
       compile_s: seconds spent compiling, an entry per program, added when it is compiled.

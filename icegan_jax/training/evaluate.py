@@ -9,10 +9,14 @@ import numpy as np
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
+from icegan_jax.evaluation.files import write_arrays
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
 from icegan_jax.training.engine import Engine
 from icegan_jax.training.layout import Layout
 from icegan_jax.training.state import TrainState
+
+PREDICTIONS = "predictions.csv"
+SYNTHESIS = "synthesis.npz"
 
 
 def evaluate_group(
@@ -20,17 +24,18 @@ def evaluate_group(
     states: TrainState,
     pairs: Pairs,
     filled: Sequence[Fold],
-    folders: Sequence[Path],
+    folders: Sequence[Path | None],
     layout: Layout,
     batch_size: int,
 ) -> None:
-    """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold that has a folder.
+    """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold whose folder is given.
 
     A generator "none" synthesises nothing and leaves no ``synthesis.npz``.
 
     Args:
       states: trained, leading axes [r, f] in the order of ``filled``.
-      folders: of the first entries of ``filled``; the others are copies that fill the group up.
+      folders: of the first entries of ``filled``, None for a fold that went wrong; the others are copies that fill the
+        group up.
       layout: which fold lies where; devices that share batches in training all see the same clips here.
     """
     tests = [fold.test for fold in filled]
@@ -39,12 +44,14 @@ def evaluate_group(
     if synthesise is not None:
         all_faces = _in_rounds(lambda onset, _: synthesise(states, onset), pairs, tests, layout, batch_size)
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
+        if folder is None:
+            continue
         count = len(fold.test)
         rows = _predictions(pairs, fold, all_lengths[number, :count])
-        write_predictions(folder / "predictions.csv", rows, pairs.classes)
+        write_predictions(folder / PREDICTIONS, rows, pairs.classes)
         if all_faces is not None:
-            np.savez_compressed(
-                folder / "synthesis.npz",
+            write_arrays(
+                folder / SYNTHESIS,
                 onset=pairs.onset[fold.test],
                 synthetic=all_faces[number, :count],
                 apex=pairs.apex[fold.test],

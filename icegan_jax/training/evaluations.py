@@ -1,6 +1,7 @@
 """A fold's evaluations.jsonl: how long the capsules of its test and inner validation clips were during training."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import SEAL, seal_of, sealed
 from icegan_jax.evaluation.selection import Evaluation
 from icegan_jax.training.engine import Engine
 from icegan_jax.training.evaluate import recognise_clips
+from icegan_jax.training.fold_log import append
 from icegan_jax.training.layout import Layout
 from icegan_jax.training.state import TrainState
 
@@ -26,7 +29,7 @@ def write_evaluations(
     step: int,
     pairs: Pairs,
     filled: Sequence[Fold],
-    streams: Sequence[TextIO],
+    streams: Sequence[TextIO | None],
     layout: Layout,
     batch_size: int,
 ) -> None:
@@ -34,16 +37,38 @@ def write_evaluations(
 
     Args:
       states: after ``step``, leading axes [r, f] in the order of ``filled``; not to be donated before this returns.
-      streams: of the first entries of ``filled``; the others are copies that fill the group up.
+      streams: of the first entries of ``filled``, None for a fold that went wrong; the others are copies that fill the
+        group up.
+
+    Raises:
+      OSError: as ``fold_log.append``.
     """
     tests = recognise_clips(engine, states, pairs, [fold.test for fold in filled], layout, batch_size)
     inner = np.empty((len(filled), 0, tests.shape[2]))
     if all(len(fold.inner) for fold in filled):
         inner = recognise_clips(engine, states, pairs, [fold.inner for fold in filled], layout, batch_size)
     for fold, stream, *lengths in zip(filled, streams, tests, inner, strict=False):
+        if stream is None:
+            continue
         test, kept = (_digits(rows[: len(clips)]) for rows, clips in zip(lengths, (fold.test, fold.inner), strict=True))
-        stream.write(json.dumps({"step": step, "test": test, "inner": kept}) + "\n")
-        stream.flush()
+        line = {"step": step, "test": test, "inner": kept}
+        append(stream, {**line, SEAL: seal_of(line)})
+
+
+def intact_until(path: Path, every: int, steps: int) -> int:
+    """The last step from which a fold can go on without a gap in its evaluations: what was due until then is intact.
+
+    What was due later is evaluated again, what was due before is not: a checkpoint of a later step is of no use.
+
+    Args:
+      path: the fold's evaluations; missing ones are none.
+      every: updates between evaluations.
+      steps: of the whole training, after which there is an evaluation in any case.
+    """
+    lines = path.read_bytes().split(b"\n") if path.is_file() else []
+    found = {step for line in lines if (step := _step_of(line))}
+    due = sorted({*range(every, steps + 1, every), steps})
+    return next((step - 1 for step in due if step not in found), steps)
 
 
 def read_evaluations(path: Path, fold: Fold, classes: int) -> list[Evaluation]:
@@ -65,7 +90,7 @@ def read_evaluations(path: Path, fold: Fold, classes: int) -> list[Evaluation]:
             entry = json.loads(line)
             step = int(entry["step"])
             test, inner = (np.array(entry[name], np.float64).reshape(-1, classes) for name in ("test", "inner"))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise UserError(
                 f'{path}:{number}: not a line like {{"step": 10, "test": [], "inner": []}}; {again}'
             ) from None
@@ -111,6 +136,18 @@ def check_steps(histories: Sequence[Sequence[Evaluation]], paths: Sequence[Path]
             )
 
 
-def _digits(lengths: np.ndarray) -> list[list[float]]:
-    """Nine digits tell any two float32 apart: of six decimals, several lengths of a clip may be equal."""
-    return [[float(f"{value:.9g}") for value in row] for row in lengths.tolist()]
+def _step_of(line: bytes) -> int:
+    """The step of an intact line; 0 of any other."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return 0
+    return int(entry["step"]) if isinstance(entry, dict) and sealed(entry) else 0
+
+
+def _digits(lengths: np.ndarray) -> list[list[float | None]]:
+    """Nine digits tell any two float32 apart: of six decimals, several lengths of a clip may be equal.
+
+    None for a length that is not finite, which JSON does not have.
+    """
+    return [[float(f"{value:.9g}") if math.isfinite(value) else None for value in row] for row in lengths.tolist()]

@@ -22,11 +22,13 @@ class Supply(NamedTuple):
 
     Attributes:
       batches: arrays [r, f, s, b, ...] on the devices.
+      indices: int32[g, s, b] on the host, which of the prepared pairs they are.
       positions: where each fold's iterator stands after them.
       ready: when they were all on the devices, by ``time.perf_counter``, seconds.
     """
 
     batches: dict[str, jax.Array]
+    indices: np.ndarray
     positions: list[dict[str, Any]]
     ready: float
 
@@ -70,9 +72,10 @@ class Feed:
     def _prepare(self) -> Supply:
         drawn = [[next(iterator) for _ in range(self._steps)] for iterator in self._batches]
         positions = [iterator.get_state() for iterator in self._batches]
-        content = {
-            name: self._layout.lay_batches(np.stack([np.stack([batch[name] for batch in fold]) for fold in drawn]))
-            for name in _FIELDS
-        }
+
+        def stacked(name: str) -> np.ndarray:
+            return np.stack([np.stack([batch[name] for batch in fold]) for fold in drawn])
+
+        content = {name: self._layout.lay_batches(stacked(name)) for name in _FIELDS}
         batches = jax.block_until_ready(self._layout.put(content))
-        return Supply(batches, positions, time.perf_counter())
+        return Supply(batches, stacked("index"), positions, time.perf_counter())

@@ -90,10 +90,17 @@ def _on_real_faces(networks: Networks, state: TrainState, faces: Faces, adversar
         verdict, d_stats = _judge(networks, state, faces, d_params, faces.apex)
         real = True if adversarial else None
         loss, terms = _player_loss(networks, verdict, faces.apex, faces.label, real, networks.weights.recognition)
-        return loss, (d_stats, terms)
+        return loss, (d_stats, terms | _predicted(verdict))
 
     gradient, (d_stats, terms) = jax.grad(real_loss, has_aux=True)(state.d_params)
     return gradient, d_stats, terms
+
+
+def _predicted(verdict: Verdict) -> Terms:
+    """By class, the share float32[] of the faces whose longest capsule it is: all or nothing where they collapsed."""
+    answer = jnp.argmax(verdict.lengths, axis=1)
+    classes = range(verdict.lengths.shape[1])
+    return {f"predicted_{index}": jnp.mean((answer == index).astype(jnp.float32)) for index in classes}
 
 
 def _judge(networks: Networks, state: TrainState, faces: Faces, d_params: Any, face: jax.Array) -> tuple[Verdict, Any]:

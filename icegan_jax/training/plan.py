@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from icegan_jax.data.folds import Fold
 
+ON_NONFINITE = ("stop", "skip_fold")  # what a run does when a fold's loss or gradient is no finite number
 RESULT = "result.json"  # written last: its presence says that the fold is done
 
 
@@ -28,6 +29,10 @@ class Plan:
         ``steps_per_call``; 0: none.
       shift: training pairs are moved by up to this many pixels, see ``data.pipeline``.
       brightness: training pairs get brighter or darker by up to this share of white.
+      on_nonfinite: one of ``ON_NONFINITE``.
+      collapse_after: passes over the training set in each of which all clips are taken for one class, before that is
+        reported; 0: never.
+      run: the run's own name (``id`` in config.json), which its checkpoints carry.
     """
 
     steps: int
@@ -43,6 +48,9 @@ class Plan:
     evaluate_every: int = 0
     shift: int = 0
     brightness: float = 0.0
+    on_nonfinite: str = "stop"
+    collapse_after: int = 0
+    run: str = ""
 
 
 class Spent(NamedTuple):

@@ -6,7 +6,7 @@ Axis letters: s step, b batch, n image side, k class.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,8 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
         devices that share a batch, this device's part of it.
 
     Returns:
-      The state after it, and the loss terms float32[] by name (means over the batch, before their weights).
+      The state after it, and by name, float32[] each: the loss terms (means over the batch, before their weights), and
+      of each player the norms of its gradient and of its parameters and statistics after the update (see ``_norms``).
     """
     faces = Faces(to_float(batch["onset"]), to_float(batch["apex"]), jnp.asarray(batch["label"]))
     find = learn_alone if networks.generator is None else play
@@ -62,13 +63,27 @@ def update(networks: Networks, state: TrainState, batch: Batch) -> tuple[TrainSt
         d_stats=d_stats,
         d_optimizer=d_optimizer,
     )
+    terms |= _norms("d", d_gradient, state.d_params, state.d_stats)
+    if networks.generator is not None:
+        terms |= _norms("g", g_gradient, state.g_params, state.g_stats)
     return state, terms
 
 
+def _norms(player: str, gradient: Any, params: Any, stats: Any) -> Metrics:
+    """Lengths, float32[] each, of all of a player's gradients, parameters and statistics together.
+
+    Whatever stops being a finite number in a state shows in them at the very update, even where no loss reads it
+    (the running statistics of batch norm, or what the last update made of the parameters). A length whose square is
+    beyond float32 (1.8e19) is infinite too: of a gradient, Adam's second moment is so as well, and that weight stays
+    where it is from then on.
+    """
+    trees = {"gradient": gradient, "parameter": params, "statistic": stats}
+    return {f"{player}_{name}_norm": optax.tree.norm(tree) for name, tree in trees.items()}
+
+
 def advance(networks: Networks, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
-    """Several updates of one fold; arrays of ``batches`` have a leading axis [s]. Metrics are their means."""
-    state, metrics = jax.lax.scan(functools.partial(update, networks), state, batches)
-    return state, jax.tree.map(lambda values: jnp.mean(values, axis=0), metrics)
+    """Several updates of one fold; arrays of ``batches`` have a leading axis [s], and so have the metrics."""
+    return jax.lax.scan(functools.partial(update, networks), state, batches)
 
 
 def recognise(networks: Networks, state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:

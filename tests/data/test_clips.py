@@ -5,11 +5,11 @@ import pytest
 from icegan_jax.data.clips import (
     EXPRESSIONS,
     Clip,
-    check_classes,
     label_of,
     read_clips,
     write_clips,
 )
+from icegan_jax.data.names import check_classes
 from icegan_jax.errors import UserError
 from tests.data.conftest import HEADER
 

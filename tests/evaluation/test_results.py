@@ -3,9 +3,9 @@ import json
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import write_json
+from icegan_jax.evaluation.files import write_json, write_sealed
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.results import Timing, build_results, read_results
+from icegan_jax.evaluation.results import ANEW, Timing, build_results, read_results
 from icegan_jax.evaluation.scores import score
 from tests.evaluation.answers import FIVE, five_rows, rows
 
@@ -99,6 +99,9 @@ def test_single_subject_has_no_interval(tmp_path):
         (("classes",), "abc", "the field classes"),
         (("classes",), ["negative", "positive", "surprise", "d"], "overall.confusion"),
         (("oracle",), {"uf1": 1.0}, "oracle.uar"),
+        (("files",), [], "files"),
+        (("files",), {"predictions.csv": 3}, "files.predictions.csv"),
+        (("warnings",), {"a_1": "words"}, "warnings.a_1"),
     ],
 )
 def test_damaged_results_name_the_field(tmp_path, keys, value, named):
@@ -112,3 +115,19 @@ def test_damaged_results_name_the_field(tmp_path, keys, value, named):
     with pytest.raises(UserError) as caught:
         read_results(path)
     assert f"{named} is" in str(caught.value) and str(path) in str(caught.value)
+    assert str(caught.value).endswith("; remove the file and " + ANEW)
+
+
+def test_sealed_results_come_back_without_the_seal(tmp_path):
+    path = tmp_path / "results.json"
+    results = build(rows()) | {"files": {"predictions.csv": "abc"}, "warnings": {"a_1": ["one", "two"]}}
+    write_sealed(path, results)
+    assert read_results(path) == results
+    path.write_text(path.read_text().replace('"seed": 3', '"seed": 2'))
+    with pytest.raises(UserError, match=f"{path}: its seal does not fit: .*; remove the file and {ANEW}"):
+        read_results(path)
+
+
+def test_missing_results_are_not_to_be_removed(tmp_path):
+    with pytest.raises(UserError, match="no such file: is this a finished run directory.$"):
+        read_results(tmp_path / "results.json")

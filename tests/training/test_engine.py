@@ -56,7 +56,7 @@ def batches() -> dict[str, jax.Array]:
 
 @pytest.fixture(scope="module")
 def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, Any]:
-    """Each fold by itself, one update at a time: states and mean loss terms, leading axis [folds]."""
+    """Each fold by itself, one update at a time: states [folds, ...] and terms [folds, steps]."""
     after, terms = [], []
     for fold in range(FOLDS):
         state = jax.tree.map(lambda leaf, fold=fold: leaf[fold], states)
@@ -66,7 +66,7 @@ def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, 
             state, metrics = one_update(state, batch)
             log.append(metrics)
         after.append(state.replace(key=None))
-        terms.append(jax.tree.map(lambda *values: np.mean(values), *log))
+        terms.append(stack(log))
     return stack(after), stack(terms)
 
 

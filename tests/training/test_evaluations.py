@@ -11,12 +11,14 @@ import pytest
 
 from icegan_jax.data.folds import Fold, keep_inner, leave_one_subject_out, subject_split
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import seal_of
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.selection import Evaluation
 from icegan_jax.training import capacity, group
 from icegan_jax.training.engine import Engine, build_engine
-from icegan_jax.training.evaluations import EVALUATIONS, check_steps, read_evaluations
+from icegan_jax.training.evaluations import EVALUATIONS, check_steps, intact_until, read_evaluations
 from icegan_jax.training.loop import train_folds
+from icegan_jax.training.member import Member
 from icegan_jax.training.plan import Plan
 from tests.training import tiny
 
@@ -60,6 +62,7 @@ def test_a_line_per_evaluation_and_one_after_the_last_step(engine: Engine, whole
         assert (len(fold.test), len(fold.inner)) == (3, 6)
         history = read_evaluations(whole / "folds" / fold.name / EVALUATIONS, fold, 3)
         assert [evaluation.step for evaluation in history] == EVALUATED
+        assert intact_until(whole / "folds" / fold.name / EVALUATIONS, PLAN.evaluate_every, PLAN.steps) == PLAN.steps
         assert [(evaluation.test.shape, evaluation.inner.shape) for evaluation in history] == [((3, 3), (6, 3))] * 3
         assert not np.array_equal(history[0].inner, history[1].inner)
 
@@ -95,15 +98,15 @@ def test_an_interrupted_run_leaves_the_same_evaluations(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """Stopped in step 6, with a checkpoint of 4, or in step 10, with one of 8; a line of step 9 is half written."""
-    write_log = group._log
+    write = Member.write
 
-    def stopping(logs: Any, bar: Any, now: int, *rest: Any) -> None:
-        write_log(logs, bar, now, *rest)
+    def stopping(self: Member, now: int, *rest: Any) -> str | None:
         if now == step:
             raise KeyboardInterrupt
+        return write(self, now, *rest)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(group, "_log", stopping)
+        patched.setattr(Member, "write", stopping)
         train(tmp_path)
     for fold in FOLDS:
         before = [json.loads(line)["step"] for line in text(tmp_path, fold).splitlines()]
@@ -167,6 +170,9 @@ def test_read(tmp_path: Path) -> None:
         (LINE.replace("0.3]", "0.3, 0.3]"), "e:1: not a line like"),
         (LINE.replace("[[0.4, 0.5, 0.6]]", "[]"), "e:1: 1 test and 0 inner clips, but the fold has 1 and 1; remove"),
         (LINE.replace("0.5", "NaN"), "e:1: a capsule length is not a finite number: the training diverged, lower"),
+        (LINE.replace("0.5", "null"), "e:1: a capsule length is not a finite number: the training diverged, lower"),
+        (LINE.replace("4", "1e999", 1), "e:1: not a line like"),
+        ("[" * 99999, "e:1: not a line like"),
         (LINE + "\n" + LINE, "e:2: step 4 after step 4; remove"),
     ],
 )
@@ -180,6 +186,29 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str | None, words: str
 
 def histories(*steps: Sequence[int]) -> list[list[Evaluation]]:
     return [[Evaluation(step, np.ones((1, 3)), np.ones((0, 3))) for step in fold] for fold in steps]
+
+
+def sealed_line(step: int) -> str:
+    line = {"step": step, "test": [[0.25, 0.5, 0.75]], "inner": []}
+    return json.dumps({**line, "seal": seal_of(line)})
+
+
+@pytest.mark.parametrize(
+    ("steps", "until"),
+    [([], 3), ([4], 7), ([4, 8], 9), ([4, 8, 10], 10), ([8, 10], 3), ([4, 10], 7), ([10, 8, 4, 4], 10), ([5, 8], 3)],
+)
+def test_where_a_fold_can_go_on_without_a_gap(tmp_path: Path, steps: list[int], until: int) -> None:
+    """Due are 4, 8 and, at the end, 10."""
+    (tmp_path / "e").write_text("".join(sealed_line(step) + "\n" for step in steps))
+    assert intact_until(tmp_path / "e", 4, 10) == until
+
+
+def test_lines_that_are_not_as_written_are_gaps(tmp_path: Path) -> None:
+    lines = [sealed_line(step) for step in (4, 8, 10)]
+    assert intact_until(tmp_path / "none", 4, 10) == 3
+    for damaged in (lines[1][:-3], LINE, "[3]", "\u00e9" + lines[1], lines[1].replace("8", "9", 1), "[" * 99999):
+        (tmp_path / "e").write_text("\n".join([lines[0], damaged, lines[2]]) + "\n", encoding="latin-1")
+        assert intact_until(tmp_path / "e", 4, 10) == 7
 
 
 PATHS = [Path(f"folds/{name}/{EVALUATIONS}") for name in "abc"]

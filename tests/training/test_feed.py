@@ -39,6 +39,7 @@ def test_supplies_are_the_iterators_batches_in_order() -> None:
             for fold, iterator in enumerate(wanted):
                 for step in range(STEPS):
                     batch = next(iterator)
+                    np.testing.assert_array_equal(supply.indices[fold, step], batch["index"])
                     for name, found in supply.batches.items():
                         np.testing.assert_array_equal(found[fold, 0, step], batch[name])
         assert feed.take() is None

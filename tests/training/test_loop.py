@@ -17,6 +17,7 @@ from icegan_jax.training import capacity, group
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.engine import Engine, build_engine
 from icegan_jax.training.loop import train_folds
+from icegan_jax.training.member import Member
 from icegan_jax.training.plan import Plan, finished
 from icegan_jax.training.state import fold_key
 from tests.training import tiny
@@ -46,6 +47,10 @@ def fold_file(run_dir: Path, fold: Fold, name: str) -> Path:
     return run_dir / "folds" / fold.name / name
 
 
+def checkpoints(run_dir: Path, fold: Fold) -> FoldCheckpoints:
+    return FoldCheckpoints(run_dir / "folds" / fold.name, owner=f"{PLAN.run} {fold.name}")
+
+
 def subjects(fold: Fold) -> list[str]:
     return [subject for _, subject in fold.people]
 
@@ -65,7 +70,7 @@ def contents(run_dir: Path, fold: Fold) -> dict[str, Any]:
 def parameters(engine: Engine, run_dir: Path, fold: Fold) -> list[bytes]:
     """Every array of the fold's last checkpoint."""
     like = engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2))
-    with FoldCheckpoints(run_dir / "folds" / fold.name) as store:
+    with checkpoints(run_dir, fold) as store:
         state, _ = store.restore(PLAN.steps, jax.tree.map(lambda leaf: leaf[0, 0], like))
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state.replace(key=None))]
 
@@ -169,27 +174,30 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, which: int
 ) -> None:
     """Stopped before the checkpoint of step 4 (started anew) or after it (resumed), in either group."""
-    write_log, calls = group._log, []
+    write, calls = Member.write, []
 
-    def stopping(logs: Any, bar: Any, now: int, *rest: Any) -> None:
-        write_log(logs, bar, now, *rest)
-        calls.append(now)
-        if calls.count(step) == which:
-            raise KeyboardInterrupt
+    def stopping(self: Member, now: int, *rest: Any) -> str | None:
+        warning = write(self, now, *rest)
+        if self.fold in (FOLDS[0], FOLDS[2]):  # the first of a group
+            calls.append(now)
+            if calls.count(step) == which:
+                raise KeyboardInterrupt
+        return warning
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(group, "_log", stopping)
+        patched.setattr(Member, "write", stopping)
         train(tmp_path)
     done = [finished(tmp_path, fold) for fold in FOLDS]
     assert done == [which == 2, which == 2, False]
 
     resumed_calls: list[int] = []
 
-    def counting(logs: Any, bar: Any, now: int, *rest: Any) -> None:
-        write_log(logs, bar, now, *rest)
-        resumed_calls.append(now)
+    def counting(self: Member, now: int, *rest: Any) -> str | None:
+        if self.fold in (FOLDS[0], FOLDS[2]):
+            resumed_calls.append(now)
+        return write(self, now, *rest)
 
-    monkeypatch.setattr(group, "_log", counting)
+    monkeypatch.setattr(Member, "write", counting)
     train(tmp_path)
     rest = LOGGED[2:] if step == 6 else LOGGED
     assert resumed_calls == (rest + LOGGED if which == 1 else rest)
@@ -216,10 +224,10 @@ def test_a_resumed_fold_counts_the_time_before(engine: Engine, whole: Path, tmp_
     fold = FOLDS[-1]
     fold_file(tmp_path, fold, "result.json").unlink()
     like = jax.tree.map(lambda leaf: leaf[0, 0], engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2)))
-    with FoldCheckpoints(tmp_path / "folds" / fold.name) as store:
+    with checkpoints(tmp_path, fold) as store:
+        assert store.steps() == {PLAN.steps}  # of a finished fold only the newest is kept
         state, progress = store.restore(PLAN.steps, like)
-        store.discard_after(4)
-        assert store.steps() == {4}
+        store.discard_after(0)
         store.save(state, progress | {"wall_s": 1000.0, "compile_s": 100.0})
     train(tmp_path)
     result = json.loads(fold_file(tmp_path, fold, "result.json").read_text())
@@ -245,7 +253,7 @@ def test_company_changes_only_the_rounding(whole: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose([row.scores for row in found], [row.scores for row in wanted], rtol=1e-3, atol=1e-5)
 
 
-def test_the_bar_shows_what_there_is(tmp_path: Path) -> None:
+def test_the_bar_shows_what_there_is() -> None:
     """Without a generator no L1 is logged; of a group's copies nothing is shown."""
     shown: list[dict[str, str]] = []
 
@@ -254,12 +262,10 @@ def test_the_bar_shows_what_there_is(tmp_path: Path) -> None:
             shown.append(values)
 
     values = {"d_real_margin": np.array([0.25, 0.5]), "d_real_accuracy": np.array([1.0, 0.0])}
-    with (tmp_path / "log").open("w") as stream:
-        group._log([stream], Bar(), 3, 0.5, values)
-        group._log([stream], Bar(), 6, 1.0, values | {"g_l1": np.array([0.125, 9.0])})
+    group._show(Bar(), values, [0])
+    group._show(Bar(), values | {"g_l1": np.array([0.125, 9.0])}, [0])
+    group._show(Bar(), values, [])
     assert shown == [
         {"margin": "0.250", "accuracy": "1.000"},
         {"L1": "0.125", "margin": "0.250", "accuracy": "1.000"},
     ]
-    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert lines[0] == {"step": 3, "epoch": 0.5, "d_real_margin": 0.25, "d_real_accuracy": 1.0}

@@ -1,7 +1,10 @@
 """What processes tell each other through the run directory: folds dealt out, losses noticed, nobody in two runs."""
 
+import errno
+import fcntl
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +14,10 @@ from typing import Any
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.training import meeting
+from icegan_jax.training import meeting, signs
 from icegan_jax.training.meeting import Meeting, take
 from icegan_jax.training.processes import Processes
+from icegan_jax.training.signs import myself
 
 FIRST, SECOND = Processes(0, 2), Processes(1, 2)
 LONG = 60.0  # seconds that no test waits for
@@ -23,7 +27,7 @@ SHORT = 0.5
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meeting, "_BEAT_S", 0.02)
-    monkeypatch.setattr(meeting, "_POLL_S", 0.01)
+    monkeypatch.setattr(signs, "POLL_S", 0.01)
     monkeypatch.setattr(meeting, "_STILL_S", SHORT)
 
 
@@ -31,10 +35,20 @@ def sign(run_dir: Path, index: int) -> Path:
     return run_dir / "processes" / f"{index}.json"
 
 
-def leave_sign(run_dir: Path, index: int, state: str = "running", note: str = "1") -> None:
+AWAY = {"host": "away", "pid": 4711}
+
+
+def leave_sign(run_dir: Path, index: int, state: str = "running", note: str = "1", who: dict[str, Any] = AWAY) -> None:
     """As a process that is no more left it."""
     sign(run_dir, index).parent.mkdir(parents=True, exist_ok=True)
-    sign(run_dir, index).write_text(json.dumps({"state": state, "note": note, "host": "away", "pid": 4711}))
+    sign(run_dir, index).write_text(json.dumps({"state": state, "note": note, **who}))
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
 
 
 def state_of(run_dir: Path, index: int) -> Any:
@@ -55,8 +69,7 @@ def test_process_0_deals_and_the_others_wait(tmp_path: Path) -> None:
         with Meeting(tmp_path, SECOND, LONG) as its:
             got.append(its.wait_for_deal())
 
-    take(tmp_path)
-    with Meeting(tmp_path, FIRST, LONG) as mine:
+    with take(tmp_path) as token, Meeting(tmp_path, FIRST, LONG, token) as mine:
         other = threading.Thread(target=second)
         other.start()
         until(lambda: sign(tmp_path, 1).is_file())
@@ -68,9 +81,8 @@ def test_process_0_deals_and_the_others_wait(tmp_path: Path) -> None:
 
 
 def test_leaving_by_an_error_tells_why(tmp_path: Path) -> None:
-    take(tmp_path)
-    with pytest.raises(UserError), Meeting(tmp_path, FIRST, LONG):
-        raise UserError("data/none: no prepared pairs;\n prepare them")
+    with pytest.raises(ValueError), take(tmp_path) as token, Meeting(tmp_path, FIRST, LONG, token):
+        raise ValueError("data/none: no prepared pairs;\n prepare them")
     with Meeting(tmp_path, SECOND, LONG) as its, pytest.raises(UserError) as caught:
         its.wait_for_deal()
     assert str(caught.value) == "process 0 stopped: data/none: no prepared pairs; prepare them"
@@ -81,35 +93,79 @@ def test_a_workdir_that_is_not_shared(tmp_path: Path) -> None:
         its.wait_for_deal()
 
 
-def test_a_run_at_work_is_not_disturbed(tmp_path: Path) -> None:
-    take(tmp_path)
-    with Meeting(tmp_path, FIRST, LONG):
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_run_at_work_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool) -> None:
+    """Told by the lock at once; elsewhere, as on another machine, by its signs of life."""
+    if not locks:
+        without_locks(monkeypatch)
+    with take(tmp_path) as token, Meeting(tmp_path, FIRST, LONG, token):
         until(sign(tmp_path, 0).is_file)
         before = (tmp_path / "processes" / "run.json").read_text()
-        with pytest.raises(UserError, match=rf"a run is at work there \(process 0 on .*, pid {os.getpid()}\)"):
-            take(tmp_path)
+        who = rf"process 0 on .*, pid {os.getpid()}" + r", since \d\d:\d\d" * locks
+        with pytest.raises(UserError, match=rf"a run is at work there \({who}\)"), take(tmp_path):
+            pass
         assert (tmp_path / "processes" / "run.json").read_text() == before
+
+
+def test_a_run_that_ended_leaves_the_folder_to_the_next(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(KeyError), take(tmp_path):  # before the meeting, as when the processes do not come together
+            raise KeyError
+        with take(tmp_path) as token, Meeting(tmp_path, FIRST, LONG, token) as mine:
+            assert mine.deal(["a", "b"]) == ["a"]
 
 
 def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
     for index in range(12):
         leave_sign(tmp_path, index)
-    take(tmp_path)
-    assert [path.name for path in (tmp_path / "processes").iterdir()] == ["run.json"]
+    with take(tmp_path) as token:
+        assert {path.name for path in (tmp_path / "processes").iterdir()} == {"lock", "run.json"}
+        assert json.loads((tmp_path / "processes" / "run.json").read_text()) == {"token": token, "folds": None}
 
 
-@pytest.mark.parametrize("state", ["finished", "stopped"])
+@pytest.mark.parametrize("state", ["finished", "stopped", "killed"])
 def test_nobody_waits_for_a_run_that_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    leave_sign(tmp_path, 0, state)
+    if state == "killed":  # on this machine, where that is certain
+        gone = subprocess.Popen(["true"])
+        gone.wait()
+        leave_sign(tmp_path, 0, who={**myself(), "pid": gone.pid})
+    else:
+        leave_sign(tmp_path, 0, state)
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("there is nothing to wait for"))
-    take(tmp_path)
+    with take(tmp_path):
+        assert not sign(tmp_path, 0).exists()
+
+
+def test_a_process_that_a_killed_run_left_at_work(tmp_path: Path) -> None:
+    """Of several processes only the first was killed: the lock is free, but folds are still being trained."""
+    leave_sign(tmp_path, 0)
+    with Meeting(tmp_path, SECOND, LONG):
+        until(sign(tmp_path, 1).is_file)
+        with pytest.raises(UserError, match=rf"at work there \(process 1 on .*, pid {os.getpid()}\)"), take(tmp_path):
+            pass
+
+
+def test_folds_that_cannot_be_dealt_out(tmp_path: Path) -> None:
+    with take(tmp_path) as token, Meeting(tmp_path, FIRST, LONG, token) as mine:
+        (tmp_path / "processes/run.json").unlink()
+        (tmp_path / "processes/run.json").mkdir()
+        with pytest.raises(UserError) as caught:
+            mine.deal(["a", "b"])
+    assert str(caught.value) == f"{tmp_path}: cannot be written (Is a directory); choose another --workdir"
+
+
+def test_a_sign_of_life_that_cannot_be_written_ends_no_training(tmp_path: Path) -> None:
+    (tmp_path / "processes/.0.json.tmp").mkdir(parents=True)
+    with take(tmp_path) as token, Meeting(tmp_path, FIRST, LONG, token) as mine:
+        assert mine.deal(["a", "b"]) == ["a"]
     assert not sign(tmp_path, 0).exists()
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["suspended", "started at the same moment"])
 def test_a_run_that_was_taken_over_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], at_once: bool
 ) -> None:
-    """It was suspended, say: so long that its signs of life stood still."""
+    """It was suspended so long that its signs of life stood still; or, without locks, the other came second."""
     ended = threading.Event()
 
     def end(code: int) -> None:
@@ -117,19 +173,24 @@ def test_a_run_that_was_taken_over_ends(
         ended.set()
 
     monkeypatch.setattr(os, "_exit", end)
-    take(tmp_path)
-    with Meeting(tmp_path, FIRST, LONG) as mine:
-        mine.deal(["a"])
-        assert not ended.wait(0.1)
-        (tmp_path / "processes" / "run.json").write_text(json.dumps({"token": "another", "folds": None}))
-        assert ended.wait(LONG)
+    without_locks(monkeypatch)
+    with take(tmp_path) as token:
+        if at_once:
+            with take(tmp_path):
+                pass
+        with Meeting(tmp_path, FIRST, LONG, token) as mine:
+            if not at_once:
+                mine.deal(["a"])
+                assert not ended.wait(0.1)
+                with take(tmp_path / "elsewhere"):
+                    os.replace(tmp_path / "elsewhere/processes/run.json", tmp_path / "processes/run.json")
+            assert ended.wait(LONG)
     assert f"error: {tmp_path}: taken over by a later run" in capfd.readouterr().err
 
 
 def test_gathering_waits_for_the_others_folds(tmp_path: Path) -> None:
     missing = ["c", "d"]
-    take(tmp_path)
-    with Meeting(tmp_path, FIRST, LONG) as mine, Meeting(tmp_path, SECOND, LONG):
+    with take(tmp_path), Meeting(tmp_path, FIRST, LONG) as mine, Meeting(tmp_path, SECOND, LONG):
         finish = threading.Timer(0.1, missing.clear)
         finish.start()
         mine.gather(lambda: list(missing))
@@ -139,24 +200,22 @@ def test_gathering_waits_for_the_others_folds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("state", "word"), [("running", "lost"), ("stopped", "stopped"), ("finished", "finished")])
 def test_a_lost_process_is_named_with_its_folds(tmp_path: Path, state: str, word: str) -> None:
-    take(tmp_path)
-    leave_sign(tmp_path, 1, state)
-    with Meeting(tmp_path, FIRST, SHORT) as mine, pytest.raises(UserError) as caught:
-        mine.gather(lambda: ["c", "d"])
+    with take(tmp_path), pytest.raises(UserError) as caught:
+        leave_sign(tmp_path, 1, state)
+        with Meeting(tmp_path, FIRST, SHORT) as mine:
+            mine.gather(lambda: ["c", "d"])
     why = "trained by nobody" if word == "finished" else f"process 1 {word}"
     assert str(caught.value).startswith(f"2 folds missing ({why}): c, d; the same command")
 
 
 def test_a_process_lost_after_its_last_fold_is_no_loss(tmp_path: Path) -> None:
-    take(tmp_path)
-    leave_sign(tmp_path, 1)
-    with Meeting(tmp_path, FIRST, SHORT) as mine:
+    with take(tmp_path), Meeting(tmp_path, FIRST, SHORT) as mine:
+        leave_sign(tmp_path, 1)
         mine.gather(list)
 
 
 def test_leaving_while_process_0_is_there(tmp_path: Path) -> None:
-    take(tmp_path)
-    with Meeting(tmp_path, FIRST, LONG), Meeting(tmp_path, SECOND, LONG) as its:
+    with take(tmp_path), Meeting(tmp_path, FIRST, LONG), Meeting(tmp_path, SECOND, LONG) as its:
         its.leave(lambda: ["a"])
     with Meeting(tmp_path, SECOND, LONG) as its:  # it has finished
         its.leave(list)
@@ -170,8 +229,7 @@ def test_leaving_while_process_0_is_there(tmp_path: Path) -> None:
     ],
 )
 def test_the_loss_of_process_0_is_said_by_the_others(tmp_path: Path, unfinished: list[str], message: str) -> None:
-    take(tmp_path)
-    with Meeting(tmp_path, FIRST, LONG) as mine:
+    with take(tmp_path), Meeting(tmp_path, FIRST, LONG) as mine:
         mine.deal(["a", "b", "c", "d"])
     leave_sign(tmp_path, 0)
     with Meeting(tmp_path, SECOND, SHORT) as its, pytest.raises(UserError) as caught:

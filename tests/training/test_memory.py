@@ -1,13 +1,18 @@
-"""Free memory, read from fabricated files of Linux and from what an accelerator says."""
+"""Free memory, by fabricated files of Linux and what an accelerator says; and what is said when there is none."""
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from icegan_jax.training.memory import free_bytes
+from icegan_jax.training.memory import explain, free_bytes
+from tests.training import tiny
 
 CPU: Any = SimpleNamespace(platform="cpu")
 MIB = 2**20
@@ -71,3 +76,72 @@ def test_an_accelerator_tells_its_own() -> None:
 @pytest.mark.parametrize("stats", [None, {}, {"bytes_in_use": 5}])
 def test_an_accelerator_that_tells_nothing(stats: Any) -> None:
     assert free_bytes(accelerator(stats)) is None
+
+
+# When there is none left.
+
+FEWER = (
+    "lower --config.training.folds_per_device (8) with --force_resume, which goes on from the newest checkpoint; "
+    "where that is not enough, "
+)
+SMALLER = f"in a new --workdir, lower --config.training.batch_size ({tiny.BATCH}), then --config.model.width"
+
+
+def raised(action: Callable[[], Any]) -> Exception:
+    with pytest.raises(Exception) as caught:  # noqa: B017 (jax's and numpy's own, whose class is what is tested)
+        action()
+    return caught.value
+
+
+def test_a_device_that_has_no_room_really() -> None:
+    """2**50 numbers are 4 PiB, more than an address space of 47 bits can name."""
+    error = raised(lambda: jax.block_until_ready(jax.jit(lambda x: jnp.sort(jnp.broadcast_to(x, (2**50,))))(1.0)))
+    assert "RESOURCE_EXHAUSTED" in str(error)
+    found = explain(error, tiny.plan(folds_per_device=8))
+    assert str(found) == f"out of memory (4.19e+06 GiB more were wanted): {FEWER}{SMALLER}"
+
+
+def test_a_host_that_has_no_room_really() -> None:
+    error = raised(lambda: np.ones(2**50))
+    assert str(explain(error, tiny.plan(folds_per_device=1))) == (
+        f"out of memory (8.39e+06 GiB more were wanted): {SMALLER}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "amount"),
+    [
+        ("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 3435973837 bytes.\nPeak buffers:\n 1", "3.2 GiB"),
+        ("RESOURCE_EXHAUSTED: Failed to allocate request for 2.99GiB (3206250496B) on device ordinal 0", "2.99 GiB"),
+        ("RESOURCE_EXHAUSTED: Failed to allocate request for 512.00MiB (536870912B) on device ordinal 0", "0.5 GiB"),
+        ("RESOURCE_EXHAUSTED: Attempting to allocate 3.20G. That was not possible. There are 1.5G free.", "3.2 GiB"),
+        ("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Exceeded hbm capacity by 4.50G.", "4.5 GiB"),
+        ("INTERNAL: Failed call to cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY: out of memory", ""),
+        ("INTERNAL: failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED", ""),
+    ],
+)
+def test_what_accelerators_say(message: str, amount: str) -> None:
+    found = explain(jax.errors.JaxRuntimeError(message), tiny.plan(folds_per_device=8))
+    wanted = f" ({amount} more were wanted)" if amount else ""
+    assert str(found) == f"out of memory{wanted}: {FEWER}{SMALLER}"
+
+
+def test_folds_whose_number_the_memory_decided() -> None:
+    plan = tiny.plan(folds_per_device=0)
+    assert str(explain(MemoryError("std::bad_alloc"), plan, 8)) == f"out of memory: {FEWER}{SMALLER}"
+    assert str(explain(MemoryError(), plan, 1)) == f"out of memory: {SMALLER}"
+    assert "folds_per_device (as chosen) with" in str(explain(MemoryError(), plan))
+
+
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (jax.errors.JaxRuntimeError("INVALID_ARGUMENT: Executable expected shape"), False),
+        (ValueError("out of memory"), False),
+        (KeyboardInterrupt(), False),
+    ],
+)
+def test_other_errors_are_not_explained_so(error: BaseException, memory: bool) -> None:
+    assert (explain(error, tiny.plan()) is not None) == memory

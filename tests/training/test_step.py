@@ -102,7 +102,7 @@ def one_update() -> dict[str, Any]:
         after, metrics = update(networks, state, batch)
         d_loss, g_loss = plain_losses(networks, state, batch)
         onset, apex = to_float(batch["onset"]), to_float(batch["apex"])
-        _, real_stats = networks.discriminator.apply(
+        verdict, real_stats = networks.discriminator.apply(
             {"params": state.d_params, **state.d_stats},
             networks.look(onset, apex),
             batch["label"],
@@ -116,6 +116,8 @@ def one_update() -> dict[str, Any]:
             "g_plain": jax.value_and_grad(g_loss)(state.g_params),
             "d_plain": jax.value_and_grad(d_loss)(state.d_params),
             "metrics": metrics,
+            "after": after.replace(key=None),
+            "lengths": verdict.lengths,
             "weights": networks.weights,
         }
 
@@ -156,6 +158,26 @@ def test_the_logged_terms_add_up_to_the_losses(one_update: dict[str, Any]) -> No
     d += w.recognition * classification("d_real") + w.synthetic_recognition * classification("d_fake")
     np.testing.assert_allclose(g, one_update["g_plain"][0], rtol=1e-5)
     np.testing.assert_allclose(d, one_update["d_plain"][0], rtol=1e-5)
+
+
+def norm(tree: Any) -> float:
+    return float(np.sqrt(sum(np.sum(np.square(np.asarray(leaf, np.float64))) for leaf in jax.tree.leaves(tree))))
+
+
+@pytest.mark.parametrize("player", ["g", "d"])
+def test_the_norms_are_those_of_gradient_parameters_and_statistics(one_update: dict[str, Any], player: str) -> None:
+    metrics, after = one_update["metrics"], one_update["after"]
+    gradient = norm(one_update[f"{player}_plain"][1])
+    assert float(metrics[f"{player}_gradient_norm"]) == pytest.approx(gradient, rel=1e-3)
+    for name, part in (("parameter", "params"), ("statistic", "stats")):
+        kept = norm(getattr(after, f"{player}_{part}"))
+        assert float(metrics[f"{player}_{name}_norm"]) == pytest.approx(kept, rel=1e-5)
+
+
+def test_the_shares_of_the_answers_are_those_of_the_longest_capsules(one_update: dict[str, Any]) -> None:
+    shares = [float(one_update["metrics"][f"d_real_predicted_{index}"]) for index in range(3)]
+    answers = np.argmax(np.asarray(one_update["lengths"]), axis=1)
+    np.testing.assert_allclose(shares, np.bincount(answers, minlength=3) / tiny.BATCH, rtol=1e-6)
 
 
 # What follows uses the tiny networks as they are.

@@ -21,6 +21,9 @@ from tests.training.test_step import BEFORE_A_NORM, largest, leaves
 RATE = 1000.0  # of plain gradient descent: a parameter's change is the gradient, nothing rounded off
 DESCENT = {"g_optimizer": optax.sgd(RATE), "d_optimizer": optax.sgd(RATE)}
 CNN = ConvolutionalDiscriminator(width=1 / 32, cnn_width=2.0)
+LENGTHS = {f"length_{index}" for index in range(3)}
+PREDICTED = {f"d_real_predicted_{index}" for index in range(3)}
+NORMS = ("gradient_norm", "parameter_norm", "statistic_norm")
 
 
 def judged(networks: Networks, state: TrainState, d_params: Any, face: jax.Array) -> Any:
@@ -64,8 +67,8 @@ def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
     state, after, metrics, (value, gradient) = run(fold_key(0, "a"))
     assert_followed(state.d_params, after.d_params, gradient)
     assert largest(gradient["adv_caps"]["transform"]) == 0.0  # nobody asks whether the face is real
-    shown = {"margin", "reconstruction", "accuracy", "length_0", "length_1", "length_2"}
-    assert set(metrics) == {f"d_real_{name}" for name in shown}
+    shown = {"margin", "reconstruction", "accuracy", *LENGTHS}
+    assert set(metrics) == {f"d_real_{name}" for name in shown} | {f"d_{name}" for name in NORMS} | PREDICTED
     total = metrics["d_real_margin"] + 0.05 * metrics["d_real_reconstruction"]
     np.testing.assert_allclose(0.5 * total, value, rtol=1e-5)
     assert (state.g_params, state.g_stats, after.g_params, after.g_stats) == ({}, {}, {}, {})
@@ -132,8 +135,9 @@ def test_without_capsules_both_follow_cross_entropies(without_capsules: dict[str
 
 def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, Any]) -> None:
     metrics = without_capsules["metrics"]
-    shown = {"cross_entropy", "adversarial", "accuracy", "length_0", "length_1", "length_2"}
-    assert set(metrics) == {f"{who}_{name}" for who in ("g", "d_real", "d_fake") for name in shown} | {"g_l1"}
+    shown = {"cross_entropy", "adversarial", "accuracy", *LENGTHS}
+    losses = {f"{who}_{name}" for who in ("g", "d_real", "d_fake") for name in shown} | {"g_l1"}
+    assert set(metrics) == losses | {f"{who}_{name}" for who in "gd" for name in NORMS} | PREDICTED
     chex.assert_shape(without_capsules["lengths"], (tiny.BATCH, 3))
 
 

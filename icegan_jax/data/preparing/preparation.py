@@ -11,6 +11,7 @@ from tqdm import tqdm
 from icegan_jax.data.annotation import Finding
 from icegan_jax.data.apex import check_method
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
+from icegan_jax.data.names import check_name, check_people
 from icegan_jax.data.preparing import cache
 from icegan_jax.data.preparing.cropping import REGISTRATIONS, SIZE, Cropped, Options, crop_clip
 from icegan_jax.data.preparing.parallel import run_parallel
@@ -70,7 +71,7 @@ def prepare_clips(
         progress: whether to draw a progress bar on stderr.
 
     Raises:
-        UserError: an option is wrong, a clip's frames are damaged or show no face (unless
+        UserError: an option or a name is wrong, a clip's frames are damaged or show no face (unless
             ``skip_damaged``), or ``out`` cannot be written.
     """
     for clip in clips:
@@ -135,6 +136,9 @@ def _check(clips: Sequence[Clip], options: Options) -> None:
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
     check_method(options.apex)
+    check_people((clip.dataset, clip.subject) for clip in clips)
+    for clip in clips:
+        check_name(clip.clip, "clip")
 
 
 def _prepare_into(

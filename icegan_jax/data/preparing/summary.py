@@ -13,6 +13,7 @@ from typing import Any
 from icegan_jax import __version__
 from icegan_jax.data.annotation import Finding
 from icegan_jax.data.clips import Clip
+from icegan_jax.data.names import cell
 
 # What a prepared pixel can depend on beside the frames and the options.
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "face-recognition-models")
@@ -126,8 +127,8 @@ def write_summary(path: Path, summary: Summary) -> None:
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
-    """Writes findings.csv: all that was said about the data; without findings, the header alone."""
+    """Writes findings.csv: all that was said about the data, no formulas; without findings, the header alone."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Finding)])
-        writer.writerows(astuple(finding) for finding in findings)
+        writer.writerows(map(cell, astuple(finding)) for finding in findings)

@@ -1,7 +1,7 @@
 """From a table's row to an ``Annotation``: casts whose errors name file, row and clip."""
 
 from icegan_jax.data.annotation import Annotation, Finding
-from icegan_jax.data.clips import check_name
+from icegan_jax.data.names import check_name
 from icegan_jax.data.tables import Row, Table
 from icegan_jax.errors import UserError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from icegan_jax.data.annotation import Annotation
 from icegan_jax.data.clips import Clip
+from icegan_jax.data.names import cell
 from icegan_jax.errors import UserError
 
 # How far, in frames, an onset without a frame may be from the frame that stands in for it. The longest gap at the
@@ -35,11 +36,11 @@ def repair(clip: Clip, field: str, old: object, new: object, reason: str) -> Rep
 
 
 def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
-    """Writes repairs.csv; with no repairs it holds the header alone."""
+    """Writes repairs.csv, no cell a formula; with no repairs it holds the header alone."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Repair)])
-        writer.writerows(astuple(row) for row in repairs)
+        writer.writerows(map(cell, astuple(row)) for row in repairs)
 
 
 def is_log(path: Path) -> bool:

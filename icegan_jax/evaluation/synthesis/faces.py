@@ -80,9 +80,10 @@ def _read_fold(file: Path) -> Faces:
             names = [[str(name) for name in content[column]] for column in ("dataset", "subject", "clip")]
     except ARRAY_DAMAGE as error:
         raise UserError(f"{file}: damaged or incomplete; train this fold again") from error
-    n = len(onset)
+    n = len(onset) if onset.ndim else 0
     fits = onset.ndim == 3 and synthetic.ndim == 4 and apex.shape == onset.shape and 0 < n == len(synthetic)
-    fits = fits and synthetic.shape[2:] == onset.shape[1:] and all(len(column) == n for column in names)
+    fits = fits and 0 not in onset.shape and synthetic.shape[2:] == onset.shape[1:]
+    fits = fits and all(len(column) == n for column in names)
     if not fits or label.shape != (n,):
         raise UserError(
             f"{file}: onset {onset.shape}, synthetic {synthetic.shape} and apex {apex.shape} do not belong together; "

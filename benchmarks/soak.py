@@ -1,0 +1,275 @@
+"""Whether long runs stay small: memory, open files and threads of a training process, early and late.
+
+    python benchmarks/soak.py --steps=5000 --folds=20 --samples=soak.csv
+
+Trains one fold of tiny networks for many steps, with checkpoints, logs and evaluations, then many folds one after
+another in the same process, as a run does. Ends with exit code 1 where the late memory is above the early one by more
+than 5%, or more files are open or more threads are there. Linux only.
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
+    sys.path[0] = str(Path(__file__).parents[1])
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from benchmarks.command import Parser, Result, markdown, run, versions
+from benchmarks.machine import describe
+from benchmarks.workload import PACKAGES, at_least_one
+from configs import demo
+from icegan_jax import settings
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.errors import UserError
+from icegan_jax.training.loop import train_folds
+from icegan_jax.training.plan import Plan
+
+GROWTH = 0.05  # of resident memory that is let through (issue 6)
+_EVERY = 100  # steps between checkpoints and between evaluations, at most; 20 of each in a run that is shorter
+_PER_CALL = 5  # steps per call of the program and per log line
+_FOLD_STEPS = 20  # of each of the many folds
+_SCHEDULE = 10_000  # steps over which the learning rate falls: the same in both parts, so that their programs are
+_SAMPLE_S = 0.1
+_PEOPLE = 3  # of the one fold's run; the many folds have one person each
+
+
+class Sample(NamedTuple):
+    """What the process held at one time.
+
+    Attributes:
+      part: "steps" or "folds".
+      seconds: since the part began.
+      step: logged last, in any fold.
+      folds: finished.
+      rss_mib: resident memory.
+      files: open file descriptors.
+      threads: of the process, those of the libraries included.
+    """
+
+    part: str
+    seconds: float
+    step: int
+    folds: int
+    rss_mib: float
+    files: int
+    threads: int
+
+
+class Sampler:
+    """Takes a sample of this process every tenth of a second, in a thread, while entered."""
+
+    def __init__(self, part: str, run_dir: Path) -> None:
+        self.samples: list[Sample] = []
+        self._part, self._run_dir = part, run_dir
+        self._start = time.perf_counter()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_SAMPLE_S):
+            self.samples.append(self._sample())
+
+    def _sample(self) -> Sample:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        logs = list((self._run_dir / "folds").glob("*/metrics.jsonl"))
+        lines = sum(path.read_bytes().count(b"\n") for path in logs[:1])
+        return Sample(
+            self._part,
+            time.perf_counter() - self._start,
+            lines * _PER_CALL,
+            len(list((self._run_dir / "folds").glob("*/result.json"))),
+            pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+            len(os.listdir("/proc/self/fd")),
+            len(os.listdir("/proc/self/task")),
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns the exit code."""
+    parser = Parser(__doc__)
+    parser.prog = "soak.py"
+    parser.add_argument("--steps", type=int, default=5000, help="of the one fold (default: 5000)")
+    parser.add_argument("--folds", type=int, default=20, help="one after another (default: 20)")
+    parser.add_argument("--samples", type=Path, help="writes the samples there, as CSV")
+    grown: list[str] = []
+
+    def measure(args: argparse.Namespace) -> Result:
+        result = _measure(args)
+        grown.extend(result["grown"])
+        return result
+
+    code = run(parser, measure, _table, argv)
+    return 1 if grown else code
+
+
+def _measure(args: argparse.Namespace) -> Result:
+    at_least_one(args, "steps", "folds")
+    if args.steps < 10 * _PER_CALL or args.folds < 4:
+        raise UserError(f"--steps={args.steps} --folds={args.folds}: give {10 * _PER_CALL} steps and 4 folds or more")
+    if not Path("/proc/self/statm").exists():
+        raise UserError("memory, files and threads are read from /proc, which this system does not have: use Linux")
+    steps = -(-args.steps // _PER_CALL) * _PER_CALL
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        long = _train("steps", Path(folder, "steps"), _PEOPLE, 1, steps)
+        logs = {
+            path.name: path.stat().st_size * 1000 / steps / 1024
+            for path in sorted(Path(folder, "steps").glob("folds/*/*.jsonl"))
+        }
+        many = _train("folds", Path(folder, "folds"), args.folds, args.folds, _FOLD_STEPS)
+    if args.samples:
+        _write(args.samples, long + many)
+    rows = [
+        _row(f"{steps // 10:,} steps", f"{steps:,} steps", *_tenths(long, steps)),
+        _row("2 folds", f"{args.folds} folds", *_early_and_late(many, args.folds)),
+    ]
+    return {
+        "rows": rows,
+        "grown": [line for row in rows for line in row["grown"]],
+        "log_kib_per_1000_steps": logs,
+        "seconds": [part[-1].seconds for part in (long, many)],
+        "machine": describe(jax.local_devices()[0]),
+        "versions": versions(*PACKAGES, "orbax-checkpoint"),
+    }
+
+
+def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
+    """Trains ``folds`` folds of made-up faces, one after another, and returns the samples."""
+    config, pairs = _config(), _pairs(people)
+    networks = settings.networks_of(config, _SCHEDULE)
+    every = min(_EVERY, max(1, steps // 20 // _PER_CALL) * _PER_CALL)
+    plan = Plan(
+        steps=steps,
+        steps_per_epoch=len(pairs.label),
+        steps_per_call=_PER_CALL,
+        checkpoint_every=every,
+        folds_per_device=1,
+        batch_size=config.training.batch_size,
+        mirror=True,
+        seed=0,
+        evaluate_every=every,
+    )
+    with Sampler(part, run_dir) as sampler:
+        train_folds(networks, pairs, leave_one_subject_out(pairs)[:folds], plan, run_dir, jax.local_devices()[:1])
+    return sampler.samples
+
+
+def _config() -> ConfigDict:
+    """The demo's networks, as small as can be: a step takes some milliseconds."""
+    config = demo.get_config()
+    config.loss.perceptual = 0.0
+    config.training.batch_size = 2
+    small = {"image_size": 32, "width": 1 / 32, "embedding": 6, "noise": 4, "primary_types": 2, "primary_dimension": 4}
+    small |= {"adversarial_dimension": 6, "expression_dimension": 4, "reconstruction_width": 1 / 64}
+    config.model.update(small)
+    settings.check(config)
+    return config
+
+
+def _pairs(people: int) -> Pairs:
+    """Random faces, a clip per person and class."""
+    rng, count = np.random.default_rng(0), people * len(EXPRESSIONS)
+    faces = rng.integers(0, 256, (2, count, 32, 32), np.uint8)
+    label = np.arange(count) % len(EXPRESSIONS)
+    return Pairs(
+        onset=faces[0],
+        apex=faces[1],
+        label=label.astype(np.int32),
+        shift=np.zeros(count, np.int32),
+        dataset=np.full(count, "made_up"),
+        subject=np.array([f"p{index // len(EXPRESSIONS):02d}" for index in range(count)]),
+        clip=np.array([f"c{index}" for index in label]),
+        classes=EXPRESSIONS,
+        fingerprint="made up",
+    )
+
+
+def _tenths(samples: Sequence[Sample], steps: int) -> tuple[list[Sample], list[Sample]]:
+    """Those of the second tenth of the steps, and of the last."""
+    early = [sample for sample in samples if 0.1 * steps <= sample.step < 0.2 * steps]
+    late = [sample for sample in samples if 0.9 * steps <= sample.step and not sample.folds]
+    return early, late
+
+
+def _early_and_late(samples: Sequence[Sample], folds: int) -> tuple[list[Sample], list[Sample]]:
+    """Those from the end of the second fold to that of the third, and from the last but one's to the last's."""
+    early = [sample for sample in samples if sample.folds == 2]
+    return early, [sample for sample in samples if sample.folds == folds - 1]
+
+
+def _row(start: str, end: str, early: Sequence[Sample], late: Sequence[Sample]) -> Result:
+    """Medians of both, and what has grown.
+
+    Raises:
+      UserError: the part was over too soon for any samples.
+    """
+    if not early or not late:
+        raise UserError(f"no samples after {start} or {end}: it took too little time; give more steps or folds")
+    row: Result = {"start": start, "end": end, "grown": []}
+    for name in ("rss_mib", "files", "threads"):
+        first, last = ([getattr(sample, name) for sample in some] for some in (early, late))
+        before, after = float(statistics.median(first)), float(statistics.median(last))
+        row |= {f"{name}_early": before, f"{name}_late": after}
+        # Files and threads come and go with every checkpoint: more than ever before is growth.
+        if after > ((1 + GROWTH) * before if name == "rss_mib" else max(first)):
+            row["grown"].append(f"{name} from {before:g} after {start} to {after:g} after {end}")
+    return row
+
+
+def _write(path: Path, samples: Sequence[Sample]) -> None:
+    try:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(Sample._fields)
+            writer.writerows(samples)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); give another --samples") from None
+
+
+def _table(result: Result) -> str:
+    rows = [
+        [name, row["start"], f"{row[f'{field}_early']:.{digits}f}", row["end"], f"{row[f'{field}_late']:.{digits}f}"]
+        for row in result["rows"]
+        for name, field, digits in (
+            ("resident memory, MiB", "rss_mib", 1),
+            ("files", "files", 0),
+            ("threads", "threads", 0),
+        )
+    ]
+    logs = ", ".join(f"{name} {size:.1f} KiB" for name, size in result["log_kib_per_1000_steps"].items())
+    lines = [
+        markdown(["", "after", "", "after", ""], rows),
+        "",
+        f"logs per 1,000 steps of a fold, a line every {_PER_CALL}: {logs}",
+        f"{result['seconds'][0]:.0f} s of steps, {result['seconds'][1]:.0f} s of folds",
+    ]
+    lines += [f"GROWN: {line}" for line in result["grown"]] or ["nothing has grown"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""SIGTERM and Ctrl-C: work that can be saved is saved first, everything else stops at once.
+
+Batch systems send SIGTERM some seconds before they kill (SLURM: KillWait, 30 s); the exit codes are the shell's,
+128 + the signal's number.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_putting_off = False
+_asked: int | None = None
+
+
+class Stopped(BaseException):
+    """Somebody stopped the program; nothing is wrong. Like KeyboardInterrupt, no ``except Exception`` holds it up."""
+
+    def __init__(self, number: int, where: str = "") -> None:
+        """Takes the signal's number and, where work was saved, the words that say how far it came."""
+        self.number = number
+        self.where = where
+        how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+        super().__init__(f"{how} {where}" if where else how)
+
+    @property
+    def code(self) -> int:
+        """The exit code, 130 or 143."""
+        return 128 + self.number
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """While entered, SIGTERM and Ctrl-C raise ``Stopped``; in a thread other than the first it changes nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _on_signal) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def putting_off() -> Iterator[Callable[[], int | None]]:
+    """While entered, the first signal is only noted: the caller asks, saves, and raises ``Stopped`` itself.
+
+    Yields what tells the signal's number, or None so far. A second signal does raise. A signal that was noted and
+    not acted upon raises ``Stopped`` on leaving, unless something else went wrong.
+    """
+    global _putting_off, _asked
+    _putting_off, _asked = True, None
+    try:
+        yield lambda: _asked
+        if _asked is not None:
+            raise Stopped(_asked)
+    finally:
+        _putting_off, _asked = False, None
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    global _asked
+    if not _putting_off or _asked is not None:
+        raise Stopped(number)
+    _asked = number
+    print(f"{signal.Signals(number).name}: saving first; once more stops at once", file=sys.stderr, flush=True)

@@ -1,0 +1,144 @@
+"""A fold's result.json: written last, it says that the fold is done, and what its other files were then."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.folds import Fold
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import leftovers, read_sealed, sha256_of, write_sealed
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.training.checkpoint import FoldCheckpoints
+from icegan_jax.training.evaluate import PREDICTIONS, SYNTHESIS
+from icegan_jax.training.evaluations import EVALUATIONS, intact_until
+from icegan_jax.training.fold_log import METRICS
+from icegan_jax.training.plan import RESULT, Plan, finished, fold_dir
+
+# What results.json, tables and figures come from. Not metrics.jsonl, which is shown alone: what is lost of it comes
+# back only if the whole fold is trained again, and the report names a line that cannot be read.
+FILES = (PREDICTIONS, SYNTHESIS, EVALUATIONS)
+DAMAGED = f"{RESULT}.damaged"
+CHECKPOINTS = "checkpoints"
+
+
+def write_result(folder: Path, content: Mapping[str, Any]) -> None:
+    """Writes a fold's result.json, sealed, when all else of the fold is written.
+
+    Args:
+      folder: the fold's.
+      content: ``people``, ``steps``, ``run`` (the plan's), ``wall_s`` and ``compile_s`` at least; ``warnings``, a list
+        of lines, go on into results.json. The checksums of the fold's files are added under ``files``.
+
+    Raises:
+      OSError: it cannot be written, or the fold has no predictions.
+    """
+    names = [name for name in FILES if name == PREDICTIONS or (folder / name).is_file()]
+    write_sealed(folder / RESULT, {**content, "files": {name: sha256_of(folder / name) for name in names}})
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """Reads a fold's result.json, and checks that it is what was written.
+
+    Raises:
+      UserError: it is missing or damaged, or was written before results were sealed.
+    """
+    content = read_sealed(folder / RESULT)
+    fields: dict[str, type | tuple[type, ...]] = {
+        "people": list,
+        "steps": int,
+        "wall_s": (int, float),
+        "compile_s": (int, float),
+        "files": dict,
+    }
+    for name, kind in fields.items():
+        if not isinstance(content.get(name), kind):
+            raise UserError(f"{folder / RESULT}: not the result of a fold: it has no {name}")
+    if not {PREDICTIONS} <= set(content["files"]) <= set(FILES):
+        raise UserError(f"{folder / RESULT}: not the result of a fold: its files are others")
+    return content
+
+
+def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: Plan | None = None) -> str | None:
+    """What is wrong with a finished fold, one line that begins with a file's path; None for an intact one.
+
+    Args:
+      folder: the fold's.
+      fold: whose people and clips the files must hold.
+      pairs: the run's data.
+      plan: whose steps and run they must be of; None: of any.
+    """
+    try:
+        content = read_result(folder)
+        for name, checksum in content["files"].items():
+            if sha256_of(folder / name) != checksum:
+                return f"{folder / name}: not what the fold wrote"
+        classes, rows = read_predictions(folder / PREDICTIONS)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    except UserError as error:
+        return str(error)
+    if plan and (content["steps"], content.get("run", "")) != (plan.steps, plan.run):
+        return f"{folder / RESULT}: of another run, or of {content['steps']} steps instead of {plan.steps}"
+    if content["people"] != [list(person) for person in fold.people]:
+        return f"{folder / RESULT}: of other people"
+    columns = (pairs.dataset, pairs.subject, pairs.clip, pairs.label)
+    wanted = list(zip(*(column[fold.test].tolist() for column in columns), strict=True))
+    if classes != pairs.classes or [(row.dataset, row.subject, row.clip, row.label) for row in rows] != wanted:
+        return f"{folder / PREDICTIONS}: of other clips, labels or classes than the fold's"
+    return None
+
+
+def drop_damaged_results(
+    run_dir: Path, folds: Sequence[Fold], pairs: Pairs, plan: Plan, warn: Callable[[str], None]
+) -> list[str]:
+    """Makes finished folds unfinished of which a file is not what they wrote; they go on from their checkpoints.
+
+    Their result.json becomes ``DAMAGED``, each is named to ``warn`` in one line, and intact folds are not touched. A
+    result.json without a seal, of a version before there were any, counts as damaged: nothing tells whether the files
+    beside it are what was written, and a finished fold's last checkpoint gives them anew in seconds.
+
+    Predictions and faces come from the last checkpoint; evaluations during training do not. So, of any unfinished fold
+    that has lost one, the checkpoints after it are set aside, and what follows is trained again.
+
+    What killed writers left beside the files is removed. No other process may be at work on the folds.
+
+    Returns:
+      The names of the folds that were dropped.
+
+    Raises:
+      OSError: a file cannot be moved or removed.
+      UserError: a checkpoint cannot be moved.
+    """
+    dropped = []
+    for fold in folds:
+        folder = fold_dir(run_dir, fold)
+        for name in (*FILES, METRICS, RESULT):
+            for left in leftovers(folder / name):
+                left.unlink()
+        why = damage_of(folder, fold, pairs, plan) if finished(run_dir, fold) else None
+        if why is not None:
+            os.replace(folder / RESULT, folder / DAMAGED)
+            warn(f"{why}; the fold runs again from its newest checkpoint")
+            dropped.append(fold.name)
+        elif finished(run_dir, fold) and len(list(folder.glob(f"{CHECKPOINTS}/*"))) > 1:
+            with FoldCheckpoints(folder) as store:  # killed after result.json, before that was done
+                store.keep_newest()
+        if plan.evaluate_every and not finished(run_dir, fold) and (folder / CHECKPOINTS).is_dir():
+            _go_back_to_evaluations(folder, plan, warn)
+    return dropped
+
+
+def _go_back_to_evaluations(folder: Path, plan: Plan, warn: Callable[[str], None]) -> None:
+    """Sets the checkpoints aside that come after an evaluation that is not there."""
+    until = intact_until(folder / EVALUATIONS, plan.evaluate_every, plan.steps)
+    with FoldCheckpoints(folder) as store:
+        beyond = sorted(step for step in store.steps() if step > until)
+        if beyond:
+            places = ", ".join(str(store.set_aside(step)) for step in beyond)
+            instead = f"goes on from step {max(store.steps())}" if store.steps() else "starts anew"
+            warn(
+                f"{folder / EVALUATIONS}: the evaluation of step {until + 1} is missing or damaged, which no later "
+                f"checkpoint gives back; moved to {places}; the fold {instead}"
+            )

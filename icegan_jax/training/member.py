@@ -1,0 +1,113 @@
+"""A fold of a group in training: its files that are open, and how it fares."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from numpy.typing import NDArray
+
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.folds import Fold
+from icegan_jax.training.checkpoint import FoldCheckpoints
+from icegan_jax.training.collapse import CollapseWatch, watch
+from icegan_jax.training.course import Call
+from icegan_jax.training.evaluations import EVALUATIONS
+from icegan_jax.training.fold_log import METRICS, open_log, write_line
+from icegan_jax.training.health import Failure, NonFiniteError, clips_of, first_nonfinite, write_failure
+from icegan_jax.training.plan import Plan, fold_dir
+
+
+@dataclass
+class Member:
+    """A fold of a group.
+
+    Attributes:
+      fold: who is trained on and tested.
+      folder: the fold's.
+      store: its checkpoints.
+      watch: for collapsed capsules.
+      metrics: metrics.jsonl.
+      evaluations: evaluations.jsonl, if there is to be one.
+      warnings: lines of this fold, of earlier starts too.
+      failure: where its training broke; None while all is well.
+    """
+
+    fold: Fold
+    folder: Path
+    store: FoldCheckpoints
+    watch: CollapseWatch
+    metrics: TextIO | None = None
+    evaluations: TextIO | None = None
+    warnings: list[str] = field(default_factory=list)
+    failure: Failure | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether the fold is still trained."""
+        return self.failure is None
+
+    @property
+    def logs(self) -> list[TextIO]:
+        """The logs that are open."""
+        return [log for log in (self.metrics, self.evaluations) if log is not None]
+
+    def look(self, metrics: Mapping[str, NDArray[Any]], place: int, call: Call, plan: Plan, pairs: Pairs) -> None:
+        """Looks for numbers that went wrong in a call.
+
+        Args:
+          metrics: of the call, [g, s].
+          place: of the fold in the group.
+
+        Raises:
+          NonFiniteError: there are some, and the plan says to stop.
+        """
+        found = first_nonfinite(metrics, place) if self.well else None
+        if found is None:
+            return
+        self.failure = Failure(
+            fold=self.fold.name,
+            step=call.step - plan.steps_per_call + found.offset + 1,
+            terms=found.terms,
+            clips=clips_of(pairs, call.indices[place, found.offset]),
+            kept=max(self.store.steps(), default=0),
+        )
+        write_failure(self.folder, self.failure, plan.on_nonfinite)
+        if plan.on_nonfinite == "stop":
+            raise NonFiniteError(self.failure)
+
+    def write(self, step: int, epoch: float, values: Mapping[str, Any]) -> str | None:
+        """Appends a line to the log; returns a warning, should it be due."""
+        assert self.metrics is not None
+        write_line(self.metrics, step, epoch, values)
+        warning = self.watch.see(step, values)
+        if warning is not None:
+            self.warnings.append(warning)
+        return warning
+
+
+def open_members(
+    stack: contextlib.ExitStack,
+    group: Sequence[Fold],
+    pairs: Pairs,
+    plan: Plan,
+    run_dir: Path,
+) -> list[Member]:
+    """The folds of a group, their checkpoints open."""
+    members = []
+    for fold in group:
+        folder = fold_dir(run_dir, fold)
+        store = stack.enter_context(FoldCheckpoints(folder, f"{plan.run} {fold.name}"))
+        members.append(Member(fold, folder, store, watch(fold, pairs, plan)))
+    return members
+
+
+def open_logs(stack: contextlib.ExitStack, members: Sequence[Member], step: int, plan: Plan) -> None:
+    """Opens each fold's logs where they stood after ``step``, and brings the watches to where they were then."""
+    for member in members:
+        member.metrics = stack.enter_context(open_log(member.folder, step))
+        with (member.folder / METRICS).open(encoding="utf-8") as lines:
+            member.warnings = member.watch.replay(lines)
+        if plan.evaluate_every:
+            member.evaluations = stack.enter_context(open_log(member.folder, step, EVALUATIONS))

@@ -1,0 +1,129 @@
+"""A run of tiny networks through ``job.run``, made once, then copied, damaged and started again."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from ml_collections import ConfigDict
+
+from configs import demo
+from icegan_jax import job
+from icegan_jax.data.dataset import Record, write_pairs
+from icegan_jax.evaluation.files import read_json
+from icegan_jax.training import group
+from icegan_jax.training.processes import Processes
+from tests.training import tiny
+
+STEPS = 8  # two a call, a checkpoint every 4: those of steps 4 and 8 are there until a fold is evaluated
+FOLDS = ("tiny_s0", "tiny_s1", "tiny_s2")
+_LOST_S = 4.0
+
+
+@dataclass(frozen=True)
+class World:
+    """Runs to be copied.
+
+    Attributes:
+      data: their prepared folder.
+      whole: run directory of an uninterrupted run.
+      cut: of a run that was killed before it evaluated its folds, which have the checkpoints of steps 4 and 8.
+      foreign: of another run, like ``cut``, with another seed.
+    """
+
+    data: Path
+    whole: Path
+    cut: Path
+    foreign: Path
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def config_of(data: Path, **changes: Any) -> ConfigDict:
+    """The demo's configuration for tiny networks; ``changes`` are dotted names with ``__`` for the dot."""
+    config = demo.get_config()
+    config.data.dir = str(data)
+    config.model.update(
+        image_size=tiny.SIZE,
+        width=0.03125,
+        embedding=6,
+        noise=4,
+        primary_types=2,
+        primary_dimension=4,
+        adversarial_dimension=6,
+        expression_dimension=4,
+        reconstruction_width=0.015625,
+    )
+    config.loss.perceptual = 0.0
+    config.training.update(steps=STEPS, steps_per_call=2, checkpoint_every=4, folds_per_device=3, batch_size=tiny.BATCH)
+    config.evaluation.every = 4
+    config.update_from_flattened_dict({name.replace("__", "."): value for name, value in changes.items()})
+    return config
+
+
+def start(config: ConfigDict, run_dir: Path, **options: Any) -> None:
+    """The main job, in this process."""
+    job.run(config, run_dir, Processes(), _LOST_S, **options)
+
+
+def make_world(folder: Path) -> World:
+    """Prepares the data and trains the runs."""
+    world = World(*(folder / name for name in ("data", "whole", "cut", "foreign")))
+    pairs = tiny.pairs()
+    faces = zip(pairs.subject, pairs.clip, pairs.label, pairs.shift, pairs.onset, pairs.apex, strict=True)
+    records = [
+        Record("tiny", str(who), str(clip), int(label), int(shift), a, b) for who, clip, label, shift, a, b in faces
+    ]
+    fingerprint = write_pairs(world.data, records, pairs.classes)
+    (world.data / "prepared.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    start(config_of(world.data), world.whole)
+    for seed, run_dir in enumerate((world.cut, world.foreign)):
+        start_and_kill(config_of(world.data, seed=seed), run_dir)
+    return world
+
+
+def start_and_kill(config: ConfigDict, run_dir: Path) -> None:
+    """The same, killed when training is over and nothing is evaluated."""
+
+    def kill(*_: Any) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(group, "evaluate_group", kill)
+        start(config, run_dir)
+
+
+def copied(run_dir: Path, to: Path) -> Path:
+    shutil.copytree(run_dir, to, symlinks=True)
+    return to
+
+
+def outcome(run_dir: Path) -> dict[str, Any]:
+    """What a run comes to: everything but times and dates."""
+    folders = [run_dir / "folds" / fold for fold in FOLDS]
+    faces, parameters = [], []
+    for folder in folders:
+        with np.load(folder / "synthesis.npz") as sheet:
+            faces.append({name: sheet[name].tobytes() for name in sheet.files})
+        with ocp.StandardCheckpointer() as reader:
+            state = reader.restore((folder / "checkpoints" / str(STEPS) / "state").absolute())
+        parameters.append([np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)])
+    results = read_json(run_dir / "results.json")
+    texts = [
+        run_dir / "predictions.csv",
+        *(folder / name for folder in folders for name in ("predictions.csv", "evaluations.jsonl")),
+    ]
+    return {
+        "texts": {str(path.relative_to(run_dir)): path.read_bytes() for path in texts},
+        "faces": faces,
+        "parameters": parameters,
+        "scores": {name: results[name] for name in ("overall", "datasets", "by_selection", "num_folds")},
+        "report": (run_dir / "report" / "index.html").is_file(),
+    }

@@ -1,0 +1,126 @@
+"""A checkpoint damaged on the disk: what is restored is what was written, or it is refused in a line."""
+
+import atexit
+import functools
+import os
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from icegan_jax.errors import UserError
+from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints
+from icegan_jax.training.state import TrainState, fold_key
+from tests.fuzz.case import Verdict, damaged
+
+OWNER = "run and fold"
+STEPS = (10, 20)
+
+
+def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+    shutil.copytree(_written(OWNER), folder, dirs_exist_ok=True)
+    touched = _damage(rng, folder, verdict)
+    try:
+        with FoldCheckpoints(folder, OWNER) as store:
+            there = store.steps()
+            verdict.must(there <= {*STEPS, 15}, f"steps {there}")
+            for step in sorted(there, reverse=True):
+                _restore(store, step, verdict, touched)
+    except UserError as error:
+        verdict.refused(error, str(folder))
+
+
+def _restore(store: FoldCheckpoints, step: int, verdict: Verdict, touched: set[int]) -> None:
+    try:
+        state, progress = store.restore(step, _state(0))
+    except DamagedCheckpoint as error:
+        verdict.must(step in touched, f"checkpoint {step} was whole: {error}")
+        verdict.refused(error, str(error))
+        return
+    wanted = _state(step)
+    same = all(
+        np.asarray(a).dtype == np.asarray(b).dtype and np.asarray(a).tobytes() == np.asarray(b).tobytes()
+        for a, b in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (state, wanted)), strict=True)
+    )
+    verdict.must(same and progress == _progress(step), f"checkpoint {step} gives other content than was written")
+
+
+def _damage(rng: random.Random, folder: Path, verdict: Verdict) -> set[int]:
+    """Damages the tree; returns the steps of which something was touched."""
+    root = folder / "checkpoints"
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    path = rng.choice(files)
+    step = int(path.relative_to(root).parts[0])
+    verdict.kind = rng.choice(
+        ("bytes", "bytes", "bytes", "bytes", "deleted", "half deleted", "swapped", "foreign", "renamed", "more", "kind")
+    )
+    if verdict.kind == "bytes":
+        verdict.kind, data = damaged(rng, path.read_bytes())
+        path.write_bytes(data)
+    elif verdict.kind == "deleted":
+        path.unlink()
+    elif verdict.kind == "half deleted":
+        mine = [file for file in files if file.is_relative_to(root / str(step))]
+        for file in rng.sample(mine, len(mine) // 2):
+            file.unlink()
+    elif verdict.kind == "swapped":
+        other = rng.choice(files)
+        content = path.read_bytes(), other.read_bytes()
+        path.write_bytes(content[1])
+        other.write_bytes(content[0])
+        return {step, int(other.relative_to(root).parts[0])}
+    elif verdict.kind == "foreign":
+        shutil.rmtree(root / str(step))
+        shutil.copytree(_written("another") / "checkpoints" / str(step), root / str(step))
+    elif verdict.kind == "renamed":
+        (root / str(step)).rename(root / rng.choice(("15", "x", "010", "15.tmp")))
+        return {15}
+    elif verdict.kind == "more":
+        (path.parent / rng.choice(("notes.txt", ".hidden", "0"))).write_bytes(rng.randbytes(50))
+    else:
+        path.unlink()
+        rng.choice((path.mkdir, lambda: path.symlink_to("nowhere"), lambda: os.symlink(path.name, path)))()
+    return {step}
+
+
+@functools.cache
+def _written(owner: str) -> Path:
+    """A fold's folder with two whole checkpoints."""
+    folder = Path(tempfile.mkdtemp(prefix="icegan-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with FoldCheckpoints(folder, owner) as store:
+        for step in STEPS:
+            store.save(_state(step), _progress(step))
+    return folder
+
+
+def _progress(step: int) -> dict[str, Any]:
+    return {"iterator": {"next": step, "words": ["é", "a"]}, "wall_s": 1.5}
+
+
+@functools.cache
+def _state(step: int) -> TrainState:
+    """Random numbers in the form of a training's state."""
+    rng = np.random.default_rng(step)
+
+    def params() -> dict[str, Any]:
+        kernel = jnp.asarray(rng.normal(size=(4, 4, 2, 3)), jnp.float32)
+        return {"layer": {"kernel": kernel, "bias": jnp.zeros(3)}}
+
+    g, d = params(), params()
+    return TrainState(
+        step=jnp.int32(step),
+        key=fold_key(0, "a"),
+        g_params=g,
+        g_stats={"spectral": {"layer": {"direction": jnp.asarray(rng.normal(size=3), jnp.float32)}}},
+        g_optimizer=optax.adam(1e-3).init(g),
+        d_params=d,
+        d_stats={},
+        d_optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, 10)).init(d),
+    )

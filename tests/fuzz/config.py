@@ -1,0 +1,164 @@
+"""A config file or a command line that is odd or damaged: refused in a line, or networks and a plan come of it."""
+
+import functools
+import random
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from icegan_jax import settings
+from icegan_jax.config_fields import FIELDS
+from icegan_jax.config_file import load_config, split_changes
+from icegan_jax.errors import UserError
+from icegan_jax.training.state import create_state
+from tests.fuzz.case import Verdict, damaged
+
+ROOT = Path(__file__).parents[2]
+BASES = ("demo", "loso", "loso_pair", "released", "sde")
+VALUES = (
+    "0", "1", "2", "-1", "3", "16", "32", "64", "0.5", "1e-3", "1.0", "1e300", "1e-320", "nan", "inf", "-inf", "1e400",
+    "True", "False", "None", "true", "''", "'loso'", "'split'", "'Apex'", "pair", "grm", "none", "dcgan", "cnn", "()",
+    "(8,)", "(8, 0)", "[8, 9]", "{}", "(1.5,)", "abc", "", " ", "99999999999", "2147483647", "9" * 5000, "'\\n'",
+    "a\nb", "\0", "\u202e", "\ud800", "1_000", "0x10", "٤", "--", "=", "=1", "*",
+    "'; import os; os._exit(1)", "(" * 3000,
+)  # fmt: skip
+TRACED = 0.3  # share of the accepted cases whose networks are traced as well, which takes a second
+SMALL = {"image_size": 32, "width": 1 / 32, "embedding": 4, "reconstruction_width": 1 / 64, "routing_iterations": 1}
+
+
+def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+    path = ROOT / f"configs/{rng.choice(BASES)}.py"
+    arguments: list[str] = []
+    named = ["config.", "--config", "--noconfig"]
+    if rng.random() < 0.5:
+        path, verdict.kind = _file(rng, folder)
+        named.append(path.name)
+    else:
+        verdict.kind = "flags"
+    if verdict.kind == "flags" or rng.random() < 0.2:
+        arguments = [_flag(rng) for _ in range(rng.choice((1, 1, 2)))]
+    try:
+        others, changes = split_changes(arguments)
+        verdict.must(all("config." not in other.split("=")[0] for other in others), f"a change left over: {others}")
+        config = load_config(str(path), changes)
+        settings.check(config)
+    except UserError as error:
+        return verdict.refused(error, *named)
+    _agrees(config, changes, verdict)
+    _used(rng, config, verdict)
+    return None
+
+
+def _flag(rng: random.Random) -> str:
+    name = _name(rng)
+    form = rng.choice(("--config.{}={}", "--config.{}={}", "-config.{}={}", "--config.{}", "--noconfig.{}"))
+    return form.format(name, _value(rng, name))
+
+
+def _value(rng: random.Random, name: str) -> str:
+    """Any value, or as often one that the field may have."""
+    field = FIELDS.get(name)
+    if field is None or rng.random() < 0.5:
+        return rng.choice(VALUES)
+    wish = field.rules[0][1] if field.rules else ""
+    if wish.startswith("one of "):
+        return rng.choice(wish.removeprefix("one of ").split(", "))
+    kinds = {
+        "a whole number": "1 2 32 64",
+        "a number": "0.1 0.5 0.03125",
+        "text": "x relu1_1",
+        "a tuple": "(8,) 8 (8,9)",
+    }
+    return rng.choice(kinds.get(field.kind, "True False").split(" "))
+
+
+def _name(rng: random.Random) -> str:
+    """A field, mostly: of the others one letter is gone, doubled or another, or all of it is."""
+    name = rng.choice(list(FIELDS))
+    if rng.random() < 0.7:
+        return name
+    at = rng.randrange(len(name))
+    return rng.choice(
+        (
+            name[:at] + name[at + 1 :],
+            name[:at] + name[at] + name[at:],
+            name[:at] + rng.choice("abcxyz._- \n\0é") + name[at + 1 :],
+            name.rpartition(".")[2],
+            name.partition(".")[0],
+            name + ".x",
+            "x" * 5000,
+            "",
+        )
+    )
+
+
+def _file(rng: random.Random, folder: Path) -> tuple[Path, str]:
+    """A config file of the user's own; and what is odd about it."""
+    path = folder / "mine.py"
+    kind = rng.choice(("assigned", "assigned", "deleted", "raw value", "bytes", "other content"))
+    base = rng.choice(BASES)
+    group, _, name = rng.choice([field for field in FIELDS if "." in field]).rpartition(".")
+    value = rng.choice(VALUES)
+    field = _name(rng)
+    sound = _value(rng, field)
+    quoted = repr(sound) if field in FIELDS and FIELDS[field].kind == "text" else sound
+    lines = {
+        "assigned": f"config.{field} = {quoted}",
+        "deleted": f"del config.{group}.{name}" if rng.random() < 0.7 else f"del config.{group}",
+        "raw value": f"with config.{group}.ignore_type(): config.{group}.{name} = {value}",
+    }
+    text = f"from configs import {base}\n\n\ndef get_config():\n    config = {base}.get_config()\n"
+    text += f"    {lines.get(kind, 'config.seed = 1')}\n    return config\n"
+    data = text.encode("utf-8", "replace")
+    if kind == "bytes":
+        _, data = damaged(rng, data)
+    if kind == "other content":
+        data = rng.choice(
+            (
+                b"get_config = 5",
+                b"def get_config(): return {}",
+                b"def get_config(): return 5",
+                b"def get_config(): raise KeyError('a')",
+                b"def get_config(): return get_config()",
+                b"def get_config(x): return x",
+                b"class get_config: pass",
+                b"import sys; sys.exit('bye')",
+                b"raise KeyboardInterrupt2",
+                b"from ml_collections import ConfigDict as get_config",
+                b"from ml_collections import ConfigDict\ndef get_config(): return ConfigDict({1: 2})",
+                b"\xff\xfe",
+            )
+        )
+    path.write_bytes(data)
+    return path, f"file: {kind}"
+
+
+def _agrees(config: ConfigDict, changes: list[str], verdict: Verdict) -> None:
+    """The fields are those of the table, and each change is there, the last of a field's."""
+    for name, text in {change.removeprefix("--config.").partition("=")[::2] for change in changes[-1:]}:
+        value: Any = functools.reduce(lambda part, step: part[step], name.split("."), config)
+        same = str(value) == text.strip() or str(value).casefold() == text.strip().casefold()
+        if not same:
+            try:
+                same = value == eval(text, {}, {"nan": None, "true": True, "false": False})  # of VALUES alone
+            except Exception:
+                same = False
+        verdict.must(same or value == (text,) or [value] == [text], f"{name}={text!r} became {value!r}")
+
+
+def _used(rng: random.Random, config: ConfigDict, verdict: Verdict) -> None:
+    try:
+        plan = settings.plan_of(config, num_pairs=100, num_folds=5, num_devices=1)
+        verdict.must(0 < plan.steps < 2**31 and plan.steps % plan.steps_per_call == 0, f"{plan}")
+        networks = settings.networks_of(config, plan.steps)
+    except UserError as error:
+        return verdict.refused(error, "config.", "loss.perceptual")
+    if rng.random() < TRACED:
+        with config.unlocked():
+            config.model.update({name: value for name, value in SMALL.items() if rng.random() < 0.9})
+        networks = settings.networks_of(config, plan.steps)
+        shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
+        verdict.must(all(0 not in leaf.shape for leaf in jax.tree.leaves(shapes.d_params)), "an empty layer")
+    return None

@@ -1,0 +1,118 @@
+"""An image file that is odd, damaged or hostile: refused in a line, or read as the grey picture that it is."""
+
+import io
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from icegan_jax.data.frames import count_video_frames, list_frames, read_frame, read_frames
+from icegan_jax.errors import UserError
+from tests.fuzz.case import Verdict, damaged
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+MODES = ("L", "L", "RGB", "RGBA", "LA", "P", "1", "CMYK", "I;16", "F", "I")
+_LARGEST = 4096  # pixels on a side of what is read in a case without a huge header
+
+
+def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+    if rng.random() < 0.1:
+        return _video(rng, folder, verdict)
+    if rng.random() < 0.1:
+        return _huge(rng, folder, verdict)
+    h, w = rng.choice(((1, 1), (1, 9), (16, 16), (40, 30)))
+    grey = np.random.default_rng(rng.randrange(2**32)).integers(0, 256, (h, w), np.uint8)
+    kind, mode = rng.choice(FORMATS), rng.choice(MODES)
+    turned = rng.choice((1, 1, 1, 6, 8, 3, 99))
+    try:
+        data = _saved(grey, kind, mode, turned)
+    except (OSError, ValueError, KeyError):  # that format has no such mode
+        kind, mode = "PNG", "L"
+        data = _saved(grey, kind, mode, turned)
+    verdict.kind = "sound"
+    if rng.random() < 0.7:
+        verdict.kind, data = damaged(rng, data)
+    path = folder / rng.choice(("img001.jpg", "img001.png", "img001.bmp", "img 1.JPG", "img\n1.png"))
+    path.write_bytes(data)
+    try:
+        found = read_frame(path)
+    except UserError as error:
+        plain = kind in ("PNG", "JPEG", "BMP") and mode in ("L", "RGB", "I;16", "RGBA", "CMYK")
+        verdict.must(verdict.kind != "sound" or not plain, f"a sound {kind} {mode} is refused: {error}")
+        return verdict.refused(error, repr(path.name)[1:-1])
+    verdict.must(found.dtype == np.uint8 and found.ndim == 2 and found.size, f"{found.dtype}{found.shape}")
+    verdict.must(max(found.shape) <= _LARGEST or verdict.kind != "sound", f"{found.shape}")
+    if verdict.kind == "sound" and kind in ("PNG", "BMP") and mode in ("L", "RGB", "RGBA", "LA", "I;16", "P"):
+        right = {6: np.rot90(grey, -1), 8: np.rot90(grey), 3: np.rot90(grey, 2)} if kind != "BMP" else {}
+        same = np.array_equal(found, right.get(turned, grey))
+        verdict.must(same, f"other grey levels: {kind} {mode} {turned}")
+    (folder / "clip").mkdir()
+    path.rename(folder / "clip" / path.name)
+    try:
+        numbers = list_frames(folder / "clip")
+        verdict.must(list(numbers) == [1], f"frames {list(numbers)}")
+        ((_, again),) = read_frames(folder / "clip", numbers)
+        verdict.must(np.array_equal(again, found), "another picture the second time")
+    except UserError as error:
+        verdict.must(False, f"refused in its folder: {error}")
+    return None
+
+
+def _saved(grey: np.ndarray, kind: str, mode: str, turned: int) -> bytes:
+    if mode == "I;16":
+        picture = Image.fromarray(grey.astype(np.uint16) * 257)
+    elif mode in ("F", "I"):
+        picture = Image.fromarray(grey.astype({"F": np.float32, "I": np.int32}[mode]))
+    else:
+        picture = Image.fromarray(grey).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    file = io.BytesIO()
+    picture.save(file, kind, **({} if kind in ("BMP", "GIF", "PPM") else {"exif": exif}))
+    return file.getvalue()
+
+
+def _huge(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+    """A header that claims more pixels than there are."""
+    verdict.kind = "huge header"
+    side = rng.choice((5_000, 20_000, 60_000, 2**31 - 1))
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, rng.choice((0, 2, 6)), 0, 0, 0)
+    png = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+    bmp = (
+        b"BM"
+        + struct.pack("<IHHI", 54, 0, 0, 54)
+        + struct.pack("<IiiHHIIiiII", 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0)
+    )
+    path = folder / "img1.png"
+    path.write_bytes(rng.choice((png, bmp)))
+    try:
+        read_frame(path)
+        verdict.must(False, f"a header of {side} x {side} pixels is read as a picture")
+    except UserError as error:
+        verdict.refused(error, "img1.png")
+
+
+def _video(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+    """A video whose bytes were damaged: so many frames of one size, or a line."""
+    frames = [Image.fromarray(np.full((16, 16), 40 * k, np.uint8)) for k in range(4)]
+    file = io.BytesIO()
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=40)
+    verdict.kind, data = damaged(rng, file.getvalue())
+    verdict.kind = f"video {verdict.kind}"
+    path = folder / rng.choice(("a.gif", "a.avi", "a.mp4"))
+    path.write_bytes(data)
+    try:
+        count = count_video_frames(path)
+        read = list(read_frames(path, range(count)))
+        verdict.must([number for number, _ in read] == list(range(count)), "other frames than were counted")
+    except UserError as error:
+        verdict.refused(error, path.name)

@@ -1,0 +1,125 @@
+"""Runs killed by SIGKILL end like the one that nobody interrupted; and the script would see it if they did not."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from tests.interruption.chain import Failed, check_log
+from tests.interruption.compare import contents, differences, leftovers
+from tests.interruption.conftest import Whole
+from tests.interruption.moments import TARGETS, Moment, common_step, steps, wait_for
+from tests.interruption.run import kill_all, moments, small
+
+
+def test_three_kills_change_nothing(whole: Whole, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One while a checkpoint is written, one after the first result, one at any time."""
+    good = kill_all(3, 0, tmp_path, small(), whole.run_dir, whole.timing)
+    said = capfd.readouterr().out
+    assert good == 3, said
+    lines = [line for line in said.splitlines() if line.startswith("kill ")]
+    assert len(lines) == 3
+    assert sum("(a checkpoint is being written)" in line and "half written: proc" in line for line in lines) == 1, said
+
+
+def test_twenty_kills_fall_into_every_kind_of_moment() -> None:
+
+    drawn = moments(20, Random(0), folds=8, checkpoints=3)
+    kinds = [moment.kind for moment in drawn]
+    assert len(kinds) == 20 and set(TARGETS) < set(kinds) and kinds.count("any time") == 6
+    assert drawn == moments(20, Random(0), folds=8, checkpoints=3)
+    assert TARGETS[3] not in {moment.kind for moment in moments(20, Random(0), folds=8, checkpoints=2)}
+
+
+def flip_prediction(run_dir: Path) -> None:
+    path = run_dir / "folds" / "procedural_p02" / "predictions.csv"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+
+
+def change_face(run_dir: Path) -> None:
+    path = run_dir / "folds" / "procedural_p01" / "synthesis.npz"
+    with np.load(path) as sheet:
+        arrays = {name: sheet[name] for name in sheet.files}
+    arrays["synthetic"][0, 0, 5, 5] ^= 1
+    np.savez_compressed(path, **arrays)
+
+
+def other_parameters(run_dir: Path) -> None:
+    """Those of the other fold."""
+    folders = [run_dir / "folds" / f"procedural_p0{number}" / "checkpoints" for number in (1, 2)]
+    step = str(max(steps(folders[0].parent)))
+    shutil.rmtree(folders[0] / step)
+    shutil.copytree(folders[1] / step, folders[0] / step)
+
+
+def double_line(run_dir: Path) -> None:
+    path = run_dir / "folds" / "procedural_p01" / "metrics.jsonl"
+    path.write_text(path.read_text() + path.read_text().splitlines()[-1] + "\n")
+
+
+@pytest.mark.parametrize(
+    ("harm", "what"),
+    [
+        (flip_prediction, "procedural_p02/predictions.csv"),
+        (change_face, "procedural_p01/synthetic"),
+        (other_parameters, "procedural_p01/state g_optimizer"),
+        (double_line, "procedural_p01/metrics.jsonl"),
+    ],
+)
+def test_a_difference_is_found(whole: Whole, tmp_path: Path, harm: Callable[[Path], None], what: str) -> None:
+    shutil.copytree(whole.run_dir, tmp_path / "run")
+    wanted = contents(whole.run_dir)
+    assert differences(contents(tmp_path / "run"), wanted) == []
+    harm(tmp_path / "run")
+    found = differences(contents(tmp_path / "run"), wanted)
+    assert any(name.startswith(what) for name in found), found
+
+
+def test_leftovers_are_found(whole: Whole, tmp_path: Path) -> None:
+    assert leftovers(whole.run_dir) == []
+    (tmp_path / "folds" / "p1" / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
+    (tmp_path / ".data.partial").mkdir()
+    assert leftovers(tmp_path) == [".data.partial", "p1/4.orbax-checkpoint-tmp"]
+
+
+def test_a_traceback_is_found(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("step 3\nTraceback (most recent call last):\n")
+    with pytest.raises(Failed, match="a traceback"):
+        check_log(log)
+
+
+def test_what_the_run_before_left_is_no_moment(tmp_path: Path) -> None:
+    """A half written checkpoint counts once it has been put away and another one is there."""
+    half = tmp_path / "folds" / "p1" / "checkpoints" / "4.orbax-checkpoint-tmp"
+    half.mkdir(parents=True)
+    moment = Moment(TARGETS[1], 0.0)
+    assert not wait_for(moment, tmp_path, lambda: False, 0.05, 1.0)
+    looks = iter(range(1000))
+
+    def over() -> bool:
+        look = next(looks)
+        if look == 3:
+            half.rmdir()
+        if look == 6:
+            half.mkdir()
+        return False
+
+    assert wait_for(moment, tmp_path, over, 20.0, 1.0)
+    assert next(looks) > 6
+
+
+def test_the_step_that_all_folds_have(tmp_path: Path) -> None:
+    for fold, found in (("p1", (4, 8)), ("p2", (4,)), ("p3", ())):
+        for step in found:
+            (tmp_path / "folds" / fold / "checkpoints" / str(step)).mkdir(parents=True)
+    assert common_step(tmp_path) == 4
+    (tmp_path / "folds" / "p3").mkdir()
+    assert common_step(tmp_path) == 0
+    (tmp_path / "folds" / "p3" / "result.json").write_text("{}")
+    assert common_step(tmp_path) == 4

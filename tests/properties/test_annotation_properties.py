@@ -1,0 +1,113 @@
+"""clips.csv, the tables of workbooks, frame names and trees: what is written is read back, all else is one line."""
+
+import re
+import tempfile
+from pathlib import Path
+
+import openpyxl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icegan_jax.data.clips import COLUMNS, EXPRESSIONS, Clip, read_clips, write_clips
+from icegan_jax.data.dataset import load_pairs, write_pairs
+from icegan_jax.data.frames import IMAGE_SUFFIXES, index_frames
+from icegan_jax.data.tables import read_headerless, read_table
+from icegan_jax.data.trees import walk
+from tests.data.conftest import record
+from tests.properties.drawing import edited, names, odd_text, outcome, scratch
+
+FOLDER = scratch()
+
+
+@st.composite
+def clips(draw: st.DrawFn) -> list[Clip]:
+    keys = draw(st.lists(st.tuples(names, names, names), min_size=1, max_size=5, unique=True))
+    found = []
+    for number, key in enumerate(keys):
+        onset = draw(st.integers(0, 999_999_990))
+        offset = draw(st.integers(onset + 1, 999_999_999))
+        apex = draw(st.one_of(st.none(), st.integers(0, 999_999_999)))
+        found.append(Clip(*key, draw(st.integers(0, 2)), FOLDER / "frames" / str(number), onset, apex, offset))
+    return found
+
+
+@given(clips())
+def test_clips_are_read_as_they_were_written(drawn: list[Clip]) -> None:
+    write_clips(FOLDER / "clips.csv", drawn)
+    found = read_clips(FOLDER / "clips.csv")
+    assert [(c, c.frames.resolve()) for c in found] == [(c, c.frames.resolve()) for c in drawn]
+
+
+@given(clips(), st.data())
+def test_an_edited_clips_csv_has_no_other_labels(drawn: list[Clip], data: st.DataObject) -> None:
+    path = FOLDER / "edited.csv"
+    write_clips(path, drawn)
+    text = edited(data.draw, path.read_text(encoding="utf-8"))
+    path.write_bytes(text.encode("utf-8"))
+    found = outcome(lambda: read_clips(path), "edited.csv")
+    for clip in found or ():  # each label stands in the file as a word of its own, in a line that names the clip
+        assert 0 <= clip.label < len(EXPRESSIONS) and 0 <= clip.onset < clip.offset
+        assert clip.clip.split('"')[0] in text.replace('""', '"')
+
+
+@given(st.binary(max_size=300), st.sampled_from((".csv", ".xlsx", ".xls")), st.sampled_from((b"", b"PK", b"\xd0\xcf")))
+def test_any_bytes_are_a_table_or_one_line(content: bytes, suffix: str, start: bytes) -> None:
+    path = FOLDER / f"any{suffix}"
+    path.write_bytes(start + content)
+    outcome(lambda: read_table(path, COLUMNS), path.name)
+    outcome(lambda: read_headerless(path, ("a", "b")), path.name)
+    outcome(lambda: read_clips(path), path.name)
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.integers(-(10**8), 10**8), names, st.booleans()), min_size=1, max_size=6))
+def test_a_workbook_s_cells_are_read_as_text(rows: list[tuple[int, str, bool]]) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(["A preamble"])
+    sheet.append(["On set", "Clip", None, "Sound"])
+    for number, name, sound in rows:
+        # A cell of text that begins with an apostrophe or holds what XML cannot is not what Excel would save.
+        sheet.append([number, name, None, sound])
+    book.save(FOLDER / "book.xlsx")
+    table = read_table(FOLDER / "book.xlsx", ["onset", "clip", "sound"])
+    assert [row.integer("onset") for row in table.rows] == [number for number, _, _ in rows]
+    assert [row.text("sound") for row in table.rows] == [str(sound).upper() for _, _, sound in rows]
+    assert [row.text("clip") for row in table.rows] == [name for _, name, _ in rows]
+
+
+@settings(max_examples=15)
+@given(
+    st.lists(odd_text.filter(lambda t: not re.search("[\0/]", t)), min_size=1, max_size=6),
+    st.sampled_from(IMAGE_SUFFIXES),
+)
+def test_frames_have_the_last_number_of_their_names(stems: list[str], suffix: str) -> None:
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        clip = Path(folder, "clip")
+        clip.mkdir()
+        files = {f"{stem[:40]}{number:03d}{suffix}": number for number, stem in enumerate(stems)}
+        for name in files:
+            (clip / name).write_bytes(b"")
+        shown = {name: number for name, number in files.items() if not name.startswith(".")}
+        found = outcome(lambda: index_frames(clip), "clip")
+        if found is not None:
+            assert list(found) == sorted(found)
+            # A digit at the end of a stem joins the number behind it.
+            assert {path.name for path in found.values()} <= set(shown)
+            for number, path in found.items():
+                assert path.stem.endswith(str(number)) and number % 1000 == files[path.name]
+        tree = walk(folder)
+        assert [folder.path for folder in tree.clips] == ([clip] if any(shown) else [])
+
+
+@settings(max_examples=8)
+@given(st.lists(st.tuples(names, names, names), min_size=1, max_size=4, unique=True))
+def test_prepared_pairs_are_read_as_they_were_written(keys: list[tuple[str, str, str]]) -> None:
+    records = [record(*key, number % 3, 0, seed=number) for number, key in enumerate(keys)]
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        fingerprint = outcome(lambda: write_pairs(folder, records), "two subjects would share the folder")
+        if fingerprint is None:
+            return
+        pairs = load_pairs(folder)
+    assert list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True)) == keys
+    assert pairs.label.tolist() == [r.label for r in records] and pairs.fingerprint == fingerprint

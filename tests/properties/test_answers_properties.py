@@ -1,0 +1,168 @@
+"""predictions.csv, published logs and tables, results.json: what is written is read back, all else is one line."""
+
+import json
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation import compare
+from icegan_jax.evaluation.answers import classes_of, read_answers, to_numbers
+from icegan_jax.evaluation.files import SEAL, write_text
+from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
+from icegan_jax.evaluation.results import read_results
+from icegan_jax.evaluation.table import format_table, score_rows, write_scores_csv
+from icegan_jax.reporting.page import render_page
+from tests.properties.drawing import edited, json_values, names, odd_text, outcome, scratch, words
+from tests.reporting.fabricated import predictions, write_run
+
+FOLDER = scratch()
+WORD = st.text(st.sampled_from("abcABC019_.-"), min_size=1, max_size=8).filter(lambda w: w[-1].isalnum())
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[tuple[str, ...], list[Prediction]]:
+    classes = tuple(draw(st.lists(names, min_size=1, max_size=5, unique_by=str.casefold)))
+    keys = draw(st.lists(st.tuples(names, names, names), min_size=1, max_size=5, unique=True))
+    label = st.integers(0, len(classes) - 1)
+    score = st.floats(0, 1).map(lambda value: float(f"{value:.6f}"))
+    return classes, [Prediction(*key, draw(label), draw(label), tuple(draw(score) for _ in classes)) for key in keys]
+
+
+@given(answers())
+def test_predictions_are_read_as_they_were_written(drawn: tuple[tuple[str, ...], list[Prediction]]) -> None:
+    classes, rows = drawn
+    path = FOLDER / "predictions.csv"
+    write_predictions(path, rows, classes)
+    assert read_predictions(path) == (classes, rows)
+    found = read_answers(path)
+    assert found.classes == classes and found.clip == [row.clip for row in rows]
+    for cells, numbers in ((found.label, [r.label for r in rows]), (found.prediction, [r.prediction for r in rows])):
+        assert to_numbers(path, cells, classes).tolist() == numbers
+
+
+@given(answers(), st.data())
+def test_edited_predictions_are_refused_or_of_known_classes(drawn, data: st.DataObject) -> None:
+    path = FOLDER / "edited.csv"
+    write_predictions(path, drawn[1], drawn[0])
+    path.write_bytes(edited(data.draw, path.read_text(encoding="utf-8")).encode())
+    found = outcome(lambda: read_predictions(path), "edited.csv")
+    if found:
+        assert all(0 <= number < len(found[0]) for row in found[1] for number in (row.label, row.prediction))
+        assert len({(row.dataset, row.subject, row.clip) for row in found[1]}) == len(found[1])
+    outcome(lambda: numbers_of(path), "edited.csv")
+
+
+def numbers_of(path: Path) -> list[list[int]]:
+    found = read_answers(path)
+    classes = classes_of([found])
+    columns = [found.label, *([found.prediction] if found.prediction else [])]
+    numbers = [to_numbers(path, column, classes).tolist() for column in columns]
+    assert all(0 <= number < len(classes) for column in numbers for number in column)
+    assert len(found.subject) == len(numbers[0]) == len(found.people)
+    return numbers
+
+
+@given(
+    st.lists(st.one_of(odd_text, words), max_size=30),
+    st.sampled_from(("", " ", ",", "\n")),
+    st.sampled_from((".csv", ".txt")),
+)
+def test_any_text_is_answers_or_one_line(parts: list[str], between: str, suffix: str) -> None:
+    path = FOLDER / f"any{suffix}"
+    path.write_bytes(between.join(parts).encode())
+    outcome(lambda: numbers_of(path), path.name)
+    outcome(lambda: read_predictions(path), path.name)
+
+
+LISTS = st.dictionaries(
+    WORD, st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=5), min_size=1, max_size=4
+)
+
+
+@given(LISTS, st.sampled_from((", ", " ", ",\n  ")))
+def test_a_published_log_is_read(people: dict[str, list[tuple[int, int]]], between: str) -> None:
+    path = FOLDER / "log.txt"
+    lines = []
+    for name, pairs in people.items():
+        truth, given = (between.join(map(str, column)) for column in zip(*pairs, strict=True))
+        lines += [f"Subject: {name}", "epoch 3, loss 0.25", f"predicted : [{given}]", f"ground truth : [{truth}]"]
+    path.write_text("\n".join(lines))
+    found = read_answers(path)
+    assert found.subject == [name for name, pairs in people.items() for _ in pairs]
+    expected = [tuple(map(str, pair)) for pairs in people.values() for pair in pairs]
+    assert list(zip(found.label, found.prediction, strict=True)) == expected
+
+
+@given(LISTS, st.data())
+def test_a_megc_log_is_read_and_an_edited_one_is_one_line(people, data: st.DataObject) -> None:
+    path = FOLDER / "megc.txt"
+    lines = []
+    for name, pairs in people.items():
+        lines += [f"casme2 {name}", *(f"EP{number} {a} {b}" for number, (a, b) in enumerate(pairs))]
+    path.write_text("\n".join(lines))
+    found = read_answers(path)
+    assert found.subject == [name for name, pairs in people.items() for _ in pairs]
+    assert found.prediction == [str(b) for pairs in people.values() for _, b in pairs]
+    path.write_bytes(edited(data.draw, "\n".join(lines)).encode())
+    outcome(lambda: numbers_of(path), "megc.txt")
+
+
+@given(LISTS)
+def test_compared_with_itself_nothing_differs(people) -> None:
+    path = FOLDER / "own.csv"
+    lines = ["subject,clip,label,prediction"]
+    lines += [f"{name},{n},{a},{b}" for name, pairs in people.items() for n, (a, b) in enumerate(pairs)]
+    path.write_text("\n".join(lines))
+    text = compare.compare(path, path, "a,b,c,d,e", False, None)
+    assert f"the two answer 0 of {len(lines) - 1} clips differently" in text
+
+
+RUN = write_run(FOLDER / "run")
+# Without its seal, which would refuse any change: results of before there were seals are checked field by field.
+RESULTS = {name: value for name, value in json.loads((RUN / "results.json").read_text()).items() if name != SEAL}
+
+
+def paths(tree: object, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The places of a JSON value and of all that is in it."""
+    found = [here] if here else []
+    inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for name, value in inner:
+        found += paths(value, (*here, name))
+    return found
+
+
+@given(st.sampled_from(paths(RESULTS)), st.one_of(json_values, st.just("DELETE")))
+def test_results_with_a_strange_value_are_read_or_one_line(place: tuple[str | int, ...], value: object) -> None:
+    content = json.loads(json.dumps(RESULTS))
+    part = content
+    for name in place[:-1]:
+        part = part[name]
+    if value == "DELETE":
+        del part[place[-1]]
+    else:
+        part[place[-1]] = value
+    path = FOLDER / "results.json"
+    path.write_text(json.dumps(content))
+    found = outcome(lambda: read_results(path), "results.json")
+    if found is not None:
+        assert len(found["overall"]["confusion"]) == len(found["classes"])
+        rows = score_rows(found)
+        assert format_table(rows).count("\n") > len(rows)
+        write_scores_csv(FOLDER / "scores.csv", rows)
+        write_text(FOLDER / "index.html", render_page("run", found, {"any": value}, rows, predictions(), []))
+
+
+@given(json_values)
+def test_any_json_is_results_or_one_line(value: object) -> None:
+    path = FOLDER / "results.json"
+    path.write_text(json.dumps(value))
+    outcome(lambda: read_results(path), "results.json")
+
+
+def test_the_run_s_own_results_are_read() -> None:
+    assert read_results(RUN / "results.json")["num_clips"] == len(predictions())
+    assert read_predictions(RUN / "predictions.csv")[0] == EXPRESSIONS
+    assert issubclass(UserError, Exception)

@@ -1,0 +1,114 @@
+"""UF1, UAR, their intervals and McNemar's test, against scikit-learn and what must hold of any answers."""
+
+import warnings
+
+import numpy as np
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, recall_score
+
+from icegan_jax.evaluation import bootstrap, metrics
+from icegan_jax.evaluation.mcnemar import mcnemar
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.scores import summarise
+
+
+@st.composite
+def answers(draw: st.DrawFn, others: int = 1) -> tuple[int, np.ndarray, list[np.ndarray], np.ndarray]:
+    """The number of classes, labels, so many sets of predictions, and each clip's person."""
+    classes = draw(st.integers(1, 6))
+    size = draw(st.integers(1, 40))
+    label = st.lists(st.integers(0, classes - 1), min_size=size, max_size=size)
+    given = [np.array(draw(label), np.int64) for _ in range(others + 1)]
+    people = np.array(draw(st.lists(st.integers(0, 5), min_size=size, max_size=size)))
+    return classes, given[0], given[1:], people
+
+
+@given(answers())
+def test_scores_are_scikit_learn_s(drawn) -> None:
+    classes, truth, (guess,), _ = drawn
+    counts = metrics.confusion(truth, guess, classes)
+    assert counts.sum() == len(truth)
+    present = sorted(set(truth))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        f1 = f1_score(truth, guess, average="macro")  # over the classes in truth or prediction
+        recall = recall_score(truth, guess, labels=present, average="macro")  # over the classes in truth
+    np.testing.assert_allclose(metrics.uf1(counts), f1, atol=1e-12)
+    np.testing.assert_allclose(metrics.uar(counts), recall, atol=1e-12)
+    np.testing.assert_allclose(metrics.accuracy(counts), np.mean(truth == guess))
+    for score in (metrics.uf1(counts), metrics.uar(counts), metrics.accuracy(counts)):
+        assert 0 <= score <= 1
+    assert (metrics.uar(counts) == 1) == (metrics.uf1(counts) == 1) == bool((truth == guess).all())
+
+
+@given(answers(), st.randoms(use_true_random=False))
+def test_neither_order_nor_the_classes_numbers_matter(drawn, random) -> None:
+    classes, truth, (guess,), _ = drawn
+    counts = metrics.confusion(truth, guess, classes)
+    order = random.sample(range(len(truth)), len(truth))
+    np.testing.assert_array_equal(metrics.confusion(truth[order], guess[order], classes), counts)
+    renamed = np.array(random.sample(range(classes), classes))
+    others = metrics.confusion(renamed[truth], renamed[guess], classes)
+    np.testing.assert_allclose(metrics.score_all(others), metrics.score_all(counts), atol=1e-12)
+    np.testing.assert_array_equal(others[np.ix_(renamed, renamed)], counts)
+
+
+@given(answers(), st.integers(0, 40))
+def test_counts_of_parts_add_up(drawn, cut: int) -> None:
+    classes, truth, (guess,), _ = drawn
+    parts = [metrics.confusion(truth[part], guess[part], classes) for part in (slice(cut), slice(cut, None))]
+    np.testing.assert_array_equal(sum(parts), metrics.confusion(truth, guess, classes))
+
+
+@given(answers(others=2), st.integers(0, 2**32 - 1))
+def test_intervals(drawn, seed: int) -> None:
+    classes, truth, (ours, theirs), people = drawn
+    found = bootstrap.subject_bootstrap(truth, ours, people, num_classes=classes, draws=60, seed=seed)
+    assert (found is None) == (len(set(people)) == 1)
+    assume(found is not None)
+    for low, high in (found.uf1, found.uar, found.accuracy):
+        assert 0 <= low <= high <= 1
+    if (truth == ours).all():
+        assert (found.uf1, found.uar, found.accuracy) == ((1.0, 1.0),) * 3
+    # Of each person's accuracy no mean lies outside: resampling people cannot leave that range either.
+    shares = [np.mean(truth[people == person] == ours[people == person]) for person in set(people)]
+    assert min(shares) - 1e-12 <= found.accuracy[0] and found.accuracy[1] <= max(shares) + 1e-12
+    arguments = {"num_classes": classes, "draws": 60, "seed": seed}
+    there = bootstrap.paired_differences(truth, ours, theirs, people, **arguments)
+    back = bootstrap.paired_differences(truth, theirs, ours, people, **arguments)
+    for one, other in zip((there.uf1, there.uar), (back.uf1, back.uar), strict=True):
+        np.testing.assert_allclose(one, (-other[1], -other[0]), atol=1e-12)
+    assert bootstrap.paired_differences(truth, ours, ours, people, **arguments).uf1 == (0.0, 0.0)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=50), st.floats(0, 1))
+def test_an_interval_moves_with_its_scores(scores: list[float], more: float) -> None:
+    low, high = bootstrap.interval(np.array(scores))
+    assert min(scores) <= low <= np.median(scores) + 1e-12 and np.median(scores) - 1e-12 <= high <= max(scores)
+    np.testing.assert_allclose(bootstrap.interval(np.array(scores) + more), (low + more, high + more), atol=1e-9)
+
+
+@given(answers(others=2))
+def test_mcnemar_is_symmetric(drawn) -> None:
+    _, truth, (ours, theirs), _ = drawn
+    one, other = mcnemar(truth, ours, theirs), mcnemar(truth, theirs, ours)
+    assert (one.only_first, one.only_second) == (other.only_second, other.only_first)
+    np.testing.assert_allclose((one.p, one.mid_p), (other.p, other.mid_p))
+    assert 0 < one.mid_p <= one.p + 1e-12 and one.p <= 1
+    assert mcnemar(truth, ours, ours).p == 1
+
+
+@given(answers())
+def test_the_summary_s_overall_is_of_all_databases_counts(drawn) -> None:
+    classes, truth, (guess,), people = drawn
+    names = [f"c{number}" for number in range(classes)]
+    rows = [
+        Prediction(f"d{person % 2}", str(person), str(number), int(label), int(answer), (0.0,) * classes)
+        for number, (label, answer, person) in enumerate(zip(truth, guess, people, strict=True))
+    ]
+    found = summarise(rows, names)
+    parts = sum(np.array(block["confusion"]) for block in found["datasets"].values())
+    np.testing.assert_array_equal(parts, found["overall"]["confusion"])
+    np.testing.assert_array_equal(parts, metrics.confusion(truth, guess, classes))
+    assert found["overall"]["uf1"] == metrics.uf1(parts)

@@ -1,0 +1,120 @@
+"""Any name on a page is text there: no tag of its own, no script, and each page is closed as it was opened."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from icegan_jax.data.annotation import Finding
+from icegan_jax.data.clips import Clip
+from icegan_jax.data.dataset import Record
+from icegan_jax.data.preparing.page import write_page
+from icegan_jax.data.selection.repairs import Repair
+from icegan_jax.evaluation import table
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.results import Timing, build_results
+from icegan_jax.reporting.page import Picture, render_page
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(2)>",
+    "&lt;b&gt; &amp; &#60;",
+    "</style></title></script><!-- ]]>",
+    "\u202eabc\u2066",
+    "line\nbreak\r\n\ttab",
+    "{}%s${x}`",
+    "a\ud800b",
+    "x" * 10_000,
+    "",
+)
+NAMES = st.one_of(
+    st.sampled_from(HOSTILE), st.text(max_size=30), st.text(st.sampled_from("<>&\"'/=- ab!"), max_size=30)
+)
+
+
+class Elements(HTMLParser):
+    """Counts the tags and keeps the text, attributes too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attributes if name != "data-repaired")))
+        self.words += [value or "" for _, value in attributes]
+        if tag not in ("meta", "img", "br", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, text: str) -> None:
+        self.words.append(text)
+
+
+def elements(html: str) -> Elements:
+    found = Elements()
+    found.feed(html)
+    found.close()
+    assert found.open == []
+    return found
+
+
+def report(name: str) -> str:
+    rows = [
+        Prediction(f"d{name}", f"{person}{name}", f"c{name}{label}", label, 0, (0.5, 0.3))
+        for person in "ab"
+        for label in (0, 1)
+    ]
+    results = build_results(
+        rows,
+        (f"n{name}", f"p{name}"),
+        protocol=f"p{name}",
+        selection=f"s{name}",
+        seed=0,
+        timing=Timing(1.0, 1.0, 1.0, 1.0),
+        versions={f"v{name}": name},
+        data_fingerprint=name,
+    )
+    config = {"data": {"dir": name}, f"k{name}": name}
+    return render_page(f"r{name}", results, config, table.score_rows(results), rows, [Picture(name, name, None)])
+
+
+@given(NAMES)
+@example(HOSTILE[0])
+def test_the_report_shows_any_name_as_text(name: str) -> None:
+    html = report(name)
+    html.encode()
+    found = elements(html)
+    assert found.tags == elements(report("a")).tags
+    shown = name.encode("utf-8", "replace").decode()
+    assert not shown.strip() or shown.replace("\r", "\n").split("\n")[0] in "".join(found.words).replace("\r", "\n")
+
+
+def prepared(path: Path, name: str) -> str:
+    clips = [Clip(f"d{name}", f"s{name}", f"c{name}", 0, Path("frames"), 1, 2, 3)]
+    face = np.zeros((16, 16), np.uint8)
+    write_page(
+        path,
+        summary={"protocol": f"p{name}", "sources": (name,), f"k{name}": name},
+        apexes=[Record(c.dataset, c.subject, c.clip, 0, 0, face, face) for c in clips],
+        clips=clips,
+        repairs=[Repair(c.dataset, c.subject, c.clip, f"f{name}", f"o{name}", f"n{name}", f"r{name}") for c in clips],
+        findings=[Finding("note", f"c{name}", f"w{name}", f"m{name}", f"r{name}")],
+        classes=(f"n{name}",),
+    )
+    return path.read_text(encoding="utf-8")
+
+
+@settings(max_examples=30)
+@given(NAMES)
+@example(HOSTILE[0])
+def test_the_page_of_prepare_shows_any_name_as_text(tmp_path_factory, name: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "index.html"
+    found = elements(prepared(path, name))
+    assert found.tags == elements(prepared(path, "a")).tags
+    assert [tag for tag, _ in found.tags].count("script") == 1

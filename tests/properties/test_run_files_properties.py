@@ -1,0 +1,90 @@
+"""The files of a run's folds, read by its end and by its report: any content is read or refused in one line."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.evaluation.synthesis.faces import read_faces
+from icegan_jax.reporting import style
+from icegan_jax.reporting.curves import read_metrics
+from icegan_jax.reporting.synthesis_sheet import choose_examples, draw_sheet
+from icegan_jax.training.evaluations import read_evaluations
+from tests.data.conftest import pairs_of, record
+from tests.properties.drawing import edited, json_values, outcome, scratch
+from tests.reporting.fabricated import write_synthesis
+
+FOLDER = scratch()
+FOLD = leave_one_subject_out(pairs_of([record("d", s, c, 0, 0) for s in "ab" for c in "xy"]))[0]
+LENGTH = st.floats(0, 1, width=32).map(lambda value: float(f"{value:.9g}"))
+ROWS = st.lists(st.lists(LENGTH, min_size=3, max_size=3), min_size=2, max_size=2)
+NESTED = "[" * 100_000 + "]" * 100_000
+
+
+@given(st.lists(ROWS, min_size=1, max_size=4))
+def test_evaluations_are_read_as_they_were_written(tests: list[list[list[float]]]) -> None:
+    path = FOLDER / "evaluations.jsonl"
+    lines = [json.dumps({"step": 10 * n + 10, "test": rows, "inner": []}) for n, rows in enumerate(tests)]
+    path.write_text("\n".join(lines) + "\n")
+    found = read_evaluations(path, FOLD, 3)
+    assert [(e.step, e.test.tolist()) for e in found] == [(10 * n + 10, rows) for n, rows in enumerate(tests)]
+
+
+@given(ROWS, st.data())
+def test_edited_lines_are_read_or_refused(rows: list[list[float]], data: st.DataObject) -> None:
+    content = {"step": 10, "test": rows, "inner": [], "g_l1": 0.5}
+    if data.draw(st.booleans()):
+        content[data.draw(st.sampled_from(list(content)))] = data.draw(json_values)
+        text = json.dumps(content)
+    else:
+        text = edited(data.draw, json.dumps(content) + "\n" + json.dumps({**content, "step": 20}))
+    path = FOLDER / "edited.jsonl"
+    path.write_bytes(text.encode())
+    for evaluation in outcome(lambda: read_evaluations(path, FOLD, 3), "edited.jsonl") or ():
+        assert evaluation.test.shape == (2, 3) and np.isfinite(evaluation.test).all()
+    outcome(lambda: read_metrics(path), "edited.jsonl")
+
+
+@pytest.mark.parametrize(
+    "text", [NESTED, '{"step": ' + NESTED + "}", '{"step": ' + "9" * 5000 + "}", "\0", "\ufeff{}", "{}"]
+)
+def test_lines_that_nobody_wrote(text: str) -> None:
+    path = FOLDER / "strange.jsonl"
+    path.write_text(text)
+    assert outcome(lambda: read_evaluations(path, FOLD, 3), "strange.jsonl") is None
+    assert outcome(lambda: read_metrics(path), "strange.jsonl") is None
+
+
+write_synthesis(FOLDER / "synthesis.npz", size=8)
+WHOLE = (FOLDER / "synthesis.npz").read_bytes()
+
+
+@given(st.integers(0, len(WHOLE) - 1), st.integers(0, 255), st.booleans())
+def test_a_damaged_array_file_is_read_or_refused(at: int, byte: int, cut: bool) -> None:
+    content = WHOLE[:at] if cut else WHOLE[:at] + bytes([byte]) + WHOLE[at + 1 :]
+    fold = FOLDER / "fold"
+    fold.mkdir(exist_ok=True)
+    (fold / "synthesis.npz").write_bytes(content)
+    for example in outcome(lambda: choose_examples([fold]), "synthesis.npz") or ():
+        assert example.onset.shape == (8, 8) and len(example.synthetic) == 3
+
+
+@settings(max_examples=20)
+@given(st.sampled_from(("onset", "apex", "label", "synthetic", "clip", "subject")), st.data())
+def test_arrays_of_other_shapes_and_types_are_read_or_refused(name: str, data: st.DataObject) -> None:
+    with np.load(io.BytesIO(WHOLE), allow_pickle=False) as content:
+        arrays = dict(content)
+    arrays["dataset"] = arrays["subject"] = np.array(["a"] * 3)
+    shape = data.draw(st.one_of(st.just(arrays[name].shape), st.lists(st.integers(0, 4), max_size=5).map(tuple)))
+    kind = data.draw(st.sampled_from(("u1", "i4", "i8", "f4", "f8", "?", "U3", "S2", "c8", "M8[s]")))
+    arrays[name] = np.zeros(shape, kind)
+    fold = FOLDER / "other/folds/d_a"
+    fold.mkdir(parents=True, exist_ok=True)
+    np.savez(fold / "synthesis.npz", **arrays)
+    for example in outcome(lambda: choose_examples([fold]), "synthesis.npz") or ():
+        style.save(draw_sheet([example]), FOLDER / "sheet.png")
+    outcome(lambda: read_faces(FOLDER / "other"), "synthesis.npz", "two folds hold the same clip out")

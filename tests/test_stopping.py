@@ -1,0 +1,83 @@
+"""Signals that are acted upon at once, or after what is under way has been saved."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from icegan_jax.stopping import Stopped, listening, putting_off
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(("number", "code", "text"), [
+    (signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "interrupted"),
+])  # fmt: skip
+def test_at_once(number: int, code: int, text: str) -> None:
+    with pytest.raises(Stopped) as caught, listening():
+        send(number)
+        raise AssertionError("not reached")
+    assert (caught.value.code, str(caught.value)) == (code, text)
+
+
+def test_before_and_after_the_handlers_are_the_old_ones() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with listening():
+        assert signal.getsignal(signal.SIGTERM) not in before
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_put_off_until_the_caller_asks(capsys: pytest.CaptureFixture[str]) -> None:
+    done = []
+    with pytest.raises(Stopped, match=r"^stopped by SIGTERM after step 3$"), listening(), putting_off() as asked:
+        assert asked() is None
+        send(signal.SIGTERM)
+        done.append(asked())
+        raise Stopped(signal.SIGTERM, "after step 3")
+    assert done == [signal.SIGTERM]
+    assert "SIGTERM: saving first; once more stops at once" in capsys.readouterr().err
+
+
+def test_the_second_does_not_wait() -> None:
+    done = []
+    with pytest.raises(Stopped), listening(), putting_off():
+        send(signal.SIGINT)
+        done.append(1)
+        send(signal.SIGINT)
+        done.append(2)
+    assert done == [1]
+
+
+def test_a_signal_that_came_too_late_to_be_asked_for_is_not_lost() -> None:
+    with pytest.raises(Stopped), listening(), putting_off():
+        send(signal.SIGTERM)
+
+
+def test_an_error_is_not_hidden_by_a_signal() -> None:
+    with pytest.raises(ValueError, match="broken"), listening(), putting_off():
+        send(signal.SIGTERM)
+        raise ValueError("broken")
+
+
+def test_put_off_once_means_not_put_off_for_ever() -> None:
+    with pytest.raises(Stopped), listening():
+        with putting_off() as asked:
+            assert asked() is None
+        send(signal.SIGTERM)
+
+
+def test_in_another_thread_nothing_changes() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def work() -> None:
+        with listening():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -1,0 +1,287 @@
+"""A checkpoint that is not what was written is refused, with a reason, and without noise."""
+
+import errno
+import json
+import os
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+import tensorstore
+
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import read_sealed, sha256_of, write_sealed
+from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints
+from icegan_jax.training.checkpoint_content import digest
+from icegan_jax.training.state import TrainState
+from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
+
+STEP = 4
+OWNER = "run 1/s1"
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a fold with one checkpoint."""
+    folder = tmp_path_factory.mktemp("written")
+    with FoldCheckpoints(folder, OWNER) as store:
+        store.save(state_at(STEP), NOTES)
+    return folder
+
+
+@pytest.fixture
+def fold(written: Path, tmp_path: Path) -> Path:
+    shutil.copytree(written, tmp_path / "fold")
+    return tmp_path / "fold"
+
+
+def checkpoint(fold: Path, step: int = STEP) -> Path:
+    return fold / "checkpoints" / str(step)
+
+
+def restore(fold: Path, step: int = STEP, like: TrainState | None = None) -> tuple[TrainState, dict[str, Any]]:
+    with FoldCheckpoints(fold, OWNER) as store:
+        assert store.steps() == {step}
+        return store.restore(step, state_at(0) if like is None else like)
+
+
+def refusal(fold: Path, step: int = STEP, like: TrainState | None = None) -> str:
+    with pytest.raises(DamagedCheckpoint) as caught:
+        restore(fold, step, like)
+    reason = str(caught.value)
+    assert "\n" not in reason and str(fold) not in reason and len(reason) < 250
+    return reason
+
+
+def files(folder: Path) -> list[str]:
+    found = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    assert len(found) > 8
+    assert {"inventory.json", "progress/metadata", "state/_METADATA", "state/manifest.ocdbt"} <= set(found)
+    return found
+
+
+def edit_inventory(folder: Path, **changes: Any) -> None:
+    """Changes the inventory of a checkpoint, and seals it again, as a mistaken program would."""
+    write_sealed(folder / "inventory.json", read_sealed(folder / "inventory.json") | changes)
+
+
+def take_stock(folder: Path) -> None:
+    """Makes the inventory agree with the files as they are: what remains is the checksum of the content."""
+    names = [name for name in files(folder) if name != "inventory.json"]
+    edit_inventory(folder, files={name: sha256_of(folder / name) for name in names})
+
+
+def rewrite(folder: Path, key: str, change: Callable[[bytes], bytes | None]) -> None:
+    """Changes an entry of the database of the arrays as its own library does, and the inventory with it."""
+    base = {"driver": "file", "path": f"{folder / 'state'}/"}
+    arrays = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
+    value = arrays[key]
+    changed = change(value)
+    assert changed != value
+    if changed is None:
+        del arrays[key]
+    else:
+        arrays[key] = changed
+    take_stock(folder)
+
+
+def zeros(value: bytes) -> bytes:
+    """A piece of an array of the shape [4, 4, 2, 3] as it would be written if it were all zeros."""
+    spec = {"driver": "zarr", "kvstore": "memory://", "metadata": {"shape": [4, 4, 2, 3], "dtype": "<f4"}}
+    spec["metadata"] |= {"chunks": [4, 4, 2, 3], "compressor": {"id": "zstd", "level": 1}}
+    spec["store_data_equal_to_fill_value"] = True
+    array = tensorstore.open(spec, create=True).result()
+    array.write(np.zeros((4, 4, 2, 3), np.float32)).result()
+    return bytes(array.kvstore["0.0.0.0"])
+
+
+def test_the_intact_one_is_restored(fold: Path) -> None:
+    state, notes = restore(fold)
+    assert_equal_states(state, state_at(STEP))
+    assert notes == NOTES
+
+
+def test_the_digest_covers_names_shapes_and_dtypes_and_copies_nothing() -> None:
+    trees: list[Any] = [{"a": np.zeros((2, 3))}, {"b": np.zeros((2, 3))}, {"a": np.zeros((3, 2))}]
+    trees += [{"a": np.zeros((2, 3), np.int64)}, {"a": {"a": np.zeros((2, 3))}}, {"a": np.full((2, 3), -0.0)}, {}]
+    assert len({digest(tree) for tree in trees}) == len(trees)
+    assert digest({"a": np.zeros((2, 3)).T.copy().T}) == digest(trees[0])
+    large = {str(i): np.zeros(1_000_000) for i in range(3)}
+    tracemalloc.start()
+    try:
+        digest(large)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+DAMAGES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "cut in the middle": (lambda content: content[: len(content) // 2], "damaged"),
+    "emptied": (lambda content: b"", "damaged"),
+    "longer": (lambda content: content + b"\0", "damaged"),
+    "of zeros": (lambda content: bytes(len(content)), "damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_every_file_damaged(damage: str, fold: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    change, reason = DAMAGES[damage]
+    for name in files(checkpoint(fold)):
+        path = checkpoint(fold) / name
+        content = path.read_bytes()
+        path.write_bytes(change(content))
+        assert refusal(fold) == f"the file {name} is {reason}"
+        path.write_bytes(content)
+    assert_equal_states(restore(fold)[0], state_at(STEP))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_bit_of_every_file_flipped(fold: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(6)
+    for name in files(checkpoint(fold)):
+        path = checkpoint(fold) / name
+        content = path.read_bytes()
+        for _ in range(5):
+            flipped = bytearray(content)
+            flipped[rng.integers(len(content))] ^= 1 << rng.integers(8)
+            path.write_bytes(flipped)
+            assert refusal(fold) == f"the file {name} is damaged"
+        path.write_bytes(content)
+    assert_equal_states(restore(fold)[0], state_at(STEP))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_every_file_and_folder_missing(fold: Path, written: Path) -> None:
+    names = [path.relative_to(checkpoint(written)) for path in sorted(checkpoint(written).rglob("*"))]
+    for name in names:
+        path = checkpoint(fold) / name
+        if path.is_dir():
+            shutil.rmtree(path)
+            assert refusal(fold).startswith(f"the file {name}/")
+        else:
+            path.unlink()
+            assert refusal(fold) == f"the file {name} is missing"
+            path.mkdir()
+            assert refusal(fold) == f"the file {name} is damaged"
+        shutil.rmtree(fold)
+        shutil.copytree(written, fold)
+    shutil.rmtree(checkpoint(fold))
+    checkpoint(fold).mkdir()
+    assert refusal(fold) == "the file inventory.json is missing"
+
+
+def test_other_folds_and_runs_and_steps(fold: Path, tmp_path: Path) -> None:
+    with FoldCheckpoints(tmp_path / "other", "run 1/s2") as store:
+        store.save(state_at(STEP), NOTES)
+    aside = checkpoint(fold).rename(tmp_path / "aside")
+    checkpoint(tmp_path / "other").rename(checkpoint(fold))
+    assert refusal(fold) == "it is of another run or fold"
+    shutil.rmtree(checkpoint(fold))
+    aside.rename(checkpoint(fold, 6))
+    assert refusal(fold, 6) == "it is of step 4"
+    edit_inventory(checkpoint(fold, 6), owner="run 2/s1")
+    assert refusal(fold, 6) == "it is of another run or fold"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"d_params": {"layer": {"bias": jnp.zeros(5)}}}, "d_params/layer/bias is float32[3], expected float32[5]"),
+        (
+            {"g_stats": {"spectral": {"layer": {"direction": jnp.zeros(3, jnp.int32)}}}},
+            "g_stats/spectral/layer/direction is float32[3], expected int32[3]",
+        ),
+        ({"d_stats": {"mean": jnp.zeros(2)}}, "d_stats/mean is missing, expected float32[2]"),
+        ({"g_stats": {}}, "g_stats/spectral/layer/direction is float32[3], expected none"),
+    ],
+)
+def test_other_arrays(changes: dict[str, Any], reason: str, fold: Path) -> None:
+    assert refusal(fold, like=state_at(0).replace(**changes)) == f"it holds other arrays: {reason}"
+
+
+def test_content_that_its_own_files_agree_with(fold: Path) -> None:
+    """What the checksums of the files cannot tell: arrays and notes that went wrong on their way to the disk."""
+    notes = checkpoint(fold) / "progress" / "metadata"
+    right = notes.read_text()
+    notes.write_text(json.dumps(NOTES | {"wall_s": 1.25}))
+    take_stock(checkpoint(fold))
+    assert refusal(fold) == "its content is not what was written"
+    notes.write_text(right)
+    take_stock(checkpoint(fold))
+    assert_equal_states(restore(fold)[0], state_at(STEP))
+    with FoldCheckpoints(fold, OWNER) as store:
+        store.set_aside(STEP)
+        store.save(state_at(3).replace(step=jnp.int32(STEP)), NOTES)
+    wanted = read_sealed(fold / "damaged_checkpoints" / str(STEP) / "inventory.json")["state"]
+    edit_inventory(checkpoint(fold), state=wanted)
+    assert refusal(fold) == "its content is not what was written"
+
+
+def test_a_piece_of_an_array_that_is_gone_is_not_taken_for_zeros(fold: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rewrite(checkpoint(fold), "d_params.layer.kernel/0.0.0.0", lambda value: None)
+    assert refusal(fold).startswith("it cannot be read (ValueError: NOT_FOUND: ")
+    rewrite(checkpoint(fold), "g_params.layer.kernel/.zarray", lambda value: value.replace(b"[4,4,2,3]", b"[4,4,2,2]"))
+    assert refusal(fold).startswith("it holds other arrays: g_params/layer/kernel is float32[4, 4, 2, 2]")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_zeros_in_place_of_a_piece_that_is_gone(fold: Path) -> None:
+    """What a reader gives that fills what is missing, as tensorstore does when not told otherwise."""
+    rewrite(checkpoint(fold), "d_params.layer.kernel/0.0.0.0", zeros)
+    assert refusal(fold) == "its content is not what was written"
+
+
+def test_a_huge_shape_is_not_believed(fold: Path) -> None:
+    """Reading it would take 2**50 bytes: more memory than there is."""
+    rewrite(
+        checkpoint(fold),
+        "d_params.layer.bias/.zarray",
+        lambda value: json.dumps(json.loads(value) | {"shape": [2**48]}).encode(),
+    )
+    assert refusal(fold).startswith("it holds other arrays: d_params/layer/bias is float32[281474976710656]")
+
+
+def test_a_sealed_file_of_something_else(fold: Path) -> None:
+    write_sealed(checkpoint(fold) / "inventory.json", {"scores": [1, 2]})
+    assert refusal(fold) == "it cannot be read (KeyError: 'owner')"
+
+
+def test_a_checkpoint_of_an_older_version(tmp_path: Path) -> None:
+    items = ocp.args.Composite(state=ocp.args.StandardSave({"a": np.zeros(3)}), progress=ocp.args.JsonSave({}))
+    ocp.Checkpointer(ocp.CompositeCheckpointHandler()).save(checkpoint(tmp_path / "old"), args=items)
+    assert refusal(tmp_path / "old") == "the file inventory.json is missing"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.ESTALE])
+def test_what_cannot_be_read_for_now_is_not_damaged(number: int, fold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> str:
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("icegan_jax.training.checkpoint_content.sha256_of", fail)
+        with pytest.raises(UserError, match=f"checkpoints/4: cannot be read .{os.strerror(number)}.; put that right"):
+            restore(fold)
+    assert_equal_states(restore(fold)[0], state_at(STEP))
+
+
+def test_a_lack_of_memory_is_not_damage(fold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr("icegan_jax.training.checkpoint_content.sha256_of", fail)
+    with pytest.raises(MemoryError):
+        restore(fold)
+
+
+def test_a_sector_that_cannot_be_read_is_damage(fold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("icegan_jax.training.checkpoint_content.sha256_of", fail)
+    assert refusal(fold) == "it cannot be read (OSError: [Errno 5] Input/output error)"

@@ -1,0 +1,137 @@
+"""When a fold's log says that everything is taken for one class, and that a resumed run says it at the same step."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.training.collapse import CollapseWatch, curve, watch
+from icegan_jax.training.fold_log import METRICS, open_log, write_line
+from tests.training import tiny
+
+CLASSES = ("negative", "positive", "surprise")
+CALL, PASS, PASSES = 3, 7, 2  # updates of a call and of a pass: 14 updates are due, 5 calls cover them
+
+
+def line(taken: str, loss: float | None = 0.25, loss_name: str = "margin") -> dict[str, Any]:
+    """What is logged of a call whose faces were taken for one class; for two of them where ``taken`` is empty."""
+    shares = (
+        {name: float(name == taken) for name in CLASSES} if taken else dict(zip(CLASSES, (0.99, 0.01, 0), strict=True))
+    )
+    return {f"d_real_predicted_{name}": share for name, share in shares.items()} | {
+        f"d_real_{loss_name}": loss,
+        "g_l1": 0.1,
+    }
+
+
+def a_watch(passes: int = PASSES) -> CollapseWatch:
+    return CollapseWatch("tiny_s1", CLASSES, PASS, passes, CALL)
+
+
+def warned(lines: list[dict[str, Any]], watching: CollapseWatch) -> list[int]:
+    """The steps at which it warns."""
+    steps = range(CALL, CALL * (len(lines) + 1), CALL)
+    return [step for step, values in zip(steps, lines, strict=True) if watching.see(step, values)]
+
+
+def test_it_warns_once_when_the_passes_are_covered() -> None:
+    assert warned([line("positive")] * 20, a_watch()) == [15]
+    assert warned([line("")] * 2 + [line("positive")] * 20, a_watch()) == [21]
+
+
+def test_it_warns_again_only_after_another_answer() -> None:
+    recovered = [line("negative")] * 9 + [line("")] + [line("negative")] * 9
+    assert warned(recovered, a_watch()) == [15, 45]
+    other_class = [line("negative")] * 9 + [line("surprise")] * 9
+    assert warned(other_class, a_watch()) == [15, 42]
+
+
+def test_one_answer_in_hundreds_is_no_collapse() -> None:
+    almost = line("") | {"d_real_predicted_negative": 0.999, "d_real_predicted_positive": 0.001}
+    assert warned([almost] * 30, a_watch()) == []
+    assert warned([*[line("negative")] * 4, almost] * 6, a_watch()) == []
+
+
+def test_no_passes_no_warning() -> None:
+    assert warned([line("negative")] * 30, a_watch(passes=0)) == []
+
+
+def test_a_log_without_the_answers_warns_of_nothing() -> None:
+    assert warned([{"d_real_margin": 0.3}] * 30, a_watch()) == []
+
+
+def test_what_it_says() -> None:
+    watching = a_watch()
+    losses = [0.41, 0.33, 0.32, 0.32, 0.32, 0.32]
+    (warning,) = filter(
+        None,
+        [
+            watching.see(CALL * number, line("negative" if number > 1 else "", loss))
+            for number, loss in enumerate(losses, 1)
+        ],
+    )
+    assert warning == (
+        "fold tiny_s1: all training clips taken for 'negative' in steps 4 to 18 (2 passes): the capsules have "
+        "collapsed (see config.model.routing_axis, config.model.capsule_std, config.model.recognition_input, "
+        "config.training.learning_rate); margin loss since the first step 0.41 0.33 0.32 0.32 0.32 0.32 █▂▁▁▁▁"
+    )
+
+
+def test_what_it_says_without_capsules() -> None:
+    watching = a_watch()
+    (warning,) = filter(None, [watching.see(step, line("negative", 1.1, "cross_entropy")) for step in range(3, 30, 3)])
+    assert (
+        "(2 passes): nothing is told apart (see " in warning and "; cross entropy since the first step 1.1 " in warning
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_resumed_run_warns_at_the_same_steps(tmp_path: Path, seed: int) -> None:
+    """Interrupted after every call once: the log as it is on the disk brings the watch to where it was."""
+    rng = np.random.default_rng(seed)
+    runs = [[str(rng.choice([*CLASSES, ""]))] * int(rng.integers(1, 9)) for _ in range(12)]
+    lines = [line(taken, None if rng.random() < 0.1 else float(rng.random())) for run in runs for taken in run]
+    whole, texts = a_watch(), []
+    for number, values in enumerate(lines, 1):
+        texts.append(whole.see(CALL * number, values))
+    assert any(texts)
+    with open_log(tmp_path, 0) as log:
+        for number, values in enumerate(lines, 1):
+            write_line(log, CALL * number, 0.0, {name: np.nan if v is None else v for name, v in values.items()})
+    for cut in range(len(lines), -1, -1):
+        with open_log(tmp_path, CALL * cut):
+            resumed = a_watch()
+            before = resumed.replay((tmp_path / METRICS).read_text().splitlines())
+        assert before == [text for text in texts[:cut] if text]
+        rest = [resumed.see(CALL * number, values) for number, values in enumerate(lines[cut:], cut + 1)]
+        assert rest == texts[cut:]
+
+
+def test_a_fold_s_own_pass() -> None:
+    """Of three subjects' 18 pairs 12 train a fold: 4 batches of 3 are a pass."""
+    pairs = tiny.pairs()
+    fold = leave_one_subject_out(pairs)[0]
+    plan = tiny.plan(collapse_after=3)
+    lines = [line("negative")] * 12
+    steps = range(2, 26, 2)
+    watching = watch(fold, pairs, plan)
+    assert [step for step, values in zip(steps, lines, strict=True) if watching.see(step, values)] == [12]
+    uneven = watch(fold, pairs, dataclasses.replace(plan, batch_size=5))  # 3 batches of 5
+    assert [step for step, values in zip(steps, lines, strict=True) if uneven.see(step, values)] == [10]
+
+
+def test_a_training_set_of_one_class_never_collapses() -> None:
+    pairs = tiny.pairs()
+    fold = leave_one_subject_out(pairs)[0]
+    alike = dataclasses.replace(fold, train=fold.train[pairs.label[fold.train] == 0])
+    assert warned([line("negative")] * 50, watch(alike, pairs, tiny.plan(collapse_after=1))) == []
+    assert warned([line("negative")] * 50, watch(fold, pairs, tiny.plan(collapse_after=1)))
+
+
+def test_a_curve_of_many_values_is_eight_means_and_bars() -> None:
+    assert curve([float(number) for number in range(16)]) == "0.5 2.5 4.5 6.5 8.5 10.5 12.5 14.5 ▁▂▃▄▅▆▇█"
+    assert curve([0.3, 0.3]) == "0.3 0.3 ▁▁"
+    assert curve([1.0, np.nan, 0.0]) == "1 nan 0 █x▁"

@@ -1,0 +1,262 @@
+"""What finished folds left is verified at the next start: damage is named, and the damaged fold alone runs again."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.files import write_json, write_sealed
+from icegan_jax.training.checkpoint import FoldCheckpoints
+from icegan_jax.training.fold_result import damage_of, drop_damaged_results, read_result, write_result
+from icegan_jax.training.plan import finished
+from tests.training import tiny
+from tests.training.finished_folds import RUN, STEPS, finish_fold, flipped, state_of
+
+PAIRS = tiny.pairs(subjects=3)
+FOLDS = leave_one_subject_out(PAIRS)
+HISTORY = [([0, 1, 2], []), ([1, 1, 2], []), ([2, 1, 2], [])]
+PLAN = tiny.plan(steps=STEPS, steps_per_call=1, evaluate_every=10, run=RUN)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    for fold in FOLDS:
+        finish_fold(tmp_path, fold, PAIRS, history=HISTORY)
+    return tmp_path
+
+
+def drop(run_dir: Path) -> tuple[list[str], list[str]]:
+    warnings: list[str] = []
+    return drop_damaged_results(run_dir, FOLDS, PAIRS, PLAN, warnings.append), warnings
+
+
+def test_intact_folds_are_not_touched(run_dir: Path) -> None:
+    before = state_of(run_dir)
+    assert drop(run_dir) == ([], [])
+    assert state_of(run_dir) == before
+
+
+def test_unfinished_folds_are_not_damaged(run_dir: Path) -> None:
+    (run_dir / "folds" / FOLDS[0].name / "result.json").unlink()
+    (run_dir / "folds" / FOLDS[0].name / "predictions.csv").write_text("half")
+    assert drop(run_dir) == ([], [])
+
+
+def edit(name: str, change: Callable[[str], str]) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert change(text) != text
+        (folder / name).write_text(change(text), newline="")
+
+    return damage
+
+
+def cut(name: str, share: float) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(data[: int(share * len(data))])
+
+    return damage
+
+
+def flip(name: str, seed: int) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        data = (folder / name).read_bytes()
+        (folder / name).write_bytes(flipped(data, int(np.random.default_rng(seed).integers(8 * len(data)))))
+
+    return damage
+
+
+def taken_from(fold: int, name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder.parent / FOLDS[fold].name / name).read_bytes()) and None
+
+
+def gone(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def folder_instead(name: str) -> Callable[[Path], None]:
+    return lambda folder: ((folder / name).unlink(), (folder / name).mkdir()) and None
+
+
+def sealed_anew(change: Callable[[Path], None] = lambda folder: None, **content: object) -> Callable[[Path], None]:
+    """Whoever changes a file and seals the result anew is found out by what the fold must hold."""
+
+    def damage(folder: Path) -> None:
+        change(folder)
+        write_result(folder, {**read_result(folder), **content})
+
+    return damage
+
+
+def unsealed(folder: Path) -> None:
+    content = json.loads((folder / "result.json").read_text())
+    del content["seal"]
+    write_json(folder / "result.json", content)
+
+
+CSV, NPZ, LOG, RESULT = "predictions.csv", "synthesis.npz", "evaluations.jsonl", "result.json"
+CHANGED = "not what the fold wrote"
+OTHER_CLIPS = "of other clips, labels or classes than the fold's"
+DAMAGES = {
+    "predictions cut": (cut(CSV, 0.6), CSV, CHANGED),
+    "predictions empty": (cut(CSV, 0), CSV, CHANGED),
+    "predictions deleted": (gone(CSV), CSV, "No such file"),
+    "predictions a folder": (folder_instead(CSV), CSV, "Is a directory"),
+    "predictions of another fold": (taken_from(0, CSV), CSV, CHANGED),
+    "a row twice": (edit(CSV, lambda text: text + text.splitlines()[-1] + "\n"), CSV, CHANGED),
+    "a row less": (edit(CSV, lambda text: "\n".join(text.splitlines()[:-1]) + "\n"), CSV, CHANGED),
+    "a label changed": (edit(CSV, lambda text: text.replace(",positive,", ",surprise,", 1)), CSV, CHANGED),
+    "a score changed": (edit(CSV, lambda text: text.replace("0.75", "0.74", 1)), CSV, CHANGED),
+    "other line ends": (edit(CSV, lambda text: text.replace("\n", "\r\n")), CSV, CHANGED),
+    "no end of line": (edit(CSV, lambda text: text.rstrip("\n")), CSV, CHANGED),
+    **{f"bit of predictions {seed}": (flip(CSV, seed), CSV, CHANGED) for seed in range(10)},
+    "faces cut": (cut(NPZ, 0.9), NPZ, CHANGED),
+    "faces deleted": (gone(NPZ), NPZ, "No such file"),
+    "faces of another fold": (taken_from(2, NPZ), NPZ, CHANGED),
+    **{f"bit of faces {seed}": (flip(NPZ, seed), NPZ, CHANGED) for seed in range(10)},
+    "evaluations cut": (cut(LOG, 0.5), LOG, CHANGED),
+    "evaluations deleted": (gone(LOG), LOG, "No such file"),
+    "result cut": (cut(RESULT, 0.7), RESULT, "not JSON"),
+    "result empty": (cut(RESULT, 0), RESULT, "not JSON"),
+    "result of bytes": (lambda folder: (folder / RESULT).write_bytes(b"\xff\xfe\x00") and None, RESULT, "not UTF-8"),
+    "result of brackets": (lambda folder: (folder / RESULT).write_text("[" * 99999) and None, RESULT, "not JSON"),
+    "result of NaN": (edit(RESULT, lambda text: text.replace("9.0", "NaN")), RESULT, "its seal does not fit"),
+    "result with other seconds": (edit(RESULT, lambda text: text.replace("9.0", "8.0")), RESULT, "its seal does not"),
+    "result without a seal": (unsealed, RESULT, "without a seal: damaged, or of an older version"),
+    "result of another fold": (taken_from(2, RESULT), CSV, CHANGED),
+    "another sealed file": (lambda folder: write_sealed(folder / RESULT, {"seed": 0}), RESULT, "has no people"),
+    "no file is named": (
+        lambda folder: write_sealed(folder / RESULT, {**read_result(folder), "files": {}}),
+        RESULT,
+        "its files are others",
+    ),
+    "a file outside is named": (
+        lambda folder: write_sealed(folder / RESULT, {**read_result(folder), "files": {CSV: "", "../../x": ""}}),
+        RESULT,
+        "its files are others",
+    ),
+    "of another run": (sealed_anew(run="run 2"), RESULT, "of another run"),
+    "of fewer steps": (sealed_anew(steps=8), RESULT, "of another run, or of 8 steps instead of 30"),
+    "of other people": (sealed_anew(people=[["tiny", "s9"]]), RESULT, "of other people"),
+    "sealed with another fold's predictions": (sealed_anew(taken_from(0, CSV)), CSV, OTHER_CLIPS),
+    "sealed with another label": (
+        sealed_anew(edit(CSV, lambda text: text.replace("clip1,positive", "clip1,surprise"))),
+        CSV,
+        OTHER_CLIPS,
+    ),
+    "sealed with other classes": (
+        sealed_anew(edit(CSV, lambda text: text.replace("surprise", "joy"))),
+        CSV,
+        OTHER_CLIPS,
+    ),
+    "sealed with a clip twice": (
+        sealed_anew(edit(CSV, lambda text: text + text.splitlines()[-1] + "\n")),
+        CSV,
+        "two predictions of the clip",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_what_is_damaged_is_named_and_runs_again(run_dir: Path, kind: str) -> None:
+    damage, name, words = DAMAGES[kind]
+    folder = run_dir / "folds" / FOLDS[1].name
+    damage(folder)
+    found = (folder / "result.json").read_bytes()
+    others = [state_of(run_dir / "folds" / FOLDS[number].name) for number in (0, 2)]
+    dropped, (warning,) = drop(run_dir)
+    assert dropped == [FOLDS[1].name]
+    assert warning.startswith(f"{folder / name}:") and words in warning and "\n" not in warning
+    assert warning.endswith("; the fold runs again from its newest checkpoint")
+    assert [finished(run_dir, fold) for fold in FOLDS] == [True, False, True]
+    assert (folder / "result.json.damaged").read_bytes() == found
+    assert [state_of(run_dir / "folds" / FOLDS[number].name) for number in (0, 2)] == others
+    assert drop(run_dir) == ([], []), "said twice"
+
+
+def test_a_fold_that_ran_again_is_intact(run_dir: Path) -> None:
+    for damage in (cut(CSV, 0.5), cut(RESULT, 0.5)):
+        damage(run_dir / "folds" / FOLDS[1].name)
+        assert drop(run_dir)[0] == [FOLDS[1].name]
+        finish_fold(run_dir, FOLDS[1], PAIRS, history=HISTORY)
+        assert drop(run_dir) == ([], [])
+
+
+def test_every_byte_of_a_result_counts(tmp_path: Path) -> None:
+    folder = finish_fold(tmp_path, FOLDS[0], PAIRS)
+    data = (folder / RESULT).read_bytes()
+    assert read_result(folder)["steps"] == STEPS
+    for byte, bit in enumerate(np.random.default_rng(0).integers(8, size=len(data)).tolist()):
+        (folder / RESULT).write_bytes(flipped(data, 8 * byte + bit))
+        with pytest.raises(UserError, match="result.json"):
+            read_result(folder)
+
+
+def test_a_result_needs_predictions(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="predictions.csv"):
+        write_result(tmp_path, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_checksums_are_those_of_the_files(tmp_path: Path) -> None:
+    folder = finish_fold(tmp_path, FOLDS[0], PAIRS, history=HISTORY, warnings=["collapsed"])
+    content = read_result(folder)
+    printed = subprocess.check_output(["sha256sum", CSV, NPZ, LOG], cwd=folder, text=True).split()
+    assert content["files"] == dict(zip(printed[1::2], printed[::2], strict=True))
+    assert content["warnings"] == ["collapsed"] and content["people"] == [["tiny", "s0"]]
+
+
+def test_the_log_alone_costs_no_training(run_dir: Path) -> None:
+    (run_dir / "folds" / FOLDS[1].name / "metrics.jsonl").write_text("?")
+    assert drop(run_dir) == ([], [])
+
+
+def test_what_killed_writers_left_goes(run_dir: Path) -> None:
+    folder = run_dir / "folds" / FOLDS[1].name
+    for name in (f".{NPZ}.77.tmp", f".{RESULT}.8.tmp", ".mine.tmp"):
+        (folder / name).write_text("half")
+    assert drop(run_dir) == ([], [])
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".mine.tmp"]
+
+
+def test_damage_without_a_plan_is_of_any_run(run_dir: Path) -> None:
+    folder = run_dir / "folds" / FOLDS[1].name
+    sealed_anew(run="run 2", steps=7)(folder)
+    assert damage_of(folder, FOLDS[1], PAIRS) is None
+    assert "another run" in str(damage_of(folder, FOLDS[1], PAIRS, PLAN))
+
+
+@pytest.mark.parametrize(
+    ("change", "kept", "words"),
+    ids=["intact", "the last lost", "the first changed", "a step changed", "half a line too many", "all lost"],
+    argvalues=[
+        (lambda lines: lines, {20, 30}, None),
+        (lambda lines: lines[:2], {20}, r"step 30 is missing .* moved to \S+/30; the fold goes on from step 20"),
+        (lambda lines: [lines[0].replace("0.75", "0.74", 1), *lines[1:]], set(), "step 10 is .* the fold starts anew"),
+        (lambda lines: [lines[0], lines[1].replace("20", "21"), lines[2]], set(), "step 20 is .* the fold starts anew"),
+        (lambda lines: [lines[0], "{", "", *lines[1:]], {20, 30}, None),  # left out when the log is opened
+        (lambda lines: [], set(), "step 10 is .* the fold starts anew"),
+    ],
+)
+def test_an_unfinished_fold_goes_back_to_where_its_evaluations_are_whole(
+    run_dir: Path, change: Callable[[list[str]], list[str]], kept: set[int], words: str | None
+) -> None:
+    folder = run_dir / "folds" / FOLDS[1].name
+    (folder / RESULT).unlink()
+    for step in (20, 30):
+        (folder / "checkpoints" / str(step)).mkdir(parents=True)
+    lines = change((folder / LOG).read_text().splitlines())
+    (folder / LOG).write_text("".join(f"{line}\n" for line in lines))
+    dropped, warnings = drop(run_dir)
+    with FoldCheckpoints(folder) as store:
+        assert store.steps() == kept
+    assert dropped == [] and len(warnings) == (words is not None)
+    assert words is None or re.search(words, warnings[0]) and warnings[0].startswith(f"{folder / LOG}: ")
+    assert drop(run_dir) == ([], [])
