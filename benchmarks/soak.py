@@ -9,16 +9,11 @@ than 5%, or more files are open or more threads are there. Linux only.
 
 import argparse
 import csv
-import os
 import statistics
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple
 
 if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
     sys.path[0] = str(Path(__file__).parents[1])
@@ -29,6 +24,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.command import Parser, Result, markdown, run, versions
 from benchmarks.machine import describe
+from benchmarks.sampling import Sample, Sampler
 from benchmarks.workload import PACKAGES, at_least_one
 from configs import demo
 from icegan_jax import settings
@@ -44,69 +40,7 @@ _EVERY = 100  # steps between checkpoints and between evaluations, at most; 20 o
 _PER_CALL = 5  # steps per call of the program and per log line
 _FOLD_STEPS = 20  # of each of the many folds
 _SCHEDULE = 10_000  # steps over which the learning rate falls: the same in both parts, so that their programs are
-_SAMPLE_S = 0.1
 _PEOPLE = 3  # of the one fold's run; the many folds have one person each
-
-
-class Sample(NamedTuple):
-    """What the process held at one time.
-
-    Attributes:
-      part: "steps" or "folds".
-      seconds: since the part began.
-      step: logged last, in any fold.
-      folds: finished.
-      rss_mib: resident memory.
-      files: open file descriptors.
-      threads: of the process, those of the libraries included.
-    """
-
-    part: str
-    seconds: float
-    step: int
-    folds: int
-    rss_mib: float
-    files: int
-    threads: int
-
-
-class Sampler:
-    """Takes a sample of this process every tenth of a second, in a thread, while entered."""
-
-    def __init__(self, part: str, run_dir: Path) -> None:
-        self.samples: list[Sample] = []
-        self._part, self._run_dir = part, run_dir
-        self._start = time.perf_counter()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> "Sampler":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(_SAMPLE_S):
-            self.samples.append(self._sample())
-
-    def _sample(self) -> Sample:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        logs = list((self._run_dir / "folds").glob("*/metrics.jsonl"))
-        lines = sum(path.read_bytes().count(b"\n") for path in logs[:1])
-        return Sample(
-            self._part,
-            time.perf_counter() - self._start,
-            lines * _PER_CALL,
-            len(list((self._run_dir / "folds").glob("*/result.json"))),
-            pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
-            len(os.listdir("/proc/self/fd")),
-            len(os.listdir("/proc/self/task")),
-        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -173,7 +107,7 @@ def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> lis
         seed=0,
         evaluate_every=every,
     )
-    with Sampler(part, run_dir) as sampler:
+    with Sampler(part, run_dir, _PER_CALL) as sampler:
         train_folds(networks, pairs, leave_one_subject_out(pairs)[:folds], plan, run_dir, jax.local_devices()[:1])
     return sampler.samples
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import soak
+from benchmarks.sampling import Sample
 from tests.benchmarks.small import check_named, measured, refusal
 
 
@@ -24,8 +25,8 @@ def test_files_and_threads_stay_as_many(tmp_path: Path) -> None:
     assert max(int(row["step"]) for row in rows) == 60 and max(int(row["folds"]) for row in rows) >= 3
 
 
-def samples(rss: float, files: int, threads: int) -> list[soak.Sample]:
-    return [soak.Sample("steps", 0.0, 1, 0, rss + wobble, files, threads) for wobble in (-1, 0, 1)]
+def samples(rss: float, files: int, threads: int) -> list[Sample]:
+    return [Sample("steps", 0.0, 1, 0, rss + wobble, files, threads) for wobble in (-1, 0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -44,12 +45,12 @@ def test_what_has_grown(late: tuple[float, int, int], grown: list[str]) -> None:
 
 
 def test_growth_is_an_exit_code_and_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[soak.Sample]:
+    def train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
         """A process that opens a file every 40 steps and takes 9 MiB for each fold."""
         (run_dir / "folds" / "a").mkdir(parents=True)
         if part == "folds":
-            return [soak.Sample(part, 1.0, 0, fold, 100.0 + 9 * fold, 8, 30) for fold in range(folds)]
-        return [soak.Sample(part, 1.0, step, 0, 100.0, step // 40, 30) for step in range(steps + 1)]
+            return [Sample(part, 1.0, 0, fold, 100.0 + 9 * fold, 8, 30) for fold in range(folds)]
+        return [Sample(part, 1.0, step, 0, 100.0, step // 40, 30) for step in range(steps + 1)]
 
     monkeypatch.setattr(soak, "_train", train)
     assert soak.main(["--steps=400", "--folds=4"]) == 1
