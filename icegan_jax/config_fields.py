@@ -45,7 +45,7 @@ def _whole(low: int, most: int) -> Field:
 
 def _number(most: float, *, zero: bool) -> Field:
     low: tuple[Callable[[Any], bool], str] = (lambda v: v >= 0, "0 or more") if zero else (lambda v: v > 0, "above 0")
-    return Field("a number", (low, (math.isfinite, low[1]), (lambda v: v <= most, f"at most {most:g}")))
+    return Field("a number", ((math.isfinite, "finite"), low, (lambda v: v <= most, f"at most {most:g}")))
 
 
 def _share(low: str) -> Field:

@@ -121,7 +121,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
             clips_per_class=drawn.clips_per_class,
             frames=drawn.frames,
         )
-    pairs = load_pairs(folder)
+    pairs = _load(folder, drawn=not config.data.dir)
     if config.data.database:
         pairs = only_database(pairs, config.data.database)
     size = pairs.onset.shape[1]
@@ -138,6 +138,17 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
         seed=config.seed,
     )
     return pairs, folds
+
+
+def _load(folder: Path, drawn: bool) -> Pairs:
+    """See ``load_pairs``; of faces that the run drew itself, the remedy is to have them drawn again."""
+    try:
+        return load_pairs(folder)
+    except UserError as error:
+        if not drawn:
+            raise
+        what = str(error).rpartition("; ")[0] or str(error)
+        raise UserError(f"{what}; remove {folder}, and the same command draws the same faces again") from error
 
 
 def _content(config: ConfigDict) -> dict[str, Any]:
@@ -165,7 +176,7 @@ def _broken(workdir: Path, folds: Sequence[Fold]) -> dict[str, str]:
 
 def _conclude_partly(pairs: Pairs, folds: Sequence[Fold], workdir: Path, seed: int) -> Path | None:
     """See ``conclude_partly``; on a full disk, say, there is none: what stopped the run is the thing to tell."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UserError):
         return conclude_partly(pairs, folds, workdir, seed=seed, missing=_broken(workdir, folds))
     return None
 

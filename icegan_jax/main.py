@@ -11,6 +11,7 @@ The same command again skips finished folds and resumes an unfinished one. Every
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from absl import app, flags, logging
@@ -21,10 +22,9 @@ from icegan_jax.compilation import default_cache, keep_programs
 from icegan_jax.config_file import load_config, split_changes
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, what_the_system_said
 from icegan_jax.job import run
 from icegan_jax.stopping import Stopped, listening
-from icegan_jax.training.disk import what_the_system_said
 from icegan_jax.training.meeting import LOST_S
 from icegan_jax.training.parameters import parameter_table
 from icegan_jax.training.processes import find_processes
@@ -42,6 +42,8 @@ _FORCE_RESUME = flags.DEFINE_bool(
     "Go on with a run that began with other settings, code or packages, where the change is harmless (the refusal says "
     "what is); config.json notes it.",
 )
+
+_HELP = {"--help", "-help", "-h"}
 
 # Several processes, see docs/many-devices.md; under srun and mpirun none of the three is needed.
 _COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, of several started by hand.")
@@ -68,12 +70,21 @@ def _command(argv: Sequence[str]) -> None:
             _start(argv)
     except UserError as error:
         _fail(str(error), 2)
+    except BrokenProcessPool:
+        _fail(
+            "a process that prepared faces was ended from outside, for want of memory perhaps; free some, or prepare "
+            "them with python -m icegan_jax.prepare --workers=1 and give --config.data.dir",
+            2,
+        )
     except OSError as error:
         said = what_the_system_said(error, _WORKDIR.value or "")
         _fail(f"{said}, the same command goes on from the newest checkpoint", 2)
     except Stopped as stop:
-        print(f"{stop}; the same command goes on from the newest checkpoint", file=sys.stderr)
-        sys.exit(stop.code)
+        place = "from there" if stop.where else "where it was"
+        print(f"{stop}; the same command goes on {place}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(stop.code)  # sys.exit waits for the call under way, which may take minutes
 
 
 def _start(argv: Sequence[str]) -> None:
@@ -87,7 +98,7 @@ def _start(argv: Sequence[str]) -> None:
         settings.check(config)
         print(parameter_table(settings.networks_of(config, steps=1, classes=_number_of_classes(config))))
         return
-    if not _WORKDIR.value:
+    if _WORKDIR.value is None or not _WORKDIR.value.strip():
         raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
     processes = find_processes(os.environ, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
     _keep_programs()
@@ -108,9 +119,12 @@ def _parse(argv: list[str]) -> list[str]:
     """Parses the flags, and hands on the changes of the config; a wrong one is a line and exit code 2."""
     try:
         others, changes = split_changes(argv)
-        left = app.parse_flags_with_usage(others) if "--help" in argv else flags.FLAGS(others)
+        if _HELP & set(argv):
+            app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
+        left = flags.FLAGS(others)
     except (flags.Error, UserError) as error:
-        _fail(" ".join(str(error).split()), 2)
+        see = "" if "--help" in str(error) else "; see --help"
+        _fail(" ".join(str(error).split()) + see, 2)
         raise AssertionError from error  # not reached: _fail exits
     return [*left, *changes]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, what_the_system_said
 from icegan_jax.evaluation import metrics, table
 from icegan_jax.evaluation.files import SEAL, read_json, sha256_of, unsealed, write_text
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
@@ -92,6 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         results = read_results(run_dir / "results.json")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {what_the_system_said(error, str(run_dir))}, then run the same command", file=sys.stderr)
         return 2
     print(table.format_table(table.score_rows(results)))
     print(f"\nselection: {results['selection']}\nreport:    {index}")

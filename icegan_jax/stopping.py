@@ -5,6 +5,7 @@ Batch systems send SIGTERM some seconds before they kill (SLURM: KillWait, 30 s)
 """
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_AGAIN_S = 0.05
 
 _putting_off = False
 _asked: int | None = None
@@ -35,16 +37,35 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """While entered, SIGTERM and Ctrl-C raise ``Stopped``; in a thread other than the first it changes nothing."""
+    """While entered, SIGTERM and Ctrl-C raise ``Stopped``; in a thread other than the first it changes nothing.
+
+    A signal that is ignored stays so: a script's background job does not hear the terminal's Ctrl-C.
+    """
+    global _asked
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _on_signal) for number in _SIGNALS}
+    _asked, hook = None, sys.unraisablehook
+
+    def not_lost(unraisable: "sys.UnraisableHookArgs") -> None:
+        """In a destructor or the garbage collector's callback an exception leads nowhere: the signal comes again."""
+        if isinstance(unraisable.exc_value, Stopped):
+            again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), unraisable.exc_value.number))
+            again.daemon = True
+            again.start()
+        else:
+            hook(unraisable)
+
+    sys.unraisablehook = not_lost
+    heard = [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    before = {number: signal.signal(number, _on_signal) for number in heard}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = hook
+        _asked = None
 
 
 @contextlib.contextmanager
@@ -52,21 +73,24 @@ def putting_off() -> Iterator[Callable[[], int | None]]:
     """While entered, the first signal is only noted: the caller asks, saves, and raises ``Stopped`` itself.
 
     Yields what tells the signal's number, or None so far. A second signal does raise. A signal that was noted and
-    not acted upon raises ``Stopped`` on leaving, unless something else went wrong.
+    not acted upon raises ``Stopped`` on leaving, unless something else went wrong; one that came before, and whose
+    exception was lost on the way (in a destructor, say), on entering.
     """
-    global _putting_off, _asked
-    _putting_off, _asked = True, None
+    global _putting_off
+    if _asked is not None:
+        raise Stopped(_asked)
+    _putting_off = True
     try:
         yield lambda: _asked
-        if _asked is not None:
-            raise Stopped(_asked)
     finally:
-        _putting_off, _asked = False, None
+        _putting_off = False
+    if _asked is not None:
+        raise Stopped(_asked)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     global _asked
-    if not _putting_off or _asked is not None:
+    again, _asked = _asked is not None, number
+    if not _putting_off or again:
         raise Stopped(number)
-    _asked = number
-    print(f"{signal.Signals(number).name}: saving first; once more stops at once", file=sys.stderr, flush=True)
+    print(f"\n{signal.Signals(number).name}: saving first; once more stops at once", file=sys.stderr, flush=True)

@@ -1,8 +1,10 @@
 """Signals that are acted upon at once, or after what is under way has been saved."""
 
+import gc
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -67,6 +69,42 @@ def test_put_off_once_means_not_put_off_for_ever() -> None:
         with putting_off() as asked:
             assert asked() is None
         send(signal.SIGTERM)
+
+
+def test_one_that_is_swallowed_comes_again() -> None:
+    """What is raised in the garbage collector's callback, such as JAX has one, leads nowhere."""
+    sent = []
+
+    def callback(phase: str, info: object) -> None:
+        if phase == "start" and not sent:
+            sent.append(1)
+            send(signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="SIGTERM"), listening():
+        gc.callbacks.append(callback)
+        try:
+            gc.collect()
+            time.sleep(5)
+        finally:
+            gc.callbacks.remove(callback)
+        raise AssertionError("the signal was lost")
+
+
+def test_one_that_was_swallowed_stops_what_would_put_it_off() -> None:
+    with pytest.raises(Stopped), listening():
+        with pytest.raises(Stopped):
+            send(signal.SIGTERM)  # whoever holds it up
+        with putting_off():
+            raise AssertionError("not reached")
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with listening():
+            send(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_in_another_thread_nothing_changes() -> None:

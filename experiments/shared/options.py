@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from experiments.shared.presets import PRESETS
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, what_the_system_said
 from icegan_jax.stopping import Stopped, listening
 
 _HELP = """
@@ -32,6 +32,7 @@ class Options:
       out: folder of runs and tables.
       seeds: how many runs of each kind, with the seeds 0, 1, ...
       fields: ``(field, value as text)`` of the configuration, changed for all runs.
+      force_resume: see ``icegan_jax.job.run``.
     """
 
     preset: str
@@ -39,6 +40,7 @@ class Options:
     out: Path
     seeds: int
     fields: tuple[tuple[str, str], ...] = ()
+    force_resume: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,6 +64,11 @@ def parse(
     parser.add_argument(
         "--out", type=Path, default=Path("runs/experiments"), help="folder of runs and tables (default: %(default)s)"
     )
+    parser.add_argument(
+        "--force_resume",
+        action="store_true",
+        help="go on with runs that began with another version of the program or of packages; config.json notes it",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each kind (default: 3)")
     if add is not None:
         add(parser)
@@ -74,7 +81,7 @@ def parse(
         if not name.startswith("--config.") or not equals:
             raise UserError(f"{text!r} is not an option; see --help")
         fields.append((name.removeprefix("--config."), value))
-    return Options(args.preset, args.data, args.out, args.seeds, tuple(fields)), args
+    return Options(args.preset, args.data, args.out, args.seeds, tuple(fields), args.force_resume), args
 
 
 def command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
@@ -84,6 +91,9 @@ def command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | 
             main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {what_the_system_said(error, 'a file')}, then run the same command", file=sys.stderr)
         return 2
     except Stopped as stop:
         print(f"{stop}; the same command goes on from the newest checkpoint", file=sys.stderr)

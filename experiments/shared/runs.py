@@ -24,6 +24,7 @@ from icegan_jax.evaluation.files import read_json
 from icegan_jax.training.meeting import LOST_S
 from icegan_jax.training.processes import Processes
 
+_NO_NUMBERS = ("on_nonfinite", "collapse_after")  # fields of training that change no result, hence no folder
 _NAME_LIMIT = 90  # letters of a run's folder, without hash and seed
 
 
@@ -47,7 +48,10 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
       UserError: a field or the data are wrong, the finished run saw other faces, or the training cannot go on.
     """
     config = config_of(options, seed, fields, data)
-    digest = hashlib.sha256(json.dumps(json.loads(config.to_json()), sort_keys=True).encode()).hexdigest()[:8]
+    content = json.loads(config.to_json())
+    for name in _NO_NUMBERS:
+        del content["training"][name]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     words = "_".join(f"{name.rpartition('.')[2]}-{_brief(value)}" for name, value in fields.items())
     words = re.sub(r"[^A-Za-z0-9_.-]+", "", words)[:_NAME_LIMIT] or "base"
     folder, end = options.out / "runs", f"{digest}_seed{seed}"
@@ -58,7 +62,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
     keep_programs(default_cache(os.environ))
-    job.run(config, run, Processes(), LOST_S)
+    job.run(config, run, Processes(), LOST_S, options.force_resume)
     jax.clear_caches()  # of a run's programs, which no other run calls
     gc.collect()
     return run

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from icegan_jax.data.names import cell, check_classes
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, what_the_system_said
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.answers import Answers, classes_of, read_answers, to_numbers
 from icegan_jax.evaluation.files import write_text
@@ -75,6 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(compare(options.ours, options.theirs, options.classes, options.common, options.out), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {what_the_system_said(error, '--out')}, or give another --out", file=sys.stderr)
         return 2
     return 0
 

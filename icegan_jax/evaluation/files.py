@@ -160,6 +160,9 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OSError(errno.ENOTDIR, "is not a folder", str(path.parent)) from error
+    try:
         with temporary.open("wb") as file:
             yield file
             file.flush()

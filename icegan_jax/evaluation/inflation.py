@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from icegan_jax.data.names import check_classes
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, what_the_system_said
 from icegan_jax.evaluation import bootstrap, guessing, metrics
 from icegan_jax.evaluation.answers import classes_of, read_answers, to_numbers
 from icegan_jax.evaluation.files import write_text
@@ -62,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(run(parser.parse_args(argv)), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {what_the_system_said(error, '--out')}, or give another --out", file=sys.stderr)
         return 2
     return 0
 

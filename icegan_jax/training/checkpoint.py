@@ -21,13 +21,13 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from icegan_jax.errors import UserError
+from icegan_jax.errors import REMEDIES, UserError
 from icegan_jax.evaluation.files import read_sealed, seal_of, write_sealed
 from icegan_jax.training.checkpoint_content import altered_file, difference, digest, files_in
-from icegan_jax.training.disk import REMEDIES, UNREADABLE, error_number, flush, make_folder, remove
+from icegan_jax.training.disk import UNREADABLE, error_number, flush, make_folder, remove
 from icegan_jax.training.state import TrainState
 
-_KEPT = 2  # one more than needed: where the newest turns out to be damaged, there is the one before
+KEPT = 2  # one more than needed: where the newest turns out to be damaged, there is the one before
 _UNFINISHED = ".unfinished"  # ends the name of what is not yet, or no longer, a checkpoint
 _ORBAX_UNFINISHED = ".orbax-checkpoint-tmp"  # and what Orbax adds to a name until it has written everything
 _DAMAGED = "damaged_checkpoints"
@@ -85,15 +85,16 @@ class FoldCheckpoints:
                 if later > step:
                     self._delete(later)
 
-    def keep_newest(self) -> None:
-        """Removes all checkpoints but the newest: a finished fold needs no other (0.75 GB each at full width)."""
+    def keep_newest(self, number: int) -> None:
+        """Removes all checkpoints but the newest so many (0.75 GB each at full width): a finished fold needs one."""
         with self._writing():
-            self._delete_older_than_newest(1)
+            for step in sorted(self.steps())[:-number]:
+                self._delete(step)
 
     def save(self, state: TrainState, progress: dict[str, Any]) -> None:
         """Writes a fold's state (no device axes) and, as JSON, where its iterator and its clock stand.
 
-        The oldest checkpoint is removed when the new one is on the disk.
+        Older ones stay until ``keep_newest``.
 
         Raises:
           UserError: the disk is full, the quota used up or the folder read-only; the checkpoints before are whole.
@@ -113,7 +114,6 @@ class FoldCheckpoints:
             flush(unfinished)
             unfinished.rename(folder)
             flush(self._folder, within=False)
-            self._delete_older_than_newest(_KEPT)
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """Reads the checkpoint of ``step`` into the shapes and dtypes of ``like``, whose key it keeps.
@@ -174,10 +174,6 @@ class FoldCheckpoints:
                 place = place.with_name(f"{step}.{count}")
             shutil.move(self._folder / str(step), place)
         return place
-
-    def _delete_older_than_newest(self, count: int) -> None:
-        for step in sorted(self.steps())[:-count]:
-            self._delete(step)
 
     def _delete(self, step: int) -> None:
         """Removes a checkpoint; killed in the middle, it leaves what the next start removes."""

@@ -10,17 +10,6 @@ from pathlib import Path
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import sync
 
-# Why a file cannot be written, and what to do about it.
-REMEDIES = {
-    errno.ENOSPC: "free some space",
-    errno.EDQUOT: "free some space of your quota",
-    errno.EFBIG: "allow larger files (ulimit -f)",
-    errno.EROFS: "make it writable",
-    errno.EACCES: "make it writable",
-    errno.EPERM: "make it writable",
-    errno.EIO: "see to the disk",
-    errno.ESTALE: "mount it again",
-}
 # Why a file cannot be read although it may be whole: nothing is known about its content.
 UNREADABLE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
 
@@ -34,12 +23,6 @@ def error_number(error: BaseException, among: Iterable[int]) -> int | None:
             if os.strerror(number) in str(each):  # tensorstore raises ValueError with the system's words
                 return number
     return None
-
-
-def what_the_system_said(error: OSError, place: str) -> str:
-    """One line: the file (``place`` where the error names none), the reason, and what to do about it."""
-    remedy = REMEDIES.get(error.errno or 0, "see that it can be read and written")
-    return f"{error.filename or place}: {error.strerror or error}; {remedy}"
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -27,7 +27,7 @@ def evaluate_group(
     folders: Sequence[Path | None],
     layout: Layout,
     batch_size: int,
-) -> None:
+) -> list[int]:
     """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold whose folder is given.
 
     A generator "none" synthesises nothing and leaves no ``synthesis.npz``.
@@ -37,16 +37,23 @@ def evaluate_group(
       folders: of the first entries of ``filled``, None for a fold that went wrong; the others are copies that fill the
         group up.
       layout: which fold lies where; devices that share batches in training all see the same clips here.
+
+    Returns:
+      The places of the folds of which a capsule length is not a finite number; nothing is written of them.
     """
     tests = [fold.test for fold in filled]
     all_lengths = recognise_clips(engine, states, pairs, tests, layout, batch_size)
     all_faces, synthesise = None, engine.synthesise
     if synthesise is not None:
         all_faces = _in_rounds(lambda onset, _: synthesise(states, onset), pairs, tests, layout, batch_size)
+    broken = []
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         if folder is None:
             continue
         count = len(fold.test)
+        if not np.isfinite(all_lengths[number, :count]).all():
+            broken.append(number)
+            continue
         rows = _predictions(pairs, fold, all_lengths[number, :count])
         write_predictions(folder / PREDICTIONS, rows, pairs.classes)
         if all_faces is not None:
@@ -60,6 +67,7 @@ def evaluate_group(
                 dataset=pairs.dataset[fold.test],
                 subject=pairs.subject[fold.test],
             )
+    return broken
 
 
 def recognise_clips(

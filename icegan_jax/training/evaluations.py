@@ -1,7 +1,6 @@
 """A fold's evaluations.jsonl: how long the capsules of its test and inner validation clips were during training."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,13 +31,16 @@ def write_evaluations(
     streams: Sequence[TextIO | None],
     layout: Layout,
     batch_size: int,
-) -> None:
+) -> list[int]:
     """Recognises the test and inner clips of each fold, and appends a line to each stream.
 
     Args:
       states: after ``step``, leading axes [r, f] in the order of ``filled``; not to be donated before this returns.
       streams: of the first entries of ``filled``, None for a fold that went wrong; the others are copies that fill the
         group up.
+
+    Returns:
+      The places of the folds of which a capsule length is not a finite number; nothing is written of them.
 
     Raises:
       OSError: as ``fold_log.append``.
@@ -47,12 +49,17 @@ def write_evaluations(
     inner = np.empty((len(filled), 0, tests.shape[2]))
     if all(len(fold.inner) for fold in filled):
         inner = recognise_clips(engine, states, pairs, [fold.inner for fold in filled], layout, batch_size)
-    for fold, stream, *lengths in zip(filled, streams, tests, inner, strict=False):
+    broken = []
+    for place, (fold, stream, *lengths) in enumerate(zip(filled, streams, tests, inner, strict=False)):
         if stream is None:
+            continue
+        if not all(np.isfinite(rows).all() for rows in lengths):
+            broken.append(place)
             continue
         test, kept = (_digits(rows[: len(clips)]) for rows, clips in zip(lengths, (fold.test, fold.inner), strict=True))
         line = {"step": step, "test": test, "inner": kept}
         append(stream, {**line, SEAL: seal_of(line)})
+    return broken
 
 
 def intact_until(path: Path, every: int, steps: int) -> int:
@@ -145,9 +152,6 @@ def _step_of(line: bytes) -> int:
     return int(entry["step"]) if isinstance(entry, dict) and sealed(entry) else 0
 
 
-def _digits(lengths: np.ndarray) -> list[list[float | None]]:
-    """Nine digits tell any two float32 apart: of six decimals, several lengths of a clip may be equal.
-
-    None for a length that is not finite, which JSON does not have.
-    """
-    return [[float(f"{value:.9g}") if math.isfinite(value) else None for value in row] for row in lengths.tolist()]
+def _digits(lengths: np.ndarray) -> list[list[float]]:
+    """Nine digits tell any two float32 apart: of six decimals, several lengths of a clip may be equal."""
+    return [[float(f"{value:.9g}") for value in row] for row in lengths.tolist()]

@@ -84,9 +84,11 @@ def _keeps(line: str, step: int) -> bool:
     """Whether a line is of a step until ``step``, whole, and as it was sealed if it was."""
     try:
         entry = json.loads(line)
-        return bool(0 < entry["step"] <= step) and (SEAL not in entry or sealed(entry))
-    except (ValueError, TypeError, KeyError, RecursionError):  # no JSON, no object, no step
+        if not isinstance(entry, dict) or not 0 < entry["step"] <= step:
+            return False
+    except (ValueError, TypeError, KeyError, RecursionError):  # no JSON, no step
         return False
+    return sealed(entry) if SEAL in entry else all(isinstance(value, int | float | None) for value in entry.values())
 
 
 def _number(value: Any) -> float | None:

@@ -11,6 +11,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import leftovers, read_sealed, sha256_of, write_sealed
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.training.checkpoint import FoldCheckpoints
+from icegan_jax.training.disk import UNREADABLE, error_number
 from icegan_jax.training.evaluate import PREDICTIONS, SYNTHESIS
 from icegan_jax.training.evaluations import EVALUATIONS, intact_until
 from icegan_jax.training.fold_log import METRICS
@@ -68,6 +69,9 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: Plan | None = None) 
       fold: whose people and clips the files must hold.
       pairs: the run's data.
       plan: whose steps and run they must be of; None: of any.
+
+    Raises:
+      UserError: a file cannot be read for now (permissions, too many open files): nothing is known about it.
     """
     try:
         content = read_result(folder)
@@ -75,10 +79,12 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: Plan | None = None) 
             if sha256_of(folder / name) != checksum:
                 return f"{folder / name}: not what the fold wrote"
         classes, rows = read_predictions(folder / PREDICTIONS)
-    except OSError as error:
-        return f"{error.filename}: {error.strerror}"
-    except UserError as error:
-        return str(error)
+    except (OSError, UserError) as error:
+        number = error_number(error, UNREADABLE)
+        if number is not None:
+            remedy = "put that right, then run the same command"
+            raise UserError(f"{folder}: cannot be read ({os.strerror(number)}); {remedy}") from error
+        return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     if plan and (content["steps"], content.get("run", "")) != (plan.steps, plan.run):
         return f"{folder / RESULT}: of another run, or of {content['steps']} steps instead of {plan.steps}"
     if content["people"] != [list(person) for person in fold.people]:
@@ -124,7 +130,7 @@ def drop_damaged_results(
             dropped.append(fold.name)
         elif finished(run_dir, fold) and len(list(folder.glob(f"{CHECKPOINTS}/*"))) > 1:
             with FoldCheckpoints(folder) as store:  # killed after result.json, before that was done
-                store.keep_newest()
+                store.keep_newest(1)
         if plan.evaluate_every and not finished(run_dir, fold) and (folder / CHECKPOINTS).is_dir():
             _go_back_to_evaluations(folder, plan, warn)
     return dropped

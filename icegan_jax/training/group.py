@@ -14,6 +14,8 @@ from tqdm import tqdm
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
+from icegan_jax.stopping import putting_off
+from icegan_jax.training.checkpoint import KEPT
 from icegan_jax.training.course import Call, follow
 from icegan_jax.training.engine import Engine
 from icegan_jax.training.evaluate import evaluate_group
@@ -21,7 +23,7 @@ from icegan_jax.training.evaluations import write_evaluations
 from icegan_jax.training.feed import Feed
 from icegan_jax.training.fold_log import keep_logs, named
 from icegan_jax.training.fold_result import write_result
-from icegan_jax.training.health import Failure, means
+from icegan_jax.training.health import UNTOLD, Failure, means
 from icegan_jax.training.layout import Layout
 from icegan_jax.training.member import open_logs, open_members
 from icegan_jax.training.plan import NOTHING, Plan, Spent
@@ -67,15 +69,17 @@ def train_group(
         stores = [member.store for member in members]
         keys = [fold_key(plan.seed, fold.name) for fold in filled]
         likes = [_blank(engine, key) for key in keys[: len(group)]]
-        step, restored = newest_intact(stores, [fold.name for fold in group], likes, warn)
+        with putting_off():  # Orbax's event loop swallows what a signal's handler raises, or waits for ever
+            step, restored = newest_intact(stores, [fold.name for fold in group], likes, warn)
         earlier = NOTHING  # of each fold, before this start
         if step:
+            tqdm.write(f"{', '.join(fold.name for fold in group)}: going on from step {step} of {plan.steps}")
             restored += [restored[0]] * (len(filled) - len(group))
             for iterator, (_, progress) in zip(batches, restored, strict=True):
                 iterator.set_state(progress["iterator"])
             earlier = Spent(**{name: restored[0][1][name] for name in Spent._fields})
             states = layout.join([state for state, _ in restored])
-            del restored  # as large as the states
+            del restored, _  # as large as the states
         else:
             states = engine.create(layout.put(layout.lay(jnp.stack(keys))))
         open_logs(stack, members, step, plan)
@@ -94,6 +98,8 @@ def train_group(
                 if member.well:
                     keep_logs(member.logs)
                     member.store.save(layout.part(states, place), {"iterator": positions[place], **now})
+            for member in members:  # not before: all must have the step before in common until all have this one
+                member.store.keep_newest(KEPT)
 
         def log(call: Call, seconds: float, waiting: float) -> None:
             gathered = {name: layout.gather(value) for name, value in jax.device_get(call.metrics).items()}
@@ -114,21 +120,23 @@ def train_group(
 
         def evaluate(step: int, states: TrainState) -> None:
             streams = [member.evaluations if member.well else None for member in members]
-            write_evaluations(engine, states, step, pairs, filled, streams, layout, plan.batch_size)
+            for place in write_evaluations(engine, states, step, pairs, filled, streams, layout, plan.batch_size):
+                members[place].give_up(step, UNTOLD, (), plan)
 
         calls = (plan.steps - step) // plan.steps_per_call
         feed = stack.enter_context(Feed(batches, plan.steps_per_call, calls, layout))
         states = follow(engine, states, step, plan, feed, log, evaluate, save, lambda: any(m.well for m in members))
         folders = [member.folder if member.well else None for member in members]
         if any(folders):
-            evaluate_group(engine, states, pairs, filled, folders, layout, plan.batch_size)
+            for place in evaluate_group(engine, states, pairs, filled, folders, layout, plan.batch_size):
+                members[place].give_up(plan.steps, UNTOLD, (), plan)
         for member in members:
             if member.well:
                 fold = member.fold
                 who = {"people": fold.people, "num_clips": len(fold.test), "steps": plan.steps, "run": plan.run}
                 cost = clock() | {"process": plan.process}
                 write_result(member.folder, who | cost | {"warnings": member.warnings})
-                member.store.keep_newest()
+                member.store.keep_newest(1)
     return [member.failure for member in members if member.failure is not None]
 
 

@@ -21,16 +21,17 @@ def form_groups(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
       size: folds that train side by side.
       steps: of the whole training.
     """
-    there = {fold.name: _newest_step(fold_dir(run_dir, fold)) for fold in folds}
-    furthest = sorted(folds, key=lambda fold: -there[fold.name])  # keeps the order of equals
+    there = {fold.name: _steps(fold_dir(run_dir, fold)) for fold in folds}
+    furthest = sorted(folds, key=lambda fold: -max(there[fold.name]))  # keeps the order of equals
     # Of the first n folds: steps left to train, steps trained again, groups; and where their last group begins.
     least, begin = [(0, 0, 0)], [0]
     for end in range(1, len(furthest) + 1):
         ways = []
         for first in range(max(0, end - size), end):
             saved = [there[fold.name] for fold in furthest[first:end]]
+            common, newest = max(set.intersection(*saved)), sum(map(max, saved))
             left, again, number = least[first]
-            ways.append((left + steps - saved[-1], again + sum(saved) - saved[-1] * len(saved), number + 1, -first))
+            ways.append((left + steps - common, again + newest - common * len(saved), number + 1, -first))
         *best, place = min(ways)
         least.append((best[0], best[1], best[2]))
         begin.append(-place)
@@ -42,6 +43,6 @@ def form_groups(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
     return groups
 
 
-def _newest_step(folder: Path) -> int:
-    """Of a fold's checkpoints, by their names; 0: there is none. Whether it is intact shows later."""
-    return max((int(path.name) for path in folder.glob("checkpoints/[0-9]*") if path.name.isdecimal()), default=0)
+def _steps(folder: Path) -> set[int]:
+    """Those of a fold's checkpoints, by their names, and 0. Whether they are intact shows later."""
+    return {0} | {int(path.name) for path in folder.glob("checkpoints/[0-9]*") if path.name.isdecimal()}

@@ -4,6 +4,7 @@ The terms are those of ``step.update``: losses, and the norms of gradients, para
 Axis letters: g fold of the group, s step of a call, b batch.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from icegan_jax.evaluation.files import read_json, write_json
 from icegan_jax.training.plan import fold_dir
 
 NONFINITE = "nonfinite.json"  # in a fold's folder
+UNTOLD = {"capsule_length": math.nan}  # what an evaluation found: which length of which clip does not matter
 NAMED = 16  # terms or clips in a line; the file names all of them
 
 
@@ -113,7 +115,8 @@ def describe(failure: Failure) -> str:
         f"{shown.dataset} {shown.subject} {shown.clip} ({', '.join(map(_frame, shown.frames))})"
         for shown in failure.clips
     ]
-    return f"fold {failure.fold}: step {failure.step}: {_listed(terms)}; clips of the batch: {_listed(clips)}"
+    where = f"clips of the batch: {_listed(clips)}" if clips else "in an evaluation"
+    return f"fold {failure.fold}: step {failure.step}: {_listed(terms)}; {where}"
 
 
 def left_out(failure: Failure) -> str:

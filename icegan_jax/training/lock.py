@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.errors import UserError
-from icegan_jax.training.disk import REMEDIES
+from icegan_jax.errors import REMEDIES, UserError
 from icegan_jax.training.signs import is_dead, myself
 
 _HELD = (errno.EAGAIN, errno.EACCES)  # flock's answer where another has it; CIFS gives the second

@@ -15,7 +15,7 @@ from icegan_jax.training.collapse import CollapseWatch, watch
 from icegan_jax.training.course import Call
 from icegan_jax.training.evaluations import EVALUATIONS
 from icegan_jax.training.fold_log import METRICS, open_log, write_line
-from icegan_jax.training.health import Failure, NonFiniteError, clips_of, first_nonfinite, write_failure
+from icegan_jax.training.health import Failure, NonFiniteError, Shown, clips_of, first_nonfinite, write_failure
 from icegan_jax.training.plan import Plan, fold_dir
 
 
@@ -64,15 +64,23 @@ class Member:
           NonFiniteError: there are some, and the plan says to stop.
         """
         found = first_nonfinite(metrics, place) if self.well else None
-        if found is None:
-            return
-        self.failure = Failure(
-            fold=self.fold.name,
-            step=call.step - plan.steps_per_call + found.offset + 1,
-            terms=found.terms,
-            clips=clips_of(pairs, call.indices[place, found.offset]),
-            kept=max(self.store.steps(), default=0),
-        )
+        if found is not None:
+            clips = clips_of(pairs, call.indices[place, found.offset])
+            self.give_up(call.step - plan.steps_per_call + found.offset + 1, found.terms, clips, plan)
+
+    def give_up(self, step: int, terms: dict[str, float], clips: tuple[Shown, ...], plan: Plan) -> None:
+        """Leaves the fold at its newest checkpoint.
+
+        Args:
+          step: at which the terms were not finite.
+          terms: by name.
+          clips: of the batch; none where it was an evaluation.
+
+        Raises:
+          NonFiniteError: the plan says to stop.
+        """
+        kept = max(self.store.steps(), default=0)
+        self.failure = Failure(self.fold.name, step, terms, clips, kept)
         write_failure(self.folder, self.failure, plan.on_nonfinite)
         if plan.on_nonfinite == "stop":
             raise NonFiniteError(self.failure)

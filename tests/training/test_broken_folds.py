@@ -1,7 +1,11 @@
 """A fold whose numbers go wrong: named, kept at its last good checkpoint, and no trouble to the others."""
 
+import dataclasses
+import gc
 import json
+import math
 import shutil
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +16,7 @@ import pytest
 
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.errors import UserError
-from icegan_jax.training import capacity, group
+from icegan_jax.training import capacity, evaluate, evaluations, group
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.engine import build_engine
 from icegan_jax.training.health import NonFiniteError, broken_at, forget_failures
@@ -127,3 +131,73 @@ def test_a_group_of_which_nobody_is_left_ends_at_once(run_dir: Path, monkeypatch
     monkeypatch.setattr(group, "evaluate_group", _kill)
     (failure,) = train_folds(NETWORKS, PAIRS, [BAD], SKIP, run_dir, jax.local_devices()[:1])
     assert failure.fold == BAD.name
+
+
+@pytest.mark.parametrize("during", [True, False], ids=["during training", "at the end"])
+def test_lengths_that_are_no_numbers(
+    broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: bool
+) -> None:
+    """Found by an evaluation alone, as where running statistics overflow: treated like any other."""
+    module = evaluations if during else evaluate
+    real = evaluate.recognise_clips
+
+    def spoilt(*arguments: Any) -> Any:
+        lengths = real(*arguments)
+        lengths[1] = math.nan
+        return lengths
+
+    monkeypatch.setattr(module, "recognise_clips", spoilt)
+    (failure,) = train(tmp_path, dataclasses.replace(SKIP, evaluate_every=4 * during))
+    assert (failure.fold, failure.step) == (BAD.name, 4 if during else 8)
+    assert finished(tmp_path, GOOD) and not finished(tmp_path, BAD)
+    assert not (folder(tmp_path) / "predictions.csv").exists()
+    assert "capsule_length is nan" in broken_at(tmp_path, BAD)
+    with pytest.raises(NonFiniteError, match="capsule_length is nan; in an evaluation; "):
+        train(tmp_path, dataclasses.replace(STOP, evaluate_every=4 * during))
+
+
+def test_what_a_group_goes_on_from_is_not_kept_in_memory(broken: Path, tmp_path: Path) -> None:
+    """The states of the checkpoints are as large as those on the devices."""
+    shutil.copytree(broken, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "folds" / BAD.name)
+    read: list[weakref.ref[Any]] = []
+    restore, follow = FoldCheckpoints.restore, group.follow
+
+    def noting(*arguments: Any) -> Any:
+        state, progress = restore(*arguments)
+        read.append(weakref.ref(state))
+        return state, progress
+
+    def looking(*arguments: Any) -> Any:
+        gc.collect()
+        assert read and not any(state() for state in read)
+        return follow(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FoldCheckpoints, "restore", noting)
+        patched.setattr(group, "follow", looking)
+        assert train_folds(NETWORKS, PAIRS, [GOOD], STOP, tmp_path / "run", jax.local_devices()[:1]) == []
+
+
+def test_a_kill_between_the_checkpoints_of_two_folds_and_damage_besides(
+    broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second fold lacks the newest step, and its own newest is damaged: there is still one that both have."""
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        save = FoldCheckpoints.save
+
+        def killed(self: FoldCheckpoints, state: Any, progress: Any) -> None:
+            if int(state.step) == 6 and self._fold_dir.name == BAD.name:
+                raise Killed
+            save(self, state, progress)
+
+        patched.setattr(FoldCheckpoints, "save", killed)
+        train(tmp_path, tiny.plan(checkpoint_every=2))
+    newest = folder(tmp_path) / "checkpoints" / "4"
+    largest = max(newest.rglob("*"), key=lambda path: path.stat().st_size)
+    largest.write_bytes(b"")
+    capsys.readouterr()
+    assert train(tmp_path, tiny.plan(checkpoint_every=2)) == []
+    told = capsys.readouterr()
+    assert "going back to step 2" in told.err
+    assert "going on from step 2 of 8" in told.out

@@ -122,10 +122,10 @@ def test_a_checkpoint_comes_after_the_evaluation(whole: Path, tmp_path: Path, mo
     """Stopped just before the evaluation of step 8, which is a checkpoint's step too."""
     write = group.write_evaluations
 
-    def stopping(engine: Any, states: Any, step: int, *rest: Any) -> None:
+    def stopping(engine: Any, states: Any, step: int, *rest: Any) -> list[int]:
         if step == 8:
             raise KeyboardInterrupt
-        write(engine, states, step, *rest)
+        return write(engine, states, step, *rest)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(group, "write_evaluations", stopping)
