@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -28,10 +29,13 @@ class Ended(NamedTuple):
 
 
 def begin(run_dir: Path, index: int, port: int) -> "subprocess.Popen[str]":
+    return begin_alone(run_dir, f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={index}")
+
+
+def begin_alone(run_dir: Path, *options: str) -> "subprocess.Popen[str]":
     flags = os.environ["XLA_FLAGS"].replace("device_count=4", "device_count=1")
-    several = [f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={index}"]
     return subprocess.Popen(
-        [sys.executable, "-m", "icegan_jax.main", *FEW, f"--workdir={run_dir}", *several],
+        [sys.executable, "-m", "icegan_jax.main", *FEW, f"--workdir={run_dir}", *options],
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": flags},
         stdout=subprocess.PIPE,
@@ -171,3 +175,35 @@ def test_a_run_at_work_is_left_alone(single: Path, tmp_path: Path) -> None:
     expected = f"error: {tmp_path}/run: a run is at work there (process 0 on node7, pid 4711); let it end"
     assert last_line(done.stderr).startswith(expected)
     assert not (folder / "run.json").exists()
+
+
+def files(run_dir: Path) -> set[str]:
+    """Of the folds and the data; checkpoints have their own tests."""
+    found = {path.relative_to(run_dir).as_posix() for path in run_dir.rglob("*") if path.is_file()}
+    return {name for name in found if name.startswith(("folds/", "data/")) and "/checkpoints/" not in name}
+
+
+def test_two_commands_started_at_once_on_one_run_directory(single: Path, tmp_path: Path) -> None:
+    """Two runs, not two processes of one: the second is refused, and the first is none the worse for it."""
+    shared = tmp_path / "new" / "shared"
+    both = [begin_alone(shared), begin_alone(shared)]
+    try:
+        while all(process.poll() is None for process in both):
+            time.sleep(0.02)
+        refused = next(process for process in both if process.poll() is not None)
+        works = both[0] if refused is both[1] else both[1]
+        assert works.poll() is None, "the refusal does not wait for the run's end"
+        out, err = refused.communicate(timeout=60)
+        assert (refused.returncode, out) == (2, ""), err
+        who = rf"process 0 on \S+, pid {works.pid}, since \d\d:\d\d"
+        message = rf"error: {shared}: a run is at work there \({who}\); let it end, or choose another --workdir\n"
+        assert re.fullmatch(message, err), err
+        out, err = works.communicate(timeout=300)
+        assert works.returncode == 0, err
+    finally:
+        for process in both:
+            process.kill()
+            process.communicate()
+    assert (shared / "predictions.csv").read_bytes() == (single / "predictions.csv").read_bytes()
+    assert files(shared) == files(single)
+    assert (shared / "processes" / "lock").read_text() == ""

@@ -18,10 +18,10 @@ BAD = [
     ("model.image_size", 16, "must be a power of 2, at least 32"),
     ("model.image_size", 0, "must be a power of 2, at least 32"),
     ("model.image_size", -128, "must be a power of 2, at least 32"),
-    ("model.width", math.inf, "must be above 0"),
-    ("model.width", math.nan, "must be above 0"),
-    ("training.learning_rate", math.nan, "must be above 0"),
-    ("loss.perceptual", math.inf, "must be 0 or more"),
+    ("model.width", math.inf, "must be finite"),
+    ("model.width", math.nan, "must be finite"),
+    ("training.learning_rate", math.nan, "must be finite"),
+    ("loss.perceptual", math.inf, "must be finite"),
     *[
         (field, value, "must be above 0")
         for field in (

@@ -94,7 +94,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError) as caught:
         write_text(tmp_path / "file" / "x", "new")
-    assert caught.value.filename == str(tmp_path / "file" / "x")
+    assert (caught.value.filename, caught.value.strerror) == (str(tmp_path / "file"), "is not a folder")
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: p
         folder.mkdir(parents=True)
         (folder / "results.json").write_text('{"data_fingerprint": "abc, casme2 alone"}')
 
-    monkeypatch.setattr(runs.main, "run", run)
+    monkeypatch.setattr(runs.job, "run", run)
     monkeypatch.setattr(runs, "keep_programs", lambda _: "")
     made = runs.train(options(tmp_path), 0, {}, str(data))
     assert runs.train(options(tmp_path), 0, {}, str(data)) == made
@@ -99,7 +99,7 @@ def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monk
         folder.mkdir(parents=True)
         (folder / "results.json").write_text("{}")
 
-    monkeypatch.setattr(runs.main, "run", run)
+    monkeypatch.setattr(runs.job, "run", run)
     monkeypatch.setattr(runs, "keep_programs", lambda _: "")
     mine = options(tmp_path)
     first = runs.train(mine, 0, {"model.generator": "skips"}, "D")
