@@ -79,7 +79,8 @@ def run(config: ConfigDict, workdir: Path, processes: Processes, lost_s: float, 
         if processes.index:
             train_folds(networks, pairs, mine, plan, workdir, devices, processes)
             meeting.leave(unfinished)
-            done = f"{processes.name}: {len(mine)} of {len(mine)} folds done"
+            ended = sum(finished(workdir, fold) for fold in mine)
+            done = f"{processes.name}: {ended} of {len(mine)} folds finished"
             print(f"{done}{compilations}; process 0 gathers the results")
             return
         try:
