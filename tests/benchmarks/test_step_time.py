@@ -82,7 +82,10 @@ def test_the_table_holds_the_same(results: Results) -> None:
         (["--steps=0"], "--steps is 0: give 1 or more"),
         (["--folds=-1"], "--folds is -1: give 1 or more"),
         (["--steps=few"], "argument --steps: invalid int value: 'few'; see --help"),
-        (["--precision=float8"], "config.training.precision is 'float8': it must be one of float32, bfloat16; did you mean float32?"),
+        (
+            ["--precision=float8"],
+            "config.training.precision is 'float8': it must be one of float32, bfloat16; did you mean float32?",
+        ),
         (["--width=0"], "config.model.width is 0.0: it must be above 0"),
         (["--batch=0"], "config.training.batch_size is 0: it must be above 0"),
         (["--config=paper"], "--config is 'paper': choose one of loso, loso_pair, demo"),
