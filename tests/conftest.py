@@ -3,8 +3,13 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from importlib import metadata
+
+# A shell's background job is deaf to Ctrl-C, and so is all that it starts; some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _CACHE = tempfile.mkdtemp(prefix="icegan-jax-tests-")
 atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
