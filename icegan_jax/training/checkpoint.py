@@ -24,9 +24,10 @@ import orbax.checkpoint as ocp
 from icegan_jax.errors import REMEDIES, UserError
 from icegan_jax.evaluation.files import read_sealed, seal_of, write_sealed
 from icegan_jax.training.checkpoint_content import altered_file, difference, digest, files_in
-from icegan_jax.training.disk import UNREADABLE, error_number, flush, make_folder, remove
+from icegan_jax.training.disk import UNREADABLE, error_number, flush, make_folder, raise_unreadable, remove
 from icegan_jax.training.state import TrainState
 
+CHECKPOINTS = "checkpoints"  # in a fold's folder
 KEPT = 2  # one more than needed: where the newest turns out to be damaged, there is the one before
 _UNFINISHED = ".unfinished"  # ends the name of what is not yet, or no longer, a checkpoint
 _ORBAX_UNFINISHED = ".orbax-checkpoint-tmp"  # and what Orbax adds to a name until it has written everything
@@ -56,7 +57,7 @@ class FoldCheckpoints:
         """
         logging.getLogger("absl").addFilter(_not_orbax)
         self._fold_dir, self._owner = fold_dir.absolute(), owner
-        self._folder = self._fold_dir / "checkpoints"
+        self._folder = self._fold_dir / CHECKPOINTS
         self._orbax = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
         with self._writing():
             make_folder(self._folder)
@@ -73,10 +74,7 @@ class FoldCheckpoints:
 
     def steps(self) -> set[int]:
         """The steps of which there is a checkpoint, damaged or not, as the folder stands."""
-        if not self._folder.is_dir():
-            return set()
-        named = (path for path in self._folder.iterdir() if re.fullmatch("0|[1-9][0-9]*", path.name))
-        return {int(path.name) for path in named if path.is_dir()}
+        return steps_in(self._fold_dir)
 
     def discard_after(self, step: int) -> None:
         """Removes the checkpoints of later steps: the fold trains on from ``step`` and writes them anew."""
@@ -129,11 +127,8 @@ class FoldCheckpoints:
         except (DamagedCheckpoint, MemoryError):
             raise
         except Exception as error:  # Orbax and tensorstore raise errors of every kind
-            number = error_number(error, UNREADABLE)
-            if number is None:
-                raise DamagedCheckpoint(f"it cannot be read ({_in_short(error, folder)})") from error
-            remedy = "put that right, then run the same command"
-            raise UserError(f"{folder}: cannot be read ({os.strerror(number)}); {remedy}") from error
+            raise_unreadable(folder, error)
+            raise DamagedCheckpoint(f"it cannot be read ({_in_short(error, folder)})") from error
 
     def _restore(self, folder: Path, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """As ``restore``, with errors as they come. The files are checked before Orbax and tensorstore parse them."""
@@ -204,6 +199,15 @@ class FoldCheckpoints:
             raise UserError(
                 f"{self._folder}: cannot be written ({os.strerror(number)}); {REMEDIES[number]}, {onward}"
             ) from error
+
+
+def steps_in(fold_dir: Path) -> set[int]:
+    """The steps of which a fold has a checkpoint, damaged or not; nothing is opened or tidied up."""
+    folder = fold_dir / CHECKPOINTS
+    if not folder.is_dir():
+        return set()
+    named = (path for path in folder.iterdir() if re.fullmatch("0|[1-9][0-9]*", path.name))
+    return {int(path.name) for path in named if path.is_dir()}
 
 
 def _arrays(state: TrainState) -> dict[str, Any]:

@@ -25,6 +25,14 @@ def error_number(error: BaseException, among: Iterable[int]) -> int | None:
     return None
 
 
+def raise_unreadable(place: Path, error: BaseException) -> None:
+    """Raises UserError where a file cannot be read for now, so that nothing is known about its content."""
+    number = error_number(error, UNREADABLE)
+    if number is not None:
+        remedy = "put that right, then run the same command"
+        raise UserError(f"{place}: cannot be read ({os.strerror(number)}); {remedy}") from error
+
+
 def chain(error: BaseException) -> Iterator[BaseException]:
     """An error and those that led to it."""
     waiting, seen = [error], set[int]()

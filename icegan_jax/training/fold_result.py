@@ -10,8 +10,8 @@ from icegan_jax.data.folds import Fold
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import leftovers, read_sealed, sha256_of, write_sealed
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.training.checkpoint import FoldCheckpoints
-from icegan_jax.training.disk import UNREADABLE, error_number
+from icegan_jax.training.checkpoint import CHECKPOINTS, FoldCheckpoints
+from icegan_jax.training.disk import raise_unreadable
 from icegan_jax.training.evaluate import PREDICTIONS, SYNTHESIS
 from icegan_jax.training.evaluations import EVALUATIONS, intact_until
 from icegan_jax.training.fold_log import METRICS
@@ -21,7 +21,6 @@ from icegan_jax.training.plan import RESULT, Plan, finished, fold_dir
 # back only if the whole fold is trained again, and the report names a line that cannot be read.
 FILES = (PREDICTIONS, SYNTHESIS, EVALUATIONS)
 DAMAGED = f"{RESULT}.damaged"
-CHECKPOINTS = "checkpoints"
 
 
 def write_result(folder: Path, content: Mapping[str, Any]) -> None:
@@ -80,10 +79,7 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: Plan | None = None) 
                 return f"{folder / name}: not what the fold wrote"
         classes, rows = read_predictions(folder / PREDICTIONS)
     except (OSError, UserError) as error:
-        number = error_number(error, UNREADABLE)
-        if number is not None:
-            remedy = "put that right, then run the same command"
-            raise UserError(f"{folder}: cannot be read ({os.strerror(number)}); {remedy}") from error
+        raise_unreadable(folder, error)
         return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     if plan and (content["steps"], content.get("run", "")) != (plan.steps, plan.run):
         return f"{folder / RESULT}: of another run, or of {content['steps']} steps instead of {plan.steps}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from icegan_jax.data.folds import Fold
+from icegan_jax.training.checkpoint import steps_in
 from icegan_jax.training.plan import fold_dir
 
 
@@ -21,7 +22,7 @@ def form_groups(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
       size: folds that train side by side.
       steps: of the whole training.
     """
-    there = {fold.name: _steps(fold_dir(run_dir, fold)) for fold in folds}
+    there = {fold.name: {0} | steps_in(fold_dir(run_dir, fold)) for fold in folds}  # whether intact shows later
     furthest = sorted(folds, key=lambda fold: -max(there[fold.name]))  # keeps the order of equals
     # Of the first n folds: steps left to train, steps trained again, groups; and where their last group begins.
     least, begin = [(0, 0, 0)], [0]
@@ -41,8 +42,3 @@ def form_groups(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
         groups.insert(0, furthest[begin[end] : end])
         end = begin[end]
     return groups
-
-
-def _steps(folder: Path) -> set[int]:
-    """Those of a fold's checkpoints, by their names, and 0. Whether they are intact shows later."""
-    return {0} | {int(path.name) for path in folder.glob("checkpoints/[0-9]*") if path.name.isdecimal()}

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import tempfile
 import traceback
 import warnings
@@ -10,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from icegan_jax.errors import UserError
+from tests.data.fuzz.running import Hang, limited
 
 LIMIT = 20  # seconds; a case takes a tenth of one on an idle machine
 LONGEST = 1000  # characters of a message
@@ -46,10 +45,6 @@ class Verdict:
         self.must(any(name in self.message for name in named), f"names none of {named}: {self.message}")
 
 
-class Hang(BaseException):
-    """The time is over; no ``except Exception`` stops it."""
-
-
 Case = Callable[[random.Random, Path, Verdict], None]
 
 
@@ -57,7 +52,7 @@ def judged(case: Case, seed: str, folder: Path) -> Verdict:
     """Runs a case in an empty folder; all of it depends on the seed alone."""
     verdict = Verdict("")
     try:
-        with _silent(verdict), _limited(), warnings.catch_warnings():
+        with _silent(verdict), limited(LIMIT), warnings.catch_warnings():
             warnings.simplefilter("error")
             case(random.Random(seed), folder, verdict)
     except Hang:
@@ -105,20 +100,6 @@ def _silent(verdict: Verdict) -> Iterator[None]:
             file.seek(0)
             printed = file.read().decode("utf-8", "replace").strip()
             verdict.must(not printed, f"prints {printed[:200]!r}")
-
-
-@contextmanager
-def _limited() -> Iterator[None]:
-    def over(number: int, frame: FrameType | None) -> None:
-        raise Hang
-
-    before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _place() -> str:

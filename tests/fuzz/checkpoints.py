@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
 from icegan_jax.errors import UserError
 from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints
-from icegan_jax.training.state import TrainState, fold_key
 from tests.fuzz.case import Verdict, damaged
+from tests.training.test_checkpoint import state_at
 
 OWNER = "run and fold"
 STEPS = (10, 20)
+_state = functools.cache(state_at)
 
 
 def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
@@ -102,25 +101,3 @@ def _written(owner: str) -> Path:
 
 def _progress(step: int) -> dict[str, Any]:
     return {"iterator": {"next": step, "words": ["é", "a"]}, "wall_s": 1.5}
-
-
-@functools.cache
-def _state(step: int) -> TrainState:
-    """Random numbers in the form of a training's state."""
-    rng = np.random.default_rng(step)
-
-    def params() -> dict[str, Any]:
-        kernel = jnp.asarray(rng.normal(size=(4, 4, 2, 3)), jnp.float32)
-        return {"layer": {"kernel": kernel, "bias": jnp.zeros(3)}}
-
-    g, d = params(), params()
-    return TrainState(
-        step=jnp.int32(step),
-        key=fold_key(0, "a"),
-        g_params=g,
-        g_stats={"spectral": {"layer": {"direction": jnp.asarray(rng.normal(size=3), jnp.float32)}}},
-        g_optimizer=optax.adam(1e-3).init(g),
-        d_params=d,
-        d_stats={},
-        d_optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, 10)).init(d),
-    )

@@ -48,7 +48,7 @@ class Ran:
 def run(arguments: Sequence[str]) -> Ran:
     """Runs ``python -m icegan_jax.prepare`` with these arguments."""
     code, crash = None, ""
-    with _captured(1) as out, _captured(2) as err, warnings.catch_warnings(), _limited():
+    with _captured(1) as out, _captured(2) as err, warnings.catch_warnings(), limited(LIMIT):
         warnings.simplefilter("default")  # as outside of tests
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
@@ -87,12 +87,14 @@ def _captured(number: int) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def limited(seconds: float) -> Iterator[None]:
+    """Raises ``Hang`` where the block takes longer."""
+
     def over(number: int, frame: FrameType | None) -> None:
         raise Hang
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
