@@ -109,6 +109,25 @@ def claim(config: Mapping[str, Any], fingerprint: str, workdir: Path, force: boo
     return str(stored["id"])
 
 
+def began_with(workdir: Path) -> dict[str, Any]:
+    """What a run began with: config.json, with ``id``, ``code`` and ``data_fingerprint`` beside the fields.
+
+    Raises:
+      UserError: it is no run directory, or the file cannot be read or is damaged.
+    """
+    if not workdir.is_dir():
+        raise UserError(f"{workdir}: no such run directory; give --workdir of a run that main trained")
+    stored = _read(workdir / CONFIG)
+    if stored is None:
+        raise UserError(f"{workdir}: not a run directory: it has no {CONFIG}; give --workdir of a run that main trained")
+    return stored
+
+
+def config_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the config alone, out of ``began_with``."""
+    return {name: value for name, value in stored.items() if name not in (*_ABOUT, "data_fingerprint", "code")}
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
     """What differs between two config.json, in the order of the new one; what only the old one has comes last."""
     before, now = _flat(old), _flat(new)

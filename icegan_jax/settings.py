@@ -36,7 +36,23 @@ def check(config: ConfigDict) -> None:
             "config.model.motion is True: a dcgan generator sees no onset whose pixels it could move; "
             "set --config.model.motion=False"
         )
+    if config.protocol == "all":
+        _check_untested(config.evaluation)
     _check_selection(config.evaluation)
+
+
+def _check_untested(evaluation: ConfigDict) -> None:
+    """Refuses what asks for tested clips where everybody is trained on."""
+    if evaluation.selection != "last":
+        raise UserError(
+            f"config.evaluation.selection is {evaluation.selection!r}, but with config.protocol 'all' no clip is tested "
+            "and the network of the last step is the one that is kept: set --config.evaluation.selection=last"
+        )
+    if evaluation.oracle:
+        raise UserError(
+            "config.evaluation.oracle is True, but with config.protocol 'all' there is no test to take the best of: "
+            "set --config.evaluation.oracle=False"
+        )
 
 
 def _check_selection(evaluation: ConfigDict) -> None:

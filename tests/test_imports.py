@@ -12,7 +12,7 @@ FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 # Lower layers first; a module may import from its own layer and those below.
 LAYERS = (
-    {"errors", "stopping", "__init__"},
+    {"errors", "stopping", "command_line", "__init__"},
     {"data", "models"},
     {"training", "evaluation", "reporting"},
     {

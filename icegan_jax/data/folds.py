@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # for the name of the type alone: networks and plans need no 
     from icegan_jax.data.dataset import Pairs
 
 Person = tuple[str, str]  # (dataset, subject): subject ids of two datasets collide
-PROTOCOLS = ("loso", "split")
+PROTOCOLS = ("loso", "split", "all")
 
 
 def _nobody() -> NDArray[np.int64]:
@@ -28,12 +28,12 @@ class Fold:
 
     Attributes:
         name: the fold's folder in a run directory: ``<dataset>_<subject>`` where one person is held
-            out, ``split_<seed>`` of a split.
-        people: the (dataset, subject) held out, sorted.
+            out, ``split_<seed>`` of a split, ``all`` where everybody is trained on.
+        people: the (dataset, subject) held out, sorted; nobody where everybody is trained on.
         train: int64[...], indices into ``Pairs``: every pair, neighbours included, of the people
             trained on.
         test: int64[...], indices of the held-out people's apexes (shift 0): one prediction per
-            clip.
+            clip. Where nobody is held out, the apexes trained on: how they are recognised is a fit, no score.
         inner: int64[...], indices of the apexes of the inner validation people, who are neither
             trained on nor tested; empty where there are none.
     """
@@ -44,13 +44,19 @@ class Fold:
     test: NDArray[np.int64]
     inner: NDArray[np.int64] = field(default_factory=_nobody)
 
+    @property
+    def scored(self) -> bool:
+        """Whether the clips of ``test`` are of people who are not trained on."""
+        return bool(self.people)
+
 
 def folds_of(pairs: "Pairs", *, protocol: str, share: float, inner_share: float, seed: int) -> list[Fold]:
     """The folds of a run.
 
     Args:
         pairs: the run's data.
-        protocol: one of ``PROTOCOLS``: each person held out once, or one fold.
+        protocol: one of ``PROTOCOLS``: each person held out once, one fold that holds some out, or one that
+            trains on everybody.
         share: of the people held out, with "split".
         inner_share: of each fold's training people kept out for inner validation; 0: none.
         seed: of what is drawn.
@@ -61,7 +67,10 @@ def folds_of(pairs: "Pairs", *, protocol: str, share: float, inner_share: float,
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
-    folds = leave_one_subject_out(pairs) if protocol == "loso" else subject_split(pairs, share, seed)
+    if protocol == "loso":
+        folds = leave_one_subject_out(pairs)
+    else:
+        folds = [everybody(pairs)] if protocol == "all" else subject_split(pairs, share, seed)
     return [keep_inner(fold, pairs, inner_share, seed) for fold in folds] if inner_share else folds
 
 
@@ -113,8 +122,22 @@ def subject_split(pairs: "Pairs", share: float, seed: int) -> list[Fold]:
     return [fold]
 
 
+def everybody(pairs: "Pairs") -> Fold:
+    """The fold ``all``, which trains on everybody and holds nobody out, for use outside the benchmark.
+
+    Its ``test`` are the apexes of the people it trains on: its predictions and faces show the fit of the network.
+
+    Raises:
+        UserError: no clip has an apex.
+    """
+    apexes = np.flatnonzero(pairs.shift == 0)
+    if not len(apexes):
+        raise UserError("fold all: no clip has an apex; prepare the dataset again, with an apex per clip")
+    return Fold("all", (), train=np.arange(len(pairs.label)), test=apexes)
+
+
 def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
-    """Returns the fold with some of its training people moved to inner validation.
+    """Returns the fold with some of its training people moved to inner validation: neither trained on nor tested.
 
     ``round(share * training people)`` are drawn, at least one, from the fold's name and the seed.
 
@@ -137,6 +160,9 @@ def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
     apexes = np.flatnonzero(inner & (pairs.shift == 0))
     if not len(apexes):
         raise UserError(f"fold {fold.name}: no apex for inner validation; prepare the dataset again")
+    test = fold.test[~inner[fold.test]]
+    if not len(test):
+        raise UserError(f"fold {fold.name}: no apex of those trained on; prepare the dataset again, with an apex per clip")
     left = np.flatnonzero(trained & ~inner)
     lost = _first_lost(pairs, fold.train, left)
     if lost:
@@ -144,7 +170,7 @@ def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
             f"fold {fold.name}: without its inner validation people nobody trained on shows {lost}; "
             "choose another config.seed or a smaller config.evaluation.inner_share"
         )
-    return replace(fold, train=left, inner=apexes)
+    return replace(fold, train=left, test=test, inner=apexes)
 
 
 def people_of(pairs: "Pairs", among: NDArray[np.bool_] | slice = slice(None)) -> list[Person]:

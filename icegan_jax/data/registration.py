@@ -76,12 +76,11 @@ def estimate_motion(onset: Grey, frame: Grey, box: Box) -> Motion | None:
     shift = motion[:, 2] - turn @ (x0, y0)
     origin = np.array([left, top]) + (1 / scale - 1) / 2
     shift = shift / scale + origin - turn @ origin
-    middle = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
-    far = np.linalg.norm(turn @ middle + shift - middle)
+    found = np.hstack([turn, shift[:, None]])
     angle = abs(math.atan2(turn[1, 0], turn[0, 0]))
-    if not (math.isfinite(fit) and far <= _MOST_SHIFT * box.width and angle <= _MOST_TURN):
+    if not (math.isfinite(fit) and travel(found, box) <= _MOST_SHIFT * box.width and angle <= _MOST_TURN):
         return None
-    return np.hstack([turn, shift[:, None]])
+    return found
 
 
 def _whole(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -136,7 +135,7 @@ def match_brightness(crop: Crop, onset: Crop) -> Crop:
     return crop if mean <= 0 else np.asarray(crop * (float(onset.mean()) / mean), np.float32)
 
 
-def crop_frame(image: Grey, onset: Grey, neutral: Crop, box: Box, *, register: bool) -> tuple[Grey, bool]:
+def crop_frame(image: Grey, onset: Grey, neutral: Crop, box: Box, *, register: bool) -> tuple[Grey, Motion | None]:
     """Crops a frame as its onset was cropped.
 
     Args:
@@ -147,11 +146,18 @@ def crop_frame(image: Grey, onset: Grey, neutral: Crop, box: Box, *, register: b
         register: whether to move the frame onto the onset and match its brightness.
 
     Returns:
-        uint8[size, size], and whether the frame could be moved; True where it was not to be.
+        uint8[size, size], and the motion from the onset to the frame; None where the frame could not be moved,
+        ``IDENTITY`` where it was not to be.
     """
     motion = estimate_motion(onset, image, box) if register else IDENTITY
     crop = crop_face(image, box, IDENTITY if motion is None else motion, len(neutral))
-    return to_grey(match_brightness(crop, neutral) if register else crop), motion is not None
+    return to_grey(match_brightness(crop, neutral) if register else crop), motion
+
+
+def travel(motion: Motion, box: Box) -> float:
+    """Returns how far, in pixels, a ``motion`` takes the middle of a face's box."""
+    middle = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
+    return float(np.linalg.norm(motion[:, :2] @ middle + motion[:, 2] - middle))
 
 
 def to_grey(crop: Crop) -> Grey:

@@ -50,7 +50,15 @@ class Generator(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, onset: jax.Array, noise: jax.Array, expression: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(
+        self,
+        onset: jax.Array,
+        noise: jax.Array,
+        expression: jax.Array,
+        *,
+        train: bool,
+        intensity: jax.Array | None = None,
+    ) -> jax.Array:
         """Synthesises a face.
 
         Args:
@@ -58,6 +66,8 @@ class Generator(nn.Module):
           noise: float[b, z], standard normal.
           expression: float[b, k], one-hot.
           train: moves the spectral norm's power iteration on.
+          intensity: float[b], share of the change from the onset: 0 gives the onset, 1 the face as trained. With
+            ``motion`` pixels move so much of their way, otherwise the two faces are mixed. None: 1.
 
         Returns:
           float[b, n, n, 1] in [-1, 1].
@@ -80,11 +90,13 @@ class Generator(nn.Module):
             if skips:
                 x = jnp.concatenate([x, skips[level - 2]], axis=3)
         x = leaky_relu(x)
+        share = None if intensity is None else intensity[:, None, None, None]
         if not self.motion:
-            return jnp.tanh(Convolution(1, transposed=True, dtype=self.dtype, name="up_1")(x, train=train))
+            face = jnp.tanh(Convolution(1, transposed=True, dtype=self.dtype, name="up_1")(x, train=train))
+            return face if share is None else onset + share * (face - onset)
         # A kernel of spectral norm 1 cannot draw "no change": this layer goes without, and starts near zero.
         last = Convolution(3, transposed=True, spectral=False, kernel_init=_SMALL_INIT, dtype=self.dtype, name="up_1")
-        x = last(x, train=train)
+        x = last(x, train=train) if share is None else share * last(x, train=train)
         moved = move(onset, _PIXELS_PER_UNIT * x[..., :2])
         return jnp.clip(moved + x[..., 2:], -1.0, 1.0)
 

@@ -120,40 +120,7 @@ class FoldCheckpoints:
           DamagedCheckpoint: anything restored is not what was saved, or not there, or another fold's.
           UserError: the files cannot be read for now (permissions, too many open files).
         """
-        folder = self._folder / str(step)
-        try:
-            with _patient_loops():
-                return self._restore(folder, step, like)
-        except (DamagedCheckpoint, MemoryError):
-            raise
-        except Exception as error:  # Orbax and tensorstore raise errors of every kind
-            raise_unreadable(folder, error)
-            raise DamagedCheckpoint(f"it cannot be read ({_in_short(error, folder)})") from error
-
-    def _restore(self, folder: Path, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """As ``restore``, with errors as they come. The files are checked before Orbax and tensorstore parse them."""
-        if not (folder / _INVENTORY).exists():
-            raise DamagedCheckpoint(f"the file {_INVENTORY} is missing")
-        try:
-            inventory = read_sealed(folder / _INVENTORY)
-        except UserError as error:
-            if error_number(error, UNREADABLE) is not None:
-                raise
-            raise DamagedCheckpoint(f"the file {_INVENTORY} is damaged") from error
-        if inventory["owner"] != self._owner:
-            raise DamagedCheckpoint("it is of another run or fold")
-        if inventory["step"] != step:
-            raise DamagedCheckpoint(f"it is of step {inventory['step']}")
-        if fault := altered_file(folder, inventory["files"]):
-            raise DamagedCheckpoint(fault)
-        wanted = _arrays(like)
-        if other := difference(ocp.StandardCheckpointHandler().metadata(folder / "state").tree, wanted):
-            raise DamagedCheckpoint(f"it holds other arrays: {other}")
-        items = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), progress=ocp.args.JsonRestore())
-        content = self._orbax.restore(folder, args=items)
-        if digest(content.state) != inventory["state"] or seal_of(content.progress) != inventory["progress"]:
-            raise DamagedCheckpoint("its content is not what was written")
-        return TrainState(key=like.key, **content.state), content.progress
+        return _read(self._orbax, self._folder / str(step), self._owner, like)
 
     def set_aside(self, step: int) -> Path:
         """Moves the checkpoint of a step out of the way; nothing is deleted.
@@ -199,6 +166,55 @@ class FoldCheckpoints:
             raise UserError(
                 f"{self._folder}: cannot be written ({os.strerror(number)}); {REMEDIES[number]}, {onward}"
             ) from error
+
+
+def read_checkpoint(fold_dir: Path, step: int, owner: str, like: TrainState) -> TrainState:
+    """Reads a fold's checkpoint as ``FoldCheckpoints.restore`` does, without writing to the folder.
+
+    Raises:
+      DamagedCheckpoint, UserError: as there.
+    """
+    logging.getLogger("absl").addFilter(_not_orbax)
+    with contextlib.closing(ocp.Checkpointer(ocp.CompositeCheckpointHandler())) as orbax:
+        return _read(orbax, fold_dir.absolute() / CHECKPOINTS / str(step), owner, like)[0]
+
+
+def _read(orbax: Any, folder: Path, owner: str, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    """As ``FoldCheckpoints.restore``."""
+    try:
+        with _patient_loops():
+            return _checked(orbax, folder, owner, like)
+    except (DamagedCheckpoint, MemoryError):
+        raise
+    except Exception as error:  # Orbax and tensorstore raise errors of every kind
+        raise_unreadable(folder, error)
+        raise DamagedCheckpoint(f"it cannot be read ({_in_short(error, folder)})") from error
+
+
+def _checked(orbax: Any, folder: Path, owner: str, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    """As ``_read``, with errors as they come. The files are checked before Orbax and tensorstore parse them."""
+    if not (folder / _INVENTORY).exists():
+        raise DamagedCheckpoint(f"the file {_INVENTORY} is missing")
+    try:
+        inventory = read_sealed(folder / _INVENTORY)
+    except UserError as error:
+        if error_number(error, UNREADABLE) is not None:
+            raise
+        raise DamagedCheckpoint(f"the file {_INVENTORY} is damaged") from error
+    if inventory["owner"] != owner:
+        raise DamagedCheckpoint("it is of another run or fold")
+    if str(inventory["step"]) != folder.name:
+        raise DamagedCheckpoint(f"it is of step {inventory['step']}")
+    if fault := altered_file(folder, inventory["files"]):
+        raise DamagedCheckpoint(fault)
+    wanted = _arrays(like)
+    if other := difference(ocp.StandardCheckpointHandler().metadata(folder / "state").tree, wanted):
+        raise DamagedCheckpoint(f"it holds other arrays: {other}")
+    items = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), progress=ocp.args.JsonRestore())
+    content = orbax.restore(folder, args=items)
+    if digest(content.state) != inventory["state"] or seal_of(content.progress) != inventory["progress"]:
+        raise DamagedCheckpoint("its content is not what was written")
+    return TrainState(key=like.key, **content.state), content.progress
 
 
 def steps_in(fold_dir: Path) -> set[int]:

@@ -28,7 +28,7 @@ from icegan_jax.training.layout import Layout
 from icegan_jax.training.member import open_logs, open_members
 from icegan_jax.training.plan import NOTHING, Plan, Spent
 from icegan_jax.training.resume import newest_intact
-from icegan_jax.training.state import TrainState, fold_key, is_key
+from icegan_jax.training.state import TrainState, blank_state, fold_key
 
 
 def train_group(
@@ -68,7 +68,7 @@ def train_group(
         members = open_members(stack, group, pairs, plan, run_dir)
         stores = [member.store for member in members]
         keys = [fold_key(plan.seed, fold.name) for fold in filled]
-        likes = [_blank(engine, key) for key in keys[: len(group)]]
+        likes = [blank_state(engine.shapes(), key) for key in keys[: len(group)]]
         with putting_off():  # Orbax's event loop swallows what a signal's handler raises, or waits for ever
             step, restored = newest_intact(stores, [fold.name for fold in group], likes, warn)
         earlier = NOTHING  # of each fold, before this start
@@ -151,15 +151,6 @@ def _batches(pairs: Pairs, fold: Fold, plan: Plan) -> Any:
         shift=plan.shift,
         brightness=plan.brightness,
     )
-
-
-def _blank(engine: Engine, key: jax.Array) -> TrainState:
-    """The form of one fold's state, its arrays without memory of their own."""
-
-    def blank(leaf: jax.ShapeDtypeStruct) -> Any:
-        return key if is_key(leaf) else np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
-
-    return jax.tree.map(blank, engine.shapes())
 
 
 def _data_seed(seed: int, fold: Fold) -> int:

@@ -1,11 +1,12 @@
 """What a fold's training consists of: two networks, their optimisers, and the state that the update step moves on."""
 
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from icegan_jax.models.cnn import ConvolutionalDiscriminator
@@ -106,6 +107,20 @@ def stream(key: jax.Array, name: str) -> jax.Array:
 def is_key(leaf: Any) -> bool:
     """Whether an array holds random keys, which numpy does not know."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def blank_state(shapes: TrainState, key: jax.Array) -> TrainState:
+    """The form of one fold's state, its arrays without memory of their own.
+
+    Args:
+      shapes: of ``create_state``, as ``jax.eval_shape`` gives them.
+      key: the fold's.
+    """
+
+    def blank(leaf: jax.ShapeDtypeStruct) -> Any:
+        return key if is_key(leaf) else np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
+
+    return cast(TrainState, jax.tree.map(blank, shapes))
 
 
 def create_state(networks: Networks, key: jax.Array) -> TrainState:

@@ -111,3 +111,30 @@ def synthesise(networks: Networks, state: TrainState, onset: jax.Array) -> jax.A
 
     faces = [with_class(expression) for expression in jnp.eye(networks.classes)]
     return to_grey(jnp.stack(faces, axis=1)[..., 0])
+
+
+def synthesise_with(
+    networks: Networks,
+    state: TrainState,
+    onset: jax.Array,
+    label: jax.Array,
+    draw: jax.Array,
+    intensity: jax.Array,
+) -> jax.Array:
+    """Faces float32[b, n, n] in [-1, 1], each onset uint8[b, n, n, 1] with one class; there must be a generator.
+
+    Args:
+      networks, state: of one fold.
+      onset: neutral faces.
+      label: int32[b], the class of each.
+      draw: int32[b], each number is a noise vector of its own.
+      intensity: float32[b], see ``Generator``.
+    """
+    generator = networks.generator
+    assert generator is not None
+    key = stream(state.key, "synthesis")
+    noise = jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(key, number), (networks.noise,)))(draw)
+    expression = jax.nn.one_hot(label, networks.classes)
+    variables = {"params": state.g_params, **state.g_stats}
+    face = generator.apply(variables, to_float(onset), noise, expression, train=False, intensity=intensity)
+    return cast(jax.Array, face)[..., 0]

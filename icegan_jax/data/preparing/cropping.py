@@ -1,7 +1,8 @@
 """One clip's work: find the face, register, spot the apex where it is open, and crop."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -12,7 +13,7 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.faces import Box, Face, find_face
 from icegan_jax.data.frames import list_frames, read_frames
 from icegan_jax.data.regions import points_in_crop
-from icegan_jax.data.registration import IDENTITY, crop_face, crop_frame, to_grey
+from icegan_jax.data.registration import IDENTITY, crop_face, crop_frame, to_grey, travel
 from icegan_jax.data.selection.repairs import movement
 from icegan_jax.errors import UserError
 
@@ -35,6 +36,7 @@ _METHODS = {
 }
 
 Grey = NDArray[np.uint8]
+Read = Callable[[Iterable[int]], Iterator[tuple[int, Grey]]]  # (number, frame) of the numbers given, ascending
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,31 @@ class Cropped:
     frames: int
 
 
+@dataclass(frozen=True)
+class Sighting:
+    """What was seen of a clip.
+
+    Attributes:
+        cropped: what is kept of it.
+        face: the face as it was found.
+        box: its crop, in the pixels of the frame it was found in.
+        travel: pixels by which the head moved at most, onset to any frame that was registered.
+    """
+
+    cropped: Cropped
+    face: Face
+    box: Box
+    travel: float
+
+
 def crop_clip(clip: Clip, options: Options) -> Cropped:
+    """Crops a settled clip's apex, its neighbours and its onset, see ``look_at_clip``."""
+    # A video's frames are counted when the clip is settled: that decodes it once.
+    numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
+    return look_at_clip(clip, options, numbers, partial(read_frames, clip.frames)).cropped
+
+
+def look_at_clip(clip: Clip, options: Options, numbers: Sequence[int], read: Read) -> Sighting:
     """Crops a settled clip's apex, its neighbours and its onset.
 
     Frames are read one at a time and only a bounded number of crops is held, so that memory does
@@ -95,17 +121,21 @@ def crop_clip(clip: Clip, options: Options) -> Cropped:
     frames after it that shows a face, and serves for all frames. The ratio methods of spotting use
     the landmarks of that frame, in registered crops and in others.
 
+    Args:
+        clip: onset, offset, and the apex where it is known; ``frames`` is named in messages.
+        options: how.
+        numbers: of the frames that exist, ascending.
+        read: gives the frames.
+
     Raises:
         UserError: a frame is missing, unreadable or of another size, or no frame shows a face.
     """
-    # A video's frames are counted when the clip is settled: that decodes it once.
-    numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
     moving = movement(clip, numbers)
     _check_settled(clip, numbers, moving)
-    onset, face = _find_face(clip, moving[:_MORE_FRAMES])
+    onset, face = _find_face(clip, moving[:_MORE_FRAMES], read)
     changes = _face_changes(face, [clip.onset, *moving], onset.shape)
     box = face.box().within(onset.shape)
-    crops = _Crops(clip, onset, box, options)
+    crops = _Crops(clip, onset, box, options, read)
     apex = clip.apex
     if apex is None:
         apex = _spot(crops, moving, face, box, options)
@@ -119,7 +149,8 @@ def crop_clip(clip: Clip, options: Options) -> Cropped:
         if n in crops.unregistered
     ]
     shifts = tuple(n - apex for n in chosen)
-    return Cropped(apex, shifts, crops.onset, faces, tuple(changes), crops.frames)
+    cropped = Cropped(apex, shifts, crops.onset, faces, tuple(changes), crops.frames)
+    return Sighting(cropped, face, box, crops.travel)
 
 
 def frames_read(clip: Clip, moving: Sequence[int], method: str) -> list[int]:
@@ -148,9 +179,9 @@ def _check_settled(clip: Clip, numbers: Sequence[int], moving: Sequence[int]) ->
         raise UserError(f"{clip.frames}: no frame after onset {clip.onset}; restore the frames, or start again")
 
 
-def _find_face(clip: Clip, more: Sequence[int]) -> tuple[Grey, Face]:
+def _find_face(clip: Clip, more: Sequence[int], read: Read) -> tuple[Grey, Face]:
     """Returns the onset's image, and the face in it or in the first of ``more`` that shows one."""
-    frames = read_frames(clip.frames, [clip.onset, *more])
+    frames = read([clip.onset, *more])
     _, onset = next(frames)
     face = find_face(chain([onset], (_sized(clip, n, image, onset) for n, image in frames)))
     if face is None:
@@ -205,20 +236,22 @@ class _Crops:
         onset: uint8[size, size].
         unregistered: numbers of the frames that could not be moved onto the onset.
         frames: how many frames were decoded and cropped, the onset included.
+        travel: pixels by which the head moved at most, onset to any of the frames that were registered.
     """
 
-    def __init__(self, clip: Clip, onset: Grey, box: Box, options: Options) -> None:
-        self._clip, self._image, self._box, self._options = clip, onset, box, options
+    def __init__(self, clip: Clip, onset: Grey, box: Box, options: Options, read: Read) -> None:
+        self._clip, self._image, self._box, self._options, self._read = clip, onset, box, options, read
         self._neutral = crop_face(onset, box, IDENTITY, options.size)
         self._held: dict[int, Grey] = {}
         self._most = max(1, _HELD_PIXELS // options.size**2)
         self.onset: Grey = to_grey(self._neutral)
         self.unregistered: set[int] = set()
         self.frames = 1
+        self.travel = 0.0
 
     def of(self, numbers: Sequence[int]) -> Iterator[tuple[int, Grey]]:
         """Yields (number, uint8[size, size]) of the frames, one at a time."""
-        unread = read_frames(self._clip.frames, [n for n in numbers if n not in self._held])
+        unread = self._read([n for n in numbers if n not in self._held])
         for number in numbers:
             crop = self._held.get(number)
             if crop is None:
@@ -231,7 +264,9 @@ class _Crops:
     def _make(self, number: int, image: Grey) -> Grey:
         self.frames += 1
         register = self._options.register == "rigid"
-        crop, moved = crop_frame(image, self._image, self._neutral, self._box, register=register)
-        if not moved:
+        crop, motion = crop_frame(image, self._image, self._neutral, self._box, register=register)
+        if motion is None:
             self.unregistered.add(number)
+        else:
+            self.travel = max(self.travel, travel(motion, self._box))
         return crop

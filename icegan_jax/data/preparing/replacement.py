@@ -23,7 +23,7 @@ _REMEDIES = {
 
 
 @contextmanager
-def replaced_folder(out: str | Path) -> Iterator[Path]:
+def replaced_folder(out: str | Path, marker: str = SUMMARY_FILE, maker: str = "prepare") -> Iterator[Path]:
     """Yields an empty folder beside ``out``, and puts it in the place of ``out`` on success.
 
     The folder is ``.NAME.partial``, empty but for ``KEPT``, where a run that did not finish left
@@ -31,14 +31,19 @@ def replaced_folder(out: str | Path) -> Iterator[Path]:
     what a killed process leaves, the next one uses or removes. One process at a time may write
     ``out``. Relative paths written inside keep their meaning, as both folders have the same parent.
 
+    Args:
+        out: the folder.
+        marker: the file by which a folder of this maker is known, which may be replaced.
+        maker: the command that makes it.
+
     Raises:
-        UserError: ``out`` cannot be written, is a file, is a folder that holds anything but a
-            dataset made by prepare, or is being written by another process.
+        UserError: ``out`` cannot be written, is a file, is a folder that holds anything but what the
+            maker made, or is being written by another process.
     """
     target = _resolved(out)
     staging = target.with_name(f".{target.name}.partial")
     with _explained(out):
-        check_replaceable(out)
+        check_replaceable(out, marker, maker)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _locked(target):
             _recover(target)
@@ -52,19 +57,19 @@ def replaced_folder(out: str | Path) -> Iterator[Path]:
                 _clear(staging)
 
 
-def check_replaceable(out: str | Path) -> None:
-    """Refuses to replace what prepare did not make.
+def check_replaceable(out: str | Path, marker: str = SUMMARY_FILE, maker: str = "prepare") -> None:
+    """Refuses to replace what the maker did not make, see ``replaced_folder``.
 
     Raises:
-        UserError: ``out`` is a file, or a folder with anything in it but a dataset made by prepare.
+        UserError: ``out`` is a file, or a folder with anything in it but what the maker made.
     """
     target = _resolved(out)
     with _explained(out):
         if target.exists() and not target.is_dir():
             raise UserError(f"{out}: is a file; choose a folder for --out")
-        if target.is_dir() and any(target.iterdir()) and not (target / SUMMARY_FILE).is_file():
+        if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
             raise UserError(
-                f"{out}: is a folder with other files in it, which prepare will not replace; choose "
+                f"{out}: is a folder with other files in it, which {maker} will not replace; choose "
                 "another --out or empty it"
             )
 
