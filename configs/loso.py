@@ -18,8 +18,8 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
 
     config.seed = 0  # of initialisation, noise, shuffling and mirroring; with "split", of who is held out too
-    # "loso": each person held out once. "split": one fold, its test people drawn (Table III). "all": one network trained
-    # on everybody, for use outside the benchmark: nobody is left to test, so that no score exists.
+    # "loso": each person held out once. "split": one fold, its test people drawn (Table III). "all": one network
+    # trained on everybody, for use outside the benchmark; nobody is left to test, so that there is no score.
     config.protocol = "loso"
     config.split_share = 20 / 68  # with "split": share of the people held out (paper, Table III: 48 and 20 of 68)
 

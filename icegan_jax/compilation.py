@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import re
+import sys
 import time
 import warnings
 import zlib
@@ -50,6 +51,19 @@ class Compilations:
     def __str__(self) -> str:
         """Such as `` (2 of 4 programs from the cache)``; empty where nothing was compiled."""
         return f" ({self._hits} of {self._compiled} programs from the cache)" if self._compiled else ""
+
+
+def switch_cache_on(folder: str | None) -> None:
+    """Keeps programs as --compilation_cache says; where the folder does not serve, a note on stderr, and on without.
+
+    Args:
+      folder: ``none`` keeps nothing; None is the default folder.
+    """
+    if folder == "none":
+        return
+    why = keep_programs(Path(folder) if folder else default_cache(os.environ))
+    if why:
+        print(f"compiled programs are not kept ({why}); give --compilation_cache=DIR", file=sys.stderr)
 
 
 def keep_programs(folder: Path) -> str:

@@ -1,8 +1,12 @@
-"""What the finished folds of a run come to: predictions.csv, results.json, the report and the last lines."""
+"""What the finished folds of a run come to: predictions.csv, results.json, the report and the last lines.
+
+A run that trained on everybody has no score: no predictions.csv, a results.json that says so, and other last lines.
+"""
 
 import os
 import platform
 import resource
+import shlex
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +23,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.baselines import linear_on_apex_pixels
 from icegan_jax.evaluation.files import sha256_of, write_sealed
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
-from icegan_jax.evaluation.results import Timing, build_results
+from icegan_jax.evaluation.results import Timing, build_results, build_unscored
 from icegan_jax.evaluation.scores import Score, score
 from icegan_jax.evaluation.selection import at_evaluation, best_on_inner, best_test_epoch
 from icegan_jax.evaluation.table import ORACLE_NAME, format_table, score_rows
@@ -46,7 +50,7 @@ def conclude(
     processes: int,
     compiled: str,
 ) -> None:
-    """Pools the folds' predictions, writes the scores and the report, prints the table.
+    """Pools the folds' predictions, writes the scores and the report, prints the table; see above for the other runs.
 
     Written anew each time: predictions.csv, then results.json, which holds its checksum, then the report; what earlier
     states of the run left goes last.
@@ -68,26 +72,35 @@ def conclude(
       OSError: a file cannot be written.
     """
     finished = _results(pairs, folds, run_dir)
-    choice = _choose(pairs, folds, run_dir, selection, evaluated, oracle, steps=int(finished[0]["steps"]))
-    write_predictions(run_dir / "predictions.csv", choice.predictions, pairs.classes)
     timing = _timing(finished, batch_size)
-    results = build_results(
-        choice.predictions,
-        pairs.classes,
-        protocol=_protocol(pairs, folds),
-        selection=_SELECTIONS[selection],
-        seed=seed,
-        timing=timing,
-        versions=_versions(processes),
-        data_fingerprint=pairs.fingerprint,
-        references={"linear_on_apex_pixels": _linear_reference(pairs, folds)},
-        oracle={**choice.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
-        num_folds=len(folds),
-    )
-    results["by_selection"] = choice.by_selection
-    if selection == "inner":
-        results["selected_steps"] = choice.inner_steps
-    results["files"] = {"predictions.csv": sha256_of(run_dir / "predictions.csv")}
+    about: dict[str, Any] = {
+        "protocol": _protocol(pairs, folds),
+        "selection": _SELECTIONS[selection],
+        "seed": seed,
+        "timing": timing,
+        "versions": _versions(processes),
+        "data_fingerprint": pairs.fingerprint,
+    }
+    if folds[0].scored:
+        choice = _choose(pairs, folds, run_dir, selection, evaluated, oracle, steps=int(finished[0]["steps"]))
+        write_predictions(run_dir / "predictions.csv", choice.predictions, pairs.classes)
+        results = build_results(
+            choice.predictions,
+            pairs.classes,
+            **about,
+            references={"linear_on_apex_pixels": _linear_reference(pairs, folds)},
+            oracle={**choice.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
+            num_folds=len(folds),
+        )
+        results["by_selection"] = choice.by_selection
+        if selection == "inner":
+            results["selected_steps"] = choice.inner_steps
+        results["files"] = {"predictions.csv": sha256_of(run_dir / "predictions.csv")}
+        summary, written = format_table(score_rows(results)), f"scores: {run_dir / 'results.json'}"
+    else:
+        rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS)[1]
+        results = build_unscored(rows, pairs.classes, **about)
+        summary, written = _about_fit(results), f"run:    {run_dir}\nuse it: {_example(run_dir)}"
     warnings = {
         fold.name: content["warnings"] for fold, content in zip(folds, finished, strict=True) if content.get("warnings")
     }
@@ -96,13 +109,27 @@ def conclude(
     write_sealed(run_dir / "results.json", results)
     page = write_report(run_dir)
     forget_parts(run_dir)
-    print(format_table(score_rows(results)))
+    print(summary)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     print(
         f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling{compiled}; "
         f"{1 / timing.steps_per_s:.2f} s per update of one fold; peak memory {peak:.1f} GiB"
     )
-    print(f"scores: {run_dir / 'results.json'}\nreport: {page}")
+    print(f"{written}\nreport: {page}")
+
+
+def _about_fit(results: Mapping[str, Any]) -> str:
+    """What there is to say in place of a score table."""
+    return (
+        "trained on everybody: no score exists\n"
+        f"fit: {results['fit']['accuracy']:.3f} of the {results['num_clips']} clips trained on are recognised, "
+        "which tells nothing about other people; --config.protocol=loso tests"
+    )
+
+
+def _example(run_dir: Path) -> str:
+    """A command that uses the trained network."""
+    return f"python -m icegan_jax.predict --workdir={shlex.quote(str(run_dir))} --input=clip.mp4 --out=answers"
 
 
 class _Choice(NamedTuple):
@@ -163,6 +190,11 @@ def _choose(
 def _protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
     everybody = people_of(pairs)
     held_out = {person for fold in folds for person in fold.people}
+    if not held_out:
+        trained = np.isin(np.arange(len(pairs.label)), folds[0].train)
+        kept = len(everybody) - len(people_of(pairs, trained))
+        but = f" but {kept} kept for inner validation" if kept else ""
+        return f"all: everybody{but} is trained on, nobody is left to test"
     if held_out == set(everybody):
         return "leave one subject out"
     return f"subject-wise split, {len(held_out)} of {len(everybody)} people held out"

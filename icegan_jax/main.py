@@ -18,7 +18,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from icegan_jax import settings
-from icegan_jax.compilation import default_cache, keep_programs
+from icegan_jax.compilation import switch_cache_on
 from icegan_jax.config_file import load_config, split_changes
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
@@ -101,18 +101,8 @@ def _start(argv: Sequence[str]) -> None:
     if _WORKDIR.value is None or not _WORKDIR.value.strip():
         raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
     processes = find_processes(os.environ, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    _keep_programs()
+    switch_cache_on(_COMPILATION_CACHE.value)
     run(config, Path(_WORKDIR.value), processes, _LOST_AFTER.value, _FORCE_RESUME.value)
-
-
-def _keep_programs() -> None:
-    """Switches the compilation cache on; a run goes on without it where its folder does not serve."""
-    if _COMPILATION_CACHE.value == "none":
-        return
-    folder = Path(_COMPILATION_CACHE.value) if _COMPILATION_CACHE.value else default_cache(os.environ)
-    why = keep_programs(folder)
-    if why:
-        print(f"compiled programs are not kept ({why}); give --compilation_cache=DIR", file=sys.stderr)
 
 
 def _parse(argv: list[str]) -> list[str]:

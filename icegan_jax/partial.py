@@ -36,7 +36,8 @@ def conclude_partly(
       missing: why a fold is not finished, by name; of the others it is said that they are not.
 
     Returns:
-      ``results.partial.json``; None, and none is left of an earlier state, where not one fold is finished and intact.
+      ``results.partial.json``; None, and none is left of an earlier state, where not one fold is finished and intact,
+      or the run tests nobody.
 
     Raises:
       OSError: it cannot be written.
@@ -45,6 +46,8 @@ def conclude_partly(
     done: list[str] = []
     without: dict[str, str] = {}
     for fold in folds:
+        if not fold.scored:
+            continue
         folder = fold_dir(run_dir, fold)
         damage = damage_of(folder, fold, pairs) if finished(run_dir, fold) else missing.get(fold.name, "not finished")
         if damage is None:

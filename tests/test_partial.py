@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.data.folds import everybody, leave_one_subject_out
 from icegan_jax.partial import conclude_partly, forget_parts, withdraw_results
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold, state_of
@@ -62,6 +62,14 @@ def test_without_a_finished_fold_there_is_nothing_to_say(tmp_path: Path) -> None
     (tmp_path / PARTIAL).write_text("of an earlier state")
     assert conclude_partly(PAIRS, FOLDS, tmp_path, seed=0, missing={}) is None
     assert not list(tmp_path.iterdir())
+
+
+def test_the_fit_of_those_trained_on_is_no_part_of_a_score(tmp_path: Path) -> None:
+    fold = everybody(PAIRS)
+    finish_fold(tmp_path, fold, PAIRS, [0] * len(fold.test))
+    (tmp_path / PARTIAL).write_text("of an earlier state")
+    assert conclude_partly(PAIRS, [fold], tmp_path, seed=0, missing={}) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["folds"]
 
 
 def test_earlier_results_are_kept_under_another_name_until_there_are_new_ones(tmp_path: Path) -> None:

@@ -33,6 +33,16 @@ from icegan_jax.models.cnn import ConvolutionalDiscriminator
             "config.evaluation.oracle is True, but nothing is evaluated during training: "
             "set --config.evaluation.every=100, for example",
         ),
+        (
+            {"protocol": "all", "evaluation.selection": "inner", "evaluation.inner_share": 0.2, "evaluation.every": 9},
+            "config.evaluation.selection is 'inner', but with config.protocol 'all' no clip is tested and the network "
+            "of the last step is the one that is kept: set --config.evaluation.selection=last",
+        ),
+        (
+            {"protocol": "all", "evaluation.oracle": True, "evaluation.every": 9},
+            "config.evaluation.oracle is True, but with config.protocol 'all' there is no test to take the best of: "
+            "set --config.evaluation.oracle=False",
+        ),
     ],
 )
 def test_fields_that_need_each_other(fields: dict[str, Any], line: str) -> None:

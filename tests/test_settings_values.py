@@ -58,7 +58,7 @@ def refusal(path: str, *changes: str) -> str:
         ("model.width=1e300", "config.model.width is 1e+300: it must be at most 100"),
         ("model.image_size=4096", "config.model.image_size is 4096: it must be at most 1024"),
         ("model.motion=maybe", "config.model.motion is 'maybe': it must be True or False"),
-        ("protocol=LOSO", "config.protocol is 'LOSO': it must be one of loso, split; did you mean loso?"),
+        ("protocol=LOSO", "config.protocol is 'LOSO': it must be one of loso, split, all; did you mean loso?"),
         (
             "model.generator=grmm",
             "config.model.generator is 'grmm': it must be one of none, dcgan, encoder_decoder, skips, se, grm; "

@@ -99,6 +99,8 @@ def config_of(options: Options, seed: int, fields: Mapping[str, object], data: s
         except (KeyError, AttributeError, TypeError, ValueError) as error:
             reason = " ".join(str(error.args[0] if error.args else error).split())[:200]
             raise UserError(f"--config.{name}={value}: {reason}; configs/loso.py has every field") from None
+    if config.protocol == "all":
+        raise UserError("--config.protocol=all: trains on everybody, which leaves no score for a table; leave it out")
     return config
 
 

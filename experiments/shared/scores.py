@@ -12,7 +12,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.bootstrap import interval
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.results import read_results
+from icegan_jax.evaluation.results import read_scored
 
 PAPER = Path(__file__).parents[1] / "paper.csv"
 UNKNOWN = "not at hand"
@@ -38,7 +38,7 @@ def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: 
     found["predictions"] = int(np.sum(counts))
     found["people"] = len(people_of(*tables))
     found["seeds"] = len(runs)
-    found["selection"] = ", ".join(sorted({str(read_results(run / "results.json")["selection"]) for run in runs}))
+    found["selection"] = ", ".join(sorted({str(read_scored(run / "results.json")["selection"]) for run in runs}))
     return found
 
 
@@ -89,7 +89,7 @@ def references(runs: Sequence[Path], database: str | None = None) -> dict[str, o
     """
     found: dict[str, list[float]] = {"floor_uf1": [], "random_uf1": [], "linear_uf1": []}
     for run in runs:
-        results = read_results(run / "results.json")
+        results = read_scored(run / "results.json")
         floors = results["floors"] if database is None else results["dataset_floors"][database]
         found["floor_uf1"] += [block["uf1"] for name, block in floors.items() if name.startswith("always_")]
         found["random_uf1"] += [floors["prior_random"]["uf1"]]

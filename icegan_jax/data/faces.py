@@ -9,6 +9,7 @@ import functools
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -92,7 +93,7 @@ def tight_box(points: Points) -> Box:
     return Box(float(left), float(top), float(right), float(bottom))
 
 
-def find_face(images: Iterable[Grey]) -> Face | None:
+def find_face(images: Iterable[Grey], tries: int | None = None) -> Face | None:
     """Finds the largest face in the first of the images that shows one.
 
     Each image is tried as it is, then upsampled, then upsampled after histogram equalisation, then
@@ -102,12 +103,13 @@ def find_face(images: Iterable[Grey]) -> Face | None:
 
     Args:
         images: uint8[h, w] grey images, the onset first; read lazily.
+        tries: how many of these preparations are tried; None: all. An image without a face costs all of them.
 
     Returns:
         The face with its refined landmarks, or None where no image shows one.
     """
     for position, image in enumerate(images):
-        for help_, prepared, upsample, border in _attempts(image):
+        for help_, prepared, upsample, border in islice(_attempts(image), tries):
             shapes = [points for points in _detect(prepared, upsample) if _inside(points - border, image)]
             if not shapes:
                 continue

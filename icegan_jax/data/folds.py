@@ -162,7 +162,9 @@ def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
         raise UserError(f"fold {fold.name}: no apex for inner validation; prepare the dataset again")
     test = fold.test[~inner[fold.test]]
     if not len(test):
-        raise UserError(f"fold {fold.name}: no apex of those trained on; prepare the dataset again, with an apex per clip")
+        raise UserError(
+            f"fold {fold.name}: no apex of those trained on; prepare the dataset again, with an apex per clip"
+        )
     left = np.flatnonzero(trained & ~inner)
     lost = _first_lost(pairs, fold.train, left)
     if lost:

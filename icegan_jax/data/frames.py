@@ -1,10 +1,12 @@
 """The frames of a clip: a folder of images or a video, listed and read one at a time."""
 
 import io
+import math
 import os
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -21,6 +23,10 @@ VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
 # What a file with one of the image suffixes may hold. Pillow knows more formats, by content: of them EPS would run
 # another program, and TIFF prints to stderr from C.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
+
+# A header that says less or more frames per second than these is not to be trusted.
+_LEAST_RATE = 0.1
+_MOST_RATE = 100_000.0  # of the fastest cameras that film whole frames
 
 Grey = NDArray[np.uint8]
 
@@ -124,20 +130,63 @@ def _grey_of(image: Image.Image) -> Grey:
     return np.asarray(upright.convert("L"), np.uint8)
 
 
-def count_video_frames(path: str | Path) -> int:
-    """Returns the number of frames of a video, by grabbing each (the header's count may be wrong).
+@dataclass(frozen=True)
+class VideoFacts:
+    """What is known of a video without looking at its pictures.
+
+    Attributes:
+        frames: that can be read, counted by grabbing each: the header's number may be wrong.
+        promised: by the header; 0 where it says nothing.
+        rate: frames per second, by the header; None where it says nothing sensible.
+    """
+
+    frames: int
+    promised: int
+    rate: float | None
+
+
+def video_facts(path: str | Path) -> VideoFacts:
+    """Reads a video's header and counts its frames.
 
     Raises:
         UserError: the video cannot be opened or holds no frame.
     """
     video = _open_video(Path(path))
+    promised, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
     count = 0
     while video.grab():
         count += 1
     video.release()
     if not count:
         raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
-    return count
+    sensible = math.isfinite(rate) and _LEAST_RATE <= rate <= _MOST_RATE
+    return VideoFacts(count, max(0, int(promised)) if math.isfinite(promised) else 0, rate if sensible else None)
+
+
+def count_video_frames(path: str | Path) -> int:
+    """Returns the number of frames of a video, see ``video_facts``.
+
+    Raises:
+        UserError: the video cannot be opened or holds no frame.
+    """
+    return video_facts(path).frames
+
+
+def read_colour_video(path: str | Path) -> Iterator[NDArray[np.uint8]]:
+    """Yields uint8[h, w, 3] pictures of a video, blue green red as OpenCV has them, until its end.
+
+    Raises:
+        UserError: the video cannot be opened.
+    """
+    video = _open_video(Path(path))
+    try:
+        while True:
+            ok, image = video.read()
+            if not ok:
+                return
+            yield np.asarray(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    finally:
+        video.release()
 
 
 def _read_video(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, Grey]]:

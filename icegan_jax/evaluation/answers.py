@@ -19,6 +19,7 @@ from icegan_jax.evaluation import predictions
 from icegan_jax.evaluation.files import read_text
 from icegan_jax.evaluation.megc_log import is_megc_log, read_megc_log
 from icegan_jax.evaluation.published_log import read_log
+from icegan_jax.evaluation.results import refuse_unscored
 
 # The names under which each column is known, in any case; of several that are there, the first counts.
 NAMES = {
@@ -62,10 +63,14 @@ def read_answers(path: Path) -> Answers:
     """Read a run directory, a predictions.csv, another CSV or a text log.
 
     Raises:
-      UserError: the file is missing or damaged, or a column that is needed cannot be recognised.
+      UserError: the file is missing or damaged, a column that is needed cannot be recognised, or the answers are those
+        of a run that trained on everybody.
     """
     if path.is_dir():
         path = path / "predictions.csv"
+    if path.name == "predictions.csv":
+        refuse_unscored(path.parent)
+        refuse_unscored(path.absolute().parent.parent.parent)  # of RUN/folds/all
     text = read_text(path).removeprefix("\ufeff")
     try:
         return _read(path, text)

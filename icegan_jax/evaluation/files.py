@@ -124,16 +124,25 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file so that a reader sees the old content or the new, never a part.
+    """Write a UTF-8 file as ``write_bytes`` does.
 
-    The text goes to a temporary file beside it, which then takes its place (os.replace). Both are on the disk when
+    Raises:
+      OSError: it cannot be written, with the path; the old file is as it was and the temporary one is gone.
+    """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    The bytes go to a temporary file beside it, which then takes its place (os.replace). Both are on the disk when
     this returns (fsync): neither a killed process nor a full disk nor a power cut leaves half a file.
 
     Raises:
       OSError: it cannot be written, with the path; the old file is as it was and the temporary one is gone.
     """
     with _replacing(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(content)
 
 
 def sync(descriptor: int) -> None:

@@ -1,5 +1,6 @@
 """results.json: the scores of a run, how they came about, and how long it took."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import SEAL, read_json, unsealed
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.scores import Score, summarise
+from icegan_jax.evaluation.table import ORACLE_NAME
 
 PARTIAL = "results.partial.json"  # of an unfinished run
 ANEW = "start the command that trained the run again: it writes the results anew from the finished folds"
@@ -88,8 +90,80 @@ def build_results(
     return results
 
 
+def build_unscored(
+    predictions: Sequence[Prediction],
+    classes: Sequence[str] = EXPRESSIONS,
+    *,
+    protocol: str,
+    selection: str,
+    seed: int,
+    timing: Timing,
+    versions: Mapping[str, str],
+    data_fingerprint: str,
+) -> dict[str, Any]:
+    """Assemble results.json of a run that trained one network on everybody: it has no score, and says so.
+
+    Args:
+      predictions: one per clip trained on, at least one.
+      classes: as all that follows, see ``build_results``.
+
+    Returns:
+      A dictionary ready for `write_json`: ``scored`` is false, ``fit.accuracy`` the share of the clips trained on that
+      are recognised, `num_people` counts the people trained on.
+    """
+    right = sum(row.label == row.prediction for row in predictions)
+    return {
+        "scored": False,
+        "protocol": protocol,
+        "selection": selection,
+        "num_clips": len(predictions),
+        "num_folds": 1,
+        "num_people": len({(row.dataset, row.subject) for row in predictions}),
+        "seed": seed,
+        "classes": list(classes),
+        "fit": {"accuracy": right / len(predictions)},
+        "timing": asdict(timing),
+        "versions": dict(versions),
+        "data_fingerprint": data_fingerprint,
+        "files": {},
+    }
+
+
+def read_scored(path: Path) -> dict[str, Any]:
+    """Read results.json as ``read_results`` does, of a run that has a score.
+
+    Raises:
+      UserError: as there, or the run trained on everybody.
+    """
+    results = read_results(path)
+    if results.get("scored", True) is False:
+        raise _unscored(path.parent)
+    return results
+
+
+def refuse_unscored(run_dir: Path) -> None:
+    """Does nothing unless a run directory's results.json says that the run has no score.
+
+    Raises:
+      UserError: the run trained on everybody.
+    """
+    content: dict[str, Any] = {}
+    with contextlib.suppress(UserError):  # missing or damaged: whoever needs it says so
+        content = read_json(run_dir / "results.json")
+    if content.get("scored") is False:
+        raise _unscored(run_dir)
+
+
+def _unscored(run_dir: Path) -> UserError:
+    return UserError(
+        f"{run_dir}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
+    )
+
+
 def read_results(path: Path) -> dict[str, Any]:
     """Read results.json and check that every field the report shows is there.
+
+    Where ``scored`` is false, those of ``build_unscored`` are all that is required.
 
     Runs from before there were other classes name none: they are given the three; from before there were seals: the
     fields are all that is checked.
@@ -113,11 +187,25 @@ def _read(path: Path) -> dict[str, Any]:
         _require(path, results, field, str)
     for field in ("num_clips", "num_folds", "seed"):
         _require(path, results, field, int)
-    for field in ("overall", "datasets", "floors", "timing", "versions"):
+    for field in ("timing", "versions"):
         _require(path, results, field, dict)
     classes = results.setdefault("classes", list(EXPRESSIONS))
     if not _words(classes):
         raise UserError(f"{path}: the field classes is damaged")
+    for field, kind in (("files", str), ("warnings", list)):
+        block = _require(path, results, field, dict, default={})
+        for name in block:
+            _require(path, block, name, kind, field)
+    if _require(path, results, "scored", bool, default=True):
+        _check_scores(path, results, classes)
+    else:
+        _require_share(path, _require(path, results, "fit", dict), "accuracy", "fit")
+    return results
+
+
+def _check_scores(path: Path, results: dict[str, Any], classes: Sequence[str]) -> None:
+    for field in ("overall", "datasets", "floors"):
+        _require(path, results, field, dict)
     _check_score(path, results["overall"], "overall", len(classes))
     for group in ("datasets", "references"):
         for name, block in _require(path, results, group, dict, default={}).items():
@@ -132,11 +220,12 @@ def _read(path: Path) -> dict[str, Any]:
             _check_pair(path, _require(path, block, name, dict, place), f"{place}.{name}")
     if "oracle" in results:
         _check_pair(path, _require(path, results, "oracle", dict), "oracle")
-    for field, kind in (("files", str), ("warnings", list)):
-        block = _require(path, results, field, dict, default={})
-        for name in block:
-            _require(path, block, name, kind, field)
-    return results
+    for name, block in _require(path, results, "by_selection", dict, default={}).items():
+        _check_pair(path, block, f"by_selection.{name}")
+        if name != ORACLE_NAME:
+            _check_score(path, block, f"by_selection.{name}", len(classes))
+    for name in _require(path, results, "selected_steps", dict, default={}):
+        _require(path, results["selected_steps"], name, int, "selected_steps")
 
 
 def _check_score(path: Path, block: Any, place: str, size: int) -> None:

@@ -1,9 +1,12 @@
 """What every figure of the report shares: colours, type sizes, resolution."""
 
+import io
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from icegan_jax.evaluation.files import write_bytes
 
 DPI = 150
 TITLE_SIZE = 12
@@ -54,10 +57,16 @@ def picture_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
     return axes
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG on white.
+def png(figure: Figure) -> bytes:
+    """A figure as PNG on white.
 
     Figures are made without pyplot: nothing keeps them open, they go when the last name does.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=DPI, facecolor="white", format="png")
+    data = io.BytesIO()
+    figure.savefig(data, dpi=DPI, facecolor="white", format="png")
+    return data.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG on white, whole or not at all."""
+    write_bytes(path, png(figure))

@@ -1,8 +1,7 @@
-"""The synthesis sheet: what G draws for people it has never seen, beside what they did."""
+"""The synthesis sheet: what G draws from people's neutral faces, beside what they did."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import ARRAY_DAMAGE
+from icegan_jax.evaluation.synthesis.faces import Faces
 from icegan_jax.reporting import style
 
 MAX_ROWS = 8
+CHANGES = "RdBu_r"  # matplotlib's colours of a signed difference: red brighter, blue darker
 GAIN = 4  # a quarter of the grey range shows at full colour
 CELL = 1.22  # inches: 128 pixels are 183 at 150 dpi
 GAP = 0.06
@@ -28,10 +27,10 @@ CLASS_LIMIT = 14  # letters that fit over a face
 
 @dataclass(frozen=True)
 class Example:
-    """One held-out clip.
+    """One clip.
 
     Attributes:
-      fold: name of the fold, that is of the subject.
+      person: dataset and subject.
       clip: name of the clip.
       label: the class it shows.
       onset: uint8[h, w], the neutral face, all that G sees beside noise and class.
@@ -39,7 +38,7 @@ class Example:
       apex: uint8[h, w], the real expression.
     """
 
-    fold: str
+    person: str
     clip: str
     label: int
     onset: npt.NDArray[np.uint8]
@@ -47,37 +46,28 @@ class Example:
     apex: npt.NDArray[np.uint8]
 
 
-def choose_examples(
-    fold_dirs: Sequence[Path], num_classes: int = len(EXPRESSIONS), max_rows: int = MAX_ROWS
-) -> list[Example]:
-    """One clip of each of at most `max_rows` subjects, by a rule that looks at no face.
+def choose_examples(faces: Faces, max_rows: int = MAX_ROWS) -> list[Example]:
+    """One clip of each of at most `max_rows` people, by a rule that looks at no face.
 
-    Subjects are spread evenly over the sorted folds that have a synthesis.npz. The wanted class
-    turns from row to row, in label order; the subject's first clip of that
-    class is taken, or its first clip where it has none.
-
-    Returns:
-      The examples; empty where no fold has a synthesis.npz.
-
-    Raises:
-      UserError: a synthesis.npz is damaged; the message names it.
+    They are spread evenly over the sorted people. The wanted class turns from row to row, in label order; a person's
+    first clip of that class is taken, or the first clip where there is none.
     """
-    files = [folder / "synthesis.npz" for folder in sorted(fold_dirs)]
-    files = [file for file in files if file.exists()]
-    if not files:
-        return []
-    rows = np.linspace(0, len(files) - 1, min(max_rows, len(files))).round().astype(int)
-    return [_pick(files[row], wanted % num_classes, num_classes) for wanted, row in enumerate(rows)]
+    people = sorted(set(faces.person))
+    rows = np.linspace(0, len(people) - 1, min(max_rows, len(people))).round().astype(int)
+    wanted = (number % faces.synthetic.shape[1] for number in range(len(rows)))
+    return [_pick(faces, people[row], label) for row, label in zip(rows, wanted, strict=True)]
 
 
-def draw_sheet(examples: Sequence[Example], classes: Sequence[str] = EXPRESSIONS) -> Figure:
+def draw_sheet(
+    examples: Sequence[Example], classes: Sequence[str] = EXPRESSIONS, title: str = "Synthesis of held-out subjects"
+) -> Figure:
     """Draw a row per example: onset, a synthesis per class, real apex, then what each of them changed.
 
     Differences to the onset are signed, red brighter and blue darker than the onset, `GAIN` times enlarged:
     255 / GAIN grey levels and more show at full colour.
     """
     columns = 2 + 2 * len(classes) + 1
-    longest = max(len(name) for example in examples for name in (_short(example.fold), example.clip))
+    longest = max(len(name) for example in examples for name in (_short(example.person), example.clip))
     side = 0.35 + LETTER * min(longest, NAME_LIMIT)
     width = side + columns * (CELL + GAP) + 3 * GAP + 0.15
     height = HEAD + len(examples) * (CELL + GAP) + FOOT
@@ -90,7 +80,7 @@ def draw_sheet(examples: Sequence[Example], classes: Sequence[str] = EXPRESSIONS
 
     for row, example in enumerate(examples):
         _draw_row([place(row, column) for column in range(columns)], example, classes, first=row == 0)
-    _draw_headings(figure, side, len(classes))
+    _draw_headings(figure, side, len(classes), title)
     return figure
 
 
@@ -104,7 +94,7 @@ def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *
         axes.imshow(face, cmap="gray", vmin=0, vmax=255)
     for axes, face in zip(cells[len(faces) :], faces[1:], strict=True):
         change = face.astype(np.int16) - example.onset.astype(np.int16)
-        axes.imshow(change, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        axes.imshow(change, cmap=CHANGES, vmin=-limit, vmax=limit)
     if first:
         for axes, head in zip(cells, heads, strict=True):
             axes.set_title(head, fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=4)
@@ -125,7 +115,7 @@ def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *
     cells[0].text(
         -0.07,
         0.5,
-        f"{style.plain(_short(example.fold))}\n{style.plain(_short(example.clip))}",
+        f"{style.plain(_short(example.person))}\n{style.plain(_short(example.clip))}",
         transform=cells[0].transAxes,
         ha="right",
         va="center",
@@ -134,7 +124,7 @@ def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *
     )
 
 
-def _draw_headings(figure: Figure, side: float, num_classes: int) -> None:
+def _draw_headings(figure: Figure, side: float, num_classes: int, title: str) -> None:
     width, height = figure.get_size_inches()
 
     def at(x: float, from_top: float) -> tuple[float, float]:
@@ -144,7 +134,6 @@ def _draw_headings(figure: Figure, side: float, num_classes: int) -> None:
     maps_start = faces_end + 4 * GAP
     maps_end = side + (2 * num_classes + 3) * (CELL + GAP) + 2 * GAP
     asked = (side + CELL + GAP, side + (num_classes + 1) * (CELL + GAP) - GAP)
-    title = "Synthesis of held-out subjects"
     figure.text(*at(0.2, 0.38), title, fontsize=style.TITLE_SIZE + 4, color=style.INK)
     note = "framed: the class that the real apex shows; rows chosen by rule, not by looks"
     figure.text(*at(0.2, 0.63), note, fontsize=style.TEXT_SIZE, color=style.FAINT)
@@ -162,7 +151,7 @@ def _draw_headings(figure: Figure, side: float, num_classes: int) -> None:
     bar = figure.add_axes((*box, bar_width / width, 0.11 / height))
     limit = 255 / GAIN
     ramp = np.linspace(-limit, limit, 256)[None]
-    bar.imshow(ramp, cmap="RdBu_r", aspect="auto", extent=(-limit, limit, 0, 1))
+    bar.imshow(ramp, cmap=CHANGES, aspect="auto", extent=(-limit, limit, 0, 1))
     bar.set_yticks([])
     bar.set_xticks([-60, -30, 0, 30, 60], ["−60", "−30", "0", "+30", "+60"])
     bar.tick_params(labelsize=style.SMALL_SIZE, length=2)
@@ -174,29 +163,14 @@ def _short(name: str) -> str:
     return style.shortened(name, NAME_LIMIT)
 
 
-def _pick(file: Path, wanted: int, num_classes: int) -> Example:
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            onset, apex = content["onset"], content["apex"]
-            synthetic, label, clip = content["synthetic"], content["label"], content["clip"]
-    except ARRAY_DAMAGE as error:
-        raise UserError(f"{file}: damaged or incomplete: train this fold again") from error
-    number, *size = onset.shape if onset.ndim == 3 else (0,)
-    fits = number and synthetic.shape == (number, num_classes, *size) and apex.shape == onset.shape
-    if not fits or any(pictures.dtype != np.uint8 for pictures in (onset, synthetic, apex)):
-        raise UserError(
-            f"{file}: onset {onset.shape}, synthetic {synthetic.shape} and apex {apex.shape} do "
-            "not belong together: train this fold again"
-        )
-    if not clip.shape == label.shape == (number,) or not np.isin(label, range(num_classes)).all():
-        raise UserError(f"{file}: a label or clip name is wrong: train this fold again")
-    same_class = np.flatnonzero(label == wanted)
-    row = int(same_class[0]) if same_class.size else 0
+def _pick(faces: Faces, person: tuple[str, str], wanted: int) -> Example:
+    clips = [number for number, name in enumerate(faces.person) if name == person]
+    row = next((number for number in clips if faces.label[number] == wanted), clips[0])
     return Example(
-        fold=file.parent.name,
-        clip=str(clip[row]),
-        label=int(label[row]),
-        onset=onset[row],
-        synthetic=synthetic[row],
-        apex=apex[row],
+        person=" ".join(person),
+        clip=faces.clip[row],
+        label=int(faces.label[row]),
+        onset=faces.onset[row],
+        synthetic=faces.synthetic[row],
+        apex=faces.apex[row],
     )

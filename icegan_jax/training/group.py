@@ -82,7 +82,7 @@ def train_group(
             del restored, _  # as large as the states
         else:
             states = engine.create(layout.put(layout.lay(jnp.stack(keys))))
-        open_logs(stack, members, step, plan)
+        open_logs(stack, members, step, plan, run_dir)
         bar.update(step)
 
         def clock() -> dict[str, float]:
@@ -132,6 +132,7 @@ def train_group(
                 members[place].give_up(plan.steps, UNTOLD, (), plan)
         for member in members:
             if member.well:
+                member.show_faces(plan.steps, pairs.classes)
                 fold = member.fold
                 who = {"people": fold.people, "num_clips": len(fold.test), "steps": plan.steps, "run": plan.run}
                 cost = clock() | {"process": plan.process}

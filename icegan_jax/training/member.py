@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
+import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.dataset import Pairs
@@ -13,10 +14,12 @@ from icegan_jax.data.folds import Fold
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.collapse import CollapseWatch, watch
 from icegan_jax.training.course import Call
+from icegan_jax.training.evaluate import SYNTHESIS
 from icegan_jax.training.evaluations import EVALUATIONS
 from icegan_jax.training.fold_log import METRICS, open_log, write_line
 from icegan_jax.training.health import Failure, NonFiniteError, Shown, clips_of, first_nonfinite, write_failure
-from icegan_jax.training.plan import Plan, fold_dir
+from icegan_jax.training.plan import Plan, events_dir, fold_dir
+from icegan_jax.training.tensorboard import open_events, write_faces, write_scalars
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Member:
       store: its checkpoints.
       watch: for collapsed capsules.
       metrics: metrics.jsonl.
+      events: the same for TensorBoard.
       evaluations: evaluations.jsonl, if there is to be one.
       warnings: lines of this fold, of earlier starts too.
       failure: where its training broke; None while all is well.
@@ -39,6 +43,7 @@ class Member:
     store: FoldCheckpoints
     watch: CollapseWatch
     metrics: TextIO | None = None
+    events: BinaryIO | None = None
     evaluations: TextIO | None = None
     warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
@@ -86,13 +91,26 @@ class Member:
             raise NonFiniteError(self.failure)
 
     def write(self, step: int, epoch: float, values: Mapping[str, Any]) -> str | None:
-        """Appends a line to the log; returns a warning, should it be due."""
-        assert self.metrics is not None
+        """Appends a line to the log, and to the events; returns a warning, should it be due."""
+        assert self.metrics is not None and self.events is not None
         write_line(self.metrics, step, epoch, values)
+        write_scalars(self.events, step, epoch, values)
         warning = self.watch.see(step, values)
         if warning is not None:
             self.warnings.append(warning)
         return warning
+
+    def show_faces(self, step: int, classes: Sequence[str]) -> None:
+        """Appends the faces of the first tested clip of each class to the events, if there is a generator."""
+        assert self.events is not None
+        if not (self.folder / SYNTHESIS).is_file():
+            return
+        with np.load(self.folder / SYNTHESIS) as sheet:
+            _, first = np.unique(sheet["label"], return_index=True)
+            onset, synthetic, apex = (sheet[name][first] for name in ("onset", "synthetic", "apex"))
+        faces = np.concatenate([onset[:, None], synthetic, apex[:, None]], axis=1)
+        words = f"onset, synthetic {', '.join(classes)}, apex; a clip of each class"
+        write_faces(self.events, step, "held_out" if self.fold.scored else "trained_on", faces, words)
 
 
 def open_members(
@@ -111,11 +129,12 @@ def open_members(
     return members
 
 
-def open_logs(stack: contextlib.ExitStack, members: Sequence[Member], step: int, plan: Plan) -> None:
+def open_logs(stack: contextlib.ExitStack, members: Sequence[Member], step: int, plan: Plan, run_dir: Path) -> None:
     """Opens each fold's logs where they stood after ``step``, and brings the watches to where they were then."""
     for member in members:
         member.metrics = stack.enter_context(open_log(member.folder, step))
         with (member.folder / METRICS).open(encoding="utf-8") as lines:
             member.warnings = member.watch.replay(lines)
+        member.events = stack.enter_context(open_events(events_dir(run_dir, member.fold), step))
         if plan.evaluate_every:
             member.evaluations = stack.enter_context(open_log(member.folder, step, EVALUATIONS))

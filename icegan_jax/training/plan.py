@@ -73,6 +73,11 @@ def fold_dir(run_dir: Path, fold: Fold) -> Path:
     return run_dir / "folds" / fold.name
 
 
+def events_dir(run_dir: Path, fold: Fold) -> Path:
+    """The folder of a fold's events in a run directory, of which TensorBoard is given the parent."""
+    return run_dir / "tensorboard" / fold.name
+
+
 def finished(run_dir: Path, fold: Fold) -> bool:
     """Whether the fold's result is there."""
     return (fold_dir(run_dir, fold) / RESULT).is_file()

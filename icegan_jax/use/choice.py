@@ -30,16 +30,13 @@ class Trained:
     step: int
 
 
-def choose_folds(
-    run_dir: Path, *, fold: str | None = None, exclude: str | None = None, people: Sequence[Person] = ()
-) -> list[Trained]:
+def choose_folds(run_dir: Path, *, fold: str | None = None, exclude: str | None = None) -> list[Trained]:
     """The folds whose networks answer: all finished ones, for somebody whom the run does not know.
 
     Args:
       run_dir: the run directory.
       fold: this one alone.
       exclude: ``DATASET/SUBJECT`` or ``SUBJECT``: only folds that held this person out.
-      people: everybody whom the run knows, if that is known, to tell a name that is misspelt.
 
     Raises:
       UserError: there is no such fold or person, the fold was trained on that person, or none is finished.
@@ -52,14 +49,12 @@ def choose_folds(
         there = named
     if exclude is None:
         return there
-    known = sorted({person for each in there for person in each.people} | set(people))
-    wanted = _person(exclude, known)
+    wanted = _person(exclude, sorted({person for each in _finished(run_dir) for person in each.people}))
     chosen = [each for each in there if wanted in each.people]
     if not chosen:
-        which = f"fold {fold} was" if fold is not None else "every finished network of the run was"
         raise UserError(
-            f"--exclude_subject={exclude}: {which} trained on this person; choose a run that held them out, or leave "
-            "the option out and do not take the answer for a test"
+            f"--exclude_subject={exclude}: fold {fold} was trained on this person; leave --fold out, which finds the "
+            "fold that was not"
         )
     return chosen
 
@@ -93,13 +88,15 @@ def _person(name: str, known: Sequence[Person]) -> Person:
     if found:
         names = " or ".join("/".join(person) for person in found)
         raise UserError(f"--exclude_subject={name}: there are several of that name; give {names}")
+    if not known:
+        raise UserError(
+            f"--exclude_subject={name}: the run trained on everybody and held nobody out; give a run with "
+            "--config.protocol=loso, or leave the option out for a stranger"
+        )
     near = difflib.get_close_matches(name, ["/".join(person) for person in known], n=1, cutoff=0.5)
     guess = f"; did you mean {near[0]}?" if near else ""
     raise UserError(
-        f"--exclude_subject={name}: the run's finished folds held out nobody of that name{guess} "
-        "A stranger needs no such option: no network ever saw them"
-        if near
-        else f"--exclude_subject={name}: the run's finished folds held out nobody of that name; leave the option out "
+        f"--exclude_subject={name}: the run's finished folds held out nobody of that name{guess}; leave the option out "
         "for a stranger, whom no network ever saw"
     )
 

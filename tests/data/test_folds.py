@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from icegan_jax.data.folds import Fold, folds_of, keep_inner, leave_one_subject_out, subject_split
+from icegan_jax.data.folds import Fold, everybody, folds_of, keep_inner, leave_one_subject_out, subject_split
 from icegan_jax.errors import UserError
 from tests.data.conftest import pairs_of, record
 
@@ -132,6 +132,28 @@ def test_inner_validation_that_cannot_be() -> None:
     fold = next(f for seed in range(20) for f in _tested(data, seed) if f.people == (("d", "s"),))
     with pytest.raises(UserError, match="no apex for inner validation"):
         keep_inner(fold, data, 0.5, 0)
+
+
+def test_everybody_is_trained_on() -> None:
+    (fold,) = folds_of(PAIRS, protocol="all", share=0.5, inner_share=0.0, seed=0)
+    assert (fold.name, fold.people, fold.scored) == ("all", (), False)
+    assert fold.train.tolist() == list(range(48)) and people(fold.train) == people(np.arange(48))
+    assert fold.test.tolist() == np.flatnonzero(PAIRS.shift == 0).tolist()
+    assert fold.train.dtype == fold.test.dtype == np.int64 and not len(fold.inner)
+    assert folds_of(pairs_of([record("d", "s", "c", 0, 0)]), protocol="all", share=0.5, inner_share=0.0, seed=0)
+    with pytest.raises(UserError, match="fold all: no clip has an apex; prepare the dataset again"):
+        everybody(pairs_of([record("d", "s", "c", 0, 1)]))
+
+
+def test_inner_people_are_not_among_everybody() -> None:
+    """Nor among those whose fit is shown."""
+    (fold,) = folds_of(PAIRS, protocol="all", share=0.5, inner_share=0.4, seed=0)
+    assert len(people(fold.inner)) == 2
+    assert people(fold.train) == people(fold.test) == people(np.arange(48)) - people(fold.inner)
+    assert len(fold.train) == 4 * 8 and PAIRS.shift[fold.test].tolist() == [0] * 8
+    data = pairs_of([record("d", subject, "c", 0, subject == "t") for subject in "st"])
+    with pytest.raises(UserError, match="fold all: no apex (of those trained on|for inner validation); prepare the"):
+        keep_inner(everybody(data), data, 0.5, 0)
 
 
 def _tested(data, seed: int) -> list[Fold]:

@@ -5,7 +5,24 @@ import pytest
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import write_json, write_sealed
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.results import ANEW, Timing, build_results, read_results
+from icegan_jax.evaluation.results import (
+    ANEW,
+    Timing,
+    build_results,
+    build_unscored,
+    read_results,
+    read_scored,
+    refuse_unscored,
+)
+from icegan_jax.evaluation.results import (
+    ANEW,
+    Timing,
+    build_results,
+    build_unscored,
+    read_results,
+    read_scored,
+    refuse_unscored,
+)
 from icegan_jax.evaluation.scores import score
 from tests.evaluation.answers import FIVE, five_rows, rows
 
@@ -116,6 +133,63 @@ def test_damaged_results_name_the_field(tmp_path, keys, value, named):
         read_results(path)
     assert f"{named} is" in str(caught.value) and str(path) in str(caught.value)
     assert str(caught.value).endswith("; remove the file and " + ANEW)
+
+
+def build_unscored_run(**changes):
+    made = {
+        "protocol": "all",
+        "selection": "last",
+        "seed": 3,
+        "timing": TIMING,
+        "versions": {"jax": "0.10.2"},
+        "data_fingerprint": "abc",
+    }
+    return build_unscored(rows(), **made) | changes
+
+
+def test_results_of_everybody_have_a_fit_and_no_score(tmp_path):
+    results = build_unscored_run()
+    right = sum(row.label == row.prediction for row in rows())
+    assert 0 < right < len(rows())
+    assert (results["scored"], results["fit"], results["files"]) == (False, {"accuracy": right / len(rows())}, {})
+    assert (results["num_clips"], results["num_folds"], results["num_people"]) == (5, 1, 4)
+    assert not {"overall", "datasets", "floors", "references", "oracle", "by_selection"} & results.keys()
+    path = tmp_path / "results.json"
+    write_sealed(path, results)
+    assert read_results(path) == results
+    line = f"{tmp_path}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
+    for refuse in (lambda: read_scored(path), lambda: refuse_unscored(tmp_path)):
+        with pytest.raises(UserError) as caught:
+            refuse()
+        assert str(caught.value) == line
+
+
+def test_a_run_with_a_score_is_not_refused(tmp_path):
+    path = tmp_path / "results.json"
+    refuse_unscored(tmp_path)  # nothing there: whoever needs results misses them
+    path.write_text("damaged")
+    refuse_unscored(tmp_path)
+    write_json(path, build(rows()))
+    refuse_unscored(tmp_path)
+    assert read_scored(path) == read_results(path) == build(rows())
+
+
+@pytest.mark.parametrize(
+    "changes,named",
+    [
+        ({"fit": None}, "fit"),
+        ({"fit": {}}, "fit.accuracy"),
+        ({"fit": {"accuracy": 1.5}}, "fit.accuracy"),
+        ({"scored": 0}, "scored"),
+        ({"scored": True}, "overall"),
+        ({"timing": []}, "timing"),
+        ({"warnings": {"all": "words"}}, "warnings.all"),
+    ],
+)
+def test_damaged_results_without_a_score_name_the_field(tmp_path, changes, named):
+    write_json(tmp_path / "results.json", build_unscored_run(**changes))
+    with pytest.raises(UserError, match=rf"{named} is (missing or damaged|not from 0 to 1); remove the file"):
+        read_results(tmp_path / "results.json")
 
 
 def test_sealed_results_come_back_without_the_seal(tmp_path):

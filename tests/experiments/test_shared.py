@@ -67,6 +67,11 @@ def test_what_the_experiment_sets_is_not_the_users_to_change(tmp_path: Path, fie
         runs.config_of(options(tmp_path, (field, "1")), 0, {"model.generator": "skips"}, "D")
 
 
+def test_a_run_that_leaves_nobody_to_test_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--config.protocol=all: trains on everybody, which leaves no score for a ta"):
+        runs.config_of(options(tmp_path, ("protocol", "all")), 0, {}, "")
+
+
 def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "data"
     data.mkdir()

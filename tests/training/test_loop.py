@@ -20,7 +20,7 @@ from icegan_jax.training.loop import train_folds
 from icegan_jax.training.member import Member
 from icegan_jax.training.plan import Plan, finished
 from icegan_jax.training.state import fold_key
-from tests.training import tiny
+from tests.training import event_files, tiny
 
 NETWORKS = tiny.networks()
 PAIRS = tiny.pairs()
@@ -133,6 +133,22 @@ def test_the_log_has_a_line_per_call(whole: Path, fold: Fold) -> None:
         assert all(np.isfinite(value) for value in line.values())
 
 
+@pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
+def test_the_events_for_tensorboard_say_what_the_log_says(whole: Path, fold: Fold) -> None:
+    """Scalars of each line, and in the end a picture of a clip of each class."""
+    scalars, lines = event_files.scalars(whole / "tensorboard" / fold.name), logged(whole, fold)
+    names = {name: name.replace("_", "/", 1) for name in lines[0] if name.startswith(("d_", "g_"))}
+    names |= {"epoch": "epoch", "steps_per_s": "speed/steps_per_s", "waiting_share": "speed/waiting_share"}
+    assert names.keys() | {"step"} == lines[0].keys() and set(names.values()) == scalars.keys()
+    for name, tag in names.items():
+        assert [step for step, _ in scalars[tag]] == LOGGED
+        np.testing.assert_allclose([value for _, value in scalars[tag]], [line[name] for line in lines], 1e-5, 1e-6)
+    event = event_files.shown(whole / "tensorboard" / fold.name)[-1]
+    (value,) = event.summary.value
+    assert (event.step, value.tag) == (PLAN.steps, "faces/held_out")
+    assert (value.image.height, value.image.width) == (3 * tiny.SIZE, 5 * tiny.SIZE)
+
+
 def test_networks_must_know_the_classes_of_the_pairs(tmp_path: Path) -> None:
     other = dataclasses.replace(PAIRS, classes=("a", "b"))
     with pytest.raises(ValueError, match="networks of 3 classes for pairs of 2"):
@@ -203,6 +219,10 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     assert resumed_calls == (rest + LOGGED if which == 1 else rest)
     for fold in FOLDS:
         assert contents(tmp_path, fold) == contents(whole, fold)
+        found, wanted = (event_files.scalars(run / "tensorboard" / fold.name) for run in (tmp_path, whole))
+        assert {tag: found[tag] for tag in found if "speed" not in tag} == {
+            tag: wanted[tag] for tag in wanted if "speed" not in tag
+        }
     assert parameters(engine, tmp_path, FOLDS[-1]) == parameters(engine, whole, FOLDS[-1])
 
 
@@ -214,6 +234,18 @@ def test_a_line_half_written_when_the_machine_stopped(whole: Path, tmp_path: Pat
         with fold_file(tmp_path, fold, "metrics.jsonl").open("a") as log:
             log.write('{"step": 10, "epo')
     train(tmp_path)
+    for fold in FOLDS:
+        assert contents(tmp_path, fold) == contents(whole, fold)
+
+
+def test_a_run_needs_no_events(whole: Path, tmp_path: Path) -> None:
+    """Of an unfinished fold they are lost, of another one too: neither is trained again for them."""
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "tensorboard")
+    fold_file(tmp_path, FOLDS[0], "result.json").unlink()
+    train(tmp_path)
+    assert [path.name for path in (tmp_path / "tensorboard").iterdir()] == [FOLDS[0].name]
+    assert not event_files.scalars(tmp_path / "tensorboard" / FOLDS[0].name)
     for fold in FOLDS:
         assert contents(tmp_path, fold) == contents(whole, fold)
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.files import ARRAY_DAMAGE
+from icegan_jax.evaluation.results import refuse_unscored
 
 Grey = NDArray[np.uint8]
 
@@ -39,7 +40,17 @@ def read_faces(run_dir: Path) -> Faces:
 
     Raises:
       UserError: there is none (no run directory, an unfinished run, or one without a generator), one is damaged or of
-        a program that did not name the people yet, or two folds do not fit together.
+        a program that did not name the people yet, two folds do not fit together, or the run trained on everybody.
+    """
+    refuse_unscored(Path(run_dir))
+    return read_any_faces(run_dir)
+
+
+def read_any_faces(run_dir: Path) -> Faces:
+    """What ``read_faces`` reads, also of a run that trained on everybody: its clips are held out by no fold.
+
+    Raises:
+      UserError: as there.
     """
     files = sorted(Path(run_dir).glob("folds/*/synthesis.npz"))
     if not files:

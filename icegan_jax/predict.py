@@ -1,0 +1,216 @@
+"""Recognise micro-expressions: in an onset/apex pair, a folder of frames, a video, a clips.csv, or before a camera.
+
+python -m icegan_jax.predict --workdir=RUN --input=X --out=DIR
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from icegan_jax.command_line import Parser, answered
+from icegan_jax.compilation import switch_cache_on
+from icegan_jax.data.preparing.cropping import REGISTRATIONS, Options
+from icegan_jax.data.preparing.replacement import check_replaceable, replaced_folder
+from icegan_jax.errors import UserError
+from icegan_jax.use import answers, events
+from icegan_jax.use.annotated import COPY, annotate
+from icegan_jax.use.camera import RECORDING, record
+from icegan_jax.use.flags import Flag, of_rate
+from icegan_jax.use.inputs import Footage, open_inputs, open_video
+from icegan_jax.use.model import Model, load_model
+from icegan_jax.use.options import add_model_options
+from icegan_jax.use.reading import Reading
+from icegan_jax.use.sight import FIRST, QUIETEST, look
+from icegan_jax.use.writing import write_answers
+
+EACH = "each"  # --exclude_subject of a clips.csv: of every clip its own person
+AUTO, CLIP, EVENTS = "auto", "clip", "events"
+LONG_SECONDS = 3.0  # a longer recording is searched for events; six micro-expressions of half a second fit in
+LONG_FRAMES = 300  # the same where the frame rate is not known: 1.5 s at 200 frames per second (CASME II)
+
+EPILOG = """\
+what X may be:
+  two pictures       --input onset.png apex.png: the neutral face, then the expression
+  a folder           frames whose names end in their number; name the rate with --fps
+  a video            mp4, avi, mov, mkv or gif
+  a clips.csv        as prepare reads it; onset and offset hold, an empty apex is spotted, labels are compared
+  a camera           --input=0 records --seconds of the first camera, then reads that
+
+A recording of up to 3 seconds is one clip: the face is found on the onset (--onset), the crop stays where it is, frames
+are moved onto the onset, the apex is the frame that differs most from it. A longer one is searched for candidate events
+first (--mode=events), each of which is then read in the same way; memory does not grow with its length.
+
+what is written to DIR:
+  predictions.csv    a row per clip or event: frames, seconds, answer, capsule length of each class, flags
+  predictions.json   the same with the flags in sentences, the networks, the time it took
+  index.html         the same to look at
+  strips/            onset, apex and difference of each
+  annotated.mp4      of a video: a copy with face, event and answer
+  trace.csv          of a searched recording: change and head motion, frame by frame
+
+examples:
+  python -m icegan_jax.predict --workdir=RUN --input onset.png apex.png --out=answer
+  python -m icegan_jax.predict --workdir=RUN --input=interview.mp4 --out=answer
+  python -m icegan_jax.predict --workdir=RUN --input=frames --fps=200 --onset=quietest --out=answer
+  python -m icegan_jax.predict --workdir=RUN --input=clips.csv --exclude_subject=each --out=answer
+
+An answer is one of the classes that the run knows, whatever the face shows. It is no proof of a feeling and no lie
+detector. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
+"""
+
+
+def make_parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(prog="python -m icegan_jax.predict", description=__doc__.splitlines()[0], epilog=EPILOG)
+    add_model_options(parser)
+    group = parser.add_argument_group("what to read and where to write")
+    text = "what to read, see below; of a pair two paths"
+    group.add_argument("--input", required=True, action="extend", nargs="+", metavar="X", help=text)
+    group.add_argument("--out", required=True, metavar="DIR", help="folder to make; earlier answers there are replaced")
+    group = parser.add_argument_group("how")
+    text = f"the neutral frame of a clip: {FIRST}, {QUIETEST} (where least moves), or a frame number (default: {FIRST})"
+    group.add_argument("--onset", default=FIRST, type=_onset, metavar="FRAME", help=text)
+    text = f"{CLIP}: one expression; {EVENTS}: search for them; {AUTO}: by the length (default)"
+    group.add_argument("--mode", default=AUTO, choices=(AUTO, CLIP, EVENTS), help=text)
+    text = "frames per second, of a folder or in place of what a video says"
+    group.add_argument("--fps", type=_positive, metavar="N", help=text)
+    group.add_argument("--seconds", type=_positive, default=10.0, help="how long a camera is recorded (default: 10)")
+    text = "rigid: move each frame onto the onset (as prepare does by default); give what the run's faces were prepared with"
+    group.add_argument("--register", default=REGISTRATIONS[0], choices=REGISTRATIONS, help=text)
+    group.add_argument("--no_copy", action="store_true", help="write no annotated.mp4")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit code, see --help."""
+    return answered(lambda: _run(make_parser().parse_args(argv)))
+
+
+def _run(args: argparse.Namespace) -> None:
+    check_replaceable(args.out, answers.CONTENT, "predict")
+    switch_cache_on(args.compilation_cache)
+    given = args.input
+    camera = len(given) == 1 and given[0].isdecimal() and not Path(given[0]).exists()
+    if args.exclude_subject == EACH and not given[0].lower().endswith(".csv"):
+        raise UserError(f"--exclude_subject={EACH}: only a clips.csv names the person of each clip; name the person")
+    models = _Models(args)
+    footages = [] if camera else open_inputs(given, args.fps, models.classes)
+    with replaced_folder(args.out, answers.CONTENT, "predict") as folder:
+        if camera:
+            rate = record(int(given[0]), args.seconds, folder / RECORDING)
+            footages = [open_video(folder / RECORDING, args.fps or rate)]
+        start = time.perf_counter()
+        options = Options(register=args.register, size=models.size)
+        if len(footages) == 1 and _searched(footages[0], args.mode):
+            readings, flags = _search(footages[0], options, models, folder)
+        else:
+            bar = footages if len(footages) == 1 else tqdm(footages, unit="clip", desc="reading", dynamic_ncols=True)
+            readings, flags = [_read(footage, args, options, models) for footage in bar], []
+        spent = time.perf_counter() - start
+        only = footages[0]
+        if only.video and not args.no_copy:
+            annotate(only.path, folder / COPY, only.rate or 25.0, readings, models.classes)
+        frames = sum(len(footage.numbers) for footage in footages)
+        about = {
+            "run": str(args.workdir),
+            "run_id": models.run,
+            "input": given,
+            "frames": frames,
+            "seconds_spent": round(spent, 3),
+            "frames_per_second": round(frames / spent, 1),
+            "options": {"onset": args.onset, "register": args.register, "exclude_subject": args.exclude_subject},
+        }
+        lines = write_answers(folder, readings, models.classes, about, flags)
+    for line in lines:
+        print(line)
+    print(f"{frames} frames in {spent:.1f} s: {frames / spent:.0f} per second")
+    print(f"answers: {Path(args.out) / answers.TABLE}\npage:    {Path(args.out) / 'index.html'}")
+
+
+def _searched(footage: Footage, mode: str) -> bool:
+    """Whether a recording is searched for events instead of being read as one."""
+    if footage.clip is not None or mode == CLIP:
+        return False
+    if mode == EVENTS:
+        return True
+    count = len(footage.numbers)
+    return count > LONG_FRAMES if footage.rate is None else count > LONG_SECONDS * footage.rate
+
+
+def _search(footage: Footage, options: Options, models: "_Models", folder: Path) -> tuple[list[Reading], list[Flag]]:
+    model = models.of(footage)
+    spotting = events.spot(footage, folder / events.TRACE)
+    found = events.read_events(footage, spotting, options, model.recognise, _names(model))
+    bar = tqdm(found, total=len(spotting.events), unit="event", desc="reading events", dynamic_ncols=True)
+    return sorted(bar, key=lambda reading: reading.onset), events.of_recording(footage, spotting)
+
+
+def _read(footage: Footage, args: argparse.Namespace, options: Options, models: "_Models") -> Reading:
+    model = models.of(footage)
+    sight = look(footage, args.onset, options)
+    (lengths,) = model.recognise(sight.onset_face[None], sight.apex_face[None])
+    label = -1 if footage.clip is None else footage.clip.label
+    pair = footage.clip is not None and not footage.clip.dataset
+    reading = Reading(
+        name=footage.name,
+        source=str(footage.path),
+        kind="clip",
+        first=footage.numbers[0],
+        onset=sight.onset,
+        apex=sight.apex,
+        offset=sight.offset,
+        rate=footage.rate,
+        flags=() if pair else tuple(of_rate(footage.rate)),
+        truth=model.classes[label] if label >= 0 else None,
+    )
+    return reading.answered(sight, lengths, _names(model))
+
+
+class _Models:
+    """The networks that answer: the same for all, or of each clip those that never saw its person."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._load: Callable[[str | None], Model] = lambda exclude: load_model(
+            args.workdir, generator=False, fold=args.fold, exclude=exclude
+        )
+        self._each = args.exclude_subject == EACH
+        self._model = self._load(None if self._each else args.exclude_subject)
+        self._person: str | None = None
+        self.classes, self.size, self.run = self._model.classes, self._model.size, self._model.run
+
+    def of(self, footage: Footage) -> Model:
+        """Those for these frames; one person's at a time are in memory."""
+        if self._each and footage.clip is not None:
+            person = f"{footage.clip.dataset}/{footage.clip.subject}"
+            if person != self._person:
+                self._model, self._person = self._load(person), person
+        return self._model
+
+
+def _names(model: Model) -> tuple[str, ...]:
+    return tuple(fold.name for fold in model.folds)
+
+
+def _onset(text: str) -> str:
+    if text in (FIRST, QUIETEST) or (text.isascii() and text.isdigit()):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is neither {FIRST} nor {QUIETEST} nor a frame number")
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

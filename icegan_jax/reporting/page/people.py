@@ -1,0 +1,64 @@
+"""The tables of subjects and of clips, which sort and can be searched."""
+
+from collections.abc import Sequence
+
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.reporting.page.html import NUMBER, Cell, Column, paragraph, table
+
+_SUBJECTS = (
+    "Correct clips of all clips, by subject and true class. A score per subject would mean little: many subjects have "
+    "one or two clips. A press on a header sorts by it."
+)
+_CLIPS = (
+    "What was answered for each held-out clip, and the capsule length of each class, between 0 and 1; the longest is "
+    "the answer. Margin: the length of the true class minus the longest of the others, below 0 where the answer is "
+    "wrong."
+)
+_FILTER = (
+    '<form class="filter" data-table="clips"><label><input type="checkbox" name="wrong"> wrong answers only</label>'
+    '<input type="search" name="words" placeholder="subject, clip or class" aria-label="subject, clip or class">'
+    '<output name="shown" class="soft"></output></form>'
+)
+
+
+def render_subjects(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
+    """A row per subject: clips, correct ones, and those of each class."""
+    people: dict[tuple[str, str], list[Prediction]] = {}
+    for row in predictions:
+        people.setdefault((row.dataset, row.subject), []).append(row)
+    rows = []
+    for (dataset, subject), found in sorted(people.items()):
+        of_class = [_correct([row for row in found if row.label == label]) for label in range(len(classes))]
+        rows.append([dataset, subject, Cell(str(len(found)), len(found)), _correct(found), *of_class])
+    numbers = ("clips", "correct", *classes)
+    columns = [Column("dataset"), Column("subject"), *(Column(name, NUMBER) for name in numbers)]
+    return paragraph(_SUBJECTS, "soft") + table("Subjects", columns, rows)
+
+
+def render_clips(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
+    """A row per clip, with a form that hides the right ones."""
+    numbers = [Column(f"length {name}", NUMBER) for name in classes]
+    names = [Column("dataset"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
+    rows = []
+    for row in predictions:
+        lengths = [Cell(f"{length:.3f}", length) for length in row.scores]
+        answers = (classes[row.label], classes[row.prediction])
+        rows.append([row.dataset, row.subject, row.clip, *answers, *lengths, _margin(row)])
+    marks = ["" if row.label == row.prediction else "wrong" for row in predictions]
+    columns = [*names, *numbers, Column("margin", NUMBER)]
+    return paragraph(_CLIPS, "soft") + _FILTER + table("Clips", columns, rows, marks, "clips")
+
+
+def _correct(rows: Sequence[Prediction]) -> Cell:
+    if not rows:
+        return Cell("–", None)
+    right = sum(row.label == row.prediction for row in rows)
+    return Cell(f"{right} / {len(rows)}", right / len(rows))
+
+
+def _margin(row: Prediction) -> Cell:
+    others = [length for label, length in enumerate(row.scores) if label != row.label]
+    if not others:
+        return Cell("–", None)
+    margin = row.scores[row.label] - max(others)
+    return Cell(f"{margin:+.3f}", margin)

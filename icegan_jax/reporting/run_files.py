@@ -1,0 +1,143 @@
+"""What a finished run holds, read and checked: its scores, predictions, faces and logs belong together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation.files import SEAL, read_json, sha256_of, unsealed
+from icegan_jax.evaluation.predictions import Prediction, read_predictions
+from icegan_jax.evaluation.results import ANEW, PARTIAL, read_results
+from icegan_jax.evaluation.synthesis.faces import Faces, read_any_faces
+from icegan_jax.reporting.curves import Curve, read_metrics
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+      name: of its folder.
+      results: results.json.
+      config: config.json, without its seal.
+      classes: their names, in label order.
+      predictions: one per held-out clip; none where the run has no score.
+      counts: int64[k, k], what they come to, rows truth.
+      faces: of all folds; None where there are none, or none were asked for.
+      logs: the curves of each fold that has any.
+    """
+
+    name: str
+    results: Mapping[str, Any]
+    config: Mapping[str, Any]
+    classes: tuple[str, ...]
+    predictions: list[Prediction]
+    counts: metrics.Counts
+    faces: Faces | None
+    logs: list[dict[str, Curve]]
+
+    @property
+    def scored(self) -> bool:
+        """Whether anybody was left to test."""
+        return bool(self.results.get("scored", True))
+
+
+def read_run(run_dir: Path, *, faces: bool = True) -> Run:
+    """Read a run directory; with ``faces=False`` no picture is looked at.
+
+    Raises:
+      UserError: the run is missing, unfinished, damaged or disagrees with itself.
+    """
+    _require_finished(run_dir)
+    results = read_results(run_dir / "results.json")
+    config = _config(run_dir / "config.json")
+    classes, predictions = tuple(results["classes"]), list[Prediction]()
+    if results.get("scored", True):
+        classes, predictions = _predictions(run_dir / "predictions.csv", results)
+    counts = metrics.confusion(
+        [row.label for row in predictions], [row.prediction for row in predictions], len(classes)
+    )
+    if predictions and (list(classes) != results["classes"] or counts.tolist() != results["overall"]["confusion"]):
+        raise UserError(
+            f"{run_dir}: predictions.csv ({counts.sum()} clips) and results.json "
+            f"({results['num_clips']} clips) do not agree: {ANEW}"
+        )
+    files = [fold / "metrics.jsonl" for fold in _fold_dirs(run_dir)]
+    logs = [read_metrics(file) for file in files if file.exists()]
+    return Run(
+        name=run_dir.resolve().name,
+        results=results,
+        config=config,
+        classes=classes,
+        predictions=predictions,
+        counts=counts,
+        faces=_faces(run_dir, len(classes)) if faces else None,
+        logs=[log for log in logs if log],
+    )
+
+
+def _require_finished(run_dir: Path) -> None:
+    if not run_dir.is_dir():
+        raise UserError(f"{run_dir}: no such run directory: give the one that training wrote")
+    if (run_dir / "results.json").exists():
+        return
+    folds = _fold_dirs(run_dir)
+    if not folds and not (run_dir / "config.json").exists():
+        raise UserError(f"{run_dir}: not a run directory: it has neither config.json nor folds/")
+    if (run_dir / PARTIAL).is_file():
+        raise UserError(f"{run_dir}: {_progress(run_dir)}; the same command that began it goes on")
+    done = sum((fold / "result.json").exists() for fold in folds)
+    raise UserError(
+        f"{run_dir}: this run is not finished ({done} of {len(folds)} started folds are done, no "
+        "results.json): start the same training command again, it continues"
+    )
+
+
+def _progress(run_dir: Path) -> str:
+    """How many folds are finished now: some may be since the partial results were written."""
+    folds = read_json(run_dir / PARTIAL).get("folds")
+    if not isinstance(folds, dict) or not {"finished", "missing"} <= set(folds):
+        raise UserError(f"{run_dir / PARTIAL}: the field folds is missing or damaged; remove the file")
+    names = [*folds["finished"], *folds["missing"]]
+    done = sum((fold / "result.json").exists() for fold in _fold_dirs(run_dir) if fold.name in names)
+    return f"{done} of {len(names)} folds are finished ({PARTIAL})"
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What the run began with; nothing can write it anew."""
+    try:
+        config = read_json(path)
+        return unsealed(path, config) if SEAL in config else config
+    except UserError as error:
+        raise UserError(f"{error}; put the file back from a copy, or train in another folder") from error
+
+
+def _predictions(path: Path, results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Prediction]]:
+    """The run's predictions, which must be those that its results were computed from."""
+    try:
+        classes, predictions = read_predictions(path)
+    except UserError as error:
+        raise UserError(f"{error}; {ANEW}") from error
+    wanted = results.get("files", {}).get(path.name)
+    if wanted is not None and sha256_of(path) != wanted:
+        raise UserError(f"{path}: not what the results were computed from; {ANEW}")
+    return classes, predictions
+
+
+def _faces(run_dir: Path, num_classes: int) -> Faces | None:
+    """The faces of all folds; None of a run without a generator, whose folds leave none."""
+    if not any((fold / "synthesis.npz").exists() for fold in _fold_dirs(run_dir)):
+        return None
+    faces = read_any_faces(run_dir)
+    if faces.synthetic.shape[1] != num_classes:
+        raise UserError(
+            f"{run_dir}: folds/*/synthesis.npz hold faces of {faces.synthetic.shape[1]} classes, the run has "
+            f"{num_classes}: train it again in an empty directory"
+        )
+    return faces
+
+
+def _fold_dirs(run_dir: Path) -> list[Path]:
+    return sorted(path for path in (run_dir / "folds").glob("*") if path.is_dir())
