@@ -1,11 +1,13 @@
-"""Trains and evaluates ICE-GAN, leave one subject out or on a split by people.
+"""Trains and evaluates ICE-GAN, leave one subject out or on a split by people, or trains it on everybody.
 
     python -m icegan_jax.main --config=configs/demo.py --workdir=runs/demo
 
 Trains one network per held-out subject, predicts that subject's clips after the last step, and prints UF1 and UAR
-pooled over all folds. --config.protocol=split trains one network, and tests a share of the people drawn at random.
-The same command again skips finished folds and resumes an unfinished one. Every field of the config can be changed:
---config.training.steps=200. What a run leaves: WORKDIR/results.json, predictions.csv, report/index.html.
+pooled over all folds. --config.protocol=split trains one network, and tests a share of the people drawn at random;
+--config.protocol=all trains one on everybody, to be used elsewhere: it has no score. The same command again skips
+finished folds and resumes an unfinished one. Every field of the config can be changed: --config.training.steps=200.
+What a run leaves: WORKDIR/results.json, predictions.csv, report/index.html. To watch it meanwhile:
+tensorboard --logdir=WORKDIR/tensorboard (TensorBoard is to be installed by yourself).
 """
 
 import os

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -17,21 +16,18 @@ from icegan_jax.compilation import switch_cache_on
 from icegan_jax.data.preparing.cropping import REGISTRATIONS, Options
 from icegan_jax.data.preparing.replacement import check_replaceable, replaced_folder
 from icegan_jax.errors import UserError
-from icegan_jax.use import answers, events
+from icegan_jax.use import answers
 from icegan_jax.use.annotated import COPY, annotate
 from icegan_jax.use.camera import RECORDING, record
-from icegan_jax.use.flags import Flag, of_rate
 from icegan_jax.use.inputs import Footage, open_inputs, open_video
 from icegan_jax.use.model import Model, load_model
 from icegan_jax.use.options import add_model_options
-from icegan_jax.use.reading import Reading
-from icegan_jax.use.sight import FIRST, QUIETEST, look
+from icegan_jax.use.recognising import is_long, read_clip, search
+from icegan_jax.use.sight import FIRST, QUIETEST
 from icegan_jax.use.writing import write_answers
 
 EACH = "each"  # --exclude_subject of a clips.csv: of every clip its own person
 AUTO, CLIP, EVENTS = "auto", "clip", "events"
-LONG_SECONDS = 3.0  # a longer recording is searched for events; six micro-expressions of half a second fit in
-LONG_FRAMES = 300  # the same where the frame rate is not known: 1.5 s at 200 frames per second (CASME II)
 
 EPILOG = """\
 what X may be:
@@ -80,7 +76,7 @@ def make_parser() -> Parser:
     text = "frames per second, of a folder or in place of what a video says"
     group.add_argument("--fps", type=_positive, metavar="N", help=text)
     group.add_argument("--seconds", type=_positive, default=10.0, help="how long a camera is recorded (default: 10)")
-    text = "rigid: move each frame onto the onset (as prepare does by default); give what the run's faces were prepared with"
+    text = "rigid: move each frame onto the onset, as prepare does by default; give what the run was prepared with"
     group.add_argument("--register", default=REGISTRATIONS[0], choices=REGISTRATIONS, help=text)
     group.add_argument("--no_copy", action="store_true", help="write no annotated.mp4")
     return parser
@@ -107,10 +103,10 @@ def _run(args: argparse.Namespace) -> None:
         start = time.perf_counter()
         options = Options(register=args.register, size=models.size)
         if len(footages) == 1 and _searched(footages[0], args.mode):
-            readings, flags = _search(footages[0], options, models, folder)
+            readings, flags = search(footages[0], options, models.of(footages[0]), folder)
         else:
             bar = footages if len(footages) == 1 else tqdm(footages, unit="clip", desc="reading", dynamic_ncols=True)
-            readings, flags = [_read(footage, args, options, models) for footage in bar], []
+            readings, flags = [read_clip(footage, args.onset, options, models.of(footage)) for footage in bar], []
         spent = time.perf_counter() - start
         only = footages[0]
         if only.video and not args.no_copy:
@@ -136,39 +132,7 @@ def _searched(footage: Footage, mode: str) -> bool:
     """Whether a recording is searched for events instead of being read as one."""
     if footage.clip is not None or mode == CLIP:
         return False
-    if mode == EVENTS:
-        return True
-    count = len(footage.numbers)
-    return count > LONG_FRAMES if footage.rate is None else count > LONG_SECONDS * footage.rate
-
-
-def _search(footage: Footage, options: Options, models: "_Models", folder: Path) -> tuple[list[Reading], list[Flag]]:
-    model = models.of(footage)
-    spotting = events.spot(footage, folder / events.TRACE)
-    found = events.read_events(footage, spotting, options, model.recognise, _names(model))
-    bar = tqdm(found, total=len(spotting.events), unit="event", desc="reading events", dynamic_ncols=True)
-    return sorted(bar, key=lambda reading: reading.onset), events.of_recording(footage, spotting)
-
-
-def _read(footage: Footage, args: argparse.Namespace, options: Options, models: "_Models") -> Reading:
-    model = models.of(footage)
-    sight = look(footage, args.onset, options)
-    (lengths,) = model.recognise(sight.onset_face[None], sight.apex_face[None])
-    label = -1 if footage.clip is None else footage.clip.label
-    pair = footage.clip is not None and not footage.clip.dataset
-    reading = Reading(
-        name=footage.name,
-        source=str(footage.path),
-        kind="clip",
-        first=footage.numbers[0],
-        onset=sight.onset,
-        apex=sight.apex,
-        offset=sight.offset,
-        rate=footage.rate,
-        flags=() if pair else tuple(of_rate(footage.rate)),
-        truth=model.classes[label] if label >= 0 else None,
-    )
-    return reading.answered(sight, lengths, _names(model))
+    return mode == EVENTS or is_long(footage)
 
 
 class _Models:
@@ -190,10 +154,6 @@ class _Models:
             if person != self._person:
                 self._model, self._person = self._load(person), person
         return self._model
-
-
-def _names(model: Model) -> tuple[str, ...]:
-    return tuple(fold.name for fold in model.folds)
 
 
 def _onset(text: str) -> str:

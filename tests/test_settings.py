@@ -66,7 +66,7 @@ BAD = [
             "evaluation.every",
         )
     ],
-    ("protocol", "kfold", "must be one of loso, split"),
+    ("protocol", "kfold", "must be one of loso, split, all"),
     ("model.generator", "unet", "must be one of none, dcgan, encoder_decoder, skips, se, grm"),
     ("model.grm", "small", "must be one of full, compact"),
     ("model.discriminator", "vit", "must be one of capsules, cnn"),

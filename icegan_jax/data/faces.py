@@ -7,7 +7,7 @@ as landmarks jitter by more than a micro-expression moves (DESIGN.md section 5).
 
 import functools
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -113,10 +113,28 @@ def find_face(images: Iterable[Grey], tries: int | None = None) -> Face | None:
             shapes = [points for points in _detect(prepared, upsample) if _inside(points - border, image)]
             if not shapes:
                 continue
-            points = _refine(prepared, max(shapes, key=_prominence)) - border
+            points = _refine(prepared, max(shapes, key=_prominence), _prominence) - border
             if _inside(points, image):
                 return Face(points, len(shapes), position, help_)
     return None
+
+
+def find_faces(image: Grey) -> list[Face]:
+    """Finds all faces of an image, left to right; of them ``find_face`` takes the largest.
+
+    Args:
+        image: uint8[h, w], grey.
+
+    Returns:
+        The faces with their refined landmarks; none where the image shows none.
+    """
+    for help_, prepared, upsample, border in _attempts(image):
+        shapes = [points for points in _detect(prepared, upsample) if _inside(points - border, image)]
+        refined = [_refine(prepared, points, _nearness(points)) - border for points in shapes]
+        found = [Face(points, len(shapes), 0, help_) for points in refined if _inside(points, image)]
+        if found:
+            return sorted(found, key=lambda face: tight_box(face.points).left)
+    return []
 
 
 def _attempts(image: Grey) -> Iterable[tuple[str, Grey, int, int]]:
@@ -176,6 +194,11 @@ def _prominence(points: Points) -> tuple[float, float, float]:
     return box.width * box.height, -box.left, -box.top
 
 
+def _nearness(points: Points) -> Callable[[Points], float]:
+    """Sorts faces by how near their middle is to that of ``points``."""
+    return lambda others: -float(np.linalg.norm(others.mean(0) - points.mean(0)))
+
+
 def _inside(points: Points, image: Grey) -> bool:
     """Whether the middle of the landmarks' box is in the image: then a part of the box is, too."""
     x, y = (points.min(0) + points.max(0)) / 2
@@ -183,8 +206,11 @@ def _inside(points: Points, image: Grey) -> bool:
     return bool(0 <= x <= w - 1 and 0 <= y <= h - 1)
 
 
-def _refine(image: Grey, points: Points) -> Points:
-    """Detects again in a crop around the face, at one scale for all, until the box settles."""
+def _refine(image: Grey, points: Points, order: Callable[[Points], Any]) -> Points:
+    """Detects again in a crop around the face, at one scale for all, until the box settles.
+
+    Where the crop shows several faces, the one that comes last in the order is taken, in the image's pixels.
+    """
     h, w = image.shape
     for _ in range(_REFINE_ROUNDS):
         box = tight_box(points)
@@ -199,7 +225,7 @@ def _refine(image: Grey, points: Points) -> Points:
         if not shapes:
             return points
         # Pixel centres: x' + 0.5 = scale (x + 0.5).
-        points = (max(shapes, key=_prominence) + 0.5) / scale - 0.5 + (left, top)
+        points = max(((shape + 0.5) / scale - 0.5 + (left, top) for shape in shapes), key=order)
         new = tight_box(points)
         sides = np.subtract((new.left, new.top, new.right, new.bottom), (box.left, box.top, box.right, box.bottom))
         if np.abs(sides).max() <= _SETTLED * new.width:

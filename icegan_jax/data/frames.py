@@ -1,10 +1,8 @@
 """The frames of a clip: a folder of images or a video, listed and read one at a time."""
 
-import io
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from icegan_jax.data.clips import MOST_DIGITS
+from icegan_jax.data.pictures import read_grey
 from icegan_jax.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
-
-# What a file with one of the image suffixes may hold. Pillow knows more formats, by content: of them EPS would run
-# another program, and TIFF prints to stderr from C.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
 
 # A header that says less or more frames per second than these is not to be trusted.
 _LEAST_RATE = 0.1
@@ -98,36 +92,12 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
 
 
 def read_frame(path: str | Path) -> Grey:
-    """Reads an image file as uint8[h, w] grey levels, 0 to 255.
-
-    Pillow reads it, as it refuses truncated files, which OpenCV fills with grey. Its grey levels
-    equal OpenCV's on grey JPEGs (348 of 348 files of faces/ are the same to the bit).
+    """Reads an image file as uint8[h, w] grey levels, 0 to 255, see ``pictures.read_grey``.
 
     Raises:
         UserError: the file is missing, truncated or no image.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); restore the file") from None
-    if not data:
-        raise UserError(f"{path}: is empty (0 bytes); restore the file or remove the clip")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd metadata; what cannot be decoded raises
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                return _grey_of(image)
-    except Exception as error:  # Pillow raises many kinds for a damaged file
-        line = "no jpg, png or bmp" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:100]
-        raise UserError(f"{path}: not a readable image ({line}); restore the file or remove the clip") from None
-
-
-def _grey_of(image: Image.Image) -> Grey:
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):  # 16 bits a pixel
-        return np.asarray(np.asarray(upright) >> 8, np.uint8)
-    return np.asarray(upright.convert("L"), np.uint8)
+    return read_grey(Path(path), "restore the file or remove the clip")
 
 
 @dataclass(frozen=True)

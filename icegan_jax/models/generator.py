@@ -70,7 +70,8 @@ class Generator(nn.Module):
             ``motion`` pixels move so much of their way, otherwise the two faces are mixed. None: 1.
 
         Returns:
-          float[b, n, n, 1] in [-1, 1].
+          float[b, n, n, 1] in [-1, 1]. Whoever asks for the collection ``intermediates`` gets the change at intensity
+          1, too: ``added`` float[b, n, n, 1] and, with ``motion``, that (float[b, n, n, 2], see ``move``).
 
         Raises:
           ValueError: the kind is not known, or is ``dcgan`` and ought to move the onset that it does not see.
@@ -93,12 +94,17 @@ class Generator(nn.Module):
         share = None if intensity is None else intensity[:, None, None, None]
         if not self.motion:
             face = jnp.tanh(Convolution(1, transposed=True, dtype=self.dtype, name="up_1")(x, train=train))
+            self.sow("intermediates", "added", face - onset)
             return face if share is None else onset + share * (face - onset)
         # A kernel of spectral norm 1 cannot draw "no change": this layer goes without, and starts near zero.
         last = Convolution(3, transposed=True, spectral=False, kernel_init=_SMALL_INIT, dtype=self.dtype, name="up_1")
-        x = last(x, train=train) if share is None else share * last(x, train=train)
-        moved = move(onset, _PIXELS_PER_UNIT * x[..., :2])
-        return jnp.clip(moved + x[..., 2:], -1.0, 1.0)
+        x = last(x, train=train)
+        motion, added = _PIXELS_PER_UNIT * x[..., :2], x[..., 2:]
+        self.sow("intermediates", "motion", motion)
+        self.sow("intermediates", "added", added)
+        if share is not None:
+            motion, added = share * motion, share * added
+        return jnp.clip(move(onset, motion) + added, -1.0, 1.0)
 
     def _encode(self, x: jax.Array, channels: list[int], train: bool) -> tuple[jax.Array, list[jax.Array]]:
         """A face float[b, n, n, 1] to its embedding float[b, 1, 1, e] and what the skips pass on, if there are any."""

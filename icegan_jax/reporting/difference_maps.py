@@ -14,7 +14,7 @@ from icegan_jax.reporting import style
 SIDE = 1.9  # inches of a map
 GAP = 0.12
 LEFT = 1.25
-HEAD = 0.65
+HEAD = 0.4
 ROW = 0.42  # between the rows, for the words below a map
 BAR = 1.0  # for the colour bar and its numbers
 NAME_LIMIT = 20
@@ -38,15 +38,12 @@ class Changes(NamedTuple):
 def mean_changes(faces: Faces) -> Changes:
     """The mean change of each pixel, class by class."""
     onset = faces.onset.astype(np.int16)
-    classes = range(faces.synthetic.shape[1])
+    k = faces.synthetic.shape[1]
     moved = np.abs(faces.apex - onset)
-    real = [moved[faces.label == label].mean(axis=0) if label in faces.label else 0 * moved[0] for label in classes]
-    synthetic = [np.abs(faces.synthetic[:, label] - onset).mean(axis=0) for label in classes]
-    return Changes(
-        np.stack(real).astype(np.float64),
-        np.stack(synthetic),
-        tuple(np.bincount(faces.label, minlength=len(classes)).tolist()),
-    )
+    clips = np.bincount(faces.label, minlength=k)
+    real = [moved[faces.label == label].sum(axis=0) / max(clips[label], 1) for label in range(k)]
+    synthetic = [np.abs(faces.synthetic[:, label] - onset).mean(axis=0) for label in range(k)]
+    return Changes(np.stack(real), np.stack(synthetic), tuple(clips.tolist()))
 
 
 def draw_changes(changes: Changes, classes: Sequence[str]) -> Figure:
@@ -62,11 +59,12 @@ def draw_changes(changes: Changes, classes: Sequence[str]) -> Figure:
         limit = max(float(np.percentile(maps, SHOWN)), 1.0)
         for column, label in enumerate(classes):
             axes = style.picture_axes(figure, LEFT + column * (SIDE + GAP), top, SIDE)
-            drawn = axes.imshow(maps[column], cmap="YlOrRd", vmin=0, vmax=limit)
+            drawn = axes.imshow(maps[column], cmap="Blues", vmin=0, vmax=limit)
             if not place:
                 word = style.plain(style.shortened(label, NAME_LIMIT))
                 axes.set_title(word, fontsize=style.TITLE_SIZE, color=style.INK, pad=6)
-            words = f"{clips[column]} clips, mean {maps[column].mean():.1f}" if clips[column] else "no clip"
+            number = f"{clips[column]} clip" + "s" * (clips[column] > 1)
+            words = f"{number}, mean {maps[column].mean():.1f}" if clips[column] else "no clip"
             axes.set_xlabel(words, fontsize=style.SMALL_SIZE, color=style.INK)
         middle = 1 - (top + SIDE / 2) / figure.get_figheight()
         figure.text(0.15 / width, middle, name, fontsize=style.TITLE_SIZE, color=style.INK, va="center")
@@ -80,4 +78,4 @@ def _draw_bar(figure: Figure, drawn: AxesImage, left: float, top: float) -> None
     bar = figure.colorbar(drawn, cax=axes, extend="max")
     bar.set_label("grey levels of 255", fontsize=style.SMALL_SIZE)
     bar.ax.tick_params(labelsize=style.SMALL_SIZE, length=2)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

@@ -14,7 +14,7 @@ from icegan_jax.evaluation.synthesis.faces import Faces
 from icegan_jax.reporting.synthesis_sheet import CHANGES, GAIN
 
 MOST = 12  # clips shown
-_QUALITY = 90  # of the JPEGs; a clip takes about 15 kB
+_QUALITY = 90  # of the WebP files; a clip takes about 10 kB
 
 
 class WorstClip(NamedTuple):
@@ -23,7 +23,7 @@ class WorstClip(NamedTuple):
     Attributes:
       row: the prediction.
       margin: the length of the class answered minus that of the true one.
-      strip: JPEG of onset, apex and their difference side by side; None where the run has no faces of the clip.
+      strip: WebP of onset, apex and their difference side by side; None where the run has no faces of the clip.
     """
 
     row: Prediction
@@ -44,7 +44,7 @@ def find_worst(predictions: Sequence[Prediction], faces: Faces, most: int = MOST
 
 
 def draw_strip(onset: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8]) -> bytes:
-    """Onset, apex, and the signed difference as the synthesis sheet colours it, as JPEG.
+    """Onset, apex, and the signed difference as the synthesis sheet colours it, as WebP.
 
     Args:
       onset: uint8[h, w].
@@ -56,7 +56,7 @@ def draw_strip(onset: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8]) -> byt
     grey = np.repeat(np.concatenate([onset, apex], axis=1)[..., None], 3, axis=2)
     data = io.BytesIO()
     strip = Image.fromarray(np.concatenate([grey, colours], axis=1))
-    strip.save(data, "JPEG", quality=_QUALITY, subsampling=0)
+    strip.save(data, "WEBP", quality=_QUALITY)
     return data.getvalue()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 from icegan_jax.models.discriminator import Verdict
+from icegan_jax.models.generator import Generator
 from icegan_jax.training.gradients import Faces, learn_alone, play
 from icegan_jax.training.state import Networks, TrainState, stream
 
@@ -130,11 +131,36 @@ def synthesise_with(
       draw: int32[b], each number is a noise vector of its own.
       intensity: float32[b], see ``Generator``.
     """
+    generator, variables, noise, expression = _asked(networks, state, label, draw)
+    face = generator.apply(variables, to_float(onset), noise, expression, train=False, intensity=intensity)
+    return cast(jax.Array, face)[..., 0]
+
+
+def change_with(
+    networks: Networks, state: TrainState, onset: jax.Array, label: jax.Array, draw: jax.Array
+) -> jax.Array:
+    """What ``synthesise_with`` changes at intensity 1: float32[b, n, n, 3], of each pixel its motion and what is added.
+
+    The motion is rows and columns from each pixel to the one it is fetched from, in pixels (see ``models.motion.move``),
+    0 of a generator that moves none; what is added then is on the scale of [-1, 1].
+    """
+    generator, variables, noise, expression = _asked(networks, state, label, draw)
+    _, state_of = generator.apply(
+        variables, to_float(onset), noise, expression, train=False, mutable=["intermediates"]
+    )
+    found = state_of["intermediates"]
+    (added,) = found["added"]
+    (motion,) = found.get("motion", (jnp.zeros((*added.shape[:3], 2)),))
+    return jnp.concatenate([motion, added], axis=3)
+
+
+def _asked(
+    networks: Networks, state: TrainState, label: jax.Array, draw: jax.Array
+) -> tuple[Generator, dict[str, Any], jax.Array, jax.Array]:
+    """The generator, its variables, and noise and class for each face."""
     generator = networks.generator
     assert generator is not None
     key = stream(state.key, "synthesis")
     noise = jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(key, number), (networks.noise,)))(draw)
-    expression = jax.nn.one_hot(label, networks.classes)
     variables = {"params": state.g_params, **state.g_stats}
-    face = generator.apply(variables, to_float(onset), noise, expression, train=False, intensity=intensity)
-    return cast(jax.Array, face)[..., 0]
+    return generator, variables, noise, jax.nn.one_hot(label, networks.classes)

@@ -1,6 +1,5 @@
 """A copy of a video with the face's box, and the answer while an event lasts."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +71,11 @@ def _draw(
             left, top, right, bottom = np.rint(times * (corners + 0.5) - 0.5).astype(int).tolist()
             cv2.rectangle(frame, (left, top), (right, bottom), _COLOUR, max(1, round(2 * scale)), cv2.LINE_AA)
         answer = reading.answer(classes)
-        text = f"{answer} {max(reading.lengths):.2f}" if answer is not None and reading.lengths is not None else reading.kind
+        text = (
+            f"{answer} {max(reading.lengths):.2f}"
+            if answer is not None and reading.lengths is not None
+            else reading.kind
+        )
         phase = "apex" if position == reading.apex else "onset to apex" if position < reading.apex else "apex to offset"
         _write(frame, f"{text}  ({phase})", (8, int((28 + 30 * line) * scale) + 8), 0.8 * scale, _COLOUR)
 

@@ -50,7 +50,7 @@ def write_table(path: Path, readings: Sequence[Reading], classes: Sequence[str])
 def write_content(
     path: Path, readings: Sequence[Reading], classes: Sequence[str], about: Mapping[str, Any], flags: Sequence[Flag]
 ) -> None:
-    """Writes predictions.json: what was asked, which networks answered, and every reading with its flags in sentences."""
+    """Writes predictions.json: what was asked, who answered, and every reading with its flags in sentences."""
     whole = [{"word": flag.word, "sentence": flag.sentence} for flag in flags]
     rows = [as_row(reading, classes) | {"folds": list(reading.folds)} for reading in readings]
     write_json(path, {**about, "classes": list(classes), "flags": whole, "readings": rows})

@@ -29,7 +29,9 @@ def record(index: int, seconds: float, out: Path) -> float:
     """
     camera = cv2.VideoCapture(index)
     if not camera.isOpened():
-        raise UserError(f"camera {index}: cannot be opened; see that it is connected, free and yours to read, or give a video")
+        raise UserError(
+            f"camera {index}: cannot be opened; see that it is connected, free and yours to read, or give a video"
+        )
     writer: cv2.VideoWriter | None = None
     start = now = time.perf_counter()
     frames = 0

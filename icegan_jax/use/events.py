@@ -103,7 +103,7 @@ def _cell(value: float | int | bool) -> str:
 
 
 def _gathered(footage: Footage, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Grey]]]:
-    """Each event with its frames, onset to offset; of a macro-expression without. No more frames are held than needed."""
+    """Each event with its frames, onset to offset; of a macro-expression without. None is held longer than needed."""
     micro = [event for event in events if event.kind == "micro"]
     wanted = sorted({n for event in micro for n in footage.numbers if event.onset <= n <= event.offset})
     held: dict[int, Grey] = {}

@@ -40,8 +40,8 @@ def of_rate(rate: float | None) -> list[Flag]:
         return [
             Flag(
                 "slow_camera",
-                f"Filmed at {rate:g} frames per second: below {LEAST_RATE:g} a micro-expression has few frames, and its "
-                "apex may lie between two.",
+                f"Filmed at {rate:g} frames per second: below {LEAST_RATE:g} a micro-expression has few frames, and "
+                "its apex may lie between two.",
             )
         ]
     return []
@@ -87,7 +87,9 @@ def of_change(cropped: Cropped) -> list[Flag]:
     change = float(np.abs(at[0] - cropped.onset).mean())
     if not beside or change >= LEAST_CHANGE * min(beside):
         return []
-    sentence = f"The apex differs from the onset by {change:.1f} grey levels on average, hardly more than from the next "
+    sentence = (
+        f"The apex differs from the onset by {change:.1f} grey levels on average, hardly more than from the next "
+    )
     return [Flag("hardly_moves", f"{sentence}frame ({min(beside):.1f}): that may be noise.")]
 
 
@@ -95,9 +97,7 @@ def of_times(onset: int, apex: int, offset: int, rate: float | None) -> list[Fla
     """Of frame numbers: how long it takes, and whether the end was seen."""
     flags = []
     if apex == offset and offset - onset > 1:
-        flags.append(
-            Flag("apex_is_last", "The strongest change is in the last frame: it may have gone on after that.")
-        )
+        flags.append(Flag("apex_is_last", "The strongest change is in the last frame: it may have gone on after that."))
     if rate is not None and (offset - onset) / rate > MOST_SECONDS:
         flags.append(
             Flag(

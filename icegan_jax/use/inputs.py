@@ -64,7 +64,9 @@ def open_inputs(given: Sequence[str], rate: float | None, classes: Sequence[str]
     if path.is_dir():
         return [Footage(path.resolve().name, path, list(index_frames(path)), rate, partial(read_frames, path))]
     if not path.is_file():
-        raise UserError(f"{path}: no such file or folder; give --input a picture pair, a folder, a video or a clips.csv")
+        raise UserError(
+            f"{path}: no such file or folder; give --input a picture pair, a folder, a video or a clips.csv"
+        )
     if path.suffix.lower() in (*IMAGE_SUFFIXES, ".webp"):
         raise UserError(f"{path}: one picture shows no change; give the pair: --input {path} APEX, the onset first")
     return [open_video(path, rate)]

@@ -4,7 +4,7 @@ Axis letters: b face, n image side, k class, z noise.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.training.checkpoint import DamagedCheckpoint, read_checkpoint
 from icegan_jax.training.evaluate import PREDICTIONS
 from icegan_jax.training.state import Networks, TrainState, blank_state, create_state, fold_key
-from icegan_jax.training.step import recognise, synthesise_with
+from icegan_jax.training.step import change_with, recognise, synthesise_with
 from icegan_jax.use.choice import Trained, choose_folds
 
 _recognise = jax.jit(recognise, static_argnums=0)
 _synthesise = jax.jit(synthesise_with, static_argnums=0)
+_change = jax.jit(change_with, static_argnums=0)
 
 _BATCH = 16  # faces at a time; fewer are filled up to a power of 2, so that few programs are compiled
 
@@ -78,6 +79,18 @@ class Model:
         faces = self._mean(_synthesise, onset[..., None], label, draw, np.asarray(intensity, np.float32))
         return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * 127.5), np.uint8)
 
+    def change(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32]) -> Floats:
+        """What makes an onset uint8[b, n, n] the face of a class: float32[b, n, n, 3], means over the folds.
+
+        Of each pixel the way, rows and columns in pixels, to the one that takes its place, and grey levels that are
+        added. Times an intensity it is the change at that intensity. The mean motion moves a face; the mean of faces
+        that each fold moves in its own way, as ``synthesise`` gives it, is blurred.
+
+        Args:
+          label, draw: see ``synthesise``.
+        """
+        return self._mean(_change, onset[..., None], label, draw) * np.array((1, 1, 127.5), np.float32)
+
     def _mean(self, program: Callable[..., Any], *rows: NDArray[Any]) -> Floats:
         """The mean over the folds of what a program says of rows [b, ...]."""
         found = []
@@ -101,12 +114,7 @@ def load_model(run_dir: Path, *, generator: bool, fold: str | None = None, exclu
     Raises:
       UserError: the run, a fold or a checkpoint is missing, damaged or of another config, or has no generator.
     """
-    stored = began_with(run_dir)
-    config = ConfigDict(config_fields(stored))
-    try:
-        settings.check(config)
-    except UserError as error:
-        raise UserError(f"{run_dir / 'config.json'}: of another version of the program ({error}); train it anew") from None
+    stored, config = _read(run_dir)
     if generator and config.model.generator == NO_GENERATOR:
         raise UserError(f"{run_dir}: trained without a generator (config.model.generator=none); give another run")
     config.loss.perceptual = 0.0  # its network serves training alone
@@ -116,6 +124,27 @@ def load_model(run_dir: Path, *, generator: bool, fold: str | None = None, exclu
     shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
     states = tuple(_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
     return Model(run_dir, str(stored["id"]), tuple(folds), classes, networks, states)
+
+
+def has_generator(run_dir: Path) -> bool:
+    """Whether the run trained one.
+
+    Raises:
+      UserError: as ``load_model``.
+    """
+    return bool(_read(run_dir)[1].model.generator != NO_GENERATOR)
+
+
+def _read(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
+    """config.json and the config in it."""
+    stored = began_with(run_dir)
+    config = ConfigDict(config_fields(stored))
+    try:
+        settings.check(config)
+    except UserError as error:
+        path = run_dir / "config.json"
+        raise UserError(f"{path}: of another version of the program ({error}); train the run anew") from None
+    return stored, config
 
 
 def _state(fold: Trained, run: str, seed: int, shapes: TrainState, generator: bool) -> TrainState:
@@ -134,7 +163,7 @@ def _state(fold: Trained, run: str, seed: int, shapes: TrainState, generator: bo
         state = state.replace(d_params=nothing, d_stats=nothing)
     else:
         state = state.replace(g_params=nothing, g_stats=nothing)
-    return jax.device_put(state)  # type: ignore[no-any-return]
+    return jax.device_put(state)
 
 
 def _filled(rows: NDArray[Any], size: int) -> jax.Array:

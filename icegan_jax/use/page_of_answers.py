@@ -21,7 +21,11 @@ _CAUTION = (
 
 
 def render(
-    title: str, readings: Sequence[Reading], strips: Sequence[Image.Image], classes: Sequence[str], flags: Sequence[Flag]
+    title: str,
+    readings: Sequence[Reading],
+    strips: Sequence[Image.Image],
+    classes: Sequence[str],
+    flags: Sequence[Flag],
 ) -> str:
     """The page, with everything inside.
 
@@ -32,10 +36,11 @@ def render(
       classes: of the answers.
       flags: of the recording as a whole.
     """
+    shared = _shared(readings)
     columns = [Column("name"), Column("kind"), Column("answer", "answer"), Column("margin", NUMBER)]
     columns += [Column(word, NUMBER) for word in ("onset", "apex", "offset", "apex, s")]
     columns += [Column("shown"), Column("be wary of", "words")]
-    rows = [
+    rows: list[list[str | Cell]] = [
         [
             reading.name,
             reading.kind,
@@ -44,7 +49,7 @@ def render(
             *(_number(frame, 0) for frame in (reading.onset, reading.apex, reading.offset)),
             _number(reading.seconds(reading.apex), 2),
             reading.truth or "",
-            " ".join(flag.sentence for flag in reading.flags),
+            " ".join(flag.sentence for flag in reading.flags if flag not in shared),
         ]
         for reading in readings
     ]
@@ -53,7 +58,7 @@ def render(
     body = [
         f"<h1>{escape(title)}</h1>",
         paragraph(_CAUTION, "note"),
-        *(paragraph(flag.sentence, "note") for flag in flags),
+        *(paragraph(flag.sentence, "note") for flag in dict.fromkeys([*flags, *shared])),
         "<h2>Answers</h2>" if readings else paragraph("No event was found."),
         table("Answers", columns, rows, marks) if readings else "",
         "<h2>Pictures</h2>" if strips else "",
@@ -62,6 +67,13 @@ def render(
     if len(answered) > len(strips):
         body.append(paragraph(f"The other {len(answered) - len(strips)} are in the folder strips beside this page."))
     return document(title, "\n".join(body))
+
+
+def _shared(readings: Sequence[Reading]) -> list[Flag]:
+    """The flags that all of several readings have: they are said once."""
+    if len(readings) < 2:
+        return []
+    return [flag for flag in readings[0].flags if all(flag in reading.flags for reading in readings)]
 
 
 def document(title: str, body: str) -> str:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.faces import Box
-from icegan_jax.data.preparing.cropping import Options, Read, Sighting, look_at_clip
+from icegan_jax.data.preparing.cropping import Options, Sighting, look_at_clip
 from icegan_jax.data.spotting import Trace, follow, quietest
 from icegan_jax.errors import UserError
 from icegan_jax.use import flags
@@ -62,7 +62,9 @@ def look(footage: Footage, onset: str, options: Options) -> Sight:
         return _from_quietest(footage, options)
     first = numbers[0] if onset == FIRST else int(onset)
     if first not in numbers or first == numbers[-1]:
-        raise UserError(f"--onset={onset}: {footage.path} has frames {numbers[0]} to {numbers[-1]}; name one before the last")
+        raise UserError(
+            f"--onset={onset}: {footage.path} has frames {numbers[0]} to {numbers[-1]}; name one before the last"
+        )
     clip = Clip("", "", footage.name, -1, footage.path, onset=first, apex=None, offset=numbers[-1])
     return _sight(look_at_clip(clip, options, numbers, footage.read), clip, footage.rate)
 

@@ -65,10 +65,14 @@ def _draw_bars(pen: ImageDraw.ImageDraw, left: int, reading: Reading, classes: S
     for label, (name, length) in enumerate(zip(classes, reading.lengths, strict=True)):
         top = _HEAD + label * step
         word = f"{style.shortened(name, 18)}  {length:.2f}"
-        pen.text((left, top + 14), word, fill=style.INK if label == best else style.FAINT, font=_font(_TEXT), anchor="ls")
+        pen.text(
+            (left, top + 14), word, fill=style.INK if label == best else style.FAINT, font=_font(_TEXT), anchor="ls"
+        )
         full = _BARS - 2 * _GAP
         pen.rectangle((left, top + 20, left + full, top + 30), fill=style.GRID)
-        pen.rectangle((left, top + 20, left + int(full * min(float(length), 1)), top + 30), fill=style.class_colour(label))
+        pen.rectangle(
+            (left, top + 20, left + int(full * min(float(length), 1)), top + 30), fill=style.class_colour(label)
+        )
     foot = f"shown: {reading.truth}" if reading.truth else ""
     words = ", ".join(flag.word.replace("_", " ") for flag in reading.flags)
     for line, text in enumerate((foot, style.shortened(words, 38))):

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.files import write_text
 from icegan_jax.use.answers import CONTENT, STRIPS, TABLE, write_content, write_table
@@ -33,7 +35,7 @@ def write_answers(
     """
     write_table(folder / TABLE, readings, classes)
     (folder / STRIPS).mkdir(exist_ok=True)
-    strips = []
+    strips: list[Image.Image] = []
     for reading in readings:
         if reading.lengths is not None:
             strip = draw_strip(reading, classes)
@@ -74,7 +76,9 @@ def _lines(readings: Sequence[Reading], classes: Sequence[str]) -> Iterator[str]
         when = f"apex {reading.apex}" + ("" if seconds is None else f" ({seconds:.2f} s)")
         words = ", ".join(flag.word for flag in reading.flags)
         truth = f", shown {reading.truth}" if reading.truth else ""
-        yield f"{reading.name}: {answer or reading.kind} [{lengths}] {when}{truth}" + (f"; beware: {words}" if words else "")
+        yield f"{reading.name}: {answer or reading.kind} [{lengths}] {when}{truth}" + (
+            f"; beware: {words}" if words else ""
+        )
     if len(readings) > _MOST_LINES:
         yield f"... and {len(readings) - _MOST_LINES} more"
     if not readings:

@@ -14,15 +14,6 @@ from icegan_jax.evaluation.results import (
     read_scored,
     refuse_unscored,
 )
-from icegan_jax.evaluation.results import (
-    ANEW,
-    Timing,
-    build_results,
-    build_unscored,
-    read_results,
-    read_scored,
-    refuse_unscored,
-)
 from icegan_jax.evaluation.scores import score
 from tests.evaluation.answers import FIVE, five_rows, rows
 

@@ -7,16 +7,32 @@ import numpy as np
 from skimage import data, transform
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.evaluation.files import write_json
+from icegan_jax.evaluation.files import read_json, write_json
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
-from icegan_jax.evaluation.results import Timing, build_results
+from icegan_jax.evaluation.results import Timing, build_results, build_unscored
+from icegan_jax.evaluation.table import ORACLE_NAME
 
 FOLDS = (("a", "1"), ("a", "2"), ("b", "1"))
+CONFIG = {
+    "seed": 0,
+    "data": {"dir": "secret/place", "mirror": True},
+    "model": {"preset": "<paper>"},
+    "resumed": [{"when": "2026", "changed": {"data.dir": ["older/place", "secret/place"], "loss.x": [1, 2]}}],
+}
+ABOUT = {
+    "protocol": "leave one subject out",
+    "selection": "last step",
+    "seed": 0,
+    "timing": Timing(12.5, 3.0, 8.0, 128.0),
+    "versions": {"jax": "0.10.2"},
+    "data_fingerprint": "abc123",
+}
 
 
 def predictions() -> list[Prediction]:
+    """Three people of two databases; one answer of nine is wrong."""
     return [
-        Prediction(dataset, subject, f"clip{label}", label, guess, (0.2, 0.5, 0.3))
+        Prediction(dataset, subject, f"clip{label}", label, guess, lengths(label, guess, 3))
         for dataset, subject in FOLDS
         for label, guess in ((0, 0), (1, 1), (2, 0 if subject == "2" else 2))
     ]
@@ -24,15 +40,27 @@ def predictions() -> list[Prediction]:
 
 def predictions_of(classes: tuple[str, ...]) -> list[Prediction]:
     """A clip of every class but the last, of which there is none; each taken for the class before it."""
-    scores = tuple(0.1 * (number + 1) for number in range(len(classes)))
     return [
-        Prediction(dataset, subject, f"clip{label}", label, max(label - 1, 0), scores)
+        Prediction(
+            dataset, subject, f"clip{label}", label, max(label - 1, 0), lengths(label, max(label - 1, 0), len(classes))
+        )
         for dataset, subject in FOLDS
         for label in range(max(len(classes) - 1, 1))
     ]
 
 
-def write_synthesis(path: Path, labels: tuple[int, ...] = (0, 1, 2), size: int = 32, num_classes: int = 3) -> None:
+def lengths(label: int, guess: int, classes: int) -> tuple[float, ...]:
+    """Of capsules: the longest is the answer, then comes the truth."""
+    return tuple(0.5 if place == guess else 0.3 if place == label else 0.2 for place in range(classes))
+
+
+def write_synthesis(
+    path: Path,
+    labels: tuple[int, ...] = (0, 1, 2),
+    size: int = 32,
+    num_classes: int = 3,
+    person: tuple[str, str] = ("a", "1"),
+) -> None:
     """A drawn change on a real face; the files that the training loop would write."""
     face = transform.resize(data.astronaut()[0:200, 130:330].mean(axis=-1) / 255, (size, size))
     onset = np.repeat((face * 200).astype(np.uint8)[None], len(labels), axis=0)
@@ -47,6 +75,8 @@ def write_synthesis(path: Path, labels: tuple[int, ...] = (0, 1, 2), size: int =
         apex=apex,
         label=np.array(labels, np.int32),
         clip=np.array([f"clip{row}" for row in range(len(labels))]),
+        dataset=np.array([person[0]] * len(labels)),
+        subject=np.array([person[1]] * len(labels)),
     )
 
 
@@ -70,23 +100,39 @@ def write_metrics(path: Path, offset: float = 0.0, steps: int = 6, classes: tupl
 def write_run(run: Path, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
     rows = predictions() if classes == EXPRESSIONS else predictions_of(classes)
     labels = tuple(row.label for row in rows if (row.dataset, row.subject) == FOLDS[0])
-    for number, (dataset, subject) in enumerate(FOLDS):
-        fold = run / "folds" / f"{dataset}_{subject}"
-        fold.mkdir(parents=True)
-        write_metrics(fold / "metrics.jsonl", offset=0.01 * number, classes=classes)
-        write_synthesis(fold / "synthesis.npz", labels, num_classes=len(classes))
-        write_json(fold / "result.json", {})
+    for number, person in enumerate(FOLDS):
+        write_fold(run / "folds" / "_".join(person), labels, classes, person, offset=0.01 * number)
     write_predictions(run / "predictions.csv", rows, classes)
-    write_json(run / "config.json", {"seed": 0, "model": {"preset": "<paper>"}})
-    results = build_results(
-        rows,
-        classes,
-        protocol="leave one subject out",
-        selection="last step",
-        seed=0,
-        timing=Timing(12.5, 3.0, 8.0, 128.0),
-        versions={"jax": "0.10.2"},
-        data_fingerprint="abc123",
-    )
+    write_json(run / "config.json", CONFIG)
+    write_json(run / "results.json", build_results(rows, classes, **ABOUT))
+    return run
+
+
+def write_evaluated_run(run: Path) -> Path:
+    """A run whose steps were chosen on inner validation people; all other choices are beside it."""
+    write_run(run)
+    results = read_json(run / "results.json") | {"selection": "inner validation", "oracle": {"uf1": 0.97, "uar": 0.98}}
+    last = results["overall"] | {"uf1": 0.123, "uf1_ci95": [0.1, 0.2]}
+    results["by_selection"] = {"last": last, "inner": results["overall"], ORACLE_NAME: results["oracle"]}
+    results["selected_steps"] = {"a_1": 20, "a_2": 100, "b_1": 30}
     write_json(run / "results.json", results)
     return run
+
+
+def write_unscored_run(run: Path) -> Path:
+    """A run that trained on everybody: one fold, no predictions.csv, no score."""
+    write_fold(run / "folds" / "all", (0, 1, 2), EXPRESSIONS, FOLDS[0])
+    write_json(run / "config.json", CONFIG | {"protocol": "all"})
+    write_json(
+        run / "results.json", build_unscored(predictions(), **ABOUT | {"protocol": "all: everybody is trained on"})
+    )
+    return run
+
+
+def write_fold(
+    fold: Path, labels: tuple[int, ...], classes: tuple[str, ...], person: tuple[str, str], offset: float = 0.0
+) -> None:
+    fold.mkdir(parents=True)
+    write_metrics(fold / "metrics.jsonl", offset=offset, classes=classes)
+    write_synthesis(fold / "synthesis.npz", labels, num_classes=len(classes), person=person)
+    write_json(fold / "result.json", {})

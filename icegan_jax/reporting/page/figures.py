@@ -5,7 +5,7 @@ from html import escape
 
 from icegan_jax.evaluation import metrics
 from icegan_jax.reporting import synthesis_sheet
-from icegan_jax.reporting.page.html import CHART, WIDE_CHART, WIDE_SHEET, image, paragraph, picture
+from icegan_jax.reporting.page.html import CHART, HALF_CHART, WIDE_CHART, WIDE_SHEET, image, paragraph, picture
 from icegan_jax.reporting.pictures import Pictures
 from icegan_jax.reporting.run_files import Run
 from icegan_jax.reporting.worst_clips import MOST, WorstClip
@@ -35,10 +35,10 @@ def render_worst(run: Run, pictures: Pictures) -> str:
     if not pictures.worst:
         return paragraph("Every held-out clip was answered rightly: there is no wrong one to show.")
     wrong = sum(row.label != row.prediction for row in run.predictions)
-    which = f"the {MOST} with the largest margin of" if wrong > MOST else "all" if wrong > 1 else "the"
+    which = f"Of {wrong} wrong answers the {MOST} with the largest margin" if wrong > MOST else "Every wrong answer"
     words = (
-        f"The wrong answers, {which} {wrong}; margin: by how much the capsule of the class answered is longer than that "
-        "of the true one. Each strip: onset, apex, and apex minus onset (red brighter, blue darker, enlarged "
+        f"{which}, the surest first. Margin: by how much the capsule of the class answered is longer than that of the "
+        "true one. Each strip: onset, apex, and apex minus onset (red brighter, blue darker, enlarged "
         f"{synthesis_sheet.GAIN} times)."
     )
     drawn = "".join(_figure(clip, run.classes) for clip in pictures.worst)
@@ -49,16 +49,16 @@ def render_changes(run: Run, pictures: Pictures) -> str:
     """Where faces move."""
     whose = "held-out" if run.scored else "training"
     words = (
-        f"Mean absolute difference to the onset, pixel by pixel. Above: the real apexes of each class. Below: the faces "
+        "Mean absolute difference to the onset, pixel by pixel. Above: the real apexes of each class. Below: the faces "
         f"that the generator draws for each class from the onsets of all {whose} clips. Colours end at the "
         "99.5th percentile of their row; what lights up beside the face is hair and background that moved."
     )
-    return _shown(pictures.changes, words, "Where faces move, real and synthetic", WIDE_CHART)
+    return _shown(pictures.changes, words, "Where faces move, real and synthetic", HALF_CHART)
 
 
 def render_synthesis(run: Run, pictures: Pictures) -> str:
     """The synthesis sheet."""
-    whose = "a subject whose fold never saw them" if run.scored else "a person that the generator WAS TRAINED ON"
+    whose = "a subject whose fold never saw them" if run.scored else "a person that the generator was trained on"
     words = (
         f"Each row is {whose}. From the onset, the generator draws one face per class; the frame marks the class that "
         "the real apex shows. Differences are signed, red brighter and blue darker than the onset, enlarged "
@@ -86,7 +86,7 @@ def _figure(clip: WorstClip, classes: Sequence[str]) -> str:
     answer = f"true {classes[row.label]}, answered {classes[row.prediction]}"
     drawn = paragraph("no picture of this clip", "soft")
     if clip.strip is not None:
-        drawn = image(clip.strip, f"{name}: onset, apex, difference", "image/jpeg")
+        drawn = image(clip.strip, f"{name}: onset, apex, difference", "image/webp")
     return (
         f"<figure>{drawn}<figcaption><b>{escape(answer)}</b>{escape(name)}<br>"
         f'<span class="soft">capsule lengths: {escape(lengths)}; margin {clip.margin:.3f}</span></figcaption></figure>'

@@ -15,7 +15,7 @@ p, ul { max-width: 46rem; }
 a { color: var(--accent); }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .9rem; }
 .soft { color: var(--soft); }
-.note { background: var(--note); border-left: .25rem solid var(--rule); padding: .6rem .9rem; }
+.note { max-width: 46rem; background: var(--note); border-left: .25rem solid var(--rule); padding: .6rem .9rem; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1.25rem 0; }
 .tile { background: var(--card); border-radius: .6rem; padding: .7rem .9rem; }
 .tile b { display: block; font-size: 1.6rem; line-height: 1.25; }
@@ -26,7 +26,6 @@ th, td { padding: .3rem 1.2rem .3rem 0; text-align: left; border-bottom: 1px sol
 th { color: var(--soft); font-weight: 500; font-size: .85rem; position: sticky; top: 0; background: var(--back); }
 .number { text-align: right; }
 td:not(.number) { max-width: 22rem; overflow: hidden; text-overflow: ellipsis; }
-td.words { white-space: normal; min-width: 9rem; overflow-wrap: anywhere; }
 th button { all: unset; cursor: pointer; padding: .2rem 0; }
 th button::after { content: "\\2195"; opacity: .45; margin-left: .25rem; }
 th[aria-sort=ascending] button::after { content: "\\2191"; opacity: 1; }
@@ -37,17 +36,22 @@ tr.total td { font-weight: 650; }
 tr.wrong .answer { color: var(--wrong); }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin: .75rem 0; }
 input[type=search] { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
-  border-radius: .4rem; padding: .2rem .5rem; width: 12rem; }
+  border-radius: .4rem; padding: .2rem .5rem; width: 15rem; }
 img { display: block; max-width: 100%; height: auto; border-radius: .6rem; }
+.picture { overflow-x: auto; }
 .wide img { max-width: none; width: max(100%, 60rem); }
+.half img { max-width: none; width: 46rem; }
 .side { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem;
   max-width: 72rem; }
 figure { margin: 0; background: var(--card); border-radius: .6rem; overflow: hidden; }
 figure img { width: 100%; border-radius: 0; }
 figcaption { padding: .4rem .7rem .6rem; font-size: .85rem; line-height: 1.45; }
 figcaption b { display: block; font-size: .95rem; }
+@media (max-width: 40rem) { th, td { padding-right: .8rem; font-size: .9rem; } }
 @media (prefers-color-scheme: dark) { .chart img { filter: invert(.89) hue-rotate(180deg); }
-  .sheet img { filter: brightness(.78); } }
+  .sheet img { filter: brightness(.75); } }
+.groups { columns: 20rem; column-gap: 2rem; }
+.groups section { break-inside: avoid; padding-bottom: 1rem; } .groups h3 { margin: 0; }
 pre { background: var(--card); border-radius: .6rem; padding: 1rem; overflow-x: auto; font-size: .8rem;
   line-height: 1.4; overflow-wrap: normal; }
 details { margin: .75rem 0; } summary { cursor: pointer; }

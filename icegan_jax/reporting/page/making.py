@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from icegan_jax.reporting.page.html import facts, scroll
+from icegan_jax.reporting.page.html import facts
 
 _RUN = "run"  # the heading of fields that are in no group
 
@@ -37,17 +37,16 @@ def render_config(config: Mapping[str, Any]) -> str:
             groups.setdefault(name, []).extend(_flat(value))
         else:
             groups[_RUN].append((name, value))
-    lines = []
-    for group, fields in groups.items():
-        lines.append(f'<tr class="section"><td colspan="2">{escape(group)}</td></tr>' if fields else "")
-        for name, value in fields:
-            lines.append(
-                f'<tr><td class="words">{escape(name)}</td><td class="words">{escape(_words(value))}</td></tr>'
-            )
-    head = '<tr><th scope="col">field</th><th scope="col">value</th></tr>'
-    table = scroll(f"<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>", "Configuration")
+    parts = [
+        f"<section><h3>{escape(group)}</h3>{facts((name, _words(value)) for name, value in fields)}</section>"
+        for group, fields in groups.items()
+        if fields
+    ]
     raw = escape(json.dumps(config, indent=2, ensure_ascii=False))
-    return f"{table}<details><summary>config.json as it is</summary><pre>{raw}</pre></details>"
+    return (
+        f'<div class="groups">{"".join(parts)}</div>'
+        + f"<details><summary>config.json as it is</summary><pre>{raw}</pre></details>"
+    )
 
 
 def without_places(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from icegan_jax.evaluation.table import Row, format_score
 from icegan_jax.reporting.page.html import scroll, tiles
+from icegan_jax.reporting.page.selection import name_of
 
 SECTION_TITLES = {
     "score": "This run, counts pooled over all folds",
@@ -31,7 +32,7 @@ def render_tiles(results: Mapping[str, Any]) -> str:
             (f"{overall['uar']:.3f}", "UAR" + _interval_words(overall["uar_ci95"])),
             (str(results["num_clips"]), f"clips of {people} held-out subjects"),
         ]
-    return tiles([*entries, (str(results["selection"]), "reported model")])
+    return tiles([*entries, (name_of(str(results["selection"])), "reported model")])
 
 
 def render_scores(results: Mapping[str, Any], rows: Sequence[Row]) -> str:

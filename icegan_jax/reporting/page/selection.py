@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from icegan_jax.evaluation.table import ORACLE_NAME, format_score
-from icegan_jax.reporting.page.html import NUMBER, Cell, Column, paragraph, table
+from icegan_jax.reporting.page.html import NUMBER, Cell, Column, Line, paragraph, table
 
 _LAST = "last"
 _INNER = "inner"
@@ -24,6 +24,11 @@ _ORACLE = (
 )
 
 
+def name_of(selection: str) -> str:
+    """The rule in words, as results.json names it or a little longer."""
+    return _NAMES.get(_rule(selection), selection)
+
+
 def render_selection(results: Mapping[str, Any]) -> str:
     """How the reported model was selected, in plain words; the oracle comes last, apart.
 
@@ -31,7 +36,7 @@ def render_selection(results: Mapping[str, Any]) -> str:
       results: results.json, of a run with a score.
     """
     selection = str(results["selection"])
-    rule = selection.split()[0] if selection.split()[:1] in ([_LAST], [_INNER]) else ""
+    rule = _rule(selection)
     parts = [paragraph(_RULES.get(rule, f"The rule was: {selection}."))]
     valid = {name: block for name, block in results.get("by_selection", {}).items() if name != ORACLE_NAME}
     if len(valid) > 1:
@@ -45,9 +50,15 @@ def render_selection(results: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
+def _rule(selection: str) -> str:
+    """Which of the rules results.json names; empty: another one."""
+    first = selection.split()[:1]
+    return first[0] if first and first[0] in _NAMES else ""
+
+
 def _comparison(blocks: Mapping[str, Mapping[str, Any]], rule: str) -> str:
     columns = [Column("rule"), Column("UF1 [95%]", NUMBER), Column("UAR [95%]", NUMBER), Column("accuracy", NUMBER)]
-    rows = []
+    rows: list[Line] = []
     for name, block in blocks.items():
         reported = " (reported)" if name == rule else ""
         scores = [Cell(format_score(block[key], block[f"{key}_ci95"]), block[key]) for key in ("uf1", "uar")]
@@ -59,6 +70,6 @@ def _comparison(blocks: Mapping[str, Mapping[str, Any]], rule: str) -> str:
 def _steps(steps: Mapping[str, int]) -> str:
     low, high, middle = min(steps.values()), max(steps.values()), median(steps.values())
     words = f"The chosen steps: {low} to {high}, median {middle:g}"
-    rows = [[fold, Cell(str(step), step)] for fold, step in steps.items()]
+    rows: list[Line] = [[fold, Cell(str(step), step)] for fold, step in steps.items()]
     columns = [Column("fold"), Column("step", NUMBER)]
     return f"<details><summary>{words}</summary>{table('Chosen steps', columns, rows)}</details>"
