@@ -4,9 +4,10 @@ python -m icegan_jax.predict --workdir=RUN --input=X --out=DIR
 """
 
 import argparse
+import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,6 +20,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.use import answers
 from icegan_jax.use.annotated import COPY, annotate
 from icegan_jax.use.camera import RECORDING, record
+from icegan_jax.use.choice import choose_folds
 from icegan_jax.use.inputs import Footage, open_inputs, open_video
 from icegan_jax.use.model import Model, load_model
 from icegan_jax.use.options import add_model_options
@@ -92,6 +94,8 @@ def _run(args: argparse.Namespace) -> None:
     switch_cache_on(args.compilation_cache)
     given = args.input
     camera = len(given) == 1 and given[0].isdecimal() and not Path(given[0]).exists()
+    if args.exclude_subject == EACH and args.fold:
+        raise UserError(f"--fold={args.fold}: with --exclude_subject={EACH} the clips decide the fold; leave one out")
     if args.exclude_subject == EACH and not given[0].lower().endswith(".csv"):
         raise UserError(f"--exclude_subject={EACH}: only a clips.csv names the person of each clip; name the person")
     models = _Models(args)
@@ -139,12 +143,12 @@ class _Models:
     """The networks that answer: the same for all, or of each clip those that never saw its person."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self._load: Callable[[str | None], Model] = lambda exclude: load_model(
-            args.workdir, generator=False, fold=args.fold, exclude=exclude
-        )
-        self._each = args.exclude_subject == EACH
-        self._model = self._load(None if self._each else args.exclude_subject)
-        self._person: str | None = None
+        self._each, self._person = args.exclude_subject == EACH, ""
+        self._load = functools.partial(load_model, args.workdir, generator=False)
+        if self._each:  # until the clips are known: one fold tells classes and size
+            self._model = self._load(fold=choose_folds(args.workdir)[0].name)
+        else:
+            self._model = self._load(fold=args.fold, exclude=args.exclude_subject)
         self.classes, self.size, self.run = self._model.classes, self._model.size, self._model.run
 
     def of(self, footage: Footage) -> Model:
@@ -152,7 +156,7 @@ class _Models:
         if self._each and footage.clip is not None:
             person = f"{footage.clip.dataset}/{footage.clip.subject}"
             if person != self._person:
-                self._model, self._person = self._load(person), person
+                self._model, self._person = self._load(exclude=person), person
         return self._model
 
 

@@ -1,5 +1,5 @@
-import hashlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -7,8 +7,9 @@ import pytest
 
 from icegan_jax import report
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_json, write_json, write_sealed
+from icegan_jax.evaluation.files import read_json, write_json
 from icegan_jax.evaluation.predictions import write_predictions
+from icegan_jax.reporting.run_files import read_run
 from tests.reporting import fabricated
 
 FILES = {"index.html", "scores.csv", "confusion.png", "losses.png", "synthesis.png"}
@@ -19,18 +20,27 @@ def run(tmp_path):
     return fabricated.write_run(tmp_path / "my run")
 
 
-def test_report_of_a_finished_run(run):
-    sealed_run(run)
-    index = report.write_report(run)
-    assert index == run / "report" / "index.html"
-    assert {file.name for file in index.parent.iterdir()} == FILES
+def test_report_of_a_finished_run():
+    folder = fabricated.reported_run() / "report"
+    assert {file.name for file in folder.iterdir()} == FILES
     for name in ("confusion.png", "losses.png", "synthesis.png"):
-        assert (index.parent / name).read_bytes().startswith(b"\x89PNG")
-    html = index.read_text(encoding="utf-8")
-    assert html.count("data:image/png;base64,") == 3
-    for words in ("<h1>my run</h1>", "last step", "&lt;paper&gt;", "abc123", "0.10.2"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    html = (folder / "index.html").read_text(encoding="utf-8")
+    assert html.count("<img ") == 7  # three matrices, a wrong clip, the maps, the sheet, the curves
+    for words in ("<h1>my run</h1>", "inner validation", "&lt;paper&gt;", "abc123", "0.10.2", "secret/place"):
         assert words in html
+    assert "The chosen steps: 20 to 100, median 30" in html and "UF1 0.970 and UAR 0.980" in html
     assert "seal" not in html
+
+
+def test_a_report_without_faces_goes_to_a_folder_of_its_own():
+    folder = fabricated.reported_run() / "report_no_faces"
+    assert {file.name for file in folder.iterdir()} == FILES - {"synthesis.png"}
+    html = (folder / "index.html").read_text(encoding="utf-8")
+    alternatives = re.findall('<img alt="([^"]*)"', html)
+    matrices = [f"Confusion matrix, {name}" for name in ("all clips", "a", "b")]
+    assert alternatives == [*matrices, "Training curves"]
+    assert "secret/place" not in html and "older/place" not in html
 
 
 def test_report_of_other_classes(tmp_path):
@@ -38,12 +48,12 @@ def test_report_of_other_classes(tmp_path):
     index = report.write_report(run)
     assert {file.name for file in index.parent.iterdir()} == FILES
     html = index.read_text(encoding="utf-8")
-    assert "<th>disgust</th><th>&lt;b&gt;</th><th>repression</th>" in html and "<b></th>" not in html
+    assert '<button type="button">&lt;b&gt;</button>' in html and "<b></button>" not in html
     assert "<em>Always disgust</em> answers the majority class" in html
     assert "always disgust" in (index.parent / "scores.csv").read_text()
 
 
-@pytest.mark.parametrize("classes", [("face",), ("calm", "moved"), tuple("abcdefghi")])
+@pytest.mark.parametrize("classes", [("face",), tuple("abcdefghi")])
 def test_report_of_any_number_of_classes(tmp_path, classes):
     assert report.write_report(fabricated.write_run(tmp_path / "run", classes)).is_file()
 
@@ -55,19 +65,63 @@ def test_classes_of_predictions_and_results_must_agree(run):
         report.write_report(run)
 
 
-def test_report_can_be_written_again(run):
-    first = report.write_report(run).read_text(encoding="utf-8")
-    assert report.write_report(run).read_text(encoding="utf-8") == first
+def test_report_can_be_written_again(tmp_path):
+    shutil.copytree(fabricated.reported_run(), tmp_path / "my run")
+    index = tmp_path / "my run" / "report" / "index.html"
+    first = index.read_text(encoding="utf-8")
+    assert report.write_report(tmp_path / "my run") == index
+    assert index.read_text(encoding="utf-8") == first
 
 
 def test_missing_pictures_are_said_and_old_ones_go(run):
-    report.write_report(run)
+    (run / "report").mkdir()
+    for name in ("losses.png", "synthesis.png"):
+        (run / "report" / name).write_text("of an earlier state")
     for file in [*run.glob("folds/*/synthesis.npz"), *run.glob("folds/*/metrics.jsonl")]:
         file.unlink()
     index = report.write_report(run)
     assert {file.name for file in index.parent.iterdir()} == FILES - {"losses.png", "synthesis.png"}
     html = index.read_text(encoding="utf-8")
     assert "no folds/*/synthesis.npz" in html and "no folds/*/metrics.jsonl" in html
+
+
+def test_without_faces_none_is_read(run):
+    for file in run.glob("folds/*/synthesis.npz"):
+        file.write_bytes(b"not to be looked at")
+    assert read_run(run, faces=False).faces is None
+    with pytest.raises(UserError, match="synthesis.npz: damaged"):
+        report.write_report(run)
+    assert not (run / "report").exists()
+
+
+def test_faces_of_other_classes_are_refused(run):
+    for file in run.glob("folds/*/synthesis.npz"):
+        fabricated.write_synthesis(file, num_classes=4, person=tuple(file.parent.name.split("_")))
+    with pytest.raises(UserError, match="hold faces of 4 classes, the run has 3: train it again"):
+        report.write_report(run)
+
+
+def test_a_run_that_trained_on_everybody_has_a_page_without_scores(tmp_path, capsys):
+    run = fabricated.write_unscored_run(tmp_path / "run")
+    (run / "report").mkdir()
+    for name in ("scores.csv", "confusion.png"):
+        (run / "report" / name).write_text("of an earlier run")
+    assert report.main([str(run)]) == 0
+    printed = capsys.readouterr().out
+    assert "trained on everybody: no score exists" in printed and "UF1" not in printed
+    assert {file.name for file in (run / "report").iterdir()} == {"index.html", "losses.png", "synthesis.png"}
+    html = (run / "report" / "index.html").read_text()
+    assert "no score exists" in html and html.count("<img ") == 3
+
+
+@pytest.mark.parametrize("field", ["by_selection", "selected_steps"])
+def test_a_damaged_choice_is_named(tmp_path, field, capsys):
+    run = fabricated.write_evaluated_run(tmp_path / "run")
+    results = read_json(run / "results.json")
+    results[field]["inner" if field == "by_selection" else "a_1"] = "odd"
+    write_json(run / "results.json", results)
+    assert report.main([str(run)]) == 2
+    assert f"the field {field}." in capsys.readouterr().err
 
 
 def test_unfinished_run(run):
@@ -92,14 +146,6 @@ def test_unfinished_run_with_partial_results(run, capsys):
         (run / "results.partial.json").write_text(text)
         assert report.main([str(run)]) == 2
         assert capsys.readouterr().err.startswith(f"error: {run / 'results.partial.json'}:")
-
-
-def sealed_run(run):
-    """As runs are written now: results.json holds the checksum of predictions.csv, and its own."""
-    checksum = hashlib.sha256((run / "predictions.csv").read_bytes()).hexdigest()
-    results = read_json(run / "results.json") | {"files": {"predictions.csv": checksum}}
-    write_sealed(run / "results.json", results)
-    write_sealed(run / "config.json", read_json(run / "config.json") | {"id": "abc"})
 
 
 AGAIN = "start the command that trained the run again: it writes the results anew from the finished folds"
@@ -129,7 +175,7 @@ COPY = "put the file back from a copy, or train in another folder"
     ],
 )
 def test_damage_is_a_line_with_its_remedy(run, capsys, name, change, words):
-    sealed_run(run)
+    fabricated.seal(run)
     text = (run / name).read_text()
     assert change(text) != text
     (run / name).write_text(change(text), newline="")
@@ -159,10 +205,14 @@ def test_predictions_and_results_must_agree(run):
         report.write_report(run)
 
 
-def test_command_prints_the_table(run, capsys):
-    assert report.main([str(run)]) == 0
-    printed = capsys.readouterr().out
-    assert "overall" in printed and "always negative" in printed and "index.html" in printed
+def test_command_prints_the_table(run, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(report, "write_report", lambda folder, no_faces: asked.append(no_faces) or folder / "page")
+    for argv in ([str(run)], [str(run), "--no_faces"]):
+        assert report.main(argv) == 0
+        printed = capsys.readouterr().out
+        assert "overall" in printed and "always negative" in printed and f"report:    {run / 'page'}\n" in printed
+    assert asked == [False, True]
 
 
 def test_command_says_what_is_wrong(tmp_path, capsys):
@@ -172,12 +222,27 @@ def test_command_says_what_is_wrong(tmp_path, capsys):
     assert captured.out == ""
 
 
+def test_wrong_options_are_one_line(capsys):
+    for argv in ([], ["a", "b"], ["a", "--no_face"]):
+        with pytest.raises(SystemExit) as ended:
+            report.main(argv)
+        assert ended.value.code == 2
+        assert re.fullmatch("error: .*; see --help\n", capsys.readouterr().err)
+
+
 def test_help_teaches(capsys):
     with pytest.raises(SystemExit) as ended:
         report.main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    for word in (*FILES, "pooled", "example:", "python -m icegan_jax.report runs/demo"):
+    for word in (
+        *FILES,
+        "--no_faces",
+        "report_no_faces",
+        "pooled",
+        "example:",
+        "python -m icegan_jax.report runs/demo",
+    ):
         assert word in text
 
 

@@ -1,5 +1,6 @@
 """predictions.csv, published logs and tables, results.json: what is written is read back, all else is one line."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from icegan_jax.evaluation.files import SEAL, write_text
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.evaluation.table import format_table, score_rows, write_scores_csv
-from icegan_jax.reporting.page import render_page
+from icegan_jax.reporting.page.document import render_page
+from icegan_jax.reporting.pictures import Pictures
+from icegan_jax.reporting.run_files import read_run
 from tests.properties.drawing import edited, json_values, names, odd_text, outcome, scratch, words
-from tests.reporting.fabricated import predictions, write_run
+from tests.reporting.fabricated import predictions, write_evaluated_run
 
 FOLDER = scratch()
 WORD = st.text(st.sampled_from("abcABC019_.-"), min_size=1, max_size=8).filter(lambda w: w[-1].isalnum())
@@ -120,7 +123,8 @@ def test_compared_with_itself_nothing_differs(people) -> None:
     assert f"the two answer 0 of {len(lines) - 1} clips differently" in text
 
 
-RUN = write_run(FOLDER / "run")
+RUN = write_evaluated_run(FOLDER / "run")
+READ = read_run(RUN)
 # Without its seal, which would refuse any change: results of before there were seals are checked field by field.
 RESULTS = {name: value for name, value in json.loads((RUN / "results.json").read_text()).items() if name != SEAL}
 
@@ -152,7 +156,8 @@ def test_results_with_a_strange_value_are_read_or_one_line(place: tuple[str | in
         rows = score_rows(found)
         assert format_table(rows).count("\n") > len(rows)
         write_scores_csv(FOLDER / "scores.csv", rows)
-        write_text(FOLDER / "index.html", render_page("run", found, {"any": value}, rows, predictions(), []))
+        run = dataclasses.replace(READ, results=found, config={"any": value})
+        write_text(FOLDER / "index.html", render_page(run, Pictures()))
 
 
 @given(json_values)

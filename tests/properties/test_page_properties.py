@@ -12,10 +12,14 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import Record
 from icegan_jax.data.preparing.page import write_page
 from icegan_jax.data.selection.repairs import Repair
-from icegan_jax.evaluation import table
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import Timing, build_results
-from icegan_jax.reporting.page import Picture, render_page
+from icegan_jax.evaluation.synthesis.faces import Faces
+from icegan_jax.reporting.page.document import render_page
+from icegan_jax.reporting.pictures import Pictures
+from icegan_jax.reporting.run_files import Run
+from icegan_jax.reporting.worst_clips import find_worst
+from tests.reporting.fabricated import PNG
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -70,9 +74,10 @@ def report(name: str) -> str:
         for person in "ab"
         for label in (0, 1)
     ]
+    classes = (f"n{name}", f"p{name}")
     results = build_results(
         rows,
-        (f"n{name}", f"p{name}"),
+        classes,
         protocol=f"p{name}",
         selection=f"s{name}",
         seed=0,
@@ -80,8 +85,18 @@ def report(name: str) -> str:
         versions={f"v{name}": name},
         data_fingerprint=name,
     )
+    score = results["overall"]
+    results |= {"by_selection": {f"s{name}": score, f"t{name}": score}, "selected_steps": {name: 1}}
+    results["warnings"] = {name: [f"w{name}"]}
     config = {"data": {"dir": name}, f"k{name}": name}
-    return render_page(f"r{name}", results, config, table.score_rows(results), rows, [Picture(name, name, None)])
+    n = len(rows)
+    face = np.zeros((n, 8, 8), np.uint8)
+    people = [(row.dataset, row.subject) for row in rows]
+    label = np.array([row.label for row in rows])
+    faces = Faces(face, np.stack([face] * 2, 1), face, label, people, [row.clip for row in rows], [name] * n)
+    run = Run(f"r{name}", results, config, classes, rows, np.array([[2, 0], [2, 0]]), faces, [])
+    pictures = Pictures(confusions={name: PNG}, worst=find_worst(rows, faces))
+    return render_page(run, pictures)
 
 
 @given(NAMES)

@@ -1,18 +1,26 @@
 """A small finished run with made-up numbers, for the tests of the report."""
 
+import atexit
+import base64
+import functools
 import json
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from skimage import data, transform
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.evaluation.files import read_json, write_json
+from icegan_jax.evaluation.files import read_json, sha256_of, write_json, write_sealed
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
 from icegan_jax.evaluation.results import Timing, build_results, build_unscored
 from icegan_jax.evaluation.table import ORACLE_NAME
+from icegan_jax.report import write_report
 
 FOLDS = (("a", "1"), ("a", "2"), ("b", "1"))
+# One grey pixel.
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 CONFIG = {
     "seed": 0,
     "data": {"dir": "secret/place", "mirror": True},
@@ -136,3 +144,23 @@ def write_fold(
     write_metrics(fold / "metrics.jsonl", offset=offset, classes=classes)
     write_synthesis(fold / "synthesis.npz", labels, num_classes=len(classes), person=person)
     write_json(fold / "result.json", {})
+
+
+@functools.cache
+def reported_run() -> Path:
+    """An evaluated, sealed run called "my run" with both of its reports, made once a session: nobody changes it."""
+    folder = tempfile.mkdtemp(prefix="icegan-jax-reported-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    run = seal(write_evaluated_run(Path(folder) / "my run"))
+    write_report(run)
+    write_report(run, no_faces=True)
+    return run
+
+
+def seal(run: Path) -> Path:
+    """As runs are written now: results.json holds the checksum of predictions.csv, and its own."""
+    checksum = sha256_of(run / "predictions.csv")
+    results = read_json(run / "results.json") | {"files": {"predictions.csv": checksum}}
+    write_sealed(run / "results.json", results)
+    write_sealed(run / "config.json", read_json(run / "config.json") | {"id": "abc"})
+    return run

@@ -2,22 +2,14 @@
 
 import functools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import jax
-import numpy as np
 import pytest
-import skimage.data
-from numpy.typing import NDArray
 
 from icegan_jax.data.dataset import Record, write_pairs
 from tests.damage.world import config_of, start
 from tests.training import tiny
-
-FOLDS = ("tiny_s0", "tiny_s1", "tiny_s2")
-STEPS = 12
 
 
 @functools.cache
@@ -31,11 +23,10 @@ def trained(folder: Path) -> Path:
     data, run_dir = folder / "data", folder / "run"
     fingerprint = write_pairs(data, records, pairs.classes)
     (data / "prepared.json").write_text(json.dumps({"fingerprint": fingerprint}))
-    config = config_of(data, training__steps=STEPS, training__checkpoint_every=STEPS, training__learning_rate=0.01)
     devices = jax.local_devices()[:1]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(jax, "local_devices", lambda: devices)
-        start(config, run_dir)
+        start(config_of(data), run_dir)  # the config of tests/damage: a session compiles its programs once
     return run_dir
 
 
@@ -43,6 +34,7 @@ def trained(folder: Path) -> Path:
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 3 folds (32x32 pixels, generator that moves pixels, config.json, checkpoints, report).
 
-    Read it only: all tests share it. A test module outside this folder imports the name.
+    Read it only: all tests share it. A test module outside this folder imports the name. The folds are tests.damage.world
+    FOLDS, the classes those of EXPRESSIONS.
     """
     return trained(tmp_path_factory.getbasetemp() / "use")

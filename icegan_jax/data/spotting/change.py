@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.faces import Box, Points
+from icegan_jax.data.spotting.skin import face_mask
 from icegan_jax.data.spotting.tracking import CROP_PIXELS
 
 Crop = NDArray[np.float32]
 
 BLOCKS = 6  # on a side of the face (Moilanen et al. 2014)
 SHARE = 1 / 3  # of the blocks are averaged (the 12 largest of 36)
-# Blinks last as long as micro-expressions and move more: the eyes are left out, with this much of the face's width
-# around them (Liong, See, Wong and Phan 2018 leave out the eyes, too).
-_EYE_MARGIN = 0.04
-_EYES = (slice(36, 42), slice(42, 48))  # of the 68 landmarks
 _LEAST_OF_A_BLOCK = 0.5  # a block of which less is left is left out
 
 
@@ -28,19 +25,14 @@ class Comparison:
     """Compares crops of one face.
 
     Attributes:
-        kept: uint8[CROP_PIXELS, CROP_PIXELS], 1 where the crop is compared, 0 around the eyes.
+        kept: uint8[CROP_PIXELS, CROP_PIXELS], 1 where the crop is compared.
     """
 
     def __init__(self, points: Points, box: Box) -> None:
         """Takes the landmarks, float64[68, 2], and the box of the crops, both in pixels of one picture."""
         corner, size = np.array([box.left, box.top]), np.array([box.width, box.height])
         places = (points - corner) / size * CROP_PIXELS - 0.5
-        eyes = np.zeros((CROP_PIXELS, CROP_PIXELS), np.uint8)
-        for eye in _EYES:
-            cv2.fillConvexPoly(eyes, cv2.convexHull(np.rint(places[eye]).astype(np.int32)), 1)
-        reach = 2 * round(_EYE_MARGIN * CROP_PIXELS) + 1
-        eyes = np.asarray(cv2.dilate(eyes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))), np.uint8)
-        self.kept = 1 - eyes
+        self.kept = face_mask(places, (CROP_PIXELS, CROP_PIXELS))
         left = _blocks(self.kept.astype(np.float32))
         self._used = left >= _LEAST_OF_A_BLOCK
         self._left = left[self._used]

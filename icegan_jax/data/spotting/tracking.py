@@ -1,8 +1,8 @@
 """Following one face from frame to frame, and cropping it with the head's motion taken out.
 
 The registration of ``icegan_jax.data.registration`` (rigid, sub-pixel, ECC) as long videos need it: it starts from the
-motion of the frame before, works on a face of 128 pixels, stops sooner, and replaces the frame it compares with now and
-then, so that the head may go anywhere in the picture.
+motion of the frame before, works on a face of 96 pixels, leaves out the eyes and what is around the face, and replaces the frame it compares with
+now and then, so that the head may go anywhere in the picture.
 """
 
 import math
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.faces import Box
+from icegan_jax.data.faces import Box, Face
+from icegan_jax.data.spotting.skin import face_mask
 
 Grey = NDArray[np.uint8]
 Crop = NDArray[np.float32]
@@ -21,7 +22,7 @@ Motion = NDArray[np.float64]  # [3, 3], homogeneous
 # Pixels on a side of the crops.
 CROP_PIXELS = 72
 # A wider face is scaled down to this before it is registered and cropped.
-_FACE_PIXELS = 128
+_FACE_PIXELS = 96
 _BLUR = 1.0  # Gaussian, in those pixels: takes out sensor noise
 _MARGIN = 0.25  # of the face's width, on every side: where the face is searched for
 _FEWEST_PIXELS = 16  # on a side of what is left of a face at the picture's edge
@@ -46,6 +47,8 @@ class _Anchor:
 
     Attributes:
         template: float32[h, w], the face in it.
+        kept: uint8[h, w], 1 where it is compared.
+        anywhere: uint8, 1 in the whole region that is searched.
         place: left, top, right, bottom in the picture (the last two excluded) of the region that is searched.
         to_picture: from pixels of the region to those of the picture.
         corner: from pixels of the template to those of the region.
@@ -53,6 +56,8 @@ class _Anchor:
     """
 
     template: Crop
+    kept: Grey
+    anywhere: Grey
     place: tuple[int, int, int, int]
     to_picture: Motion
     corner: Motion
@@ -67,8 +72,9 @@ class Tracker:
         motion: float64[3, 3], rigid, from that frame's pixels to those of the last frame followed.
     """
 
-    def __init__(self, frame: Grey, box: Box, fps: float) -> None:
-        self.box = box
+    def __init__(self, frame: Grey, face: Face, fps: float) -> None:
+        self.box = box = face.box().within(frame.shape)
+        self._points = np.hstack([face.points, np.ones((len(face.points), 1))])
         self.motion: Motion = np.eye(3)
         self._scale = min(1.0, _FACE_PIXELS / max(box.width, box.height))
         self._old = max(1, round(_OLD_SECONDS * fps))
@@ -131,7 +137,10 @@ class Tracker:
         x0, y0, x1, y1 = _whole(Box(left, top, right, bottom), self._region.shape)
         template = np.ascontiguousarray(self._region[y0:y1, x0:x1])
         corner = np.array([[1.0, 0, x0], [0, 1, y0], [0, 0, 1]])
-        self._anchor = _Anchor(template, place, to_picture, corner, self.motion)
+        points = self._points @ (np.linalg.inv(to_picture @ corner) @ self.motion).T
+        kept = face_mask(points[:, :2], template.shape)
+        anywhere = np.ones(self._region.shape, np.uint8)
+        self._anchor = _Anchor(template, kept, anywhere, place, to_picture, corner, self.motion)
         self._warp = corner[:2].astype(np.float32)
         self._frame = frame
         self._age = 0
@@ -144,8 +153,8 @@ class Tracker:
         region = self._cut(frame, anchor.place)
         until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ECC_STEPS, _ECC_PRECISION)
         try:
-            fit, warp = cv2.findTransformECC(
-                anchor.template, region, self._warp.copy(), cv2.MOTION_EUCLIDEAN, until
+            fit, warp = cv2.findTransformECCWithMask(
+                anchor.template, region, anchor.kept, anchor.anywhere, self._warp.copy(), cv2.MOTION_EUCLIDEAN, until, 1
             )
         except cv2.error:
             return False

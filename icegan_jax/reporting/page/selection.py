@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from html import escape
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 from icegan_jax.evaluation.table import ORACLE_NAME, format_score
@@ -68,8 +68,8 @@ def _comparison(blocks: Mapping[str, Mapping[str, Any]], rule: str) -> str:
 
 
 def _steps(steps: Mapping[str, int]) -> str:
-    low, high, middle = min(steps.values()), max(steps.values()), median(steps.values())
-    words = f"The chosen steps: {low} to {high}, median {middle:g}"
+    low, high, middle = min(steps.values()), max(steps.values()), median_low(steps.values())
+    words = f"The chosen steps: {low} to {high}, median {middle}"
     rows: list[Line] = [[fold, Cell(str(step), step)] for fold, step in steps.items()]
     columns = [Column("fold"), Column("step", NUMBER)]
     return f"<details><summary>{words}</summary>{table('Chosen steps', columns, rows)}</details>"

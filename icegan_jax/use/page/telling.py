@@ -1,5 +1,6 @@
 """What the page says of an answer, as HTML with its pictures inside: nothing of it is ever a file."""
 
+import base64
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -9,9 +10,10 @@ from PIL import Image
 
 from icegan_jax.reporting.page.html import image, paragraph, scroll
 from icegan_jax.reporting.style import class_colour
+from icegan_jax.reporting.synthesis_sheet import GAIN
 from icegan_jax.use.flags import Flag
 from icegan_jax.use.reading import Reading
-from icegan_jax.use.strip import draw_strip
+from icegan_jax.use.strip import difference, draw_strip
 
 MOST_STRIPS = 20  # of the events of one recording
 _NO_TIME = "–"
@@ -34,7 +36,7 @@ def of_clip(reading: Reading, classes: Sequence[str]) -> str:
             paragraph(ahead, "soft"),
             _bars(reading, classes),
             _warnings(reading.flags),
-            _strip(reading, classes),
+            _faces(reading, classes),
             paragraph(_whence(reading), "soft"),
             "</section>",
         )
@@ -86,8 +88,25 @@ def _warnings(flags: Iterable[Flag]) -> str:
     return f'<ul class="flags" aria-label="be wary">{lines}</ul>' if lines else ""
 
 
+def _faces(reading: Reading, classes: Sequence[str]) -> str:
+    """Onset, apex and difference side by side, on a phone as well, and the strip to take away."""
+    assert reading.onset_face is not None and reading.apex_face is not None
+    shown = (
+        (Image.fromarray(reading.onset_face), "onset", _when(reading, reading.onset)),
+        (Image.fromarray(reading.apex_face), "apex", _when(reading, reading.apex)),
+        (difference(reading.onset_face, reading.apex_face), "difference", f"x{GAIN}; red is brighter"),
+    )
+    figures = "".join(
+        f"<figure>{image(png(face), word, 'image/png')}<figcaption><b>{word}</b> {escape(words)}</figcaption></figure>"
+        for face, word, words in shown
+    )
+    strip = base64.b64encode(png(draw_strip(reading, classes))).decode("ascii")
+    link = f'<a href="data:image/png;base64,{strip}" download="{escape(reading.name)}.png">Save as one picture</a>'
+    return f'<div class="faces three">{figures}</div><p>{link}</p>'
+
+
 def _strip(reading: Reading, classes: Sequence[str]) -> str:
-    words = f"{reading.name}: onset, apex and their difference; answer {reading.answer(classes)}"
+    words = f"{_when(reading, reading.apex)}: onset, apex and their difference; answer {reading.answer(classes)}"
     return scroll(image(png(draw_strip(reading, classes)), words, "image/png"), words, "sideways strip")
 
 
@@ -95,6 +114,11 @@ def _whence(reading: Reading) -> str:
     if len(reading.folds) == 1:
         return f"Answered by the networks of fold {reading.folds[0]}."
     return f"Answered by the networks of {len(reading.folds)} folds: the mean of their lengths."
+
+
+def _when(reading: Reading, frame: int) -> str:
+    seconds = reading.seconds(frame)
+    return "" if seconds is None else f"{seconds:.2f} s"
 
 
 def _seconds(reading: Reading, frame: int) -> str:

@@ -1,5 +1,6 @@
 """The files that were put in: which session holds which, so that each goes with the last session that holds it."""
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ class Uploads:
             gone = self._held.pop(session or "", set())
             for path in gone.difference(*self._held.values()):
                 path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # another file may lie there
+                    path.parent.rmdir()
 
 
 def path_of(value: Mapping[str, Any] | None) -> Path | None:

@@ -4,7 +4,6 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
-import pytest
 
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction
@@ -18,6 +17,7 @@ from icegan_jax.reporting.worst_clips import draw_strip, find_worst
 from tests.reporting import fabricated
 
 HOSTILE = '<script>alert("x")</script>&\''
+PNG = fabricated.PNG
 STRIP = draw_strip(np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8))
 
 
@@ -72,31 +72,22 @@ def run_of(name="run", dataset="db", **fields):
     return Run(name, results, {dataset: dataset, "data": {"dir": dataset}}, classes, predictions, counts, faces, [])
 
 
-@pytest.fixture(scope="module")
-def png(tmp_path_factory):
-    from PIL import Image
-
-    path = tmp_path_factory.mktemp("png") / "x.png"
-    Image.new("RGB", (4, 3)).save(path)
-    return path.read_bytes()
-
-
-def pictures_of(run, png):
+def pictures_of(run):
     worst = find_worst(run.predictions, run.faces)
-    return Pictures(png, {"db": png, HOSTILE: png}, worst, png, png, png)
+    return Pictures(PNG, {"db": PNG, HOSTILE: PNG}, worst, PNG, PNG, PNG)
 
 
-def test_every_name_is_escaped(png):
+def test_every_name_is_escaped():
     run = run_of(HOSTILE, HOSTILE)
-    html = render_page(run, pictures_of(run, png))
+    html = render_page(run, pictures_of(run))
     elements = parse(html)
     assert [tag for tag, _ in elements.seen].count("script") == 1 == html.count("<script")
     assert "".join(elements.text).count(HOSTILE) > 12
 
 
-def test_the_policy_lets_the_page_s_own_script_run_and_no_other(png):
+def test_the_policy_lets_the_page_s_own_script_run_and_no_other():
     run = run_of()
-    html = render_page(run, pictures_of(run, png))
+    html = render_page(run, pictures_of(run))
     policy = next(d["content"] for tag, d in parse(html).seen if tag == "meta" and "content" in d)
     assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'; ")
     script = re.search(r"<script>(.*)</script>", html, re.DOTALL).group(1)
@@ -105,9 +96,9 @@ def test_the_policy_lets_the_page_s_own_script_run_and_no_other(png):
     assert f"script-src 'sha256-{digest}'" in policy and "unsafe" not in policy.split("script-src")[1]
 
 
-def test_page_holds_everything_and_fetches_nothing(png):
+def test_page_holds_everything_and_fetches_nothing():
     run = run_of()
-    html = render_page(run, pictures_of(run, png))
+    html = render_page(run, pictures_of(run))
     elements = parse(html)
     images = [attributes["src"] for tag, attributes in elements.seen if tag == "img"]
     assert len(images) == 8 and all(source.startswith("data:image/webp;base64,") for source in images)
@@ -116,33 +107,33 @@ def test_page_holds_everything_and_fetches_nothing(png):
     assert {"link", "iframe", "object"}.isdisjoint(tag for tag, _ in elements.seen)
     targets = {d["href"] for tag, d in elements.seen if tag == "a"}
     sections = {f"#{d['id']}" for tag, d in elements.seen if tag == "section" and "id" in d}
-    assert targets == sections and len(sections) == 11
+    assert targets == sections and len(sections) == 12
 
 
-def test_numbers_of_scores_and_time(png):
+def test_numbers_of_scores_and_time():
     run = run_of(oracle={"uf1": 0.912, "uar": 0.934})
-    html = render_page(run, pictures_of(run, png))
+    html = render_page(run, pictures_of(run))
     assert "Best test epoch (not a valid score)" in html and "UF1 0.912 and UAR 0.934" in html
     scores = html[html.index('id="scores"') : html.index('id="selection"')]
     assert "always negative" in scores and "0.333" in scores and "0.912" not in scores
     assert "<dd>12.50</dd>" in html and "<li>db: warned db</li>" in html
 
 
-def test_without_faces_the_page_says_so_and_not_where_the_data_are(png):
+def test_without_faces_the_page_says_so_and_not_where_the_data_are():
     run = run_of(dataset="my place")
-    html = render_page(run, Pictures(confusion=png, losses=png), no_faces=True)
-    with_faces = render_page(run, pictures_of(run, png))
+    html = render_page(run, Pictures(confusion=PNG, losses=PNG), no_faces=True)
+    with_faces = render_page(run, pictures_of(run))
     said = "This page was made without faces"
     assert said in html and said not in with_faces
     for place in ("<dt>dir</dt>", "&quot;dir&quot;"):
         assert place in with_faces and place not in html
 
 
-def test_a_run_that_trained_on_everybody_has_no_score(png):
+def test_a_run_that_trained_on_everybody_has_no_score():
     run = run_of()
     results = build_unscored(run.predictions, **fabricated.ABOUT)
     run = Run("all", results, {}, run.classes, [], run.counts * 0, run.faces, [])
-    html = render_page(run, Pictures(synthesis=png))
+    html = render_page(run, Pictures(synthesis=PNG))
     text = "".join(parse(html).text)
     assert "trained on everybody: nobody was held out, so no score exists" in text
     assert text.index("no score exists") < text.index("no scoreeverybody was trained on") < text.index("Synthesis")
@@ -152,9 +143,9 @@ def test_a_run_that_trained_on_everybody_has_no_score(png):
         assert word not in html.split("<body>")[1].split("<script>")[0]
 
 
-def test_a_run_without_faces_says_so(png):
+def test_a_run_without_faces_says_so():
     run = run_of()
     run = Run(run.name, run.results, run.config, run.classes, run.predictions, run.counts, None, [])
-    html = render_page(run, Pictures(confusion=png))
+    html = render_page(run, Pictures(confusion=PNG))
     assert "no folds/*/synthesis.npz" in html and "no folds/*/metrics.jsonl" in html
     assert "without faces" not in html and html.count("<img") == 1

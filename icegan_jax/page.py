@@ -1,0 +1,67 @@
+"""A page in the browser: recognise micro-expressions in pictures and clips, and put them on a neutral face.
+
+python -m icegan_jax.page --workdir=RUN
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from icegan_jax.command_line import Parser, answered
+from icegan_jax.compilation import switch_cache_on
+from icegan_jax.errors import UserError
+from icegan_jax.use.options import add_model_options
+
+LOCAL = "127.0.0.1"  # this computer and no other
+PORT = 7860  # gradio's own
+
+EPILOG = """\
+Then open http://127.0.0.1:7860. Drop a neutral face and the same face with an expression, or a clip: the page shows the
+class, the length of each capsule, onset and apex with their difference, and what to be wary of. Or drop a neutral face:
+the page puts each expression on it, as strong as the slider says.
+
+Nobody but this computer can open the page, unless --host says otherwise. What is put in lies in a temporary folder,
+goes when its tab is closed, and at the latest with the page; nothing is sent anywhere. An answer is no proof of a
+feeling and no lie detector; use pictures of people who agreed to it.
+
+The page needs gradio: uv sync --extra page, or pip install -c constraints.txt gradio.
+
+exit code: 0 closed by Ctrl-C; 2 bad input, in one line.
+"""
+
+
+def make_parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(prog="python -m icegan_jax.page", description=__doc__.splitlines()[0], epilog=EPILOG)
+    add_model_options(parser)
+    group = parser.add_argument_group("where to listen")
+    text = f"address (default: {LOCAL}, this computer alone); 0.0.0.0 lets everybody on the network in"
+    group.add_argument("--host", default=LOCAL, metavar="ADDRESS", help=text)
+    group.add_argument("--port", default=PORT, type=_port, metavar="N", help=f"port (default: {PORT})")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit code, see --help."""
+    return answered(lambda: _run(make_parser().parse_args(argv)))
+
+
+def _run(args: argparse.Namespace) -> None:
+    try:
+        from icegan_jax.use.page.serving import serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise UserError("the page needs gradio; install it with: uv sync --extra page") from None
+    switch_cache_on(args.compilation_cache)
+    serve(args.workdir, args.fold, args.exclude_subject, args.host, args.port)
+
+
+def _port(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port, 1 to 65535")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+import ast
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import chex
+import numpy as np
+import pytest
+
+from icegan_jax import export
+from icegan_jax.data.dataset import load_pairs
+from icegan_jax.use.model import load_model
+from tests.use.conftest import run_dir  # noqa: F401 (a fixture)
+
+CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections"}  # what load.py may import
+
+
+@pytest.fixture(scope="module")
+def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    out = tmp_path_factory.mktemp("export") / "out"
+    assert export.main([f"--workdir={run_dir}", f"--out={out}", "--compilation_cache=none"]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def loader(exported: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("load_exported", exported / "load.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    spec.loader.exec_module(module)
+    sys.path[:] = before
+    return module
+
+
+def test_the_recogniser_gives_the_lengths_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
+    pairs = load_pairs(run_dir.parent / "data")
+    wanted = load_model(run_dir, generator=False).recognise(pairs.onset, pairs.apex)
+    program = loader.load(exported)["recogniser"]
+    lengths = program(pairs.onset, pairs.apex)
+    chex.assert_shape(lengths, wanted.shape)
+    np.testing.assert_allclose(lengths, wanted, atol=1e-5)
+    np.testing.assert_allclose(program(pairs.onset[:1], pairs.apex[:1]), wanted[:1], atol=1e-5)
+
+
+def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
+    onset = load_pairs(run_dir.parent / "data").onset[:3]
+    label, draw, intensity = np.array([0, 1, 2], np.int32), np.array([0, 1, 0], np.int32), np.array([1, 0.5, 2])
+    wanted = load_model(run_dir, generator=True).synthesise(onset, label, draw, intensity)
+    faces = loader.load(exported)["generator"](onset, label, draw, intensity)
+    chex.assert_type(faces, np.uint8)
+    assert np.abs(faces.astype(int) - wanted).max() <= 1  # a grey level, where rounding falls otherwise
+    assert (faces != onset).any()
+
+
+def test_what_lies_beside_them(exported: Path) -> None:
+    about = json.loads((exported / "model.json").read_text())
+    assert about["classes"] == ["negative", "positive", "surprise"] and about["image_size"] == 32
+    assert about["folds"] == ["tiny_s0", "tiny_s1", "tiny_s2"] and about["input"] == "pair"
+    for entry in about["programs"].values():
+        assert hashlib.sha256((exported / entry["file"]).read_bytes()).hexdigest() == entry["sha256"]
+    assert "Apache License" in (exported / "flatbuffers" / "LICENSE").read_text()
+    tree = ast.parse((exported / "load.py").read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} <= CARRIED
+
+
+def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: Path) -> None:  # noqa: F811
+    pairs = load_pairs(run_dir.parent / "data")
+    np.save(tmp_path / "onset.npy", pairs.onset[0])
+    np.save(tmp_path / "apex.npy", pairs.apex[0])
+    command = [sys.executable, str(exported / "load.py"), "onset.npy", "apex.npy"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    header, row = done.stdout.splitlines()
+    assert header == "negative,positive,surprise"
+    wanted = load_model(run_dir, generator=False).recognise(pairs.onset[:1], pairs.apex[:1])[0]
+    np.testing.assert_allclose([float(cell) for cell in row.split(",")], wanted, atol=1e-5)
+
+
+def test_one_program_of_one_fold(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    out = tmp_path / "out"
+    options = [f"--workdir={run_dir}", f"--out={out}", "--only=recogniser", "--fold=tiny_s1"]
+    assert export.main([*options, "--compilation_cache=none"]) == 0
+    assert not (out / "generator.jax").exists() and (out / "recogniser.jax").is_file()
+    assert "mean over 1 fold\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--workdir=nowhere", "--out=out"], "error: nowhere: no such run directory"),
+        (["--out=out"], "error: the following arguments are required: --workdir"),
+    ],
+)
+def test_bad_input(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code: object = export.main(arguments)
+    except SystemExit as end:
+        code = end.code
+    assert code == 2 and capsys.readouterr().err.startswith(message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_files_are_not_replaced(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    (tmp_path / "mine.txt").write_text("x")
+    assert export.main([f"--workdir={run_dir}", f"--out={tmp_path}"]) == 2
+    assert "which export will not replace" in capsys.readouterr().err
+    assert (tmp_path / "mine.txt").read_text() == "x"
