@@ -11,6 +11,7 @@ from icegan_jax.command_line import Parser, answered
 from icegan_jax.compilation import switch_cache_on
 from icegan_jax.errors import UserError
 from icegan_jax.use.options import add_model_options
+from icegan_jax.use.page.address import check_free, is_local
 
 LOCAL = "127.0.0.1"  # this computer and no other
 PORT = 7860  # gradio's own
@@ -47,12 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
+    check_free(args.host, args.port)
     try:
         from icegan_jax.use.page.serving import serve
     except ModuleNotFoundError as error:
         if error.name != "gradio":
             raise
         raise UserError("the page needs gradio; install it with: uv sync --extra page") from None
+    if not is_local(args.host):
+        text = "anybody on the network can open the page and upload faces, without a password"
+        print(f"warning: --host={args.host}: {text}", file=sys.stderr)
     switch_cache_on(args.compilation_cache)
     serve(args.workdir, args.fold, args.exclude_subject, args.host, args.port)
 

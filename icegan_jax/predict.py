@@ -8,6 +8,7 @@ import functools
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -103,7 +104,7 @@ def _run(args: argparse.Namespace) -> None:
     with replaced_folder(args.out, answers.CONTENT, "predict") as folder:
         if camera:
             rate = record(int(given[0]), args.seconds, folder / RECORDING)
-            footages = [open_video(folder / RECORDING, args.fps or rate)]
+            footages = [replace(open_video(folder / RECORDING, args.fps or rate), title=f"camera {given[0]}")]
         start = time.perf_counter()
         options = Options(register=args.register, size=models.size)
         if len(footages) == 1 and _searched(footages[0], args.mode):

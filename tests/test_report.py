@@ -53,9 +53,8 @@ def test_report_of_other_classes(tmp_path):
     assert "always disgust" in (index.parent / "scores.csv").read_text()
 
 
-@pytest.mark.parametrize("classes", [("face",), tuple("abcdefghi")])
-def test_report_of_any_number_of_classes(tmp_path, classes):
-    assert report.write_report(fabricated.write_run(tmp_path / "run", classes)).is_file()
+def test_report_of_a_single_class(tmp_path):
+    assert report.write_report(fabricated.write_run(tmp_path / "run", ("face",))).is_file()
 
 
 def test_classes_of_predictions_and_results_must_agree(run):

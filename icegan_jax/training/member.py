@@ -109,8 +109,8 @@ class Member:
             _, first = np.unique(sheet["label"], return_index=True)
             onset, synthetic, apex = (sheet[name][first] for name in ("onset", "synthetic", "apex"))
         faces = np.concatenate([onset[:, None], synthetic, apex[:, None]], axis=1)
-        words = f"onset, synthetic {', '.join(classes)}, apex; a clip of each class"
-        write_faces(self.events, step, "held_out" if self.fold.scored else "trained_on", faces, words)
+        who = "held out" if self.fold.scored else "trained on"
+        write_faces(self.events, step, f"{who}: onset, {', '.join(classes)}, apex", faces)
 
 
 def open_members(

@@ -141,13 +141,11 @@ def change_with(
 ) -> jax.Array:
     """What ``synthesise_with`` changes at intensity 1: float32[b, n, n, 3], of each pixel its motion and what is added.
 
-    The motion is rows and columns from each pixel to the one it is fetched from, in pixels (see ``models.motion.move``),
+    The motion is rows and columns from each pixel to the one it is fetched from, in pixels (``models.motion.move``),
     0 of a generator that moves none; what is added then is on the scale of [-1, 1].
     """
     generator, variables, noise, expression = _asked(networks, state, label, draw)
-    _, state_of = generator.apply(
-        variables, to_float(onset), noise, expression, train=False, mutable=["intermediates"]
-    )
+    _, state_of = generator.apply(variables, to_float(onset), noise, expression, train=False, mutable=["intermediates"])
     found = state_of["intermediates"]
     (added,) = found["added"]
     (motion,) = found.get("motion", (jnp.zeros((*added.shape[:3], 2)),))

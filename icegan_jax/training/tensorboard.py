@@ -6,6 +6,7 @@ Nothing is read back from them: a run goes on without those of its earlier start
 """
 
 import contextlib
+import errno
 import socket
 import struct
 import time
@@ -32,7 +33,11 @@ def open_events(folder: Path, step: int) -> Iterator[BinaryIO]:
     Raises:
       OSError: it cannot be written, with its path.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        in_the_way = folder if folder.exists() else folder.parent
+        raise OSError(errno.ENOTDIR, "is not a folder", str(in_the_way)) from error
     before = len(list(folder.glob(f"{_NAME}.*")))
     # TensorBoard reads the files in the order of their names; two starts may fall into one second.
     path = folder / f"{_NAME}.{int(time.time()):010d}.{socket.gethostname()}.{before:04d}"
@@ -57,23 +62,22 @@ def write_scalars(events: BinaryIO, step: int, epoch: float, values: Mapping[str
     _append(events, Event(step=step, summary=Summary(value=scalars)))
 
 
-def write_faces(events: BinaryIO, step: int, name: str, faces: NDArray[np.uint8], words: str) -> None:
+def write_faces(events: BinaryIO, step: int, name: str, faces: NDArray[np.uint8]) -> None:
     """Appends a picture of faces.
 
     Args:
       events: of a fold.
       step: after which the generator drew them.
-      name: of the picture.
+      name: its title.
       faces: uint8[rows, columns, h, w], side by side in each row.
-      words: what there is to see.
 
     Raises:
       OSError: as ``write_scalars``.
     """
     rows, columns, height, width = faces.shape
     picture = faces.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
-    shown: Summary = summary.image(f"faces/{name}", picture, dataformats="HW")
-    shown.value[0].metadata.summary_description = words
+    shown: Summary = summary.image("", picture, dataformats="HW")
+    shown.value[0].tag = f"faces/{name}"  # the library lets no comma pass
     _append(events, Event(step=step, summary=shown))
 
 

@@ -1,6 +1,7 @@
 """A copy of a video with the face's box, and the answer while an event lasts."""
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def annotate(video: Path, out: Path, rate: float, readings: Sequence[Reading], c
     finally:
         if writer is not None:
             writer.release()
+    check_room(out)
+
+
+def check_room(video: Path) -> None:
+    """Refuses a video that filled the disk: OpenCV's writer says nothing of that.
+
+    Raises:
+        UserError: less than a mebibyte is left where it lies.
+    """
+    if shutil.disk_usage(video.parent).free < 2**20:
+        raise UserError(f"{video.name}: the disk is full; free some space, or choose --out on another disk")
 
 
 def _open(out: Path, rate: float, shape: tuple[int, ...]) -> cv2.VideoWriter:

@@ -7,6 +7,7 @@ import cv2
 from tqdm import tqdm
 
 from icegan_jax.errors import UserError
+from icegan_jax.use.annotated import check_room
 
 RECORDING = "recording.avi"
 _CODEC = "MJPG"  # every frame a picture of its own: nothing is lost between frames
@@ -54,6 +55,7 @@ def record(index: int, seconds: float, out: Path) -> float:
         camera.release()
         if writer is not None:
             writer.release()
+    check_room(out)
     if frames < 2:
         raise UserError(f"camera {index}: gives no pictures; see that nothing else uses it, or give a video")
     return (frames - 1) / (now - start)

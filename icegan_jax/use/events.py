@@ -73,7 +73,7 @@ def read_events(
     names = {event: f"{footage.name}_{number:0{digits}d}" for number, event in enumerate(spotting.events, start=1)}
     for event, frames in _gathered(footage, spotting.events):
         at = (footage.numbers[0], event.onset, event.apex, event.offset, footage.rate)
-        reading = Reading(names[event], str(footage.path), event.kind, *at, flags=tuple(flags.of_rate(footage.rate)))
+        reading = Reading(names[event], footage.source, event.kind, *at, flags=tuple(flags.of_rate(footage.rate)))
         if event.kind != "micro":
             yield replace(reading, flags=(*reading.flags, _MACRO))
             continue

@@ -32,6 +32,7 @@ class Footage:
         read: gives (number, uint8[h, w]) of numbers, ascending.
         clip: its annotation, where it has one.
         video: whether it is a video file, of which a copy can be made.
+        title: what answers call it; the path, if nothing is given.
     """
 
     name: str
@@ -41,6 +42,12 @@ class Footage:
     read: Read
     clip: Clip | None = None
     video: bool = False
+    title: str = ""
+
+    @property
+    def source(self) -> str:
+        """What answers call it."""
+        return self.title or str(self.path)
 
 
 def open_inputs(given: Sequence[str], rate: float | None, classes: Sequence[str]) -> list[Footage]:

@@ -40,7 +40,7 @@ def read_clip(footage: Footage, onset: str, options: Options, model: Model) -> R
     pair = footage.clip is not None and not footage.clip.dataset
     reading = Reading(
         name=footage.name,
-        source=str(footage.path),
+        source=footage.source,
         kind="clip",
         first=footage.numbers[0],
         onset=sight.onset,

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from icegan_jax.reporting import style
 from icegan_jax.reporting.synthesis_sheet import GAIN
+from icegan_jax.use.difference import difference
 from icegan_jax.use.reading import Reading
 
 Grey = NDArray[np.uint8]
@@ -40,12 +40,6 @@ def draw_strip(reading: Reading, classes: Sequence[str]) -> Image.Image:
         strip.paste(face.resize((_TILE, _TILE), Image.Resampling.BICUBIC), (left, _HEAD))
     _draw_bars(pen, width - _BARS, reading, classes)
     return strip
-
-
-def difference(onset: Grey, face: Grey) -> Image.Image:
-    """The signed change uint8[n, n] to uint8[n, n] in colours, RGB."""
-    change = (face.astype(np.float64) - onset) * GAIN / 255
-    return Image.fromarray(matplotlib.colormaps["RdBu_r"]((change + 1) / 2, bytes=True)[..., :3])
 
 
 def _grey(face: Grey) -> Image.Image:

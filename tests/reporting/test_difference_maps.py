@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from icegan_jax.evaluation.synthesis.faces import Faces
-from icegan_jax.reporting.difference_maps import draw_changes, mean_changes
+from icegan_jax.reporting.difference_maps import Changes, draw_changes, mean_changes
 
 
 def faces():
@@ -42,3 +43,9 @@ def test_the_maps_stand_in_two_rows_with_a_bar_each():
     limits = {axes.get_images()[0].get_clim() for axes in maps}
     assert len(limits) == 2 and all(low == 0 for low, _ in limits)
     assert [axes.get_ylabel() for axes in figure.axes if not axes.get_images()] == ["grey levels of 255"] * 2
+
+
+@pytest.mark.parametrize("size", [1, 9])
+def test_any_number_of_classes_is_drawn(size):
+    changes = Changes(np.zeros((size, 4, 4)), np.zeros((size, 4, 4)), (0,) * (size - 1) + (1,))
+    draw_changes(changes, [f"c{label}" for label in range(size)]).draw_without_rendering()

@@ -145,7 +145,7 @@ def test_the_events_for_tensorboard_say_what_the_log_says(whole: Path, fold: Fol
         np.testing.assert_allclose([value for _, value in scalars[tag]], [line[name] for line in lines], 1e-5, 1e-6)
     event = event_files.shown(whole / "tensorboard" / fold.name)[-1]
     (value,) = event.summary.value
-    assert (event.step, value.tag) == (PLAN.steps, "faces/held_out")
+    assert (event.step, value.tag) == (PLAN.steps, "faces/held out: onset, negative, positive, surprise, apex")
     assert (value.image.height, value.image.width) == (3 * tiny.SIZE, 5 * tiny.SIZE)
 
 

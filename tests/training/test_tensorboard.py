@@ -5,11 +5,13 @@ import io
 import math
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from icegan_jax.errors import what_the_system_said
 from icegan_jax.training import tensorboard
 from icegan_jax.training.tensorboard import open_events, write_faces, write_scalars
 from tests.evaluation.test_files import room_for
@@ -74,10 +76,10 @@ def test_files_of_earlier_starts_are_as_they_were(tmp_path: Path) -> None:
 def test_a_picture_has_a_row_of_faces_for_each_clip(tmp_path: Path) -> None:
     faces = np.random.default_rng(0).integers(0, 255, (2, 5, 6, 4), np.uint8)
     with open_events(tmp_path, 0) as events:
-        write_faces(events, 8, "held_out", faces, "what there is")
+        write_faces(events, 8, "held out: onset, žal", faces)
     (event,) = shown(tmp_path)
     (value,) = event.summary.value
-    assert (event.step, value.tag, value.metadata.summary_description) == (8, "faces/held_out", "what there is")
+    assert (event.step, value.tag) == (8, "faces/held out: onset, žal")
     picture = np.asarray(Image.open(io.BytesIO(value.image.encoded_image_string)).convert("L"))
     assert picture.shape == (value.image.height, value.image.width) == (12, 20)
     np.testing.assert_array_equal(picture, np.vstack([np.hstack(list(row)) for row in faces]))
@@ -98,9 +100,21 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
     assert scalars(tmp_path)["g/l1"] == [(1, 0.25), (2, 0.75)]
 
 
-def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
-    (tmp_path / "tensorboard").write_text("a file")
+@pytest.mark.parametrize("place", ["tensorboard", "tensorboard/fold"])
+def test_a_file_in_the_way_is_told(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_text("a file")
     with pytest.raises(OSError) as caught, open_events(tmp_path / "tensorboard" / "fold", 0):
         pass
-    assert caught.value.errno in (errno.ENOTDIR, errno.EEXIST)
-    assert str(caught.value.filename).startswith(str(tmp_path / "tensorboard"))
+    assert what_the_system_said(caught.value, "") == f"{tmp_path / place}: is not a folder; move it away"
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str) -> Any:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(OSError) as caught, open_events(tmp_path, 0):
+        pass
+    assert what_the_system_said(caught.value, "").startswith(f"{tmp_path / 'events.out.tfevents.'}")
+    assert what_the_system_said(caught.value, "").endswith(": Read-only file system; make it writable")

@@ -34,7 +34,7 @@ def trained(folder: Path) -> Path:
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 3 folds (32x32 pixels, generator that moves pixels, config.json, checkpoints, report).
 
-    Read it only: all tests share it. A test module outside this folder imports the name. The folds are tests.damage.world
-    FOLDS, the classes those of EXPRESSIONS.
+    Read it only: all tests share it. A test module outside this folder imports the name. The folds are FOLDS of
+    tests.damage.world, the classes EXPRESSIONS.
     """
     return trained(tmp_path_factory.getbasetemp() / "use")

@@ -27,9 +27,9 @@ th { color: var(--soft); font-weight: 500; font-size: .85rem; position: sticky; 
 .number { text-align: right; }
 td:not(.number) { max-width: 22rem; overflow: hidden; text-overflow: ellipsis; }
 th button { all: unset; cursor: pointer; padding: .2rem 0; }
-th button::after { content: "\\2195"; opacity: .45; margin-left: .25rem; }
-th[aria-sort=ascending] button::after { content: "\\2191"; opacity: 1; }
-th[aria-sort=descending] button::after { content: "\\2193"; opacity: 1; }
+th button::after { content: "\\2195"; content: "\\2195" / ""; opacity: .45; margin-left: .25rem; }
+th[aria-sort=ascending] button::after { content: "\\2191"; content: "\\2191" / ""; opacity: 1; }
+th[aria-sort=descending] button::after { content: "\\2193"; content: "\\2193" / ""; opacity: 1; }
 :focus-visible, th button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: .2rem; }
 tr.section td { border-bottom: 0; padding-top: 1rem; color: var(--soft); font-size: .85rem; max-width: none; }
 tr.total td { font-weight: 650; }

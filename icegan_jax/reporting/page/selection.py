@@ -46,7 +46,7 @@ def render_selection(results: Mapping[str, Any]) -> str:
         parts.append(_steps(results["selected_steps"]))
     if "oracle" in results:
         words = _ORACLE.format(uf1=results["oracle"]["uf1"], uar=results["oracle"]["uar"])
-        parts.append(f'<div class="note"><h3>{escape(ORACLE_NAME.capitalize())}</h3>{paragraph(words)}</div>')
+        parts.append(f'<div class="note"><h3>{escape(ORACLE_NAME)}</h3>{paragraph(words)}</div>')
     return "".join(parts)
 
 

@@ -10,6 +10,7 @@ from icegan_jax.data.frames import VIDEO_SUFFIXES
 from icegan_jax.errors import UserError, what_the_system_said
 from icegan_jax.use.model import Model
 from icegan_jax.use.page import look, telling
+from icegan_jax.use.page.making import FACE, MOST_DRAW, MOST_INTENSITY, WHOLE, make_faces
 from icegan_jax.use.page.recognition import answer_pair, answer_recording
 from icegan_jax.use.page.uploads import Uploads, path_of
 from icegan_jax.use.sight import FIRST, QUIETEST
@@ -41,6 +42,9 @@ def build(recogniser: Model, generator: Model | None) -> gr.Blocks:
                 _pair(recogniser, uploads)
             with gr.Tab("A clip"):
                 _clip(recogniser, uploads)
+            if generator is not None:
+                with gr.Tab("Make faces"):
+                    _faces(generator, uploads)
         page.unload(_forgetting(uploads))
     return page
 
@@ -113,16 +117,35 @@ def _clip(model: Model, uploads: Uploads) -> None:
         with gr.Column():
             names = [("its first frame", FIRST), ("where least moves", QUIETEST)]
             onset = gr.Radio(names, value=FIRST, label="The neutral face is")
-            text = "Filmed at so many frames per second (empty: what the file says)"
-            rate = gr.Number(None, label=text, minimum=1, maximum=100_000)
+            rate = gr.Number(0, label="Frames per second (0: what the file says)", minimum=0, maximum=100_000)
     button = gr.Button("Recognise", variant="primary")
     answer = gr.HTML()
     _noting(clip.change, clip, uploads)
 
     def recognise(value: Value, fps: float | None, neutral: str) -> str:
-        return _said(lambda path: answer_recording(model, path, fps or None, neutral), {"the video": value})
+        said = fps if fps and fps > 0 else None
+        return _said(lambda path: answer_recording(model, path, said, neutral), {"the video": value})
 
     _on(button.click, recognise, [clip, rate, onset], answer)
+
+
+def _faces(model: Model, uploads: Uploads) -> None:
+    with gr.Row():
+        neutral = _picture("A neutral face", uploads)
+        with gr.Column():
+            label = "Intensity: 0 changes nothing, 1 is as trained"
+            intensity = gr.Slider(0, MOST_INTENSITY, value=1, step=0.1, label=label, buttons=[])
+            label = "Noise: another number, another face of the same expression"
+            draw = gr.Slider(0, MOST_DRAW, value=0, step=1, label=label, buttons=[])
+            what = gr.Radio([("the face", FACE), ("the whole picture", WHOLE)], value=FACE, label="Show")
+    button = gr.Button("Make faces", variant="primary")
+    answer = gr.HTML()
+
+    def make(value: Value, share: float, noise: float, kind: str) -> str:
+        return _said(lambda path: make_faces(model, path, share, int(noise), kind), {"a neutral face": value})
+
+    for event in (button.click, intensity.input, draw.input, what.input):
+        _on(event, make, [neutral, intensity, draw, what], answer)
 
 
 def _picture(label: str, uploads: Uploads) -> gr.Image:
@@ -151,7 +174,16 @@ def _said(action: Callable[..., str], given: Mapping[str, Value]) -> str:
 def _on(event: Callable[..., Any], action: Callable[..., str], inputs: list[Any], output: gr.HTML) -> None:
     """Calls an action, one at a time for all who look at the page; it gets files as ``path_of`` takes them."""
     # Not preprocessed: gradio would open pictures itself, and show a traceback where one is damaged.
-    event(action, inputs, output, preprocess=False, concurrency_id="networks", api_visibility="private")
+    # always_last: of a slider that moves on meanwhile, the place where it stops.
+    event(
+        action,
+        inputs,
+        output,
+        preprocess=False,
+        trigger_mode="always_last",
+        concurrency_id="networks",
+        api_visibility="private",
+    )
 
 
 def _noting(event: Callable[..., Any], component: Any, uploads: Uploads) -> None:

@@ -40,8 +40,9 @@ STYLE = """
 .sideways td:last-child { min-width: 16rem; }
 .answer a { margin: 0; padding: 0; }
 .answer img { display: block; border-radius: .6rem; max-width: 100%; height: auto; margin: 0; }
-.faces { display: grid; gap: .75rem; max-width: 46rem; margin: .75rem 0; }
-.faces.three { grid-template-columns: repeat(3, 1fr); }
+.faces { display: grid; gap: .75rem; max-width: 56rem; margin: .75rem 0; }
+.faces { grid-template-columns: repeat(auto-fill, minmax(min(100%, 12rem), 1fr)); }
+.faces.three { max-width: 46rem; grid-template-columns: repeat(3, 1fr); }
 .faces figure { margin: 0; }
 .faces img { width: 100%; }
 .faces figcaption { font-size: .85rem; line-height: 1.35; padding: .3rem 0; color: #5d6673; }

@@ -1,9 +1,6 @@
 """The page's server: nothing that is put in outlives it, and nothing goes to another host."""
 
-import ipaddress
 import os
-import socket
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +8,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from icegan_jax.data.faces import find_face
-from icegan_jax.errors import UserError
 from icegan_jax.stopping import Stopped
 from icegan_jax.use.model import Model, has_generator, load_model
 from icegan_jax.use.page.layout import build, launch
@@ -22,18 +18,11 @@ def serve(run_dir: Path, fold: str | None, exclude: str | None, host: str, port:
 
     Args:
       run_dir, fold, exclude: see ``load_model``.
-      host: to listen at.
-      port: to listen at.
+      host, port: where to listen, see ``check_free``.
 
     Raises:
-      UserError: see ``load_model``; or nothing can listen there.
+      UserError: see ``load_model``.
     """
-    _check_free(host, port)
-    if not _is_local(host):
-        print(
-            f"warning: --host={host}: anybody on the network can open the page and upload faces, without a password",
-            file=sys.stderr,
-        )
     recogniser = load_model(run_dir, generator=False, fold=fold, exclude=exclude)
     generator = load_model(run_dir, generator=True, fold=fold, exclude=exclude) if has_generator(run_dir) else None
     if generator is None:
@@ -56,7 +45,7 @@ def serve(run_dir: Path, fold: str | None, exclude: str | None, host: str, port:
 
 
 def _environment(folder: Path, host: str) -> dict[str, str]:
-    """What gradio and the libraries below it read from the environment."""
+    """What gradio reads from the environment alone."""
     known = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
     return {
         "GRADIO_TEMP_DIR": str(folder),
@@ -64,30 +53,6 @@ def _environment(folder: Path, host: str) -> dict[str, str]:
         "GRADIO_ALLOWED_PATHS": "",
         "no_proxy": f"{known},{host}" if known else host,  # gradio asks itself whether it answers
     }
-
-
-def _check_free(host: str, port: int) -> None:
-    """Whether something can listen there, before the networks are loaded.
-
-    Raises:
-      UserError: nothing can.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as door:
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            door.bind(address)
-    except OSError as error:
-        raise UserError(
-            f"--host={host} --port={port}: nothing can listen there ({error.strerror}); give another --port or --host"
-        ) from None
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _warm_up(recogniser: Model, generator: Model | None) -> None:

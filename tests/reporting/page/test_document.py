@@ -113,7 +113,7 @@ def test_page_holds_everything_and_fetches_nothing():
 def test_numbers_of_scores_and_time():
     run = run_of(oracle={"uf1": 0.912, "uar": 0.934})
     html = render_page(run, pictures_of(run))
-    assert "Best test epoch (not a valid score)" in html and "UF1 0.912 and UAR 0.934" in html
+    assert "best test epoch (not a valid score)" in html and "UF1 0.912 and UAR 0.934" in html
     scores = html[html.index('id="scores"') : html.index('id="selection"')]
     assert "always negative" in scores and "0.333" in scores and "0.912" not in scores
     assert "<dd>12.50</dd>" in html and "<li>db: warned db</li>" in html

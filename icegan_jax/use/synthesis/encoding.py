@@ -1,0 +1,133 @@
+"""Pictures as the bytes of a marked file: PNG and JPEG stills; GIF, WebP and MP4 sequences."""
+
+import io
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from icegan_jax.data.frames import count_video_frames
+from icegan_jax.errors import UserError
+from icegan_jax.use.synthesis.marking import Mark
+
+Colour = NDArray[np.uint8]
+
+# Pixels on a side that a file can hold (PNG: what the other tools still open).
+MOST_PIXELS = {".png": 65500, ".jpg": 65500, ".jpeg": 65500, ".gif": 65500, ".webp": 16383, ".mp4": 8190}
+_JPEG_QUALITY = 95
+_WEBP_QUALITY = 92
+_PALETTE = 256  # colours of a GIF
+_PALETTE_PIXELS = 512  # on a side, of what the palette is chosen for
+# Ordered dithering (Bayer 1973), in grey levels: about the distance between neighbours among 256 colours of a face.
+_DITHER = 10.0
+
+
+def still(picture: Colour, suffix: str, mark: Mark, profile: bytes | None) -> bytes:
+    """One picture uint8[h, w, 3] as a .png or .jpg file, with the ICC profile of its colours."""
+    file, image = io.BytesIO(), Image.fromarray(picture)
+    if suffix == ".png":
+        image.save(file, "PNG", pnginfo=mark.png_text(), icc_profile=profile)
+    else:
+        image.save(
+            file,
+            "JPEG",
+            quality=_JPEG_QUALITY,
+            subsampling=0,
+            exif=mark.exif(),
+            xmp=mark.packet(),
+            comment=mark.description.encode(),
+            icc_profile=profile,
+        )
+    return file.getvalue()
+
+
+def sequence(
+    frames: Iterable[Colour], suffix: str, rate: float, mark: Mark, profile: bytes | None, sample: Colour
+) -> bytes:
+    """Frames uint8[h, w, 3], taken one at a time, as a .gif, .webp or .mp4 file that plays again and again.
+
+    Args:
+        frames: at least one.
+        suffix: of the file.
+        rate: frames per second, see ``Order.shown_rate``.
+        mark: what is written into it.
+        profile: the ICC profile of the colours; a .gif and an .mp4 hold none.
+        sample: uint8[h, w, 3], a picture with the colours of the sequence, for the palette of a .gif.
+
+    Raises:
+        UserError: OpenCV cannot write an .mp4 of this size.
+    """
+    if suffix == ".mp4":
+        return mark.in_mp4(_mp4(frames, rate))
+    if suffix == ".gif":
+        options: dict[str, Any] = {"duration": round(1000 / rate), "comment": mark.description.encode(), "disposal": 1}
+        return mark.in_gif(_animation(_indexed(frames, sample), "GIF", options))
+    options = {
+        "duration": round(1000 / rate),
+        "quality": _WEBP_QUALITY,
+        "exif": mark.exif(),
+        "xmp": mark.packet(),
+        "icc_profile": profile or b"",
+    }
+    return _animation(map(Image.fromarray, frames), "WEBP", options)
+
+
+def _animation(images: Iterable[Image.Image], kind: str, options: dict[str, Any]) -> bytes:
+    images = iter(images)
+    file = io.BytesIO()
+    next(images).save(file, kind, save_all=True, append_images=images, loop=0, **options)
+    return file.getvalue()
+
+
+def _indexed(frames: Iterable[Colour], sample: Colour) -> Iterator[Image.Image]:
+    """Frames with one palette, dithered alike where they are alike: what does not move does not flicker.
+
+    Grey frames keep their grey levels as they are.
+    """
+    if (sample == sample[..., :1]).all():
+        yield from (Image.fromarray(np.ascontiguousarray(frame[..., 0])) for frame in frames)
+        return
+    seen = Image.fromarray(sample)
+    seen.thumbnail((_PALETTE_PIXELS, _PALETTE_PIXELS))
+    palette = seen.quantize(_PALETTE, method=Image.Quantize.MEDIANCUT, kmeans=3)
+    for frame in frames:
+        dithered = np.clip(np.rint(frame + _DITHER * _bayer(frame.shape)), 0, 255).astype(np.uint8)
+        yield Image.fromarray(dithered).quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def _bayer(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Thresholds float32[h, w, 1] between -1/2 and 1/2, Bayer's 8x8 again and again."""
+    cell = np.zeros((1, 1))
+    for _ in range(3):
+        cell = np.block([[4 * cell, 4 * cell + 2], [4 * cell + 3, 4 * cell + 1]])
+    h, w = shape[:2]
+    tiled = np.tile((cell + 0.5) / 64 - 0.5, (-(-h // 8), -(-w // 8)))
+    return np.asarray(tiled[:h, :w, None], np.float32)
+
+
+def _mp4(frames: Iterable[Colour], rate: float) -> bytes:
+    """MPEG-4 part 2, which OpenCV's FFmpeg writes everywhere; a row or column is repeated where their number is odd."""
+    frames = iter(frames)
+    first = next(frames)
+    h, w = (side + side % 2 for side in first.shape[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sequence.mp4"
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (w, h))
+        count = 0
+        for frame in itertools.chain([first], frames):
+            even = cv2.copyMakeBorder(frame, 0, h - frame.shape[0], 0, w - frame.shape[1], cv2.BORDER_REPLICATE)
+            writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
+            count += 1
+        writer.release()
+        if not path.is_file() or count_video_frames(path) != count:
+            raise UserError(
+                f"OpenCV could not write an .mp4 of {w}x{h} pixels in {folder}; free space there, or take .webp or .gif"
+            )
+        return path.read_bytes()
