@@ -6,9 +6,8 @@ from html import escape
 
 from PIL import Image
 
+from icegan_jax.reporting.page.frame import framed
 from icegan_jax.reporting.page.html import NUMBER, Cell, Column, image, paragraph, table
-from icegan_jax.reporting.page.look import STYLE
-from icegan_jax.reporting.page.script import POLICY, SCRIPT
 from icegan_jax.use.flags import Flag
 from icegan_jax.use.reading import Reading
 
@@ -66,7 +65,7 @@ def render(
     ]
     if len(answered) > len(strips):
         body.append(paragraph(f"The other {len(answered) - len(strips)} are in the folder strips beside this page."))
-    return document(title, "\n".join(body))
+    return framed(title, "\n".join(body))
 
 
 def _shared(readings: Sequence[Reading]) -> list[Flag]:
@@ -76,23 +75,12 @@ def _shared(readings: Sequence[Reading]) -> list[Flag]:
     return [flag for flag in readings[0].flags if all(flag in reading.flags for reading in readings)]
 
 
-def document(title: str, body: str) -> str:
-    """A page with everything inside, from its title and its body."""
-    html = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n"
-        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
-    return html.encode("utf-8", "replace").decode()
-
-
 def _strip(reading: Reading, strip: Image.Image, classes: Sequence[str]) -> str:
     content = io.BytesIO()
     strip.save(content, "PNG")
     words = f"{reading.name}: onset, apex and their difference; answer {reading.answer(classes)}"
-    return f'<figure class="sheet">{image(content.getvalue(), words)}<figcaption>{escape(words)}</figcaption></figure>'
+    shown = image(content.getvalue(), words, "image/png")
+    return f'<figure class="sheet">{shown}<figcaption>{escape(words)}</figcaption></figure>'
 
 
 def _number(value: float | None, digits: int = 3) -> Cell:

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from icegan_jax.evaluation.table import score_rows
 from icegan_jax.reporting.page import figures, making, people, scores
+from icegan_jax.reporting.page.frame import framed
 from icegan_jax.reporting.page.html import paragraph
-from icegan_jax.reporting.page.look import STYLE
-from icegan_jax.reporting.page.script import POLICY, SCRIPT
 from icegan_jax.reporting.page.selection import render_selection
 from icegan_jax.reporting.pictures import Pictures
 from icegan_jax.reporting.run_files import Run
@@ -50,15 +49,7 @@ def render_page(run: Run, pictures: Pictures, *, no_faces: bool = False) -> str:
         f"<nav>{links}</nav>",
         *(f'<section id="{part.name}"><h2>{part.heading}</h2>{part.html}</section>' for part in sections),
     ]
-    html = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(run.name)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(body)
-        + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
-    return html.encode("utf-8", "replace").decode()  # JSON may hold half of a surrogate pair, which is no text
+    return framed(run.name, "\n".join(body))
 
 
 def _sections(run: Run, pictures: Pictures, no_faces: bool) -> Iterator[Section]:

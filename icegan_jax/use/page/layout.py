@@ -39,12 +39,12 @@ def build(recogniser: Model, generator: Model | None) -> gr.Blocks:
         gr.HTML(_head(recogniser), elem_classes="words")
         with gr.Tabs():
             with gr.Tab("Two pictures"):
-                _pair(recogniser, uploads)
+                neutral = _pair(recogniser, uploads)
             with gr.Tab("A clip"):
                 _clip(recogniser, uploads)
             if generator is not None:
                 with gr.Tab("Make faces"):
-                    _faces(generator, uploads)
+                    _faces(generator, neutral, uploads)
         page.unload(_forgetting(uploads))
     return page
 
@@ -95,7 +95,7 @@ def _head(model: Model) -> str:
     return f'<h1>Micro-expressions</h1><p class="soft">{escape(words)}</p><p class="note">{escape(_CAUTION)}</p>'
 
 
-def _pair(model: Model, uploads: Uploads) -> None:
+def _pair(model: Model, uploads: Uploads) -> gr.Image:
     with gr.Row():
         neutral = _picture("The neutral face", uploads)
         expression = _picture("The same face with an expression", uploads)
@@ -107,6 +107,7 @@ def _pair(model: Model, uploads: Uploads) -> None:
         return _said(lambda a, b: answer_pair(model, a, b), given)
 
     _on(button.click, recognise, [neutral, expression], answer)
+    return neutral
 
 
 def _clip(model: Model, uploads: Uploads) -> None:
@@ -129,9 +130,10 @@ def _clip(model: Model, uploads: Uploads) -> None:
     _on(button.click, recognise, [clip, rate, onset], answer)
 
 
-def _faces(model: Model, uploads: Uploads) -> None:
+def _faces(model: Model, before: gr.Image, uploads: Uploads) -> None:
     with gr.Row():
         neutral = _picture("A neutral face", uploads)
+        before.upload(None, before, neutral, js="(face) => face")  # what is at hand need not be put in twice
         with gr.Column():
             label = "Intensity: 0 changes nothing, 1 is as trained"
             intensity = gr.Slider(0, MOST_INTENSITY, value=1, step=0.1, label=label, buttons=[])

@@ -41,7 +41,12 @@ STYLE = """
 .answer a { margin: 0; padding: 0; }
 .answer img { display: block; border-radius: .6rem; max-width: 100%; height: auto; margin: 0; }
 .faces { display: grid; gap: .75rem; max-width: 56rem; margin: .75rem 0; }
-.faces { grid-template-columns: repeat(auto-fill, minmax(min(100%, 12rem), 1fr)); }
+.faces.made { grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); }
+.faces.made figure { max-width: 18rem; }
+@media (max-width: 40rem) { .faces.made { grid-template-columns: 1fr; }
+  .faces.made figure { max-width: none; display: grid; grid-template-columns: 1fr 1fr; gap: 0 .5rem;
+    align-items: center; }
+  .faces.made figcaption { grid-column: 1 / 3; grid-row: 1; } }
 .faces.three { max-width: 46rem; grid-template-columns: repeat(3, 1fr); }
 .faces figure { margin: 0; }
 .faces img { width: 100%; }

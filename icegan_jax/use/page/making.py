@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from icegan_jax.data.faces import Box
 from icegan_jax.data.pictures import to_grey
 from icegan_jax.reporting.page.html import image
 from icegan_jax.reporting.synthesis_sheet import GAIN
@@ -49,13 +50,13 @@ def make_faces(model: Model, path: Path, intensity: float, draw: int, what: str)
     shown = portrait if what == WHOLE else portrait.framed(_FACE_PIXELS)
     figures = []
     for name, change in zip(model.classes, changes, strict=True):
-        placed = _small(place(shown.picture, shown.box, change, intensity))
-        file = still(placed, ".png", _mark(model, name, intensity, draw), None)
-        figures.append(_figure(name, file, difference(to_grey(_small(shown.picture)), to_grey(placed))))
+        placed = place(shown.picture, shown.box, change, intensity)
+        file = still(_small(placed), ".png", _mark(model, name, intensity, draw), None)
+        figures.append(_figure(name, file, difference(_face(shown.picture, shown.box), _face(placed, shown.box))))
     words = f"Synthetic. Below each face, what changed in its grey levels, {GAIN} times enlarged; red is brighter."
     note = f"{portrait.note.partition(';')[0]}." if portrait.note else ""
     notes = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, words) if line)
-    return f'<section class="answer">{notes}<div class="faces">{"".join(figures)}</div></section>'
+    return f'<section class="answer">{notes}<div class="faces made">{"".join(figures)}</div></section>'
 
 
 def _figure(name: str, file: bytes, change: Image.Image) -> str:
@@ -69,6 +70,12 @@ def _figure(name: str, file: bytes, change: Image.Image) -> str:
 def _mark(model: Model, name: str, intensity: float, draw: int) -> Mark:
     record = {"run_id": model.run, "expression": name, "intensity": intensity, "draw": draw}
     return Mark(CHANGED, f"Synthetic: the expression {name} was put on this face by a network.", record)
+
+
+def _face(picture: Colour, box: Box) -> NDArray[np.uint8]:
+    """The grey levels in the box."""
+    top, left = max(0, round(box.top)), max(0, round(box.left))
+    return to_grey(np.ascontiguousarray(picture[top : round(box.bottom) + 1, left : round(box.right) + 1]))
 
 
 def _small(picture: Colour) -> Colour:

@@ -12,7 +12,7 @@ STILLS = (".png", ".jpg", ".jpeg")
 SEQUENCES = (".gif", ".webp", ".mp4")
 
 FULL_INTENSITY = 1.0  # the face as trained
-_MOST_INTENSITY = 2.0  # beyond it the skin of the runs tried here tears
+MOST_INTENSITY = 2.0  # beyond it the skin of the runs tried here tears
 _MOST_FRAMES = 1000
 _MOST_DRAWS = 32  # side by side
 _MOST_NUMBER = 2**31 - 1 - _MOST_DRAWS  # numbers of draws are int32
@@ -77,9 +77,9 @@ def check(order: Order) -> None:
 
 
 def _check_numbers(order: Order) -> None:
-    if not 0 <= order.intensity <= _MOST_INTENSITY:  # nor NaN
+    if not 0 <= order.intensity <= MOST_INTENSITY:  # nor NaN
         raise UserError(
-            f"--intensity={order.intensity:g}: give 0 (the onset) to {_MOST_INTENSITY:g}; 1 is what was trained"
+            f"--intensity={order.intensity:g}: give 0 (the onset) to {MOST_INTENSITY:g}; 1 is what was trained"
         )
     if order.frames is not None and not LEAST_FRAMES <= order.frames <= _MOST_FRAMES:
         raise UserError(f"--frames={order.frames}: give {LEAST_FRAMES} (onset, apex, offset) to {_MOST_FRAMES}")
