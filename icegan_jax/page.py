@@ -4,6 +4,7 @@ python -m icegan_jax.page --workdir=RUN
 """
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ from icegan_jax.compilation import switch_cache_on
 from icegan_jax.errors import UserError
 from icegan_jax.use.options import add_model_options
 from icegan_jax.use.page.address import check_free, is_local
+from icegan_jax.use.page.serving import serve
 
 LOCAL = "127.0.0.1"  # this computer and no other
 PORT = 7860  # gradio's own
@@ -49,12 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> None:
     check_free(args.host, args.port)
-    try:
-        from icegan_jax.use.page.serving import serve
-    except ModuleNotFoundError as error:
-        if error.name != "gradio":
-            raise
-        raise UserError("the page needs gradio; install it with: uv sync --extra page") from None
+    if importlib.util.find_spec("gradio") is None:
+        raise UserError("the page needs gradio; install it with: uv sync --extra page")
     if not is_local(args.host):
         text = "anybody on the network can open the page and upload faces, without a password"
         print(f"warning: --host={args.host}: {text}", file=sys.stderr)

@@ -238,7 +238,8 @@ def test_warnings_of_folds_go_on_into_results_and_report(tmp_path: Path) -> None
     results = concluded(tmp_path, folds)
     assert results["warnings"] == {fold.name: ["all clips <negative> in 5 passes", "again"] for fold in folds[1:3]}
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "<h2>Warnings</h2>" in page and "tiny_s1: all clips &lt;negative&gt; in 5 passes; tiny_s1: again" in page
+    lines = "<li>tiny_s1: all clips &lt;negative&gt; in 5 passes</li><li>tiny_s1: again</li>"
+    assert "<h2>Warnings</h2>" in page and lines in page
     finish(tmp_path, folds)
     concluded(tmp_path, folds)
     assert "Warnings" not in (tmp_path / "report" / "index.html").read_text()

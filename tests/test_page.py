@@ -24,8 +24,6 @@ def free_port() -> int:
 
 
 def test_without_gradio(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("serving", "layout"):
-        monkeypatch.delitem(sys.modules, f"icegan_jax.use.page.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "gradio", None)
     said = refused(capsys, f"--port={free_port()}")
     assert said == "error: the page needs gradio; install it with: uv sync --extra page\n"
@@ -73,9 +71,7 @@ def test_a_warning_where_others_can_reach_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     served = []
-    stand_in = type(sys)("icegan_jax.use.page.serving")
-    stand_in.serve = lambda *arguments: served.append(arguments)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
+    monkeypatch.setattr(page, "serve", lambda *arguments: served.append(arguments))
     port = free_port()
     where = [f"--workdir={tmp_path}", f"--port={port}", "--compilation_cache=none"]
     for host, warned in ((page.LOCAL, False), ("0.0.0.0", True)):

@@ -63,7 +63,7 @@ def serve(run_dir: Path, folder: Path) -> Server:
         door.bind(("127.0.0.1", 0))
         port = door.getsockname()[1]
     arguments = [f"--workdir={run_dir}", f"--port={port}", "--compilation_cache=none"]
-    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**os.environ, "TMPDIR": str(folder)}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         command = [sys.executable, "-c", GUARDED, *arguments]
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=environment)

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 from playwright.sync_api import Locator, expect
 
@@ -92,6 +93,28 @@ def pixels(address: str) -> np.ndarray:
         return np.asarray(picture.convert("RGB"))
 
 
+def made(answer: Locator) -> list[np.ndarray]:
+    """The faces, without the maps of what changed."""
+    figures = answer.locator("figure").all()
+    return [pixels(str(figure.locator("img").first.get_attribute("src"))) for figure in figures]
+
+
+def made_anew(answer: Locator, before: list[np.ndarray]) -> list[np.ndarray]:
+    """The faces, as soon as they are others and stay so."""
+    end, last = time.monotonic() + 30, before
+    while True:
+        faces = made(answer)
+        if not same(faces, before) and same(faces, last):
+            return faces
+        assert time.monotonic() < end
+        last = faces
+        time.sleep(0.2)
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
 def test_a_pair(opened: Opened, tmp_path: Path) -> None:
     visit = opened("Two pictures")
     assert "No lie detector" in visit.page.inner_text("body")
@@ -117,6 +140,42 @@ def test_a_video(opened: Opened, tmp_path: Path) -> None:
     assert answer.locator(".class").inner_text() in EXPRESSIONS
     assert "Filmed at 40 frames per second" in answer.locator(".flags").inner_text()
     assert "apex 0.10 s" in answer.inner_text()
+
+
+def test_faces_are_made_and_follow_the_slider(opened: Opened, tmp_path: Path) -> None:
+    visit = opened("Make faces")
+    path = tmp_path / "photo.png"
+    Image.fromarray(skimage.data.astronaut()[:260, 110:350]).save(path)
+    put(visit, "A neutral face", path)
+    answer = press(visit, "Make faces")
+    captions = answer.locator("figcaption b").all_inner_texts()
+    assert captions == list(EXPRESSIONS) and "Synthetic." in answer.inner_text()
+    first = made(answer)
+    assert [face.shape for face in first] == [(320, 320, 3)] * 3 and visit.empty_pictures() == []
+    assert np.ptp(first[0].astype(int), axis=2).max() > 50  # in colour
+    assert answer.get_by_role("link", name="Save").count() == 3
+
+    visit.page.get_by_role("slider", name="Intensity").focus()
+    visit.page.keyboard.press("Home")
+    unchanged = made_anew(answer, first)
+    assert all((face == unchanged[0]).all() for face in unchanged[1:])
+    assert all(np.abs(face.astype(int) - unchanged[0]).max() > 0 for face in first)
+    visit.page.keyboard.press("End")
+    strong = made_anew(answer, unchanged)
+    visit.page.get_by_role("slider", name="Noise").focus()
+    visit.page.keyboard.press("ArrowRight")
+    made_anew(answer, strong)
+    visit.page.get_by_label("the whole picture").click()
+    assert made_anew(answer, strong)[0].shape == (260, 240, 3)
+
+
+def test_the_neutral_face_need_not_be_put_in_twice(opened: Opened, tmp_path: Path) -> None:
+    visit = opened("Two pictures")
+    onset, _ = write_pair(tmp_path)
+    put(visit, NEUTRAL, onset)
+    visit.page.get_by_role("tab", name="Make faces").click()
+    shown(visit).locator(".block", has_text="A neutral face").locator("img").wait_for()
+    assert len(made(press(visit, "Make faces"))) == 3
 
 
 def test_what_cannot_be_read_is_told_in_a_line(opened: Opened, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.faces import Box, find_face
+from icegan_jax.data.faces import Box, find_face, find_faces
 
 Grey = NDArray[np.uint8]
 
@@ -85,3 +86,16 @@ def test_images_too_small_for_a_face_show_none(shape: tuple[int, int]) -> None:
 
 def test_box_within_an_image() -> None:
     assert Box(-3, 2, 9, 30).within((20, 8)) == Box(-0.5, 2, 7.5, 19.5)
+
+
+def test_all_faces_are_counted_from_the_left(face_image: Grey) -> None:
+    smaller = np.asarray(cv2.resize(face_image, (216, 234), interpolation=cv2.INTER_AREA), np.uint8)
+    both = np.full((260, 456), 90, np.uint8)
+    both[13:247, :216], both[:, 216:] = smaller, face_image
+    left, right = find_faces(both)
+    assert left.count == right.count == 2
+    assert left.box().right < 216 < right.box().left
+    largest = find_face([both])
+    assert largest is not None and np.array_equal(largest.points, right.points)
+    assert left.box(0).width == pytest.approx(0.9 * right.box(0).width, rel=0.05)
+    assert find_faces(np.full((120, 120), 128, np.uint8)) == []

@@ -1,4 +1,4 @@
-"""A finished run of tiny networks, trained once by the main job, and pictures of a face to show it."""
+"""A finished run of tiny networks, trained once by the main job, and a picture of a face to show it."""
 
 import functools
 import json
@@ -6,8 +6,13 @@ from pathlib import Path
 
 import jax
 import pytest
+import skimage.data
+from PIL import Image
 
 from icegan_jax.data.dataset import Record, write_pairs
+from icegan_jax.use.model import Model, load_model
+from tests.damage.world import FOLDS as FOLDS
+from tests.damage.world import STEPS as STEPS
 from tests.damage.world import config_of, start
 from tests.training import tiny
 
@@ -34,7 +39,21 @@ def trained(folder: Path) -> Path:
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of 3 folds (32x32 pixels, generator that moves pixels, config.json, checkpoints, report).
 
-    Read it only: all tests share it. A test module outside this folder imports the name. The folds are FOLDS of
-    tests.damage.world, the classes EXPRESSIONS.
+    Read it only: all tests share it. A test module outside this folder imports the name. The folds are FOLDS, the
+    classes EXPRESSIONS.
     """
     return trained(tmp_path_factory.getbasetemp() / "use")
+
+
+@pytest.fixture(scope="session")
+def model(run_dir: Path) -> Model:
+    """All three folds of the run, to synthesise with."""
+    return load_model(run_dir, generator=True)
+
+
+@pytest.fixture(scope="session")
+def face_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PNG of 240x260 pixels in colour: a face of about 100 pixels, of scikit-image's astronaut."""
+    path = tmp_path_factory.mktemp("picture") / "neutral.png"
+    Image.fromarray(skimage.data.astronaut()[0:260, 110:350]).save(path)
+    return path

@@ -1,6 +1,13 @@
-"""From the trace of a video to the events in it."""
+"""From the trace of a video to the events in it.
 
-from collections.abc import Iterator
+The contrast of a frame is its change less the mean change at both ends of the window around it (Li et al. 2018,
+"Towards reading hidden emotions"), so that an event does not show again half a window before and after itself. Where the
+contrast is above a threshold that follows the video, its peaks are events.
+
+All numbers here were chosen on drawn faces (``icegan_jax.data.procedural``: eight people, 12 minutes at 60 frames per
+second, 115 micro-expressions, 31 longer ones, 50 blinks, heads, light and noise in motion), and on no others.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,14 +16,22 @@ from numpy.typing import NDArray
 from icegan_jax.data.spotting.timing import MICRO_SECONDS, half_windows
 from icegan_jax.data.spotting.trace import Trace
 
+Floats = NDArray[np.float32]
 Signal = NDArray[np.float64]
 
+# Background and noise are those of this time around a frame, worked out anew this often and interpolated in between.
 _AROUND_SECONDS = 60.0
 _EVERY_SECONDS = 1.0
-Z = 8.0
-SHARE = 0.2
-LEVEL = 0.25
-BACK = 1.0
+# The threshold: so many deviations of the noise, and at least this share of the background, as a video without noise
+# has no deviation.
+_DEVIATIONS = 8.0
+_SHARE = 0.2
+# Normal noise is within this many deviations of its median for a quarter of the time; the largest quarters are events.
+_QUARTER = 0.3186
+# Where the change has fallen to half, half of the way to the end has passed.
+_HALF = 0.5
+_LOW = 0.2  # of the change at the apex: where a long expression, which may stay, begins and ends
+_TOLERANCE = 1.2  # durations are measured to a fifth
 
 
 @dataclass(frozen=True)
@@ -24,7 +39,7 @@ class Event:
     """An expression that was spotted.
 
     Attributes:
-        kind: "micro", at most half a second long and gone after it, or "macro".
+        kind: "micro", at most half a second long, or "macro".
         onset: number of the frame in which it starts.
         apex: of the frame in which the face differs most from before and after.
         offset: of the frame in which it has ended.
@@ -40,80 +55,125 @@ class Event:
 
 @dataclass(frozen=True)
 class _Scale:
+    """The change at one scale.
+
+    Attributes:
+        half: half of the window, in frames.
+        excess: float64[n], the change that is not background.
+        strength: float64[n], the contrast in units of the threshold; 0 where it is not known.
+    """
+
+    half: int
     excess: Signal
     strength: Signal
-    half: int
 
     def peaks(self) -> list[int]:
-        """Frames of the highest strength, 1 or more, within half a window on both sides, ascending."""
+        """Returns the frames that are strongest within half a window on both sides, and at least 1."""
         found: list[int] = []
-        strength = np.where(np.isfinite(self.strength), self.strength, 0)
-        for i in np.flatnonzero(strength >= 1):
-            if strength[i] >= strength[max(0, i - self.half) : i + self.half + 1].max():
-                if not found or i - found[-1] > self.half:
-                    found.append(int(i))
+        for i in np.flatnonzero(self.strength >= 1):
+            nearest = self.strength[max(0, i - self.half) : i + self.half + 1]
+            if self.strength[i] == nearest.max() and not (found and i - found[-1] <= self.half):
+                found.append(int(i))
         return found
 
-    def span(self, apex: int, level: float) -> tuple[int, int]:
-        """The first and last frame around the apex above ``level`` of the excess there."""
+    def span(self, apex: int, level: float) -> tuple[float, float]:
+        """Returns where the excess has fallen to a level of the one at the apex, before it and after it."""
         low = level * self.excess[apex]
-        above = self.excess >= low  # nan is not
-        left = right = apex
-        while left > 0 and above[left - 1]:
-            left -= 1
-        while right + 1 < len(above) and above[right + 1]:
-            right += 1
-        return left, right
+        return apex - _fall(self.excess[apex::-1], low), apex + _fall(self.excess[apex:], low)
 
-
-def _scale(values, half, fps):
-    values = values.astype(np.float64)
-    floor, _ = _local(values, fps)
-    contrast = values - _ends(values, half)
-    middle, sigma = _local(contrast, fps)
-    threshold = np.maximum(Z * sigma, SHARE * floor)
-    return _Scale(values - floor, (contrast - middle) / threshold, half)
-
-def _ends(values, half):
-    before = np.full_like(values, np.nan); after = before.copy()
-    before[half:] = values[:-half]; after[:-half] = values[half:]
-    both = np.stack([before, after]); 
-    return np.where(np.isnan(before), after, np.where(np.isnan(after), before, (before+after)/2))
-
-def _local(values, fps):
-    every = max(1, round(_EVERY_SECONDS * fps)); half = round(_AROUND_SECONDS / 2 * fps)
-    at = np.arange(0, len(values) + every, every)
-    med, dev = np.full(len(at), np.nan), np.full(len(at), np.nan)
-    for j, c in enumerate(at):
-        part = values[max(0, c - half) : c + half + 1]
-        part = part[np.isfinite(part)]
-        if part.size:
-            med[j] = np.median(part)
-            dev[j] = np.quantile(np.abs(part - med[j]), 0.25) / 0.3186
-    i = np.arange(len(values))
-    return np.interp(i, at, med), np.interp(i, at, dev)
+    def doubled(self, apex: int) -> tuple[float, float]:
+        """Returns where an expression starts and ends that rises and falls evenly: twice as far as half of it."""
+        start, end = self.span(apex, _HALF)
+        return 2 * start - apex, 2 * end - apex
 
 
 def find_events(trace: Trace) -> list[Event]:
+    """Finds micro-expressions and longer ones.
+
+    A micro-expression is over after half a second, and the face is what it was before. What stays for longer is found at
+    the scale of two seconds; an expression that stays for more than that shows as its beginning and its end.
+
+    Args:
+        trace: at least a few seconds of it; within the first and last quarter of a second nothing can be found.
+
+    Returns:
+        The events, by onset.
+
+    Raises:
+        UserError: the frame rate of the trace is no positive finite number.
+    """
     micro, macro = half_windows(trace.fps)
     quick, slow = _scale(trace.change, micro, trace.fps), _scale(trace.slow, macro, trace.fps)
-    last = trace.lasting.astype(np.float64); last = last - _local(last, trace.fps)[0]
-    longest = MICRO_SECONDS * trace.fps
-    out = []
-    large = []
-    for a in slow.peaks():
-        l, r = slow.span(a, 0.5)
-        if r - l > longest:
-            large.append((*slow.span(a, LEVEL), a, slow.strength[a]))
-    for a in quick.peaks():
-        l, r = quick.span(a, LEVEL)
-        if np.isfinite(slow.excess[a]) and slow.excess[a]>0:
-            sl, sr = slow.span(a, 0.5)
-            if sr - sl > longest: continue
-        if last[a] >= BACK * quick.excess[a]: continue
-        if r-l>longest: continue
-        out.append(("micro", l, a, r, quick.strength[a]))
-    for l, r, a, s in large:
-        out.append(("macro", l, a, r, s))
-    p = trace.position
-    return [Event(k, int(p[l]), int(p[a]), int(p[r]), float(s)) for k, l, a, r, s in sorted(out, key=lambda e: e[1])]
+    lasting = _excess(trace.lasting, trace.fps)
+    longest = _TOLERANCE * MICRO_SECONDS * trace.fps
+    found = []
+    for apex in quick.peaks():
+        # The slow scale shows the whole course; the quick one what differs from a quarter of a second before and after.
+        start, end = (slow if slow.excess[apex] > 0 else quick).doubled(apex)
+        if end - start <= longest and lasting[apex] < quick.excess[apex]:
+            found.append((start, apex, end, "micro", quick.strength[apex]))
+    for apex in slow.peaks():
+        start, end = slow.span(apex, _LOW)
+        if end - start > longest:
+            found.append((start, apex, end, "macro", slow.strength[apex]))
+    last, position = len(trace.position) - 1, trace.position
+    return [
+        Event(
+            kind,
+            int(position[max(0, round(start))]),
+            int(position[apex]),
+            int(position[min(last, round(end))]),
+            float(strength),
+        )
+        for start, apex, end, kind, strength in sorted(found)
+    ]
+
+
+def _scale(change: Floats, half: int, fps: float) -> _Scale:
+    values = change.astype(np.float64)
+    contrast = values - _ends(values, half)
+    middle, noise = _surroundings(contrast, fps)
+    background, _ = _surroundings(values, fps)
+    threshold = np.maximum(_DEVIATIONS * noise, _SHARE * background)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        strength = np.nan_to_num((contrast - middle) / threshold, nan=0.0, posinf=0.0, neginf=0.0)
+    return _Scale(half, _excess(change, fps), strength)
+
+
+def _ends(values: Signal, half: int) -> Signal:
+    """The mean of the values half a window before and after; one of them where the other is not known."""
+    before, after = np.full_like(values, np.nan), np.full_like(values, np.nan)
+    before[half:], after[: len(values) - half] = values[: len(values) - half], values[half:]
+    known = np.stack([np.where(np.isnan(before), after, before), np.where(np.isnan(after), before, after)])
+    return np.asarray(known.mean(0))
+
+
+def _excess(change: Floats, fps: float) -> Signal:
+    """What the change is without the background: noise and signal add up in squares."""
+    values = change.astype(np.float64)
+    background, _ = _surroundings(values, fps)
+    return np.sqrt(np.maximum(values**2 - background**2, 0))
+
+
+def _surroundings(values: Signal, fps: float) -> tuple[Signal, Signal]:
+    """Returns the median of what is known around each frame, and the deviation of its noise; nan where nothing is."""
+    half = round(_AROUND_SECONDS / 2 * fps)
+    at = np.arange(0, len(values) + 1, max(1, round(_EVERY_SECONDS * fps)))
+    middles, noises = np.full(len(at), np.nan), np.full(len(at), np.nan)
+    for j, i in enumerate(at):
+        part = values[max(0, i - half) : i + half + 1]
+        part = part[~np.isnan(part)]
+        if part.size:
+            middles[j] = np.median(part)
+            noises[j] = np.quantile(np.abs(part - middles[j]), 0.25) / _QUARTER
+    frames = np.arange(len(values))
+    return np.interp(frames, at, middles), np.interp(frames, at, noises)
+
+
+def _fall(values: Signal, low: float) -> float:
+    """How many frames after the first, which is the highest, the values fall to ``low``; or where they end."""
+    below = np.flatnonzero(~(values >= low))
+    if not below.size:
+        return len(values) - 1.0
+    i = below[0]
+    return float(i - 1 + (values[i - 1] - low) / (values[i - 1] - values[i])) if values[i] < low else i - 1.0

@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.faces import Points
 
 _EYES = (slice(36, 42), slice(42, 48))  # of the 68 landmarks
-# Of the picture's width: what is left out around the lids, and taken in around the landmarks, of which the uppermost are
-# the brows.
-_AROUND_EYES = 0.05
-_AROUND_FACE = 0.05
+_AROUND_EYES = 0.05  # of the picture's width, left out around the lids
 
 
 def face_mask(points: Points, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -30,13 +27,10 @@ def face_mask(points: Points, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     _fill(face, points)
     for eye in _EYES:
         _fill(eyes, points[eye])
-    return _grown(face, _AROUND_FACE) * (1 - _grown(eyes, _AROUND_EYES))
+    side = 2 * round(_AROUND_EYES * shape[1]) + 1
+    eyes = np.asarray(cv2.dilate(eyes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))), np.uint8)
+    return face * (1 - eyes)
 
 
 def _fill(mask: NDArray[np.uint8], points: Points) -> None:
     cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
-
-
-def _grown(mask: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    side = 2 * round(share * mask.shape[1]) + 1
-    return np.asarray(cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))), np.uint8)

@@ -1,7 +1,7 @@
 """Following one face from frame to frame, and cropping it with the head's motion taken out.
 
 The registration of ``icegan_jax.data.registration`` (rigid, sub-pixel, ECC) as long videos need it: it starts from the
-motion of the frame before, works on a face of 96 pixels, leaves out the eyes and what is around the face, and replaces the frame it compares with
+motion of the frame before, works on a face of 128 pixels, leaves out the eyes and what is around the face, and replaces the frame it compares with
 now and then, so that the head may go anywhere in the picture.
 """
 
@@ -22,7 +22,7 @@ Motion = NDArray[np.float64]  # [3, 3], homogeneous
 # Pixels on a side of the crops.
 CROP_PIXELS = 72
 # A wider face is scaled down to this before it is registered and cropped.
-_FACE_PIXELS = 96
+_FACE_PIXELS = 128
 _BLUR = 1.0  # Gaussian, in those pixels: takes out sensor noise
 _MARGIN = 0.25  # of the face's width, on every side: where the face is searched for
 _FEWEST_PIXELS = 16  # on a side of what is left of a face at the picture's edge

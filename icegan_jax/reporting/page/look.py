@@ -25,13 +25,13 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-
 th, td { padding: .3rem 1.2rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; font-size: .85rem; position: sticky; top: 0; background: var(--back); }
 .number { text-align: right; }
-td:not(.number) { max-width: 22rem; overflow: hidden; text-overflow: ellipsis; }
+td.words { white-space: normal; min-width: 14rem; }
 th button { all: unset; cursor: pointer; padding: .2rem 0; }
 th button::after { content: "\\2195"; content: "\\2195" / ""; opacity: .45; margin-left: .25rem; }
 th[aria-sort=ascending] button::after { content: "\\2191"; content: "\\2191" / ""; opacity: 1; }
 th[aria-sort=descending] button::after { content: "\\2193"; content: "\\2193" / ""; opacity: 1; }
 :focus-visible, th button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: .2rem; }
-tr.section td { border-bottom: 0; padding-top: 1rem; color: var(--soft); font-size: .85rem; max-width: none; }
+tr.section td { border-bottom: 0; padding-top: 1rem; color: var(--soft); font-size: .85rem; }
 tr.total td { font-weight: 650; }
 tr.wrong .answer { color: var(--wrong); }
 form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; margin: .75rem 0; }

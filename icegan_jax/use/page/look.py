@@ -18,6 +18,7 @@ STYLE = """
 .problem { color: #b3261e; background: #fdecea; border-left: .25rem solid #b3261e; padding: .6rem .9rem; margin: 0;
   overflow-wrap: anywhere; }
 .dark .problem { color: #ffb4ab; background: #3a1513; border-color: #ff9d94; }
+.dark input[type=range] { --neutral-200: #475569; }
 .answer { font-size: 1rem; line-height: 1.5; }
 .answer .class { font-size: 1.5rem; font-weight: 600; margin: 0; }
 .answer p { margin: .25rem 0; }

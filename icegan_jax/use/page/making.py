@@ -53,7 +53,7 @@ def make_faces(model: Model, path: Path, intensity: float, draw: int, what: str)
         placed = place(shown.picture, shown.box, change, intensity)
         file = still(_small(placed), ".png", _mark(model, name, intensity, draw), None)
         figures.append(_figure(name, file, difference(_face(shown.picture, shown.box), _face(placed, shown.box))))
-    words = f"Synthetic. Below each face, what changed in its grey levels, {GAIN} times enlarged; red is brighter."
+    words = f"Synthetic. With each face, what changed in its grey levels, {GAIN} times enlarged; red is brighter."
     note = f"{portrait.note.partition(';')[0]}." if portrait.note else ""
     notes = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, words) if line)
     return f'<section class="answer">{notes}<div class="faces made">{"".join(figures)}</div></section>'

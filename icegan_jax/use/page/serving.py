@@ -10,7 +10,6 @@ import numpy as np
 from icegan_jax.data.faces import find_face
 from icegan_jax.stopping import Stopped
 from icegan_jax.use.model import Model, has_generator, load_model
-from icegan_jax.use.page.layout import build, launch
 
 
 def serve(run_dir: Path, fold: str | None, exclude: str | None, host: str, port: int) -> None:
@@ -33,9 +32,11 @@ def serve(run_dir: Path, fold: str | None, exclude: str | None, host: str, port:
     print(f"ready after {time.perf_counter() - start:.1f} s")
     with TemporaryDirectory(prefix="icegan-page-") as folder:
         os.environ.update(_environment(Path(folder).resolve(), host))
-        page = build(recogniser, generator)
+        from icegan_jax.use.page import layout  # not before: gradio makes folders where the environment says
+
+        page = layout.build(recogniser, generator)
         try:
-            launch(page, host, port)
+            layout.launch(page, host, port)
             print(f"page: http://{host}:{port} (Ctrl-C ends it and removes what was put in)", flush=True)
             page.block_thread()
         except Stopped:

@@ -76,7 +76,7 @@ def _bars(reading: Reading, classes: Sequence[str]) -> str:
     best = int(np.argmax(reading.lengths))
     lines = []
     for label, (name, length) in enumerate(zip(classes, reading.lengths, strict=True)):
-        width = 100 * min(max(float(length), 0.0), 1.0)
+        width = 100 * min(float(length), 1.0)
         kind = ' class="best"' if label == best else ""
         bar = f'<span class="bar"><i style="width:{width:.1f}%;background:{class_colour(label)}"></i></span>'
         lines.append(f"<li{kind}><span>{escape(name)}</span>{bar}<b>{length:.2f}</b></li>")

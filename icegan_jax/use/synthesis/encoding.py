@@ -3,7 +3,7 @@
 import io
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,8 @@ MOST_PIXELS = {".png": 65500, ".jpg": 65500, ".jpeg": 65500, ".gif": 65500, ".we
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 92
 _PALETTE = 256  # colours of a GIF
-_PALETTE_PIXELS = 512  # on a side, of what the palette is chosen for
-# Ordered dithering (Bayer 1973), in grey levels: about the distance between neighbours among 256 colours of a face.
-_DITHER = 10.0
+_PALETTE_SIDE = 256  # pixels on a side of each picture that the palette is chosen for
+_DITHER = 6.0  # of ordered dithering (Bayer 1973), in grey levels: more shows its pattern, less shows bands
 
 
 def still(picture: Colour, suffix: str, mark: Mark, profile: bytes | None) -> bytes:
@@ -48,7 +47,7 @@ def still(picture: Colour, suffix: str, mark: Mark, profile: bytes | None) -> by
 
 
 def sequence(
-    frames: Iterable[Colour], suffix: str, rate: float, mark: Mark, profile: bytes | None, sample: Colour
+    frames: Iterable[Colour], suffix: str, rate: float, mark: Mark, profile: bytes | None, samples: Sequence[Colour]
 ) -> bytes:
     """Frames uint8[h, w, 3], taken one at a time, as a .gif, .webp or .mp4 file that plays again and again.
 
@@ -58,7 +57,8 @@ def sequence(
         rate: frames per second, see ``Order.shown_rate``.
         mark: what is written into it.
         profile: the ICC profile of the colours; a .gif and an .mp4 hold none.
-        sample: uint8[h, w, 3], a picture with the colours of the sequence, for the palette of a .gif.
+        samples: uint8[h, w, 3] each, pictures with the colours of the sequence, for the palette of a .gif; the first
+            one is as large as a frame, and each counts alike.
 
     Raises:
         UserError: OpenCV cannot write an .mp4 of this size.
@@ -67,7 +67,7 @@ def sequence(
         return mark.in_mp4(_mp4(frames, rate))
     if suffix == ".gif":
         options: dict[str, Any] = {"duration": round(1000 / rate), "comment": mark.description.encode(), "disposal": 1}
-        return mark.in_gif(_animation(_indexed(frames, sample), "GIF", options))
+        return mark.in_gif(_animation(_indexed(frames, samples), "GIF", options))
     options = {
         "duration": round(1000 / rate),
         "quality": _WEBP_QUALITY,
@@ -85,19 +85,20 @@ def _animation(images: Iterable[Image.Image], kind: str, options: dict[str, Any]
     return file.getvalue()
 
 
-def _indexed(frames: Iterable[Colour], sample: Colour) -> Iterator[Image.Image]:
+def _indexed(frames: Iterable[Colour], samples: Sequence[Colour]) -> Iterator[Image.Image]:
     """Frames with one palette, dithered alike where they are alike: what does not move does not flicker.
 
     Grey frames keep their grey levels as they are.
     """
-    if (sample == sample[..., :1]).all():
+    if all((sample == sample[..., :1]).all() for sample in samples):
         yield from (Image.fromarray(np.ascontiguousarray(frame[..., 0])) for frame in frames)
         return
-    seen = Image.fromarray(sample)
-    seen.thumbnail((_PALETTE_PIXELS, _PALETTE_PIXELS))
-    palette = seen.quantize(_PALETTE, method=Image.Quantize.MEDIANCUT, kmeans=3)
+    square = (_PALETTE_SIDE, _PALETTE_SIDE)
+    seen = np.concatenate([cv2.resize(sample, square, interpolation=cv2.INTER_AREA) for sample in samples])
+    palette = Image.fromarray(seen).quantize(_PALETTE, method=Image.Quantize.MEDIANCUT, kmeans=1)
+    threshold = _DITHER * _bayer(samples[0].shape)
     for frame in frames:
-        dithered = np.clip(np.rint(frame + _DITHER * _bayer(frame.shape)), 0, 255).astype(np.uint8)
+        dithered = np.clip(np.rint(frame + threshold), 0, 255).astype(np.uint8)
         yield Image.fromarray(dithered).quantize(palette=palette, dither=Image.Dither.NONE)
 
 

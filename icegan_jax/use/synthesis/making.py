@@ -2,7 +2,9 @@
 
 import difflib
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ def make(order: Order, model: Model) -> list[str]:
     """Writes the picture or sequence, then the JSON file.
 
     Returns:
-        The lines that tell of it: notes first.
+        The lines that tell of it; what to be wary of is printed on stderr before.
 
     Raises:
         UserError: the input cannot be read or shows no face, the run knows no such expression, or a sheet is too large.
@@ -48,9 +50,8 @@ def make(order: Order, model: Model) -> list[str]:
     sheet = None if alone else _sheet(order, model, paths, labels, draws)
     _check_size(order, sheet)
     portraits = find_portraits(paths, model.size, order.face)
-    notes = [f"note: {portrait.note}" for portrait in portraits if portrait.note]
-    if order.intensity > FULL_INTENSITY:
-        notes.append(f"note: --intensity={order.intensity:g} exaggerates: the networks were trained up to 1")
+    for note in (*(portrait.note for portrait in portraits if portrait.note), *_notes(order)):
+        print(f"note: {note}", file=sys.stderr)
     if sheet is not None and not order.crop:
         portraits = [portrait.framed(_CELL) for portrait in portraits]
     paint = painter(model, portraits, labels, draws, crop=order.crop)
@@ -61,7 +62,7 @@ def make(order: Order, model: Model) -> list[str]:
     beside = order.out.with_name(order.out.name + ".json")
     more = {"file": order.out.name, "sha256": hashlib.sha256(data).hexdigest()}
     write_json(beside, {**more, "description": mark.description, **mark.record})
-    return [*notes, *_told(order), f"{mark.description}", f"written: {order.out}, and how it was made: {beside.name}"]
+    return [mark.description, f"written: {order.out}, and how it was made: {beside.name}"]
 
 
 def _labels(expression: str, model: Model) -> list[int]:
@@ -108,8 +109,10 @@ def _encoded(order: Order, paint: Painter, sheet: Sheet | None, mark: Mark, prof
         for share in tqdm(shares, desc="frames", unit="frame", disable=None):
             yield picture(float(share))
 
-    sample = np.concatenate([picture(0.0), picture(1.0)])
-    return sequence(frames(), order.suffix, order.shown_rate, mark, profile, sample)
+    ends = [picture(0.0), picture(1.0)]
+    faces = [] if sheet else [replace(paint.portraits[0], picture=end).framed(_CELL).picture for end in ends]
+    samples = ends if order.crop else [*ends, *faces]
+    return sequence(frames(), order.suffix, order.shown_rate, mark, profile, samples)
 
 
 def _drawn(sheet: Sheet, onsets: Sequence[Colour], faces: Sequence[Sequence[Colour]], differences: bool) -> Colour:
@@ -166,8 +169,9 @@ def _record(order: Order, model: Model, portraits: Sequence[Portrait]) -> dict[s
     return record
 
 
-def _told(order: Order) -> list[str]:
-    """What the file could not hold as it was asked for."""
-    if order.frames is None or abs(order.shown_rate / order.rate - 1) < 0.005:
-        return []
-    return [f"note: a {order.suffix} plays it at {order.shown_rate:.4g} frames per second, not at {order.rate:g}"]
+def _notes(order: Order) -> Iterator[str]:
+    """What comes out otherwise than one might expect."""
+    if order.intensity > FULL_INTENSITY:
+        yield f"--intensity={order.intensity:g} exaggerates: the networks were trained to reach 1"
+    if order.frames is not None and abs(order.shown_rate / order.rate - 1) > 0.005:
+        yield f"a {order.suffix} plays at {order.shown_rate:.4g} frames per second, not at {order.rate:g}"

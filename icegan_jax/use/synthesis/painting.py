@@ -60,8 +60,8 @@ def painter(
     """Asks the networks for the changes, unless it is their own faces (``crop``) that are wanted."""
     if crop:
         return Painter(model, portraits, labels, draws, None)
-    rows = asked(portraits, labels, draws)
-    found = [model.change(*(part[at] for part in rows)) for at in _batches(len(rows[0]))]
+    onset, label, draw = asked(portraits, labels, draws)
+    found = [model.change(onset[at], label[at], draw[at]) for at in _batches(len(label))]
     n = model.size
     changes = np.concatenate(found).reshape(len(portraits), -1, n, n, 3)
     return Painter(model, portraits, labels, draws, changes)

@@ -53,10 +53,10 @@ class Sheet:
         pen = ImageDraw.Draw(page)
         step = self.side + _GAP
         for column, head in enumerate(self.heads):
-            place = (self._left + column * step + self.side / 2, self._top - _GAP)
+            place = (self._left + column * step + self.side // 2, self._top - _GAP)
             pen.text(place, self._fitting(head), style.INK, _font(_TEXT), anchor="md", align="center")
         for row, name in enumerate(self.rows):
-            place = (self._left - _EDGE, self._top + row * step + self.side / 2)
+            place = (self._left - _EDGE, self._top + row * step + self.side // 2)
             pen.text(place, style.shortened(_shown(name), _MOST_NAME), style.INK, _font(_TEXT), anchor="rm")
             for column, cell in enumerate(cells[row]):
                 page.paste(Image.fromarray(cell), (self._left + column * step, self._top + row * step))

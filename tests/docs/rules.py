@@ -1,0 +1,310 @@
+"""How each command of the pages is run here, and what is not as its reader runs it, with the reason.
+
+A command is run in this process, with the words of the page. ``uv run`` in front of it, and the environment and the
+launcher that it is started with, are taken away; what a rule adds comes behind the page's own options.
+"""
+
+import functools
+import importlib
+import importlib.util
+import os
+import re
+import runpy
+import signal
+import sys
+import threading
+import time
+import tomllib
+import types
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+from absl.testing import flagsaver
+
+from benchmarks import machine, soak
+from benchmarks.sampling import Sample
+from configs import demo
+from experiments import table3_generator
+from experiments.shared import runs
+from icegan_jax import main as main_job
+from icegan_jax.data import faces
+from icegan_jax.data.preparing import cropping
+from icegan_jax.data.readers import READERS
+from icegan_jax.data.selection import locating
+from icegan_jax.training.processes import Processes
+from tests.benchmarks import small
+from tests.damage.world import config_of
+from tests.docs.pages import ROOT, fenced
+from tests.docs.world import SIZE
+from tests.experiments import fabricated_runs
+from tests.interruption import run as kills
+from tests.interruption.chain import Timing
+from tests.test_page import free_port
+from tests.test_predict import camera
+
+Patch = pytest.MonkeyPatch
+Runner = Callable[[Sequence[str], Patch], int]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the commands of a kind are run.
+
+    Attributes:
+        of: a regular expression for the start of the command, without what is in front of the program.
+        run: takes the command's words, ``add`` behind them, and returns the exit code.
+        why: what is not as the reader of the page runs it; empty where all is.
+        add: options behind those of the page, which they overrule.
+        code: what the page says that the exit code is.
+    """
+
+    of: str
+    run: Runner
+    why: str = ""
+    add: tuple[str, ...] = ()
+    code: int = 0
+
+
+def program_of(words: Sequence[str]) -> list[str]:
+    """The command without environment, launcher and ``uv run``."""
+    rest = list(words)
+    while re.fullmatch(r"[A-Z_]+=.*", rest[0]):
+        rest = rest[1:]
+    if rest[0] in ("srun", "mpirun"):
+        rest = rest[rest.index("python") :]
+    if rest[:2] == ["uv", "run"]:
+        rest = rest[2:]
+        if rest[:1] == ["--extra"]:
+            assert rest[1] in _extras(), f"pyproject.toml has no extra {rest[1]}"
+            rest = rest[2:]
+    return rest
+
+
+def module(words: Sequence[str], patch: Patch) -> int:
+    """``python -m NAME OPTIONS``."""
+    assert words[:2] == ["python", "-m"], words
+    return int(importlib.import_module(words[2]).main(words[3:]))
+
+
+def script(words: Sequence[str], patch: Patch) -> int:
+    """``python FILE OPTIONS``, as the interpreter runs it."""
+    patch.setattr(sys, "argv", list(words[1:]))
+    patch.setattr(sys, "path", list(sys.path))
+    try:
+        runpy.run_path(words[1], run_name="__main__")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def training(words: Sequence[str], patch: Patch) -> int:
+    """``python -m icegan_jax.main OPTIONS``, whose flags are those of the process."""
+    with flagsaver.flagsaver():
+        try:
+            main_job._command(main_job._parse(list(words[2:])))
+        except SystemExit as end:
+            return int(end.code or 0)
+    return 0
+
+
+def _one_of_two(words: Sequence[str], patch: Patch) -> int:
+    started: list[Processes] = []
+    patch.setattr(main_job, "run", lambda config, workdir, processes, *_: started.append(processes))
+    code = training(words, patch)
+    assert [process.count for process in started] == [2]
+    return code
+
+
+def _printed_reader(words: Sequence[str], patch: Patch) -> int:
+    """With the reader of the page in the package, as it is printed there."""
+    page = ROOT / "docs" / "add-a-database.md"
+    (code,) = (match[2] for match in fenced(page.read_text(encoding="utf-8"), "python"))
+    reader = types.ModuleType("demo")
+    exec(compile(code, str(page), "exec"), reader.__dict__)
+    patch.setitem(READERS, "demo", reader.__dict__["read"])
+    for name in ("icegan_jax.data.selection.locating", "icegan_jax.prepare_arguments"):
+        patch.setattr(f"{name}.NAMES", (*locating.NAMES, "demo"))
+    return module(words, patch)
+
+
+def _databases(words: Sequence[str], patch: Patch) -> int:
+    """With the face of each picture looked for once: the frames of all clips are links to a few files."""
+    found = functools.cache(lambda data, shape: faces.find_face([_FRAMES[data]]))
+
+    def find_face(frames: Any, *_: Any) -> Any:
+        first = next(iter(frames))
+        _FRAMES[first.tobytes()] = first
+        return found(first.tobytes(), first.shape)
+
+    patch.setattr(cropping, "find_face", find_face)
+    return module(words, patch)
+
+
+_FRAMES: dict[bytes, Any] = {}
+
+
+def _camera(words: Sequence[str], patch: Patch) -> int:
+    camera(patch, pictures=8)
+    return module(words, patch)
+
+
+def _page(words: Sequence[str], patch: Patch) -> int:
+    """Until the page answers; then Ctrl-C."""
+    port = free_port()
+    answered: list[int] = []
+
+    def press() -> None:
+        end = time.monotonic() + 120
+        while not answered and time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as answer:
+                    answered.append(answer.status)
+            except OSError:
+                time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    code = module([*words, f"--port={port}"], patch)
+    thread.join()
+    assert answered == [200]
+    return code
+
+
+def _tables(words: Sequence[str], patch: Patch) -> int:
+    train = fabricated_runs.training(lambda *_: 3, Path("made_up").absolute(), [])
+    patch.setattr(runs, "train", train)
+    patch.setattr("experiments.shared.faces.faces", lambda *_: "DATA")
+    patch.setattr("experiments.shared.synthesis.l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
+    return script(words, patch)
+
+
+def _step(words: Sequence[str], patch: Patch) -> int:
+    config = small.config()
+    patch.setattr(demo, "get_config", config.copy_and_resolve_references)
+    patch.setattr(machine, "_PRODUCTS", {"cpu": (64, 1)})
+    return script(words, patch)
+
+
+def _soak(words: Sequence[str], patch: Patch) -> int:
+    def train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
+        (run_dir / "folds" / "a").mkdir(parents=True)
+        ends = range(folds) if part == "folds" else [0] * (steps + 1)
+        return [Sample(part, 1.0, step, fold, 100.0, 8, 30) for step, fold in enumerate(ends)]
+
+    patch.setattr(soak, "_train", train)
+    return module(words, patch)
+
+
+def _kills(words: Sequence[str], patch: Patch) -> int:
+    patch.setattr(kills, "uninterrupted", lambda *_: Timing(1, 1, 1, 1, 1))
+    patch.setattr(kills, "kill_all", lambda wanted, *_: wanted)
+    return module(words, patch)
+
+
+def _installs(words: Sequence[str], patch: Patch) -> int:
+    assert words[0] in ("pip", "uv")
+    for option, value in zip(words, words[1:], strict=False):
+        assert option not in ("-r", "-c") or Path(value).is_file()
+        assert option != "--extra" or value in _extras()
+    return 0
+
+
+def _suite(words: Sequence[str], patch: Patch) -> int:
+    assert all((ROOT / name).is_dir() for name in words[1:])
+    return 0
+
+
+def _watches(words: Sequence[str], patch: Patch) -> int:
+    (folder,) = (word.removeprefix("--logdir=") for word in words[1:])
+    return 0 if list(Path(folder).glob("*/events.out.tfevents.*")) else 1
+
+
+def _extras() -> set[str]:
+    return set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+
+
+def _tiny() -> tuple[str, ...]:
+    """The fields of the tiny run in tests/damage, whose programs a session compiles once, as options."""
+    usual, tiny = demo.get_config(), config_of(Path())
+    kept = {
+        f"{group}.{name}": value
+        for group in ("model", "loss", "training", "evaluation")
+        for name, value in tiny[group].items()
+        if value != usual[group][name]
+    }
+    drawn = {"subjects": 3, "clips_per_class": 1, "frames": 8}
+    kept |= {f"data.procedural.{name}": value for name, value in drawn.items()}
+    return tuple(f"--config.{name}={value}" for name, value in kept.items())
+
+
+_MAIN = r"python -m icegan_jax\.main "
+_PREPARE = r"python -m icegan_jax\.prepare "
+_OF_MEGC = f"{_PREPARE}--source=(casme2|samm|smic|megc2019) "
+_QUICK = (f"--size={SIZE}", "--workers=1")
+_FABRICATED = (
+    "made-up databases of full size, whose clips show one face in small: it is looked for once, and not registered; "
+)
+
+RULES = (
+    Rule(r"(pip|uv) ", _installs, "installs from the network: .ci/run does, and then runs the suite; files are there"),
+    Rule("pytest", _suite, "is this suite, or a part of it"),
+    Rule("tensorboard ", _watches, "TensorBoard is no dependency; tests/training/test_tensorboard.py reads the files"),
+    Rule(f"{_MAIN}.*--parameters", training),
+    Rule(f"{_MAIN}.*--coordinator=", _one_of_two, "trains nothing: tests/test_main_processes.py starts both processes"),
+    Rule(_MAIN, training, "tiny networks, 8 steps, three drawn people; launchers and GPUs are not here", _tiny()),
+    Rule(f"{_PREPARE}--source=procedural", module, "one drawn person", (*_QUICK, "--subjects=1", "--frames=6")),
+    Rule(f"{_PREPARE}--source=clips", module, "small faces", _QUICK),
+    Rule(f"{_PREPARE}--source=demo", _printed_reader, "a database of one clip", _QUICK),
+    Rule(f"{_OF_MEGC}.*--check", _databases, _FABRICATED, (*_QUICK, "--register=none")),
+    Rule(
+        _OF_MEGC,
+        _databases,
+        f"{_FABRICATED}goes elsewhere, as training on 442 clips takes too long",
+        (*_QUICK, "--register=none", "--out=of_databases"),
+    ),
+    Rule(r"python -m icegan_jax\.report ", module),
+    Rule(r"python -m icegan_jax\.predict .*--input=0 ", _camera, "a made-up camera of 8 pictures"),
+    Rule(r"python -m icegan_jax\.predict ", module),
+    Rule(r"python -m icegan_jax\.synthesize ", module),
+    Rule(r"python -m icegan_jax\.export ", module),
+    Rule(r"python exported/load\.py ", script),
+    Rule(r"python -m icegan_jax\.page ", _page, "on a free port; Ctrl-C as soon as it answers"),
+    Rule(r"python -m icegan_jax\.evaluation\.compare ", module),
+    Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
+    Rule(r"python experiments/apex_spotting\.py ", script),
+    Rule(r"python experiments/", _tables, "made-up runs in place of the training, as in tests/experiments"),
+    Rule(
+        r"python benchmarks/step_time\.py",
+        _step,
+        "the small workload of tests/benchmarks",
+        ("--config=demo", "--width=0.0625", "--steps=3", "--batch=3"),
+    ),
+    Rule(
+        r"python benchmarks/torch_baseline\.py",
+        _step,
+        "where PyTorch is not installed, as the page says, its error; else the small workload, one step",
+        ("--config=demo", "--width=0.0625", "--steps=1", "--batch=3", "--folds=1", "--noagainst_jax"),
+        code=2 if importlib.util.find_spec("torch") is None else 0,
+    ),
+    Rule(
+        r"python benchmarks/prepare_throughput\.py",
+        script,
+        "one clip of 25 frames",
+        ("--clips=1", "--lengths", "25", "--workers=1", "--scale=0.5"),
+    ),
+    Rule(r"python -m benchmarks\.soak ", _soak, "made-up samples: tests/benchmarks/test_soak.py trains"),
+    Rule(r"python -m tests\.interruption\.run", _kills, "kills nothing: tests/interruption/test_kills.py does"),
+    Rule(r"python -m tests\.fuzz\.run", module, "four cases, of each kind one", ("--cases=4",)),
+    Rule(r"python -m tests\.data\.fuzz\.run", module, "two cases", ("--cases=2",)),
+)
+
+
+def rule_of(text: str) -> Rule | None:
+    """The first rule that a program's command matches."""
+    return next((rule for rule in RULES if re.match(rule.of, text)), None)

@@ -1,0 +1,93 @@
+"""A scratch folder with everything that the pages' commands name, and the runs that earlier commands leave."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+
+from tests.data.conftest import HEADER
+from tests.data.databases import build_casme2, build_samm, build_smic, write_official
+from tests.data.readers.small import xlsx
+from tests.docs.pages import ROOT, Command
+from tests.use.moving import astronaut, frames, write_folder, write_pair, write_video
+
+SIZE = 32  # pixels on a side of a prepared face: the least that the networks take
+_OURS = ("configs", "experiments", "benchmarks", "tests", "pyproject.toml", "requirements.txt", "constraints.txt")
+_PEOPLE = ("anna", "bob", "carl")
+_CLASSES = ("negative", "happiness", "surprise")
+_SMALL = 0.5  # of the fabricated databases' frames: a face of 50 pixels, which the detector is made to see
+
+
+def build(folder: Path) -> None:
+    """Lays out what a reader would have: pictures, videos, clips, and made-up databases of full size."""
+    for name in _OURS:
+        (folder / name).symlink_to(ROOT / name)
+    write_pair(folder)
+    cv2.imwrite(str(folder / "neutral.png"), cv2.cvtColor(skimage.data.astronaut()[:260, 110:350], cv2.COLOR_RGB2BGR))
+    (folder / "faces").mkdir()
+    for name in ("one.png", "two.png"):
+        cv2.imwrite(str(folder / "faces" / name), astronaut())
+    write_folder(folder / "frames")
+    write_video(folder / "film.mp4", codec="mp4v")
+    _write_clips(folder)
+    for name in ("onset", "apex"):
+        grey = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+        np.save(folder / f"{name}.npy", cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
+    _write_databases(folder)
+    (folder / "RUN").symlink_to("runs/mine")
+
+
+def ensure(command: Command, known: list[Command], folder: Path, run: Callable[[Command], None]) -> None:
+    """Runs first what makes the folders that a command reads, where they are not there yet."""
+    values = [word.partition("=")[2] or word for word in command.words]
+    for name in dict.fromkeys("runs/mine" if value == "RUN" else value.split("/load.py")[0] for value in values):
+        if (name in ("DATA", "exported") or name.startswith("runs/")) and not (folder / name).exists():
+            maker = next((other for other in known if _makes(other, name)), None)
+            if maker is not None and maker != command and not _makes(command, name):
+                run(maker)
+
+
+def _makes(command: Command, name: str) -> bool:
+    """Whether a command leaves the prepared folder, run or export of that name."""
+    program = next((word for word in command.words if word.startswith("icegan_jax.")), "")
+    if program == "icegan_jax.prepare":
+        return {"--source=clips", f"--out={name}"} <= set(command.words)
+    if program == "icegan_jax.export":
+        return f"--out={name}" in command.words
+    return program == "icegan_jax.main" and f"--workdir={name}" in command.words
+
+
+def _write_clips(folder: Path) -> None:
+    """clips.csv: three people with a clip of each class; of one the apex is open, one is a video."""
+    rows = [HEADER]
+    for person in _PEOPLE:
+        for label in _CLASSES:
+            place = f"clips/{person}/{label}"
+            write_folder(folder / place)
+            apex = "" if (person, label) == ("anna", "surprise") else "14"
+            rows.append(f"mine,{person},{label},{label},{place},10,{apex},16")
+    write_video(folder / "clips/bob/happiness.avi")
+    rows[rows.index("mine,bob,happiness,happiness,clips/bob/happiness,10,14,16")] = (
+        "mine,bob,happiness,happiness,clips/bob/happiness.avi,0,4,6"
+    )
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+
+
+def _write_databases(folder: Path) -> None:
+    """CASME2, SAMM and SMIC, all in MEGC too, the organisers' list, and DEMO of the page about readers."""
+    images = []
+    for i, frame in enumerate(frames()):
+        images.append(folder / f"small{i}.jpg")
+        cv2.imwrite(str(images[-1]), cv2.resize(frame, None, fx=_SMALL, fy=_SMALL, interpolation=cv2.INTER_AREA))
+    for name, make in (("CASME2", build_casme2), ("SAMM", build_samm), ("SMIC", build_smic)):
+        make(folder / "MEGC" / name, images=images)
+        (folder / name).symlink_to(f"MEGC/{name}")
+    write_official(folder / "combined_3class_gt.csv")
+    clip = folder / "DEMO" / "p01" / "smile_1"
+    clip.mkdir(parents=True)
+    for number, frame in enumerate(frames(), start=1):
+        cv2.imwrite(str(clip / f"{number:04d}.png"), frame)
+    header = ("Person", "Clip", "Start", "Peak", "End", "Feeling")
+    xlsx(folder / "DEMO" / "demo_labels.xlsx", [header, ("01", "smile_1", 1, 5, 7, "Happiness")])

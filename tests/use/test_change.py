@@ -1,0 +1,71 @@
+"""What the networks change in a face, against the face that they draw."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from icegan_jax.data.faces import Box
+from icegan_jax.models.generator import Generator
+from icegan_jax.models.motion import move
+from icegan_jax.training.state import create_state
+from icegan_jax.training.step import change_with, synthesise_with, to_float
+from icegan_jax.use.model import Model, load_model
+from icegan_jax.use.synthesis.placing import place
+from tests.training import tiny
+
+LABEL, DRAW = np.array([0, 2], np.int32), np.array([5, 1], np.int32)
+
+
+@pytest.fixture(scope="module")
+def onset() -> NDArray[np.uint8]:
+    """uint8[2, 32, 32], smooth: the two ways of interpolating agree there."""
+    y, x = np.mgrid[0:32, 0:32]
+    waves = [128 + 60 * np.sin(x / 5 + k) + 40 * np.cos(y / 4 - k) for k in range(2)]
+    return np.array(waves).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def single(run_dir: Path) -> Model:
+    return load_model(run_dir, generator=True, fold="tiny_s1")
+
+
+@pytest.mark.parametrize("intensity", [0.4, 1.0, 2.0])
+def test_the_change_makes_the_face(single: Model, onset: NDArray[np.uint8], intensity: float) -> None:
+    change = intensity * single.change(onset, LABEL, DRAW)
+    assert change.shape == (2, 32, 32, 3) and change.dtype == np.float32
+    assert np.abs(change[..., 2]).max() > 1
+    moved = np.asarray(move(jnp.asarray(onset, jnp.float32)[..., None], jnp.asarray(change[..., :2])))[..., 0]
+    face = single.synthesise(onset, LABEL, DRAW, np.full(2, intensity, np.float32))
+    np.testing.assert_allclose(np.clip(moved + change[..., 2], 0, 255), face, atol=0.51)
+
+
+def test_placed_in_a_picture_it_is_that_face(single: Model, onset: NDArray[np.uint8]) -> None:
+    """The crop is the picture's pixels themselves; away from the box's edge the faces are the same."""
+    change = single.change(onset, LABEL, DRAW)
+    face = single.synthesise(onset, LABEL, DRAW, np.ones(2, np.float32))
+    for neutral, made, wanted in zip(onset, change, face, strict=True):
+        picture = np.zeros((50, 60, 3), np.uint8)
+        picture[10:42, 20:52] = neutral[..., None]
+        placed = place(picture, Box(19.5, 9.5, 51.5, 41.5), made, 1.0)
+        difference = np.abs(placed[13:39, 23:49].astype(int) - wanted[3:-3, 3:-3, None])
+        assert difference.max() <= 1
+
+
+def test_of_several_folds_it_is_the_mean(model: Model, run_dir: Path, onset: NDArray[np.uint8]) -> None:
+    each = [load_model(run_dir, generator=True, fold=fold.name).change(onset, LABEL, DRAW) for fold in model.folds]
+    np.testing.assert_allclose(model.change(onset, LABEL, DRAW), np.mean(each, axis=0), atol=1e-4)
+    assert np.abs(each[0] - each[1]).max() > 0.1
+
+
+def test_a_generator_that_draws_the_face_moves_nothing(onset: NDArray[np.uint8]) -> None:
+    networks = tiny.networks(generator=Generator(width=1 / 16, embedding=6, kind="encoder_decoder"))
+    state = create_state(networks, jax.random.key(0))
+    rows = (jnp.asarray(onset)[..., None], jnp.asarray(LABEL), jnp.asarray(DRAW))
+    change = np.asarray(jax.jit(change_with, static_argnums=0)(networks, state, *rows))
+    face = jax.jit(synthesise_with, static_argnums=0)(networks, state, *rows, jnp.ones(2))
+    assert (change[..., :2] == 0).all()
+    np.testing.assert_allclose(np.asarray(to_float(onset)) + change[..., 2], face, atol=1e-5)
