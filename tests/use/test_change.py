@@ -1,7 +1,9 @@
 """What the networks change in a face, against the face that they draw."""
 
+import functools
 from pathlib import Path
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.faces import Box
 from icegan_jax.models.generator import Generator
 from icegan_jax.models.motion import move
-from icegan_jax.training.state import create_state
+from icegan_jax.training.state import TrainState
 from icegan_jax.training.step import change_with, synthesise_with, to_float
 from icegan_jax.use.model import Model, load_model
 from icegan_jax.use.synthesis.placing import place
@@ -61,11 +63,15 @@ def test_of_several_folds_it_is_the_mean(model: Model, run_dir: Path, onset: NDA
     assert np.abs(each[0] - each[1]).max() > 0.1
 
 
-def test_a_generator_that_draws_the_face_moves_nothing(onset: NDArray[np.uint8]) -> None:
+def test_a_generator_that_draws_the_face_moves_nothing() -> None:
     networks = tiny.networks(generator=Generator(width=1 / 16, embedding=6, kind="encoder_decoder"))
-    state = create_state(networks, jax.random.key(0))
-    rows = (jnp.asarray(onset)[..., None], jnp.asarray(LABEL), jnp.asarray(DRAW))
+    onset = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8))
+    noise, expression = jnp.zeros((2, networks.noise)), jnp.zeros((2, 3))
+    start = jax.jit(functools.partial(networks.generator.init, train=True))
+    stats, params = flax.core.pop(start(jax.random.key(0), to_float(onset), noise, expression), "params")
+    state = TrainState(jnp.zeros((), jnp.int32), jax.random.key(1), params, stats, {}, {}, {}, {})
+    rows = (onset, jnp.asarray(LABEL), jnp.asarray(DRAW))
     change = np.asarray(jax.jit(change_with, static_argnums=0)(networks, state, *rows))
     face = jax.jit(synthesise_with, static_argnums=0)(networks, state, *rows, jnp.ones(2))
-    assert (change[..., :2] == 0).all()
-    np.testing.assert_allclose(np.asarray(to_float(onset)) + change[..., 2], face, atol=1e-5)
+    assert (change[..., :2] == 0).all() and np.abs(change[..., 2]).max() > 0.1
+    np.testing.assert_allclose(np.asarray(to_float(onset))[..., 0] + change[..., 2], face, atol=1e-5)

@@ -57,9 +57,14 @@ def facts(entries: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in entries)}</dl>"
 
 
-def scroll(html: str, name: str, kind: str = "scroll") -> str:
-    """A box that what is too wide or too long scrolls in; ``name`` is read out, and the box takes the keyboard."""
-    return f'<div class="{kind}" role="region" aria-label="{escape(name)}" tabindex="0">{html}</div>'
+def scroll(html: str, name: str, kind: str = "") -> str:
+    """A box that scrolls what is too wide, and with ``kind`` "long" what is too long.
+
+    Its name is read out, and the box takes the keyboard.
+    """
+    return (
+        f'<div class="{f"scroll {kind}".strip()}" role="region" aria-label="{escape(name)}" tabindex="0">{html}</div>'
+    )
 
 
 def table(
@@ -89,7 +94,7 @@ def table(
         lines.append(f"<tr{mark}>{cells}</tr>")
     named = f' id="{identity}"' if identity else ""
     content = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return scroll(f'<table class="sortable"{named}>{content}</table>', name)
+    return scroll(f'<table class="sortable"{named}>{content}</table>', name, "long")
 
 
 def picture(png: bytes, words: str, kind: str = CHART) -> str:
@@ -97,7 +102,7 @@ def picture(png: bytes, words: str, kind: str = CHART) -> str:
     data = io.BytesIO()
     with Image.open(io.BytesIO(png)) as opened:
         opened.convert("RGB").save(data, "WEBP", lossless=kind != WIDE_SHEET, quality=_QUALITY)
-    return scroll(image(data.getvalue(), words, "image/webp"), words, f"picture {kind}")
+    return scroll(image(data.getvalue(), words, "image/webp"), words, kind)
 
 
 def image(content: bytes, words: str, media: str) -> str:

@@ -20,11 +20,13 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .9rem; }
 .tile { background: var(--card); border-radius: .6rem; padding: .7rem .9rem; }
 .tile b { display: block; font-size: 1.6rem; line-height: 1.25; }
 .tile span { color: var(--soft); font-size: .85rem; }
-.scroll { overflow: auto; max-height: 36rem; }
+.scroll { overflow-x: auto; }
+.long { overflow-y: auto; max-height: 36rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: .3rem 1.2rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; font-size: .85rem; position: sticky; top: 0; background: var(--back); }
 .number { text-align: right; }
+td.name { white-space: normal; min-width: 6rem; max-width: 14rem; overflow-wrap: anywhere; }
 td.words { white-space: normal; min-width: 14rem; }
 th button { all: unset; cursor: pointer; padding: .2rem 0; }
 th button::after { content: "\\2195"; content: "\\2195" / ""; opacity: .45; margin-left: .25rem; }
@@ -38,7 +40,6 @@ form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; mar
 input[type=search] { font: inherit; color: inherit; background: var(--card); border: 1px solid var(--line);
   border-radius: .4rem; padding: .2rem .5rem; width: 15rem; }
 img { display: block; max-width: 100%; height: auto; border-radius: .6rem; }
-.picture { overflow-x: auto; }
 .wide img { max-width: none; width: max(100%, 60rem); }
 .half img { max-width: none; width: 46rem; }
 .side { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); gap: 1rem;
@@ -49,7 +50,7 @@ figcaption { padding: .4rem .7rem .6rem; font-size: .85rem; line-height: 1.45; }
 figcaption b { display: block; font-size: .95rem; }
 @media (max-width: 40rem) { th, td { padding-right: .8rem; font-size: .9rem; } }
 @media (prefers-color-scheme: dark) { .chart img { filter: invert(.89) hue-rotate(180deg); }
-  .sheet img { filter: brightness(.75); } }
+  .sheet img, figure img { filter: brightness(.75); } }
 .groups { columns: 20rem; column-gap: 2rem; }
 .groups section { break-inside: avoid; padding-bottom: 1rem; } .groups h3 { margin: 0; }
 pre { background: var(--card); border-radius: .6rem; padding: 1rem; overflow-x: auto; font-size: .8rem;

@@ -31,14 +31,14 @@ def render_subjects(predictions: Sequence[Prediction], classes: Sequence[str]) -
         of_class = [_correct([row for row in found if row.label == label]) for label in range(len(classes))]
         rows.append([dataset, subject, Cell(str(len(found)), len(found)), _correct(found), *of_class])
     numbers = ("clips", "correct", *classes)
-    columns = [Column("dataset"), Column("subject"), *(Column(name, NUMBER) for name in numbers)]
+    columns = [Column("dataset", "name"), Column("subject"), *(Column(name, NUMBER) for name in numbers)]
     return paragraph(_SUBJECTS, "soft") + table("Subjects", columns, rows)
 
 
 def render_clips(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
     """A row per clip, with a form that hides the right ones."""
     numbers = [Column(f"length {name}", NUMBER) for name in classes]
-    names = [Column("dataset"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
+    names = [Column("dataset", "name"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
     rows: list[Line] = []
     for row in predictions:
         lengths = [Cell(f"{length:.3f}", length) for length in row.scores]

@@ -66,7 +66,7 @@ def _line(row: Row) -> str:
     )
     total = ' class="total"' if row.section == "score" and row.name == "overall" else ""
     cells = "".join(f'<td class="number">{cell}</td>' for cell in numbers)
-    return f"<tr{total}><td>{escape(row.name)}</td>{cells}</tr>"
+    return f'<tr{total}><td class="name">{escape(row.name)}</td>{cells}</tr>'
 
 
 def _interval_words(interval: Sequence[float] | None) -> str:

@@ -19,6 +19,7 @@ _EDGE = 16  # around everything
 _TEXT = 15
 _LINE = 19
 _SMALL = 12
+_SMALL_LINE = 16
 _MOST_NAME = 24  # letters of a row's name
 
 
@@ -30,7 +31,7 @@ class Sheet:
         rows: names, left of the rows; an empty one takes no room.
         heads: above the columns, of one line or several.
         side: pixels on a side of a cell.
-        foot: a line below.
+        foot: words below.
     """
 
     rows: tuple[str, ...]
@@ -41,11 +42,8 @@ class Sheet:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        step = self.side + _GAP
-        cells = len(self.heads) * step - _GAP
-        foot = _width(self.foot, _SMALL)
-        width = max(self._left + cells, _EDGE + foot) + _EDGE
-        return width, self._top + len(self.rows) * step - _GAP + _LINE + _EDGE
+        height = self._top + len(self.rows) * (self.side + _GAP) + len(self._foot_lines()) * _SMALL_LINE + _EDGE
+        return self._right + _EDGE, height
 
     def drawn(self, cells: Sequence[Sequence[Colour]]) -> Colour:
         """The sheet uint8[h, w, 3] with cells uint8[side, side, 3], row by row."""
@@ -60,7 +58,9 @@ class Sheet:
             pen.text(place, style.shortened(_shown(name), _MOST_NAME), style.INK, _font(_TEXT), anchor="rm")
             for column, cell in enumerate(cells[row]):
                 page.paste(Image.fromarray(cell), (self._left + column * step, self._top + row * step))
-        pen.text((_EDGE, self.size[1] - _EDGE), _shown(self.foot), style.FAINT, _font(_SMALL), anchor="ls")
+        for number, line in enumerate(self._foot_lines()):
+            top = self._top + len(self.rows) * step + number * _SMALL_LINE
+            pen.text((_EDGE, top), line, style.FAINT, _font(_SMALL), anchor="la")
         return np.array(page)
 
     @property
@@ -70,8 +70,23 @@ class Sheet:
         return _EDGE + (widest + _EDGE if widest else 0)
 
     @property
+    def _right(self) -> int:
+        return self._left + len(self.heads) * (self.side + _GAP) - _GAP
+
+    @property
     def _top(self) -> int:
         return _EDGE + _LINE * max(head.count("\n") + 1 for head in self.heads) + _GAP // 2
+
+    def _foot_lines(self) -> list[str]:
+        """The foot, broken between words where the cells end."""
+        lines: list[str] = []
+        for word in _shown(self.foot).split():
+            longer = f"{lines[-1]} {word}" if lines else word
+            if lines and _width(longer, _SMALL) <= self._right - _EDGE:
+                lines[-1] = longer
+            else:
+                lines.append(word)
+        return lines
 
     def _fitting(self, head: str) -> str:
         """A column's head, each line cut to the width of a cell."""

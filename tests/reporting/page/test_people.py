@@ -16,7 +16,8 @@ def test_subjects_count_right_clips_of_each_class():
     cells = '<td class="number" data-value="{}">{}</td>'
     ten = [cells.format(*cell) for cell in (("2", "2"), ("1", "2 / 2"), ("1", "1 / 1"), ("1", "1 / 1"))]
     two = [cells.format(*cell) for cell in (("1", "1"), ("0", "0 / 1"), ("0", "0 / 1"), ("", "–"))]
-    assert f"<tr><td>db</td><td>s10</td>{''.join(ten)}</tr><tr><td>db</td><td>s2</td>{''.join(two)}</tr>" in html
+    name = '<td class="name">db</td>'
+    assert f"<tr>{name}<td>s10</td>{''.join(ten)}</tr><tr>{name}<td>s2</td>{''.join(two)}</tr>" in html
 
 
 def test_clips_have_lengths_and_the_margin_of_the_true_class():
