@@ -47,7 +47,7 @@ def test_a_folder_of_frames(run: Run, tmp_path: Path, capsys: pytest.CaptureFixt
     with Image.open(out / row["strip"]) as strip:
         assert strip.width > 800 and np.asarray(strip).std() > 20
     page = (out / "index.html").read_text()
-    assert "data:image/png;base64," in page and row["prediction"] in page
+    assert "data:image/webp;base64," in page and row["prediction"] in page
     printed = capsys.readouterr().out
     assert f"frames: {row['prediction']}" in printed and "per second" in printed
     assert not (out / "annotated.mp4").exists() and not (out / "trace.csv").exists()

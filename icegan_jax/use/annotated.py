@@ -16,7 +16,7 @@ from icegan_jax.use.reading import Reading
 
 COPY = "annotated.mp4"
 _CODEC = "mp4v"  # MPEG-4 part 2: what OpenCV's own FFmpeg writes into mp4 everywhere, quickly
-_SHORTEST = 240  # pixels: smaller pictures are enlarged, so that words can be read
+_SHORTEST = 400  # pixels: smaller pictures are enlarged, so that words can be read
 _COLOUR = (60, 200, 255)  # blue, green, red
 _QUIET = (190, 190, 190)
 

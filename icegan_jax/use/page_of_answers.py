@@ -11,7 +11,8 @@ from icegan_jax.reporting.page.html import NUMBER, Cell, Column, image, paragrap
 from icegan_jax.use.flags import Flag
 from icegan_jax.use.reading import Reading
 
-MOST_STRIPS = 100  # embedded, 40 kB each; the others lie beside the page
+MOST_STRIPS = 100  # embedded, 20 kB each; the others lie beside the page
+_QUALITY = 85  # of WebP; the files in strips/ are PNG
 
 _CAUTION = (
     "An answer is the class whose capsule is longest, among the classes that the networks know; it is never a proof of "
@@ -77,9 +78,9 @@ def _shared(readings: Sequence[Reading]) -> list[Flag]:
 
 def _strip(reading: Reading, strip: Image.Image, classes: Sequence[str]) -> str:
     content = io.BytesIO()
-    strip.save(content, "PNG")
+    strip.save(content, "WEBP", quality=_QUALITY)
     words = f"{reading.name}: onset, apex and their difference; answer {reading.answer(classes)}"
-    shown = image(content.getvalue(), words, "image/png")
+    shown = image(content.getvalue(), words, "image/webp")
     return f'<figure class="sheet">{shown}<figcaption>{escape(words)}</figcaption></figure>'
 
 

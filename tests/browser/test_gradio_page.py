@@ -75,7 +75,7 @@ def put(visit: Visit, label: str, path: Path) -> None:
     """Puts a file in, and waits until it is there."""
     block = shown(visit).locator(".block", has_text=label)
     block.locator("input[type=file]").set_input_files(path)
-    there = block.get_by_text(path.name) if label == VIDEO else block.locator("img")
+    there = block.get_by_text(path.stem) if label == VIDEO else block.locator("img")
     there.first.wait_for(state="attached")
 
 

@@ -54,7 +54,7 @@ def test_a_page_says_once_what_is_true_of_all() -> None:
     page = render("Answers", two, [draw_strip(each, CLASSES) for each in two], CLASSES, [])
     assert page.count("No rate is known.") == 1 and page.count("Two are alike.") == 1
     assert "clip&lt;1&gt;" in page and "clip<1>" not in page
-    assert page.count("data:image/png") == 2 and 'class="wrong"' in page
+    assert page.count("data:image/webp") == 2 and 'class="wrong"' in page
 
 
 def test_a_page_without_events() -> None:

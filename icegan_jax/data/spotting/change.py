@@ -6,6 +6,9 @@ k frames before and k frames after, and averages the 12 largest differences. The
 local binary patterns on frames aligned by the eyes; ours are of grey levels, registered to a fraction of a pixel.
 """
 
+import math
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +21,70 @@ Crop = NDArray[np.float32]
 
 BLOCKS = 6  # on a side of the face (Moilanen et al. 2014)
 SHARE = 1 / 3  # of the blocks are averaged (the 12 largest of 36)
+_WHITE = 245.0  # grey levels: an overexposed pixel, blurred and compressed
 _LEAST_OF_A_BLOCK = 0.5  # a block of which less is left is left out
 
 
-class Comparison:
-    """Compares crops of one face.
+@dataclass(frozen=True)
+class Look:
+    """A crop that can be compared with others of the face.
 
     Attributes:
-        kept: uint8[CROP_PIXELS, CROP_PIXELS], 1 where the crop is compared.
+        pixels: float32[CROP_PIXELS, CROP_PIXELS], grey levels less their median, in units of how far the darker half is
+            below it on average: neither light nor overexposure changes that. 0 where nothing is compared.
+        ceiling: the level from which on the camera shows white; infinite where no pixel is that bright.
     """
+
+    pixels: Crop
+    ceiling: float
+
+
+class Comparison:
+    """Compares crops of one face."""
 
     def __init__(self, points: Points, box: Box) -> None:
         """Takes the landmarks, float64[68, 2], and the box of the crops, both in pixels of one picture."""
         corner, size = np.array([box.left, box.top]), np.array([box.width, box.height])
-        places = (points - corner) / size * CROP_PIXELS - 0.5
-        self.kept = face_mask(places, (CROP_PIXELS, CROP_PIXELS))
-        left = _blocks(self.kept.astype(np.float32))
+        self._kept = face_mask((points - corner) / size * CROP_PIXELS - 0.5, (CROP_PIXELS, CROP_PIXELS)) > 0
+        left = _blocks(self._kept.astype(np.float32))
         self._used = left >= _LEAST_OF_A_BLOCK
         self._left = left[self._used]
-        self._highest = max(1, round(SHARE * self._left.size))
+        self._most = max(1, round(SHARE * self._left.size))
 
-    def standardised(self, crop: Crop) -> Crop:
-        """Gives float32[CROP_PIXELS, CROP_PIXELS] mean 0 and deviation 1 where it is compared, 0 elsewhere."""
-        mean, deviation = cv2.meanStdDev(crop, mask=self.kept)
-        return np.asarray((crop - mean.item()) * (self.kept / np.float32(max(deviation.item(), 1e-6))), np.float32)
+    def look(self, crop: Crop) -> Look:
+        """Prepares float32[CROP_PIXELS, CROP_PIXELS] grey levels."""
+        levels = crop[self._kept]
+        half = levels.size // 2
+        levels.partition(half)
+        median = levels[half]
+        unit = max(float(median - levels[:half].mean()), 1e-6)
+        pixels = np.where(self._kept, (crop - median) / np.float32(unit), np.float32(0))
+        white = levels[half:].max() >= _WHITE
+        return Look(pixels, float(_WHITE - median) / unit if white else math.inf)
 
-    def between(self, a: Crop, b: Crop) -> float:
-        """Returns the mean |a - b|, of standardised crops, over the third of the blocks where it is largest."""
-        found = _blocks(cv2.absdiff(a, b))[self._used] / self._left
-        found.sort()
-        return float(found[-self._highest :].mean())
+    def step(self, before: Look, here: Look) -> float:
+        """Returns the change from one frame to the next."""
+        a, b = _below_white(before, here)
+        return self._change(a, b)
+
+    def around(self, before: Look, here: Look, after: Look) -> tuple[float, float]:
+        """Returns the change from the mean of two frames to the one between them, and from the first to the last."""
+        a, b, c = _below_white(before, here, after)
+        return self._change(b, np.asarray(cv2.addWeighted(a, 0.5, c, 0.5, 0), np.float32)), self._change(a, c)
+
+    def _change(self, a: Crop, b: Crop) -> float:
+        """The mean |a - b| over the third of the blocks where it is largest."""
+        found = _blocks(np.asarray(cv2.absdiff(a, b), np.float32))[self._used] / self._left
+        found.partition(found.size - self._most)
+        return float(found[-self._most :].mean())
+
+
+def _below_white(*looks: Look) -> list[Crop]:
+    """Cuts all at what the camera can show in each: white in one frame may be less than that in another."""
+    ceiling = min(look.ceiling for look in looks)
+    if math.isinf(ceiling):
+        return [look.pixels for look in looks]
+    return [np.minimum(look.pixels, np.float32(ceiling)) for look in looks]
 
 
 def _blocks(crop: Crop) -> Crop:

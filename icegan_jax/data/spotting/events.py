@@ -143,7 +143,8 @@ def _scale(change: Floats, half: int, fps: float) -> _Scale:
 def _ends(values: Signal, half: int) -> Signal:
     """The mean of the values half a window before and after; one of them where the other is not known."""
     before, after = np.full_like(values, np.nan), np.full_like(values, np.nan)
-    before[half:], after[: len(values) - half] = values[: len(values) - half], values[half:]
+    both = max(0, len(values) - half)  # a video may be shorter
+    before[half:], after[:both] = values[:both], values[half:]
     known = np.stack([np.where(np.isnan(before), after, before), np.where(np.isnan(after), before, after)])
     return np.asarray(known.mean(0))
 

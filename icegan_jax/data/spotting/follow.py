@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.faces import Face, find_face
-from icegan_jax.data.spotting.change import Comparison
+from icegan_jax.data.spotting.change import Comparison, Look
 from icegan_jax.data.spotting.timing import half_windows
 from icegan_jax.data.spotting.trace import Row
 from icegan_jax.data.spotting.tracking import Tracker
 
 Grey = NDArray[np.uint8]
-Crop = NDArray[np.float32]
 
 # To look for a face takes as long as to follow it through some hundred frames.
 _LOOK_SECONDS = 1.0
@@ -82,10 +81,10 @@ def _look(frame: Grey) -> Face | None:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A frame with the face in it: its number, the standardised crop, and how far the head has moved."""
+    """A frame with the face in it: its number, what the face looks like, and how far the head has moved."""
 
     position: int
-    crop: Crop
+    look: Look
     dx: float
     dy: float
 
@@ -106,8 +105,8 @@ class _Stretch:
 
     def add(self, position: int) -> Iterator[Row]:
         """Takes the frame that the tracker is at; yields the row of the one a second before it."""
-        crop = self._compare.standardised(self.tracker.crop())
-        self._held.append(_Seen(position, crop, *self.tracker.shift()))
+        look = self._compare.look(self.tracker.crop())
+        self._held.append(_Seen(position, look, *self.tracker.shift()))
         self._waiting += 1
         if self._waiting > self._macro:
             yield self._next()
@@ -121,7 +120,7 @@ class _Stretch:
         i = len(self._held) - self._waiting
         self._waiting -= 1
         this = self._held[i]
-        step = math.nan if i == 0 else self._compare.between(this.crop, self._held[i - 1].crop)
+        step = math.nan if i == 0 else self._compare.step(self._held[i - 1].look, this.look)
         change, lasting = self._around(i, self._micro)
         slow, _ = self._around(i, self._macro)
         return Row(this.position, change, lasting, slow, step, this.dx, this.dy, True)
@@ -130,6 +129,5 @@ class _Stretch:
         """Compares held frame i with those ``far`` frames before and after it, and these with each other."""
         if i < far or i + far >= len(self._held):
             return math.nan, math.nan
-        before, after = self._held[i - far].crop, self._held[i + far].crop
-        middle = np.asarray(cv2.addWeighted(before, 0.5, after, 0.5, 0), np.float32)
-        return self._compare.between(self._held[i].crop, middle), self._compare.between(before, after)
+        before, here, after = (self._held[j].look for j in (i - far, i, i + far))
+        return self._compare.around(before, here, after)

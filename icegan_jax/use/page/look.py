@@ -21,6 +21,7 @@ STYLE = """
 .dark input[type=range] { --neutral-200: #475569; }
 .answer { font-size: 1rem; line-height: 1.5; }
 .answer .class { font-size: 1.5rem; font-weight: 600; margin: 0; }
+.answer h3 { font-size: 1.1rem; font-weight: 600; margin: 1.5rem 0 .25rem; }
 .answer p { margin: .25rem 0; }
 .bars { list-style: none; margin: .75rem 0; padding: 0; max-width: 34rem; }
 .bars li { display: grid; grid-template-columns: minmax(5rem, max-content) 1fr 2.5rem; gap: .75rem; align-items: center;
@@ -35,9 +36,11 @@ STYLE = """
 .flags li { margin: .1rem 0; }
 .sideways { overflow-x: auto; margin: .75rem 0; }
 .sideways table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.sideways th, .sideways td { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid var(--border-color-primary); }
-.sideways th { font-weight: 500; color: var(--body-text-color-subdued); }
+.answer .sideways :is(th, td) { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: top; border: 0;
+  border-bottom: 1px solid var(--border-color-primary); white-space: nowrap; }
+.answer .sideways th { font-weight: 500; color: #5d6673; }
+.dark .answer .sideways th { color: #9aa3af; }
+.answer .sideways td:last-child { white-space: normal; }
 .sideways td:last-child { min-width: 16rem; }
 .answer a { margin: 0; padding: 0; }
 .answer img { display: block; border-radius: .6rem; max-width: 100%; height: auto; margin: 0; }
@@ -53,6 +56,5 @@ STYLE = """
 .faces img { width: 100%; }
 .faces figcaption { font-size: .85rem; line-height: 1.35; padding: .3rem 0; color: #5d6673; }
 .dark .faces figcaption { color: #9aa3af; }
-.strip img { max-width: none; width: max(100%, 44rem); }
 .dark .answer img { filter: brightness(.85); }
 """

@@ -15,8 +15,8 @@ from icegan_jax.use.flags import Flag
 from icegan_jax.use.reading import Reading
 from icegan_jax.use.strip import difference, draw_strip
 
-MOST_STRIPS = 20  # of the events of one recording
-_NO_TIME = "–"
+MOST_DRAWN = 20  # of the events of one recording
+_NOTHING = "–"
 
 
 def problem(message: str) -> str:
@@ -26,49 +26,64 @@ def problem(message: str) -> str:
 
 def of_clip(reading: Reading, classes: Sequence[str]) -> str:
     """The answer for one clip: class, capsule lengths, what to be wary of, onset, apex and their difference."""
-    assert reading.lengths is not None
-    answer, margin = reading.answer(classes), reading.margin
-    ahead = "" if margin is None else f"Its capsule is the longest, by {margin:.2f}."
+    margin = reading.margin
     return "".join(
         (
             '<section class="answer">',
-            f'<p class="class">{escape(str(answer))}</p>',
-            paragraph(ahead, "soft"),
+            f'<p class="class">{escape(str(reading.answer(classes)))}</p>',
+            "" if margin is None else paragraph(f"Its capsule is the longest, by {margin:.2f}.", "soft"),
             _bars(reading, classes),
             _warnings(reading.flags),
             _faces(reading, classes),
-            paragraph(_whence(reading), "soft"),
+            _whence(reading),
             "</section>",
         )
     )
 
 
 def of_recording(readings: Sequence[Reading], flags: Sequence[Flag], classes: Sequence[str]) -> str:
-    """The events of a recording: a table, and the strips of those that were recognised."""
-    heads = ("event", "onset, s", "apex, s", "offset, s", "answer", "length", "be wary of")
+    """The events of a recording: a table, and each that was recognised as ``of_clip`` shows it."""
     shared = [flag for flag in flags if all(flag in reading.flags for reading in readings)]
+    answered = [reading for reading in readings if reading.lengths is not None]
+    parts = [
+        '<section class="answer">',
+        f'<p class="class">{len(readings) or "No"} event{"" if len(readings) == 1 else "s"} found</p>',
+        _warnings(flags),
+        _table(readings, shared, classes) if readings else "",
+    ]
+    for reading in answered[:MOST_DRAWN]:
+        title = f"{_when(reading, reading.apex)}: {reading.answer(classes)}"
+        parts += [f"<h3>{escape(title)}</h3>", _bars(reading, classes), _faces(reading, classes)]
+    if len(answered) > MOST_DRAWN:
+        parts.append(paragraph(f"{len(answered) - MOST_DRAWN} more are not drawn here.", "soft"))
+    if answered:
+        parts.append(_whence(answered[0]))
+    return "".join((*parts, "</section>"))
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as a PNG file."""
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return data.getvalue()
+
+
+def _table(readings: Sequence[Reading], known: Sequence[Flag], classes: Sequence[str]) -> str:
+    """A row for each event; the flags in ``known`` are said elsewhere."""
+    heads = ("event", "onset", "apex", "offset", "answer", "length", "be wary of")
     rows = [
         (
             reading.kind,
-            *(_seconds(reading, frame) for frame in (reading.onset, reading.apex, reading.offset)),
+            *(_when(reading, frame) for frame in (reading.onset, reading.apex, reading.offset)),
             reading.answer(classes) or "not asked",
-            _NO_TIME if reading.lengths is None else f"{max(reading.lengths):.2f}",
-            " ".join(flag.sentence for flag in reading.flags if flag not in shared),
+            _NOTHING if reading.lengths is None else f"{max(reading.lengths):.2f}",
+            " ".join(flag.sentence for flag in reading.flags if flag not in known),
         )
         for reading in readings
     ]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    answered = [reading for reading in readings if reading.lengths is not None]
-    count = f"{len(readings)} event{'' if len(readings) == 1 else 's'} found."
-    parts = [f'<section class="answer"><p class="class">{count}</p>', _warnings(flags)]
-    if readings:
-        parts.append(scroll(table, "events", "sideways"))
-    parts += [_strip(reading, classes) for reading in answered[:MOST_STRIPS]]
-    if len(answered) > MOST_STRIPS:
-        parts.append(paragraph(f"{len(answered) - MOST_STRIPS} more are not drawn here.", "soft"))
-    return "".join((*parts, "</section>"))
+    return scroll(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "events", "sideways")
 
 
 def _bars(reading: Reading, classes: Sequence[str]) -> str:
@@ -105,29 +120,13 @@ def _faces(reading: Reading, classes: Sequence[str]) -> str:
     return f'<div class="faces three">{figures}</div><p>{link}</p>'
 
 
-def _strip(reading: Reading, classes: Sequence[str]) -> str:
-    words = f"{_when(reading, reading.apex)}: onset, apex and their difference; answer {reading.answer(classes)}"
-    return scroll(image(png(draw_strip(reading, classes)), words, "image/png"), words, "sideways strip")
-
-
-def _whence(reading: Reading) -> str:
-    if len(reading.folds) == 1:
-        return f"Answered by the networks of fold {reading.folds[0]}."
-    return f"Answered by the networks of {len(reading.folds)} folds: the mean of their lengths."
-
-
 def _when(reading: Reading, frame: int) -> str:
+    """Seconds from the first frame; of a pair nothing."""
     seconds = reading.seconds(frame)
     return "" if seconds is None else f"{seconds:.2f} s"
 
 
-def _seconds(reading: Reading, frame: int) -> str:
-    seconds = reading.seconds(frame)
-    return _NO_TIME if seconds is None else f"{seconds:.2f}"
-
-
-def png(picture: Image.Image) -> bytes:
-    """A picture as a PNG file."""
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    return data.getvalue()
+def _whence(reading: Reading) -> str:
+    if len(reading.folds) == 1:
+        return paragraph(f"Answered by the networks of fold {reading.folds[0]}.", "soft")
+    return paragraph(f"Answered by the networks of {len(reading.folds)} folds: the mean of their lengths.", "soft")
