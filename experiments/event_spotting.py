@@ -5,8 +5,8 @@
 Builds a video of the clips: each person for a minute, every clip untouched, in random order, with 2 to 6 seconds of
 rest before and after it. A rest is the clip's own onset, moved and lit as heads and light drift in the clips (measured
 there), with fresh noise of the camera; its drift leads from where one clip ended to where the next begins. Then spots
-the events with `icegan_jax.data.spotting`, whose numbers were chosen on drawn faces, and compares. Without --raw, faces are
-drawn (--subjects, --frames).
+the events with `icegan_jax.data.spotting`, whose numbers were chosen on drawn faces, and compares. Without --raw, faces
+are drawn (--subjects, --frames).
 
 Writes OUT/video.avi, OUT/planted.csv, OUT/spotted.csv, OUT/trace.csv, OUT/memory.csv, and OUT/table.csv, a row per
 person and one for all. Two criteria: "iou", that of the MEGC challenges: spotted and planted intervals share at least

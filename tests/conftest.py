@@ -11,8 +11,11 @@ from importlib import metadata
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_CACHE = tempfile.mkdtemp(prefix="icegan-jax-tests-")
-atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
+# pytest-xdist's workers are started with the environment that the session's first process has made here.
+_IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+_CACHE = os.environ["JAX_COMPILATION_CACHE_DIR"] if _IS_WORKER else tempfile.mkdtemp(prefix="icegan-jax-tests-")
+if not _IS_WORKER:
+    atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
 # The tests' networks are tiny: optimising their programs takes longer than it saves, three times longer at least.
 _FLAGS = [

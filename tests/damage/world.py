@@ -59,6 +59,7 @@ def config_of(data: Path, **changes: Any) -> ConfigDict:
         primary_dimension=4,
         adversarial_dimension=6,
         expression_dimension=4,
+        capsule_std=10.0,  # with less, so few and small capsules have lengths near 0
         reconstruction_width=0.015625,
     )
     config.loss.perceptual = 0.0

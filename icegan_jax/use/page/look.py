@@ -35,6 +35,7 @@ STYLE = """
   background: var(--background-fill-secondary); list-style: disc; }
 .flags li { margin: .1rem 0; }
 .sideways { overflow-x: auto; margin: .75rem 0; }
+.answer .sideways :is(table, tr) { border: 0; }
 .sideways table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .answer .sideways :is(th, td) { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); white-space: nowrap; }

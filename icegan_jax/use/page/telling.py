@@ -70,13 +70,13 @@ def png(picture: Image.Image) -> bytes:
 
 def _table(readings: Sequence[Reading], known: Sequence[Flag], classes: Sequence[str]) -> str:
     """A row for each event; the flags in ``known`` are said elsewhere."""
-    heads = ("event", "onset", "apex", "offset", "answer", "length", "be wary of")
+    heads = ("event", "answer", "length", "onset", "apex", "offset", "be wary of")
     rows = [
         (
             reading.kind,
-            *(_when(reading, frame) for frame in (reading.onset, reading.apex, reading.offset)),
             reading.answer(classes) or "not asked",
             _NOTHING if reading.lengths is None else f"{max(reading.lengths):.2f}",
+            *(_when(reading, frame) for frame in (reading.onset, reading.apex, reading.offset)),
             " ".join(flag.sentence for flag in reading.flags if flag not in known),
         )
         for reading in readings

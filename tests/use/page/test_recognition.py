@@ -38,7 +38,8 @@ def test_a_long_video_is_searched(model: Model, tmp_path: Path) -> None:
     still, once = [0.0] * 30, [0.2, 0.6, 1.0, 1.0, 0.6, 0.2]
     video = write_video(tmp_path / "film.avi", [*still, *once, *still, *once, *still], rate=30)
     html = answer_recording(model, video, None, FIRST)
-    assert "found.</p>" in html and '<p class="class">' in html
+    assert "2 events found</p>" in html and html.count("<td>micro</td>") == 2 and html.count("<figure>") == 6
+    assert "Filmed at 30 frames per second" in html
 
 
 def test_a_very_long_video_is_for_predict(model: Model, tmp_path: Path) -> None:
@@ -59,21 +60,22 @@ def test_events_are_told_in_a_table() -> None:
     slow, close = Flag("slow", "Slow <camera>."), Flag("close", "Close call.")
     readings = [reading(1, (0.1, 0.9, 0.2), slow, close), reading(2, None, slow)]
     html = telling.of_recording(readings, [slow], EXPRESSIONS)
-    assert "2 events found." in html and html.count("<tr>") == 3 and html.count("<img ") == 1
+    assert "2 events found<" in html and html.count("<tr>") == 3 and html.count("<img ") == 3
     assert (
-        "<td>micro</td><td>0.10</td><td>0.14</td><td>0.18</td><td>positive</td><td>0.90</td><td>Close call.</td>"
+        "<td>micro</td><td>positive</td><td>0.90</td><td>0.10 s</td><td>0.14 s</td><td>0.18 s</td><td>Close call.</td>"
         in html
     )
-    assert "<td>macro</td>" in html and "<td>not asked</td><td>–</td><td></td>" in html
+    assert "<td>macro</td>" in html and "<td>not asked</td><td>–</td>" in html
     assert html.count("Slow &lt;camera&gt;.") == 1
-    assert "<table" not in telling.of_recording([], [], EXPRESSIONS)
-    assert "1 event found." in telling.of_recording(readings[:1], [], EXPRESSIONS)
+    empty = telling.of_recording([], [slow], EXPRESSIONS)
+    assert "<table" not in empty and "No events found<" in empty
+    assert "1 event found<" in telling.of_recording(readings[:1], [], EXPRESSIONS)
 
 
 def test_only_so_many_events_are_drawn() -> None:
-    readings = [reading(number, (0.1, 0.9, 0.2)) for number in range(telling.MOST_STRIPS + 2)]
+    readings = [reading(number, (0.1, 0.9, 0.2)) for number in range(telling.MOST_DRAWN + 2)]
     html = telling.of_recording(readings, [], EXPRESSIONS)
-    assert html.count("<img ") == telling.MOST_STRIPS and "2 more are not drawn here." in html
+    assert html.count("<figure>") == 3 * telling.MOST_DRAWN and "2 more are not drawn here." in html
 
 
 def test_names_are_escaped_and_lengths_are_bounded() -> None:
