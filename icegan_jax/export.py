@@ -33,6 +33,7 @@ EPILOG = """\
 what is written to DIR:
   recogniser.jax     (onset, apex) to the length of each class's capsule; parameters and normalisation are inside
   generator.jax      (onset, class, noise draw, intensity) to faces; not of a run without generator
+  *.onnx             with --onnx, of each: one face at a time; inputs are named onset, apex, noise, label, intensity
   model.json         classes, size, what the faces must look like, which networks, checksums
   load.py            loads them; python DIR/load.py onset.npy apex.npy answers
   flatbuffers/       the package (Apache-2.0) that jax.export reads its files with, so that jax and numpy suffice
@@ -54,6 +55,7 @@ def make_parser() -> Parser:
     group.add_argument(
         "--out", required=True, metavar="DIR", help="folder to make; an earlier export there is replaced"
     )
+    group.add_argument("--onnx", action="store_true", help="ONNX files as well (needs the extra onnx: jax2onnx)")
     group.add_argument("--only", choices=("recogniser", "generator"), help="one of the two (default: both)")
     return parser
 
@@ -76,6 +78,12 @@ def _run(args: argparse.Namespace) -> None:
             model = load_model(args.workdir, generator=drawn, fold=args.fold, exclude=args.exclude_subject)
             data = export_generator(model) if drawn else export_recogniser(model)
             programs[name] = _write(folder, name, data, _GENERATOR if drawn else _RECOGNISER)
+            if args.onnx:
+                from icegan_jax.use.exporting import onnx  # takes a second
+
+                write_bytes(
+                    folder / f"{name}.onnx", onnx.onnx_generator(model) if drawn else onnx.onnx_recogniser(model)
+                )
             folds = f"{len(model.folds)} fold{'s' * (len(model.folds) > 1)}"
             print(f"{name}: {len(data) / 2**20:.1f} MiB, mean over {folds}")
         write_bytes(folder / "load.py", resources.files("icegan_jax.use.exporting").joinpath("load.py").read_bytes())

@@ -1,4 +1,5 @@
 import ast
+import functools
 import hashlib
 import importlib.util
 import json
@@ -8,11 +9,14 @@ from pathlib import Path
 from types import ModuleType
 
 import chex
+import jax
 import numpy as np
+import onnxruntime
 import pytest
 
 from icegan_jax import export
 from icegan_jax.data.dataset import load_pairs
+from icegan_jax.training.step import to_float
 from icegan_jax.use.model import load_model
 from tests.use.conftest import run_dir  # noqa: F401 (a fixture)
 
@@ -22,7 +26,7 @@ CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections"}  # what load
 @pytest.fixture(scope="module")
 def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
     out = tmp_path_factory.mktemp("export") / "out"
-    assert export.main([f"--workdir={run_dir}", f"--out={out}", "--compilation_cache=none"]) == 0
+    assert export.main([f"--workdir={run_dir}", f"--out={out}", "--compilation_cache=none", "--onnx"]) == 0
     return out
 
 
@@ -55,6 +59,45 @@ def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path,
     chex.assert_type(faces, np.uint8)
     assert np.abs(faces.astype(int) - wanted).max() <= 1  # a grey level, where rounding falls otherwise
     assert (faces != onset).any()
+
+
+def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
+    pairs = load_pairs(run_dir.parent / "data")
+    wanted = load_model(run_dir, generator=False).recognise(pairs.onset[:4], pairs.apex[:4])
+    session = onnxruntime.InferenceSession(exported / "recogniser.onnx", providers=["CPUExecutionProvider"])
+    for place in range(4):
+        faces = {"onset": pairs.onset[[place], ..., None], "apex": pairs.apex[[place], ..., None]}
+        (lengths,) = session.run(["lengths"], faces)
+        np.testing.assert_allclose(lengths[0], wanted[place], atol=1e-4)
+    assert np.ptp(wanted, axis=0).max() > 1e-3  # answers that differ
+
+
+def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
+    model = load_model(run_dir, generator=True)
+    onset = load_pairs(run_dir.parent / "data").onset[:1, ..., None]
+    noise = np.random.default_rng(0).normal(size=(1, model.networks.noise)).astype(np.float32)
+    label, intensity = np.array([2], np.int32), np.array([0.7], np.float32)
+    assert model.networks.generator is not None
+    draw = jax.jit(functools.partial(model.networks.generator.apply, train=False))
+    faces = []
+    for state in model.states:
+        variables = {"params": state.g_params, **state.g_stats}
+        expression = jax.nn.one_hot(label, 3)
+        faces.append(draw(variables, to_float(onset), noise, expression, intensity=intensity))
+    session = onnxruntime.InferenceSession(exported / "generator.onnx", providers=["CPUExecutionProvider"])
+    inputs = {"onset": onset, "noise": noise, "label": label, "intensity": intensity}
+    (face,) = session.run(["face"], inputs)
+    np.testing.assert_allclose(face, np.mean(faces, axis=0), atol=1e-4)
+    assert np.abs(face - to_float(onset)).max() > 1e-3
+
+
+def test_without_jax2onnx(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(sys.modules, "jax2onnx", None)
+        options = [f"--workdir={run_dir}", f"--out={tmp_path / 'out'}", "--only=recogniser", "--fold=tiny_s0", "--onnx"]
+        assert export.main(options) == 2
+    assert capsys.readouterr().err == "error: --onnx needs jax2onnx; install it with: uv sync --extra onnx\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_lies_beside_them(exported: Path) -> None:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Python's audit events (PEP 578) name every connection and every name that is looked up, whichever library asks.
-GUARDED = """
+GUARD = """
 import sys
-from icegan_jax import page
 
 def hear(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] != "127.0.0.1":
@@ -21,6 +20,10 @@ def hear(event, arguments):
         print("LOOKED UP", arguments[0], file=sys.stderr)
 
 sys.addaudithook(hear)
+"""
+PAGE = """
+from icegan_jax import page
+
 sys.exit(page.main(sys.argv[1:]))
 """
 PATIENCE_S = 120
@@ -65,7 +68,7 @@ def serve(run_dir: Path, folder: Path) -> Server:
     arguments = [f"--workdir={run_dir}", f"--port={port}", "--compilation_cache=none"]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        command = [sys.executable, "-c", GUARDED, *arguments]
+        command = [sys.executable, "-c", GUARD + PAGE, *arguments]
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=environment)
     server = Server(f"http://127.0.0.1:{port}/", folder, process)
     end = time.monotonic() + PATIENCE_S

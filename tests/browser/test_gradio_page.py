@@ -5,6 +5,8 @@ import importlib.util
 import io
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from playwright.sync_api import Locator, expect
 
 from icegan_jax.data.clips import EXPRESSIONS
 from tests.browser.conftest import REQUIRED
-from tests.browser.serving import Server, serve
+from tests.browser.serving import GUARD, Server, serve
 from tests.browser.watching import OpenPage, Visit
 from tests.use.conftest import run_dir  # noqa: F401 (a fixture)
 from tests.use.moving import astronaut, write_pair, write_video
@@ -132,7 +134,6 @@ def test_a_pair(opened: Opened, tmp_path: Path) -> None:
     assert visit.empty_pictures() == []
     link = answer.get_by_role("link", name="Save as one picture")
     assert pixels(str(link.get_attribute("href"))).shape[1] > 800
-    assert visit.page.evaluate("indexedDB.databases()") == []  # gradio's own history would keep the faces there
 
 
 def test_a_video(opened: Opened, tmp_path: Path) -> None:
@@ -199,6 +200,15 @@ def test_what_cannot_be_read_is_told_in_a_line(opened: Opened, tmp_path: Path) -
     assert told[3].startswith("grey.png: no face in onset 0")
 
 
+def test_a_file_that_was_removed_meanwhile(opened: Opened, server: Server, tmp_path: Path) -> None:
+    visit = opened("Make faces")
+    onset, _ = write_pair(tmp_path)
+    put(visit, "A neutral face", onset.rename(tmp_path / "gone.png"))
+    (there,) = [path for path in server.uploads() if path.name == "gone.png"]
+    there.unlink()
+    assert press(visit, "Make faces").inner_text() == "gone.png was removed meanwhile; drop it again."
+
+
 def test_a_video_that_is_too_long(opened: Opened, tmp_path: Path) -> None:
     visit = opened("A clip")
     put(visit, VIDEO, write_video(tmp_path / "film.avi"))
@@ -210,9 +220,7 @@ def test_a_video_that_is_too_long(opened: Opened, tmp_path: Path) -> None:
 def test_what_was_put_in_goes_with_its_page(opened: Opened, server: Server, tmp_path: Path) -> None:
     visit = opened("Two pictures")
     onset, _ = write_pair(tmp_path)
-    name = tmp_path / "goes.png"
-    onset.rename(name)
-    put(visit, NEUTRAL, name)
+    put(visit, NEUTRAL, onset.rename(tmp_path / "goes.png"))
     assert [path.name for path in server.uploads() if path.name == "goes.png"] == ["goes.png"]
     visit.page.close()
     end = time.monotonic() + 20
@@ -233,7 +241,21 @@ def test_on_a_phone(opened: Opened, dark: bool, tmp_path: Path) -> None:
     assert (max(back[:3]) < 60) is dark
 
 
+def test_another_host_would_be_heard() -> None:
+    code = "import socket\nsocket.socket(type=socket.SOCK_DGRAM).connect(('127.0.0.1', 9))\n"
+    code += "socket.getaddrinfo('192.0.2.1', 9)\nsocket.socket(type=socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
+    told = subprocess.run([sys.executable, "-c", GUARD + code], capture_output=True, text=True, timeout=60).stderr
+    assert [line for line in told.splitlines() if line[:1].isupper() and "192.0.2.1" in line][:2] == [
+        "LOOKED UP 192.0.2.1",
+        "CONTACTED ('192.0.2.1', 9)",
+    ]
+    assert "127.0.0.1" not in told
+
+
 def test_nothing_of_gradio_but_what_is_needed(opened: Opened) -> None:
     visit = opened("Two pictures")
     expect(visit.page.locator("footer")).to_have_count(0)
-    assert visit.page.request.get(f"{visit.page.url}docs").status == 404
+    switches = "[gradio_config.run_history, gradio_config.analytics_enabled]"  # a history kept by the browser, telling
+    assert visit.page.evaluate(switches) == [False, False]
+    interface = visit.page.request.get(f"{visit.page.url}gradio_api/info").json()
+    assert interface == {"named_endpoints": {}, "unnamed_endpoints": {}}

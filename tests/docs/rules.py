@@ -1,7 +1,8 @@
 """How each command of the pages is run here, and what is not as its reader runs it, with the reason.
 
 A command is run in this process, with the words of the page. ``uv run`` in front of it, and the environment and the
-launcher that it is started with, are taken away; what a rule adds comes behind the page's own options.
+launcher that it is started with, are taken away, and RUN is runs/mine; what a rule adds comes behind the page's own
+options.
 """
 
 import functools
@@ -11,8 +12,8 @@ import os
 import re
 import runpy
 import signal
+import subprocess
 import sys
-import threading
 import time
 import tomllib
 import types
@@ -28,8 +29,7 @@ from absl.testing import flagsaver
 
 from benchmarks import machine, soak
 from benchmarks.sampling import Sample
-from configs import demo
-from experiments import table3_generator
+from configs import demo, loso
 from experiments.shared import runs
 from icegan_jax import main as main_job
 from icegan_jax.data import faces
@@ -45,7 +45,7 @@ from tests.experiments import fabricated_runs
 from tests.interruption import run as kills
 from tests.interruption.chain import Timing
 from tests.test_page import free_port
-from tests.test_predict import camera
+from tests.use.moving import astronaut
 
 Patch = pytest.MonkeyPatch
 Runner = Callable[[Sequence[str], Patch], int]
@@ -72,7 +72,7 @@ class Rule:
 
 def program_of(words: Sequence[str]) -> list[str]:
     """The command without environment, launcher and ``uv run``."""
-    rest = list(words)
+    rest = [re.sub(r"\bRUN\b", "runs/mine", word) for word in words]
     while re.fullmatch(r"[A-Z_]+=.*", rest[0]):
         rest = rest[1:]
     if rest[0] in ("srun", "mpirun"):
@@ -148,32 +148,48 @@ def _databases(words: Sequence[str], patch: Patch) -> int:
 _FRAMES: dict[bytes, Any] = {}
 
 
+class _Camera:
+    """Stands for a camera of 8 pictures, 50 a second."""
+
+    left = 8
+
+    def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
+        return True
+
+    def read(self) -> tuple[bool, Any]:
+        self.left -= 1
+        time.sleep(0.02)
+        return self.left >= 0, cv2.cvtColor(astronaut(), cv2.COLOR_GRAY2BGR)
+
+    def release(self) -> None:
+        pass
+
+
 def _camera(words: Sequence[str], patch: Patch) -> int:
-    camera(patch, pictures=8)
+    real = cv2.VideoCapture
+    patch.setattr(cv2, "VideoCapture", lambda what, *more: _Camera() if what == 0 else real(what, *more))
     return module(words, patch)
 
 
 def _page(words: Sequence[str], patch: Patch) -> int:
-    """Until the page answers; then Ctrl-C."""
+    """In a process of its own until it answers; then Ctrl-C."""
     port = free_port()
-    answered: list[int] = []
-
-    def press() -> None:
+    process = subprocess.Popen(
+        [sys.executable, *words[1:], f"--port={port}"], env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    try:
         end = time.monotonic() + 120
-        while not answered and time.monotonic() < end:
+        while process.poll() is None and time.monotonic() < end:
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as answer:
-                    answered.append(answer.status)
+                    assert b"Micro-expressions" in answer.read()
+                break
             except OSError:
                 time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    code = module([*words, f"--port={port}"], patch)
-    thread.join()
-    assert answered == [200]
-    return code
+        process.send_signal(signal.SIGINT)
+        return process.wait(60)
+    finally:
+        process.kill()
 
 
 def _tables(words: Sequence[str], patch: Patch) -> int:
@@ -230,17 +246,16 @@ def _extras() -> set[str]:
 
 
 def _tiny() -> tuple[str, ...]:
-    """The fields of the tiny run in tests/damage, whose programs a session compiles once, as options."""
-    usual, tiny = demo.get_config(), config_of(Path())
-    kept = {
-        f"{group}.{name}": value
+    """The fields of the tiny run in tests/damage in which it is not ``configs/loso.py``, as options, and two steps."""
+    usual, tiny = loso.get_config(), config_of(Path())
+    tiny.training.update(steps=2, checkpoint_every=2, folds_per_device=1)
+    tiny.evaluation.every = 0
+    return tuple(
+        f"--config.{group}.{name}={value}"
         for group in ("model", "loss", "training", "evaluation")
         for name, value in tiny[group].items()
         if value != usual[group][name]
-    }
-    drawn = {"subjects": 3, "clips_per_class": 1, "frames": 8}
-    kept |= {f"data.procedural.{name}": value for name, value in drawn.items()}
-    return tuple(f"--config.{name}={value}" for name, value in kept.items())
+    )
 
 
 _MAIN = r"python -m icegan_jax\.main "
@@ -251,13 +266,24 @@ _FABRICATED = (
     "made-up databases of full size, whose clips show one face in small: it is looked for once, and not registered; "
 )
 
+_SMALL = (
+    "two steps of the demo's networks in tiny, whatever the config, so that one program serves all; SLURM, MPI and GPUs "
+    "are not here: tests/test_many_devices.py reads their options"
+)
+
 RULES = (
     Rule(r"(pip|uv) ", _installs, "installs from the network: .ci/run does, and then runs the suite; files are there"),
     Rule("pytest", _suite, "is this suite, or a part of it"),
     Rule("tensorboard ", _watches, "TensorBoard is no dependency; tests/training/test_tensorboard.py reads the files"),
     Rule(f"{_MAIN}.*--parameters", training),
     Rule(f"{_MAIN}.*--coordinator=", _one_of_two, "trains nothing: tests/test_main_processes.py starts both processes"),
-    Rule(_MAIN, training, "tiny networks, 8 steps, three drawn people; launchers and GPUs are not here", _tiny()),
+    Rule(
+        f"{_MAIN}(?!.*data.dir=)",
+        training,
+        f"{_SMALL}; faces that are there already",
+        (*_tiny(), "--config.data.dir=DATA"),
+    ),
+    Rule(_MAIN, training, _SMALL, _tiny()),
     Rule(f"{_PREPARE}--source=procedural", module, "one drawn person", (*_QUICK, "--subjects=1", "--frames=6")),
     Rule(f"{_PREPARE}--source=clips", module, "small faces", _QUICK),
     Rule(f"{_PREPARE}--source=demo", _printed_reader, "a database of one clip", _QUICK),
@@ -283,7 +309,7 @@ RULES = (
         r"python benchmarks/step_time\.py",
         _step,
         "the small workload of tests/benchmarks",
-        ("--config=demo", "--width=0.0625", "--steps=3", "--batch=3"),
+        ("--config=demo", "--width=0.0625", "--steps=4", "--batch=3"),
     ),
     Rule(
         r"python benchmarks/torch_baseline\.py",

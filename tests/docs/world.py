@@ -1,6 +1,6 @@
-"""A scratch folder with everything that the pages' commands name, and the runs that earlier commands leave."""
+"""A scratch folder with everything that the pages' commands name, but for what other commands of them leave."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -36,21 +36,14 @@ def build(folder: Path) -> None:
         grey = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
         np.save(folder / f"{name}.npy", cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
     _write_databases(folder)
-    (folder / "RUN").symlink_to("runs/mine")
 
 
-def ensure(command: Command, known: list[Command], folder: Path, run: Callable[[Command], None]) -> None:
-    """Runs first what makes the folders that a command reads, where they are not there yet."""
-    values = [word.partition("=")[2] or word for word in command.words]
-    for name in dict.fromkeys("runs/mine" if value == "RUN" else value.split("/load.py")[0] for value in values):
-        if (name in ("DATA", "exported") or name.startswith("runs/")) and not (folder / name).exists():
-            maker = next((other for other in known if _makes(other, name)), None)
-            if maker is not None and maker != command and not _makes(command, name):
-                run(maker)
+def maker_of(name: str, known: Sequence[Command]) -> Command | None:
+    """The first command that leaves the prepared folder, run or export of that name."""
+    return next((command for command in known if _makes(command, name)), None)
 
 
 def _makes(command: Command, name: str) -> bool:
-    """Whether a command leaves the prepared folder, run or export of that name."""
     program = next((word for word in command.words if word.startswith("icegan_jax.")), "")
     if program == "icegan_jax.prepare":
         return {"--source=clips", f"--out={name}"} <= set(command.words)

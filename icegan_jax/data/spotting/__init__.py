@@ -1,14 +1,14 @@
 """Spotting expressions in long videos, in memory that does not grow.
 
-``tracking`` follows the face, ``skin`` says which part of it is compared and ``change`` how, ``follow`` makes a row per
+``tracking`` follows the face, ``skin`` says which part of it is compared and ``change`` how, ``stream`` makes a row per
 frame of it, ``trace`` holds the rows, ``events`` finds expressions in them, ``quiet`` a moment of rest; ``timing`` knows
 how long expressions last.
 """
 
 from icegan_jax.data.spotting.events import Event, find_events
-from icegan_jax.data.spotting.follow import follow
 from icegan_jax.data.spotting.quiet import quietest
 from icegan_jax.data.spotting.spot import Spotting, spot_events
+from icegan_jax.data.spotting.stream import follow
 from icegan_jax.data.spotting.trace import ROW_FIELDS, Row, Trace
 
 __all__ = ["ROW_FIELDS", "Event", "Row", "Spotting", "Trace", "find_events", "follow", "quietest", "spot_events"]

@@ -21,7 +21,9 @@ Crop = NDArray[np.float32]
 
 BLOCKS = 6  # on a side of the face (Moilanen et al. 2014)
 SHARE = 1 / 3  # of the blocks are averaged (the 12 largest of 36)
-_WHITE = 245.0  # grey levels: an overexposed pixel, blurred and compressed
+# Grey levels: an overexposed pixel, blurred and compressed; and one that stays below it when the light grows by a third.
+_WHITE = 245.0
+_FAR_FROM_WHITE = 184.0
 _LEAST_OF_A_BLOCK = 0.5  # a block of which less is left is left out
 
 
@@ -30,8 +32,7 @@ class Look:
     """A crop that can be compared with others of the face.
 
     Attributes:
-        pixels: float32[CROP_PIXELS, CROP_PIXELS], grey levels less their median, in units of how far the darker half is
-            below it on average: neither light nor overexposure changes that. 0 where nothing is compared.
+        pixels: float32[CROP_PIXELS, CROP_PIXELS], grey levels with mean 0 and deviation 1; 0 where nothing is compared.
         ceiling: the level from which on the camera shows white; infinite where no pixel is that bright.
     """
 
@@ -40,27 +41,29 @@ class Look:
 
 
 class Comparison:
-    """Compares crops of one face."""
+    """Compares crops of one face.
 
-    def __init__(self, points: Points, box: Box) -> None:
-        """Takes the landmarks, float64[68, 2], and the box of the crops, both in pixels of one picture."""
+    Light is taken out by the mean and the deviation of the pixels that are far from white in the first crop.
+    """
+
+    def __init__(self, points: Points, box: Box, first: Crop) -> None:
+        """Takes the landmarks, float64[68, 2], the box of the crops, both in pixels of one picture, and a crop."""
         corner, size = np.array([box.left, box.top]), np.array([box.width, box.height])
-        self._kept = face_mask((points - corner) / size * CROP_PIXELS - 0.5, (CROP_PIXELS, CROP_PIXELS)) > 0
-        left = _blocks(self._kept.astype(np.float32))
+        self._kept = face_mask((points - corner) / size * CROP_PIXELS - 0.5, (CROP_PIXELS, CROP_PIXELS))
+        far = max(_FAR_FROM_WHITE, float(np.median(first[self._kept > 0])))
+        self._dark = self._kept * (first <= far).astype(np.uint8)
+        left = _blocks(np.asarray(self._kept, np.float32))
         self._used = left >= _LEAST_OF_A_BLOCK
         self._left = left[self._used]
         self._most = max(1, round(SHARE * self._left.size))
 
     def look(self, crop: Crop) -> Look:
         """Prepares float32[CROP_PIXELS, CROP_PIXELS] grey levels."""
-        levels = crop[self._kept]
-        half = levels.size // 2
-        levels.partition(half)
-        median = levels[half]
-        unit = max(float(median - levels[:half].mean()), 1e-6)
-        pixels = np.where(self._kept, (crop - median) / np.float32(unit), np.float32(0))
-        white = levels[half:].max() >= _WHITE
-        return Look(pixels, float(_WHITE - median) / unit if white else math.inf)
+        mean, deviation = (found.item() for found in cv2.meanStdDev(crop, mask=self._dark))
+        deviation = max(deviation, 1e-6)
+        pixels = (crop - np.float32(mean)) * (self._kept / np.float32(deviation))
+        white = cv2.minMaxLoc(crop, mask=self._kept)[1] >= _WHITE
+        return Look(np.asarray(pixels, np.float32), (_WHITE - mean) / deviation if white else math.inf)
 
     def step(self, before: Look, here: Look) -> float:
         """Returns the change from one frame to the next."""

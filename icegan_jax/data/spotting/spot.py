@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.spotting.events import Event, find_events
-from icegan_jax.data.spotting.follow import follow
+from icegan_jax.data.spotting.stream import follow
 from icegan_jax.data.spotting.trace import Row, Trace
 
 Grey = NDArray[np.uint8]

@@ -10,10 +10,11 @@ from icegan_jax.data.frames import VIDEO_SUFFIXES
 from icegan_jax.errors import UserError, what_the_system_said
 from icegan_jax.use.model import Model
 from icegan_jax.use.page import look, telling
-from icegan_jax.use.page.making import FACE, MOST_DRAW, MOST_INTENSITY, WHOLE, make_faces
+from icegan_jax.use.page.making import FACE, MOST_DRAW, WHOLE, make_faces
 from icegan_jax.use.page.recognition import answer_pair, answer_recording
 from icegan_jax.use.page.uploads import Uploads, path_of
 from icegan_jax.use.sight import FIRST, QUIETEST
+from icegan_jax.use.synthesis.order import MOST_INTENSITY
 
 MOST_UPLOADED = "500mb"
 _KEPT_S = 86400  # a file of a page that stays open for longer than a day is removed
@@ -143,8 +144,10 @@ def _faces(model: Model, before: gr.Image, uploads: Uploads) -> None:
     button = gr.Button("Make faces", variant="primary")
     answer = gr.HTML()
 
-    def make(value: Value, share: float, noise: float, kind: str) -> str:
-        return _said(lambda path: make_faces(model, path, share, int(noise), kind), {"a neutral face": value})
+    def make(value: Value, share: float | None, noise: float | None, kind: str) -> str:
+        return _said(
+            lambda path: make_faces(model, path, share or 0.0, int(noise or 0), kind), {"a neutral face": value}
+        )
 
     for event in (button.click, intensity.input, draw.input, what.input):
         _on(event, make, [neutral, intensity, draw, what], answer)
@@ -162,6 +165,9 @@ def _said(action: Callable[..., str], given: Mapping[str, Value]) -> str:
     if len(paths) < len(given):
         missing = next(name for name, value in given.items() if path_of(value) is None)
         return telling.problem(f"Drop {missing} first.")
+    for path in paths:
+        if not path.exists():  # the page stood open for longer than _KEPT_S
+            return telling.problem(f"{path.name} was removed meanwhile; drop it again.")
     try:
         return action(*paths)
     except UserError as error:

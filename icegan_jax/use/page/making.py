@@ -12,21 +12,21 @@ from icegan_jax.data.faces import Box
 from icegan_jax.data.pictures import to_grey
 from icegan_jax.reporting.page.html import image
 from icegan_jax.reporting.synthesis_sheet import GAIN
+from icegan_jax.use.difference import difference
 from icegan_jax.use.model import Model
 from icegan_jax.use.page.telling import png
-from icegan_jax.use.strip import difference
 from icegan_jax.use.synthesis.encoding import still
-from icegan_jax.use.synthesis.marking import CHANGED, Mark
-from icegan_jax.use.synthesis.placing import place
+from icegan_jax.use.synthesis.making import mark_of
+from icegan_jax.use.synthesis.order import MOST_INTENSITY, Order
+from icegan_jax.use.synthesis.painting import painter
 from icegan_jax.use.synthesis.portrait import find_portraits
 
 Colour = NDArray[np.uint8]
 
-MOST_INTENSITY = 2.0  # as synthesize takes
 MOST_DRAW = 31
 FACE, WHOLE = "face", "whole"
 _FACE_PIXELS = 320  # on a side, of a face with its surroundings
-_WHOLE_PIXELS = 800  # of the longer side; whole pictures are written by synthesize
+_WHOLE_PIXELS = 800  # of the longer side; synthesize writes the picture as large as it is
 
 
 def make_faces(model: Model, path: Path, intensity: float, draw: int, what: str) -> str:
@@ -44,19 +44,35 @@ def make_faces(model: Model, path: Path, intensity: float, draw: int, what: str)
     """
     (portrait,) = find_portraits([path], model.size)
     intensity, draw = min(max(intensity, 0.0), MOST_INTENSITY), min(max(draw, 0), MOST_DRAW)
-    count = len(model.classes)
-    draws = np.full(count, draw, np.int32)
-    changes = model.change(np.repeat(portrait.onset[None], count, axis=0), np.arange(count, dtype=np.int32), draws)
     shown = portrait if what == WHOLE else portrait.framed(_FACE_PIXELS)
-    figures = []
-    for name, change in zip(model.classes, changes, strict=True):
-        placed = place(shown.picture, shown.box, change, intensity)
-        file = still(_small(placed), ".png", _mark(model, name, intensity, draw), None)
-        figures.append(_figure(name, file, difference(_face(shown.picture, shown.box), _face(placed, shown.box))))
+    paint = painter(model, [shown], range(len(model.classes)), [draw], crop=False)
+    neutral, figures = _face(shown.picture, shown.box), []
+    for name, made in zip(model.classes, paint.faces(intensity)[0], strict=True):
+        mark = mark_of(_order(path, name, intensity, draw), model, [shown])
+        file = still(_small(made), ".png", mark, None)
+        figures.append(_figure(name, file, difference(neutral, _face(made, shown.box))))
     words = f"Synthetic. With each face, what changed in its grey levels, {GAIN} times enlarged; red is brighter."
-    note = f"{portrait.note.partition(';')[0]}." if portrait.note else ""
+    note = f"{path.name}: several faces, of which the largest is taken." if portrait.note else ""
     notes = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, words) if line)
     return f'<section class="answer">{notes}<div class="faces made">{"".join(figures)}</div></section>'
+
+
+def _order(path: Path, expression: str, intensity: float, draw: int) -> Order:
+    """The same, asked of ``synthesize``: what the file says of itself."""
+    return Order(
+        source=path,
+        out=Path(f"{expression}_synthetic.png"),
+        expression=expression,
+        intensity=intensity,
+        frames=None,
+        apex_at=0.5,
+        rate=25.0,
+        draws=1,
+        seed=draw,
+        face=None,
+        crop=False,
+        differences=False,
+    )
 
 
 def _figure(name: str, file: bytes, change: Image.Image) -> str:
@@ -65,11 +81,6 @@ def _figure(name: str, file: bytes, change: Image.Image) -> str:
     face = image(file, f"{name}, synthetic", "image/png")
     map_ = image(png(change), f"{name}: what changed", "image/png")
     return f"<figure>{face}<figcaption><b>{escape(name)}</b> {link}</figcaption>{map_}</figure>"
-
-
-def _mark(model: Model, name: str, intensity: float, draw: int) -> Mark:
-    record = {"run_id": model.run, "expression": name, "intensity": intensity, "draw": draw}
-    return Mark(CHANGED, f"Synthetic: the expression {name} was put on this face by a network.", record)
 
 
 def _face(picture: Colour, box: Box) -> NDArray[np.uint8]:

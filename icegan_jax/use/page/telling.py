@@ -11,9 +11,10 @@ from PIL import Image
 from icegan_jax.reporting.page.html import image, paragraph, scroll
 from icegan_jax.reporting.style import class_colour
 from icegan_jax.reporting.synthesis_sheet import GAIN
+from icegan_jax.use.difference import difference
 from icegan_jax.use.flags import Flag
 from icegan_jax.use.reading import Reading
-from icegan_jax.use.strip import difference, draw_strip
+from icegan_jax.use.strip import draw_strip
 
 MOST_DRAWN = 20  # of the events of one recording
 _NOTHING = "–"

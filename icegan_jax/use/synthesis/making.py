@@ -55,7 +55,7 @@ def make(order: Order, model: Model) -> list[str]:
     if sheet is not None and not order.crop:
         portraits = [portrait.framed(_CELL) for portrait in portraits]
     paint = painter(model, portraits, labels, draws, crop=order.crop)
-    mark = Mark(MADE if order.crop else CHANGED, _description(order, model, draws), _record(order, model, portraits))
+    mark = mark_of(order, model, portraits)
     profile = colour_profile(order.source) if sheet is None and not order.crop else None
     data = _encoded(order, paint, sheet, mark, profile)
     write_bytes(order.out, data)
@@ -63,6 +63,12 @@ def make(order: Order, model: Model) -> list[str]:
     more = {"file": order.out.name, "sha256": hashlib.sha256(data).hexdigest()}
     write_json(beside, {**more, "description": mark.description, **mark.record})
     return [mark.description, f"written: {order.out}, and how it was made: {beside.name}"]
+
+
+def mark_of(order: Order, model: Model, portraits: Sequence[Portrait]) -> Mark:
+    """The mark of what an order gives."""
+    draws = range(order.seed, order.seed + order.draws)
+    return Mark(MADE if order.crop else CHANGED, _description(order, model, draws), _record(order, model, portraits))
 
 
 def _labels(expression: str, model: Model) -> list[int]:

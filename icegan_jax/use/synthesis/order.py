@@ -12,7 +12,7 @@ STILLS = (".png", ".jpg", ".jpeg")
 SEQUENCES = (".gif", ".webp", ".mp4")
 
 FULL_INTENSITY = 1.0  # the face as trained
-MOST_INTENSITY = 2.0  # beyond it the skin of the runs tried here tears
+MOST_INTENSITY = 2.0  # chosen here: a micro-expression twice as large is still a plausible face
 _MOST_FRAMES = 1000
 _MOST_DRAWS = 32  # side by side
 _MOST_NUMBER = 2**31 - 1 - _MOST_DRAWS  # numbers of draws are int32

@@ -97,3 +97,13 @@ def test_the_change_lies_where_the_crop_was_taken(name: str) -> None:
     at_y, at_x = (np.average(grid, weights=added) for grid in np.mgrid[0:160, 0:200])
     assert at_x == pytest.approx(box.left + 20.5 / n * box.width, abs=0.3)
     assert at_y == pytest.approx(box.top + 9.5 / n * box.height, abs=0.3)
+
+
+def test_motion_that_wobbles_from_pixel_to_pixel_moves_nothing() -> None:
+    y, x = np.mgrid[0:32, 0:32]
+    wobble = change_of(0, 0, 0)
+    wobble[..., 0] = 0.5 * (-1.0) ** (x + y)
+    stripes = np.repeat(np.where(np.arange(160) // 10 % 2, 200, 50).astype(np.uint8), 200).reshape(160, 200)
+    picture = np.repeat(stripes[..., None], 3, axis=2)
+    placed = place(picture, BOXES["larger than the crop"], wobble, 2.0)
+    assert np.abs(placed.astype(int) - picture).max() <= 2

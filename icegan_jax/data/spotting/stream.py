@@ -98,7 +98,7 @@ class _Stretch:
 
     def __init__(self, frame: Grey, face: Face, fps: float) -> None:
         self.tracker = Tracker(frame, face, fps)
-        self._compare = Comparison(face.points, self.tracker.box)
+        self._compare = Comparison(face.points, self.tracker.box, self.tracker.crop())
         self._micro, self._macro = half_windows(fps)
         self._held: deque[_Seen] = deque(maxlen=2 * self._macro + 1)
         self._waiting = 0  # held frames, the last ones, that have no row yet
