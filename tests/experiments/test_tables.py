@@ -117,7 +117,7 @@ def test_the_three_rules_and_the_guessers(tmp_path: Path, monkeypatch: pytest.Mo
         assert fields["evaluation.oracle"] and fields["evaluation.every"]
         made = fabricated_runs.write_run(tmp_path / f"run{seed}", 0, "inner validation")
         results = read_json(made / "results.json")
-        scored = {rule: {"uf1": a + seed * 0.1, "uar": b} for rule, (a, b) in found.items()}
+        scored = {rule: results["overall"] | {"uf1": a + seed * 0.1, "uar": b} for rule, (a, b) in found.items()}
         write_json(made / "results.json", results | {"by_selection": scored})
         fabricated_runs.write_run(made / "folds" / "a", 6)  # the last step
         (made / "folds" / "a" / "evaluations.jsonl").write_text("{}\n" * 14)

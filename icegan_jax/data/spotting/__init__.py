@@ -1,8 +1,8 @@
 """Spotting expressions in long videos, in memory that does not grow.
 
-``tracking`` follows the face, ``skin`` says which part of it is compared and ``change`` how, ``stream`` makes a row per
-frame of it, ``trace`` holds the rows, ``events`` finds expressions in them, ``quiet`` a moment of rest; ``timing`` knows
-how long expressions last.
+``tracking`` follows the face, ``skin`` says which part of it is compared and ``change`` how, ``stream`` makes a row of
+every frame, ``trace`` holds the rows, ``events`` finds expressions in them, ``quiet`` a moment of rest, ``spot`` does
+it all; ``timing`` knows how long expressions last.
 """
 
 from icegan_jax.data.spotting.events import Event, find_events

@@ -21,7 +21,7 @@ Crop = NDArray[np.float32]
 
 BLOCKS = 6  # on a side of the face (Moilanen et al. 2014)
 SHARE = 1 / 3  # of the blocks are averaged (the 12 largest of 36)
-# Grey levels: an overexposed pixel, blurred and compressed; and one that stays below it when the light grows by a third.
+# Grey levels: of an overexposed pixel, blurred and compressed; and of one that stays below when light grows by a third.
 _WHITE = 245.0
 _FAR_FROM_WHITE = 184.0
 _LEAST_OF_A_BLOCK = 0.5  # a block of which less is left is left out

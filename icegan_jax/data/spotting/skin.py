@@ -1,9 +1,9 @@
 """The part of the picture that is compared: the face within its landmarks, without the eyes.
 
 What is behind the head stays where it is while the head moves, and the neck moves less. Blinks last as long as
-micro-expressions and move more; Liong, See, Wong and Phan ("Less is more: micro-expression recognition from video using
-apex frame", Signal Processing: Image Communication 62, 2018) leave the eyes out of what is compared. They have to be left
-out of the registration, too: a drawn blink pulled the whole face along by 0.2 pixels, and by 0.01 without the eyes.
+micro-expressions and move more: Liong, See, Wong and Phan ("Less is more: micro-expression recognition from video using
+apex frame", Signal Processing: Image Communication 62, 2018) leave the eyes out of what is compared. They have to be
+left out of the registration, too: a drawn blink pulled the whole face along by 0.2 pixels, by 0.01 without the eyes.
 """
 
 import cv2

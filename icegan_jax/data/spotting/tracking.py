@@ -1,8 +1,8 @@
 """Following one face from frame to frame, and cropping it with the head's motion taken out.
 
 The registration of ``icegan_jax.data.registration`` (rigid, sub-pixel, ECC) as long videos need it: it starts from the
-motion of the frame before, works on a face of 128 pixels, leaves out the eyes and what is around the face, and replaces the frame it compares with
-now and then, so that the head may go anywhere in the picture.
+motion of the frame before, works on a face of 128 pixels, leaves out the eyes and what is around the face, and replaces
+the frame it compares with now and then, so that the head may go anywhere in the picture.
 """
 
 import math
@@ -83,6 +83,8 @@ class Tracker:
         self._grid: Motion = np.array(
             [[step_x, 0, box.left + step_x / 2], [0, step_y, box.top + step_y / 2], [0, 0, 1]]
         )
+        self._frame = frame
+        self._age = 0  # frames since the anchor
         self._anchor_at(frame)
 
     def follow(self, frame: Grey) -> bool:
@@ -160,9 +162,12 @@ class Tracker:
             return False
         there = np.vstack([warp, [0, 0, 1]]) @ np.linalg.inv(anchor.corner)
         since = anchor.to_picture @ there @ np.linalg.inv(anchor.to_picture)
-        if not (fit >= _LEAST_CORRELATION and self._far(since) <= _MOST_SHIFT * self.box.width):
+        motion = since @ anchor.motion
+        x, y, _ = motion @ self._middle
+        inside = 0 <= x < frame.shape[1] and 0 <= y < frame.shape[0]
+        if not (fit >= _LEAST_CORRELATION and self._far(since) <= _MOST_SHIFT * self.box.width and inside):
             return False
-        self.motion, self._warp, self._region = since @ anchor.motion, np.asarray(warp, np.float32), region
+        self.motion, self._warp, self._region = motion, np.asarray(warp, np.float32), region
         return True
 
     def _far(self, since: Motion) -> float:
@@ -174,7 +179,8 @@ class Tracker:
         left, top, right, bottom = place
         part = frame[top:bottom, left:right].astype(np.float32)
         if self._scale < 1:
-            part = cv2.resize(part, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
+            smaller = cv2.resize(part, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
+            part = np.asarray(smaller, np.float32)
         return np.asarray(cv2.GaussianBlur(part, (0, 0), _BLUR), np.float32)
 
 

@@ -145,9 +145,8 @@ def _faces(model: Model, before: gr.Image, uploads: Uploads) -> None:
     answer = gr.HTML()
 
     def make(value: Value, share: float | None, noise: float | None, kind: str) -> str:
-        return _said(
-            lambda path: make_faces(model, path, share or 0.0, int(noise or 0), kind), {"a neutral face": value}
-        )
+        given = {"a neutral face": value}
+        return _said(lambda path: make_faces(model, path, share or 0.0, int(noise or 0), kind), given)
 
     for event in (button.click, intensity.input, draw.input, what.input):
         _on(event, make, [neutral, intensity, draw, what], answer)

@@ -1,6 +1,5 @@
 """What the page does when it is asked for faces: a neutral face in, one with each expression out, as HTML."""
 
-import base64
 from html import escape
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from icegan_jax.reporting.page.html import image
 from icegan_jax.reporting.synthesis_sheet import GAIN
 from icegan_jax.use.difference import difference
 from icegan_jax.use.model import Model
-from icegan_jax.use.page.telling import png
+from icegan_jax.use.page.telling import link, png
 from icegan_jax.use.synthesis.encoding import still
 from icegan_jax.use.synthesis.making import mark_of
 from icegan_jax.use.synthesis.order import MOST_INTENSITY, Order
@@ -76,11 +75,11 @@ def _order(path: Path, expression: str, intensity: float, draw: int) -> Order:
 
 
 def _figure(name: str, file: bytes, change: Image.Image) -> str:
-    address = f"data:image/png;base64,{base64.b64encode(file).decode('ascii')}"
-    link = f'<a href="{address}" download="{escape(name)}_synthetic.png">Save</a>'
+    change.thumbnail((_FACE_PIXELS, _FACE_PIXELS))
     face = image(file, f"{name}, synthetic", "image/png")
-    map_ = image(png(change), f"{name}: what changed", "image/png")
-    return f"<figure>{face}<figcaption><b>{escape(name)}</b> {link}</figcaption>{map_}</figure>"
+    below = image(png(change), f"{name}: what changed", "image/png")
+    save = link(file, f"{name}_synthetic.png", "Save")
+    return f"<figure>{face}<figcaption><b>{escape(name)}</b> {save}</figcaption>{below}</figure>"
 
 
 def _face(picture: Colour, box: Box) -> NDArray[np.uint8]:

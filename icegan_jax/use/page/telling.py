@@ -69,6 +69,12 @@ def png(picture: Image.Image) -> bytes:
     return data.getvalue()
 
 
+def link(file: bytes, name: str, words: str) -> str:
+    """A PNG file to save under a name."""
+    content = base64.b64encode(file).decode("ascii")
+    return f'<a href="data:image/png;base64,{content}" download="{escape(name)}">{escape(words)}</a>'
+
+
 def _table(readings: Sequence[Reading], known: Sequence[Flag], classes: Sequence[str]) -> str:
     """A row for each event; the flags in ``known`` are said elsewhere."""
     heads = ("event", "answer", "length", "onset", "apex", "offset", "be wary of")
@@ -116,9 +122,8 @@ def _faces(reading: Reading, classes: Sequence[str]) -> str:
         f"<figure>{image(png(face), word, 'image/png')}<figcaption><b>{word}</b> {escape(words)}</figcaption></figure>"
         for face, word, words in shown
     )
-    strip = base64.b64encode(png(draw_strip(reading, classes))).decode("ascii")
-    link = f'<a href="data:image/png;base64,{strip}" download="{escape(reading.name)}.png">Save as one picture</a>'
-    return f'<div class="faces three">{figures}</div><p>{link}</p>'
+    strip = link(png(draw_strip(reading, classes)), f"{reading.name}.png", "Save as one picture")
+    return f'<div class="faces three">{figures}</div><p>{strip}</p>'
 
 
 def _when(reading: Reading, frame: int) -> str:
