@@ -21,9 +21,11 @@ Crop = NDArray[np.float32]
 
 BLOCKS = 6  # on a side of the face (Moilanen et al. 2014)
 SHARE = 1 / 3  # of the blocks are averaged (the 12 largest of 36)
-# Grey levels: of an overexposed pixel, blurred and compressed; and of one that stays below when light grows by a third.
-_WHITE = 245.0
-_FAR_FROM_WHITE = 184.0
+# Grey levels. Where a crop has an overexposed pixel, it is cut at a level that such a pixel does not touch when it is
+# blurred with its neighbours; light is measured where it may grow by a third before that happens.
+_OVEREXPOSED = 245.0
+_WHITE = 225.0
+_FAR_FROM_WHITE = 170.0
 _LEAST_OF_A_BLOCK = 0.5  # a block of which less is left is left out
 
 
@@ -33,7 +35,7 @@ class Look:
 
     Attributes:
         pixels: float32[CROP_PIXELS, CROP_PIXELS], grey levels with mean 0 and deviation 1; 0 where nothing is compared.
-        ceiling: the level from which on the camera shows white; infinite where no pixel is that bright.
+        ceiling: the level above which nothing is known; infinite where no pixel is overexposed.
     """
 
     pixels: Crop
@@ -62,7 +64,7 @@ class Comparison:
         mean, deviation = (found.item() for found in cv2.meanStdDev(crop, mask=self._dark))
         deviation = max(deviation, 1e-6)
         pixels = (crop - np.float32(mean)) * (self._kept / np.float32(deviation))
-        white = cv2.minMaxLoc(crop, mask=self._kept)[1] >= _WHITE
+        white = cv2.minMaxLoc(crop, mask=self._kept)[1] >= _OVEREXPOSED
         return Look(np.asarray(pixels, np.float32), (_WHITE - mean) / deviation if white else math.inf)
 
     def step(self, before: Look, here: Look) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.faces import Points
 
 _EYES = (slice(36, 42), slice(42, 48))  # of the 68 landmarks
-_AROUND_EYES = 0.05  # of the picture's width, left out around the lids
+_AROUND_EYES = 0.06  # of the face's width, left out around the lids
 
 
 def face_mask(points: Points, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -21,13 +21,13 @@ def face_mask(points: Points, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
     Args:
         points: float64[68, 2], the landmarks in pixels of the picture.
-        shape: (h, w) of a picture that the face fills.
+        shape: (h, w) of the picture.
     """
     face, eyes = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     _fill(face, points)
     for eye in _EYES:
         _fill(eyes, points[eye])
-    side = 2 * round(_AROUND_EYES * shape[1]) + 1
+    side = 2 * round(_AROUND_EYES * float(np.ptp(points[:, 0]))) + 1
     eyes = np.asarray(cv2.dilate(eyes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))), np.uint8)
     return face * (1 - eyes)
 

@@ -1,0 +1,122 @@
+import tracemalloc
+from itertools import chain
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from icegan_jax.data.spotting import Trace, follow, stream
+from icegan_jax.errors import UserError
+from tests.data.spotting.videos import FPS, another_face, video
+
+Grey = NDArray[np.uint8]
+
+
+def test_rows_come_a_second_behind_the_frames_and_memory_does_not_grow(face_image: Grey) -> None:
+    read = 0
+
+    def counted(frames: int):  # noqa: ANN202
+        nonlocal read
+        for item in video(face_image, frames):
+            read += 1
+            yield item
+
+    lag, held = [], []
+    tracemalloc.start()
+    for row in follow(counted(120), fps=10):
+        lag.append(read - row.position)
+        held.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert set(lag[:109]) == {11}  # the frame itself and 10 after it
+    crop = 72 * 72 * 4
+    assert abs(held[105] - held[40]) < 3 * crop
+    assert held[105] - held[0] < 20 * crop
+
+
+def test_the_head_is_followed_however_far_it_goes(face_image: Grey) -> None:
+    """By 50 pixels, half of its width: the frame that is compared with is replaced on the way."""
+    wide = np.pad(face_image, ((0, 0), (40, 40)), mode="edge")
+    rows = list(follow(video(wide, 100, shift=lambda i: (0.5 * i - 25, 0.2 * i)), FPS))
+    trace = Trace.of(rows, FPS)
+    assert trace.seen.all()
+    # Turned by 0.1 degrees per pixel about the picture's middle, 25 pixels below the face's: 0.04 pixels each.
+    np.testing.assert_allclose(trace.dx, 0.5 * np.arange(100), atol=2.5)
+    np.testing.assert_allclose(np.diff(trace.dx), 0.5, atol=0.15)
+    assert np.nanmax(trace.change) < 1.5 * np.nanmedian(trace.change)
+
+
+def test_a_face_is_looked_for_once_a_second_where_there_is_none(
+    face_image: Grey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And checked every half minute where there is one."""
+    looks: list[int] = []
+    at = 0
+    real = stream.find_face
+
+    def find(images, tries=None):  # noqa: ANN001, ANN202
+        looks.append(at)
+        return real(images, tries)
+
+    monkeypatch.setattr(stream, "find_face", find)
+
+    def frames():  # noqa: ANN202
+        nonlocal at
+        blank = ((i, np.full(face_image.shape, 128, np.uint8)) for i in range(25))
+        for at, frame in chain(blank, video(face_image, 330, first=25)):
+            yield at, frame
+
+    trace = Trace.of(follow(frames(), fps=10), 10)
+    assert looks == [0, 10, 20, 30, 330]
+    assert np.flatnonzero(trace.seen)[0] == 30 and trace.seen[30:].all()
+
+
+def test_a_face_that_is_found_elsewhere_starts_anew(face_image: Grey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture slides, too slowly to be a cut, away from what the tracker holds."""
+    monkeypatch.setattr(stream.Tracker, "follow", lambda self, frame: True)
+    monkeypatch.setattr(stream, "_CHECK_SECONDS", 1.0)
+    far = np.roll(face_image, 40, axis=1)
+    trace = Trace.of(follow(((i, face_image if i < 5 else far) for i in range(20)), fps=10), 10)
+    assert np.isnan(trace.step[10]) and np.isfinite(trace.step[[9, 11]]).all()
+
+
+def test_a_frame_of_another_size_is_a_cut(face_image: Grey) -> None:
+    smaller = np.ascontiguousarray(face_image[10:, 10:])
+    trace = Trace.of(follow(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
+    assert trace.seen.all() and np.isnan(trace.step[12])
+
+
+def test_a_head_that_leaves_the_picture_is_not_seen(face_image: Grey) -> None:
+    frames = ((i, np.pad(face_image, ((0, 0), (8 * i, 0)), mode="edge")[:, :240]) for i in range(30))
+    trace = Trace.of(follow(frames, fps=10), 10)
+    assert trace.seen[:8].all() and not trace.seen[-3:].any()
+
+
+def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Grey, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = np.kron(face_image, np.ones((4, 4), np.uint8))
+    sizes = []
+    real = stream.find_face
+
+    def find(images, tries=None):  # noqa: ANN001, ANN202
+        sizes.append(images[0].shape)
+        return real(images, tries)
+
+    monkeypatch.setattr(stream, "find_face", find)
+    found, here = stream._look(large), real([face_image])
+    assert found is not None and here is not None and max(sizes[0]) == 640
+    np.testing.assert_allclose((found.points + 0.5) / 4 - 0.5, here.points, atol=2)
+
+
+@pytest.mark.parametrize("fps", [0, -25, float("nan"), float("inf")])
+def test_a_frame_rate_that_is_none_is_refused(fps: float) -> None:
+    with pytest.raises(UserError, match="the frame rate is .* per second; give a positive number"):
+        follow(iter(()), fps)
+
+
+def test_another_face_correlates_less(face_image: Grey) -> None:
+    """The threshold lies between two frames of one face and two faces in one place."""
+    face = stream._look(face_image)
+    assert face is not None
+    tracker = stream.Tracker(face_image, face, FPS)
+    assert not tracker.follow(another_face(face_image.shape))
+    ((_, noisy),) = video(face_image, 1, smile=lambda i: 1.0, shift=lambda i: (2.0, 1.0))
+    assert tracker.follow(noisy)
