@@ -15,7 +15,8 @@ from icegan_jax.training.evaluate import PREDICTIONS
 from icegan_jax.training.fold_result import damage_of
 from icegan_jax.training.plan import finished, fold_dir
 
-_WHOLE = ("results.json", "predictions.csv", "report")  # what only a run with all folds has, the first says so
+# What only a run with all folds has; the first says so.
+_WHOLE = ("results.json", "predictions.csv", "report", "report_no_faces")
 _OLD = ".old"
 _NOTE = (
     "of the finished folds alone, after their last step: a part of the people is not the run's result, and scores of "
@@ -77,7 +78,8 @@ def conclude_partly(
 def withdraw_results(run_dir: Path) -> None:
     """Takes results of an earlier state out of the way of a run whose folds are not all finished.
 
-    They are kept as results.json.old, predictions.csv.old and report.old until the run has its results again.
+    They are kept as results.json.old, predictions.csv.old, report.old and report_no_faces.old until the run has its
+    results again.
 
     Raises:
       OSError: one cannot be moved.

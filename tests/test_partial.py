@@ -74,7 +74,7 @@ def test_the_fit_of_those_trained_on_is_no_part_of_a_score(tmp_path: Path) -> No
 
 def test_earlier_results_are_kept_under_another_name_until_there_are_new_ones(tmp_path: Path) -> None:
     def write(words: str) -> None:
-        for name in ("results.json", "predictions.csv", "report/index.html"):
+        for name in ("results.json", "predictions.csv", "report/index.html", "report_no_faces/index.html"):
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(words)
 
@@ -89,6 +89,7 @@ def test_earlier_results_are_kept_under_another_name_until_there_are_new_ones(tm
         "predictions.csv.old": b"first",
         "report.old/index.html": b"first",
         "report.old/mine.txt": b"mine",
+        "report_no_faces.old/index.html": b"first",
     }
     withdraw_results(tmp_path)  # stopped and started again, without results in between
     assert {name: data for name, (_, data) in state_of(tmp_path).items()} == kept

@@ -45,6 +45,7 @@ def test_small_face_is_found_by_upsampling(face_image: Grey) -> None:
     small = np.ascontiguousarray(face_image[::3, ::3])
     face = find_face([small])
     assert face is not None and "upsampled" in face.help
+    assert find_face([small], tries=1) is None and find_face([small], tries=2) is not None
     large = find_face([face_image])
     assert large is not None
     assert face.box().left * 3 == pytest.approx(large.box().left, abs=6)

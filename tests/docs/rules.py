@@ -8,16 +8,13 @@ options.
 import functools
 import importlib
 import importlib.util
-import os
 import re
 import runpy
-import signal
-import subprocess
+import shutil
 import sys
 import time
 import tomllib
 import types
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +24,7 @@ import cv2
 import pytest
 from absl.testing import flagsaver
 
-from benchmarks import machine, soak
+from benchmarks import machine, soak, step_time
 from benchmarks.sampling import Sample
 from configs import demo, loso
 from experiments.shared import runs
@@ -44,7 +41,6 @@ from tests.docs.world import SIZE
 from tests.experiments import fabricated_runs
 from tests.interruption import run as kills
 from tests.interruption.chain import Timing
-from tests.test_page import free_port
 from tests.use.moving import astronaut
 
 Patch = pytest.MonkeyPatch
@@ -112,6 +108,17 @@ def training(words: Sequence[str], patch: Patch) -> int:
     return 0
 
 
+def _small_training(words: Sequence[str], patch: Patch) -> int:
+    """Where a run with the same fields is finished, goes on with a copy of it: networks are trained once."""
+    workdir = Path(next(word for word in words if word.startswith("--workdir=")).removeprefix("--workdir="))
+    finished = [
+        path.parent for path in Path("runs").glob("*/results.json") if (path.parent / "predictions.csv").is_file()
+    ]
+    if finished and not workdir.exists() and not any(word.startswith("--config.protocol=") for word in words):
+        shutil.copytree(finished[0], workdir)
+    return training(words, patch)
+
+
 def _one_of_two(words: Sequence[str], patch: Patch) -> int:
     started: list[Processes] = []
     patch.setattr(main_job, "run", lambda config, workdir, processes, *_: started.append(processes))
@@ -172,24 +179,12 @@ def _camera(words: Sequence[str], patch: Patch) -> int:
 
 
 def _page(words: Sequence[str], patch: Patch) -> int:
-    """In a process of its own until it answers; then Ctrl-C."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, *words[1:], f"--port={port}"], env=os.environ | {"PYTHONPATH": str(ROOT)}
-    )
-    try:
-        end = time.monotonic() + 120
-        while process.poll() is None and time.monotonic() < end:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=5) as answer:
-                    assert b"Micro-expressions" in answer.read()
-                break
-            except OSError:
-                time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        return process.wait(60)
-    finally:
-        process.kill()
+    pytest.importorskip("gradio")
+    served: list[Path] = []
+    patch.setattr("icegan_jax.use.page.serving.serve", lambda run_dir, *_: served.append(run_dir))
+    code = module(words, patch)
+    assert all((run_dir / "results.json").is_file() for run_dir in served) and served
+    return code
 
 
 def _tables(words: Sequence[str], patch: Patch) -> int:
@@ -201,6 +196,14 @@ def _tables(words: Sequence[str], patch: Patch) -> int:
 
 
 def _step(words: Sequence[str], patch: Patch) -> int:
+    read: list[bool] = []
+    patch.setattr(step_time, "run", lambda parser, _, __, argv: read.append(bool(parser.parse_args(argv))) or 0)
+    code = int(step_time.main(words[2:]))
+    assert read == [True]
+    return code
+
+
+def _torch(words: Sequence[str], patch: Patch) -> int:
     config = small.config()
     patch.setattr(demo, "get_config", config.copy_and_resolve_references)
     patch.setattr(machine, "_PRODUCTS", {"cpu": (64, 1)})
@@ -267,7 +270,7 @@ _FABRICATED = (
 )
 
 _SMALL = (
-    "two steps of the demo's networks in tiny, whatever the config, so that one program serves all; SLURM, MPI and "
+    "two steps of the demo's networks in tiny, whatever the config, so that one training serves all; SLURM, MPI and "
     "GPUs are not here: tests/test_many_devices.py reads their options"
 )
 
@@ -283,7 +286,7 @@ RULES = (
         f"{_SMALL}; faces that are there already",
         (*_tiny(), "--config.data.dir=DATA"),
     ),
-    Rule(_MAIN, training, _SMALL, _tiny()),
+    Rule(_MAIN, _small_training, _SMALL, _tiny()),
     Rule(f"{_PREPARE}--source=procedural", module, "one drawn person", (*_QUICK, "--subjects=1", "--frames=6")),
     Rule(f"{_PREPARE}--source=clips", module, "small faces", _QUICK),
     Rule(f"{_PREPARE}--source=demo", _printed_reader, "a database of one clip", _QUICK),
@@ -300,20 +303,15 @@ RULES = (
     Rule(r"python -m icegan_jax\.synthesize ", module),
     Rule(r"python -m icegan_jax\.export ", module),
     Rule(r"python exported/load\.py ", script),
-    Rule(r"python -m icegan_jax\.page ", _page, "on a free port; Ctrl-C as soon as it answers"),
+    Rule(r"python -m icegan_jax\.page ", _page, "serves nothing: tests/browser/test_gradio_page.py does"),
     Rule(r"python -m icegan_jax\.evaluation\.compare ", module),
     Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python experiments/apex_spotting\.py ", script),
     Rule(r"python experiments/", _tables, "made-up runs in place of the training, as in tests/experiments"),
-    Rule(
-        r"python benchmarks/step_time\.py",
-        _step,
-        "the small workload of tests/benchmarks",
-        ("--config=demo", "--width=0.0625", "--steps=4", "--batch=3"),
-    ),
+    Rule(r"python benchmarks/step_time\.py ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
     Rule(
         r"python benchmarks/torch_baseline\.py",
-        _step,
+        _torch,
         "where PyTorch is not installed, as the page says, its error; else the small workload, one step",
         ("--config=demo", "--width=0.0625", "--steps=1", "--batch=3", "--folds=1", "--noagainst_jax"),
         code=2 if importlib.util.find_spec("torch") is None else 0,

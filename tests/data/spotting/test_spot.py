@@ -37,7 +37,9 @@ def test_a_smile_of_more_than_a_second_is_no_micro_expression(face_image: Grey) 
 
 
 def test_a_smile_that_stays_is_no_micro_expression(face_image: Grey) -> None:
-    smile = lambda i: 0.6 * min(1.0, max(0.0, (i - 60) / 6))  # noqa: E731
+    def smile(i: int) -> float:
+        return 0.6 * min(1.0, max(0.0, (i - 60) / 6))
+
     spotting = spot_events(video(face_image, 130, smile=smile, shift=nod), FPS)
     assert np.nanmax(spotting.trace.change) > 3 * np.nanmedian(spotting.trace.change)  # it was seen
     assert not events(spotting, "micro")

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icegan_jax.data.procedural.render import Photograph, Pose, draw_frame
 from tests.data.conftest import moved, smiling
+from tests.data.procedural.people import meet
 
 Grey = NDArray[np.uint8]
 
@@ -24,7 +26,7 @@ def video(
     first: int = 0,
     seed: int = 0,
 ) -> Iterator[tuple[int, Grey]]:
-    """Yields (number, frame): the image with a smile of so many sixths of 6 pixels, moved, lit, with fresh noise."""
+    """Yields (number, frame): the image with a smile (1 is 6 pixels), moved, lit, with fresh noise."""
     rng = np.random.default_rng(seed)
     for i in range(frames):
         strength = smile(i)
@@ -52,9 +54,6 @@ def nod(i: int) -> tuple[float, float]:
 
 def another_face(shape: tuple[int, ...]) -> Grey:
     """A drawn face in a picture of this size."""
-    from icegan_jax.data.procedural.render import Photograph, Pose, draw_frame
-    from tests.data.procedural.people import meet
-
     portrait, muscles, rest = meet(1)
     frame = draw_frame(portrait, muscles.move(rest), Pose(), Photograph(), np.random.default_rng(0))
     return np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,111 @@
+"""Events from traces that are written down, not filmed: what counts as one, where it starts and ends."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from icegan_jax.data.spotting import Trace, find_events
+
+FPS = 60.0
+FLOOR = 0.02  # what noise alone amounts to
+
+Signal = NDArray[np.float64]
+
+
+def course(frames: int, *bumps: tuple[int, int, float]) -> Signal:
+    """A face that moves to ``height`` between onset and offset, once per bump."""
+    i = np.arange(frames)
+    moved = np.zeros(frames)
+    for onset, offset, height in bumps:
+        share = np.clip((i - onset) / (offset - onset), 0, 1)
+        moved += height * np.sin(np.pi * share) ** 2
+    return moved
+
+
+def traced(moved: Signal, fps: float = FPS, noise: float = 0.001, seed: int = 0) -> Trace:
+    """The trace of a face of which one number tells how far it has moved, through noise."""
+    n = len(moved)
+    rng = np.random.default_rng(seed)
+
+    def measured(signal: Signal) -> NDArray[np.float32]:
+        return (np.hypot(signal, FLOOR) + noise * rng.standard_normal(n)).astype(np.float32)
+
+    def around(far: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        before, after = np.full(n, np.nan), np.full(n, np.nan)
+        before[far:], after[:-far] = moved[:-far], moved[far:]
+        return measured(moved - (before + after) / 2), measured(after - before)
+
+    change, lasting = around(round(fps / 4))
+    slow, _ = around(round(fps))
+    step = measured(np.diff(moved, prepend=np.nan))
+    nothing = np.zeros(n, np.float32)
+    return Trace(fps, np.arange(n) + 5, change, lasting, slow, step, nothing, nothing, np.ones(n, bool))
+
+
+@pytest.mark.parametrize(("fps", "length"), [(60.0, 12), (60.0, 18), (60.0, 29), (200.0, 60), (25.0, 10)])
+def test_a_micro_expression_is_found_where_it_is(fps: float, length: int) -> None:
+    onset = round(10 * fps)
+    (event,) = find_events(traced(course(round(20 * fps), (onset, onset + length, 0.1)), fps))
+    assert event.kind == "micro" and event.strength > 1
+    # Positions in the trace begin at 5.
+    slack = max(1, length // 8)
+    assert abs(event.onset - (onset + 5)) <= slack and abs(event.offset - (onset + length + 5)) <= slack
+    assert abs(event.apex - (onset + 5 + length / 2)) <= 1
+
+
+def test_each_of_several_is_found_and_its_echoes_are_not() -> None:
+    """Half a window before and after an event the change is half as large: no further event."""
+    onsets = [300, 500, 640, 900, 1300]
+    events = find_events(traced(course(1800, *((onset, onset + 20, 0.08 + onset / 1e4) for onset in onsets))))
+    assert [event.kind for event in events] == ["micro"] * 5
+    assert [event.apex - 15 for event in events] == pytest.approx(onsets, abs=1)
+
+
+def test_a_longer_expression_is_told_apart() -> None:
+    (event,) = find_events(traced(course(2400, (1000, 1075, 0.2))))
+    assert event.kind == "macro"
+    assert event.onset == pytest.approx(1005, abs=15) and event.offset == pytest.approx(1080, abs=15)
+
+
+def test_what_stays_is_no_micro_expression() -> None:
+    moved = course(1200, (600, 640, 0.2))
+    moved[620:] = 0.2
+    events = find_events(traced(moved))
+    assert not [event for event in events if event.kind == "micro"]
+    back = moved.copy()
+    back[630:] = course(1200, (610, 650, 0.2))[630:]  # and what comes back after half a second is one
+    assert [event.kind for event in find_events(traced(back))] == ["micro"]
+
+
+def test_noise_gives_no_event_however_much_there_is() -> None:
+    for noise in (0.0001, 0.001, 0.004):
+        assert not find_events(traced(np.zeros(36000), noise=noise))
+    assert not find_events(traced(np.zeros(600), noise=0))
+
+
+def test_the_threshold_follows_the_noise_of_the_minute() -> None:
+    """The same small event is found in the quiet half of a video and not in the noisy one."""
+    moved = course(18000, (3000, 3018, 0.04), (15000, 15018, 0.04))
+    quiet, noisy = traced(moved, noise=0.0005), traced(moved, noise=0.004)
+    half = np.arange(18000) < 9000
+    change, slow = (np.where(half, a, b) for a, b in ((quiet.change, noisy.change), (quiet.slow, noisy.slow)))
+    mixed = Trace(FPS, quiet.position, change, quiet.lasting, slow, quiet.step, quiet.dx, quiet.dy, quiet.seen)
+    (event,) = find_events(mixed)
+    assert abs(event.apex - 3014) <= 1
+
+
+def test_frames_without_a_face_are_no_events_and_hide_none() -> None:
+    trace = traced(course(6000, (1000, 1020, 0.1), (5000, 5020, 0.1)))
+    for values in (trace.change, trace.slow, trace.lasting):
+        values[1200:4800] = np.nan
+    assert [event.apex for event in find_events(trace)] == pytest.approx([1015, 5015], abs=1)
+    for values in (trace.change, trace.slow, trace.lasting):
+        values[:] = np.nan
+    assert find_events(trace) == []
+
+
+@pytest.mark.parametrize("frames", [0, 1, 20, 40])
+def test_a_trace_that_is_too_short_has_none(frames: int) -> None:
+    unknown = np.full(frames, np.nan, np.float32)
+    trace = Trace(FPS, np.arange(frames), *[unknown] * 6, np.ones(frames, bool))
+    assert find_events(trace) == []
