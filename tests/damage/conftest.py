@@ -3,8 +3,10 @@ from typing import Any
 
 import jax
 import pytest
+from matplotlib.figure import Figure
 
 from icegan_jax import settings
+from icegan_jax.reporting import style
 from icegan_jax.training import capacity
 from icegan_jax.training.engine import build_engine
 from tests.damage.world import STEPS, World, config_of, make_world
@@ -12,7 +14,11 @@ from tests.damage.world import STEPS, World, config_of, make_world
 
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One engine, of one device, for every run: its programs are compiled once."""
+    """One engine, of one device, for every run: its programs are compiled once.
+
+    Figures are rendered for the first runs alone: to turn one into pixels, which is matplotlib's work, took as long
+    as all the rest of a run. The later runs make them all the same, from what they recovered.
+    """
     folder, devices = tmp_path_factory.mktemp("damage"), jax.local_devices()[:1]
     shared = build_engine(settings.networks_of(config_of(folder), STEPS), devices)
 
@@ -22,4 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(capacity, "build_engine", same)
         patched.setattr(jax, "local_devices", lambda: devices)
-        yield make_world(folder)
+        world = make_world(folder)
+        blank = style.png(Figure(figsize=(0.1, 0.1)))
+        patched.setattr(style, "png", lambda _: blank)
+        yield world

@@ -255,9 +255,9 @@ def _tiny() -> tuple[str, ...]:
     tiny.evaluation.every = 0
     return tuple(
         f"--config.{group}.{name}={value}"
-        for group in ("model", "loss", "training", "evaluation")
+        for group in ("data", "model", "loss", "training", "evaluation")
         for name, value in tiny[group].items()
-        if value != usual[group][name]
+        if name != "dir" and value != usual[group][name]
     )
 
 
@@ -280,12 +280,7 @@ RULES = (
     Rule("tensorboard ", _watches, "TensorBoard is no dependency; tests/training/test_tensorboard.py reads the files"),
     Rule(f"{_MAIN}.*--parameters", training),
     Rule(f"{_MAIN}.*--coordinator=", _one_of_two, "trains nothing: tests/test_main_processes.py starts both processes"),
-    Rule(
-        f"{_MAIN}(?!.*data.dir=)",
-        training,
-        f"{_SMALL}; faces that are there already",
-        (*_tiny(), "--config.data.dir=DATA"),
-    ),
+    Rule(f"{_MAIN}(?!.*data.dir=)", _small_training, f"{_SMALL}; on DATA", (*_tiny(), "--config.data.dir=DATA")),
     Rule(_MAIN, _small_training, _SMALL, _tiny()),
     Rule(f"{_PREPARE}--source=procedural", module, "one drawn person", (*_QUICK, "--subjects=1", "--frames=6")),
     Rule(f"{_PREPARE}--source=clips", module, "small faces", _QUICK),

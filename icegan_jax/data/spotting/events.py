@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.spotting.timing import MICRO_SECONDS, half_windows
-from icegan_jax.data.spotting.trace import Trace
+from icegan_jax.data.spotting.trace import ROW_FIELDS, Trace
 
 Floats = NDArray[np.float32]
 Signal = NDArray[np.float64]
@@ -34,6 +34,7 @@ _QUARTER = 0.3186
 # Where the change has fallen to half, half of the way to the end has passed.
 _HALF = 0.5
 _LOW = 0.2  # of the change at the apex: where a long expression, which may stay, begins and ends
+_CLEAR = 0.7  # of the change at the quick scale, which is the same where nothing else happened
 _TOLERANCE = 1.2  # durations are measured to a fifth
 
 
@@ -101,10 +102,22 @@ def find_events(trace: Trace) -> list[Event]:
 
     Returns:
         The events, by onset.
-
-    Raises:
-        UserError: the frame rate of the trace is no positive finite number.
     """
+    # A stretch of one face begins where the frame before is not known; it ends where there is none or another begins.
+    begins = trace.seen & np.isnan(trace.step)
+    starts = np.flatnonzero(begins)
+    ends = np.flatnonzero(begins | ~trace.seen)
+    ends = np.append(ends, len(trace.seen))[np.searchsorted(ends, starts, side="right")]
+    stretches = [_part(trace, slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+    return [event for stretch in stretches for event in _find(stretch)]
+
+
+def _part(trace: Trace, frames: slice) -> Trace:
+    return Trace(trace.fps, *(getattr(trace, name)[frames] for name in ROW_FIELDS))
+
+
+def _find(trace: Trace) -> list[Event]:
+    """Finds the events of one stretch."""
     micro, macro = half_windows(trace.fps)
     quick, slow = _scale(trace.change, micro, trace.fps), _scale(trace.slow, macro, trace.fps)
     stays = trace.lasting.astype(np.float64)
@@ -112,8 +125,10 @@ def find_events(trace: Trace) -> list[Event]:
     longest = _TOLERANCE * MICRO_SECONDS * trace.fps
     found = []
     for apex in quick.peaks():
-        # The slow scale shows the whole course; the quick one what differs from a quarter of a second before and after.
-        start, end = (slow if slow.excess[apex] > 0 else quick).doubled(apex)
+        # The slow scale shows the whole course, unless something else happened a second before or after; the quick one
+        # shows what differs from a quarter of a second before and after.
+        clear = slow.excess[apex] >= _CLEAR * quick.excess[apex]
+        start, end = (slow if clear else quick).doubled(apex)
         if quick.excess[apex] > 0 and end - start <= longest and lasting[apex] < quick.excess[apex]:
             found.append((start, apex, end, "micro", quick.strength[apex]))
     for apex in slow.peaks():

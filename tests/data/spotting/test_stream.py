@@ -65,8 +65,9 @@ def test_a_face_is_looked_for_once_a_second_where_there_is_none(
     def frames() -> Iterator[tuple[int, Grey]]:
         nonlocal at
         blank = ((i, np.full(face_image.shape, 128, np.uint8)) for i in range(25))
-        for at, frame in chain(blank, video(face_image, 330, first=25)):
-            yield at, frame
+        for item in chain(blank, video(face_image, 330, first=25)):
+            at = item[0]
+            yield item
 
     trace = Trace.of(follow(frames(), fps=10), 10)
     assert looks == [0, 10, 20, 30, 330]
