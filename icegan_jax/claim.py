@@ -119,7 +119,7 @@ def began_with(workdir: Path) -> dict[str, Any]:
         raise UserError(f"{workdir}: no such run directory; give --workdir of a run that main trained")
     stored = _read(workdir / CONFIG)
     if stored is None:
-        raise UserError(f"{workdir}: not a run directory: it has no {CONFIG}; give --workdir of a run that main trained")
+        raise UserError(f"{workdir}: not a run directory: it has no {CONFIG}; give one that main trained")
     return stored
 
 

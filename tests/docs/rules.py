@@ -181,7 +181,7 @@ def _camera(words: Sequence[str], patch: Patch) -> int:
 def _page(words: Sequence[str], patch: Patch) -> int:
     pytest.importorskip("gradio")
     served: list[Path] = []
-    patch.setattr("icegan_jax.use.page.serving.serve", lambda run_dir, *_: served.append(run_dir))
+    patch.setattr("icegan_jax.page.serve", lambda run_dir, *_: served.append(run_dir))
     code = module(words, patch)
     assert all((run_dir / "results.json").is_file() for run_dir in served) and served
     return code

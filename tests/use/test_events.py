@@ -18,7 +18,7 @@ FOLDS = ("one", "two")
 
 
 class Recording:
-    """A face at rest but for the two events, 7 frames each, from frame 10 and from frame 30; it counts what it holds."""
+    """A face at rest but for two events, 7 frames each, from frame 10 and from frame 30; it notes what is read."""
 
     def __init__(self) -> None:
         still, moving = frames([0.0])[0], frames()

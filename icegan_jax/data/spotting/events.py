@@ -125,10 +125,11 @@ def _find(trace: Trace) -> list[Event]:
     longest = _TOLERANCE * MICRO_SECONDS * trace.fps
     found = []
     for apex in quick.peaks():
-        # The slow scale shows the whole course, unless something else happened a second before or after; the quick one
-        # shows what differs from a quarter of a second before and after.
-        clear = slow.excess[apex] >= _CLEAR * quick.excess[apex]
-        start, end = (slow if clear else quick).doubled(apex)
+        # The slow scale shows the whole course, unless something else happened a second before or after: then it shows
+        # less than the quick one, or more than fits into its window.
+        start, end = slow.doubled(apex)
+        if not (slow.excess[apex] >= _CLEAR * quick.excess[apex] and end - start <= 2 * macro):
+            start, end = quick.doubled(apex)
         if quick.excess[apex] > 0 and end - start <= longest and lasting[apex] < quick.excess[apex]:
             found.append((start, apex, end, "micro", quick.strength[apex]))
     for apex in slow.peaks():
