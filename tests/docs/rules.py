@@ -41,6 +41,7 @@ from tests.docs.world import SIZE
 from tests.experiments import fabricated_runs
 from tests.interruption import run as kills
 from tests.interruption.chain import Timing
+from tests.test_page import free_port
 from tests.use.moving import astronaut
 
 Patch = pytest.MonkeyPatch
@@ -182,7 +183,7 @@ def _page(words: Sequence[str], patch: Patch) -> int:
     pytest.importorskip("gradio")
     served: list[Path] = []
     patch.setattr("icegan_jax.page.serve", lambda run_dir, *_: served.append(run_dir))
-    code = module(words, patch)
+    code = module([*words, f"--port={free_port()}"], patch)
     assert all((run_dir / "results.json").is_file() for run_dir in served) and served
     return code
 
@@ -298,7 +299,9 @@ RULES = (
     Rule(r"python -m icegan_jax\.synthesize ", module),
     Rule(r"python -m icegan_jax\.export ", module),
     Rule(r"python exported/load\.py ", script),
-    Rule(r"python -m icegan_jax\.page ", _page, "serves nothing: tests/browser/test_gradio_page.py does"),
+    Rule(
+        r"python -m icegan_jax\.page ", _page, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"
+    ),
     Rule(r"python -m icegan_jax\.evaluation\.compare ", module),
     Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python experiments/apex_spotting\.py ", script),
