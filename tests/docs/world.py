@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from tests.data.conftest import HEADER
+from tests.data.conftest import HEADER, smiling
 from tests.data.databases import build_casme2, build_samm, build_smic, write_official
 from tests.data.readers.small import xlsx
 from tests.docs.pages import ROOT, Command
@@ -31,6 +31,7 @@ def build(folder: Path) -> None:
         cv2.imwrite(str(folder / "faces" / name), astronaut())
     write_folder(folder / "frames")
     write_video(folder / "film.mp4", codec="mp4v")
+    _write_interview(folder / "interview.mp4")
     _write_clips(folder)
     for name in ("onset", "apex"):
         grey = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
@@ -50,6 +51,17 @@ def _makes(command: Command, name: str) -> bool:
     if program == "icegan_jax.export":
         return f"--out={name}" in command.words
     return program == "icegan_jax.main" and f"--workdir={name}" in command.words
+
+
+def _write_interview(path: Path) -> None:
+    """Four seconds of a face at rest that smiles once, for a third of a second."""
+    rate, smiles = 60, {120 + i: strength for i, strength in enumerate(np.sin(np.linspace(0, np.pi, 20)))}
+    height, width = astronaut().shape
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
+    for number in range(4 * rate):
+        grey = smiling(astronaut(), smiles[number]) if number in smiles else astronaut()
+        writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+    writer.release()
 
 
 def _write_clips(folder: Path) -> None:
