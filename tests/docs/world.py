@@ -59,7 +59,7 @@ def _write_interview(path: Path) -> None:
     height, width = astronaut().shape
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
     for number in range(4 * rate):
-        grey = smiling(astronaut(), smiles[number]) if number in smiles else astronaut()
+        grey = smiling(astronaut(), float(smiles[number])) if number in smiles else astronaut()
         writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
     writer.release()
 
