@@ -18,7 +18,7 @@ from icegan_jax.models import winograd
 from icegan_jax.models.correlation import correlate, product
 
 # Winograd's products pay where channels are many, and pixels at least as many as channels: then the transforms of
-# tiles and kernel cost less than they save (measured per layer on 2 CPU cores, README, "Speed").
+# tiles and kernel cost less than they save (measured per layer on 2 CPU cores, docs/speed.md).
 _CHANNELS = 64
 
 

@@ -309,6 +309,12 @@ RULES = (
     Rule(r"python -m icegan_jax\.evaluation\.compare ", module),
     Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python experiments/apex_spotting\.py ", script),
+    Rule(
+        r"python experiments/event_spotting\.py ",
+        script,
+        "nine seconds of one drawn person",
+        ("--minutes=0.15", "--subjects=1", "--frames=14"),
+    ),
     Rule(r"python experiments/", _tables, "made-up runs in place of the training, as in tests/experiments"),
     Rule(r"python benchmarks/step_time\.py ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
     Rule(
