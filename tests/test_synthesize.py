@@ -88,7 +88,10 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--fold=tiny_s1", "--ensemble"], "argument --ensemble: not allowed with argument --fold; see --help"),
         (["--ensemble", "--expresion=x"], "unrecognized arguments: --expresion=x; see --help"),
         (["--workdir=UNFIT/gone"], "UNFIT/gone: no such run directory; give --workdir of a run that main trained"),
-        (["--workdir=UNFIT/empty"], "UNFIT/empty: not a run directory: it has no config.json; give --workdir of"),
+        (
+            ["--workdir=UNFIT/empty"],
+            "UNFIT/empty: not a run directory: it has no config.json; give one that main trained",
+        ),
         (["--workdir=UNFIT/young"], "UNFIT/young: no fold is finished yet; "),
         (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.model.generator=none); give"),
         (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name; did you mean tiny_s"),

@@ -204,6 +204,8 @@ def test_a_file_that_was_removed_meanwhile(opened: Opened, server: Server, tmp_p
     visit = opened("Make faces")
     onset, _ = write_pair(tmp_path)
     put(visit, "A neutral face", onset.rename(tmp_path / "gone.png"))
+    loaded = "[...document.images].some(i => i.src.includes('gone.png') && i.complete && i.naturalWidth > 0)"
+    visit.page.wait_for_function(loaded)  # else the server would be sending what is removed
     (there,) = [path for path in server.uploads() if path.name == "gone.png"]
     there.unlink()
     assert press(visit, "Make faces").inner_text() == "gone.png was removed meanwhile; drop it again."

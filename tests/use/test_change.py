@@ -16,6 +16,7 @@ from icegan_jax.models.motion import move
 from icegan_jax.training.state import TrainState
 from icegan_jax.training.step import change_with, synthesise_with, to_float
 from icegan_jax.use.model import Model, load_model
+from icegan_jax.use.synthesis import placing
 from icegan_jax.use.synthesis.placing import place
 from tests.training import tiny
 
@@ -45,8 +46,11 @@ def test_the_change_makes_the_face(single: Model, onset: NDArray[np.uint8], inte
     np.testing.assert_allclose(np.clip(moved + change[..., 2], 0, 255), face, atol=0.51)
 
 
-def test_placed_in_a_picture_it_is_that_face(single: Model, onset: NDArray[np.uint8]) -> None:
-    """The crop is the picture's pixels themselves; away from the box's edge the faces are the same."""
+def test_placed_in_a_picture_it_is_that_face(
+    single: Model, onset: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The crop is the picture's pixels themselves; unsmoothed and away from the box's edge the faces are the same."""
+    monkeypatch.setattr(placing, "_SMOOTH", 0.01)
     change = single.change(onset, LABEL, DRAW)
     face = single.synthesise(onset, LABEL, DRAW, np.ones(2, np.float32))
     for neutral, made, wanted in zip(onset, change, face, strict=True):
