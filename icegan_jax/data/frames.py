@@ -18,6 +18,10 @@ from icegan_jax.errors import UserError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
 
+# Our message tells of a damaged stream, not FFmpeg's: OpenCV looks at this when a process opens or writes its first
+# video, whoever does that.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 # A header that says less or more frames per second than these is not to be trusted.
 _LEAST_RATE = 0.1
 _MOST_RATE = 100_000.0  # of the fastest cameras that film whole frames
@@ -186,8 +190,7 @@ def _read_video(path: Path, wanted: Sequence[int]) -> Iterator[tuple[int, Grey]]
 def _open_video(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise UserError(f"{path}: no such video; correct the column frames")
-    # A damaged stream is told by our message, not by FFmpeg's, OpenCV's, or those of OpenCV's own reader of avi.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # A damaged stream is told by our message, not by OpenCV's, or those of its own reader of avi.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not video.isOpened():
