@@ -47,7 +47,7 @@ from icegan_jax import settings
 from icegan_jax.training.memory import free_bytes
 from icegan_jax.training.state import Networks, TrainState
 
-# The run that hours are given for (DESIGN sections 1 and 3; DATASETS.md section 4).
+# The run that hours are given for (docs/design.md, "Program").
 RUN_FOLDS, RUN_EPOCHS, RUN_PAIRS = 68, 100, 442 * 5
 COLUMNS = (
     ("folds", "folds"),

@@ -4,7 +4,7 @@
     python -m icegan_jax.main --config=configs/loso.py --workdir=runs/loso
 
 Full width, 128x128, batch 16, 100 epochs, loss weights of section IV-B. Expect 68 trainings of about 13,800 steps:
-days on one GPU. The authors' log (DESIGN section 6): UF1 0.884, UAR 0.898 where each fold takes the best of 100 test
+days on one GPU. The authors' log (docs/design.md, "Authors' log"): UF1 0.884, UAR 0.898 at each fold's best of 100 test
 evaluations, 0.747 and 0.801 at its last epoch, means over folds. This program reports the last step, pooled. Not run
 here in full: the databases are licensed. One update took 8 s and 7.2 GiB on 2 CPU cores.
 
@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict()
     config.model.image_size = 128  # pixels on a side (paper, III); a power of 2, that of the prepared faces
     config.model.recognition_input = "apex"  # what D sees: "apex" (paper), or "pair", the onset beside it
-    config.model.pair_gain = 4.0  # with "pair": factor on the change apex - onset (DESIGN section 10)
+    config.model.pair_gain = 4.0  # with "pair": factor on apex - onset (docs/design.md, "Onset and apex as input")
     config.model.generator = "grm"  # Table III: "none" (A), "dcgan", "encoder_decoder", "skips", "se", "grm" (F)
     config.model.grm = "full"  # nodes: "full", every channel (paper, eq. 1); "compact", a quarter (the definitions)
     config.model.width = 1.0  # factor on the channels of trunk and U-Net

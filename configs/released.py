@@ -2,7 +2,7 @@
 
     python -m icegan_jax.main --config=configs/released.py --workdir=runs/released
 
-The definitions came without training code, data code and weights; DESIGN section 2 (right column) holds what is known
+No training code, data code or weights came with them; docs/design.md, "Networks" (right column) holds what is known
 of them. Six differences: the form of the graph reasoning, the routing's softmax, the types of primary capsules, d_adv,
 the reconstruction network, and margins without squares. Parameters (--parameters): G 40,282,753, D 97,766,400, and with
 --config.model.expression_dimension=8, 16, 64, 128: D 96,943,104, 97,217,536, 98,864,128, 101,059,584. Most of D are

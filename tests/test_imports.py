@@ -1,4 +1,4 @@
-"""The rules of DESIGN section 7 about who may import whom, read from the source."""
+"""The rules of docs/design.md, "Import rules" about who may import whom, read from the source."""
 
 import ast
 from collections.abc import Iterator

@@ -46,10 +46,10 @@ def spot_apex(
 
     Methods:
         "difference": the largest mean |frame - onset| over the whole crop, after each has been
-            given mean 0 and contrast 1, as the light drifts (DESIGN.md section 5).
+            given mean 0 and contrast 1, as the light drifts (docs/design.md, "Crop and registration").
         "ratio": CapsuleNet's, as its published code: the largest mean, over ten regions of the
             face, of (|frame - onset| + 1) / (|frame - the frame before it| + 1). The first frame
-            after the onset scores 1. Source: DATASETS.md section 5, epsilon = 1 frame.
+            after the onset scores 1. Source: docs/databases.md, "Apex spotting", epsilon = 1 frame.
         "ratio_offset": the same with (|frame - offset| + 1) / (|frame - the frame before it| + 1)
             added, as its paper describes.
         "middle": the frame halfway between onset and offset among those that exist; no pixel is

@@ -15,15 +15,15 @@ from icegan_jax.data.names import check_name
 from icegan_jax.data.tables import OtherTable, Row, read_table
 from icegan_jax.errors import UserError
 
-# MEGC2019 three-class composite protocol, in label order (DATASETS.md sections 0 and 4).
+# MEGC2019 three-class composite protocol, in label order (docs/databases.md, "Classes and emotion words").
 EXPRESSIONS = ("negative", "positive", "surprise")
 
-# Emotion words of the databases to the three classes (DATASETS.md sections 4 and 7). "others" has
+# Emotion words of the databases to the three classes (docs/databases.md, "Classes and emotion words"). "others" has
 # no class.
 _EMOTIONS = {
     "negative": 0,
     "repression": 0,
-    "tense": 0,  # CASME, by convention (DATASETS.md section 7)
+    "tense": 0,  # CASME, by convention (docs/databases.md, "Classes and emotion words")
     "anger": 0,
     "angry": 0,
     "contempt": 0,
@@ -39,7 +39,7 @@ _EMOTIONS = {
     "surprised": 2,
 }
 
-# A frame number of more digits is a damaged cell: SMIC's longest have 8 (DATASETS.md section 3).
+# A frame number of more digits is a damaged cell: SMIC's longest have 8 (docs/databases.md, "Identifiers").
 MOST_DIGITS = 9
 
 COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
@@ -52,7 +52,7 @@ class Clip:
     Attributes:
         dataset: name of the database; with ``subject`` it keys the leave-one-subject-out folds.
         subject: identifier of the person, unique within the dataset only.
-        clip: name of the clip, unique within (dataset, subject) only (DATASETS.md fact 3).
+        clip: name of the clip, unique within (dataset, subject) only (docs/databases.md, "Identifiers").
         label: an index into the classes, which are ``EXPRESSIONS`` unless others were asked for.
         frames: a folder of frames, or a video file.
         onset: frame number of the neutral face before the movement. In a folder, frame numbers are
@@ -79,7 +79,7 @@ class Clip:
 def label_of(word: str, classes: Sequence[str] = EXPRESSIONS) -> int:
     """Returns the index of a word's class, in any case.
 
-    With ``EXPRESSIONS`` the word may also be an emotion (DATASETS.md sections 4 and 7); other
+    With ``EXPRESSIONS`` the word may also be an emotion (docs/databases.md, "Classes and emotion words"); other
     classes know their own names only.
 
     Raises:

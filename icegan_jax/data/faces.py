@@ -2,7 +2,7 @@
 
 The paper detects the landmarks "repeatedly" and crops by the refined ones; how often, and with what
 margin, it leaves open. The box comes from one frame of a clip and is applied to all of its frames,
-as landmarks jitter by more than a micro-expression moves (DESIGN.md section 5).
+as landmarks jitter by more than a micro-expression moves (docs/design.md, "Crop and registration").
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Who is trained on, who is tested (DESIGN.md section 6, rule 1): no person is on both sides of a fold."""
+"""Who is trained on and tested (docs/design.md, "Evaluation rules", rule 1): no person is on both sides of a fold."""
 
 import hashlib
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ def folds_of(pairs: "Pairs", *, protocol: str, share: float, inner_share: float,
 def leave_one_subject_out(pairs: "Pairs") -> list[Fold]:
     """Returns a fold per (dataset, subject), sorted; equal ids of two datasets stay apart.
 
-    Source: MEGC2019 protocol, DATASETS.md section 4.
+    Source: MEGC2019 protocol, docs/databases.md, "MEGC2019 folds and metrics".
 
     Raises:
         UserError: a subject has no apex to test or nobody is left to train on, a name cannot be a
@@ -141,7 +141,7 @@ def keep_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
 
     ``round(share * training people)`` are drawn, at least one, from the fold's name and the seed.
 
-    Source: DESIGN.md section 6, rule 2.
+    Source: docs/design.md, "Evaluation rules", rule 2.
 
     Raises:
         UserError: nobody would be left to train on, those drawn have no apex, or nobody left shows a class

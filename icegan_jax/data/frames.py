@@ -70,7 +70,7 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
     """Returns {frame number: image file} of a folder, in numeric order.
 
     The frame number is the last integer in the file name, whatever its padding and prefix
-    (DATASETS.md section 8, rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, or
+    (docs/databases.md, "Rules for reading", rule 2). Files that are no jpg, jpeg, bmp or png, or hold no number, or
     one of more than 9 digits, are left out.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The ten facial regions of CapsuleNet's apex spotting, and means over them (DATASETS.md section 5)."""
+"""The ten facial regions of CapsuleNet's apex spotting, and means over them (docs/databases.md, "Apex spotting")."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from icegan_jax.data.faces import Box, Points
 
 Regions = NDArray[np.int64]
 
-# Landmarks that place the regions, in dlib's order of 68 from 0 (DATASETS.md section 5).
+# Landmarks that place the regions, in dlib's order of 68 from 0 (docs/databases.md, "Apex spotting").
 _CHIN = 8
 _LEFT_BROW, _RIGHT_BROW = 19, 24
 _LEFT_NOSE, _RIGHT_NOSE = 31, 35
@@ -29,7 +29,7 @@ def ten_regions(points: Points) -> Regions:
 
     In order: left and right mouth corner, chin, left and right side of the nose, outside the left
     and the right eye, between the brows, left and right brow ("left" in the image). Source:
-    DATASETS.md section 5, whose landmarks are whole numbers; of landmarks that are not, a region's
+    docs/databases.md, "Apex spotting", whose landmarks are whole numbers; of landmarks that are not, a region's
     bounds are rounded down, as half a pixel is there.
 
     Args:

@@ -1,6 +1,6 @@
 """Registering the frames of a clip to its onset, and cropping them, in one resampling.
 
-Heads drift by a pixel while a micro-expression moves one to three (DESIGN.md section 5). Each frame
+Heads drift by a pixel while a micro-expression moves one to three (docs/design.md, "Crop and registration"). Each frame
 is moved back onto the onset by a rigid, sub-pixel motion, found by maximising the enhanced
 correlation coefficient (Evangelidis and Psarakis, PAMI 2008; OpenCV's ``findTransformECC``), and is
 read from the original image once.

@@ -18,7 +18,7 @@ from icegan_jax.errors import UserError
 UNSAVED = "\0"
 
 # Guards against damaged or hostile files; the largest annotation known has 7,526 rows of 9 columns
-# (DATASETS.md section 7, DFME).
+# (docs/databases.md, "DFME and other databases").
 _MOST_ROWS = 50_000
 _MOST_BLANK_ROWS = 1000
 _MOST_COLUMNS = 100

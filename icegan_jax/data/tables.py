@@ -12,7 +12,7 @@ from icegan_jax.errors import UserError
 _SUFFIXES = (".xlsx", ".xlsm", ".xls", ".csv")
 # Folders below the root in which find_tables looks: SMIC-E's lies 2 deep, nested archives add one or two.
 _DEPTH = 5
-# A number of more digits is a damaged cell: SMIC's longest frame numbers have 8 (DATASETS.md section 3).
+# A number of more digits is a damaged cell: SMIC's longest frame numbers have 8 (docs/databases.md, "Identifiers").
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}(\.0*)?")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from icegan_jax.data.frames import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from icegan_jax.errors import UserError
 
-# Deepest layout known: SMIC-E_raw image/HS_long/SMIC-HS-E/HS/s01/s1_ne_01 (DATASETS.md section 3),
+# Deepest layout known: SMIC-E_raw image/HS_long/SMIC-HS-E/HS/s01/s1_ne_01 (docs/databases.md, "SMIC"),
 # and the archives unpack one level deep.
 _DEPTH = 8
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".001")

@@ -14,8 +14,8 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation import metrics
 
 NUM_DRAWS = 1000
-LEVEL = 0.95  # DESIGN.md section 6, rule 4: "a subject-bootstrap 95% interval"
-NEGATIVE = 0  # the majority class of every database of MEGC2019 (DATASETS.md section 4)
+LEVEL = 0.95  # docs/design.md, "Evaluation rules", rule 4: "a subject-bootstrap 95% interval"
+NEGATIVE = 0  # the majority class of every database of MEGC2019 (docs/databases.md, "MEGC2019 clips")
 
 Interval = tuple[float, float]
 

@@ -1,4 +1,4 @@
-"""Predictions out of the log that MEGC2019 asked for (DATASETS.md section 4).
+"""Predictions out of the log that MEGC2019 asked for (docs/databases.md, "MEGC2019 log").
 
 casme2 sub01
 EP02_01f 1 1

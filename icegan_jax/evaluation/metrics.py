@@ -1,7 +1,7 @@
 """UF1, UAR and accuracy from counts pooled over all folds.
 
 Source: the metrics of MEGC2019 (See, Yap, Li, Hong, Wang: "MEGC 2019 - The Second Facial
-Micro-Expressions Grand Challenge", FG 2019; DATASETS.md section 4): true positives, false positives
+Micro-Expressions Grand Challenge", FG 2019; docs/databases.md, "MEGC2019 folds and metrics"): true and false positives
 and false negatives are summed over all folds first, and only then divided. A mean of per-fold
 scores is another number (15 of the 68 folds have one or two clips) and is never computed here.
 """
@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-NUM_CLASSES = 3  # negative, positive, surprise (DATASETS.md section 0); where data bring no others
+NUM_CLASSES = 3  # (docs/databases.md, "Classes and emotion words"); where data bring no others
 
 Counts = npt.NDArray[np.int64]
 Ratios = npt.NDArray[np.float64]
@@ -137,7 +137,7 @@ def group_ids(groups: Iterable[Hashable]) -> npt.NDArray[np.int64]:
     """Number the groups 0, 1, ... in the order in which they first appear.
 
     A subject is keyed by (dataset, subject), since subject ids collide across databases
-    (DATASETS.md section 4): ``group_ids(zip(datasets, subjects))``.
+    (docs/databases.md, "Identifiers"): ``group_ids(zip(datasets, subjects))``.
 
     Returns:
       int64[n].

@@ -23,7 +23,7 @@ class Prediction:
     Attributes:
       dataset: which database.
       subject: unique within its database only.
-      clip: unique within its subject only (DATASETS.md section 0, fact 3).
+      clip: unique within its subject only (docs/databases.md, "Identifiers").
       label: the true class, an index into the run's classes.
       prediction: the predicted class, likewise.
       scores: the capsule length of each class.

@@ -48,7 +48,7 @@ def build_results(
     oracle: Mapping[str, Any] | None = None,
     num_folds: int | None = None,
 ) -> dict[str, Any]:
-    """Assemble results.json (DESIGN.md section 7).
+    """Assemble results.json (docs/design.md, "Results file").
 
     Args:
       predictions: one per clip, all folds.

@@ -27,7 +27,7 @@ def score(
     groups: Sequence[Hashable],
     num_classes: int = metrics.NUM_CLASSES,
 ) -> Score:
-    """Score clips from their pooled counts (DESIGN.md section 6, rules 3 and 4).
+    """Score clips from their pooled counts (docs/design.md, "Evaluation rules", rules 3 and 4).
 
     Args:
       labels: int[n], the true classes.
@@ -58,8 +58,8 @@ def summarise(predictions: Sequence[Prediction], classes: Sequence[str] = EXPRES
       classes: names of the classes, in label order.
 
     Returns:
-      `overall` (Score), `datasets` {name: Score}, `floors` {name: {uf1, uar}} as DESIGN.md
-      section 7 has them, and `dataset_floors` {dataset: floors}: the class frequencies differ.
+      `overall` (Score), `datasets` {name: Score}, `floors` {name: {uf1, uar}} as docs/design.md,
+      "Results file" has them, and `dataset_floors` {dataset: floors}: the class frequencies differ.
 
     Raises:
       UserError: no prediction, or two of one clip.

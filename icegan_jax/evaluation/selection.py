@@ -1,6 +1,6 @@
 """Which evaluation of a fold is reported: chosen on inner validation people or, not validly, on the test clips.
 
-Source: DESIGN.md section 6, rule 2.
+Source: docs/design.md, "Evaluation rules", rule 2.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ def best_on_test(
 def best_test_epoch(folds: Sequence[tuple[Sequence[Evaluation], Labels]]) -> dict[str, float]:
     """UF1 and UAR where each fold takes the best of its test evaluations, for each score separately.
 
-    That is what published logs report (DESIGN.md section 6, rule 2); the counts are pooled here as everywhere. It is
+    Published logs report it (docs/design.md, "Evaluation rules", rule 2); the counts are pooled as everywhere. It is
     not a valid score: the test clips chose the evaluation.
 
     Args:

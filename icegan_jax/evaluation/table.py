@@ -10,7 +10,7 @@ from typing import Any
 from icegan_jax.data.names import cell
 from icegan_jax.evaluation.files import write_text
 
-# DESIGN.md section 6, rule 2: shown apart, under this name.
+# docs/design.md, "Evaluation rules", rule 2: shown apart, under this name.
 ORACLE_NAME = "best test epoch (not a valid score)"
 
 FIELDS = (

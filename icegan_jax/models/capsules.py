@@ -34,7 +34,7 @@ def route(votes: jax.Array, iterations: int, axis: str = "output") -> jax.Array:
 
     The couplings are a softmax: over the output capsules an input capsule shares itself out among them (Sabour); over
     the input capsules an output capsule is a weighted mean of their votes, and much shorter (the authors'
-    definitions, DESIGN section 2).
+    definitions, docs/design.md, "Networks").
 
     The coupling coefficients of the inner iterations carry no gradient; the last weighted sum does.
 

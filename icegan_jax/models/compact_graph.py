@@ -1,7 +1,7 @@
 """The graph reasoning module in the form of the authors' definitions: a quarter of the channels are nodes.
 
 The paper (eq. 1 to 3, ``graph``) reasons on all channels; what its authors released reasons on projections, as the
-global reasoning unit does (Chen et al. 2019), and is 8 times smaller at 512 channels (DESIGN section 2).
+global reasoning unit does (Chen et al. 2019), and is 8 times smaller at 512 channels (docs/design.md, "Networks").
 """
 
 import functools

@@ -13,9 +13,9 @@ from icegan_jax.models.skips import skip
 
 KINDS = ("dcgan", "encoder_decoder", "skips", "se", "grm")  # of the paper's Table III, B to F
 
-_WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (DESIGN section 2)
+_WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (docs/design.md, "Networks")
 _SMALL_INIT = nn.initializers.normal(0.002)
-_PIXELS_PER_UNIT = 3.0  # a micro-expression moves skin by 1 to 3 pixels at 128x128 (DESIGN section 5)
+_PIXELS_PER_UNIT = 3.0  # skin moves by 1 to 3 pixels at 128x128 (docs/design.md, "Crop and registration")
 
 
 class Generator(nn.Module):

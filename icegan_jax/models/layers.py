@@ -15,9 +15,9 @@ from jax.typing import DTypeLike
 from icegan_jax.models.convolution import convolve, convolve_transposed
 from icegan_jax.models.correlation import product
 
-LEAK = 0.2  # slope of every LeakyReLU (DESIGN section 2, from the authors' definitions)
+LEAK = 0.2  # slope of every LeakyReLU (docs/design.md, "Networks", from the authors' definitions)
 NORM_EPSILON = 1e-5  # of batch and instance norm, the common default
-WEIGHT_INIT = nn.initializers.normal(0.02)  # DESIGN section 2
+WEIGHT_INIT = nn.initializers.normal(0.02)  # docs/design.md, "Networks"
 _INITIAL_POWER_ITERATIONS = 15  # so that the first step already divides by nearly the true norm
 
 

@@ -1,4 +1,4 @@
-"""The 70x70 PatchGAN trunk that every discriminator begins with (DESIGN section 2)."""
+"""The 70x70 PatchGAN trunk that every discriminator begins with (docs/design.md, "Networks")."""
 
 import functools
 

@@ -1,7 +1,7 @@
 """Capsules that collapsed: a network that takes all training clips for one class, told from a fold's log.
 
-DESIGN section 3: on some settings all class capsules stay equally long for many epochs, and the longest is the same one
-for every face.
+On some settings all class capsules stay equally long for many epochs, and the longest is the same one
+for every face (docs/design.md, "Losses and the update").
 """
 
 import json

@@ -30,7 +30,7 @@ def margin(lengths: jax.Array, label: jax.Array, power: int = 2) -> jax.Array:
     Args:
       lengths: float[b, k], capsule lengths.
       label: int[b], in 0..k-1.
-      power: of the two hinges; 1 leaves them unsquared, as in the authors' definitions (DESIGN section 2).
+      power: of the two hinges; 1 leaves them unsquared, as in the authors' definitions (docs/design.md, "Networks").
     """
     present = jax.nn.one_hot(label, lengths.shape[1], dtype=lengths.dtype)
     short = jnp.maximum(0.0, MARGIN_PRESENT - lengths) ** power

@@ -16,7 +16,7 @@ from icegan_jax.models.perceptual import CostNetwork
 
 
 class LossWeights(NamedTuple):
-    """Factors of the loss terms (paper, section IV-B; DESIGN section 3).
+    """Factors of the loss terms (paper, section IV-B; docs/design.md, "Losses and the update").
 
     Attributes:
       adversarial: of L_gan, for both players.

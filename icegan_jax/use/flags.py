@@ -7,7 +7,7 @@ import numpy as np
 from icegan_jax.data.faces import tight_box
 from icegan_jax.data.preparing.cropping import Cropped, Sighting
 
-# CASME II was filmed at 200 frames per second, SMIC HS at 100 and CASME at 60, the slowest of them (DATASETS.md): below
+# CASME II has 200 frames per second, SMIC HS 100, CASME 60, the slowest (docs/databases.md, "Frame rates"): below
 # that, a micro-expression of at most half a second (Yan et al. 2013) has few frames.
 LEAST_RATE = 60.0
 LEAST_FACE = 80.0  # pixels across; dlib's detector was trained on faces of 80, and 128 are made of them

@@ -1,4 +1,4 @@
-"""A tree of CASME II's shape with its quirks (DATASETS.md section 1); who has which unknown clip is invented."""
+"""A tree of CASME II's shape and quirks (docs/databases.md, "CASME II"); who has which unknown clip is invented."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ _LABELS = {"disgust": 0, "repression": 0, "happiness": 1, "surprise": 2}
 # Everyone with a clip in MEGC2019 but sub17, who has 31; sub10 and sub18 have others and fear only.
 _PEOPLE = tuple(f"sub{n:02d}" for n in range(1, 27) if n not in (10, 17, 18))
 _SUB17 = {"disgust": 13, "repression": 5, "happiness": 7, "surprise": 6}
-# Named in DATASETS.md and in MEGC2019; the emotions of most are invented.
+# Named in docs/databases.md and in MEGC2019; the emotions of most are invented.
 _NAMED = {
     ("sub03", "EP01_2"): "happiness",
     ("sub03", "EP08_1"): "disgust",

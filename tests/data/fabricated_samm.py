@@ -1,4 +1,4 @@
-"""A tree of SAMM's shape with its quirks (DATASETS.md section 2); who has which unknown clip is invented."""
+"""A tree of SAMM's shape with its quirks (docs/databases.md, "SAMM"); who has which unknown clip is invented."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -28,7 +28,7 @@ _FIVE_DIGITS = {
     "036_7": (1, 2),
 }
 _NAMED = ("017_3_2", "026_3_3", "028_4_1", "032_3_1", "032_3_2")
-# Onsets that DATASETS.md names, and small ones in long videos; the other clips' are invented.
+# Onsets that docs/databases.md names, and small ones in long videos; the other clips' are invented.
 _ONSETS = {
     "006_1_2": 5562,
     "013_1_8": 95,

@@ -1,4 +1,4 @@
-"""Trees of SMIC's shape with their quirks (DATASETS.md section 3); who has which unknown clip is invented."""
+"""Trees of SMIC's shape with their quirks (docs/databases.md, "SMIC"); who has which unknown clip is invented."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,7 +10,7 @@ from tests.data.fabricate import Cell, Fake, Frames, cache_values
 
 _WORDS = ("ne", "po", "sur")
 _EMOTIONS = ("negative", "positive", "surprise")
-# Clips per class: 70, 51, 43. s3, s4 and s20 have the numbers of DATASETS.md section 4.
+# Clips per class: 70, 51, 43. s3, s4 and s20 have the numbers of docs/databases.md, "MEGC2019 clips".
 _CLIPS = {
     20: (11, 7, 4),
     14: (4, 3, 3),

@@ -40,7 +40,7 @@ def later(frames: Grey) -> Iterator[tuple[int, Grey]]:
 
 
 def ratio_by_hand(frames: Grey, regions: list[tuple[int, int, int, int]], offset: bool) -> int:
-    """The formula of DATASETS.md section 5, one pixel mean at a time."""
+    """The formula of docs/databases.md, "Apex spotting", one pixel mean at a time."""
     f = frames.astype(float)
     scores = []
     for t in range(1, len(f)):

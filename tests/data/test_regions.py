@@ -27,7 +27,7 @@ def landmarks() -> NDArray[np.float64]:
 
 
 def test_the_ten_squares_of_the_table() -> None:
-    """Worked out by hand from the table of DATASETS.md section 5."""
+    """Worked out by hand from the table of docs/databases.md, "Apex spotting"."""
     assert ten_regions(landmarks()).tolist() == [
         [35, 75, 45, 85],  # mouth corner 48 +- 5
         [56, 77, 66, 87],  # mouth corner 54 +- 5

@@ -86,7 +86,7 @@ def test_subjects_without_a_class_are_fine():
 
 
 def test_always_negative_by_hand():
-    # The counts of MEGC2019 (DATASETS.md section 4): 250 negative, 109 positive, 83 surprise.
+    # The counts of MEGC2019 (docs/databases.md, "MEGC2019 clips"): 250 negative, 109 positive, 83 surprise.
     floors = bootstrap.floors(np.repeat([0, 1, 2], [250, 109, 83]))
     f1 = 2 * 250 / (2 * 250 + 192)
     assert floors["always_negative"] == {

@@ -1,4 +1,4 @@
-"""Parameter counts, worked out from the layer table of DESIGN section 2 and pinned."""
+"""Parameter counts, worked out from the layer table of docs/design.md, "Networks" and pinned."""
 
 import jax
 import pytest
@@ -94,7 +94,7 @@ def test_the_table_names_every_module_and_the_totals(network: str, total: str) -
     [(8, 96_943_104), (16, 97_217_536), (32, 97_766_400), (64, 98_864_128), (128, 101_059_584)],
 )
 def test_the_released_discriminator(dimension: int, total: int) -> None:
-    """DESIGN section 2; AdvCaps is as wide as ExpCaps."""
+    """docs/design.md, "Parameter counts"; AdvCaps is as wide as ExpCaps."""
     config = released.get_config()
     config.model.expression_dimension = dimension
     config.loss.perceptual = 0.0

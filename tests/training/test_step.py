@@ -1,4 +1,4 @@
-"""The update step against two plain gradients of the two players' losses (DESIGN section 3)."""
+"""The update step against two plain gradients of the two players' losses (docs/design.md, "Losses and the update")."""
 
 import functools
 from collections.abc import Callable

@@ -20,7 +20,7 @@ from icegan_jax.errors import UserError
 REGISTRATIONS = ("rigid", "none")
 SIZE = 128  # pixels on a side; the paper's input
 
-# The apex and its four neighbours are trained on (DATASETS.md section 5, DESIGN.md section 5).
+# The apex and its four neighbours are trained on (docs/design.md, "Crop and registration").
 _SHIFTS = (-2, -1, 0, 1, 2)
 # Frames after the onset in which the face is looked for where the onset shows none.
 _MORE_FRAMES = 25

@@ -31,7 +31,7 @@ REST_BETWEEN_PEOPLE = {
     "AU15": 1.4, "AU26": 0.7,
 }  # fmt: skip
 REST_BETWEEN_CLIPS = 1.0  # of the above
-NEIGHBOURS = 2  # frames that the apex keeps on both sides (DESIGN.md section 5)
+NEIGHBOURS = 2  # frames that the apex keeps on both sides (docs/design.md, "Crop and registration")
 FEWEST_FRAMES = 2 * NEIGHBOURS + 2
 REGION_THRESHOLD = 0.25  # of a unit's largest displacement
 

@@ -1,4 +1,4 @@
-"""CASME, the first one: folders of frames and its table (DATASETS.md section 7)."""
+"""CASME, the first one: folders of frames and its table (docs/databases.md, "CASME")."""
 
 from icegan_jax.data.annotation import Annotation, Finding, Reading
 from icegan_jax.data.readers.identity import has_shape
@@ -17,7 +17,7 @@ _USUAL = ("the table of CASME with ApexF1 and ApexF2",)
 def read(source: Source) -> Reading:
     """Reads CASME: sub01/EP01_5 with frames EP01_5-113.jpg or reg_EP01_5-113.jpg.
 
-    A clip has up to two apexes: ApexF1 is taken, ApexF2 is noted. Assumed, as DATASETS.md names the
+    A clip has up to two apexes: ApexF1 is taken, ApexF2 is noted. Assumed, as docs/databases.md names the
     frames but not their folders: they lie as in CASME II, a folder per subject, in it one per clip.
     Videos are taken to count from 0, with a note.
 

@@ -1,4 +1,4 @@
-"""CASME II: folders of frames and the coding sheet (DATASETS.md section 1)."""
+"""CASME II: folders of frames and the coding sheet (docs/databases.md, "CASME II")."""
 
 import re
 
@@ -41,7 +41,7 @@ def read(source: Source) -> Reading:
 
 
 def _key(folder: ClipFolder) -> Key | None:
-    """(sub01, EP02_01f): clip names are not unique across subjects (DATASETS.md fact 3)."""
+    """(sub01, EP02_01f): clip names are not unique across subjects (docs/databases.md, "Identifiers")."""
     number = subject_number(folder.parent) if _SUBJECT.fullmatch(folder.parent) else None
     return (f"sub{number:02d}", folder.name) if number is not None and has_shape(folder.name, _TITLE) else None
 
@@ -56,5 +56,5 @@ def _is_newer(table: Table) -> bool:
 
 
 def _video_start(annotation: Annotation, release: str) -> int:
-    """Recordings count from img1; selected and cropped frames start at the onset (DATASETS.md section 1)."""
+    """Recordings count from img1; selected and cropped frames start at the onset (docs/databases.md, "CASME II")."""
     return 1 if release == "raw" or annotation.onset is None else annotation.onset

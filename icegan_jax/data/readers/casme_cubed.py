@@ -1,4 +1,4 @@
-"""CAS(ME)^3, part A: colour frames and the table of micro-expressions (DATASETS.md section 7)."""
+"""CAS(ME)^3, part A: colour frames and the table of micro-expressions (docs/databases.md, "CAS(ME)^3")."""
 
 import re
 
@@ -28,7 +28,7 @@ def read(source: Source) -> Reading:
     One recording (Filename) holds several micro-expressions, so a clip is called by its file and
     onset: b_166. The database's own list of exceptions (missing frames, occluded faces) is not
     applied: what lacks frames is found when the clips are settled. Part C has no apex and no basic
-    emotions: it is not read. Assumed, as DATASETS.md does not spell the header out: the columns are
+    emotions: it is not read. Assumed, as docs/databases.md does not know the header: the columns are
     called Subject, Filename, Onset, Apex, Offset, Emotion, or as in CASME II.
 
     Raises:

@@ -1,4 +1,4 @@
-"""CAS(ME)^2: micro-expressions in long videos (DATASETS.md section 7)."""
+"""CAS(ME)^2: micro-expressions in long videos (docs/databases.md, "CAS(ME)^2")."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,11 +23,11 @@ _HEADER = (
 def read(source: Source) -> Reading:
     """Reads CAS(ME)^2 from a table whose columns are named: Subject, Filename, Onset, Apex, Offset, Emotion, Type.
 
-    The distributed CAS(ME)^2code_final.xlsx has no header, and DATASETS.md does not say what its
+    The distributed CAS(ME)^2code_final.xlsx has no header, and docs/databases.md does not know what its
     columns are: nothing is guessed, the names must be written above them. Type says micro or macro;
     macro-expressions are not used. Emotion is the class: positive, negative, surprise or others.
 
-    Assumed, as DATASETS.md does not name the folders either: Filename is the folder of frames, or
+    Assumed, as docs/databases.md does not know the folders either: Filename is the folder of frames, or
     the video, of the long recording, in a folder per subject. One recording holds several
     expressions, so a clip is called by its file and onset: anger1_1_557. An offset of 0 is none:
     the apex then stands in for it.
@@ -79,7 +79,7 @@ def _is_micro(table: Table, row: Row) -> bool:
 
 
 def _with_end(annotation: Annotation) -> tuple[Sequence[Annotation], list[Finding]]:
-    """An offset of 0 says that none was seen (DATASETS.md section 7); the recording goes on for minutes after it."""
+    """An offset of 0 says that none was seen (docs/databases.md, "CAS(ME)^2"); the recording goes on for minutes."""
     if annotation.offset != 0:
         return [annotation], []
     if annotation.apex is None or annotation.onset is None or annotation.apex <= annotation.onset:

@@ -1,4 +1,4 @@
-"""4DME: a table of micro-expressions and the folders that it names (DATASETS.md section 7)."""
+"""4DME: a table of micro-expressions and the folders that it names (docs/databases.md, "4DME")."""
 
 from icegan_jax.data.annotation import Annotation, Reading
 from icegan_jax.data.readers.matching import Key, attach, check_clips
@@ -16,7 +16,7 @@ def read(source: Source) -> Reading:
     """Reads 4DME from its table: sub_ID, fold_name, Emotion, Onset, Apex, Offset.
 
     A label such as "surprise+positive" is kept as it stands: the protocol leaves clips of more than
-    one class out. Assumed, as DATASETS.md does not say how the frames lie: a clip's frames, of one
+    one class out. Assumed, as docs/databases.md does not know how the frames lie: a clip's frames, of one
     kind of camera, are in a folder (or a video, counted from 0) called as fold_name, at any depth
     below the root. Give the folder of one camera as the root.
 

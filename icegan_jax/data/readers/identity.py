@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-# DATASETS.md sections 1 to 3, 7: EP02_01f; 006_1_2; s1_ne_01; S03-01-002.
+# docs/databases.md, "Identifiers": EP02_01f; 006_1_2; s1_ne_01; S03-01-002.
 _SHAPES = {
     "CASME II": re.compile(r"ep\d+.*", re.IGNORECASE),
     "SAMM": re.compile(r"\d{1,3}_\d{1,2}_\d{1,3}"),

@@ -16,7 +16,7 @@ from icegan_jax.errors import UserError
 Key = tuple[str, str]
 FolderKey = Callable[[ClipFolder], Key | None]
 
-# Words of folder names, DATASETS.md sections 1 to 3; the first that occurs in a name decides.
+# Words of folder names, docs/databases.md, "CASME II", "SAMM" and "SMIC"; the first that occurs in a name decides.
 # "e" is that of SMIC-E, SMIC-HS-E.
 _RELEASE_WORDS = (
     ("long", {"long", "longvideos", "e"}),

@@ -1,4 +1,4 @@
-"""MMEW: face crops by emotion, and its workbook (DATASETS.md section 7)."""
+"""MMEW: face crops by emotion, and its workbook (docs/databases.md, "MMEW")."""
 
 from dataclasses import replace
 

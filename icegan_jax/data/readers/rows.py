@@ -90,7 +90,7 @@ def annotation_of(
 ) -> tuple[Annotation, list[Finding]]:
     """Returns a row's annotation, frames still empty, and the finding on an apex that is no number.
 
-    Apexes outside onset..offset pass as they are (DATASETS.md section 8, rule 3: repaired later).
+    Apexes outside onset..offset pass as they are (docs/databases.md, "Rules for reading", rule 3: repaired later).
 
     Args:
         emotion: name of that column, as ``normalised``; likewise onset, apex and offset.

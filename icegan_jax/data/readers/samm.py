@@ -1,4 +1,4 @@
-"""SAMM: folders of frames and the FACS workbook (DATASETS.md section 2)."""
+"""SAMM: folders of frames and the FACS workbook (docs/databases.md, "SAMM")."""
 
 from icegan_jax.data.annotation import Annotation, Reading
 from icegan_jax.data.readers.identity import has_shape
@@ -60,5 +60,5 @@ def _padded(clip: str) -> Key:
 
 
 def _video_start(annotation: Annotation, release: str) -> int:
-    """A clip's folder holds onset..offset (DATASETS.md section 2)."""
+    """A clip's folder holds onset..offset (docs/databases.md, "SAMM")."""
     return annotation.onset or 0

@@ -1,4 +1,4 @@
-"""SMIC: the clips of SMIC_all, and SMIC-E with its workbook (DATASETS.md section 3)."""
+"""SMIC: the clips of SMIC_all, and SMIC-E with its workbook (docs/databases.md, "SMIC")."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from icegan_jax.errors import UserError
 def read(source: Source) -> Reading:
     """Reads one camera of SMIC: sources ``smic`` (HS), ``smic_vis``, ``smic_nir``.
 
-    A clip's emotion comes from its name (DATASETS.md fact 7). A folder of SMIC_all holds
+    A clip's emotion comes from its name (docs/databases.md, "SMIC"). A folder of SMIC_all holds
     onset..offset and needs no workbook; one of SMIC-E takes both from it. A clip that is in both is
     taken from SMIC_all. SMIC has no apex.
 

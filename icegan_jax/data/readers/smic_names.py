@@ -1,4 +1,4 @@
-"""What the names of SMIC's folders and clips say (DATASETS.md section 3)."""
+"""What the names of SMIC's folders and clips say (docs/databases.md, "SMIC")."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from icegan_jax.data.trees import ClipFolder
 
 TITLE = "SMIC"
 CAMERAS = {"smic": "HS", "smic_vis": "VIS", "smic_nir": "NIR"}
-# The label comes from the clip's name, not from the workbook (DATASETS.md fact 7).
+# The label comes from the clip's name, not from the workbook (docs/databases.md, "SMIC").
 EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
 _NAME = re.compile(r"s(\d{1,3})_(ne|po|sur)_(\d{1,3})", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""The workbook of SMIC-E: onset and offset of each long clip (DATASETS.md section 3)."""
+"""The workbook of SMIC-E: onset and offset of each long clip (docs/databases.md, "SMIC")."""
 
 from dataclasses import dataclass
 

@@ -7,7 +7,7 @@ from icegan_jax.errors import UserError
 
 # What a folder of frames is, in order of preference: the whole recording, the frames onset..offset
 # uncropped, the distributors' face crops, SMIC-E's longer clips. Whole faces come before the
-# distributors' crops, so that every database gets the same crop (DATASETS.md sections 1 to 3).
+# distributors' crops, so that every database gets the same crop (docs/databases.md, "Rules for reading", rule 5).
 RELEASES = ("raw", "selected", "cropped", "long")
 
 

@@ -7,18 +7,18 @@ from icegan_jax.data.clips import EXPRESSIONS, label_of
 from icegan_jax.data.readers.smic_names import EMOTIONS as SMIC_WORDS
 from icegan_jax.errors import UserError
 
-# Words without a class in any protocol of three classes (DATASETS.md sections 4 and 7).
+# Words without a class in any protocol of three classes (docs/databases.md, "Classes and emotion words").
 _NO_CLASS: tuple[str, ...] = ("other", "others", "undefined", "unclear")
 
-# MEGC2019, per database: the words that have a class, and those that are left out (DATASETS.md facts 4 and 6, and
-# section 4). SMIC's class is in its clip names.
+# MEGC2019, per database: the words that have a class, and those that are left out (docs/databases.md,
+# "MEGC2019 clips"). SMIC's class is in its clip names.
 _MEGC2019: dict[str, tuple[str, ...]] = {
     "casme2": ("disgust", "repression", "happiness", "surprise"),
     "samm": ("anger", "contempt", "disgust", "fear", "sadness", "happiness", "surprise"),
 }
 _NOT_MEGC2019 = {"casme2": ("sadness", "fear")}
 
-# The five-class sets in label order, and what they leave out (DATASETS.md sections 1 and 2).
+# The five-class sets in label order, and what they leave out (docs/databases.md, "Five-class sets").
 FIVE: dict[str, tuple[str, ...]] = {
     "casme2": ("happiness", "disgust", "repression", "surprise", "others"),
     "samm": ("anger", "contempt", "happiness", "surprise", "other"),
@@ -36,7 +36,7 @@ def classes_of(protocol: str, dataset: str) -> tuple[str, ...]:
 def emotion_of(annotation: Annotation) -> str:
     """Returns the emotion that counts, in lower case.
 
-    SMIC's is that of the clip's name, as its workbook calls s18_sur_03 negative (DATASETS.md fact 7).
+    SMIC's is that of the clip's name, as its workbook calls s18_sur_03 negative (docs/databases.md, "SMIC").
 
     Raises:
         UserError: the name of a SMIC clip says no emotion.
@@ -55,7 +55,7 @@ def emotion_of(annotation: Annotation) -> str:
 def labels_of(annotation: Annotation, protocol: str) -> set[int | None]:
     """Returns the classes that an annotation's emotion has in a protocol; None for a word left out.
 
-    More than one are possible: 4DME has such as "surprise+positive" (DATASETS.md section 7).
+    More than one are possible: 4DME has such as "surprise+positive" (docs/databases.md, "4DME").
 
     Raises:
         UserError: a word that is neither used nor left out. The message names the row.
@@ -73,7 +73,7 @@ def labels_of(annotation: Annotation, protocol: str) -> set[int | None]:
 def _label_of(word: str, dataset: str, protocol: str) -> int | None:
     if protocol == "five":
         kept, dropped = FIVE[dataset], _NOT_FIVE[dataset]
-        if word in ("other", "others"):  # both spellings are about (DATASETS.md section 2)
+        if word in ("other", "others"):  # both spellings are about (docs/databases.md, "SAMM")
             return len(kept) - 1
     else:
         kept, dropped = _MEGC2019.get(dataset, ()), _NO_CLASS

@@ -9,7 +9,7 @@ from icegan_jax.data.readers import READERS, Source
 from icegan_jax.data.tables import find_tables
 from icegan_jax.errors import UserError
 
-# The databases of MEGC2019, in the order of the organisers' csv but for SMIC (DATASETS.md fact 1).
+# The databases of MEGC2019, in the organisers' order but for SMIC (docs/databases.md, "MEGC2019 official list").
 COMPOSITE = ("casme2", "samm", "smic")
 # Sources that are no database: a clips.csv, and the three of MEGC2019 in one folder.
 CLIPS, ALL_THREE = "clips", "megc2019"

@@ -12,7 +12,7 @@ from icegan_jax.data.selection.protocol import Key, Selection, count_findings, k
 from icegan_jax.data.tables import Row, Table, normalised, read_headerless, read_table
 from icegan_jax.errors import UserError
 
-# Without a header the columns are these; with one they are found by these names (DATASETS.md section 4).
+# Without a header the columns are these; with one they have these names (docs/databases.md, "MEGC2019 official list").
 _COLUMNS = ("dataset", "subject", "clip", "label")
 _HEADER = ("dataset|data|database", "subject|sub", "clip|filename_o|filename", "label")
 
@@ -20,7 +20,7 @@ _HEADER = ("dataset|data|database", "subject|sub", "clip|filename_o|filename", "
 _SUBJECTS = {"casme2": "sub{:02d}", "samm": "{:03d}", "smic": "s{:02d}"}
 _DATASETS = {"casme2": "casme2", "casmeii": "casme2", "samm": "samm", "smic": "smic", "smichs": "smic"}
 
-# The one clip that the form of 441 rows lacks (DATASETS.md section 4).
+# The one clip that the form of 441 rows lacks (docs/databases.md, "MEGC2019 official list").
 _NOT_441 = ("samm", "032", "032_3_1")
 
 
@@ -41,7 +41,7 @@ class Listed:
 
 
 def read_official(path: str | Path) -> list[Listed]:
-    """Reads the organisers' csv in any of its forms (DATASETS.md fact 1 and section 4).
+    """Reads the organisers' csv in any of its forms (docs/databases.md, "MEGC2019 official list").
 
     With 442 or 441 rows, with or without a header, blank lines and further columns; subjects padded or not, with or
     without their prefix.

@@ -1,7 +1,7 @@
 """The override file: onset, apex and offset by hand, with a reason; it beats every rule.
 
-Source: DATASETS.md section 8, rule 3. SAMM's two wrong apexes, for one, have a different value in
-every copy in circulation (DATASETS.md section 2).
+Source: docs/databases.md, "Rules for reading", rule 3. SAMM's two wrong apexes, for one, have a different value in
+every copy in circulation (docs/databases.md, "SAMM").
 """
 
 import difflib

@@ -29,7 +29,7 @@ def _people(pattern: str, *numbers: int | range) -> frozenset[str]:
     return frozenset(pattern.format(n) for part in numbers for n in (part if isinstance(part, range) else (part,)))
 
 
-# DATASETS.md section 4.
+# docs/databases.md, "MEGC2019 clips".
 MEGC2019 = {
     "casme2": Part((88, 32, 25), _people("sub{:02d}", range(1, 10), range(11, 18), range(19, 27)), (("sub17", 31),)),
     "samm": Part((92, 26, 15), _people("{:03d}", 6, 7, range(9, 25), 26, 28, range(30, 38)), (("011", 20),)),
@@ -39,7 +39,7 @@ MEGC2019 = {
         (("s03", 39), ("s04", 19), ("s20", 22)),
     ),
 }
-# DATASETS.md sections 1 (the workbook of 2014) and 2.
+# docs/databases.md, "Five-class sets".
 FIVE_PARTS = {"casme2": Part((32, 63, 27, 25, 99)), "samm": Part((57, 12, 26, 15, 26))}
 
 

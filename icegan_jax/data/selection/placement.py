@@ -49,7 +49,7 @@ def place(annotation: Annotation, label: int, override: Override | None, *, may_
 
     The first folder that holds onset, apex and offset is used; where none does, the one that lacks
     the fewest of them, and of those the one with most frames in between. A departure from the
-    preferred folder is a repair (DATASETS.md section 1, sub16/EP01_08 and sub12/EP09_06).
+    preferred folder is a repair (docs/databases.md, "CASME II": sub16/EP01_08 and sub12/EP09_06).
 
     Args:
         annotation: the clip as annotated.
@@ -146,7 +146,7 @@ def extent_notes(placed: Iterable[Placed]) -> list[Finding]:
     """Tells which folders contradict the sheet about where the clip ends or starts.
 
     Only releases whose folders hold exactly onset..offset can: those of which most clips do. SAMM's
-    013_1_9 is known to end elsewhere in some copies (DATASETS.md section 2).
+    013_1_9 is known to end elsewhere in some copies (docs/databases.md, "SAMM").
     """
     groups: dict[tuple[str, int], list[tuple[Placed, Clip]]] = defaultdict(list)
     for one in placed:

@@ -12,18 +12,18 @@ PROTOCOLS = ("megc2019", "three", "five")
 
 Key = tuple[str, str, str]
 
-# CASME II clips that MEGC2019 does not have, by name, as a re-saved copy may hide the reason (DATASETS.md fact 4,
-# section 1).
+# CASME II clips that MEGC2019 does not have, by name, as a re-saved copy may hide the reason (docs/databases.md,
+# "MEGC2019 clips").
 _NOT_CASME2 = {
     ("sub04", "EP12_01f"): "MEGC2019 left it out: no apex in the distributed workbook",
     ("sub05", "EP09_05f"): "MEGC2019 left it out: its apex is its onset in the distributed workbook",
     ("sub09", "EP02_02f"): "MEGC2019 left it out: no row in the distributed workbook",
     ("sub24", "EP02_07"): "MEGC2019 left it out: no row in the distributed workbook",
 }
-# Sadness in the workbook of 2014, from which MEGC2019 was made, and surprise in that of 2019 (DATASETS.md fact 5).
+# Sadness in the workbook of 2014, which MEGC2019 used, and surprise in that of 2019 (docs/databases.md, "CASME II").
 _RELABELLED = (("sub24", "EP07_01"), ("sub24", "EP07_04f"), ("sub24", "EP10_03"))
 
-# What SMIC-E-HS has no frames of (DATASETS.md fact 8, section 3).
+# What SMIC-E-HS has no frames of (docs/databases.md, "SMIC").
 _NOT_SMIC_E = ("s01_ne_02", "s02_sur_05", "s03_ne_03", "s03_ne_20", "s04_ne_05", "s04_ne_06", "s09_sur_02")
 
 
@@ -57,7 +57,7 @@ def key_of(annotation: Annotation) -> Key:
 def select(readings: Mapping[str, Reading], protocol: str) -> Selection:
     """Chooses the clips of a protocol and gives each its label.
 
-    "megc2019" is the composite set of CASME II, SAMM and SMIC (DATASETS.md sections 0 and 4); "three" is every clip
+    "megc2019" is the set of CASME II, SAMM and SMIC (docs/databases.md, "MEGC2019 clips"); "three" is every clip
     whose emotion is negative, positive or surprise; "five" is the five-class set of CASME II or of SAMM.
 
     Args:
@@ -141,7 +141,7 @@ def count_findings(selection: Selection, present: Collection[Key]) -> list[Findi
     """Compares the clips that have frames with what the complete databases hold.
 
     Each database that was read is compared on its own: clips per class, subjects, and the clips of those subjects for
-    whom the number is known (DATASETS.md section 4). "three" has no such numbers: only clips without frames are found.
+    whom the number is known (docs/databases.md, "MEGC2019 clips"). For "three" only clips without frames are found.
 
     Args:
         selection: what the protocol uses.

@@ -11,7 +11,7 @@ from icegan_jax.data.names import cell
 from icegan_jax.errors import UserError
 
 # How far, in frames, an onset without a frame may be from the frame that stands in for it. The longest gap at the
-# start of a clip that public loaders bridge is "up to a few frames" (DATASETS.md section 3, Gaps); beyond it the
+# start of a clip that public loaders bridge is "up to a few frames" (docs/databases.md, "SMIC"); beyond it the
 # annotation belongs to other frames.
 MOST_ONSET_SHIFT = 5
 
@@ -64,7 +64,7 @@ def clip_of(annotation: Annotation, label: int, frames: Path, numbers: Sequence[
     """Makes the clip of an annotation whose frames are known, and settles it.
 
     Where neither onset nor offset is annotated, they are the first and the last frame, which is no
-    repair: a folder of SMIC_all holds exactly onset..offset (DATASETS.md section 3).
+    repair: a folder of SMIC_all holds exactly onset..offset (docs/databases.md, "SMIC").
 
     Args:
         annotation: what the database says.
@@ -96,7 +96,7 @@ def settle(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
     An onset without a frame becomes the nearest one, at most ``MOST_ONSET_SHIFT`` frames away and
     before the apex; an offset without a frame the last one before it; an apex at or before the
     onset or after the offset the middle frame; an apex without a frame the nearest one. A settled
-    clip stays as it is. Source: DATASETS.md section 8, rule 3.
+    clip stays as it is. Source: docs/databases.md, "Rules for reading", rule 3.
 
     Args:
         clip: the clip as annotated.

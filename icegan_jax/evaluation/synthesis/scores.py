@@ -1,4 +1,4 @@
-"""Scores of the synthetic apexes of held-out people, beside reference rows (DESIGN.md section 6, rule 5)."""
+"""Scores of synthetic apexes of held-out people, beside reference rows (docs/design.md, "Evaluation rules", rule 5)."""
 
 import functools
 from collections.abc import Callable, Sequence

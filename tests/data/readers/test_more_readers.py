@@ -1,4 +1,4 @@
-"""CASME, CAS(ME)^2, CAS(ME)^3, MMEW and 4DME, on trees of the shapes in DATASETS.md section 7."""
+"""CASME, CAS(ME)^2, CAS(ME)^3, MMEW and 4DME, on trees of the shapes in docs/databases.md."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -26,7 +26,7 @@ from tests.data.databases import (
     write_official,
 )
 
-# Clips per class and number of subjects (DATASETS.md section 4).
+# Clips per class and number of subjects (docs/databases.md, "MEGC2019 clips").
 _COMPLETE = {"casme2": ((88, 32, 25), 24), "samm": ((92, 26, 15), 28), "smic": ((70, 51, 43), 16)}
 _FAKES = {fake.key: fake for fake in (*casme2_clips(), *samm_clips(), *smic_clips())}
 
