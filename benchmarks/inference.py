@@ -32,9 +32,9 @@ from benchmarks.workload import (
     made_up_batches,
     whole_numbers,
 )
-from icegan_jax import settings
-from icegan_jax.training.state import Networks, TrainState
-from icegan_jax.training.step import recognise, to_float, to_grey
+from icegan_jax.config import build_models
+from icegan_jax.training.inference import predict, to_float, to_grey
+from icegan_jax.training.state import Models, TrainState
 
 COLUMNS = (
     ("network", "network"),
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(args: argparse.Namespace) -> Result:
     at_least_one(args, "steps")
     config, sizes = config_of(args), whole_numbers("batches", args.batches)
-    networks = settings.networks_of(config, steps=1)
+    networks = build_models(config, steps=1)
     device = jax.local_devices()[0]
     state = initial_states(networks, 1)
     rows = []
@@ -95,11 +95,11 @@ def _measure(args: argparse.Namespace) -> Result:
 Faces = dict[str, jax.Array]
 
 
-def _recognise(networks: Networks, state: TrainState, faces: Faces) -> jax.Array:
-    return recognise(networks, state, faces["onset"], faces["apex"])
+def _recognise(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
+    return predict(networks, state, faces["onset"], faces["apex"])
 
 
-def _synthesise(networks: Networks, state: TrainState, faces: Faces) -> jax.Array:
+def _synthesise(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
     """A face uint8[b, n, n, 1] of each onset, of its label's class."""
     onset, label = to_float(faces["onset"]), faces["label"]
     noise = jax.random.normal(state.key, (label.shape[0], networks.noise))

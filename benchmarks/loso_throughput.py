@@ -43,9 +43,9 @@ from benchmarks.workload import (
     state_shapes,
     whole_numbers,
 )
-from icegan_jax import settings
+from icegan_jax.config import build_models
 from icegan_jax.training.memory import free_bytes
-from icegan_jax.training.state import Networks, TrainState
+from icegan_jax.training.state import Models, TrainState
 
 # The run that hours are given for (docs/design.md, "Program").
 RUN_FOLDS, RUN_EPOCHS, RUN_PAIRS = 68, 100, 442 * 5
@@ -81,7 +81,7 @@ def _measure(args: argparse.Namespace) -> Result:
     batch = config.training.batch_size
     calls = -(-args.steps // per_call)
     # What every state goes through: the turns of both, with a call each that is not timed.
-    networks = settings.networks_of(config, 2 * args.rounds * (calls + 1) * per_call)
+    networks = build_models(config, 2 * args.rounds * (calls + 1) * per_call)
     device = jax.local_devices()[0]
 
     def program(folds: int) -> Program:
@@ -125,7 +125,7 @@ def hours(step_s: float, folds: int, batch: int) -> float:
 
 
 def _compare(
-    networks: Networks,
+    networks: Models,
     single: Program,
     together: Program,
     folds: int,

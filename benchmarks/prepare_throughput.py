@@ -32,16 +32,15 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 import cv2
 
 from benchmarks.command import command_line, cpu_model, fresh, now, peak_rss_gib, versions
-from icegan_jax.data.apex import METHODS, spot_apex
-from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.faces import Grey, find_face
-from icegan_jax.data.frames import list_frames, read_frames
-from icegan_jax.data.preparing.cropping import SIZE, Options, crop_clip
-from icegan_jax.data.preparing.preparation import prepare_clips
-from icegan_jax.data.procedural import write_clips_to
-from icegan_jax.data.regions import points_in_crop
-from icegan_jax.data.registration import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
-from icegan_jax.data.selection.repairs import movement, settle
+from icegan_jax.data.align import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
+from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
+from icegan_jax.data.clips import Clip, movement, read_clips
+from icegan_jax.data.crop import SIZE, CropOptions, crop_clip
+from icegan_jax.data.ingest.build import prepare_clips
+from icegan_jax.data.ingest.repairs import repair_annotation
+from icegan_jax.data.landmarks import Grey, find_face
+from icegan_jax.data.synthetic import write_clips_to
+from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 
 PART_FRAMES = 100  # frames that the parts are timed on
@@ -101,7 +100,7 @@ def write_source(raw: Path | None, out: Path, scale: float) -> tuple[int, int]:
         raw = write_clips_to(out.with_name("drawn"), seed=0, subjects=1, clips_per_class=1, frames=25, progress=False)
     clip = read_clips(raw)[0]
     numbers = list_frames(clip.frames)
-    clip, _ = settle(clip, numbers)
+    clip, _ = repair_annotation(clip, numbers)
     out.mkdir()
     image = None
     for i, (_, frame) in enumerate(read_frames(clip.frames, [clip.onset, *movement(clip, numbers)])):
@@ -121,7 +120,7 @@ def write_clip(source: Path, out: Path, length: int) -> None:
 
 def peak_memory(frames: Path) -> float:
     """Spots and crops one clip in this process; returns the process's peak memory in MiB."""
-    crop_clip(_clip(frames, 0), Options())
+    crop_clip(_clip(frames, 0), CropOptions())
     return round(peak_rss_gib() * 2**10, 1)
 
 

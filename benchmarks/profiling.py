@@ -18,7 +18,7 @@ import jax
 from benchmarks.machine import LIBRARY_PRODUCT
 from icegan_jax.errors import UserError
 from icegan_jax.training.state import TrainState
-from icegan_jax.training.step import Batch
+from icegan_jax.training.train_step import Batch
 
 Event = Mapping[str, Any]
 

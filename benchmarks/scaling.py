@@ -38,15 +38,14 @@ from benchmarks.workload import (
     described,
     whole_numbers,
 )
-from icegan_jax import settings
+from icegan_jax.config import build_models, build_train_config
 from icegan_jax.data.dataset import Pairs, Record, load_pairs, write_pairs
 from icegan_jax.data.folds import leave_one_subject_out
+from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.data.pipeline import fold_batches
-from icegan_jax.data.preparing.preparation import prepare_procedural
 from icegan_jax.errors import UserError
-from icegan_jax.training.engine import build_engine
-from icegan_jax.training.feed import Feed
-from icegan_jax.training.layout import Layout
+from icegan_jax.training.parallel import FoldLayout, build_programs
+from icegan_jax.training.prefetch import Prefetcher
 from icegan_jax.training.state import fold_key
 
 SHIFTS = (-2, -1, 0, 1, 2)  # of a clip's pairs: the apex and its four neighbours
@@ -141,12 +140,12 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     config = config_of(args)
     config.model.image_size = pairs.onset.shape[1]
     folds = leave_one_subject_out(pairs)[: args.folds]
-    plan = settings.plan_of(config, len(pairs.label), len(folds), 1)
+    plan = build_train_config(config, len(pairs.label), len(folds), 1)
     per_call = min(plan.steps_per_call, plan.steps_per_epoch)
     calls = math.ceil(min(args.steps or plan.steps_per_epoch, plan.steps_per_epoch) / per_call)
-    networks = settings.networks_of(config, (calls + 1) * per_call, len(pairs.classes))
-    layout = Layout(tuple(jax.local_devices()[:1]), len(folds))
-    engine = build_engine(networks, layout.devices)
+    networks = build_models(config, (calls + 1) * per_call, len(pairs.classes))
+    layout = FoldLayout(tuple(jax.local_devices()[:1]), len(folds))
+    engine = build_programs(networks, layout.devices)
     iterators = [
         fold_batches(pairs, fold.train, batch_size=plan.batch_size, seed=seed, mirror=plan.mirror)
         for seed, fold in enumerate(folds)
@@ -159,7 +158,7 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     states = engine.create(layout.put(layout.lay(jnp.stack([fold_key(0, fold.name) for fold in folds]))))
     seconds: list[float] = []
     waited = 0.0
-    with Feed(iterators, per_call, calls + 1, layout) as feed:
+    with Prefetcher(iterators, per_call, calls + 1, layout) as feed:
         while True:
             start = time.perf_counter()
             supply = feed.take()

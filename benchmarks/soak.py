@@ -27,13 +27,13 @@ from benchmarks.machine import describe
 from benchmarks.sampling import Sample, Sampler
 from benchmarks.workload import PACKAGES, at_least_one
 from configs import demo
-from icegan_jax import settings
+from icegan_jax.config import build_models, validate
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.errors import UserError
 from icegan_jax.training.loop import train_folds
-from icegan_jax.training.plan import Plan
+from icegan_jax.training.state import TrainConfig
 
 GROWTH = 0.05  # of resident memory that is let through (issue 6)
 _EVERY = 100  # steps between checkpoints and between evaluations, at most; 20 of each in a run that is shorter
@@ -94,9 +94,9 @@ def _measure(args: argparse.Namespace) -> Result:
 def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
     """Trains ``folds`` folds of made-up faces, one after another, and returns the samples."""
     config, pairs = _config(), _pairs(people)
-    networks = settings.networks_of(config, _SCHEDULE)
+    networks = build_models(config, _SCHEDULE)
     every = min(_EVERY, max(1, steps // 20 // _PER_CALL) * _PER_CALL)
-    plan = Plan(
+    plan = TrainConfig(
         steps=steps,
         steps_per_epoch=len(pairs.label),
         steps_per_call=_PER_CALL,
@@ -120,7 +120,7 @@ def _config() -> ConfigDict:
     small = {"image_size": 32, "width": 1 / 32, "embedding": 6, "noise": 4, "primary_types": 2, "primary_dimension": 4}
     small |= {"adversarial_dimension": 6, "expression_dimension": 4, "reconstruction_width": 1 / 64}
     config.model.update(small)
-    settings.check(config)
+    validate(config)
     return config
 
 

@@ -38,7 +38,7 @@ from benchmarks.workload import (
     gflop_direct,
     initial_states,
 )
-from icegan_jax import settings
+from icegan_jax.config import build_models
 
 _WARM_UP = 2  # calls before the timed ones: the first touches memory for the first time
 
@@ -62,7 +62,7 @@ def _measure(args: argparse.Namespace) -> Result:
     calls = -(-args.steps // per_call)
     batch, precision = config.training.batch_size, config.training.precision
     device = jax.local_devices()[0]
-    networks = settings.networks_of(config, (calls + _WARM_UP + args.profile) * per_call)
+    networks = build_models(config, (calls + _WARM_UP + args.profile) * per_call)
 
     states = initial_states(networks, args.folds)
     batches = batches_of(networks, args.folds, per_call, batch)

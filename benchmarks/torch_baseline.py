@@ -42,9 +42,9 @@ from benchmarks.workload import (
     described,
     initial_states,
 )
-from icegan_jax import settings
+from icegan_jax.config import build_models
 from icegan_jax.errors import UserError
-from icegan_jax.training.state import Networks, TrainState
+from icegan_jax.training.state import Models, TrainState
 
 _WARM_UP = 3  # updates before the timed ones: until the third, PyTorch's memory grows
 _TURNS = 5  # of each library, at most
@@ -82,7 +82,7 @@ def _measure(args: argparse.Namespace) -> Result:
     threads = _limit_cores(args.threads)
     if (platform := jax.default_backend()) != "cpu":
         raise UserError(f"JAX would run on the {platform}, PyTorch on the CPU: set JAX_PLATFORMS=cpu")
-    networks = settings.networks_of(config, args.steps + _WARM_UP)
+    networks = build_models(config, args.steps + _WARM_UP)
     states = initial_states(networks, args.folds)
     batches = batches_of(networks, args.folds, 1, config.training.batch_size)
     updates = {"torch": _torch_update(args, config.training, networks, states, batches, threads)}
@@ -138,7 +138,7 @@ def _limit_cores(threads: int | None) -> int:
 
 
 def _torch_update(
-    args: argparse.Namespace, training: Any, networks: Networks, states: TrainState, batches: Any, threads: int
+    args: argparse.Namespace, training: Any, networks: Models, states: TrainState, batches: Any, threads: int
 ) -> Update:
     import torch
 
@@ -161,7 +161,7 @@ def _torch_update(
     return update_all
 
 
-def _jax_update(networks: Networks, states: TrainState, batches: Any, folds: int) -> Update:
+def _jax_update(networks: Models, states: TrainState, batches: Any, folds: int) -> Update:
     program = compile_update(networks, states, batches, folds, 1)
     held = [states]
 

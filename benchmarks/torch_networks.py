@@ -25,7 +25,7 @@ from benchmarks.torch_layers import (
 )
 from icegan_jax.models import discriminator, generator
 from icegan_jax.models.layers import LEAK, NORM_EPSILON, scaled
-from icegan_jax.models.perceptual import CostNetwork
+from icegan_jax.models.perceptual import PerceptualNetwork
 
 # These numbers are not in our modules' fields; tests/benchmarks/test_torch_networks.py holds them equal.
 _GENERATOR_WIDTHS = (64, 128, 256, 512, 512, 512)
@@ -87,7 +87,7 @@ class Verdict(NamedTuple):
 class Discriminator(nn.Module):
     """PatchGAN trunk, capsules, reconstruction; ``ours`` tells its sizes. ``inputs``: channels of its image."""
 
-    def __init__(self, ours: discriminator.Discriminator, image_size: int, inputs: int) -> None:
+    def __init__(self, ours: discriminator.CapsuleDiscriminator, image_size: int, inputs: int) -> None:
         super().__init__()
         self.classes, self.iterations, self.dimension = ours.classes, ours.iterations, ours.primary_dimension
         widths = [scaled(width, ours.width) for width in _TRUNK_WIDTHS]
@@ -141,7 +141,7 @@ class CostFeatures(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, ours: CostNetwork) -> None:
+    def __init__(self, ours: PerceptualNetwork) -> None:
         super().__init__()
         self.settings = ours.layers
         self.kernels = nn.ParameterList(torch.from_numpy(k.transpose(3, 2, 0, 1).copy()) for k, _ in ours.weights)

@@ -1,4 +1,4 @@
-"""The update of both networks in plain PyTorch: the mathematics of ``icegan_jax.training.step.update``."""
+"""The update of both networks in plain PyTorch: the mathematics of ``icegan_jax.training.train_step.train_step``."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from torch._functorch import config as functorch_config
 from benchmarks.torch_networks import CostFeatures, Discriminator, Generator, Verdict
 from benchmarks.torch_weights import to_torch
 from icegan_jax.training import losses
-from icegan_jax.training.state import Networks, TrainState
+from icegan_jax.training.state import Models, TrainState
 
 Batch = Mapping[str, Tensor]
 Terms = dict[str, Tensor]
@@ -42,12 +42,12 @@ class Fold(NamedTuple):
 class Task(NamedTuple):
     """What every fold shares: our networks' settings, the cost network, PyTorch's memory format."""
 
-    settings: Networks
+    settings: Models
     cost: Callable[[Tensor], Tensor] | None
     memory_format: torch.memory_format
 
 
-def create_task(settings: Networks, channels_last: bool, compiled: bool = False) -> Task:
+def create_task(settings: Models, channels_last: bool, compiled: bool = False) -> Task:
     """Takes the cost network's weights from ``settings``; ``compiled``: for networks that torch.compile has seen."""
     if compiled:  # both players' gradients are taken from one graph, whose memory must outlive the first
         functorch_config.donated_buffer = False
@@ -138,7 +138,7 @@ def _differentiate(network: nn.Module, loss: Tensor, retain_graph: bool = False)
     loss.backward(inputs=list(network.parameters()), retain_graph=retain_graph)
 
 
-def player_loss(settings: Networks, terms: Terms, recognition: float) -> Tensor:
+def player_loss(settings: Models, terms: Terms, recognition: float) -> Tensor:
     """Weighted L_gan and L_cls; ``recognition``: the weight of L_cls."""
     classification = terms["margin"] + settings.weights.reconstruction * terms["reconstruction"]
     return settings.weights.adversarial * terms["adversarial"] + recognition * classification
@@ -163,7 +163,7 @@ def adversarial(realness: Tensor, real: bool) -> Tensor:
     return -torch.log((realness if real else 1.0 - realness) + 1e-6).mean()
 
 
-def look(settings: Networks, onset: Tensor, face: Tensor) -> Tensor:
+def look(settings: Models, onset: Tensor, face: Tensor) -> Tensor:
     """The discriminator's image: float[b, 1, n, n], or with two channels where it sees the onset too."""
     if settings.recognition_input == "apex":
         return face

@@ -18,11 +18,11 @@ from ml_collections import ConfigDict
 
 from benchmarks.command import Parser, Result
 from benchmarks.machine import gflop, program_gib
-from icegan_jax import settings
+from icegan_jax.config import validate
 from icegan_jax.errors import UserError
-from icegan_jax.training.engine import over_folds
-from icegan_jax.training.state import Networks, TrainState, create_state, fold_key
-from icegan_jax.training.step import Batch, Metrics, advance, update
+from icegan_jax.training.parallel import over_folds
+from icegan_jax.training.state import Models, TrainState, create_state, fold_key
+from icegan_jax.training.train_step import Batch, Metrics, train_step, train_steps
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 _CONFIGS = ("loso", "loso_pair", "demo")
@@ -108,7 +108,7 @@ def config_of(args: Namespace) -> ConfigDict:
         config.loss.perceptual = 0.0
     elif args.perceptual and not config.loss.perceptual:
         raise UserError(f"--perceptual: configs/{args.config}.py has no perceptual term; leave the option out")
-    settings.check(config)
+    validate(config)
     return config
 
 
@@ -130,26 +130,26 @@ def state_gib(state: TrainState) -> float:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**30
 
 
-def initial_states(networks: Networks, folds: int) -> TrainState:
+def initial_states(networks: Models, folds: int) -> TrainState:
     """States before the first update: leading axis [f] where there are several folds, none for one."""
     create, keys = _creation(networks, folds)
     states = jax.jit(create).lower(keys).compile(compiler_options=_RUN_ONCE)(keys)
     return jax.block_until_ready(states)
 
 
-def state_shapes(networks: Networks, folds: int) -> TrainState:
+def state_shapes(networks: Models, folds: int) -> TrainState:
     """The same, as ``jax.ShapeDtypeStruct``."""
     shapes: TrainState = jax.eval_shape(*_creation(networks, folds))
     return shapes
 
 
-def _creation(networks: Networks, folds: int) -> tuple[Callable[[jax.Array], TrainState], jax.Array]:
+def _creation(networks: Models, folds: int) -> tuple[Callable[[jax.Array], TrainState], jax.Array]:
     create = functools.partial(create_state, networks)
     keys = jnp.stack([fold_key(0, f"benchmark_{index}") for index in range(folds)])
     return (create, keys[0]) if folds == 1 else (jax.vmap(create), keys)
 
 
-def made_up_batches(networks: Networks, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
+def made_up_batches(networks: Models, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
     """Random faces uint8[*lead, b, n, n, 1] and labels int32[*lead, b], on the device."""
     rng = np.random.default_rng(0)
     shape = (*lead, batch, networks.image_size, networks.image_size, 1)
@@ -158,19 +158,19 @@ def made_up_batches(networks: Networks, lead: tuple[int, ...], batch: int) -> di
     return jax.block_until_ready(jax.device_put({**faces, "label": label}))
 
 
-def batches_of(networks: Networks, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
+def batches_of(networks: Models, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
     """Batches for ``compile_update``: leading axes [f] of several folds, [s] of several updates."""
     lead = (folds,) if folds > 1 else ()
     return made_up_batches(networks, lead + ((per_call,) if per_call > 1 else ()), batch)
 
 
-def compile_update(networks: Networks, states: TrainState, batches: Batch, folds: int, per_call: int) -> Program:
+def compile_update(networks: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> Program:
     """Compiles ``per_call`` updates of ``folds`` folds as the engine does on one device.
 
     ``states`` and ``batches`` may be shapes (``jax.ShapeDtypeStruct``). The axes of a single fold and a single update,
     which they lack, are added within the program.
     """
-    one: Callable[..., Any] = functools.partial(update if per_call == 1 else advance, networks)
+    one: Callable[..., Any] = functools.partial(train_step if per_call == 1 else train_steps, networks)
     several = over_folds(jax.local_devices()[0])(one)
 
     def alone(*arguments: Any) -> Any:
@@ -186,12 +186,12 @@ def compile_update(networks: Networks, states: TrainState, batches: Batch, folds
         # XLA counts the body of a loop over folds or updates once; a version may know better.
         state = _without_axes(states, int(folds > 1))
         batch = _without_axes(batches, int(folds > 1) + int(per_call > 1))
-        alike = gflop(jax.jit(functools.partial(update, networks)).lower(state, batch))
+        alike = gflop(jax.jit(functools.partial(train_step, networks)).lower(state, batch))
         work *= folds / max(1, round(work / alike))
     return Program(compiled, work, program_gib(compiled), compile_s)
 
 
-def gflop_direct(networks: Networks, states: TrainState, batches: Batch, folds: int, per_call: int) -> float:
+def gflop_direct(networks: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> float:
     """GFLOP of one update of all folds, were every convolution direct, by XLA's cost analysis as lowered.
 
     They are those of the same update in bfloat16, which takes no other way.
@@ -202,7 +202,7 @@ def gflop_direct(networks: Networks, states: TrainState, batches: Batch, folds: 
     )
     state = _without_axes(states, int(folds > 1))
     batch = _without_axes(batches, int(folds > 1) + int(per_call > 1))
-    return folds * gflop(jax.jit(functools.partial(update, half)).lower(state, batch))
+    return folds * gflop(jax.jit(functools.partial(train_step, half)).lower(state, batch))
 
 
 def _without_axes(tree: Any, number: int) -> Any:

@@ -20,16 +20,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from icegan_jax.data.apex import METHODS, spot_apex
-from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.faces import Box, Face, Grey, Points, find_face
-from icegan_jax.data.frames import list_frames, read_frames
-from icegan_jax.data.procedural import write_clips_to
-from icegan_jax.data.regions import points_in_crop
-from icegan_jax.data.registration import IDENTITY, crop_face, crop_frame, to_grey
-from icegan_jax.data.selection.repairs import movement, settle
+from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, to_grey
+from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
+from icegan_jax.data.clips import Clip, movement, read_clips
+from icegan_jax.data.ingest.repairs import repair_annotation
+from icegan_jax.data.landmarks import Box, Face, Grey, Points, find_face
+from icegan_jax.data.synthetic import write_clips_to
+from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import write_text
+from icegan_jax.io import write_text
 
 SIZE = 128  # pixels on a side of a crop, as prepared
 REGISTERED, CROPPED, WHOLE, NUMBERS = "crop, registered", "crop", "whole frame", "numbers alone"
@@ -102,7 +101,7 @@ def _spot_all(args: argparse.Namespace) -> list[Spotted]:
     clips = []
     for clip in read_clips(raw):
         numbers = list_frames(clip.frames)
-        settled, _ = settle(clip, numbers)
+        settled, _ = repair_annotation(clip, numbers)
         if clip.apex is not None and settled.apex == clip.apex:
             clips.append((settled, movement(settled, numbers)))
     if not clips:

@@ -33,14 +33,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from icegan_jax.data.align import crop_face, estimate_motion
 from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.faces import find_face
-from icegan_jax.data.frames import list_frames, read_frames
-from icegan_jax.data.procedural import write_clips_to
-from icegan_jax.data.registration import crop_face, estimate_motion
+from icegan_jax.data.landmarks import find_face
 from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, spot_events
+from icegan_jax.data.synthetic import write_clips_to
+from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import write_text
+from icegan_jax.io import write_text
 
 Grey = NDArray[np.uint8]
 Course = NDArray[np.float64]

@@ -26,8 +26,8 @@ from experiments.shared.tables import write_tables
 from experiments.table3_generator import GENERATORS, OURS, fields_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.evaluation.synthesis.faces import Faces, read_faces
-from icegan_jax.evaluation.synthesis.similarity import ssim
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_faces
+from icegan_jax.evaluation.synthesis.measures import ssim
 from icegan_jax.reporting import style
 
 MODELS = ("B", "C", "F", OURS)  # B, C and F: the paper's Figure 4
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"pictures: {out / 'figure4.png'}, {out / 'extremes.png'}")
 
 
-def check_same_clips(faces: Mapping[Path, Faces]) -> None:
+def check_same_clips(faces: Mapping[Path, SynthesizedFaces]) -> None:
     """Raises UserError unless all runs held out the same clips, in one order."""
     first, *others = faces
     for run in others:
@@ -67,7 +67,7 @@ def check_same_clips(faces: Mapping[Path, Faces]) -> None:
             raise UserError(f"{run}: held out other clips than {first}; remove both and train them on the same data")
 
 
-def table_rows(found: Mapping[str, Sequence[Faces]]) -> list[dict[str, object]]:
+def table_rows(found: Mapping[str, Sequence[SynthesizedFaces]]) -> list[dict[str, object]]:
     """A row per model, and one of the onset in place of every synthesis."""
     rows = []
     for model, runs in found.items():
@@ -77,7 +77,7 @@ def table_rows(found: Mapping[str, Sequence[Faces]]) -> list[dict[str, object]]:
     return [*rows, {"model": COPY, "generator": "", **_row(copies)}]
 
 
-def _row(runs: Sequence[Faces]) -> dict[str, object]:
+def _row(runs: Sequence[SynthesizedFaces]) -> dict[str, object]:
     l1, like, wrong, people, seeds = [], [], [], [], []
     for seed, run in enumerate(runs):
         for row, apex in enumerate(run.apex):
@@ -93,7 +93,7 @@ def _row(runs: Sequence[Faces]) -> dict[str, object]:
     return cells | {"clips": len(l1), "people": len(set(people))}
 
 
-def extremes(runs: Sequence[Faces], count: int) -> list[Extreme]:
+def extremes(runs: Sequence[SynthesizedFaces], count: int) -> list[Extreme]:
     """The syntheses of the apex's class most like the real apex by SSIM, best first, then the least, worst last.
 
     A clip that several seeds held out counts once among the best, and once among the worst.

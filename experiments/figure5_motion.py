@@ -24,15 +24,10 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 from experiments.shared.faces import TO_SYNTHESISE, of_run
 from experiments.shared.faces import faces as drawn_faces
 from experiments.shared.motion_maps import Map, draw_classes, draw_people
-from experiments.shared.options import command, parse
-from experiments.shared.people import cells_of, rows_by_rule
-from experiments.shared.presets import PRESETS
-from experiments.shared.runs import train_seeds
-from experiments.shared.tables import write_tables
-from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.muscle_regions import (
+from experiments.shared.muscle_regions import (
     EXACT,
     Key,
+    Mask,
     MuscleRegions,
     area_share,
     energy_share,
@@ -40,10 +35,15 @@ from icegan_jax.data.muscle_regions import (
     muscle_regions,
     units_of,
 )
-from icegan_jax.data.muscle_shapes import Mask
-from icegan_jax.evaluation.files import read_json
+from experiments.shared.options import command, parse
+from experiments.shared.people import cells_of, rows_by_rule
+from experiments.shared.presets import PRESETS
+from experiments.shared.runs import train_seeds
+from experiments.shared.tables import write_tables
+from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.evaluation.synthesis.faces import Faces, read_faces
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_faces
+from icegan_jax.io import read_json
 from icegan_jax.reporting import style
 
 SYNTHETIC, REAL = "synthetic", "real"
@@ -55,7 +55,7 @@ _ROWS = 6  # people shown
 class Motion(NamedTuple):
     """A finished run's held-out faces, and where the muscles are in them."""
 
-    faces: Faces
+    faces: SynthesizedFaces
     regions: MuscleRegions
 
     def key(self, row: int) -> Key:

@@ -5,7 +5,7 @@
 
 One LOSO run per seed, tested again and again during training, scored by three rules; nothing else differs. Each fold
 keeps a fifth of its training people for inner validation. Below stands what recognisers that only guess reach by the
-same rules, with the same fold sizes and number of test evaluations (icegan_jax.evaluation.inflation).
+same rules, with the same fold sizes and number of test evaluations (experiments.guessing_study).
 """
 
 import statistics
@@ -18,16 +18,16 @@ if not __package__:  # run as a file: the packages beside this folder are found,
 
 import numpy as np
 
+from experiments import guessing_study
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import Options, command, parse
 from experiments.shared.runs import train_seeds
 from experiments.shared.scores import references, with_intervals
 from experiments.shared.seeds import count_rows
 from experiments.shared.tables import Row, write_tables
-from icegan_jax.evaluation import guessing
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.results import read_scored
-from icegan_jax.evaluation.table import ORACLE_NAME
+from icegan_jax.evaluation.score_table import ORACLE_NAME
 
 SCORES = ("uf1", "uar")
 COLUMNS = ("rule", "valid", *SCORES, "guess_uf1", "guess_uar", "floor_uf1", "random_uf1", "linear_uf1")
@@ -90,12 +90,12 @@ def _count_evaluations(run: Path) -> int:
     return len(next((run / "folds").glob("*/evaluations.jsonl")).read_text().splitlines())
 
 
-def _guess(run: Path, evaluations: int) -> dict[str, dict[str, guessing.Range]]:
+def _guess(run: Path, evaluations: int) -> dict[str, dict[str, guessing_study.GuessRange]]:
     classes, rows = read_predictions(run / "predictions.csv")
     labels = np.array([row.label for row in rows], np.int64)
     chances = np.bincount(labels, minlength=len(classes)) / len(labels)
     people = [(row.dataset, row.subject) for row in rows]
-    return guessing.simulate(labels, people, chances, epochs=evaluations, draws=_DRAWS)
+    return guessing_study.simulate(labels, people, chances, epochs=evaluations, draws=_DRAWS)
 
 
 if __name__ == "__main__":

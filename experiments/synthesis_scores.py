@@ -30,15 +30,13 @@ from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from icegan_jax.data.dataset import Pairs, load_pairs, only_database
-from icegan_jax.data.faces import embed_face
+from icegan_jax.data.landmarks import embed_face
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_json
 from icegan_jax.evaluation.synthesis.faces import read_faces
-from icegan_jax.evaluation.synthesis.flow import MOVED_PX
-from icegan_jax.evaluation.synthesis.measures import Networks
-from icegan_jax.evaluation.synthesis.scores import COLUMNS, Row, count_faces, score_faces
-from icegan_jax.models.lpips import in_batches, load_lpips
-from icegan_jax.models.perceptual import cost_features, load_cost_network
+from icegan_jax.evaluation.synthesis.measures import MOVED_PX, FeatureExtractors
+from icegan_jax.evaluation.synthesis.scores import COLUMNS, SynthesisRow, count_faces, score_faces
+from icegan_jax.io import read_json
+from icegan_jax.models.perceptual import in_batches, load_lpips, load_perceptual_network, perceptual_features
 
 NETWORK, LAYER = "vgg16", "relu5_3"  # whose features, averaged over the picture, the kernel distance compares
 _KID = ("kid", "kid_n")
@@ -76,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_tables(options.out / "synthesis_scores", title, TABLE, [line(row) for row in rows], notes)
 
 
-def score_runs(runs: Sequence[Path], networks: Networks) -> list[Row]:
+def score_runs(runs: Sequence[Path], networks: FeatureExtractors) -> list[SynthesisRow]:
     """The rows of some finished runs on the same prepared faces, with a progress bar.
 
     Raises:
@@ -88,19 +86,19 @@ def score_runs(runs: Sequence[Path], networks: Networks) -> list[Row]:
         return score_faces(found, pairs, networks, bar.update)
 
 
-def networks() -> Networks:
+def networks() -> FeatureExtractors:
     """The pre-trained networks that come with the installed packages."""
-    cost = load_cost_network(NETWORK, LAYER)
+    cost = load_perceptual_network(NETWORK, LAYER)
 
     @jax.jit
     def pooled(faces: jax.Array) -> jax.Array:
-        return cost_features(cost, faces[..., None] / 127.5 - 1).mean(axis=(1, 2))
+        return perceptual_features(cost, faces[..., None] / 127.5 - 1).mean(axis=(1, 2))
 
     features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = lambda faces: in_batches(pooled, faces)  # noqa: E731
-    return Networks(load_lpips(), features, embed_face)
+    return FeatureExtractors(load_lpips(), features, embed_face)
 
 
-def line(row: Row) -> Mapping[str, object]:
+def line(row: SynthesisRow) -> Mapping[str, object]:
     """A row as the table shows it."""
     cells: dict[str, object] = {"faces": row.method, "clips": row.n}
     cells |= {"kid": row.kid, "kid_n": row.kid_n} if row.kid_n else {}

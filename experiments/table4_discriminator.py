@@ -20,7 +20,8 @@ from experiments.shared.options import Options, command, parse
 from experiments.shared.runs import config_of, train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
-from icegan_jax import settings
+from icegan_jax import config
+from icegan_jax.config import build_models
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.training.parameters import count_discriminator, match_cnn_width
@@ -79,8 +80,8 @@ def parameters(options: Options, fields: Mapping[str, object], classes: int) -> 
     return count_discriminator(_networks(options, fields, classes))
 
 
-def _networks(options: Options, fields: Mapping[str, object], classes: int) -> settings.Networks:
-    return settings.networks_of(config_of(options, 0, fields, ""), steps=1, classes=classes)
+def _networks(options: Options, fields: Mapping[str, object], classes: int) -> config.Models:
+    return build_models(config_of(options, 0, fields, ""), steps=1, classes=classes)
 
 
 if __name__ == "__main__":

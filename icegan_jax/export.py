@@ -12,13 +12,11 @@ from importlib import metadata, resources, util
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.command_line import Parser, answered
-from icegan_jax.compilation import switch_cache_on
-from icegan_jax.data.preparing.replacement import check_replaceable, replaced_folder
-from icegan_jax.evaluation.files import write_bytes, write_json
-from icegan_jax.use.exporting.programs import PLATFORMS, export_generator, export_recogniser
-from icegan_jax.use.model import Model, has_generator, load_model
-from icegan_jax.use.options import add_model_options
+from icegan_jax.cli import ArgumentParser, add_run_options, run_command
+from icegan_jax.compilation_cache import enable_compilation_cache
+from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
+from icegan_jax.inference.exporting.stablehlo import PLATFORMS, export_generator, export_recogniser
+from icegan_jax.io import atomic_dir, check_output_dir, write_bytes, write_json
 
 CONTENT = "model.json"
 _RECOGNISER = ("uint8", "uint8")
@@ -47,10 +45,12 @@ examples:
 """
 
 
-def make_parser() -> Parser:
+def make_parser() -> ArgumentParser:
     """The command's arguments."""
-    parser = Parser(prog="python -m icegan_jax.export", description=(__doc__ or "").splitlines()[0], epilog=EPILOG)
-    add_model_options(parser)
+    parser = ArgumentParser(
+        prog="python -m icegan_jax.export", description=(__doc__ or "").splitlines()[0], epilog=EPILOG
+    )
+    add_run_options(parser)
     group = parser.add_argument_group("what to write and where")
     group.add_argument(
         "--out", required=True, metavar="DIR", help="folder to make; an earlier export there is replaced"
@@ -62,31 +62,33 @@ def make_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code, see --help."""
-    return answered(lambda: _run(make_parser().parse_args(argv)))
+    return run_command(lambda: _run(make_parser().parse_args(argv)))
 
 
 def _run(args: argparse.Namespace) -> None:
-    check_replaceable(args.out, CONTENT, "export")
-    switch_cache_on(args.compilation_cache)
+    check_output_dir(args.out, CONTENT, "export")
+    enable_compilation_cache(args.compilation_cache)
     wanted = [args.only] if args.only else ["recogniser", "generator"]
     if args.only is None and not has_generator(args.workdir):
         wanted.remove("generator")
-    with replaced_folder(args.out, CONTENT, "export") as folder:
+    with atomic_dir(args.out, CONTENT, "export") as folder:
         programs: dict[str, Any] = {}
         for name in wanted:
             drawn = name == "generator"
-            model = load_model(args.workdir, generator=drawn, fold=args.fold, exclude=args.exclude_subject)
+            model = load_ensemble(args.workdir, generator=drawn, fold=args.fold, exclude=args.exclude_subject)
             data = export_generator(model) if drawn else export_recogniser(model)
             programs[name] = _write(folder, name, data, _GENERATOR if drawn else _RECOGNISER)
             if args.onnx:
-                from icegan_jax.use.exporting import onnx  # takes a second
+                from icegan_jax.inference.exporting import onnx  # takes a second
 
                 write_bytes(
                     folder / f"{name}.onnx", onnx.onnx_generator(model) if drawn else onnx.onnx_recogniser(model)
                 )
             folds = f"{len(model.folds)} fold{'s' * (len(model.folds) > 1)}"
             print(f"{name}: {len(data) / 2**20:.1f} MiB, mean over {folds}")
-        write_bytes(folder / "load.py", resources.files("icegan_jax.use.exporting").joinpath("load.py").read_bytes())
+        write_bytes(
+            folder / "load.py", resources.files("icegan_jax.inference.exporting").joinpath("load.py").read_bytes()
+        )
         _copy_flatbuffers(folder)
         write_json(folder / CONTENT, _about(model, programs))
     print(f"exported: {args.out}")
@@ -98,7 +100,7 @@ def _write(folder: Path, name: str, data: bytes, dtypes: Sequence[str]) -> dict[
     return {"file": file, "dtypes": list(dtypes), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _about(model: Model, programs: dict[str, Any]) -> dict[str, Any]:
+def _about(model: Ensemble, programs: dict[str, Any]) -> dict[str, Any]:
     return {
         "classes": list(model.classes),
         "image_size": model.size,

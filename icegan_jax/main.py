@@ -19,17 +19,15 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from icegan_jax import settings
-from icegan_jax.compilation import switch_cache_on
-from icegan_jax.config_file import load_config, split_changes
+from icegan_jax.compilation_cache import enable_compilation_cache
+from icegan_jax.config import build_models, load_config, split_changes, validate
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
-from icegan_jax.errors import UserError, what_the_system_said
-from icegan_jax.job import run
-from icegan_jax.stopping import Stopped, listening
-from icegan_jax.training.meeting import LOST_S
+from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.signals import Stopped, handle_signals
+from icegan_jax.train import train_and_evaluate
+from icegan_jax.training.distributed import LOST_S, find_processes
 from icegan_jax.training.parameters import parameter_table
-from icegan_jax.training.processes import find_processes
 
 _CONFIG = flags.DEFINE_string(
     "config", None, "The configuration, such as configs/demo.py; --config.FIELD=VALUE changes a field of it."
@@ -68,7 +66,7 @@ def _number_of_classes(config: ConfigDict) -> int:
 def _command(argv: Sequence[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
     try:
-        with listening():
+        with handle_signals():
             _start(argv)
     except UserError as error:
         _fail(str(error), 2)
@@ -79,7 +77,7 @@ def _command(argv: Sequence[str]) -> None:
             2,
         )
     except OSError as error:
-        said = what_the_system_said(error, _WORKDIR.value or "")
+        said = describe_os_error(error, _WORKDIR.value or "")
         _fail(f"{said}, the same command goes on from the newest checkpoint", 2)
     except Stopped as stop:
         place = "from there" if stop.where else "where it was"
@@ -97,14 +95,14 @@ def _start(argv: Sequence[str]) -> None:
         raise UserError("--config is missing; give --config=configs/demo.py, for example")
     config = load_config(_CONFIG.value, changes)
     if _PARAMETERS.value:
-        settings.check(config)
-        print(parameter_table(settings.networks_of(config, steps=1, classes=_number_of_classes(config))))
+        validate(config)
+        print(parameter_table(build_models(config, steps=1, classes=_number_of_classes(config))))
         return
     if _WORKDIR.value is None or not _WORKDIR.value.strip():
         raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
     processes = find_processes(os.environ, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
-    switch_cache_on(_COMPILATION_CACHE.value)
-    run(config, Path(_WORKDIR.value), processes, _LOST_AFTER.value, _FORCE_RESUME.value)
+    enable_compilation_cache(_COMPILATION_CACHE.value)
+    train_and_evaluate(config, Path(_WORKDIR.value), processes, _LOST_AFTER.value, _FORCE_RESUME.value)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -13,21 +13,19 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from icegan_jax.command_line import Parser, answered
-from icegan_jax.compilation import switch_cache_on
-from icegan_jax.data.preparing.cropping import REGISTRATIONS, Options
-from icegan_jax.data.preparing.replacement import check_replaceable, replaced_folder
+from icegan_jax.cli import ArgumentParser, add_run_options, run_command
+from icegan_jax.compilation_cache import enable_compilation_cache
+from icegan_jax.data.crop import REGISTRATIONS, CropOptions
 from icegan_jax.errors import UserError
-from icegan_jax.use import answers
-from icegan_jax.use.annotated import COPY, annotate
-from icegan_jax.use.camera import RECORDING, record
-from icegan_jax.use.choice import choose_folds
-from icegan_jax.use.inputs import Footage, open_inputs, open_video
-from icegan_jax.use.model import Model, load_model
-from icegan_jax.use.options import add_model_options
-from icegan_jax.use.recognising import is_long, read_clip, search
-from icegan_jax.use.sight import FIRST, QUIETEST
-from icegan_jax.use.writing import write_answers
+from icegan_jax.inference import outputs
+from icegan_jax.inference.camera import RECORDING, record_camera
+from icegan_jax.inference.ensemble import Ensemble, choose_folds, load_ensemble
+from icegan_jax.inference.face_crops import FIRST, QUIETEST
+from icegan_jax.inference.inputs import FrameSource, open_inputs, open_video
+from icegan_jax.inference.outputs import write_outputs
+from icegan_jax.inference.recognize import is_long, recognize_clip, recognize_events
+from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video
+from icegan_jax.io import atomic_dir, check_output_dir
 
 EACH = "each"  # --exclude_subject of a clips.csv: of every clip its own person
 AUTO, CLIP, EVENTS = "auto", "clip", "events"
@@ -63,10 +61,10 @@ detector. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
 """
 
 
-def make_parser() -> Parser:
+def make_parser() -> ArgumentParser:
     """The command's arguments."""
-    parser = Parser(prog="python -m icegan_jax.predict", description=__doc__.splitlines()[0], epilog=EPILOG)
-    add_model_options(parser)
+    parser = ArgumentParser(prog="python -m icegan_jax.predict", description=__doc__.splitlines()[0], epilog=EPILOG)
+    add_run_options(parser)
     group = parser.add_argument_group("what to read and where to write")
     text = "what to read, see below; of a pair two paths"
     group.add_argument("--input", required=True, action="extend", nargs="+", metavar="X", help=text)
@@ -87,12 +85,12 @@ def make_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code, see --help."""
-    return answered(lambda: _run(make_parser().parse_args(argv)))
+    return run_command(lambda: _run(make_parser().parse_args(argv)))
 
 
 def _run(args: argparse.Namespace) -> None:
-    check_replaceable(args.out, answers.CONTENT, "predict")
-    switch_cache_on(args.compilation_cache)
+    check_output_dir(args.out, outputs.PREDICTIONS_JSON, "predict")
+    enable_compilation_cache(args.compilation_cache)
     given = args.input
     camera = len(given) == 1 and given[0].isdecimal() and not Path(given[0]).exists()
     if args.exclude_subject == EACH and args.fold:
@@ -101,21 +99,21 @@ def _run(args: argparse.Namespace) -> None:
         raise UserError(f"--exclude_subject={EACH}: only a clips.csv names the person of each clip; name the person")
     models = _Models(args)
     footages = [] if camera else open_inputs(given, args.fps, models.classes)
-    with replaced_folder(args.out, answers.CONTENT, "predict") as folder:
+    with atomic_dir(args.out, outputs.PREDICTIONS_JSON, "predict") as folder:
         if camera:
-            rate = record(int(given[0]), args.seconds, folder / RECORDING)
+            rate = record_camera(int(given[0]), args.seconds, folder / RECORDING)
             footages = [replace(open_video(folder / RECORDING, args.fps or rate), title=f"camera {given[0]}")]
         start = time.perf_counter()
-        options = Options(register=args.register, size=models.size)
+        options = CropOptions(register=args.register, size=models.size)
         if len(footages) == 1 and _searched(footages[0], args.mode):
-            readings, flags = search(footages[0], options, models.of(footages[0]), folder)
+            readings, flags = recognize_events(footages[0], options, models.of(footages[0]), folder)
         else:
             bar = footages if len(footages) == 1 else tqdm(footages, unit="clip", desc="reading", dynamic_ncols=True)
-            readings, flags = [read_clip(footage, args.onset, options, models.of(footage)) for footage in bar], []
+            readings, flags = [recognize_clip(footage, args.onset, options, models.of(footage)) for footage in bar], []
         spent = time.perf_counter() - start
         only = footages[0]
         if only.video and not args.no_copy:
-            annotate(only.path, folder / COPY, only.rate or 25.0, readings, models.classes)
+            annotate_video(only.path, folder / ANNOTATED_VIDEO, only.rate or 25.0, readings, models.classes)
         frames = sum(len(footage.numbers) for footage in footages)
         about = {
             "run": str(args.workdir),
@@ -126,14 +124,14 @@ def _run(args: argparse.Namespace) -> None:
             "frames_per_second": round(frames / spent, 1),
             "options": {"onset": args.onset, "register": args.register, "exclude_subject": args.exclude_subject},
         }
-        lines = write_answers(folder, readings, models.classes, about, flags)
+        lines = write_outputs(folder, readings, models.classes, about, flags)
     for line in lines:
         print(line)
     print(f"{frames} frames in {spent:.1f} s: {frames / spent:.0f} per second")
-    print(f"answers: {Path(args.out) / answers.TABLE}\npage:    {Path(args.out) / 'index.html'}")
+    print(f"answers: {Path(args.out) / outputs.PREDICTIONS_CSV}\npage:    {Path(args.out) / 'index.html'}")
 
 
-def _searched(footage: Footage, mode: str) -> bool:
+def _searched(footage: FrameSource, mode: str) -> bool:
     """Whether a recording is searched for events instead of being read as one."""
     if footage.clip is not None or mode == CLIP:
         return False
@@ -145,14 +143,14 @@ class _Models:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._each, self._person = args.exclude_subject == EACH, ""
-        self._load = functools.partial(load_model, args.workdir, generator=False)
+        self._load = functools.partial(load_ensemble, args.workdir, generator=False)
         if self._each:  # until the clips are known: one fold tells classes and size
             self._model = self._load(fold=choose_folds(args.workdir)[0].name)
         else:
             self._model = self._load(fold=args.fold, exclude=args.exclude_subject)
         self.classes, self.size, self.run = self._model.classes, self._model.size, self._model.run
 
-    def of(self, footage: Footage) -> Model:
+    def of(self, footage: FrameSource) -> Ensemble:
         """Those for these frames; one person's at a time are in memory."""
         if self._each and footage.clip is not None:
             person = f"{footage.clip.dataset}/{footage.clip.subject}"

@@ -7,17 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from icegan_jax.command_line import Parser
-from icegan_jax.errors import UserError, what_the_system_said
-from icegan_jax.evaluation import table
-from icegan_jax.evaluation.files import write_bytes, write_text
+from icegan_jax.cli import ArgumentParser
+from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.evaluation import score_table
 from icegan_jax.evaluation.results import read_results
+from icegan_jax.io import write_bytes, write_text
+from icegan_jax.reporting.figures import draw_pictures
 from icegan_jax.reporting.page.document import render_page
-from icegan_jax.reporting.pictures import draw_pictures
 from icegan_jax.reporting.run_files import read_run
-
-REPORT = "report"
-WITHOUT_FACES = "report_no_faces"  # a folder of its own: nothing in it has ever held a face
+from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR
 
 EPILOG = """\
 RUN is the directory that training wrote. It must be finished, that is hold config.json,
@@ -70,9 +68,9 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
     run = read_run(run_dir, faces=not no_faces)
     pictures = draw_pictures(run)
     html = render_page(run, pictures, no_faces=no_faces)
-    out = run_dir / (WITHOUT_FACES if no_faces else REPORT)
+    out = run_dir / (REPORT_WITHOUT_FACES_DIR if no_faces else REPORT_DIR)
     if run.scored:
-        table.write_scores_csv(out / "scores.csv", table.score_rows(run.results))
+        score_table.write_scores_csv(out / "scores.csv", score_table.score_rows(run.results))
     else:
         (out / "scores.csv").unlink(missing_ok=True)
     for name in ("confusion", "losses", "synthesis"):
@@ -87,7 +85,7 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
-    parser = Parser(
+    parser = ArgumentParser(
         prog="python -m icegan_jax.report",
         description="Write the report of a finished run and print its score table.",
         epilog=EPILOG,
@@ -102,10 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {what_the_system_said(error, str(args.run))}, then run the same command", file=sys.stderr)
+        print(f"error: {describe_os_error(error, str(args.run))}, then run the same command", file=sys.stderr)
         return 2
     if results.get("scored", True):
-        print(f"{table.format_table(table.score_rows(results))}\n")
+        print(f"{score_table.format_table(score_table.score_rows(results))}\n")
     else:
         print("trained on everybody: no score exists\n")
     print(f"selection: {results['selection']}\nreport:    {index}")

@@ -8,14 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from icegan_jax.command_line import Parser, answered
-from icegan_jax.compilation import switch_cache_on
+from icegan_jax.cli import ArgumentParser, add_run_options, run_command
+from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.errors import UserError
-from icegan_jax.use.model import load_model
-from icegan_jax.use.options import add_model_options
-from icegan_jax.use.synthesis.making import make
-from icegan_jax.use.synthesis.order import ALL, Order, check
-from icegan_jax.use.synthesis.portrait import pictures_in
+from icegan_jax.inference.ensemble import load_ensemble
+from icegan_jax.inference.neutral_faces import list_pictures
+from icegan_jax.inference.synthesize import ALL_EXPRESSIONS, SynthesisRequest, check_request, synthesize_file
 
 _RATE = 25.0  # frames per second; 4 of the hundredths of a second that a GIF counts in
 _APEX_AT = 0.5
@@ -42,10 +40,10 @@ you change their faces. exit code: 0 done; 2 bad input, in one line; 130 interru
 """
 
 
-def make_parser() -> Parser:
+def make_parser() -> ArgumentParser:
     """The command's arguments."""
-    parser = Parser(prog="python -m icegan_jax.synthesize", description=__doc__.splitlines()[0], epilog=EPILOG)
-    add_model_options(parser)
+    parser = ArgumentParser(prog="python -m icegan_jax.synthesize", description=__doc__.splitlines()[0], epilog=EPILOG)
+    add_run_options(parser)
     group = parser.add_argument_group("what to read and where to write")
     text = "a picture of a neutral face (jpg, png, bmp, webp), or a folder of them"
     group.add_argument("--input", required=True, type=Path, metavar="PICTURE", help=text)
@@ -54,7 +52,12 @@ def make_parser() -> Parser:
     text = "which face of the picture, counted from the left (default: the largest)"
     group.add_argument("--face", type=int, metavar="N", help=text)
     group = parser.add_argument_group("which expression")
-    group.add_argument("--expression", default=ALL, metavar="CLASS", help=f"a class of the run, or {ALL} (default)")
+    group.add_argument(
+        "--expression",
+        default=ALL_EXPRESSIONS,
+        metavar="CLASS",
+        help=f"a class of the run, or {ALL_EXPRESSIONS} (default)",
+    )
     text = "0: the onset; 1: the expression as trained (default); up to 2: exaggerated"
     group.add_argument("--intensity", type=float, default=1.0, metavar="X", help=text)
     text = "noise draws side by side (default: 1)"
@@ -78,25 +81,25 @@ def make_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code, see --help."""
-    return answered(lambda: _run(make_parser().parse_args(argv)))
+    return run_command(lambda: _run(make_parser().parse_args(argv)))
 
 
 def _run(args: argparse.Namespace) -> None:
     order = _order(args)
-    check(order)
-    pictures_in(order.source)  # before the networks are read
-    switch_cache_on(args.compilation_cache)
-    model = load_model(args.workdir, generator=True, fold=args.fold, exclude=args.exclude_subject)
-    for line in make(order, model):
+    check_request(order)
+    list_pictures(order.source)  # before the networks are read
+    enable_compilation_cache(args.compilation_cache)
+    model = load_ensemble(args.workdir, generator=True, fold=args.fold, exclude=args.exclude_subject)
+    for line in synthesize_file(order, model):
         print(line)
 
 
-def _order(args: argparse.Namespace) -> Order:
+def _order(args: argparse.Namespace) -> SynthesisRequest:
     if args.frames is None:
         for name in ("apex_at", "fps"):
             if getattr(args, name) is not None:
                 raise UserError(f"--{name} is of a sequence; give --frames=25 too, for example")
-    return Order(
+    return SynthesisRequest(
         source=args.input,
         out=args.out,
         expression=args.expression,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import icegan_jax
-from icegan_jax import code_version as versions
-from icegan_jax.code_version import code_version, source_checksum
+from icegan_jax import provenance as versions
+from icegan_jax.provenance import code_version, source_checksum
 
 PACKAGE = Path(icegan_jax.__file__).parent
 

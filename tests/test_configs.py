@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from icegan_jax import job, settings
-from icegan_jax.config_fields import FIELDS
-from icegan_jax.training.processes import Processes
+from icegan_jax import config as config_module
+from icegan_jax import train
+from icegan_jax.config import FIELDS, build_models, build_train_config, validate
+from icegan_jax.training.distributed import Processes
 from tests.training import tiny
 
 ROOT = Path(__file__).parents[1]
@@ -41,9 +42,9 @@ def test_the_configurations_are_found() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_configuration_is_sound(name: str) -> None:
     config = load(name)
-    settings.check(config)
-    plan = settings.plan_of(config, num_pairs=2210, num_folds=68, num_devices=1)
-    networks = settings.networks_of(config, plan.steps)
+    validate(config)
+    plan = build_train_config(config, num_pairs=2210, num_folds=68, num_devices=1)
+    networks = build_models(config, plan.steps)
     assert (networks.cost is not None) == (config.loss.perceptual > 0)
 
 
@@ -110,13 +111,13 @@ def test_every_field_is_read(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     pairs = tiny.pairs()
     pairs = dataclasses.replace(pairs, dataset=np.full(len(pairs.label), config.data.database or "tiny"))
     for left_out in ("prepare_procedural", "train_folds", "conclude", "_content", "claim", "_tidy"):
-        monkeypatch.setattr(job, left_out, lambda *_, **__: None)
-    monkeypatch.setattr(settings, "check", lambda _: None)
-    monkeypatch.setattr(job, "load_pairs", lambda _: pairs)
-    monkeypatch.setattr(job, "finished", lambda *_: True)
+        monkeypatch.setattr(train, left_out, lambda *_, **__: None)
+    monkeypatch.setattr(config_module, "validate", lambda _: None)
+    monkeypatch.setattr(train, "load_pairs", lambda _: pairs)
+    monkeypatch.setattr(train, "is_finished", lambda *_: True)
     with monkeypatch.context() as watched:
         watched.setattr(ConfigDict, "__getitem__", noting)
-        job.run(config, tmp_path, Processes(), lost_s=10.0)
+        train.train_and_evaluate(config, tmp_path, Processes(), lost_s=10.0)
     if config.data.dir:  # the procedural faces' fields are for the configurations that draw them
         read |= {field for field, _ in fields(config) if field.startswith("data.procedural.")}
     expected = {field for field, _ in fields(config)}

@@ -16,9 +16,9 @@ import pytest
 
 from icegan_jax import export
 from icegan_jax.data.dataset import load_pairs
-from icegan_jax.training.step import to_float
-from icegan_jax.use.model import load_model
-from tests.use.conftest import run_dir  # noqa: F401 (a fixture)
+from icegan_jax.inference.ensemble import load_ensemble
+from icegan_jax.training.inference import to_float
+from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
 
 CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections"}  # what load.py may import
 
@@ -43,7 +43,7 @@ def loader(exported: Path) -> ModuleType:
 
 def test_the_recogniser_gives_the_lengths_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
     pairs = load_pairs(run_dir.parent / "data")
-    wanted = load_model(run_dir, generator=False).recognise(pairs.onset, pairs.apex)
+    wanted = load_ensemble(run_dir, generator=False).recognise(pairs.onset, pairs.apex)
     program = loader.load(exported)["recogniser"]
     lengths = program(pairs.onset, pairs.apex)
     chex.assert_shape(lengths, wanted.shape)
@@ -54,7 +54,7 @@ def test_the_recogniser_gives_the_lengths_of_the_run(run_dir: Path, exported: Pa
 def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
     onset = load_pairs(run_dir.parent / "data").onset[:3]
     label, draw, intensity = np.array([0, 1, 2], np.int32), np.array([0, 1, 0], np.int32), np.array([1, 0.5, 2])
-    wanted = load_model(run_dir, generator=True).synthesise(onset, label, draw, intensity)
+    wanted = load_ensemble(run_dir, generator=True).synthesise(onset, label, draw, intensity)
     faces = loader.load(exported)["generator"](onset, label, draw, intensity)
     chex.assert_type(faces, np.uint8)
     assert np.abs(faces.astype(int) - wanted).max() <= 1  # a grey level, where rounding falls otherwise
@@ -63,7 +63,7 @@ def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path,
 
 def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
     pairs = load_pairs(run_dir.parent / "data")
-    wanted = load_model(run_dir, generator=False).recognise(pairs.onset[:4], pairs.apex[:4])
+    wanted = load_ensemble(run_dir, generator=False).recognise(pairs.onset[:4], pairs.apex[:4])
     session = onnxruntime.InferenceSession(exported / "recogniser.onnx", providers=["CPUExecutionProvider"])
     for place in range(4):
         faces = {"onset": pairs.onset[[place], ..., None], "apex": pairs.apex[[place], ..., None]}
@@ -73,7 +73,7 @@ def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> Non
 
 
 def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
-    model = load_model(run_dir, generator=True)
+    model = load_ensemble(run_dir, generator=True)
     onset = load_pairs(run_dir.parent / "data").onset[:1, ..., None]
     noise = np.random.default_rng(0).normal(size=(1, model.networks.noise)).astype(np.float32)
     label, intensity = np.array([2], np.int32), np.array([0.7], np.float32)
@@ -121,7 +121,7 @@ def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: P
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     header, row = done.stdout.splitlines()
     assert header == "negative,positive,surprise"
-    wanted = load_model(run_dir, generator=False).recognise(pairs.onset[:1], pairs.apex[:1])[0]
+    wanted = load_ensemble(run_dir, generator=False).recognise(pairs.onset[:1], pairs.apex[:1])[0]
     np.testing.assert_allclose([float(cell) for cell in row.split(",")], wanted, atol=1e-5)
 
 

@@ -7,8 +7,9 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from configs import loso
-from icegan_jax import main, settings
-from icegan_jax.training.processes import find_processes
+from icegan_jax import main
+from icegan_jax.config import validate
+from icegan_jax.training.distributed import find_processes
 
 PAGE = (Path(__file__).parents[1] / "docs" / "many-devices.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
@@ -52,7 +53,7 @@ def test_the_values_on_the_page_pass_the_check() -> None:
         config = loso.get_config()
         config.training.parallel = parallel
         config.training.folds_per_device = 0
-        settings.check(config)
+        validate(config)
 
 
 def test_the_commands_by_hand_are_two_processes() -> None:

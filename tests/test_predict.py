@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from icegan_jax import predict
-from tests.use.conftest import run_dir  # noqa: F401 (a fixture)
-from tests.use.moving import astronaut, write_folder, write_pair, write_video
+from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
+from tests.inference.moving import astronaut, write_folder, write_pair, write_video
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset\n"
 Run = Callable[..., int]

@@ -13,14 +13,16 @@ import pytest
 import skimage.data
 
 from icegan_jax import prepare
+from icegan_jax.data import crop
 from icegan_jax.data.clips import Clip
+from icegan_jax.data.databases import READERS
 from icegan_jax.data.dataset import load_pairs
-from icegan_jax.data.preparing import cropping
-from icegan_jax.data.readers import READERS
-from icegan_jax.data.selection.repairs import read_repairs
+from icegan_jax.data.ingest.repairs import read_repairs
 from icegan_jax.errors import UserError
-from tests.data.databases import build_casme2, build_samm, build_smic
 from tests.data.fabricate import replace_file
+from tests.data.fabricated_casme2 import build_casme2
+from tests.data.fabricated_samm import build_samm
+from tests.data.fabricated_smic import build_smic
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
 
@@ -115,7 +117,7 @@ def test_an_interruption_is_one_line_and_leaves_no_dataset(
     def interrupted(*_: object) -> None:
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(cropping, "find_face", interrupted)
+    monkeypatch.setattr(crop, "find_face", interrupted)
     out = tmp_path / "data"
     assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1"]) == code
     last = capsys.readouterr().err.splitlines()[-1]

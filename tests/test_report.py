@@ -7,8 +7,8 @@ import pytest
 
 from icegan_jax import report
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_json, write_json
 from icegan_jax.evaluation.predictions import write_predictions
+from icegan_jax.io import read_json, write_json
 from icegan_jax.reporting.run_files import read_run
 from tests.reporting import fabricated
 

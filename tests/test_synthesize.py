@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icegan_jax.data.pictures import read_colour
-from icegan_jax.evaluation.files import read_sealed, write_sealed
+from icegan_jax.data.images import read_colour
+from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.synthesize import main
-from tests.use.conftest import face_picture as face_picture
-from tests.use.conftest import run_dir as run_dir
+from tests.inference.conftest import face_picture as face_picture
+from tests.inference.conftest import run_dir as run_dir
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,9 @@ def unfit(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("plain", "young", "empty"):
         (folder / name).mkdir()
     shutil.copy(run_dir / "config.json", folder / "young")
-    config = read_sealed(run_dir / "config.json")
+    config = read_json_with_checksum(run_dir / "config.json")
     config["model"]["generator"] = "none"
-    write_sealed(folder / "plain" / "config.json", config)
+    write_json_with_checksum(folder / "plain" / "config.json", config)
     return folder
 
 

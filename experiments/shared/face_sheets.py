@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from icegan_jax.evaluation.synthesis.faces import Faces, Grey
+from icegan_jax.evaluation.synthesis.faces import Grey, SynthesizedFaces
 from icegan_jax.reporting import style
 
 _CELL = 1.0  # inches: 128 pixels are 150 at 150 dpi
@@ -40,7 +40,7 @@ class Extreme(NamedTuple):
     apex: Grey
 
 
-def draw_models(faces: Mapping[str, Faces], chosen: Sequence[int], classes: Sequence[str]) -> Figure:
+def draw_models(faces: Mapping[str, SynthesizedFaces], chosen: Sequence[int], classes: Sequence[str]) -> Figure:
     """A row per chosen clip: the onset, every class by each model, and the real apex.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
 from icegan_jax.data.dataset import SUMMARY_FILE
-from icegan_jax.data.preparing.preparation import prepare_procedural
+from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError
 
 _SEED = 0  # of the drawing; the runs' seeds change the training, not the faces

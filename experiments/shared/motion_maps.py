@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from icegan_jax.evaluation.synthesis.faces import Faces
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
 from icegan_jax.reporting import style
 
 _LARGE, _SMALL = 2.5, 1.3  # inches of a picture's side
@@ -73,7 +73,10 @@ def draw_classes(
 
 
 def draw_people(
-    faces: Faces, chosen: Sequence[int], regions: Sequence[Sequence[NDArray[np.bool_]]], classes: Sequence[str]
+    faces: SynthesizedFaces,
+    chosen: Sequence[int],
+    regions: Sequence[Sequence[NDArray[np.bool_]]],
+    classes: Sequence[str],
 ) -> Figure:
     """A row per chosen clip: its onset, the change of each synthesis, and that of the real apex, all on one scale.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from experiments.shared.presets import PRESETS
-from icegan_jax.errors import UserError, what_the_system_said
-from icegan_jax.stopping import Stopped, listening
+from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.signals import Stopped, handle_signals
 
 _HELP = """
 presets:
@@ -32,7 +32,7 @@ class Options:
       out: folder of runs and tables.
       seeds: how many runs of each kind, with the seeds 0, 1, ...
       fields: ``(field, value as text)`` of the configuration, changed for all runs.
-      force_resume: see ``icegan_jax.job.run``.
+      force_resume: see ``icegan_jax.train.train_and_evaluate``.
     """
 
     preset: str
@@ -87,13 +87,13 @@ def parse(
 def command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
     """Runs an experiment's main; returns the exit code: 2 after a line on what was wrong, 130 or 143 when stopped."""
     try:
-        with listening():
+        with handle_signals():
             main(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {what_the_system_said(error, 'a file')}, then run the same command", file=sys.stderr)
+        print(f"error: {describe_os_error(error, 'a file')}, then run the same command", file=sys.stderr)
         return 2
     except Stopped as stop:
         print(f"{stop}; the same command goes on from the newest checkpoint", file=sys.stderr)

@@ -4,8 +4,8 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from icegan_jax.evaluation.synthesis.faces import Faces
-from icegan_jax.evaluation.synthesis.people import mean_over_people
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
+from icegan_jax.evaluation.synthesis.scores import mean_over_people
 
 
 def cells_of(name: str, values: Sequence[float], people: Sequence[Hashable], seeds: Sequence[int]) -> dict[str, object]:
@@ -27,7 +27,7 @@ def cells_of(name: str, values: Sequence[float], people: Sequence[Hashable], see
     return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_sd": sd}
 
 
-def rows_by_rule(faces: Faces, count: int, num_classes: int) -> list[int]:
+def rows_by_rule(faces: SynthesizedFaces, count: int, num_classes: int) -> list[int]:
     """Positions of at most ``count`` clips of as many people, by a rule that looks at no face.
 
     People are spread evenly over their sorted names. The wanted class turns from row to row, in label order; the

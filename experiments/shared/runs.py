@@ -16,13 +16,12 @@ from ml_collections import ConfigDict
 
 from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
-from icegan_jax import job
-from icegan_jax.compilation import default_cache, keep_programs
+from icegan_jax import train as train_module
+from icegan_jax.compilation_cache import default_cache, set_cache_dir
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_json
-from icegan_jax.training.meeting import LOST_S
-from icegan_jax.training.processes import Processes
+from icegan_jax.io import read_json
+from icegan_jax.training.distributed import LOST_S, Processes
 
 _NO_NUMBERS = ("on_nonfinite", "collapse_after")  # fields of training that change no result, hence no folder
 _NAME_LIMIT = 90  # letters of a run's folder, without hash and seed
@@ -61,8 +60,8 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
         return run
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
-    keep_programs(default_cache(os.environ))
-    job.run(config, run, Processes(), LOST_S, options.force_resume)
+    set_cache_dir(default_cache(os.environ))
+    train_module.train_and_evaluate(config, run, Processes(), LOST_S, options.force_resume)
     jax.clear_caches()  # of a run's programs, which no other run calls
     gc.collect()
     return run

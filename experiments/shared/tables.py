@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from icegan_jax.evaluation.files import write_text
+from icegan_jax.io import write_text
 from icegan_jax.reporting import style
 
 Row = Mapping[str, object]

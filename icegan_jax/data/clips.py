@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, read_table
 from icegan_jax.data.names import check_name
-from icegan_jax.data.tables import OtherTable, Row, read_table
 from icegan_jax.errors import UserError
 
 # MEGC2019 three-class composite protocol, in label order (docs/databases.md, "Classes and emotion words").
@@ -183,3 +183,8 @@ def write_clips(path: str | Path, clips: Iterable[Clip], classes: Sequence[str] 
                     c.offset,
                 )
             )
+
+
+def movement(clip: Clip, numbers: Sequence[int]) -> list[int]:
+    """Returns the frames after the onset, up to the offset: those that may show expression."""
+    return [n for n in numbers if clip.onset < n <= clip.offset]

@@ -1,4 +1,8 @@
-"""Two recognisers on the same clips: whose score is higher, and does the difference show anything?
+"""McNemar's test: do two recognisers differ, by the clips of which only one is right?
+
+Which clip of one file is which clip of another.
+
+Two recognisers on the same clips: whose score is higher, and does the difference show anything?
 
 python -m icegan_jax.evaluation.compare OURS THEIRS
 """
@@ -7,20 +11,169 @@ import argparse
 import csv
 import io
 import sys
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom, binomtest
 
 from icegan_jax.data.names import cell, check_classes
-from icegan_jax.errors import UserError, what_the_system_said
+from icegan_jax.errors import UserError, describe_os_error
 from icegan_jax.evaluation import bootstrap, metrics
-from icegan_jax.evaluation.answers import Answers, classes_of, read_answers, to_numbers
-from icegan_jax.evaluation.files import write_text
-from icegan_jax.evaluation.mcnemar import mcnemar
-from icegan_jax.evaluation.pairing import Pairing, pair
-from icegan_jax.evaluation.table import format_score
+from icegan_jax.evaluation.published_predictions import (
+    PublishedPredictions,
+    classes_of,
+    read_published_predictions,
+    to_numbers,
+)
+from icegan_jax.evaluation.score_table import format_score
+from icegan_jax.io import write_text
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """The exact test (McNemar 1947) and its mid-p variant (Fagerland, Lydersen, Laake 2013).
+
+    Attributes:
+      only_first: clips of which the first alone is right (b).
+      only_second: clips of which the second alone is right (c).
+      p: two-sided, from the binomial distribution of b among b + c; 1 where both are 0.
+      mid_p: p less the probability of exactly this b: less conservative.
+    """
+
+    only_first: int
+    only_second: int
+    p: float
+    mid_p: float
+
+
+def mcnemar(
+    labels: npt.NDArray[np.integer], first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
+) -> McNemar:
+    """Test whether the two are right equally often; each int[n], clip for clip.
+
+    Clips count as independent, which those of one subject are not: beside it belongs the paired
+    subject bootstrap (`bootstrap.paired_differences`).
+    """
+    only_first = int(np.sum((first == labels) & (second != labels)))
+    only_second = int(np.sum((first != labels) & (second == labels)))
+    total = only_first + only_second
+    if not total:
+        return McNemar(0, 0, 1.0, 1.0)
+    p = float(binomtest(only_first, total).pvalue)
+    less = min(only_first, only_second)
+    mid_p = 2 * binom.cdf(less, total, 0.5) - binom.pmf(less, total, 0.5)
+    return McNemar(only_first, only_second, p, float(min(mid_p, 1.0)))
+
+
+Key = tuple[str, ...]
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MatchedClips:
+    """The clips that both files hold, m of them.
+
+    Attributes:
+      first: int64[m], their places in the first file, in its order.
+      second: int64[m], their places in the second.
+      left_out: how many clips of the first and of the second have no partner.
+      by_order: whether clips were matched by order within subject and class, for want of names.
+    """
+
+    first: Numbers
+    second: Numbers
+    left_out: tuple[int, int]
+    by_order: bool
+
+
+def match_clips(
+    first: PublishedPredictions, second: PublishedPredictions, first_label: Numbers, second_label: Numbers, common: bool
+) -> MatchedClips:
+    """Match clips by dataset (where both name it), subject and clip name.
+
+    Where a file names no clips, they are matched by their order within (subject, class); with
+    `common` a subject's class whose counts differ is then left out altogether.
+
+    Args:
+      first: the one file.
+      second: the other.
+      first_label: int64[n], true classes of the first.
+      second_label: int64[k], of the second.
+      common: leave out clips that only one file has, rather than refuse.
+
+    Raises:
+      UserError: without datasets two clips cannot be told apart, a clip is there twice, the files
+        hold different clips and `common` is false, or no clip is in both.
+    """
+    with_dataset = first.dataset is not None and second.dataset is not None
+    by_order = first.clip is None or second.clip is None
+    places = []
+    for answers, labels in ((first, first_label), (second, second_label)):
+        if not with_dataset:
+            _require_one_dataset(answers, by_order)
+        keys = _keys(answers, labels, with_dataset, by_order)
+        found: dict[Key, list[int]] = defaultdict(list)
+        for place, key in enumerate(keys):
+            found[key].append(place)
+        twice = next((key for key, at in found.items() if len(at) > 1 and not by_order), None)
+        if twice:
+            raise UserError(f"{answers.path}: two lines of the clip {' '.join(twice)}: keep one")
+        places.append(found)
+    ours, theirs = places
+    both = [key for key in ours if len(ours[key]) == len(theirs.get(key, ()))]
+    matched = sorted(pair_ for key in both for pair_ in zip(ours[key], theirs[key], strict=True))
+    left_out = (len(first.subject) - len(matched), len(second.subject) - len(matched))
+    if not matched:
+        raise UserError(
+            f"{second.path}: no clip of {first.path} is in it (there {_example(ours, by_order)}, here "
+            f"{_example(theirs, by_order)}): name datasets, subjects and clips alike"
+        )
+    if any(left_out) and not common:
+        odd = next(key for key in [*ours, *theirs] if len(ours.get(key, ())) != len(theirs.get(key, ())))
+        raise UserError(
+            f"{second.path}: {left_out[0]} clips are only in {first.path} and {left_out[1]} only here, such as "
+            f"{_spoken(odd, by_order)}: give --common to compare the {len(matched)} that both hold"
+        )
+    mine, other = np.array(matched, np.int64).T
+    return MatchedClips(mine, other, left_out, by_order)
+
+
+def _keys(answers: PublishedPredictions, labels: Numbers, with_dataset: bool, by_order: bool) -> list[Key]:
+    names = [str(label) for label in labels] if by_order else answers.clip or []
+    keys: list[Key] = list(zip(answers.subject, names, strict=True))
+    if with_dataset:
+        return [(dataset.casefold(), *key) for dataset, key in zip(answers.dataset or [], keys, strict=True)]
+    return keys
+
+
+def _require_one_dataset(answers: PublishedPredictions, by_order: bool) -> None:
+    """Refuse a subject (or a subject's clip) that two datasets share, where the other file names none."""
+    if answers.dataset is None:
+        return
+    names = [""] * len(answers.subject) if by_order or answers.clip is None else answers.clip
+    owners = Counter(
+        (subject, name) for _, subject, name in set(zip(answers.dataset, answers.subject, names, strict=True))
+    )
+    shared = next((key for key, number in owners.items() if number > 1), None)
+    if shared:
+        raise UserError(
+            f"{answers.path}: {' '.join(shared).strip()} is in two datasets, and the other file names no dataset: "
+            "add a column dataset to it"
+        )
+
+
+def _example(found: dict[Key, list[int]], by_order: bool) -> str:
+    return repr(_spoken(next(iter(found)), by_order))
+
+
+def _spoken(key: Key, by_order: bool) -> str:
+    return " ".join(key[:-1]) + f" (class {key[-1]})" if by_order else " ".join(key)
+
 
 EPILOG = """\
 OURS and THEIRS are each a run directory, a predictions.csv, another CSV with the columns subject,
@@ -38,7 +191,7 @@ how to read it:
   difference    OURS less THEIRS, the same subjects drawn for both. An interval that holds 0 does
                 not show that the two differ. It does not cover the training seed, and it says
                 nothing where one of them chose its epoch by its test clips
-                (python -m icegan_jax.evaluation.inflation).
+                (python -m experiments.guessing_study).
   McNemar       of the clips of which only one is right: are they shared out like coin throws?
                 p exact, mid-p less conservative. It takes clips as independent, which those of
                 one subject are not: where it and the interval disagree, trust the interval.
@@ -46,14 +199,15 @@ how to read it:
 example:
   python -m icegan_jax.evaluation.compare runs/loso_pair runs/loso --out=runs/comparison
 """
+
 ROWS = ("OURS", "THEIRS", "difference")
+
 COLUMNS = (
     "dataset",
     "who",
     *(f"{score}{end}" for score in ("uf1", "uar", "accuracy") for end in ("", "_low", "_high")),
 )
 
-Numbers = npt.NDArray[np.int64]
 Cell = tuple[float, tuple[float, float] | None]
 
 
@@ -72,17 +226,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for comparison.csv and differing_clips.csv")
     options = parser.parse_args(argv)
     try:
-        print(compare(options.ours, options.theirs, options.classes, options.common, options.out), end="")
+        print(compare_predictions(options.ours, options.theirs, options.classes, options.common, options.out), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {what_the_system_said(error, '--out')}, or give another --out", file=sys.stderr)
+        print(f"error: {describe_os_error(error, '--out')}, or give another --out", file=sys.stderr)
         return 2
     return 0
 
 
-def compare(first: Path, second: Path, names: str | None, common: bool, out: Path | None) -> str:
+def compare_predictions(first: Path, second: Path, names: str | None, common: bool, out: Path | None) -> str:
     """Read, match and score two files; writes two CSV files where `out` names a folder.
 
     Args:
@@ -98,11 +252,11 @@ def compare(first: Path, second: Path, names: str | None, common: bool, out: Pat
     Raises:
       UserError: a file is damaged or holds no predictions, or their clips or true classes differ.
     """
-    files = [read_answers(path) for path in (first, second)]
+    files = [read_published_predictions(path) for path in (first, second)]
     classes = classes_of(files, check_classes(names.split(",")) if names else None)
     labels = [to_numbers(file.path, file.label, classes) for file in files]
     answers = [_predicted(file, classes) for file in files]
-    matched = pair(files[0], files[1], labels[0], labels[1], common)
+    matched = match_clips(files[0], files[1], labels[0], labels[1], common)
     truth, ours, theirs = labels[0][matched.first], answers[0][matched.first], answers[1][matched.second]
     _require_one_truth(files, labels, matched, classes)
     named, place = (files[0], matched.first) if files[0].dataset else (files[1], matched.second)
@@ -113,7 +267,7 @@ def compare(first: Path, second: Path, names: str | None, common: bool, out: Pat
     if len(datasets) > 1:
         parts |= {name: np.array([i for i, (owner, _) in enumerate(people) if owner == name]) for name in datasets}
     table = {
-        name: _score(truth[part], ours[part], theirs[part], [people[at] for at in part], len(classes))
+        name: _compare_scores(truth[part], ours[part], theirs[part], [people[at] for at in part], len(classes))
         for name, part in parts.items()
     }
     lines = [f"OURS    {files[0].path}", f"THEIRS  {files[1].path}", f"classes {', '.join(classes)}"]
@@ -138,14 +292,14 @@ def compare(first: Path, second: Path, names: str | None, common: bool, out: Pat
     return "\n".join(lines) + "\n"
 
 
-def _predicted(file: Answers, classes: Sequence[str]) -> Numbers:
+def _predicted(file: PublishedPredictions, classes: Sequence[str]) -> Numbers:
     if file.prediction is None:
         raise UserError(f"{file.path}: no column of predictions: name it prediction in the first line")
     return to_numbers(file.path, file.prediction, classes)
 
 
 def _require_one_truth(
-    files: Sequence[Answers], labels: Sequence[Numbers], matched: Pairing, classes: Sequence[str]
+    files: Sequence[PublishedPredictions], labels: Sequence[Numbers], matched: MatchedClips, classes: Sequence[str]
 ) -> None:
     for mine, other in zip(matched.first, matched.second, strict=True):
         if labels[0][mine] != labels[1][other]:
@@ -156,7 +310,7 @@ def _require_one_truth(
             )
 
 
-def _score(
+def _compare_scores(
     truth: Numbers, ours: Numbers, theirs: Numbers, people: list[tuple[str, str]], size: int
 ) -> list[list[Cell]]:
     """The three scores with their intervals: of OURS, of THEIRS, and the difference."""
@@ -170,7 +324,7 @@ def _score(
     return rows
 
 
-def _remarks(matched: Pairing) -> list[str]:
+def _remarks(matched: MatchedClips) -> list[str]:
     lines = []
     if any(matched.left_out):
         lines.append(f"left out: {matched.left_out[0]} clips that only OURS has, {matched.left_out[1]} of THEIRS")

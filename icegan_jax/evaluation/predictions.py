@@ -11,7 +11,7 @@ import numpy as np
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_text, write_text
+from icegan_jax.io import read_text, write_text
 
 COLUMNS = ("dataset", "subject", "clip", "label", "prediction")  # then one per class
 

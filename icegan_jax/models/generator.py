@@ -1,4 +1,9 @@
-"""The generator: a neutral face, noise and a class in; the same face with that micro-expression out."""
+"""Moving the pixels of a face: what a micro-expression does to skin.
+
+What a skip connection of the U-Net passes on: features as they are, weighed, or reasoned on.
+
+The generator: a neutral face, noise and a class in; the same face with that micro-expression out.
+"""
 
 import functools
 
@@ -7,14 +12,98 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from icegan_jax.models.convolution import matrix_product
+from icegan_jax.models.graph_reasoning import CompactGraphReasoning, GraphReasoning
 from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu, scaled
-from icegan_jax.models.motion import move
-from icegan_jax.models.skips import skip
+
+
+def warp(image: jax.Array, motion: jax.Array) -> jax.Array:
+    """Fetches every pixel from where ``motion`` points, bilinearly; beyond the border lies the border.
+
+    Differentiable in both arguments; where a pixel is fetched from a whole position, the derivative is that of
+    the interval to its lower right.
+
+    Args:
+      image: float[b, h, w, 1], h and w at least 2.
+      motion: float[b, h, w, 2], rows and columns from each pixel to the one it is fetched from, in pixels.
+
+    Returns:
+      float[b, h, w, 1].
+    """
+    b, h, w, _ = image.shape
+    row = jnp.clip(jnp.arange(h, dtype=motion.dtype)[None, :, None] + motion[..., 0], 0, h - 1)
+    column = jnp.clip(jnp.arange(w, dtype=motion.dtype)[None, None, :] + motion[..., 1], 0, w - 1)
+    top = jnp.minimum(jnp.floor(row), h - 2).astype(jnp.int32)
+    left = jnp.minimum(jnp.floor(column), w - 2).astype(jnp.int32)
+    down, right = row - top, column - left
+    pixels = image.reshape(b, h * w)
+
+    def fetch(rows: int, columns: int) -> jax.Array:
+        index = ((top + rows) * w + left + columns).reshape(b, h * w)
+        return jnp.take_along_axis(pixels, index, axis=1).reshape(b, h, w)
+
+    upper = fetch(0, 0) * (1.0 - right) + fetch(0, 1) * right
+    lower = fetch(1, 0) * (1.0 - right) + fetch(1, 1) * right
+    return (upper * (1.0 - down) + lower * down)[..., None]
+
+
+_SE_REDUCTION = 16  # r, of the squeezed channels (Hu et al. 2018, section 3.4)
+
+
+class SqueezeExcitation(nn.Module):
+    """Weighs the channels of a feature map by what they are on average (Hu et al. 2018, eq. 2 to 4).
+
+    Mean over pixels, a matrix to c / 16 channels (at least 1), ReLU, a matrix back to c, sigmoid: a factor in (0, 1)
+    for each channel. No biases, as in equation 3.
+
+    Attributes:
+      dtype: of the operands of the products.
+    """
+
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, f: jax.Array) -> jax.Array:
+        """float[b, h, w, c] to the same shape."""
+        c = f.shape[3]
+        squeezed = max(1, c // _SE_REDUCTION)
+        init = nn.initializers.lecun_normal()
+        squeeze = self.param("squeeze", init, (c, squeezed))
+        excite = self.param("excite", init, (squeezed, c))
+        hidden = nn.relu(matrix_product(self.dtype, jnp.mean(f, axis=(1, 2)), squeeze))
+        return f * nn.sigmoid(matrix_product(self.dtype, hidden, excite))[:, None, None, :]
+
+
+def skip_features(
+    f: jax.Array, level: int, *, kind: str, compact: bool, adjacency_std: float, dtype: DTypeLike
+) -> jax.Array:
+    """What the skip of a level passes on; its module becomes a part of the flax module that calls this.
+
+    Args:
+      f: float[b, h, w, c], the encoder's features.
+      level: from 1, names the module.
+      kind: ``skips`` (f itself), ``se`` (squeeze and excitation) or ``grm`` (graph reasoning).
+      compact: the form of the graph reasoning, see ``compact_graph``.
+      adjacency_std: see ``GraphReasoning``.
+      dtype: of the operands of the products.
+
+    Returns:
+      The same shape.
+    """
+    if kind == "skips":
+        return f
+    if kind == "se":
+        return SqueezeExcitation(dtype, name=f"se_{level}")(f)
+    reasoning = CompactGraphReasoning if compact else GraphReasoning
+    return reasoning(adjacency_std, dtype, name=f"grm_{level}")(f)
+
 
 KINDS = ("dcgan", "encoder_decoder", "skips", "se", "grm")  # of the paper's Table III, B to F
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (docs/design.md, "Networks")
+
 _SMALL_INIT = nn.initializers.normal(0.002)
+
 _PIXELS_PER_UNIT = 3.0  # skin moves by 1 to 3 pixels at 128x128 (docs/design.md, "Crop and registration")
 
 
@@ -104,12 +193,12 @@ class Generator(nn.Module):
         self.sow("intermediates", "added", added)
         if share is not None:
             motion, added = share * motion, share * added
-        return jnp.clip(move(onset, motion) + added, -1.0, 1.0)
+        return jnp.clip(warp(onset, motion) + added, -1.0, 1.0)
 
     def _encode(self, x: jax.Array, channels: list[int], train: bool) -> tuple[jax.Array, list[jax.Array]]:
         """A face float[b, n, n, 1] to its embedding float[b, 1, 1, e] and what the skips pass on, if there are any."""
         pass_on = functools.partial(
-            skip, kind=self.kind, compact=self.compact, adjacency_std=self.adjacency_std, dtype=self.dtype
+            skip_features, kind=self.kind, compact=self.compact, adjacency_std=self.adjacency_std, dtype=self.dtype
         )
         skips = []
         for level, features in enumerate(channels, start=1):

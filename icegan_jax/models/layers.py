@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from icegan_jax.models.convolution import convolve, convolve_transposed
-from icegan_jax.models.correlation import product
+from icegan_jax.models.convolution import convolve, convolve_transposed, matrix_product
 
 LEAK = 0.2  # slope of every LeakyReLU (docs/design.md, "Networks", from the authors' definitions)
 NORM_EPSILON = 1e-5  # of batch and instance norm, the common default
@@ -110,7 +109,7 @@ class Dense(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """float[b, i] to float[b, features]; ``train`` moves the power iteration on."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[1], self.features))
-        y = product(self.dtype, x, kernel)
+        y = matrix_product(self.dtype, x, kernel)
         if self.spectral:
             y = y / _spectral_norm(self, kernel, train)
         return y + self.param("bias", nn.initializers.zeros, (self.features,))[None, :]

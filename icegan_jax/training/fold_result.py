@@ -7,20 +7,27 @@ from typing import Any
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
-from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import leftovers, read_sealed, sha256_of, write_sealed
+from icegan_jax.errors import UserError, raise_unreadable
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.training.checkpoint import CHECKPOINTS, FoldCheckpoints
-from icegan_jax.training.disk import raise_unreadable
-from icegan_jax.training.evaluate import PREDICTIONS, SYNTHESIS
-from icegan_jax.training.evaluations import EVALUATIONS, intact_until
-from icegan_jax.training.fold_log import METRICS
-from icegan_jax.training.plan import RESULT, Plan, finished, fold_dir
+from icegan_jax.io import read_json_with_checksum, sha256_of, temporary_files, write_json_with_checksum
+from icegan_jax.run_dir import (
+    CHECKPOINTS_DIR,
+    DAMAGED_RESULT,
+    EVALUATIONS_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    RESULT_FILE,
+    SYNTHESIS_FILE,
+    fold_dir,
+    is_finished,
+)
+from icegan_jax.training.checkpoint import FoldCheckpoints
+from icegan_jax.training.evaluate import intact_until
+from icegan_jax.training.state import TrainConfig
 
 # What results.json, tables and figures come from. Not metrics.jsonl, which is shown alone: what is lost of it comes
 # back only if the whole fold is trained again, and the report names a line that cannot be read.
-FILES = (PREDICTIONS, SYNTHESIS, EVALUATIONS)
-DAMAGED = f"{RESULT}.damaged"
+FILES = (PREDICTIONS_FILE, SYNTHESIS_FILE, EVALUATIONS_FILE)
 
 
 def write_result(folder: Path, content: Mapping[str, Any]) -> None:
@@ -34,8 +41,10 @@ def write_result(folder: Path, content: Mapping[str, Any]) -> None:
     Raises:
       OSError: it cannot be written, or the fold has no predictions.
     """
-    names = [name for name in FILES if name == PREDICTIONS or (folder / name).is_file()]
-    write_sealed(folder / RESULT, {**content, "files": {name: sha256_of(folder / name) for name in names}})
+    names = [name for name in FILES if name == PREDICTIONS_FILE or (folder / name).is_file()]
+    write_json_with_checksum(
+        folder / RESULT_FILE, {**content, "files": {name: sha256_of(folder / name) for name in names}}
+    )
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -44,7 +53,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     Raises:
       UserError: it is missing or damaged, or was written before results were sealed.
     """
-    content = read_sealed(folder / RESULT)
+    content = read_json_with_checksum(folder / RESULT_FILE)
     fields: dict[str, type | tuple[type, ...]] = {
         "people": list,
         "steps": int,
@@ -54,13 +63,13 @@ def read_result(folder: Path) -> dict[str, Any]:
     }
     for name, kind in fields.items():
         if not isinstance(content.get(name), kind):
-            raise UserError(f"{folder / RESULT}: not the result of a fold: it has no {name}")
-    if not {PREDICTIONS} <= set(content["files"]) <= set(FILES):
-        raise UserError(f"{folder / RESULT}: not the result of a fold: its files are others")
+            raise UserError(f"{folder / RESULT_FILE}: not the result of a fold: it has no {name}")
+    if not {PREDICTIONS_FILE} <= set(content["files"]) <= set(FILES):
+        raise UserError(f"{folder / RESULT_FILE}: not the result of a fold: its files are others")
     return content
 
 
-def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: Plan | None = None) -> str | None:
+def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: TrainConfig | None = None) -> str | None:
     """What is wrong with a finished fold, one line that begins with a file's path; None for an intact one.
 
     Args:
@@ -77,23 +86,23 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: Plan | None = None) 
         for name, checksum in content["files"].items():
             if sha256_of(folder / name) != checksum:
                 return f"{folder / name}: not what the fold wrote"
-        classes, rows = read_predictions(folder / PREDICTIONS)
+        classes, rows = read_predictions(folder / PREDICTIONS_FILE)
     except (OSError, UserError) as error:
         raise_unreadable(folder, error)
         return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     if plan and (content["steps"], content.get("run", "")) != (plan.steps, plan.run):
-        return f"{folder / RESULT}: of another run, or of {content['steps']} steps instead of {plan.steps}"
+        return f"{folder / RESULT_FILE}: of another run, or of {content['steps']} steps instead of {plan.steps}"
     if content["people"] != [list(person) for person in fold.people]:
-        return f"{folder / RESULT}: of other people"
+        return f"{folder / RESULT_FILE}: of other people"
     columns = (pairs.dataset, pairs.subject, pairs.clip, pairs.label)
     wanted = list(zip(*(column[fold.test].tolist() for column in columns), strict=True))
     if classes != pairs.classes or [(row.dataset, row.subject, row.clip, row.label) for row in rows] != wanted:
-        return f"{folder / PREDICTIONS}: of other clips, labels or classes than the fold's"
+        return f"{folder / PREDICTIONS_FILE}: of other clips, labels or classes than the fold's"
     return None
 
 
 def drop_damaged_results(
-    run_dir: Path, folds: Sequence[Fold], pairs: Pairs, plan: Plan, warn: Callable[[str], None]
+    run_dir: Path, folds: Sequence[Fold], pairs: Pairs, plan: TrainConfig, warn: Callable[[str], None]
 ) -> list[str]:
     """Makes finished folds unfinished of which a file is not what they wrote; they go on from their checkpoints.
 
@@ -116,31 +125,31 @@ def drop_damaged_results(
     dropped = []
     for fold in folds:
         folder = fold_dir(run_dir, fold)
-        for name in (*FILES, METRICS, RESULT):
-            for left in leftovers(folder / name):
+        for name in (*FILES, METRICS_FILE, RESULT_FILE):
+            for left in temporary_files(folder / name):
                 left.unlink()
-        why = damage_of(folder, fold, pairs, plan) if finished(run_dir, fold) else None
+        why = damage_of(folder, fold, pairs, plan) if is_finished(run_dir, fold) else None
         if why is not None:
-            os.replace(folder / RESULT, folder / DAMAGED)
+            os.replace(folder / RESULT_FILE, folder / DAMAGED_RESULT)
             warn(f"{why}; the fold runs again from its newest checkpoint")
             dropped.append(fold.name)
-        elif finished(run_dir, fold) and len(list(folder.glob(f"{CHECKPOINTS}/*"))) > 1:
+        elif is_finished(run_dir, fold) and len(list(folder.glob(f"{CHECKPOINTS_DIR}/*"))) > 1:
             with FoldCheckpoints(folder) as store:  # killed after result.json, before that was done
                 store.keep_newest(1)
-        if plan.evaluate_every and not finished(run_dir, fold) and (folder / CHECKPOINTS).is_dir():
+        if plan.evaluate_every and not is_finished(run_dir, fold) and (folder / CHECKPOINTS_DIR).is_dir():
             _go_back_to_evaluations(folder, plan, warn)
     return dropped
 
 
-def _go_back_to_evaluations(folder: Path, plan: Plan, warn: Callable[[str], None]) -> None:
+def _go_back_to_evaluations(folder: Path, plan: TrainConfig, warn: Callable[[str], None]) -> None:
     """Sets the checkpoints aside that come after an evaluation that is not there."""
-    until = intact_until(folder / EVALUATIONS, plan.evaluate_every, plan.steps)
+    until = intact_until(folder / EVALUATIONS_FILE, plan.evaluate_every, plan.steps)
     with FoldCheckpoints(folder) as store:
         beyond = sorted(step for step in store.steps() if step > until)
         if beyond:
             places = ", ".join(str(store.set_aside(step)) for step in beyond)
             instead = f"goes on from step {max(store.steps())}" if store.steps() else "starts anew"
             warn(
-                f"{folder / EVALUATIONS}: the evaluation of step {until + 1} is missing or damaged, which no later "
+                f"{folder / EVALUATIONS_FILE}: the evaluation of step {until + 1} is missing or damaged, which no later "
                 f"checkpoint gives back; moved to {places}; the fold {instead}"
             )

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 
 from icegan_jax.errors import UserError
-from icegan_jax.models.cnn import ConvolutionalDiscriminator
-from icegan_jax.training.state import Networks, create_state
+from icegan_jax.models.discriminator import ConvolutionalDiscriminator
+from icegan_jax.training.state import Models, create_state
 
 _CLOSE = 0.02  # two networks with numbers of parameters that differ by less count as equally large
 _HALVINGS = 20  # of the interval of widths
@@ -19,13 +19,13 @@ def count(params: Any) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
-def count_discriminator(networks: Networks) -> int:
+def count_discriminator(networks: Models) -> int:
     """Trainable parameters of the discriminator; nothing is computed but shapes."""
     alone = networks._replace(generator=None)
     return count(jax.eval_shape(lambda key: create_state(alone, key), jax.random.key(0)).d_params)
 
 
-def match_cnn_width(networks: Networks, parameters: int) -> float:
+def match_cnn_width(networks: Models, parameters: int) -> float:
     """The ``cnn_width`` with which a discriminator without capsules has as many parameters as another one.
 
     For the paper's Table IV, where D_CNN is enlarged to the size of D_CE.
@@ -53,7 +53,7 @@ def match_cnn_width(networks: Networks, parameters: int) -> float:
     raise UserError(f"no config.model.cnn_width gives about {parameters:,} parameters; give config.model.width another")
 
 
-def parameter_table(networks: Networks) -> str:
+def parameter_table(networks: Models) -> str:
     """Trainable parameters module by module, with each network's total; nothing is computed but shapes."""
     state = jax.eval_shape(lambda key: create_state(networks, key), jax.random.key(0))
     lines = []

@@ -1,6 +1,7 @@
 """What a fold's training consists of: two networks, their optimisers, and the state that the update step moves on."""
 
 import zlib
+from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import flax.struct
@@ -9,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from icegan_jax.models.cnn import ConvolutionalDiscriminator
-from icegan_jax.models.discriminator import Discriminator, recognition_image
+from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator, discriminator_input
 from icegan_jax.models.generator import Generator
-from icegan_jax.models.perceptual import CostNetwork
+from icegan_jax.models.perceptual import PerceptualNetwork
 
 
 class LossWeights(NamedTuple):
@@ -37,7 +37,7 @@ class LossWeights(NamedTuple):
     margin_power: int = 2
 
 
-class Networks(NamedTuple):
+class Models(NamedTuple):
     """Everything about a training that is the same for every fold; nothing in it changes.
 
     Attributes:
@@ -55,8 +55,8 @@ class Networks(NamedTuple):
     """
 
     generator: Generator | None
-    discriminator: Discriminator | ConvolutionalDiscriminator
-    cost: CostNetwork | None
+    discriminator: CapsuleDiscriminator | ConvolutionalDiscriminator
+    cost: PerceptualNetwork | None
     recognition_input: str
     pair_gain: float
     image_size: int
@@ -69,7 +69,7 @@ class Networks(NamedTuple):
 
     def look(self, onset: jax.Array, face: jax.Array) -> jax.Array:
         """The discriminator's input for faces float[b, n, n, 1] in [-1, 1]."""
-        return recognition_image(onset, face, self.recognition_input, self.pair_gain)
+        return discriminator_input(onset, face, self.recognition_input, self.pair_gain)
 
 
 @flax.struct.dataclass
@@ -96,10 +96,10 @@ class TrainState:
 
 def fold_key(seed: int, fold: str) -> jax.Array:
     """The random key of a fold: the run's seed and the fold's name decide it, not its place among the folds."""
-    return stream(jax.random.key(seed), fold)
+    return derive_key(jax.random.key(seed), fold)
 
 
-def stream(key: jax.Array, name: str) -> jax.Array:
+def derive_key(key: jax.Array, name: str) -> jax.Array:
     """A key for one purpose, derived from ``key`` and the purpose's name."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
@@ -109,7 +109,7 @@ def is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def blank_state(shapes: TrainState, key: jax.Array) -> TrainState:
+def state_like(shapes: TrainState, key: jax.Array) -> TrainState:
     """The form of one fold's state, its arrays without memory of their own.
 
     Args:
@@ -123,15 +123,15 @@ def blank_state(shapes: TrainState, key: jax.Array) -> TrainState:
     return cast(TrainState, jax.tree.map(blank, shapes))
 
 
-def create_state(networks: Networks, key: jax.Array) -> TrainState:
+def create_state(networks: Models, key: jax.Array) -> TrainState:
     """A fold's state before its first update. Pure: works under ``vmap`` over keys."""
     face = jnp.zeros((1, networks.image_size, networks.image_size, 1))
     noise, expression = jnp.zeros((1, networks.noise)), jnp.zeros((1, networks.classes))
     g: Any = {"params": {}}
     if networks.generator is not None:
-        g = networks.generator.init(stream(key, "generator"), face, noise, expression, train=True)
+        g = networks.generator.init(derive_key(key, "generator"), face, noise, expression, train=True)
     label = jnp.zeros((1,), jnp.int32)
-    d = networks.discriminator.init(stream(key, "discriminator"), networks.look(face, face), label, train=True)
+    d = networks.discriminator.init(derive_key(key, "discriminator"), networks.look(face, face), label, train=True)
     g_stats, g_params = flax.core.pop(g, "params")
     d_stats, d_params = flax.core.pop(d, "params")
     return TrainState(
@@ -144,3 +144,49 @@ def create_state(networks: Networks, key: jax.Array) -> TrainState:
         d_stats=d_stats,
         d_optimizer=networks.d_optimizer.init(d_params),
     )
+
+
+ON_NONFINITE = ("stop", "skip_fold")  # what a run does when a fold's loss or gradient is no finite number
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How every fold is trained.
+
+    Attributes:
+      steps: updates of each fold, a multiple of ``steps_per_call``.
+      steps_per_epoch: of the whole prepared set; only names the epoch in the logs.
+      steps_per_call: updates per call of the compiled program, and between log lines.
+      checkpoint_every: updates between checkpoints, at least.
+      folds_per_device: folds side by side on a device; 0: as many as fit into its memory.
+      batch_size: pairs per update.
+      mirror: flips half of the training pairs.
+      seed: of everything random.
+      parallel: what several devices share out, ``folds`` or each ``batch``.
+      process: which of several processes trains them, noted with their times.
+      evaluate_every: updates between evaluations of the held-out clips during training, a multiple of
+        ``steps_per_call``; 0: none.
+      shift: training pairs are moved by up to this many pixels, see ``data.pipeline``.
+      brightness: training pairs get brighter or darker by up to this share of white.
+      on_nonfinite: one of ``ON_NONFINITE``.
+      collapse_after: passes over the training set in each of which all clips are taken for one class, before that is
+        reported; 0: never.
+      run: the run's own name (``id`` in config.json), which its checkpoints carry.
+    """
+
+    steps: int
+    steps_per_epoch: int
+    steps_per_call: int
+    checkpoint_every: int
+    folds_per_device: int
+    batch_size: int
+    mirror: bool
+    seed: int
+    parallel: str = "folds"
+    process: int = 0
+    evaluate_every: int = 0
+    shift: int = 0
+    brightness: float = 0.0
+    on_nonfinite: str = "stop"
+    collapse_after: int = 0
+    run: str = ""

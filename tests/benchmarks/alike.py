@@ -3,12 +3,12 @@
 import jax
 import torch
 
-from icegan_jax.training.state import Networks, TrainState, create_state, fold_key
+from icegan_jax.training.state import Models, TrainState, create_state, fold_key
 
 Arrays = dict[str, torch.Tensor]
 
 
-def moved_state(networks: Networks) -> TrainState:
+def moved_state(networks: Models) -> TrainState:
     """A fold's initial state with every parameter and statistic moved off its start.
 
     At the start biases are 0, the running variance 1, and what the graph reasoning adds is near nothing: an error

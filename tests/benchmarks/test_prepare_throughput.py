@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks import prepare_throughput as benchmark
-from icegan_jax.data.frames import list_frames, read_frames
+from icegan_jax.data.video import list_frames, read_frames
 
 
 def test_a_clip_is_the_short_one_back_and_forth(tmp_path: Path) -> None:

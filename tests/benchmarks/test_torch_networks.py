@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icegan_jax.models.discriminator import Discriminator, Verdict
+from icegan_jax.models.discriminator import CapsuleDiscriminator, DiscriminatorOutput
 from icegan_jax.models.generator import Generator
-from icegan_jax.models.perceptual import cost_features, load_cost_network
+from icegan_jax.models.perceptual import load_perceptual_network, perceptual_features
 from tests.training import tiny
 
 torch = pytest.importorskip("torch")
@@ -23,7 +23,7 @@ CASES = {
     "loso_pair": {},
     "plain": {
         "generator": Generator(width=1 / 32, embedding=5, class_gain=10.0),
-        "discriminator": Discriminator(
+        "discriminator": CapsuleDiscriminator(
             width=1 / 32, primary_types=3, primary_dimension=4, expression_dimension=5, iterations=2, norm="instance"
         ),
         "recognition_input": "apex",
@@ -31,7 +31,7 @@ CASES = {
     },
     "wider": {
         "generator": Generator(width=1 / 4, motion=True),
-        "discriminator": Discriminator(width=1 / 4, reconstruction_width=1 / 4),
+        "discriminator": CapsuleDiscriminator(width=1 / 4, reconstruction_width=1 / 4),
         "noise": 100,
         "image_size": 64,
     },
@@ -117,9 +117,9 @@ def test_statistics_stay_where_they_are_not_kept() -> None:
 
 @pytest.mark.parametrize(("name", "layer"), [("vgg16", "relu2_2"), ("alexnet", "relu2")])
 def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
-    ours = load_cost_network(name, layer)
+    ours = load_perceptual_network(name, layer)
     image = grey(0, 64)
-    features = jax.jit(lambda x: cost_features(ours, x))(image)
+    features = jax.jit(lambda x: perceptual_features(ours, x))(image)
     theirs = as_seen(torch_networks.CostFeatures(ours)(nchw(image)))
     scale = float(jnp.abs(features).max())
     assert scale > 1
@@ -127,4 +127,4 @@ def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
 
 
 def test_the_verdict_is_named_as_ours() -> None:
-    assert torch_networks.Verdict._fields == Verdict._fields
+    assert torch_networks.Verdict._fields == DiscriminatorOutput._fields

@@ -9,11 +9,11 @@ import numpy as np
 import optax
 import pytest
 
-from icegan_jax.models.discriminator import Discriminator
+from icegan_jax.models.discriminator import CapsuleDiscriminator
 from icegan_jax.models.generator import Generator
-from icegan_jax.models.perceptual import load_cost_network
-from icegan_jax.training.state import Networks, TrainState, stream
-from icegan_jax.training.step import update
+from icegan_jax.models.perceptual import load_perceptual_network
+from icegan_jax.training.state import Models, TrainState, derive_key
+from icegan_jax.training.train_step import train_step
 from tests.training import tiny
 
 torch = pytest.importorskip("torch")
@@ -46,9 +46,9 @@ def split(arrays: Arrays) -> tuple[Arrays, Arrays]:
     return dead, {name: array for name, array in arrays.items() if name not in dead}
 
 
-def noise_of(networks: Networks, state: TrainState, number: int) -> torch.Tensor:
+def noise_of(networks: Models, state: TrainState, number: int) -> torch.Tensor:
     """The noise of the state's next update."""
-    key = jax.random.fold_in(stream(state.key, "noise"), state.step)
+    key = jax.random.fold_in(derive_key(state.key, "noise"), state.step)
     return torch.from_numpy(np.array(jax.random.normal(key, (number, networks.noise))))
 
 
@@ -63,9 +63,9 @@ def same_terms(ours: dict[str, jax.Array], theirs: dict[str, torch.Tensor]) -> N
 def plain() -> dict[str, Any]:
     return {
         "generator": Generator(width=1 / 16, embedding=6, class_gain=10.0),
-        "discriminator": Discriminator(width=1 / 32, primary_types=2, primary_dimension=4, norm="instance"),
+        "discriminator": CapsuleDiscriminator(width=1 / 32, primary_types=2, primary_dimension=4, norm="instance"),
         "recognition_input": "apex",
-        "cost": load_cost_network("alexnet", "relu2"),
+        "cost": load_perceptual_network("alexnet", "relu2"),
         "weights": tiny.WEIGHTS._replace(synthetic_recognition=0.0, perceptual=2.0),
     }
 
@@ -74,7 +74,7 @@ def plain() -> dict[str, Any]:
 def test_losses_and_gradients_are_the_same(changes: Any) -> None:
     networks = tiny.networks(**changes(), g_optimizer=KEEP, d_optimizer=KEEP)
     state, batch = moved_state(networks), tiny.batch()
-    after, metrics = jax.jit(lambda state, batch: update(networks, state, batch))(state, batch)
+    after, metrics = jax.jit(lambda state, batch: train_step(networks, state, batch))(state, batch)
 
     task = torch_step.create_task(networks, channels_last=True)
     fold = torch_step.create_fold(task, state, ADAM)
@@ -104,7 +104,7 @@ def test_two_updates_move_the_weights_alike(channels_last: bool, monkeypatch: py
     state = start = moved_state(networks)
     task = torch_step.create_task(networks, channels_last)
     fold = torch_step.create_fold(task, state, ADAM)
-    step = jax.jit(lambda state, batch: update(networks, state, batch))
+    step = jax.jit(lambda state, batch: train_step(networks, state, batch))
     for seed in (0, 1):
         batch, noise = tiny.batch(seed), noise_of(networks, state, tiny.BATCH)
         monkeypatch.setattr(torch, "randn", lambda *_, noise=noise: noise)

@@ -1,4 +1,4 @@
-"""What ``python -m icegan_jax.page`` serves, used as a person would."""
+"""What ``python -m icegan_jax.app`` serves, used as a person would."""
 
 import base64
 import importlib.util
@@ -22,8 +22,8 @@ from icegan_jax.data.clips import EXPRESSIONS
 from tests.browser.conftest import REQUIRED
 from tests.browser.serving import GUARD, Server, serve
 from tests.browser.watching import OpenPage, Visit
-from tests.use.conftest import run_dir  # noqa: F401 (a fixture)
-from tests.use.moving import astronaut, write_pair, write_video
+from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
+from tests.inference.moving import astronaut, write_pair, write_video
 
 NEUTRAL, EXPRESSION, VIDEO = "The neutral face", "The same face with an expression", "A video of a face"
 # What gradio's client says whenever it closes the stream on which an answer came.

@@ -5,10 +5,10 @@ import jax
 import pytest
 from matplotlib.figure import Figure
 
-from icegan_jax import settings
+from icegan_jax.config import build_models
 from icegan_jax.reporting import style
-from icegan_jax.training import capacity
-from icegan_jax.training.engine import build_engine
+from icegan_jax.training import memory
+from icegan_jax.training.parallel import build_programs
 from tests.damage.world import STEPS, World, config_of, make_world
 
 
@@ -20,13 +20,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     as all the rest of a run. The later runs make them all the same, from what they recovered.
     """
     folder, devices = tmp_path_factory.mktemp("damage"), jax.local_devices()[:1]
-    shared = build_engine(settings.networks_of(config_of(folder), STEPS), devices)
+    shared = build_programs(build_models(config_of(folder), STEPS), devices)
 
     def same(*_: Any) -> Any:
         return shared
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(capacity, "build_engine", same)
+        patched.setattr(memory, "build_programs", same)
         patched.setattr(jax, "local_devices", lambda: devices)
         world = make_world(folder)
         blank = style.png(Figure(figsize=(0.1, 0.1)))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from icegan_jax.evaluation.files import read_sealed, write_sealed
+from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from tests.damage.world import FOLDS, World
 
 FIRST, SECOND, THIRD = FOLDS
@@ -170,9 +170,9 @@ def _is_list(path: Path) -> None:
 
 
 def _faster(path: Path) -> None:
-    content = read_sealed(path)
+    content = read_json_with_checksum(path)
     content["training"]["learning_rate"] *= 10
-    write_sealed(path, content)
+    write_json_with_checksum(path, content)
 
 
 def _flip_many(path: Path) -> None:

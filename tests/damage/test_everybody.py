@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from icegan_jax import settings
-from icegan_jax.evaluation import compare, inflation
-from icegan_jax.evaluation.files import read_json
+from experiments import guessing_study
+from icegan_jax import config as config_module
+from icegan_jax.config import build_train_config
+from icegan_jax.evaluation import compare
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.training import capacity
+from icegan_jax.io import read_json
+from icegan_jax.training import memory
 from tests.damage.kinds import replace
 from tests.damage.world import World, config_of, copied, start, start_and_kill
 from tests.training import event_files, tiny
@@ -22,9 +24,11 @@ PAIRS = tiny.pairs()
 @pytest.fixture(scope="module", autouse=True)
 def beside_copies() -> Iterator[None]:
     """The one fold is trained beside copies of itself: the world's programs, for three, serve it too."""
-    planned = settings.plan_of
+    planned = build_train_config
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(settings, "plan_of", lambda *given: dataclasses.replace(planned(*given), folds_per_device=3))
+        patched.setattr(
+            config_module, "build_train_config", lambda *given: dataclasses.replace(planned(*given), folds_per_device=3)
+        )
         yield
 
 
@@ -65,7 +69,7 @@ def test_a_finished_run_trains_nothing(world: World, trained: Path, monkeypatch:
 
     before = {path: path.stat().st_mtime_ns for path in (trained / "folds").rglob("*")}
     results = read_json(trained / "results.json")
-    monkeypatch.setattr(capacity, "build_engine", refuse)
+    monkeypatch.setattr(memory, "build_programs", refuse)
     start(config(world), trained)
     assert {path: path.stat().st_mtime_ns for path in (trained / "folds").rglob("*")} == before
     assert read_json(trained / "results.json") == results
@@ -88,7 +92,7 @@ def test_nothing_takes_its_answers_for_a_test(
     commands = [
         compare.main([str(world.whole), str(trained / part)]),
         compare.main([str(trained / part), str(world.whole)]),
-        inflation.main([str(trained / part)]),
+        guessing_study.main([str(trained / part)]),
     ]
     assert commands == [2, 2, 2]
     said = f"{trained}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"

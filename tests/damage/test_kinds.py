@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_json
+from icegan_jax.io import read_json
 from tests.damage.kinds import FIRST, KINDS, Kind
 from tests.damage.world import World, config_of, copied, outcome, start
 

@@ -13,11 +13,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import demo
-from icegan_jax import job
+from icegan_jax import train
 from icegan_jax.data.dataset import Record, write_pairs
-from icegan_jax.evaluation.files import read_json
-from icegan_jax.training import group
-from icegan_jax.training.processes import Processes
+from icegan_jax.io import read_json
+from icegan_jax.training import loop
+from icegan_jax.training.distributed import Processes
 from tests.training import tiny
 
 STEPS = 8  # two a call, a checkpoint every 4: those of steps 4 and 8 are there until a fold is evaluated
@@ -71,7 +71,7 @@ def config_of(data: Path, **changes: Any) -> ConfigDict:
 
 def start(config: ConfigDict, run_dir: Path, **options: Any) -> None:
     """The main job, in this process."""
-    job.run(config, run_dir, Processes(), _LOST_S, **options)
+    train.train_and_evaluate(config, run_dir, Processes(), _LOST_S, **options)
 
 
 def make_world(folder: Path) -> World:
@@ -97,7 +97,7 @@ def start_and_kill(config: ConfigDict, run_dir: Path) -> None:
         raise Killed
 
     with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(group, "evaluate_group", kill)
+        patched.setattr(loop, "evaluate_group", kill)
         start(config, run_dir)
 
 

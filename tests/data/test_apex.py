@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.data import apex
 from icegan_jax.data.apex import METHODS, check_method, middle_frame, spot_apex
-from icegan_jax.data.faces import Points, find_face
+from icegan_jax.data.landmarks import Points, find_face
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS, smiling
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data import dataset, folds, names
-from icegan_jax.data.annotation import Finding
 from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.preparing.preparation import prepare_clips
-from icegan_jax.data.preparing.summary import write_findings
-from icegan_jax.data.selection.repairs import Repair, read_repairs, write_repairs
+from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.ingest.build import prepare_clips
+from icegan_jax.data.ingest.repairs import Repair, read_repairs, write_repairs
+from icegan_jax.data.ingest.summary import write_findings
 from icegan_jax.errors import UserError
 from tests.data.conftest import HEADER, pairs_of, record
 

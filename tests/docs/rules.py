@@ -28,21 +28,20 @@ from benchmarks.sampling import Sample
 from configs import demo, loso
 from experiments.shared import runs
 from icegan_jax import main as main_job
-from icegan_jax.data import faces
-from icegan_jax.data.preparing import cropping
-from icegan_jax.data.readers import READERS
-from icegan_jax.data.selection import locating
-from icegan_jax.training.processes import Processes
+from icegan_jax.data import crop, landmarks
+from icegan_jax.data.databases import READERS
+from icegan_jax.data.ingest import discover
+from icegan_jax.training.distributed import Processes
 from tests.benchmarks import small
 from tests.damage.world import config_of
 from tests.docs.pages import ROOT, fenced
 from tests.docs.world import SIZE
 from tests.experiments import fabricated_runs
 from tests.in_process import run_main
+from tests.inference.moving import astronaut
 from tests.interruption import run as kills
 from tests.interruption.chain import Timing
-from tests.test_page import free_port
-from tests.use.moving import astronaut
+from tests.test_app import free_port
 
 Patch = pytest.MonkeyPatch
 Runner = Callable[[Sequence[str], Patch], int]
@@ -117,7 +116,7 @@ def _small_training(words: Sequence[str], patch: Patch) -> int:
 
 def _one_of_two(words: Sequence[str], patch: Patch) -> int:
     started: list[Processes] = []
-    patch.setattr(main_job, "run", lambda config, workdir, processes, *_: started.append(processes))
+    patch.setattr(main_job, "train_and_evaluate", lambda config, workdir, processes, *_: started.append(processes))
     code = training(words, patch)
     assert [process.count for process in started] == [2]
     return code
@@ -130,21 +129,21 @@ def _printed_reader(words: Sequence[str], patch: Patch) -> int:
     reader = types.ModuleType("demo")
     exec(compile(code, str(page), "exec"), reader.__dict__)
     patch.setitem(READERS, "demo", reader.__dict__["read"])
-    for name in ("icegan_jax.data.selection.locating", "icegan_jax.prepare_arguments"):
-        patch.setattr(f"{name}.NAMES", (*locating.NAMES, "demo"))
+    for name in ("icegan_jax.data.ingest.discover", "icegan_jax.prepare"):
+        patch.setattr(f"{name}.NAMES", (*discover.NAMES, "demo"))
     return module(words, patch)
 
 
 def _databases(words: Sequence[str], patch: Patch) -> int:
     """With the face of each picture looked for once: the frames of all clips are links to a few files."""
-    found = functools.cache(lambda data, shape: faces.find_face([_FRAMES[data]]))
+    found = functools.cache(lambda data, shape: landmarks.find_face([_FRAMES[data]]))
 
     def find_face(frames: Any, *_: Any) -> Any:
         first = next(iter(frames))
         _FRAMES[first.tobytes()] = first
         return found(first.tobytes(), first.shape)
 
-    patch.setattr(cropping, "find_face", find_face)
+    patch.setattr(crop, "find_face", find_face)
     return module(words, patch)
 
 
@@ -185,7 +184,7 @@ def _camera(words: Sequence[str], patch: Patch) -> int:
 def _page(words: Sequence[str], patch: Patch) -> int:
     pytest.importorskip("gradio")
     served: list[Path] = []
-    patch.setattr("icegan_jax.page.serve", lambda run_dir, *_: served.append(run_dir))
+    patch.setattr("icegan_jax.app.serve", lambda run_dir, *_: served.append(run_dir))
     code = module([*words, f"--port={free_port()}"], patch)
     assert all((run_dir / "results.json").is_file() for run_dir in served) and served
     return code

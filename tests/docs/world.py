@@ -8,10 +8,13 @@ import numpy as np
 import skimage.data
 
 from tests.data.conftest import HEADER, smiling
-from tests.data.databases import build_casme2, build_samm, build_smic, write_official
-from tests.data.readers.small import xlsx
+from tests.data.databases import write_official
+from tests.data.databases.small import xlsx
+from tests.data.fabricated_casme2 import build_casme2
+from tests.data.fabricated_samm import build_samm
+from tests.data.fabricated_smic import build_smic
 from tests.docs.pages import ROOT, Command
-from tests.use.moving import astronaut, frames, write_folder, write_pair, write_video
+from tests.inference.moving import astronaut, frames, write_folder, write_pair, write_video
 
 SIZE = 32  # pixels on a side of a prepared face: the least that the networks take
 _OURS = ("configs", "experiments", "benchmarks", "tests", "pyproject.toml", "requirements.txt", "constraints.txt")

@@ -3,7 +3,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation.mcnemar import McNemar, mcnemar
+from icegan_jax.evaluation.compare import McNemar, mcnemar
 
 
 @pytest.mark.parametrize("only_first,only_second", [(1, 0), (3, 3), (9, 2), (0, 5), (4, 7)])

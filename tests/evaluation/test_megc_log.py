@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.answers import read_answers
+from icegan_jax.evaluation.published_predictions import read_published_predictions
 
 LOG = """casme2 sub01
 EP02_01f 1 1
@@ -21,7 +21,7 @@ samm 006
 def test_every_line_finds_its_place(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text(LOG)
-    found = read_answers(path)
+    found = read_published_predictions(path)
     assert found.people == [("casme2", "sub01"), ("casme2", "sub01"), ("smic", "s01"), ("samm", "006")]
     assert found.clip == ["EP02_01f", "EP03_02", "s01_ne_01", "006_1_2"]
     assert (found.label, found.prediction) == (["1", "0", "0", "0"], ["1", "0", "0", "2"])
@@ -37,11 +37,11 @@ def test_a_line_that_is_neither_is_named(tmp_path: Path, wrong: str, number: int
     path = tmp_path / "log.txt"
     path.write_text(LOG.replace("EP03_02 0 0", wrong))
     with pytest.raises(UserError, match=rf"log\.txt:{number}: expected 'DATABASE SUBJECT' and below it"):
-        read_answers(path)
+        read_published_predictions(path)
 
 
 def test_a_subject_without_clips_at_the_end_is_named(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text(LOG + "samm 007\n")
     with pytest.raises(UserError, match=r"log\.txt:9: expected"):
-        read_answers(path)
+        read_published_predictions(path)

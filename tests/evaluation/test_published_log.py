@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.answers import read_answers
-from icegan_jax.evaluation.published_log import read_log
+from icegan_jax.evaluation.published_predictions import read_log, read_published_predictions
 
 PATH = Path("log.txt")
 LOG = """\
@@ -39,7 +38,7 @@ def test_datasets_are_read_and_a_log_is_told_from_a_csv(tmp_path):
     text = "seed 1, folds 2, epochs 3\n" + text  # commas do not make it a table
     path = tmp_path / "published"
     path.write_text(text)
-    found = read_answers(path)
+    found = read_published_predictions(path)
     assert (found.dataset, found.subject, found.clip) == (["casme2", "samm"], ["1", "1"], None)
     assert (found.label, found.prediction) == (["0", "0"], ["0", "2"])
 

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import write_json, write_sealed
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import (
     ANEW,
@@ -13,8 +12,9 @@ from icegan_jax.evaluation.results import (
     read_results,
     read_scored,
     refuse_unscored,
+    score,
 )
-from icegan_jax.evaluation.scores import score
+from icegan_jax.io import write_json, write_json_with_checksum
 from tests.evaluation.answers import FIVE, five_rows, rows
 
 TIMING = Timing(wall_s=10.0, compile_s=2.0, steps_per_s=3.0, faces_per_s=48.0)
@@ -146,7 +146,7 @@ def test_results_of_everybody_have_a_fit_and_no_score(tmp_path):
     assert (results["num_clips"], results["num_folds"], results["num_people"]) == (5, 1, 4)
     assert not {"overall", "datasets", "floors", "references", "oracle", "by_selection"} & results.keys()
     path = tmp_path / "results.json"
-    write_sealed(path, results)
+    write_json_with_checksum(path, results)
     assert read_results(path) == results
     line = f"{tmp_path}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
     for refuse in (lambda: read_scored(path), lambda: refuse_unscored(tmp_path)):
@@ -186,7 +186,7 @@ def test_damaged_results_without_a_score_name_the_field(tmp_path, changes, named
 def test_sealed_results_come_back_without_the_seal(tmp_path):
     path = tmp_path / "results.json"
     results = build(rows()) | {"files": {"predictions.csv": "abc"}, "warnings": {"a_1": ["one", "two"]}}
-    write_sealed(path, results)
+    write_json_with_checksum(path, results)
     assert read_results(path) == results
     path.write_text(path.read_text().replace('"seed": 3', '"seed": 2'))
     with pytest.raises(UserError, match=f"{path}: its seal does not fit: .*; remove the file and {ANEW}"):

@@ -1,7 +1,7 @@
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.scores import summarise
+from icegan_jax.evaluation.results import summarise
 from tests.evaluation.answers import rows
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
-from icegan_jax.evaluation import guessing, metrics
+from experiments import guessing_study
+from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.selection import Evaluation, at_evaluation, best_on_inner, best_on_test, best_test_epoch
 
@@ -71,7 +72,7 @@ def test_the_best_test_epoch_is_the_rule_of_the_guessers():
     rng = np.random.default_rng(6)
     guesses = rng.integers(0, 3, (8, 40))  # evaluations, clips
     labels, fold = np.tile([0, 1, 1, 2, 0], 8), np.repeat(np.arange(10), 4)
-    by = dict(guessing.apply_rules(guessing.count(labels, fold, guesses, 3)))
+    by = dict(guessing_study.apply_rules(guessing_study.count(labels, fold, guesses, 3)))
     histories = [
         ([on_test(step, row) for step, row in enumerate(guesses[:, fold == person])], labels[fold == person])
         for person in range(10)

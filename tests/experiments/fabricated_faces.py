@@ -8,13 +8,13 @@ import numpy as np
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
-from icegan_jax.evaluation.synthesis.faces import Faces
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
 
 SIZE = 32
 PEOPLE = (("d", "p1"), ("d", "p2"), ("e", "p1"))
 
 
-def made_up(seed: int = 0, noise: float = 0.0) -> Faces:
+def made_up(seed: int = 0, noise: float = 0.0) -> SynthesizedFaces:
     """A clip of every class of three people: class k moves rows 8k to 8k+4, by 20 in truth and by 10 in the synthesis.
 
     The onsets depend on nothing; ``noise`` (deviation in grey levels, drawn from ``seed``) lies on the synthetic faces.
@@ -29,10 +29,12 @@ def made_up(seed: int = 0, noise: float = 0.0) -> Faces:
     spots = np.random.default_rng(seed).normal(0, noise, synthetic.shape).round()
     synthetic = np.clip(synthetic + spots, 0, 255).astype(np.uint8)
     person = [person for person in PEOPLE for _ in range(3)]
-    return Faces(onset, synthetic, apex, label, person, [f"c{k}" for k in label], ["_".join(p) for p in person])
+    return SynthesizedFaces(
+        onset, synthetic, apex, label, person, [f"c{k}" for k in label], ["_".join(p) for p in person]
+    )
 
 
-def write_run(run: Path, faces: Faces, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
+def write_run(run: Path, faces: SynthesizedFaces, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
     """What main would leave of these held-out faces, as far as the figures read it."""
     for fold in dict.fromkeys(faces.fold):
         rows = [row for row, name in enumerate(faces.fold) if name == fold]

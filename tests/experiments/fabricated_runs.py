@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from experiments.shared.options import Options
-from icegan_jax.evaluation.files import write_json
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
-from icegan_jax.evaluation.results import Timing, build_results
-from icegan_jax.evaluation.scores import score
+from icegan_jax.evaluation.results import Timing, build_results, score
+from icegan_jax.io import write_json
 
 TIMING = Timing(wall_s=1.0, compile_s=0.5, steps_per_s=1.0, faces_per_s=16.0)
 Train = Callable[[Options, int, Mapping[str, object], str], Path]

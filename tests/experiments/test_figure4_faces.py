@@ -10,7 +10,7 @@ from experiments import figure4_faces
 from experiments.shared import runs
 from experiments.shared.options import Options, command
 from experiments.shared.people import cells_of, rows_by_rule
-from icegan_jax.evaluation.synthesis.faces import Faces
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
 from tests.experiments.fabricated_faces import SIZE, made_up, table, write_run
 
 DEMO = Options("demo", "", Path(), 1)
@@ -28,7 +28,7 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return write_run(tmp_path / "runs" / f"{model}_{seed}", made_up(seed, NOISE[model]))
 
     monkeypatch.setattr(runs, "train", train)
-    monkeypatch.setattr(figure4_faces, "drawn_faces", lambda options, people: "drawn")
+    monkeypatch.setattr(figure4_faces, "faces", lambda options, people: "drawn")
     return tmp_path
 
 
@@ -99,7 +99,7 @@ def test_best_and_worst_by_ssim() -> None:
     assert [entry.name for entry in few] == ["d/p1/c2", "d/p2/c2", "e/p1/c0"]
 
 
-def part(faces: Faces, rows: list[int]) -> Faces:
+def part(faces: SynthesizedFaces, rows: list[int]) -> SynthesizedFaces:
     arrays = {name: getattr(faces, name)[rows] for name in ("onset", "synthetic", "apex", "label")}
     lists = {name: [getattr(faces, name)[row] for row in rows] for name in ("person", "clip", "fold")}
     return faces._replace(**arrays, **lists)

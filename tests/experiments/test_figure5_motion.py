@@ -8,9 +8,9 @@ from PIL import Image
 
 from experiments import figure5_motion
 from experiments.shared import runs
+from experiments.shared.muscle_regions import CLASS_UNITS, EXACT, LANDMARKS, MuscleRegions
 from experiments.shared.options import command
 from experiments.shared.presets import PRESETS
-from icegan_jax.data.muscle_regions import CLASS_UNITS, EXACT, LANDMARKS, MuscleRegions
 from icegan_jax.evaluation.synthesis.faces import read_faces
 from tests.experiments.fabricated_faces import SIZE, made_up, table, write_run
 
@@ -119,7 +119,7 @@ def test_runs_are_trained_where_none_is_named(tmp_path: Path, monkeypatch: pytes
     exact = MuscleRegions(EXACT, regions_of("DATA", dict.fromkeys(keys_of(made_up()))).masks)
     monkeypatch.setattr(figure5_motion, "muscle_regions", lambda data, onsets: exact)
     monkeypatch.setattr(runs, "train", train)
-    monkeypatch.setattr(figure5_motion, "drawn_faces", lambda *asked: "drawn")
+    monkeypatch.setattr(figure5_motion, "faces", lambda *asked: "drawn")
     figure5_motion.main([f"--out={tmp_path}", "--seeds=3"])
     assert asked == [(seed, PRESETS["demo"].synthesis, "drawn") for seed in range(3)]
     assert "true regions of the drawn faces" in (tmp_path / "figure5_motion" / "table.md").read_text()

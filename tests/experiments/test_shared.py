@@ -82,7 +82,7 @@ def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: p
         (folder / "results.json").write_text('{"data_fingerprint": "abc, casme2 alone"}')
 
     monkeypatch.setattr(runs.job, "run", run)
-    monkeypatch.setattr(runs, "keep_programs", lambda _: "")
+    monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
     made = runs.train(options(tmp_path), 0, {}, str(data))
     assert runs.train(options(tmp_path), 0, {}, str(data)) == made
     (data / "prepared.json").write_text('{"fingerprint": "def"}')
@@ -105,7 +105,7 @@ def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monk
         (folder / "results.json").write_text("{}")
 
     monkeypatch.setattr(runs.job, "run", run)
-    monkeypatch.setattr(runs, "keep_programs", lambda _: "")
+    monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
     mine = options(tmp_path)
     first = runs.train(mine, 0, {"model.generator": "skips"}, "D")
     assert runs.train(mine, 0, {"model.generator": "skips"}, "D") == first and trained == [first]

@@ -7,8 +7,8 @@ import pytest
 
 from experiments import synthesis_scores
 from experiments.shared.options import command
-from icegan_jax.evaluation.files import write_json
 from icegan_jax.evaluation.synthesis.scores import ROWS
+from icegan_jax.io import write_json
 from tests.evaluation.synthesis.test_scores import good, networks, pairs, run
 from tests.experiments.fabricated_faces import table, write_run
 

@@ -18,8 +18,8 @@ from experiments import (
 )
 from experiments.shared import runs
 from experiments.shared.options import command
-from icegan_jax.evaluation.files import read_json, write_json
-from icegan_jax.evaluation.table import ORACLE_NAME
+from icegan_jax.evaluation.score_table import ORACLE_NAME
+from icegan_jax.io import read_json, write_json
 from tests.experiments import fabricated_runs
 
 DATA = ["--data=DATA", "--seeds=2"]

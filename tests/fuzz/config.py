@@ -8,9 +8,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from icegan_jax import settings
-from icegan_jax.config_fields import FIELDS
-from icegan_jax.config_file import load_config, split_changes
+from icegan_jax.config import FIELDS, build_models, build_train_config, load_config, split_changes, validate
 from icegan_jax.errors import UserError
 from icegan_jax.training.state import create_state
 from tests.fuzz.case import Verdict, damaged
@@ -43,7 +41,7 @@ def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
         others, changes = split_changes(arguments)
         verdict.must(all("config." not in other.split("=")[0] for other in others), f"a change left over: {others}")
         config = load_config(str(path), changes)
-        settings.check(config)
+        validate(config)
     except UserError as error:
         return verdict.refused(error, *named)
     _agrees(config, changes, verdict)
@@ -150,15 +148,15 @@ def _agrees(config: ConfigDict, changes: list[str], verdict: Verdict) -> None:
 
 def _used(rng: random.Random, config: ConfigDict, verdict: Verdict) -> None:
     try:
-        plan = settings.plan_of(config, num_pairs=100, num_folds=5, num_devices=1)
+        plan = build_train_config(config, num_pairs=100, num_folds=5, num_devices=1)
         verdict.must(0 < plan.steps < 2**31 and plan.steps % plan.steps_per_call == 0, f"{plan}")
-        networks = settings.networks_of(config, plan.steps)
+        networks = build_models(config, plan.steps)
     except UserError as error:
         return verdict.refused(error, "config.", "loss.perceptual")
     if rng.random() < TRACED:
         with config.unlocked():
             config.model.update({name: value for name, value in SMALL.items() if rng.random() < 0.9})
-        networks = settings.networks_of(config, plan.steps)
+        networks = build_models(config, plan.steps)
         shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
         verdict.must(all(0 not in leaf.shape for leaf in jax.tree.leaves(shapes.d_params)), "an empty layer")
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from icegan_jax.data.frames import count_video_frames, list_frames, read_frame, read_frames
+from icegan_jax.data.video import count_video_frames, list_frames, read_frame, read_frames
 from icegan_jax.errors import UserError
 from tests.fuzz.case import Verdict, damaged
 

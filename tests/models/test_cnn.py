@@ -7,17 +7,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from icegan_jax.models.cnn import ConvolutionalDiscriminator
-from icegan_jax.models.discriminator import Verdict
+from icegan_jax.models.discriminator import ConvolutionalDiscriminator, DiscriminatorOutput
 
 SMALL = ConvolutionalDiscriminator(width=1 / 16, norm="instance")
 FACES = jax.random.uniform(jax.random.key(0), (4, 32, 32, 1), minval=-1.0, maxval=1.0)
 
 
-def shapes_of(module: ConvolutionalDiscriminator, size: int) -> tuple[Any, Verdict, Any]:
+def shapes_of(module: ConvolutionalDiscriminator, size: int) -> tuple[Any, DiscriminatorOutput, Any]:
     """Shapes of the variables, the verdict and every layer's output; nothing is computed."""
 
-    def build(key: jax.Array) -> tuple[Any, Verdict, Any]:
+    def build(key: jax.Array) -> tuple[Any, DiscriminatorOutput, Any]:
         image = jnp.zeros((2, size, size, 1))
         variables = module.init(key, image, None, train=True)
         verdict, seen = module.apply(

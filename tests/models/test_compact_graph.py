@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.models.compact_graph import CompactGraphReasoning
+from icegan_jax.models.graph_reasoning import CompactGraphReasoning
 from tests.models.test_graph import randomised
 
 Array64 = NDArray[np.float64]

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from icegan_jax.models.discriminator import Discriminator, Verdict, recognition_image
+from icegan_jax.models.discriminator import CapsuleDiscriminator, DiscriminatorOutput, discriminator_input
 
-SMALL = Discriminator(
+SMALL = CapsuleDiscriminator(
     width=1 / 16,
     primary_types=2,
     primary_dimension=4,
@@ -22,10 +22,10 @@ FACES = jax.random.uniform(jax.random.key(0), (4, 32, 32, 1), minval=-1.0, maxva
 LABELS = jnp.array([0, 1, 2, 0])
 
 
-def shapes_of(module: Discriminator, size: int, channels: int = 1) -> tuple[Any, Verdict, Any]:
+def shapes_of(module: CapsuleDiscriminator, size: int, channels: int = 1) -> tuple[Any, DiscriminatorOutput, Any]:
     """Shapes of the variables, the verdict and every layer's output; nothing is computed."""
 
-    def build(key: jax.Array) -> tuple[Any, Verdict, Any]:
+    def build(key: jax.Array) -> tuple[Any, DiscriminatorOutput, Any]:
         image, label = jnp.zeros((2, size, size, channels)), jnp.zeros(2, jnp.int32)
         variables = module.init(key, image, label, train=True)
         verdict, seen = module.apply(
@@ -48,7 +48,7 @@ def test_verdict(size: int, channels: int, norm: str) -> None:
 
 
 def test_the_trunk_ends_in_8x8_capsules_at_full_size() -> None:
-    variables, _, layers = shapes_of(Discriminator(), 128)
+    variables, _, layers = shapes_of(CapsuleDiscriminator(), 128)
     chex.assert_shape(layers["trunk_7"]["__call__"][0], (2, 8, 8, 8 * 16))
     chex.assert_shape(layers["adv_caps"]["__call__"][0], (2, 1, 256))
     chex.assert_shape(layers["exp_caps"]["__call__"][0], (2, 3, 32))
@@ -117,7 +117,7 @@ def test_every_answer_depends_on_the_face(variables: Any) -> None:
     def total(face: jax.Array, answer: int) -> jax.Array:
         return jnp.sum(SMALL.apply(variables, face, LABELS, train=False)[answer])
 
-    for answer, name in enumerate(Verdict._fields):
+    for answer, name in enumerate(DiscriminatorOutput._fields):
         gradient = jax.jit(jax.grad(total), static_argnums=1)(FACES, answer)
         assert float(jnp.max(jnp.abs(gradient))) > 1e-6, name
 
@@ -147,12 +147,12 @@ def test_the_routing_axis_reaches_both_kinds_of_capsules(variables: Any) -> None
 
 def test_the_apex_alone() -> None:
     onset, face = FACES[:2], FACES[2:]
-    chex.assert_trees_all_equal(recognition_image(onset, face, "apex", 4.0), face)
+    chex.assert_trees_all_equal(discriminator_input(onset, face, "apex", 4.0), face)
 
 
 def test_the_pair_is_the_face_and_its_change() -> None:
     onset, face = FACES[:2], FACES[2:]
-    image = recognition_image(onset, face, "pair", 4.0)
+    image = discriminator_input(onset, face, "pair", 4.0)
     chex.assert_shape(image, (2, 32, 32, 2))
     chex.assert_trees_all_equal(image[..., :1], face)
     chex.assert_trees_all_close(image[..., 1:], 4.0 * (face - onset), rtol=1e-6)

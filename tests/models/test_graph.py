@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.models.graph import GraphReasoning
+from icegan_jax.models.graph_reasoning import GraphReasoning
 
 Array64 = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from icegan_jax.models.lpips import in_batches, load_lpips
+from icegan_jax.models.perceptual import in_batches, load_lpips
 
 SIZE = 32  # AlexNet's maps: 7, 3 and 1 pixels on a side
 

@@ -5,14 +5,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from icegan_jax.models.motion import move
+from icegan_jax.models.generator import warp
 
 IMAGE = jax.random.uniform(jax.random.key(0), (2, 5, 7, 1))
 MOTION = 4.0 * jax.random.normal(jax.random.key(1), (2, 5, 7, 2))  # well over the border, too
 
 
 def test_equals_plain_loops() -> None:
-    found = move(IMAGE, MOTION)
+    found = warp(IMAGE, MOTION)
     chex.assert_equal_shape([found, IMAGE])
     image, motion = np.asarray(IMAGE, np.float64), np.asarray(MOTION, np.float64)
     for b in range(2):
@@ -29,13 +29,13 @@ def test_equals_plain_loops() -> None:
 
 
 def test_no_motion_is_a_copy() -> None:
-    chex.assert_trees_all_equal(move(IMAGE, jnp.zeros_like(MOTION)), IMAGE)
+    chex.assert_trees_all_equal(warp(IMAGE, jnp.zeros_like(MOTION)), IMAGE)
 
 
 def test_a_whole_pixel_shifts_the_picture() -> None:
     down = jnp.zeros_like(MOTION).at[..., 0].set(1.0)
-    chex.assert_trees_all_equal(move(IMAGE, down)[:, :-1], IMAGE[:, 1:])
-    chex.assert_trees_all_equal(move(IMAGE, down)[:, -1], IMAGE[:, -1])
+    chex.assert_trees_all_equal(warp(IMAGE, down)[:, :-1], IMAGE[:, 1:])
+    chex.assert_trees_all_equal(warp(IMAGE, down)[:, -1], IMAGE[:, -1])
 
 
 def test_gradients_equal_finite_differences() -> None:
@@ -44,7 +44,7 @@ def test_gradients_equal_finite_differences() -> None:
     wish = jax.random.normal(jax.random.key(3), IMAGE.shape)
 
     def value(image: jax.Array, motion: jax.Array) -> jax.Array:
-        return jnp.sum(wish * move(image, motion))
+        return jnp.sum(wish * warp(image, motion))
 
     for argument, point in enumerate((IMAGE, motion)):
         direction = jax.random.normal(jax.random.key(4), point.shape)

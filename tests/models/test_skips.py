@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icegan_jax.models.skips import SqueezeExcitation, skip
+from icegan_jax.models.generator import SqueezeExcitation, skip_features
 
 FEATURES = jax.random.normal(jax.random.key(0), (2, 3, 2, 32))
 
@@ -22,7 +22,7 @@ class Level(nn.Module):
 
     @nn.compact
     def __call__(self, f: jax.Array) -> jax.Array:
-        return skip(f, 4, kind=self.kind, compact=self.compact, adjacency_std=0.02, dtype=jnp.float32)
+        return skip_features(f, 4, kind=self.kind, compact=self.compact, adjacency_std=0.02, dtype=jnp.float32)
 
 
 def test_squeeze_and_excitation_equals_plain_loops() -> None:

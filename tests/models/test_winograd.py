@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from jax import Array
 
-from icegan_jax.models import convolution, winograd
-from icegan_jax.models.convolution import convolve, convolve_transposed
-from icegan_jax.models.correlation import correlate
+from icegan_jax.models import convolution
+from icegan_jax.models.convolution import convolve, convolve_transposed, im2col_correlate
 
 # taps, side of a tile's outputs, padding, height, width: whole tiles and tiles that stick out.
 SHAPES = [(2, 2, 0, 5, 5), (2, 2, 1, 4, 6), (2, 3, 1, 8, 5), (3, 4, 1, 8, 7), (4, 3, 1, 16, 15), (4, 3, 0, 6, 9)]
@@ -24,8 +23,8 @@ def normal(seed: int, *shape: int) -> Array:
 @pytest.mark.parametrize(("taps", "side", "padding", "height", "width"), SHAPES)
 def test_equals_the_direct_correlation(taps: int, side: int, padding: int, height: int, width: int) -> None:
     x, kernel = normal(0, 2, height, width, 6), normal(1, taps, taps, 6, 5)
-    wanted, pull_wanted = jax.vjp(lambda x, k: correlate(jnp.float32, padding, x, k), x, kernel)
-    found, pull = jax.vjp(lambda x, k: winograd.correlate(x, k, padding, side), x, kernel)
+    wanted, pull_wanted = jax.vjp(lambda x, k: im2col_correlate(jnp.float32, padding, x, k), x, kernel)
+    found, pull = jax.vjp(lambda x, k: convolution.winograd_correlate(x, k, padding, side), x, kernel)
     change = normal(2, *wanted.shape)
     chex.assert_equal_shape([found, wanted])
     for ours, theirs in zip([found, *pull(change)], [wanted, *pull_wanted(change)], strict=True):
@@ -35,7 +34,7 @@ def test_equals_the_direct_correlation(taps: int, side: int, padding: int, heigh
 @pytest.mark.parametrize(("side", "taps"), [(2, 2), (3, 2), (4, 3), (3, 4)])
 def test_transforms_are_exact_but_for_rounding(side: int, taps: int) -> None:
     """One row of pixels, in float64: the identity behind the tiles."""
-    outputs, kernel, tile = (matrix.astype(np.float64) for matrix in winograd._transforms(side, taps))
+    outputs, kernel, tile = (matrix.astype(np.float64) for matrix in convolution._transforms(side, taps))
     random = np.random.default_rng(0)
     g, d = random.standard_normal(taps), random.standard_normal(side + taps - 1)
     np.testing.assert_allclose(outputs @ ((kernel @ g) * (tile @ d)), np.correlate(d, g, "valid"), atol=1e-6)
@@ -48,19 +47,19 @@ def test_512_channels_err_by_less_than_a_hundred_thousandth() -> None:
     padded = np.pad(x[0], ((1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), axis=(0, 1))
     wanted = np.einsum("hwiuv,uvio->hwo", windows, kernel)
-    found = winograd.correlate(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32), 1, 3)
+    found = convolution.winograd_correlate(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32), 1, 3)
     assert np.max(np.abs(np.asarray(found[0]) - wanted)) < 1e-5 * np.max(np.abs(wanted))
 
 
 def test_wide_layers_take_it_on_a_cpu_and_agree_with_the_direct_way(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    original = winograd.correlate
+    original = convolution.winograd_correlate
 
     def counted(x: Array, kernel: Array, padding: int, side: int) -> Array:
         taken.append((kernel.shape, side))
         return original(x, kernel, padding, side)
 
-    monkeypatch.setattr(winograd, "correlate", counted)
+    monkeypatch.setattr(convolution, "winograd_correlate", counted)
     x, kernel = normal(0, 8, 16, 16, 64), 0.05 * normal(1, 4, 4, 64, 64)
     ways: list[Callable[[Array], Array]] = [
         lambda x: convolve(x, kernel, stride=1, padding=1),
@@ -81,7 +80,7 @@ def test_wide_layers_take_it_on_a_cpu_and_agree_with_the_direct_way(monkeypatch:
 
 
 def test_half_precision_and_narrow_layers_are_direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "correlate", None)
+    monkeypatch.setattr(convolution, "winograd_correlate", None)
     wide = normal(0, 4, 4, 64, 64)
     convolve(normal(1, 3, 16, 16, 64), wide, stride=1, padding=1, dtype=jnp.bfloat16)
     convolve(normal(1, 3, 16, 16, 63), wide[:, :, :63], stride=1, padding=1)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from icegan_jax.data.clips import COLUMNS, EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.dataset import load_pairs, write_pairs
-from icegan_jax.data.frames import IMAGE_SUFFIXES, index_frames
-from icegan_jax.data.tables import read_headerless, read_table
-from icegan_jax.data.trees import walk
+from icegan_jax.data.ingest.scan import scan_folders
+from icegan_jax.data.ingest.spreadsheets import read_headerless, read_table
+from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames
 from tests.data.conftest import record
 from tests.properties.drawing import edited, names, odd_text, outcome, scratch
 
@@ -96,7 +96,7 @@ def test_frames_have_the_last_number_of_their_names(stems: list[str], suffix: st
             assert {path.name for path in found.values()} <= set(shown)
             for number, path in found.items():
                 assert path.stem.endswith(str(number)) and number % 1000 == files[path.name]
-        tree = walk(folder)
+        tree = scan_folders(folder)
         assert [folder.path for folder in tree.clips] == ([clip] if any(shown) else [])
 
 

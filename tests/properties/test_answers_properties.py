@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import compare
-from icegan_jax.evaluation.answers import classes_of, read_answers, to_numbers
-from icegan_jax.evaluation.files import SEAL, write_text
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
+from icegan_jax.evaluation.published_predictions import classes_of, read_published_predictions, to_numbers
 from icegan_jax.evaluation.results import read_results
-from icegan_jax.evaluation.table import format_table, score_rows, write_scores_csv
+from icegan_jax.evaluation.score_table import format_table, score_rows, write_scores_csv
+from icegan_jax.io import CHECKSUM, write_text
+from icegan_jax.reporting.figures import Pictures
 from icegan_jax.reporting.page.document import render_page
-from icegan_jax.reporting.pictures import Pictures
 from icegan_jax.reporting.run_files import read_run
 from tests.properties.drawing import edited, json_values, names, odd_text, outcome, scratch, words
 from tests.reporting.fabricated import predictions, write_evaluated_run
@@ -40,7 +40,7 @@ def test_predictions_are_read_as_they_were_written(drawn: tuple[tuple[str, ...],
     path = FOLDER / "predictions.csv"
     write_predictions(path, rows, classes)
     assert read_predictions(path) == (classes, rows)
-    found = read_answers(path)
+    found = read_published_predictions(path)
     assert found.classes == classes and found.clip == [row.clip for row in rows]
     for cells, numbers in ((found.label, [r.label for r in rows]), (found.prediction, [r.prediction for r in rows])):
         assert to_numbers(path, cells, classes).tolist() == numbers
@@ -59,7 +59,7 @@ def test_edited_predictions_are_refused_or_of_known_classes(drawn, data: st.Data
 
 
 def numbers_of(path: Path) -> list[list[int]]:
-    found = read_answers(path)
+    found = read_published_predictions(path)
     classes = classes_of([found])
     columns = [found.label, *([found.prediction] if found.prediction else [])]
     numbers = [to_numbers(path, column, classes).tolist() for column in columns]
@@ -93,7 +93,7 @@ def test_a_published_log_is_read(people: dict[str, list[tuple[int, int]]], betwe
         truth, given = (between.join(map(str, column)) for column in zip(*pairs, strict=True))
         lines += [f"Subject: {name}", "epoch 3, loss 0.25", f"predicted : [{given}]", f"ground truth : [{truth}]"]
     path.write_text("\n".join(lines))
-    found = read_answers(path)
+    found = read_published_predictions(path)
     assert found.subject == [name for name, pairs in people.items() for _ in pairs]
     expected = [tuple(map(str, pair)) for pairs in people.values() for pair in pairs]
     assert list(zip(found.label, found.prediction, strict=True)) == expected
@@ -106,7 +106,7 @@ def test_a_megc_log_is_read_and_an_edited_one_is_one_line(people, data: st.DataO
     for name, pairs in people.items():
         lines += [f"casme2 {name}", *(f"EP{number} {a} {b}" for number, (a, b) in enumerate(pairs))]
     path.write_text("\n".join(lines))
-    found = read_answers(path)
+    found = read_published_predictions(path)
     assert found.subject == [name for name, pairs in people.items() for _ in pairs]
     assert found.prediction == [str(b) for pairs in people.values() for _, b in pairs]
     path.write_bytes(edited(data.draw, "\n".join(lines)).encode())
@@ -119,14 +119,14 @@ def test_compared_with_itself_nothing_differs(people) -> None:
     lines = ["subject,clip,label,prediction"]
     lines += [f"{name},{n},{a},{b}" for name, pairs in people.items() for n, (a, b) in enumerate(pairs)]
     path.write_text("\n".join(lines))
-    text = compare.compare(path, path, "a,b,c,d,e", False, None)
+    text = compare.compare_predictions(path, path, "a,b,c,d,e", False, None)
     assert f"the two answer 0 of {len(lines) - 1} clips differently" in text
 
 
 RUN = write_evaluated_run(FOLDER / "run")
 READ = read_run(RUN)
 # Without its seal, which would refuse any change: results of before there were seals are checked field by field.
-RESULTS = {name: value for name, value in json.loads((RUN / "results.json").read_text()).items() if name != SEAL}
+RESULTS = {name: value for name, value in json.loads((RUN / "results.json").read_text()).items() if name != CHECKSUM}
 
 
 def paths(tree: object, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, recall_score
 
 from icegan_jax.evaluation import bootstrap, metrics
-from icegan_jax.evaluation.mcnemar import mcnemar
+from icegan_jax.evaluation.compare import mcnemar
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.scores import summarise
+from icegan_jax.evaluation.results import summarise
 
 
 @st.composite

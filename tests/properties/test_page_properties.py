@@ -7,18 +7,18 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from icegan_jax.data.annotation import Finding
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import Record
-from icegan_jax.data.preparing.page import write_page
-from icegan_jax.data.selection.repairs import Repair
+from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.ingest.prepared_page import write_page
+from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import Timing, build_results
-from icegan_jax.evaluation.synthesis.faces import Faces
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
+from icegan_jax.reporting.figures import Pictures
+from icegan_jax.reporting.grids import find_worst
 from icegan_jax.reporting.page.document import render_page
-from icegan_jax.reporting.pictures import Pictures
 from icegan_jax.reporting.run_files import Run
-from icegan_jax.reporting.worst_clips import find_worst
 from tests.reporting.fabricated import PNG
 
 HOSTILE = (
@@ -93,7 +93,7 @@ def report(name: str) -> str:
     face = np.zeros((n, 8, 8), np.uint8)
     people = [(row.dataset, row.subject) for row in rows]
     label = np.array([row.label for row in rows])
-    faces = Faces(face, np.stack([face] * 2, 1), face, label, people, [row.clip for row in rows], [name] * n)
+    faces = SynthesizedFaces(face, np.stack([face] * 2, 1), face, label, people, [row.clip for row in rows], [name] * n)
     run = Run(f"r{name}", results, config, classes, rows, np.array([[2, 0], [2, 0]]), faces, [])
     pictures = Pictures(confusions={name: PNG}, worst=find_worst(rows, faces))
     return render_page(run, pictures)

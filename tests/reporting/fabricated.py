@@ -12,10 +12,10 @@ import numpy as np
 from skimage import data, transform
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.evaluation.files import read_json, sha256_of, write_json, write_sealed
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
 from icegan_jax.evaluation.results import Timing, build_results, build_unscored
-from icegan_jax.evaluation.table import ORACLE_NAME
+from icegan_jax.evaluation.score_table import ORACLE_NAME
+from icegan_jax.io import read_json, sha256_of, write_json, write_json_with_checksum
 from icegan_jax.report import write_report
 
 FOLDS = (("a", "1"), ("a", "2"), ("b", "1"))
@@ -161,6 +161,6 @@ def seal(run: Path) -> Path:
     """As runs are written now: results.json holds the checksum of predictions.csv, and its own."""
     checksum = sha256_of(run / "predictions.csv")
     results = read_json(run / "results.json") | {"files": {"predictions.csv": checksum}}
-    write_sealed(run / "results.json", results)
-    write_sealed(run / "config.json", read_json(run / "config.json") | {"id": "abc"})
+    write_json_with_checksum(run / "results.json", results)
+    write_json_with_checksum(run / "config.json", read_json(run / "config.json") | {"id": "abc"})
     return run

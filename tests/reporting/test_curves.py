@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.reporting import curves
+from icegan_jax.reporting import plots
 from tests.reporting import fabricated
 
 
 def test_read_metrics(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 10, "epoch": 1, "g_l1": 0.5}\n\n{"step": 20, "g_l1": NaN, "x": 1}\n')
-    found = curves.read_metrics(path)
+    found = plots.read_metrics(path)
     assert set(found) == {"g_l1", "x"}
     np.testing.assert_array_equal(found["g_l1"].steps, [10, 20])
     np.testing.assert_array_equal(found["g_l1"].values, [0.5, np.nan])
@@ -19,15 +19,15 @@ def test_read_metrics(tmp_path):
 def test_a_null_was_not_finite(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 10, "g_l1": 0.5}\n{"step": 20, "g_l1": null}\n')
-    np.testing.assert_array_equal(curves.read_metrics(path)["g_l1"].values, [0.5, np.nan])
+    np.testing.assert_array_equal(plots.read_metrics(path)["g_l1"].values, [0.5, np.nan])
 
 
 def test_a_step_logged_again_keeps_the_later_value(tmp_path):
     path = tmp_path / "metrics.jsonl"
     lines = ['{"step": 1, "a": 1}', '{"step": 2, "a": 2}', '{"step": 1, "a": 3}']
     path.write_text("\n".join(lines))
-    np.testing.assert_array_equal(curves.read_metrics(path)["a"].steps, [1, 2])
-    np.testing.assert_array_equal(curves.read_metrics(path)["a"].values, [3, 2])
+    np.testing.assert_array_equal(plots.read_metrics(path)["a"].steps, [1, 2])
+    np.testing.assert_array_equal(plots.read_metrics(path)["a"].values, [3, 2])
 
 
 @pytest.mark.parametrize("line", ['{"step": 2', '{"g_l1": 2}', "[1]", '{"step": 2, "a": "b"}', '{"step": Infinity}'])
@@ -35,20 +35,20 @@ def test_damaged_line_is_named(tmp_path, line):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "g_l1": 2}\n' + line + "\n")
     with pytest.raises(UserError, match="metrics.jsonl:2: not a line like .*: delete the line"):
-        curves.read_metrics(path)
+        plots.read_metrics(path)
 
 
 def test_binary_file_is_named(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="metrics.jsonl: cannot be read as text"):
-        curves.read_metrics(path)
+        plots.read_metrics(path)
 
 
 def test_mean_over_the_steps_that_all_folds_logged():
-    short = curves.Curve(np.array([0, 10]), np.array([1.0, 2.0]))
-    long = curves.Curve(np.array([0, 10, 20]), np.array([3.0, np.nan, 5.0]))
-    mean = curves.mean_over_folds([short, long])
+    short = plots.Curve(np.array([0, 10]), np.array([1.0, 2.0]))
+    long = plots.Curve(np.array([0, 10, 20]), np.array([3.0, np.nan, 5.0]))
+    mean = plots.mean_over_folds([short, long])
     np.testing.assert_array_equal(mean.steps, [0, 10])
     np.testing.assert_array_equal(mean.values, [2.0, np.nan])
 
@@ -58,7 +58,7 @@ def panels(figure):
 
 
 def drawn(folds):
-    figure = curves.draw_losses(folds)
+    figure = plots.draw_losses(folds)
     figure.draw_without_rendering()
     return panels(figure)
 
@@ -68,7 +68,7 @@ def test_a_line_per_fold_and_their_mean(tmp_path):
     for number in range(3):
         path = tmp_path / f"{number}.jsonl"
         fabricated.write_metrics(path, offset=0.1 * number)
-        folds.append(curves.read_metrics(path))
+        folds.append(plots.read_metrics(path))
     found = drawn(folds)
     assert set(found) == {"g_l1", "d_margin", "d_accuracy", "length_*", "learning_rate"}
     lines = found["g_l1"].get_lines()
@@ -84,7 +84,7 @@ def test_a_line_per_fold_and_their_mean(tmp_path):
 def test_lengths_of_other_classes_share_a_panel(tmp_path, size):
     classes = tuple(f"${label}$" for label in range(size))
     fabricated.write_metrics(tmp_path / "m.jsonl", classes=classes)
-    figure = curves.draw_losses([curves.read_metrics(tmp_path / "m.jsonl")], classes)
+    figure = plots.draw_losses([plots.read_metrics(tmp_path / "m.jsonl")], classes)
     figure.draw_without_rendering()
     panel = panels(figure)["length_*"]
     assert len(panel.get_lines()) == 2 * size
@@ -96,17 +96,17 @@ def test_lengths_of_other_classes_share_a_panel(tmp_path, size):
 
 def test_divergence_is_said():
     steps = np.array([0, 10])
-    fine = {"g_l1": curves.Curve(steps, np.array([1.0, 0.5]))}
-    broken = {"g_l1": curves.Curve(steps, np.array([1.0, np.inf]))}
-    opposite = {"g_l1": curves.Curve(steps, np.array([1.0, -np.inf]))}
+    fine = {"g_l1": plots.Curve(steps, np.array([1.0, 0.5]))}
+    broken = {"g_l1": plots.Curve(steps, np.array([1.0, np.inf]))}
+    opposite = {"g_l1": plots.Curve(steps, np.array([1.0, -np.inf]))}
     assert set(drawn([fine, broken, opposite])) == {"g_l1  (not finite in 2)"}
 
 
 def test_only_wide_ranges_get_a_log_axis():
     steps = np.arange(4)
-    wide = curves.Curve(steps, np.array([100.0, 10.0, 1.0, 0.1]))
-    narrow = curves.Curve(steps, np.array([3.0, 2.0, 1.0, 0.9]))
-    signed = curves.Curve(steps, np.array([100.0, 10.0, 1.0, -0.1]))
+    wide = plots.Curve(steps, np.array([100.0, 10.0, 1.0, 0.1]))
+    narrow = plots.Curve(steps, np.array([3.0, 2.0, 1.0, 0.9]))
+    signed = plots.Curve(steps, np.array([100.0, 10.0, 1.0, -0.1]))
     found = drawn([{"g_wide": wide, "g_narrow": narrow, "g_signed": signed}])
     assert {name: axes.get_yscale() for name, axes in found.items()} == {
         "g_wide": "log",
@@ -116,14 +116,14 @@ def test_only_wide_ranges_get_a_log_axis():
 
 
 def test_a_name_with_dollars_is_text():
-    curve = curves.Curve(np.array([0, 1]), np.array([1.0, 2.0]))
+    curve = plots.Curve(np.array([0, 1]), np.array([1.0, 2.0]))
     assert drawn([{r"g_$\bad{": curve}])
 
 
 def test_a_run_without_a_generator():
     steps = np.array([0, 10])
     names = ["d_real_margin", "d_real_accuracy", "d_real_length_negative", "steps_per_s"]
-    found = drawn([{name: curves.Curve(steps, np.array([0.5, 0.25])) for name in names}])
+    found = drawn([{name: plots.Curve(steps, np.array([0.5, 0.25])) for name in names}])
     assert set(found) == {"d_real_margin", "d_real_accuracy", "d_real_length_*", "steps_per_s"}
 
 
@@ -131,7 +131,7 @@ def test_norms_stand_apart_from_losses_and_answers_share_a_panel():
     steps = np.array([0, 10])
     predicted = [f"d_real_predicted_{name}" for name in ("negative", "positive", "surprise")]
     names = ["g_l1", "g_gradient_norm", "d_real_margin", "d_parameter_norm", *predicted]
-    figure = curves.draw_losses([{name: curves.Curve(steps, np.array([1.0, 1e-4])) for name in names}])
+    figure = plots.draw_losses([{name: plots.Curve(steps, np.array([1.0, 1e-4])) for name in names}])
     figure.draw_without_rendering()
     rows = {strip._suptitle.get_text(): panels(strip) for strip in figure.subfigs[1:]}
     assert {heading: set(found) for heading, found in rows.items()} == {

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation.synthesis.faces import Faces
-from icegan_jax.reporting.difference_maps import Changes, draw_changes, mean_changes
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
+from icegan_jax.reporting.grids import Changes, draw_changes, mean_changes
 
 
 def faces():
@@ -12,7 +12,7 @@ def faces():
     apex[0, 0, 0], apex[1, 0, 0], apex[2, 3, 3] = 110, 70, 255
     synthetic = np.stack([onset] * 3, axis=1)
     synthetic[:, 1, 2, 2] = (90, 100, 107)
-    return Faces(onset, synthetic, apex, np.array([0, 0, 2]), [("d", "s")] * 3, ["a", "b", "c"], ["f"] * 3)
+    return SynthesizedFaces(onset, synthetic, apex, np.array([0, 0, 2]), [("d", "s")] * 3, ["a", "b", "c"], ["f"] * 3)
 
 
 def test_changes_are_absolute_means_of_each_class():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.evaluation.synthesis.faces import read_faces
-from icegan_jax.reporting import synthesis_sheet
+from icegan_jax.reporting import grids
 from tests.reporting import fabricated
 
 
@@ -20,7 +20,7 @@ def people_of(count):
 
 
 def test_rows_are_spread_and_classes_turn(tmp_path):
-    examples = synthesis_sheet.choose_examples(faces_of(tmp_path, people=people_of(20)), max_rows=5)
+    examples = grids.choose_examples(faces_of(tmp_path, people=people_of(20)), max_rows=5)
     chosen = [example.person for example in examples]
     assert chosen == ["db 00", "db 05", "db 10", "db 14", "db 19"]
     assert [example.label for example in examples] == [0, 1, 2, 0, 1]
@@ -30,18 +30,18 @@ def test_people_of_one_fold_get_a_row_each(tmp_path):
     """As of a split, and of a run that trained on everybody."""
     faces = faces_of(tmp_path, people=people_of(3))
     one = faces._replace(fold=["all"] * 9, person=[("db", "2"), ("db", "2"), ("db", "1")] * 3)
-    examples = synthesis_sheet.choose_examples(one)
+    examples = grids.choose_examples(one)
     assert [(example.person, example.label) for example in examples] == [("db 1", 2), ("db 2", 1)]
 
 
 def test_subject_without_the_wanted_class(tmp_path):
-    examples = synthesis_sheet.choose_examples(faces_of(tmp_path, labels=(2, 2), people=people_of(2)))
+    examples = grids.choose_examples(faces_of(tmp_path, labels=(2, 2), people=people_of(2)))
     assert [(example.label, example.clip) for example in examples] == [(2, "clip0"), (2, "clip0")]
 
 
 def test_sheet_shows_faces_and_signed_differences(tmp_path):
-    (example,) = synthesis_sheet.choose_examples(faces_of(tmp_path))
-    figure = synthesis_sheet.draw_sheet([example])
+    (example,) = grids.choose_examples(faces_of(tmp_path))
+    figure = grids.draw_synthesis_grid([example])
     figure.draw_without_rendering()
     images = [axes.get_images()[0].get_array() for axes in figure.axes[:9]]
     np.testing.assert_array_equal(images[0], example.onset)
@@ -57,19 +57,19 @@ def test_sheet_shows_faces_and_signed_differences(tmp_path):
 
 
 def test_the_title_says_whose_faces_they_are(tmp_path):
-    examples = synthesis_sheet.choose_examples(faces_of(tmp_path))
+    examples = grids.choose_examples(faces_of(tmp_path))
     for figure, title in (
-        (synthesis_sheet.draw_sheet(examples), "Synthesis of held-out subjects"),
-        (synthesis_sheet.draw_sheet(examples, title="Of others"), "Of others"),
+        (grids.draw_synthesis_grid(examples), "Synthesis of held-out subjects"),
+        (grids.draw_synthesis_grid(examples, title="Of others"), "Of others"),
     ):
         assert title in [text.get_text() for text in figure.texts]
 
 
 def test_sheet_of_other_classes(tmp_path):
     classes = ("happiness", "disgust", "repression", "surprise", "a very long name")
-    (example,) = synthesis_sheet.choose_examples(faces_of(tmp_path, (4, 1), num_classes=5))
+    (example,) = grids.choose_examples(faces_of(tmp_path, (4, 1), num_classes=5))
     assert (example.label, example.clip) == (4, "clip0")
-    figure = synthesis_sheet.draw_sheet([example], classes)
+    figure = grids.draw_synthesis_grid([example], classes)
     figure.draw_without_rendering()
     titles = [axes.get_title() for axes in figure.axes[:13]]
     faces = ["happiness", "disgust", "repression", "surprise", "a very long n…", "real apex"]
@@ -79,13 +79,13 @@ def test_sheet_of_other_classes(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 9])
 def test_any_number_of_classes_is_drawn(tmp_path, size):
-    examples = synthesis_sheet.choose_examples(faces_of(tmp_path, (size - 1,), size=48, num_classes=size))
-    synthesis_sheet.draw_sheet(examples, [f"c{label}" for label in range(size)]).draw_without_rendering()
+    examples = grids.choose_examples(faces_of(tmp_path, (size - 1,), size=48, num_classes=size))
+    grids.draw_synthesis_grid(examples, [f"c{label}" for label in range(size)]).draw_without_rendering()
 
 
 def test_odd_and_long_names_fit(tmp_path):
     faces = faces_of(tmp_path, people=(("db", "$very$ long name of a subject " * 3),))
-    figure = synthesis_sheet.draw_sheet(synthesis_sheet.choose_examples(faces))
+    figure = grids.draw_synthesis_grid(grids.choose_examples(faces))
     figure.draw_without_rendering()
     label = figure.axes[0].texts[0]
     assert label.get_window_extent().x0 > 0

@@ -4,8 +4,8 @@ import numpy as np
 from PIL import Image
 
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.synthesis.faces import Faces
-from icegan_jax.reporting.worst_clips import draw_strip, find_worst
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
+from icegan_jax.reporting.grids import draw_strip, find_worst
 
 
 def faces_of(keys):
@@ -14,7 +14,9 @@ def faces_of(keys):
     apex = onset + np.arange(len(keys), dtype=np.uint8)[:, None, None] * 40
     labels = np.zeros(len(keys), np.int64)
     names = [key[2] for key in keys]
-    return Faces(onset, np.stack([onset] * 2, 1), apex, labels, [key[:2] for key in keys], names, ["f"] * len(keys))
+    return SynthesizedFaces(
+        onset, np.stack([onset] * 2, 1), apex, labels, [key[:2] for key in keys], names, ["f"] * len(keys)
+    )
 
 
 def row(subject, clip, label, guess, lengths):

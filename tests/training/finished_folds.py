@@ -9,8 +9,8 @@ import numpy as np
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
-from icegan_jax.evaluation.files import seal_of, write_arrays
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
+from icegan_jax.io import checksum_of, write_arrays
 from icegan_jax.training.fold_result import write_result
 
 STEPS, RUN = 30, "run 1"
@@ -50,7 +50,7 @@ def finish_fold(
             {"step": 10 * number, "test": scores_of(test), "inner": scores_of(inner)}
             for number, (test, inner) in enumerate(history, start=1)
         ]
-        text = "".join(json.dumps({**line, "seal": seal_of(line)}) + "\n" for line in lines)
+        text = "".join(json.dumps({**line, "seal": checksum_of(line)}) + "\n" for line in lines)
         (folder / "evaluations.jsonl").write_text(text)
     plain = {"people": fold.people, "steps": STEPS, "run": RUN, "wall_s": 9.0, "compile_s": 1.0, "process": 0}
     write_result(folder, plain | content)

@@ -16,13 +16,13 @@ import pytest
 
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.errors import UserError
-from icegan_jax.training import capacity, evaluate, evaluations, group
+from icegan_jax.run_dir import is_finished
+from icegan_jax.training import evaluate, loop, memory
 from icegan_jax.training.checkpoint import FoldCheckpoints
-from icegan_jax.training.engine import build_engine
-from icegan_jax.training.health import NonFiniteError, broken_at, forget_failures
 from icegan_jax.training.loop import train_folds
-from icegan_jax.training.plan import Plan, finished
-from icegan_jax.training.state import fold_key
+from icegan_jax.training.monitor import NonFiniteError, broken_at, forget_failures
+from icegan_jax.training.parallel import build_programs
+from icegan_jax.training.state import TrainConfig, fold_key
 from tests.training import tiny
 
 NETWORKS = tiny.networks()
@@ -36,7 +36,7 @@ class Killed(BaseException):
     pass
 
 
-def train(run_dir: Path, plan: Plan) -> list[Any]:
+def train(run_dir: Path, plan: TrainConfig) -> list[Any]:
     return train_folds(NETWORKS, PAIRS, FOLDS, plan, run_dir, jax.local_devices()[:1])
 
 
@@ -44,11 +44,11 @@ def train(run_dir: Path, plan: Plan) -> list[Any]:
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run that stopped at step 4, where one weight of the second fold is no number; not to be changed."""
     run_dir, devices = tmp_path_factory.mktemp("broken"), jax.local_devices()[:1]
-    shared = build_engine(NETWORKS, devices)
+    shared = build_programs(NETWORKS, devices)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(capacity, "build_engine", lambda *_: shared)
+        patched.setattr(memory, "build_programs", lambda *_: shared)
         with pytest.MonkeyPatch.context() as killing, pytest.raises(Killed):
-            killing.setattr(group, "evaluate_group", _kill)
+            killing.setattr(loop, "evaluate_group", _kill)
             train(run_dir, tiny.plan(steps=4))
         like = jax.tree.map(lambda leaf: leaf[0, 0], shared.create(jnp.stack([fold_key(0, "any")] * 2).reshape(1, 2)))
         with FoldCheckpoints(run_dir / "folds" / BAD.name, f" {BAD.name}") as store:
@@ -97,7 +97,7 @@ def test_stop(run_dir: Path) -> None:
         assert checkpoints(run_dir) == {"4"}
         steps = [json.loads(text)["step"] for text in (folder(run_dir) / "metrics.jsonl").read_text().splitlines()]
         assert steps == [2, 4]
-        assert not any(finished(run_dir, fold) for fold in FOLDS)
+        assert not any(is_finished(run_dir, fold) for fold in FOLDS)
     assert isinstance(caught.value, UserError)
 
 
@@ -111,7 +111,7 @@ def test_skip(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (failure,) = train(run_dir, SKIP)
     assert (failure.fold, failure.step, failure.kept) == (BAD.name, 5, 4)
     assert "warning: fold tiny_s1: step 5: " in capsys.readouterr().err
-    assert finished(run_dir, GOOD) and not finished(run_dir, BAD)
+    assert is_finished(run_dir, GOOD) and not is_finished(run_dir, BAD)
     assert checkpoints(run_dir) == {"4"}
     assert {path.name for path in folder(run_dir).iterdir()} == {"checkpoints", "metrics.jsonl", "nonfinite.json"}
     for name in ("predictions.csv", "synthesis.npz"):
@@ -128,7 +128,7 @@ def test_skip(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_group_of_which_nobody_is_left_ends_at_once(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(run_dir / "folds" / GOOD.name)
-    monkeypatch.setattr(group, "evaluate_group", _kill)
+    monkeypatch.setattr(loop, "evaluate_group", _kill)
     (failure,) = train_folds(NETWORKS, PAIRS, [BAD], SKIP, run_dir, jax.local_devices()[:1])
     assert failure.fold == BAD.name
 
@@ -138,7 +138,7 @@ def test_lengths_that_are_no_numbers(
     broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: bool
 ) -> None:
     """Found by an evaluation alone, as where running statistics overflow: treated like any other."""
-    module = evaluations if during else evaluate
+    module = evaluate if during else evaluate
     real = evaluate.recognise_clips
 
     def spoilt(*arguments: Any) -> Any:
@@ -151,7 +151,7 @@ def test_lengths_that_are_no_numbers(
     monkeypatch.setattr(module, "recognise_clips", spoilt)
     (failure,) = train(tmp_path, dataclasses.replace(SKIP, evaluate_every=4 * during))
     assert (failure.fold, failure.step) == (BAD.name, 4 if during else 8)
-    assert finished(tmp_path, GOOD) and not finished(tmp_path, BAD)
+    assert is_finished(tmp_path, GOOD) and not is_finished(tmp_path, BAD)
     assert not (folder(tmp_path) / "predictions.csv").exists()
     assert "capsule_length is nan" in broken_at(tmp_path, BAD)
     with pytest.raises(NonFiniteError, match="capsule_length is nan; in an evaluation; "):
@@ -163,7 +163,7 @@ def test_what_a_group_goes_on_from_is_not_kept_in_memory(broken: Path, tmp_path:
     shutil.copytree(broken, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "folds" / BAD.name)
     read: list[weakref.ref[Any]] = []
-    restore, follow = FoldCheckpoints.restore, group.follow
+    restore, follow = FoldCheckpoints.restore, loop.run_calls
 
     def noting(*arguments: Any) -> Any:
         state, progress = restore(*arguments)
@@ -177,7 +177,7 @@ def test_what_a_group_goes_on_from_is_not_kept_in_memory(broken: Path, tmp_path:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(FoldCheckpoints, "restore", noting)
-        patched.setattr(group, "follow", looking)
+        patched.setattr(loop, "run_calls", looking)
         assert train_folds(NETWORKS, PAIRS, [GOOD], STOP, tmp_path / "run", jax.local_devices()[:1]) == []
 
 

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.training import capacity
-from icegan_jax.training import engine as engine_module
-from icegan_jax.training.capacity import MOST_ON_CPU, USED, Fit, balanced, fit_folds
-from icegan_jax.training.engine import Engine, build_engine
-from icegan_jax.training.layout import Layout
-from icegan_jax.training.plan import Plan
-from icegan_jax.training.turns import at_once
+from icegan_jax.training import memory
+from icegan_jax.training import parallel as engine_module
+from icegan_jax.training.memory import MOST_ON_CPU, USED, FoldCapacity, balanced_folds, plan_capacity
+from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs, vmap_folds
+from icegan_jax.training.state import TrainConfig
 from tests.training import tiny
 
 NETWORKS = tiny.networks()
@@ -36,7 +34,7 @@ AUTO = tiny.plan(folds_per_device=0)
     ],
 )
 def test_groups_are_as_few_and_as_equal_as_can_be(folds: int, holders: int, room: int, wanted: int) -> None:
-    found = balanced(folds, holders, room)
+    found = balanced_folds(folds, holders, room)
     assert found == wanted <= room
     groups = math.ceil(folds / (found * holders))
     assert groups == math.ceil(folds / (room * holders))
@@ -53,14 +51,14 @@ def fit(
     folds: int = 9,
     todo: int | None = None,
     devices: int = 1,
-    plan: Plan = AUTO,
+    plan: TrainConfig = AUTO,
     platform: str = "gpu",
     sharers: int = 1,
-) -> tuple[Fit, list[int]]:
+) -> tuple[FoldCapacity, list[int]]:
     """Fits folds of made-up sizes; also returns the numbers of folds that were asked about."""
     asked = []
 
-    def needed(engine: Engine, plan: Plan, size: int, layout: Layout, on_cpu: bool) -> int:
+    def needed(engine: ParallelPrograms, plan: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
         assert on_cpu == (platform == "cpu")
         asked.append(layout.folds_per_device)
         return needs(layout.folds_per_device)
@@ -71,11 +69,11 @@ def fit(
         def __init__(self) -> None:
             self.platform = platform
 
-    monkeypatch.setattr(capacity, "_needed", needed)
-    monkeypatch.setattr(capacity, "free_bytes", lambda _: free)
-    monkeypatch.setattr(capacity, "build_engine", lambda *_: build_engine(NETWORKS, DEVICES[:1]))
+    monkeypatch.setattr(memory, "_needed", needed)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: free)
+    monkeypatch.setattr(memory, "build_programs", lambda *_: build_programs(NETWORKS, DEVICES[:1]))
     made: Any = [Device() for _ in range(devices)]
-    return fit_folds(NETWORKS, plan, made, folds, folds if todo is None else todo, sharers), asked
+    return plan_capacity(NETWORKS, plan, made, folds, folds if todo is None else todo, sharers), asked
 
 
 def test_as_many_as_fit_into_four_fifths_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,14 +100,14 @@ def test_a_program_that_needs_more_than_its_folds_alone_is_not_used(monkeypatch:
 def test_the_program_of_one_fold_serves_where_one_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
 
-    def build(*arguments: Any) -> Engine:
-        built.append(build_engine(NETWORKS, DEVICES[:1]))
+    def build(*arguments: Any) -> ParallelPrograms:
+        built.append(build_programs(NETWORKS, DEVICES[:1]))
         return built[-1]
 
-    monkeypatch.setattr(capacity, "free_bytes", lambda _: 10**12)
-    monkeypatch.setattr(capacity, "_needed", lambda *_: 7 * 10**11)
-    monkeypatch.setattr(capacity, "build_engine", build)
-    made = fit_folds(NETWORKS, AUTO, DEVICES[:1], 3, 3)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 10**12)
+    monkeypatch.setattr(memory, "_needed", lambda *_: 7 * 10**11)
+    monkeypatch.setattr(memory, "build_programs", build)
+    made = plan_capacity(NETWORKS, AUTO, DEVICES[:1], 3, 3)
     assert made.layout.folds_per_device == 1
     assert built == [made.engine]
 
@@ -156,7 +154,7 @@ def test_devices_that_share_batches_all_hold_every_fold(monkeypatch: pytest.Monk
 
 
 def test_the_devices_and_processes_of_a_cpu_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capacity, "MOST_ON_CPU", 8)
+    monkeypatch.setattr(memory, "MOST_ON_CPU", 8)
     assert fit(monkeypatch, 800, platform="cpu", devices=1)[0].layout.leading == (1, 5)  # room for 6: 5 + 4
     assert fit(monkeypatch, 800, platform="cpu", devices=2)[0].layout.leading == (2, 3)
     assert fit(monkeypatch, 800, platform="cpu", devices=2, sharers=2)[0].layout.leading == (2, 1)
@@ -182,11 +180,11 @@ def held() -> dict[int, tuple[int, int]]:
     """Bytes for 1 and 4 folds at once: what XLA plans for the training program, and what training is taken to need."""
     found = {}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine_module, "over_folds", lambda _: at_once)  # as on an accelerator
+        patched.setattr(engine_module, "over_folds", lambda _: vmap_folds)  # as on an accelerator
         for number in (1, 4):
-            layout = Layout(tuple(DEVICES[:1]), number)
-            engine = build_engine(NETWORKS, layout.devices)
-            needed = capacity._needed(engine, AUTO, tiny.SIZE, layout, False)
+            layout = FoldLayout(tuple(DEVICES[:1]), number)
+            engine = build_programs(NETWORKS, layout.devices)
+            needed = memory._needed(engine, AUTO, tiny.SIZE, layout, False)
             found[number] = engine.advance.memory(), needed
     return found
 
@@ -199,13 +197,13 @@ def test_memory_grows_with_the_folds(held: dict[int, tuple[int, int]]) -> None:
 
 def test_folds_in_turn_need_no_more_than_folds_at_once(held: dict[int, tuple[int, int]]) -> None:
     """What one fold needs, times their number, is enough on a CPU too."""
-    layout = Layout(tuple(DEVICES[:1]), 4)
-    engine = build_engine(NETWORKS, layout.devices)
-    assert capacity._needed(engine, AUTO, tiny.SIZE, layout, False) <= held[4][1]
+    layout = FoldLayout(tuple(DEVICES[:1]), 4)
+    engine = build_programs(NETWORKS, layout.devices)
+    assert memory._needed(engine, AUTO, tiny.SIZE, layout, False) <= held[4][1]
 
 
 def test_what_is_needed_is_the_program_and_what_lies_beside_it(held: dict[int, tuple[int, int]]) -> None:
-    state = capacity._bytes(build_engine(NETWORKS, DEVICES[:1]).shapes())
+    state = memory._bytes(build_programs(NETWORKS, DEVICES[:1]).shapes())
     batch = AUTO.steps_per_call * AUTO.batch_size * (2 * tiny.SIZE**2 + 4)
     for number, (program, needed) in held.items():
         assert program > number * (state + batch)
@@ -213,8 +211,8 @@ def test_what_is_needed_is_the_program_and_what_lies_beside_it(held: dict[int, t
 
 
 def test_the_programs_after_training_need_less(held: dict[int, tuple[int, int]]) -> None:
-    layout = Layout(tuple(DEVICES[:1]), 4)
-    engine = build_engine(NETWORKS, layout.devices)
+    layout = FoldLayout(tuple(DEVICES[:1]), 4)
+    engine = build_programs(NETWORKS, layout.devices)
     states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, 4, *leaf.shape), leaf.dtype), engine.shapes())
     faces = jax.ShapeDtypeStruct((1, 4, tiny.BATCH, tiny.SIZE, tiny.SIZE, 1), np.uint8)
     engine.recognise.compile(states, faces, faces)
@@ -224,9 +222,9 @@ def test_the_programs_after_training_need_less(held: dict[int, tuple[int, int]])
 
 
 def test_what_was_compiled_to_be_measured_is_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = Layout(tuple(DEVICES[:1]), 4)
-    engine = build_engine(NETWORKS, layout.devices)
-    capacity._needed(engine, AUTO, tiny.SIZE, layout, True)
+    layout = FoldLayout(tuple(DEVICES[:1]), 4)
+    engine = build_programs(NETWORKS, layout.devices)
+    memory._needed(engine, AUTO, tiny.SIZE, layout, True)
     assert len(engine.compile_s) == 1
     keys = jax.random.split(jax.random.key(0), 4)
     states = engine.create(layout.put(layout.lay(keys)))

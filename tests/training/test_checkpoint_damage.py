@@ -16,9 +16,8 @@ import pytest
 import tensorstore
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import read_sealed, sha256_of, write_sealed
-from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints
-from icegan_jax.training.checkpoint_content import digest
+from icegan_jax.io import read_json_with_checksum, sha256_of, write_json_with_checksum
+from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints, digest
 from icegan_jax.training.state import TrainState
 from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
 
@@ -68,7 +67,7 @@ def files(folder: Path) -> list[str]:
 
 def edit_inventory(folder: Path, **changes: Any) -> None:
     """Changes the inventory of a checkpoint, and seals it again, as a mistaken program would."""
-    write_sealed(folder / "inventory.json", read_sealed(folder / "inventory.json") | changes)
+    write_json_with_checksum(folder / "inventory.json", read_json_with_checksum(folder / "inventory.json") | changes)
 
 
 def take_stock(folder: Path) -> None:
@@ -218,7 +217,7 @@ def test_content_that_its_own_files_agree_with(fold: Path) -> None:
     with FoldCheckpoints(fold, OWNER) as store:
         store.set_aside(STEP)
         store.save(state_at(3).replace(step=jnp.int32(STEP)), NOTES)
-    wanted = read_sealed(fold / "damaged_checkpoints" / str(STEP) / "inventory.json")["state"]
+    wanted = read_json_with_checksum(fold / "damaged_checkpoints" / str(STEP) / "inventory.json")["state"]
     edit_inventory(checkpoint(fold), state=wanted)
     assert refusal(fold) == "its content is not what was written"
 
@@ -248,7 +247,7 @@ def test_a_huge_shape_is_not_believed(fold: Path) -> None:
 
 
 def test_a_sealed_file_of_something_else(fold: Path) -> None:
-    write_sealed(checkpoint(fold) / "inventory.json", {"scores": [1, 2]})
+    write_json_with_checksum(checkpoint(fold) / "inventory.json", {"scores": [1, 2]})
     assert refusal(fold) == "it cannot be read (KeyError: 'owner')"
 
 
@@ -264,7 +263,7 @@ def test_what_cannot_be_read_for_now_is_not_damaged(number: int, fold: Path, mon
         raise OSError(number, os.strerror(number), str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("icegan_jax.training.checkpoint_content.sha256_of", fail)
+        patched.setattr("icegan_jax.training.checkpoint.sha256_of", fail)
         with pytest.raises(UserError, match=f"checkpoints/4: cannot be read .{os.strerror(number)}.; put that right"):
             restore(fold)
     assert_equal_states(restore(fold)[0], state_at(STEP))
@@ -274,7 +273,7 @@ def test_a_lack_of_memory_is_not_damage(fold: Path, monkeypatch: pytest.MonkeyPa
     def fail(path: Path) -> str:
         raise MemoryError
 
-    monkeypatch.setattr("icegan_jax.training.checkpoint_content.sha256_of", fail)
+    monkeypatch.setattr("icegan_jax.training.checkpoint.sha256_of", fail)
     with pytest.raises(MemoryError):
         restore(fold)
 
@@ -283,5 +282,5 @@ def test_a_sector_that_cannot_be_read_is_damage(fold: Path, monkeypatch: pytest.
     def fail(path: Path) -> str:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr("icegan_jax.training.checkpoint_content.sha256_of", fail)
+    monkeypatch.setattr("icegan_jax.training.checkpoint.sha256_of", fail)
     assert refusal(fold) == "it cannot be read (OSError: [Errno 5] Input/output error)"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.folds import leave_one_subject_out
-from icegan_jax.training.collapse import CollapseWatch, curve, watch
-from icegan_jax.training.fold_log import METRICS, open_log, write_line
+from icegan_jax.run_dir import METRICS_FILE
+from icegan_jax.training.logging import open_log, write_line
+from icegan_jax.training.monitor import CollapseMonitor, collapse_monitor, sparkline
 from tests.training import tiny
 
 CLASSES = ("negative", "positive", "surprise")
@@ -27,11 +28,11 @@ def line(taken: str, loss: float | None = 0.25, loss_name: str = "margin") -> di
     }
 
 
-def a_watch(passes: int = PASSES) -> CollapseWatch:
-    return CollapseWatch("tiny_s1", CLASSES, PASS, passes, CALL)
+def a_watch(passes: int = PASSES) -> CollapseMonitor:
+    return CollapseMonitor("tiny_s1", CLASSES, PASS, passes, CALL)
 
 
-def warned(lines: list[dict[str, Any]], watching: CollapseWatch) -> list[int]:
+def warned(lines: list[dict[str, Any]], watching: CollapseMonitor) -> list[int]:
     """The steps at which it warns."""
     steps = range(CALL, CALL * (len(lines) + 1), CALL)
     return [step for step, values in zip(steps, lines, strict=True) if watching.see(step, values)]
@@ -104,7 +105,7 @@ def test_a_resumed_run_warns_at_the_same_steps(tmp_path: Path, seed: int) -> Non
     for cut in range(len(lines), -1, -1):
         with open_log(tmp_path, CALL * cut):
             resumed = a_watch()
-            before = resumed.replay((tmp_path / METRICS).read_text().splitlines())
+            before = resumed.replay((tmp_path / METRICS_FILE).read_text().splitlines())
         assert before == [text for text in texts[:cut] if text]
         rest = [resumed.see(CALL * number, values) for number, values in enumerate(lines[cut:], cut + 1)]
         assert rest == texts[cut:]
@@ -117,9 +118,9 @@ def test_a_fold_s_own_pass() -> None:
     plan = tiny.plan(collapse_after=3)
     lines = [line("negative")] * 12
     steps = range(2, 26, 2)
-    watching = watch(fold, pairs, plan)
+    watching = collapse_monitor(fold, pairs, plan)
     assert [step for step, values in zip(steps, lines, strict=True) if watching.see(step, values)] == [12]
-    uneven = watch(fold, pairs, dataclasses.replace(plan, batch_size=5))  # 3 batches of 5
+    uneven = collapse_monitor(fold, pairs, dataclasses.replace(plan, batch_size=5))  # 3 batches of 5
     assert [step for step, values in zip(steps, lines, strict=True) if uneven.see(step, values)] == [10]
 
 
@@ -127,11 +128,11 @@ def test_a_training_set_of_one_class_never_collapses() -> None:
     pairs = tiny.pairs()
     fold = leave_one_subject_out(pairs)[0]
     alike = dataclasses.replace(fold, train=fold.train[pairs.label[fold.train] == 0])
-    assert warned([line("negative")] * 50, watch(alike, pairs, tiny.plan(collapse_after=1))) == []
-    assert warned([line("negative")] * 50, watch(fold, pairs, tiny.plan(collapse_after=1)))
+    assert warned([line("negative")] * 50, collapse_monitor(alike, pairs, tiny.plan(collapse_after=1))) == []
+    assert warned([line("negative")] * 50, collapse_monitor(fold, pairs, tiny.plan(collapse_after=1)))
 
 
 def test_a_curve_of_many_values_is_eight_means_and_bars() -> None:
-    assert curve([float(number) for number in range(16)]) == "0.5 2.5 4.5 6.5 8.5 10.5 12.5 14.5 ▁▂▃▄▅▆▇█"
-    assert curve([0.3, 0.3]) == "0.3 0.3 ▁▁"
-    assert curve([1.0, np.nan, 0.0]) == "1 nan 0 █x▁"
+    assert sparkline([float(number) for number in range(16)]) == "0.5 2.5 4.5 6.5 8.5 10.5 12.5 14.5 ▁▂▃▄▅▆▇█"
+    assert sparkline([0.3, 0.3]) == "0.3 0.3 ▁▁"
+    assert sparkline([1.0, np.nan, 0.0]) == "1 nan 0 █x▁"

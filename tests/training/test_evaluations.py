@@ -11,15 +11,15 @@ import pytest
 
 from icegan_jax.data.folds import Fold, keep_inner, leave_one_subject_out, subject_split
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import seal_of
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.selection import Evaluation
-from icegan_jax.training import capacity, group
-from icegan_jax.training.engine import Engine, build_engine
-from icegan_jax.training.evaluations import EVALUATIONS, check_steps, intact_until, read_evaluations
-from icegan_jax.training.loop import train_folds
-from icegan_jax.training.member import Member
-from icegan_jax.training.plan import Plan
+from icegan_jax.io import checksum_of
+from icegan_jax.run_dir import EVALUATIONS_FILE
+from icegan_jax.training import loop, memory
+from icegan_jax.training.evaluate import check_steps, intact_until, read_evaluations
+from icegan_jax.training.loop import FoldRun, train_folds
+from icegan_jax.training.parallel import ParallelPrograms, build_programs
+from icegan_jax.training.state import TrainConfig
 from tests.training import tiny
 
 NETWORKS = tiny.networks()
@@ -30,15 +30,15 @@ EVALUATED = [4, 8, 10]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def engine() -> Iterator[Engine]:
+def engine() -> Iterator[ParallelPrograms]:
     """One engine for every run of this file: its programs are compiled once."""
-    shared = build_engine(NETWORKS, jax.local_devices()[:1])
+    shared = build_programs(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(capacity, "build_engine", lambda *_: shared)
+        patched.setattr(memory, "build_programs", lambda *_: shared)
         yield shared
 
 
-def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: Plan = PLAN) -> Path:
+def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: TrainConfig = PLAN) -> Path:
     train_folds(NETWORKS, PAIRS, folds, plan, run_dir, jax.local_devices()[:1])
     return run_dir
 
@@ -48,7 +48,7 @@ def predictions(run_dir: Path, fold: Fold) -> list[Prediction]:
 
 
 def text(run_dir: Path, fold: Fold) -> str:
-    return (run_dir / "folds" / fold.name / EVALUATIONS).read_text()
+    return (run_dir / "folds" / fold.name / EVALUATIONS_FILE).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -56,20 +56,22 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("whole"))
 
 
-def test_a_line_per_evaluation_and_one_after_the_last_step(engine: Engine, whole: Path) -> None:
+def test_a_line_per_evaluation_and_one_after_the_last_step(engine: ParallelPrograms, whole: Path) -> None:
     assert len(engine.compile_s) == 4  # create, advance, recognise, synthesise
     for fold in FOLDS:
         assert (len(fold.test), len(fold.inner)) == (3, 6)
-        history = read_evaluations(whole / "folds" / fold.name / EVALUATIONS, fold, 3)
+        history = read_evaluations(whole / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)
         assert [evaluation.step for evaluation in history] == EVALUATED
-        assert intact_until(whole / "folds" / fold.name / EVALUATIONS, PLAN.evaluate_every, PLAN.steps) == PLAN.steps
+        assert (
+            intact_until(whole / "folds" / fold.name / EVALUATIONS_FILE, PLAN.evaluate_every, PLAN.steps) == PLAN.steps
+        )
         assert [(evaluation.test.shape, evaluation.inner.shape) for evaluation in history] == [((3, 3), (6, 3))] * 3
         assert not np.array_equal(history[0].inner, history[1].inner)
 
 
 def test_the_last_evaluation_is_what_is_predicted(whole: Path) -> None:
     for fold in FOLDS:
-        last = read_evaluations(whole / "folds" / fold.name / EVALUATIONS, fold, 3)[-1]
+        last = read_evaluations(whole / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)[-1]
         rows = predictions(whole, fold)
         np.testing.assert_array_equal(np.argmax(last.test, axis=1), [row.prediction for row in rows])
         np.testing.assert_array_equal(np.round(last.test, 6), [row.scores for row in rows])
@@ -81,10 +83,10 @@ def test_an_evaluation_is_what_a_shorter_training_would_predict(whole: Path, tmp
     for folds, name in ((FOLDS, "test"), (swapped, "inner")):
         short = train(tmp_path / name, folds, tiny.plan(steps=4))
         for fold, other in zip(FOLDS, folds, strict=True):
-            first = read_evaluations(whole / "folds" / fold.name / EVALUATIONS, fold, 3)[0]
+            first = read_evaluations(whole / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)[0]
             scores = [row.scores for row in predictions(short, other)]
             np.testing.assert_allclose(getattr(first, name), scores, atol=2e-6)
-            assert not (short / "folds" / fold.name / EVALUATIONS).exists()
+            assert not (short / "folds" / fold.name / EVALUATIONS_FILE).exists()
 
 
 def test_evaluations_change_nothing(whole: Path, tmp_path: Path) -> None:
@@ -98,20 +100,20 @@ def test_an_interrupted_run_leaves_the_same_evaluations(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     """Stopped in step 6, with a checkpoint of 4, or in step 10, with one of 8; a line of step 9 is half written."""
-    write = Member.write
+    write = FoldRun.write
 
-    def stopping(self: Member, now: int, *rest: Any) -> str | None:
+    def stopping(self: FoldRun, now: int, *rest: Any) -> str | None:
         if now == step:
             raise KeyboardInterrupt
         return write(self, now, *rest)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Member, "write", stopping)
+        patched.setattr(FoldRun, "write", stopping)
         train(tmp_path)
     for fold in FOLDS:
         before = [json.loads(line)["step"] for line in text(tmp_path, fold).splitlines()]
         assert before == [at for at in EVALUATED if at < step]
-        with (tmp_path / "folds" / fold.name / EVALUATIONS).open("a") as stream:
+        with (tmp_path / "folds" / fold.name / EVALUATIONS_FILE).open("a") as stream:
             stream.write('{"step": 9, "test": []}\n{"step": 9, "te')
     train(tmp_path)
     for fold in FOLDS:
@@ -120,7 +122,7 @@ def test_an_interrupted_run_leaves_the_same_evaluations(
 
 def test_a_checkpoint_comes_after_the_evaluation(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped just before the evaluation of step 8, which is a checkpoint's step too."""
-    write = group.write_evaluations
+    write = loop.write_evaluations
 
     def stopping(engine: Any, states: Any, step: int, *rest: Any) -> list[int]:
         if step == 8:
@@ -128,7 +130,7 @@ def test_a_checkpoint_comes_after_the_evaluation(whole: Path, tmp_path: Path, mo
         return write(engine, states, step, *rest)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(group, "write_evaluations", stopping)
+        patched.setattr(loop, "write_evaluations", stopping)
         train(tmp_path)
     train(tmp_path)
     for fold in FOLDS:
@@ -146,7 +148,7 @@ def test_the_clips_of_a_split_keep_their_people(tmp_path: Path) -> None:
         assert list(found) == wanted
         assert len(sheet["synthetic"]) == 6
     assert json.loads(text(tmp_path, fold))["inner"] == []
-    (evaluation,) = read_evaluations(tmp_path / "folds" / fold.name / EVALUATIONS, fold, 3)
+    (evaluation,) = read_evaluations(tmp_path / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)
     assert evaluation.inner.shape == (0, 3)
 
 
@@ -190,7 +192,7 @@ def histories(*steps: Sequence[int]) -> list[list[Evaluation]]:
 
 def sealed_line(step: int) -> str:
     line = {"step": step, "test": [[0.25, 0.5, 0.75]], "inner": []}
-    return json.dumps({**line, "seal": seal_of(line)})
+    return json.dumps({**line, "seal": checksum_of(line)})
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_lines_that_are_not_as_written_are_gaps(tmp_path: Path) -> None:
         assert intact_until(tmp_path / "e", 4, 10) == 7
 
 
-PATHS = [Path(f"folds/{name}/{EVALUATIONS}") for name in "abc"]
+PATHS = [Path(f"folds/{name}/{EVALUATIONS_FILE}") for name in "abc"]
 
 
 def test_the_same_steps_in_all_folds_pass() -> None:

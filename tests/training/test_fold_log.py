@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation import files
-from icegan_jax.evaluation.files import seal_of
-from icegan_jax.training.fold_log import METRICS, append, keep_logs, open_log, write_line
-from tests.evaluation.test_files import room_for
+from icegan_jax import io
+from icegan_jax.io import checksum_of
+from icegan_jax.run_dir import METRICS_FILE
+from icegan_jax.training.logging import append, open_log, sync_logs, write_line
+from tests.test_io import room_for
 
 
 @pytest.mark.parametrize(
@@ -20,38 +21,38 @@ from tests.evaluation.test_files import room_for
 )
 def test_a_damaged_line_is_left_out(tmp_path: Path, damage: str) -> None:
     lines = ['{"step": 1, "loss": 0.5}', damage, '{"step": 4}', '{"step": 6}']
-    (tmp_path / METRICS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (tmp_path / METRICS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     with open_log(tmp_path, 4) as log:
         write_line(log, 5, 0.25, {"loss": 0.1234567})
-    found = [json.loads(line) for line in (tmp_path / METRICS).read_text().splitlines()]
+    found = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text().splitlines()]
     assert found == [{"step": 1, "loss": 0.5}, {"step": 4}, {"step": 5, "epoch": 0.25, "loss": 0.123457}]
 
 
 def test_bytes_that_are_no_text_are_damage(tmp_path: Path) -> None:
-    (tmp_path / METRICS).write_bytes(b'{"step": 1}\n\xff\xfe\n{"step": 2}\n')
+    (tmp_path / METRICS_FILE).write_bytes(b'{"step": 1}\n\xff\xfe\n{"step": 2}\n')
     with open_log(tmp_path, 2):
         pass
-    assert (tmp_path / METRICS).read_text() == '{"step": 1}\n{"step": 2}\n'
+    assert (tmp_path / METRICS_FILE).read_text() == '{"step": 1}\n{"step": 2}\n'
 
 
 def test_a_new_run_keeps_nothing(tmp_path: Path) -> None:
-    (tmp_path / METRICS).write_text('{"step": 0}\n')
+    (tmp_path / METRICS_FILE).write_text('{"step": 0}\n')
     with open_log(tmp_path, 0):
         pass
-    assert (tmp_path / METRICS).read_text() == ""
+    assert (tmp_path / METRICS_FILE).read_text() == ""
 
 
 def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
     values = {"a": math.nan, "b": np.float32(np.inf), "c": -math.inf, "d": np.float32(0.1), "e": 3}
     with open_log(tmp_path, 0) as log:
         write_line(log, 2, 0.12345, values)
-    text = (tmp_path / METRICS).read_text()
+    text = (tmp_path / METRICS_FILE).read_text()
     assert text == '{"step": 2, "epoch": 0.123, "a": null, "b": null, "c": null, "d": 0.1, "e": 3.0}\n'
 
 
 def test_sealed_lines_that_were_changed_are_left_out(tmp_path: Path) -> None:
     lines = [{"step": step, "test": [[0.25, 0.75]]} for step in (10, 20, 30)]
-    text = "".join(json.dumps({**line, "seal": seal_of(line)}) + "\n" for line in lines)
+    text = "".join(json.dumps({**line, "seal": checksum_of(line)}) + "\n" for line in lines)
     (tmp_path / "log").write_text(text.replace('{"step": 20, "test": [[0.25', '{"step": 20, "test": [[0.35'))
     with open_log(tmp_path, 30, "log"):
         pass
@@ -60,40 +61,40 @@ def test_sealed_lines_that_were_changed_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_log_with_nothing_to_leave_out_is_not_written_anew(tmp_path: Path) -> None:
-    (tmp_path / METRICS).write_text('{"step": 1}\n{"step": 2}\n')
-    before = (tmp_path / METRICS).stat()
+    (tmp_path / METRICS_FILE).write_text('{"step": 1}\n{"step": 2}\n')
+    before = (tmp_path / METRICS_FILE).stat()
     with open_log(tmp_path, 2):
         pass
-    after = (tmp_path / METRICS).stat()
+    after = (tmp_path / METRICS_FILE).stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_killed_while_lines_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = '{"step": 1}\n{"step": 2}\n{"step": 3}\n'
-    (tmp_path / METRICS).write_text(text)
+    (tmp_path / METRICS_FILE).write_text(text)
 
     def kill(source: Path, target: Path) -> None:
         assert source.read_text() == '{"step": 1}\n{"step": 2}\n' and target.read_text() == text
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files.os, "replace", kill)
+    monkeypatch.setattr(io.os, "replace", kill)
     with pytest.raises(KeyboardInterrupt), open_log(tmp_path, 2):
         pass
-    assert (tmp_path / METRICS).read_text() == text
+    assert (tmp_path / METRICS_FILE).read_text() == text
 
 
 def test_a_full_disk_is_told_with_the_log(tmp_path: Path) -> None:
     """What was written of the line is left out at the next start; everything before it is there."""
     with open_log(tmp_path, 0) as log:
         write_line(log, 1, 0.5, {"loss": 1.0})
-    before = (tmp_path / METRICS).read_text()
+    before = (tmp_path / METRICS_FILE).read_text()
     with room_for(len(before) + 7), pytest.raises(OSError) as caught, open_log(tmp_path, 1) as log:
         write_line(log, 2, 0.5, {"loss": 1.0})
-    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / METRICS))
-    assert (tmp_path / METRICS).read_text() == before + '{"step"'
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / METRICS_FILE))
+    assert (tmp_path / METRICS_FILE).read_text() == before + '{"step"'
     with open_log(tmp_path, 1):
         pass
-    assert (tmp_path / METRICS).read_text() == before
+    assert (tmp_path / METRICS_FILE).read_text() == before
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
@@ -107,26 +108,26 @@ def test_a_line_for_a_full_device() -> None:
 
 def test_kept_logs_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
-    monkeypatch.setattr(files.os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    monkeypatch.setattr(io.os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
     with open_log(tmp_path, 0, "a") as one, open_log(tmp_path, 0, "b") as two:
         synced.clear()
         append(one, {"step": 1})
         assert synced == []
-        keep_logs([one, two])
+        sync_logs([one, two])
     assert synced == [str(tmp_path / "a"), str(tmp_path / "b")]
 
     def full(descriptor: int) -> None:
         raise OSError(errno.EDQUOT, "Disk quota exceeded")
 
     with open_log(tmp_path, 1, "a") as one, monkeypatch.context() as patched:
-        patched.setattr(files.os, "fsync", full)
+        patched.setattr(io.os, "fsync", full)
         with pytest.raises(OSError, match=f"quota exceeded: '{tmp_path / 'a'}'"):
-            keep_logs([one])
+            sync_logs([one])
 
 
 def test_words_of_any_language_stay(tmp_path: Path) -> None:
-    (tmp_path / METRICS).write_text('{"step": 1, "d_length_žal\u2028": 1}\n', encoding="utf-8")
+    (tmp_path / METRICS_FILE).write_text('{"step": 1, "d_length_žal\u2028": 1}\n', encoding="utf-8")
     with open_log(tmp_path, 1) as log:
         write_line(log, 2, 1.0, {"d_length_žal\u2028": 0.5})
-    found = [json.loads(line) for line in (tmp_path / METRICS).read_text(encoding="utf-8").split("\n")[:-1]]
+    found = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text(encoding="utf-8").split("\n")[:-1]]
     assert [line["d_length_žal\u2028"] for line in found] == [1, 0.5]

@@ -11,10 +11,10 @@ import pytest
 
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import write_json, write_sealed
+from icegan_jax.io import write_json, write_json_with_checksum
+from icegan_jax.run_dir import is_finished
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.fold_result import damage_of, drop_damaged_results, read_result, write_result
-from icegan_jax.training.plan import finished
 from tests.training import tiny
 from tests.training.finished_folds import RUN, STEPS, finish_fold, flipped, state_of
 
@@ -131,14 +131,20 @@ DAMAGES = {
     "result with other seconds": (edit(RESULT, lambda text: text.replace("9.0", "8.0")), RESULT, "its seal does not"),
     "result without a seal": (unsealed, RESULT, "without a seal: damaged, or of an older version"),
     "result of another fold": (taken_from(2, RESULT), CSV, CHANGED),
-    "another sealed file": (lambda folder: write_sealed(folder / RESULT, {"seed": 0}), RESULT, "has no people"),
+    "another sealed file": (
+        lambda folder: write_json_with_checksum(folder / RESULT, {"seed": 0}),
+        RESULT,
+        "has no people",
+    ),
     "no file is named": (
-        lambda folder: write_sealed(folder / RESULT, {**read_result(folder), "files": {}}),
+        lambda folder: write_json_with_checksum(folder / RESULT, {**read_result(folder), "files": {}}),
         RESULT,
         "its files are others",
     ),
     "a file outside is named": (
-        lambda folder: write_sealed(folder / RESULT, {**read_result(folder), "files": {CSV: "", "../../x": ""}}),
+        lambda folder: write_json_with_checksum(
+            folder / RESULT, {**read_result(folder), "files": {CSV: "", "../../x": ""}}
+        ),
         RESULT,
         "its files are others",
     ),
@@ -175,7 +181,7 @@ def test_what_is_damaged_is_named_and_runs_again(run_dir: Path, kind: str) -> No
     assert dropped == [FOLDS[1].name]
     assert warning.startswith(f"{folder / name}:") and words in warning and "\n" not in warning
     assert warning.endswith("; the fold runs again from its newest checkpoint")
-    assert [finished(run_dir, fold) for fold in FOLDS] == [True, False, True]
+    assert [is_finished(run_dir, fold) for fold in FOLDS] == [True, False, True]
     assert (folder / "result.json.damaged").read_bytes() == found
     assert [state_of(run_dir / "folds" / FOLDS[number].name) for number in (0, 2)] == others
     assert drop(run_dir) == ([], []), "said twice"

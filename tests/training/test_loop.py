@@ -13,13 +13,12 @@ import pytest
 
 from icegan_jax.data.folds import Fold, leave_one_subject_out
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.training import capacity, group
+from icegan_jax.run_dir import is_finished
+from icegan_jax.training import loop, memory
 from icegan_jax.training.checkpoint import FoldCheckpoints
-from icegan_jax.training.engine import Engine, build_engine
-from icegan_jax.training.loop import train_folds
-from icegan_jax.training.member import Member
-from icegan_jax.training.plan import Plan, finished
-from icegan_jax.training.state import fold_key
+from icegan_jax.training.loop import FoldRun, train_folds
+from icegan_jax.training.parallel import ParallelPrograms, build_programs
+from icegan_jax.training.state import TrainConfig, fold_key
 from tests.training import event_files, tiny
 
 NETWORKS = tiny.networks()
@@ -31,15 +30,15 @@ TIMES = ("steps_per_s", "waiting_share")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def engine() -> Iterator[Engine]:
+def engine() -> Iterator[ParallelPrograms]:
     """One engine for every run of this file: its programs are compiled once."""
-    shared = build_engine(NETWORKS, jax.local_devices()[:1])
+    shared = build_programs(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(capacity, "build_engine", lambda *_: shared)
+        patched.setattr(memory, "build_programs", lambda *_: shared)
         yield shared
 
 
-def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: Plan = PLAN) -> None:
+def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: TrainConfig = PLAN) -> None:
     train_folds(NETWORKS, PAIRS, folds, plan, run_dir, jax.local_devices()[:1])
 
 
@@ -67,7 +66,7 @@ def contents(run_dir: Path, fold: Fold) -> dict[str, Any]:
     return {**faces, "predictions": fold_file(run_dir, fold, "predictions.csv").read_bytes(), "log": lines}
 
 
-def parameters(engine: Engine, run_dir: Path, fold: Fold) -> list[bytes]:
+def parameters(engine: ParallelPrograms, run_dir: Path, fold: Fold) -> list[bytes]:
     """Every array of the fold's last checkpoint."""
     like = engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2))
     with checkpoints(run_dir, fold) as store:
@@ -83,7 +82,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_dir
 
 
-def test_one_compilation_serves_every_group(engine: Engine, whole: Path) -> None:
+def test_one_compilation_serves_every_group(engine: ParallelPrograms, whole: Path) -> None:
     assert len(engine.compile_s) == 4  # create, advance, recognise, synthesise
     compiled = [json.loads(fold_file(whole, fold, "result.json").read_text())["compile_s"] for fold in FOLDS]
     np.testing.assert_allclose(compiled, [sum(engine.compile_s) / 2] * 2 + [0.0])
@@ -98,7 +97,7 @@ def test_a_fold_leaves_its_files(whole: Path, fold: Fold) -> None:
     assert result["people"] == [["tiny", *subjects(fold)]]
     assert (result["num_clips"], result["steps"]) == (3, 8)
     assert result["wall_s"] > result["compile_s"] >= 0
-    assert finished(whole, fold)
+    assert is_finished(whole, fold)
 
 
 @pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
@@ -156,7 +155,7 @@ def test_networks_must_know_the_classes_of_the_pairs(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_folds_differ(engine: Engine, whole: Path) -> None:
+def test_folds_differ(engine: ParallelPrograms, whole: Path) -> None:
     """In their first parameters, their faces and their noise: no fold repeats another's numbers."""
     first = [logged(whole, fold)[0]["d_real_margin"] for fold in FOLDS]
     assert len(set(first)) == len(FOLDS)
@@ -168,7 +167,7 @@ def test_finished_folds_are_left_alone(whole: Path, monkeypatch: pytest.MonkeyPa
         raise AssertionError("nothing is left to train")
 
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    monkeypatch.setattr(capacity, "build_engine", refuse)
+    monkeypatch.setattr(memory, "build_programs", refuse)
     train(whole)
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
@@ -187,12 +186,12 @@ def test_only_what_is_missing_is_trained(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("which", [1, 2])
 @pytest.mark.parametrize("step", [4, 6])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    engine: Engine, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, which: int
+    engine: ParallelPrograms, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, which: int
 ) -> None:
     """Stopped before the checkpoint of step 4 (started anew) or after it (resumed), in either group."""
-    write, calls = Member.write, []
+    write, calls = FoldRun.write, []
 
-    def stopping(self: Member, now: int, *rest: Any) -> str | None:
+    def stopping(self: FoldRun, now: int, *rest: Any) -> str | None:
         warning = write(self, now, *rest)
         if self.fold in (FOLDS[0], FOLDS[2]):  # the first of a group
             calls.append(now)
@@ -201,19 +200,19 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
         return warning
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Member, "write", stopping)
+        patched.setattr(FoldRun, "write", stopping)
         train(tmp_path)
-    done = [finished(tmp_path, fold) for fold in FOLDS]
+    done = [is_finished(tmp_path, fold) for fold in FOLDS]
     assert done == [which == 2, which == 2, False]
 
     resumed_calls: list[int] = []
 
-    def counting(self: Member, now: int, *rest: Any) -> str | None:
+    def counting(self: FoldRun, now: int, *rest: Any) -> str | None:
         if self.fold in (FOLDS[0], FOLDS[2]):
             resumed_calls.append(now)
         return write(self, now, *rest)
 
-    monkeypatch.setattr(Member, "write", counting)
+    monkeypatch.setattr(FoldRun, "write", counting)
     train(tmp_path)
     rest = LOGGED[2:] if step == 6 else LOGGED
     assert resumed_calls == (rest + LOGGED if which == 1 else rest)
@@ -250,7 +249,7 @@ def test_a_run_needs_no_events(whole: Path, tmp_path: Path) -> None:
         assert contents(tmp_path, fold) == contents(whole, fold)
 
 
-def test_a_resumed_fold_counts_the_time_before(engine: Engine, whole: Path, tmp_path: Path) -> None:
+def test_a_resumed_fold_counts_the_time_before(engine: ParallelPrograms, whole: Path, tmp_path: Path) -> None:
     """Steps per second come from all steps and all of their time, not from the last start's alone."""
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     fold = FOLDS[-1]
@@ -294,9 +293,9 @@ def test_the_bar_shows_what_there_is() -> None:
             shown.append(values)
 
     values = {"d_real_margin": np.array([0.25, 0.5]), "d_real_accuracy": np.array([1.0, 0.0])}
-    group._show(Bar(), values, [0])
-    group._show(Bar(), values | {"g_l1": np.array([0.125, 9.0])}, [0])
-    group._show(Bar(), values, [])
+    loop._show(Bar(), values, [0])
+    loop._show(Bar(), values | {"g_l1": np.array([0.125, 9.0])}, [0])
+    loop._show(Bar(), values, [])
     assert shown == [
         {"margin": "0.250", "accuracy": "1.000"},
         {"L1": "0.125", "margin": "0.250", "accuracy": "1.000"},

@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from configs import demo, loso, loso_pair, released
-from icegan_jax import settings
+from icegan_jax.config import build_models
 from icegan_jax.errors import UserError
 from icegan_jax.training.parameters import count, count_discriminator, match_cnn_width, parameter_table
 from icegan_jax.training.state import create_state
@@ -45,7 +45,7 @@ def reconstruction_count(expression: int, hidden: tuple[int, ...]) -> int:
 
 def counted(config: object) -> tuple[int, int, int]:
     """Parameters of the generator, the discriminator and its trunk, as the program has them."""
-    networks = settings.networks_of(config, steps=1)  # type: ignore[arg-type]
+    networks = build_models(config, steps=1)  # type: ignore[arg-type]
     state = jax.eval_shape(lambda key: create_state(networks, key), jax.random.key(0))
     trunk = {name: tree for name, tree in state.d_params.items() if name.startswith(("trunk", "norm"))}
     return count(state.g_params), count(state.d_params), count(trunk)
@@ -80,7 +80,7 @@ def test_the_demo_s_networks() -> None:
 
 @pytest.mark.parametrize(("network", "total"), [("generator", "44,760,001"), ("discriminator", "27,244,544")])
 def test_the_table_names_every_module_and_the_totals(network: str, total: str) -> None:
-    table = parameter_table(settings.networks_of(loso.get_config(), steps=1))
+    table = parameter_table(build_models(loso.get_config(), steps=1))
     block = next(part for part in table.split("\n\n") if part.startswith(network + "\n"))
     rows = dict(line.split() for line in block.splitlines()[1:])
     assert rows.pop("total") == total
@@ -101,13 +101,13 @@ def test_the_released_discriminator(dimension: int, total: int) -> None:
     trunk = trunk_count([64, 128, 256, 512, 512, 64], 16 * 8)
     capsules = capsules_count(16, 8, dimension, dimension)
     assert trunk + capsules + reconstruction_count(dimension, (512, 1024, 5120)) == total
-    assert count_discriminator(settings.networks_of(config, steps=1)) == total
+    assert count_discriminator(build_models(config, steps=1)) == total
 
 
 def test_the_released_networks_in_the_table() -> None:
     config = released.get_config()
     config.loss.perceptual = 0.0
-    table = parameter_table(settings.networks_of(config, steps=1))
+    table = parameter_table(build_models(config, steps=1))
     totals = [line.split()[1] for line in table.splitlines() if "total" in line]
     assert totals == ["40,282,753", "97,766,400"]
 
@@ -138,22 +138,22 @@ def test_the_generators_of_table_3() -> None:
 
 
 def test_a_discriminator_without_capsules_is_as_large_as_wanted() -> None:
-    networks = settings.networks_of(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    networks = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
     trunk = trunk_count([64, 128, 256, 512, 512, 64], 128)
     assert count_discriminator(networks) == trunk + convolution(4, 128, 128) + convolution(4, 128, 1 + CLASSES)
     width = match_cnn_width(networks, 27_244_544)
-    wide = settings.networks_of(without_cost(discriminator="cnn", cnn_width=width), steps=1)  # type: ignore[arg-type]
+    wide = build_models(without_cost(discriminator="cnn", cnn_width=width), steps=1)  # type: ignore[arg-type]
     assert count_discriminator(wide) == pytest.approx(27_244_544, rel=0.02)
     assert count_discriminator(networks) < 0.3 * count_discriminator(wide)
 
 
 def test_no_width_for_a_handful_of_parameters() -> None:
-    networks = settings.networks_of(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    networks = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="^no config.model.cnn_width gives about 10 parameters"):
         match_cnn_width(networks, 10)
 
 
 def test_a_table_without_a_generator() -> None:
-    table = parameter_table(settings.networks_of(without_cost(generator="none"), steps=1))  # type: ignore[arg-type]
+    table = parameter_table(build_models(without_cost(generator="none"), steps=1))  # type: ignore[arg-type]
     assert table.startswith("discriminator\n")
     assert table.count("total") == 1

@@ -9,17 +9,17 @@ import pytest
 
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.evaluation.scores import Score, score
+from icegan_jax.evaluation.results import Score, score
+from icegan_jax.run_dir import fold_dir
 from icegan_jax.training.loop import train_folds
-from icegan_jax.training.plan import fold_dir
-from icegan_jax.training.state import Networks, create_state
-from icegan_jax.training.step import update
+from icegan_jax.training.state import Models, create_state
+from icegan_jax.training.train_step import train_step
 from tests.training import tiny
 
 PLAN = dataclasses.replace(tiny.PLAN, steps=120, steps_per_call=20, checkpoint_every=120, folds_per_device=6)
 
 
-def networks(dtype: str) -> Networks:
+def networks(dtype: str) -> Models:
     fast = tiny.networks(g_optimizer=tiny.adam(3e-3), d_optimizer=tiny.adam(3e-3))
     halved = {"dtype": jnp.dtype(dtype)}
     return fast._replace(generator=fast.generator.clone(**halved), discriminator=fast.discriminator.clone(**halved))
@@ -29,14 +29,14 @@ def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
     half = networks("bfloat16")
     state = jax.eval_shape(lambda key: create_state(half, key), jax.random.key(0))
     batch = tiny.batch(0)
-    lowered = jax.jit(lambda state, batch: update(half, state, batch)).lower(state, batch)
+    lowered = jax.jit(lambda state, batch: train_step(half, state, batch)).lower(state, batch)
     after, metrics = lowered.out_info
     kept = jax.tree.leaves((after.replace(key=None, step=None), metrics))
     assert {str(leaf.dtype) for leaf in kept} == {"float32", "int32"}  # int32: the optimisers' counts
     assert "bf16" in lowered.as_text()
     assert (
         "bf16"
-        not in jax.jit(lambda state, batch: update(networks("float32"), state, batch)).lower(state, batch).as_text()
+        not in jax.jit(lambda state, batch: train_step(networks("float32"), state, batch)).lower(state, batch).as_text()
     )
 
 

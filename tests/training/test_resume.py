@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints
-from icegan_jax.training.resume import newest_intact
+from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints, newest_common_checkpoint
 from tests.training.test_checkpoint import assert_equal_states, state_at
 
 NAMES = ("a", "b")
@@ -28,7 +27,7 @@ def resume(run: Path) -> tuple[int, list[str], dict[str, set[int]]]:
     """The step, the warnings, and which steps are left; what is restored is checked here."""
     warnings: list[str] = []
     with FoldCheckpoints(run / "a", "run/a") as a, FoldCheckpoints(run / "b", "run/b") as b:
-        step, restored = newest_intact([a, b], NAMES, [state_at(0), state_at(0)], warnings.append)
+        step, restored = newest_common_checkpoint([a, b], NAMES, [state_at(0), state_at(0)], warnings.append)
         assert len(restored) == (2 if step else 0)
         for name, (state, progress) in zip(NAMES, restored, strict=False):
             assert_equal_states(state, state_at(step))
@@ -116,7 +115,7 @@ def test_what_cannot_be_read_for_now_costs_no_checkpoint(tmp_path: Path, monkeyp
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr("icegan_jax.training.checkpoint_content.sha256_of", fail)
+        patched.setattr("icegan_jax.training.checkpoint.sha256_of", fail)
         with pytest.raises(UserError, match="cannot be read .Permission denied."):
             resume(tmp_path)
     assert resume(tmp_path) == (4, [], {"a": {2, 4}, "b": {2, 4}})
@@ -152,7 +151,7 @@ def test_no_state_is_held_twice_and_nothing_discarded_before_the_step_is_known()
     events: list[str] = []
     alive: list[weakref.ref[Any]] = []
     stores: Any = [Recorder({2, 4, 6}, set(), events, alive), Recorder({2, 4, 6, 8}, {4, 6}, events, alive)]
-    step, restored = newest_intact(stores, NAMES, [None, None], lambda line: None)
+    step, restored = newest_common_checkpoint(stores, NAMES, [None, None], lambda line: None)
     assert step == 2 and len(restored) == 2
     assert events == [
         *("restore 6, others 0", "restore 6, others 1", "aside 6"),

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from icegan_jax.training.state import create_state, fold_key, stream
+from icegan_jax.training.state import create_state, derive_key, fold_key
 from tests.training import tiny
 
 
@@ -20,7 +20,7 @@ def test_seed_and_name_decide_a_fold_s_key() -> None:
 def test_streams_differ() -> None:
     key = fold_key(0, "a")
     names = ("generator", "discriminator", "noise", "synthesis")
-    assert len({bits(key)} | {bits(stream(key, name)) for name in names}) == 5
+    assert len({bits(key)} | {bits(derive_key(key, name)) for name in names}) == 5
 
 
 def test_a_state_is_made_of_shapes_alone_until_it_is_computed() -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icegan_jax.errors import what_the_system_said
-from icegan_jax.training import tensorboard
-from icegan_jax.training.tensorboard import open_events, write_faces, write_scalars
-from tests.evaluation.test_files import room_for
+from icegan_jax.errors import describe_os_error
+from icegan_jax.training import logging
+from icegan_jax.training.logging import open_events, write_faces, write_scalars
+from tests.test_io import room_for
 from tests.training.event_files import scalars, shown
 
 
@@ -48,7 +48,7 @@ def test_a_resumed_run_takes_back_what_came_after_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several starts may fall into one second: each has its file, and the later one counts."""
-    monkeypatch.setattr(tensorboard.time, "time", lambda: 1_700_000_000.0)
+    monkeypatch.setattr(logging.time, "time", lambda: 1_700_000_000.0)
     for start, steps in ((0, (2, 4, 6)), (4, (6, 8)), (4, (6,)), (6, (8, 10))):
         with open_events(tmp_path, start) as events:
             for step in steps:
@@ -106,7 +106,7 @@ def test_a_file_in_the_way_is_told(tmp_path: Path, place: str) -> None:
     (tmp_path / place).write_text("a file")
     with pytest.raises(OSError) as caught, open_events(tmp_path / "tensorboard" / "fold", 0):
         pass
-    assert what_the_system_said(caught.value, "") == f"{tmp_path / place}: is not a folder; move it away"
+    assert describe_os_error(caught.value, "") == f"{tmp_path / place}: is not a folder; move it away"
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,5 +116,5 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(OSError) as caught, open_events(tmp_path, 0):
         pass
-    assert what_the_system_said(caught.value, "").startswith(f"{tmp_path / 'events.out.tfevents.'}")
-    assert what_the_system_said(caught.value, "").endswith(": Read-only file system; make it writable")
+    assert describe_os_error(caught.value, "").startswith(f"{tmp_path / 'events.out.tfevents.'}")
+    assert describe_os_error(caught.value, "").endswith(": Read-only file system; make it writable")

@@ -1,4 +1,4 @@
-"""Networks, clips and plans small enough for tests."""
+"""Models, clips and plans small enough for tests."""
 
 import dataclasses
 from typing import Any
@@ -9,10 +9,9 @@ import optax
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs
-from icegan_jax.models.discriminator import Discriminator
+from icegan_jax.models.discriminator import CapsuleDiscriminator
 from icegan_jax.models.generator import Generator
-from icegan_jax.training.plan import Plan
-from icegan_jax.training.state import LossWeights, Networks
+from icegan_jax.training.state import LossWeights, Models, TrainConfig
 
 SIZE = 32  # pixels; the least that the discriminator's trunk takes
 BATCH = 3
@@ -24,7 +23,7 @@ WEIGHTS = LossWeights(
     perceptual=0.1,
     reconstruction=0.05,
 )
-PLAN = Plan(
+PLAN = TrainConfig(
     steps=8,
     steps_per_epoch=4,
     steps_per_call=2,
@@ -45,11 +44,11 @@ def adam(rate: float) -> optax.GradientTransformation:
     return optax.adam(rate, eps=1e-4)
 
 
-def networks(**changes: Any) -> Networks:
+def networks(**changes: Any) -> Models:
     """Both networks at a 16th and 32nd of their width, as ``loso_pair`` has them; ``changes`` to the fields."""
-    tiny = Networks(
+    tiny = Models(
         generator=Generator(width=1 / 16, embedding=6, motion=True),
-        discriminator=Discriminator(
+        discriminator=CapsuleDiscriminator(
             width=1 / 32,
             primary_types=2,
             primary_dimension=4,
@@ -109,5 +108,5 @@ def batch(seed: int = 0) -> dict[str, jax.Array]:
     }
 
 
-def plan(**changes: Any) -> Plan:
+def plan(**changes: Any) -> TrainConfig:
     return dataclasses.replace(PLAN, **changes)

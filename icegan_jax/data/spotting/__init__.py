@@ -5,10 +5,8 @@ every frame, ``trace`` holds the rows, ``events`` finds expressions in them, ``q
 it all; ``timing`` knows how long expressions last.
 """
 
-from icegan_jax.data.spotting.events import Event, find_events
-from icegan_jax.data.spotting.quiet import quietest
-from icegan_jax.data.spotting.spot import Spotting, spot_events
-from icegan_jax.data.spotting.stream import follow
+from icegan_jax.data.spotting.events import Event, SpottingResult, find_events, quietest_interval, spot_events
+from icegan_jax.data.spotting.stream import trace_video
 from icegan_jax.data.spotting.trace import ROW_FIELDS, Row, Trace
 
 __all__ = ["ROW_FIELDS", "Event", "Row", "Spotting", "Trace", "find_events", "follow", "quietest", "spot_events"]

@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.faces import Box, Points
-from icegan_jax.data.spotting.skin import face_mask
-from icegan_jax.data.spotting.tracking import CROP_PIXELS
+from icegan_jax.data.landmarks import Box, Points
+from icegan_jax.data.spotting.tracker import CROP_PIXELS, face_mask
 
 Crop = NDArray[np.float32]
 
@@ -30,7 +29,7 @@ _LEAST_OF_A_BLOCK = 0.5  # a block of which less is left is left out
 
 
 @dataclass(frozen=True)
-class Look:
+class FaceAppearance:
     """A crop that can be compared with others of the face.
 
     Attributes:
@@ -42,7 +41,7 @@ class Look:
     ceiling: float
 
 
-class Comparison:
+class FaceComparison:
     """Compares crops of one face.
 
     Light is taken out by the mean and the deviation of the pixels that are far from white in the first crop.
@@ -59,20 +58,20 @@ class Comparison:
         self._left = left[self._used]
         self._most = max(1, round(SHARE * self._left.size))
 
-    def look(self, crop: Crop) -> Look:
+    def look(self, crop: Crop) -> FaceAppearance:
         """Prepares float32[CROP_PIXELS, CROP_PIXELS] grey levels."""
         mean, deviation = (found.item() for found in cv2.meanStdDev(crop, mask=self._dark))
         deviation = max(deviation, 1e-6)
         pixels = (crop - np.float32(mean)) * (self._kept / np.float32(deviation))
         white = cv2.minMaxLoc(crop, mask=self._kept)[1] >= _OVEREXPOSED
-        return Look(np.asarray(pixels, np.float32), (_WHITE - mean) / deviation if white else math.inf)
+        return FaceAppearance(np.asarray(pixels, np.float32), (_WHITE - mean) / deviation if white else math.inf)
 
-    def step(self, before: Look, here: Look) -> float:
+    def step(self, before: FaceAppearance, here: FaceAppearance) -> float:
         """Returns the change from one frame to the next."""
         a, b = _below_white(before, here)
         return self._change(a, b)
 
-    def around(self, before: Look, here: Look, after: Look) -> tuple[float, float]:
+    def around(self, before: FaceAppearance, here: FaceAppearance, after: FaceAppearance) -> tuple[float, float]:
         """Returns the change from the mean of two frames to the one between them, and from the first to the last."""
         a, b, c = _below_white(before, here, after)
         return self._change(b, np.asarray(cv2.addWeighted(a, 0.5, c, 0.5, 0), np.float32)), self._change(a, c)
@@ -84,7 +83,7 @@ class Comparison:
         return float(found[-self._most :].mean())
 
 
-def _below_white(*looks: Look) -> list[Crop]:
+def _below_white(*looks: FaceAppearance) -> list[Crop]:
     """Cuts all at what the camera can show in each: white in one frame may be less than that in another."""
     ceiling = min(look.ceiling for look in looks)
     if math.isinf(ceiling):

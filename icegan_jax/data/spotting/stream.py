@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.faces import Face, find_face
-from icegan_jax.data.spotting.change import Comparison, Look
-from icegan_jax.data.spotting.timing import half_windows
-from icegan_jax.data.spotting.trace import Row
-from icegan_jax.data.spotting.tracking import Tracker
+from icegan_jax.data.landmarks import Face, find_face
+from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
+from icegan_jax.data.spotting.trace import Row, half_windows
+from icegan_jax.data.spotting.tracker import Tracker
 
 Grey = NDArray[np.uint8]
 
@@ -25,7 +24,7 @@ _LOOK_PIXELS = 640  # on the longer side of the picture in which it is looked fo
 _LOOK_TRIES = 2  # as it is, and upsampled: faces from 40 of those pixels on
 
 
-def follow(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
+def trace_video(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
     """Follows the largest face through a video.
 
     Nothing is held but the crops of about two seconds. A cut, another person, a head that turned away or left ends
@@ -84,7 +83,7 @@ class _Seen:
     """A frame with the face in it: its number, what the face looks like, and how far the head has moved."""
 
     position: int
-    look: Look
+    look: FaceAppearance
     dx: float
     dy: float
 
@@ -98,7 +97,7 @@ class _Stretch:
 
     def __init__(self, frame: Grey, face: Face, fps: float) -> None:
         self.tracker = Tracker(frame, face, fps)
-        self._compare = Comparison(face.points, self.tracker.box, self.tracker.crop())
+        self._compare = FaceComparison(face.points, self.tracker.box, self.tracker.crop())
         self._micro, self._macro = half_windows(fps)
         self._held: deque[_Seen] = deque(maxlen=2 * self._macro + 1)
         self._waiting = 0  # held frames, the last ones, that have no row yet

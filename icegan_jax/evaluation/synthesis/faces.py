@@ -1,4 +1,7 @@
-"""The synthetic faces that a finished run left, beside the real ones of the same held-out clips."""
+"""The synthetic faces that a finished run left, beside the real ones of the same held-out clips.
+
+The clips that are scored, and the real frames beside their apexes.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,14 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.files import ARRAY_DAMAGE
 from icegan_jax.evaluation.results import refuse_unscored
+from icegan_jax.io import ARRAY_DAMAGE
 
 Grey = NDArray[np.uint8]
 
 
-class Faces(NamedTuple):
+class SynthesizedFaces(NamedTuple):
     """n held-out clips of a run, k classes; fold by fold, in the order of the folds' names.
 
     Attributes:
@@ -35,7 +39,7 @@ class Faces(NamedTuple):
     fold: list[str]
 
 
-def read_faces(run_dir: Path) -> Faces:
+def read_faces(run_dir: Path) -> SynthesizedFaces:
     """Reads ``folds/<fold>/synthesis.npz`` of every fold of a run.
 
     Raises:
@@ -46,7 +50,7 @@ def read_faces(run_dir: Path) -> Faces:
     return read_any_faces(run_dir)
 
 
-def read_any_faces(run_dir: Path) -> Faces:
+def read_any_faces(run_dir: Path) -> SynthesizedFaces:
     """What ``read_faces`` reads, also of a run that trained on everybody: its clips are held out by no fold.
 
     Raises:
@@ -69,7 +73,7 @@ def read_any_faces(run_dir: Path) -> Faces:
     return faces
 
 
-def join_faces(parts: list[Faces]) -> Faces:
+def join_faces(parts: list[SynthesizedFaces]) -> SynthesizedFaces:
     """One after another; at least one, all of one shape."""
     onset = np.concatenate([part.onset for part in parts])
     synthetic = np.concatenate([part.synthetic for part in parts])
@@ -78,10 +82,10 @@ def join_faces(parts: list[Faces]) -> Faces:
     person = [entry for part in parts for entry in part.person]
     clip = [entry for part in parts for entry in part.clip]
     fold = [entry for part in parts for entry in part.fold]
-    return Faces(onset, synthetic, apex, label, person, clip, fold)
+    return SynthesizedFaces(onset, synthetic, apex, label, person, clip, fold)
 
 
-def _read_fold(file: Path) -> Faces:
+def _read_fold(file: Path) -> SynthesizedFaces:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             onset, apex, synthetic = (_grey(content[name]) for name in ("onset", "apex", "synthetic"))
@@ -103,10 +107,49 @@ def _read_fold(file: Path) -> Faces:
     if not np.isin(label, range(synthetic.shape[1])).all():
         raise UserError(f"{file}: a label is none of the {synthetic.shape[1]} classes; train this fold again")
     dataset, subject, clip = names
-    return Faces(onset, synthetic, apex, label, list(zip(dataset, subject, strict=True)), clip, [file.parent.name] * n)
+    return SynthesizedFaces(
+        onset, synthetic, apex, label, list(zip(dataset, subject, strict=True)), clip, [file.parent.name] * n
+    )
 
 
 def _grey(image: NDArray[np.uint8]) -> Grey:
     if image.dtype != np.uint8:
         raise ValueError(f"{image.dtype} instead of uint8")
     return image
+
+
+Clip = tuple[tuple[str, str], str]  # the person and the clip's name
+
+
+def clip_names(faces: SynthesizedFaces) -> list[Clip]:
+    """Of each clip."""
+    return list(zip(faces.person, faces.clip, strict=True))
+
+
+def neighbours(faces: SynthesizedFaces, pairs: Pairs) -> tuple[Grey, NDArray[np.int64], NDArray[np.int64]]:
+    """Real frames beside the apexes of the clips: faces uint8[m, h, w], clip int64[m], shift int64[m].
+
+    Raises:
+      UserError: a clip is not among the pairs, or looks otherwise there.
+    """
+    places = {clip: row for row, clip in enumerate(clip_names(faces))}
+    there = set()
+    rows, clip = [], []
+    people = zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True)
+    for row, key in enumerate(zip(people, pairs.clip.tolist(), strict=True)):
+        place = places.get(key)
+        if place is None:
+            continue
+        if pairs.shift[row]:
+            rows.append(row)
+            clip.append(place)
+        elif np.array_equal(pairs.apex[row], faces.apex[place]) and np.array_equal(
+            pairs.onset[row], faces.onset[place]
+        ):
+            there.add(place)
+    missing = set(places.values()) - there
+    if missing:
+        name = " ".join((*faces.person[min(missing)], faces.clip[min(missing)]))
+        raise UserError(f"the clip {name} of the run is not in the data folder; give the folder that it was trained on")
+    kept = np.array(rows, np.int64)
+    return pairs.apex[kept], np.array(clip, np.int64), pairs.shift[kept].astype(np.int64)

@@ -1,27 +1,221 @@
-"""Scores of synthetic apexes of held-out people, beside reference rows (docs/design.md, "Evaluation rules", rule 5)."""
+"""Means over clips, with intervals from resampling people.
+
+What a run's synthetic faces, and the real faces beside them, add to each row of the table.
+
+Scores of synthetic apexes of held-out people, beside reference rows (docs/design.md, "Evaluation rules", rule 5).
+"""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.svm import LinearSVC
 
 from icegan_jax.data.dataset import Pairs
-from icegan_jax.evaluation.synthesis import rows
+from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.synthesis.classifier import Real, descriptors, learn
-from icegan_jax.evaluation.synthesis.clips import neighbours
-from icegan_jax.evaluation.synthesis.faces import Faces
-from icegan_jax.evaluation.synthesis.measures import MEASURES, Networks, real_clips
-from icegan_jax.evaluation.synthesis.people import Mean, mean_over_people
+from icegan_jax.evaluation.synthesis.faces import Clip, Grey, SynthesizedFaces, clip_names, neighbours
+from icegan_jax.evaluation.synthesis.measures import (
+    MEASURES,
+    FeatureExtractors,
+    Features,
+    RealClips,
+    Values,
+    embeddings,
+    kernel_distance,
+    measure,
+    per_clip,
+    real_clips,
+)
+
+
+class Mean(NamedTuple):
+    """A mean over clips; NaN where no clip has a value.
+
+    Attributes:
+      mean: of the values.
+      low: lower end of the 95% interval, None where fewer than two people have a value.
+      high: upper end, likewise.
+      n: how many values there were.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+def mean_over_people(
+    values: NDArray[np.floating],
+    people: Iterable[Hashable],
+    *,
+    draws: int = bootstrap.NUM_DRAWS,
+    seed: int = 0,
+) -> Mean:
+    """The mean of the values, and its percentile interval over resampled people (as ``subject_bootstrap``).
+
+    Each draw takes as many people as there are, with replacement, each with all clips; a clip's weight is its
+    person's count. NaN is a clip without a value: it is left out.
+
+    Args:
+      values: float[n], one per clip.
+      people: n keys, such as (dataset, subject).
+      draws: how many resamples.
+      seed: of the resampling.
+    """
+    values = np.asarray(values, np.float64)
+    owner = metrics.group_ids(people)
+    if len(owner) != len(values):
+        raise ValueError(f"{len(values)} values of {len(owner)} clips")
+    there = ~np.isnan(values)
+    values, owner = values[there], owner[there]
+    if not len(values):
+        return Mean(float("nan"), None, None, 0)
+    _, owner = np.unique(owner, return_inverse=True)
+    mean, number = float(values.mean()), int(owner.max()) + 1
+    if number < 2:
+        return Mean(mean, None, None, len(values))
+    sums, counts = np.bincount(owner, values), np.bincount(owner)
+    drawn = bootstrap.draw_groups(number, draws, seed)
+    return Mean(mean, *bootstrap.interval((drawn @ sums) / (drawn @ counts)), len(values))
+
+
+# Rows of the table. The first is what is judged, the others are what to judge it by.
+SYNTHETIC = "synthetic"
+
+WRONG = "wrong class"
+
+COPY = "copy of the onset"
+
+REAL = "real against real"
+
+SAME_PERSON = "same person, another clip"
+
+OTHER_PERSON = "another person"
+
+REAL_FACES = (COPY, REAL, SAME_PERSON, OTHER_PERSON)  # which no generator decides
+
+# The classifier that learnt from everybody but these people.
+Judge = Callable[[tuple[tuple[str, str], ...]], LinearSVC]
+
+
+class RowValues(NamedTuple):
+    """What one run adds to a row.
+
+    Attributes:
+      clips: n of them.
+      values: by column, float64[n].
+      distances: kernel distances between the real apexes and sets of this row's faces, each with how many faces the
+        smaller side has; none of a side of one face, which has no distance.
+    """
+
+    clips: list[Clip]
+    values: dict[str, Values]
+    distances: list[tuple[float, int]]
+
+
+def synthetic_rows(
+    faces: SynthesizedFaces, real: RealClips, judge: Judge, networks: FeatureExtractors, tick: Callable[[], object]
+) -> dict[str, RowValues]:
+    """The rows ``SYNTHETIC`` and ``WRONG``; ``tick`` is called once per face."""
+    n, k = faces.synthetic.shape[:2]
+    flat = faces.synthetic.reshape(n * k, *faces.synthetic.shape[2:])
+    clip, asked = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
+    shown = faces.label[clip]
+    measured = measure(flat, clip, real, networks, tick)
+    told = _recognised(flat, clip, faces, judge)
+    measured["classifier_clip_class"] = (told == shown).astype(np.float64)
+    right, true = (told == asked).astype(np.float64), asked == shown
+
+    def rows_where(keep: NDArray[np.bool_]) -> dict[str, Values]:
+        return {name: per_clip(values[keep], clip[keep], n) for name, values in measured.items()}
+
+    of_class = rows_where(true) | {"classifier_accuracy": per_clip(right, clip, n)}
+    of_others = rows_where(~true) | {"classifier_accuracy": per_clip(right[~true], clip[~true], n)}
+    features = networks.features(flat).reshape(n, k, -1)
+    apex = networks.features(faces.apex)
+    # The j-th set of wrong faces: of each clip that of the j-th class after its own.
+    sets = [features[np.arange(n), (faces.label + step) % k] for step in range(k)]
+    return {
+        SYNTHETIC: RowValues(clip_names(faces), of_class, _distances(apex, sets[:1])),
+        WRONG: RowValues(clip_names(faces), of_others, _distances(apex, sets[1:])),
+    }
+
+
+def real_rows(
+    faces: SynthesizedFaces,
+    real: RealClips,
+    pairs: Pairs,
+    judge: Judge,
+    networks: FeatureExtractors,
+    tick: Callable[[], object],
+) -> dict[str, RowValues]:
+    """The rows ``REAL_FACES``, over the clips of the run; ``tick`` is called once per face measured."""
+    n, k = faces.synthetic.shape[:2]
+    every = np.arange(n)
+    apex = networks.features(faces.apex)
+
+    copy = measure(faces.onset, every, real, networks, tick, identity=False)
+    told = _recognised(faces.onset, every, faces, judge)
+    copy["identity"] = np.ones(n)
+    copy["classifier_accuracy"] = np.full(n, 1 / k)
+    copy["classifier_clip_class"] = (told == faces.label).astype(np.float64)
+
+    near, clip, shift = neighbours(faces, pairs)
+    again = measure(near, clip, real, networks, tick, identity=False)
+    again = {name: per_clip(values, clip, n) for name, values in again.items()}
+    again["identity"] = (embeddings(faces.apex, networks) * real.embedding).sum(axis=1)
+    told = _recognised(faces.apex, every, faces, judge)
+    again["classifier_accuracy"] = again["classifier_clip_class"] = (told == faces.label).astype(np.float64)
+    features = networks.features(near) if len(near) else np.empty((0, apex.shape[1]))
+    sets = [features[shift == step] for step in np.unique(shift)]
+    return {
+        COPY: RowValues(clip_names(faces), copy, _distances(apex, [networks.features(faces.onset)])),
+        REAL: RowValues(clip_names(faces), again, _distances(apex, sets)),
+        **_other_faces(faces, real.embedding),
+    }
+
+
+def _other_faces(faces: SynthesizedFaces, embedding: Values) -> dict[str, RowValues]:
+    """Mean cosine of each clip's onset with the onsets of the person's other clips, and of other people's."""
+    cosine = embedding @ embedding.T
+    same = np.array([[one == other for other in faces.person] for one in faces.person])
+    found = {}
+    for name, pairs in ((SAME_PERSON, same & ~np.eye(len(same), dtype=bool)), (OTHER_PERSON, ~same)):
+        counts = pairs.sum(axis=1)
+        sums = np.where(pairs, cosine, 0).sum(axis=1)
+        values = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+        found[name] = RowValues(clip_names(faces), {"identity": values}, [])
+    return found
+
+
+def _distances(apex: Features, sets: Sequence[Features]) -> list[tuple[float, int]]:
+    """Of the real apexes and each set; a set that has no distance is left out."""
+    return [(kernel_distance(apex, one), min(len(apex), len(one))) for one in sets if min(len(apex), len(one)) > 1]
+
+
+def _recognised(images: Grey, clip: NDArray[np.integer], faces: SynthesizedFaces, judge: Judge) -> NDArray[np.int64]:
+    """The class of each image, int64[m], by the classifier of the fold that holds its clip's person out."""
+    change = descriptors(images) - descriptors(faces.onset)[clip]
+    fold = np.array(faces.fold)
+    told = np.empty(len(images), np.int64)
+    for name in np.unique(fold):
+        held_out = {person for person, other in zip(faces.person, faces.fold, strict=True) if other == name}
+        rows = np.flatnonzero(fold[clip] == name)
+        told[rows] = judge(tuple(sorted(held_out))).predict(change[rows])
+    return told
+
 
 # In the order of the table. The first is what is judged, the others are what to judge it by.
-ROWS = (rows.SYNTHETIC, rows.WRONG, rows.COPY, rows.REAL, rows.SAME, rows.OTHER)
+ROWS = (SYNTHETIC, WRONG, COPY, REAL, SAME_PERSON, OTHER_PERSON)
 
 # Means over clips with intervals, in the order of the table; the kernel distance is one number of a whole set.
 COLUMNS = (*MEASURES, "classifier_accuracy", "classifier_clip_class")
 
 
-class Row(NamedTuple):
+class SynthesisRow(NamedTuple):
     """One row of the table.
 
     Attributes:
@@ -44,8 +238,11 @@ class Row(NamedTuple):
 
 
 def score_faces(
-    runs: Sequence[Faces], pairs: Pairs, networks: Networks, tick: Callable[[], object] = lambda: None
-) -> list[Row]:
+    runs: Sequence[SynthesizedFaces],
+    pairs: Pairs,
+    networks: FeatureExtractors,
+    tick: Callable[[], object] = lambda: None,
+) -> list[SynthesisRow]:
     """Scores the synthetic faces of some runs on the same data together, and the reference rows.
 
     * synthetic: G's face of the clip's true class. ``classifier_accuracy`` is over its faces of every class: the share
@@ -73,17 +270,17 @@ def score_faces(
     people = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True))
     learnt = Real(descriptors(pairs.apex) - descriptors(pairs.onset), pairs.label, people)
     judge = functools.cache(functools.partial(learn, learnt))
-    parts: dict[str, list[rows.Part]] = {name: [] for name in ROWS}
+    parts: dict[str, list[RowValues]] = {name: [] for name in ROWS}
     for faces in runs:
         real = real_clips(faces, networks)
-        found = rows.synthetic_rows(faces, real, judge, networks, tick)
-        found |= rows.real_rows(faces, real, pairs, judge, networks, tick)
+        found = synthetic_rows(faces, real, judge, networks, tick)
+        found |= real_rows(faces, real, pairs, judge, networks, tick)
         for name, part in found.items():
             parts[name].append(part)
     return [_row(name, parts[name]) for name in ROWS]
 
 
-def count_faces(runs: Sequence[Faces], pairs: Pairs) -> int:
+def count_faces(runs: Sequence[SynthesizedFaces], pairs: Pairs) -> int:
     """How many faces ``score_faces`` measures one by one."""
     total = 0
     for faces in runs:
@@ -92,7 +289,7 @@ def count_faces(runs: Sequence[Faces], pairs: Pairs) -> int:
     return total
 
 
-def _row(name: str, parts: Sequence[rows.Part]) -> Row:
+def _row(name: str, parts: Sequence[RowValues]) -> SynthesisRow:
     clips = [clip for part in parts for clip in part.clips]
     people = [person for person, _ in clips]
     nothing = [np.full(len(part.clips), np.nan) for part in parts]
@@ -101,9 +298,9 @@ def _row(name: str, parts: Sequence[rows.Part]) -> Row:
         values = [part.values.get(column, blank) for part, blank in zip(parts, nothing, strict=True)]
         scores[column] = mean_over_people(np.concatenate(values), people)
         means = [float(np.nanmean(run)) for run in values if not np.isnan(run).all()]
-        spread = len(means) > 1 and name not in rows.REAL_FACES
+        spread = len(means) > 1 and name not in REAL_FACES
         deviation[column] = float(np.std(means, ddof=1)) if spread else None
     distances = [distance for part in parts for distance, _ in part.distances]
     sizes = [size for part in parts for _, size in part.distances]
     kid = float(np.mean(distances)) if distances else float("nan")
-    return Row(name, len(set(clips)), kid, min(sizes, default=0), scores, deviation)
+    return SynthesisRow(name, len(set(clips)), kid, min(sizes, default=0), scores, deviation)

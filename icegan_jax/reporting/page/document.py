@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from html import escape
 from typing import NamedTuple
 
-from icegan_jax.evaluation.table import score_rows
-from icegan_jax.reporting.page import figures, making, people, scores
-from icegan_jax.reporting.page.frame import framed
+from icegan_jax.evaluation.score_table import score_rows
+from icegan_jax.reporting.figures import Pictures
+from icegan_jax.reporting.page import clip_tables, figures, run_settings, scores
 from icegan_jax.reporting.page.html import paragraph
-from icegan_jax.reporting.page.selection import render_selection
-from icegan_jax.reporting.pictures import Pictures
+from icegan_jax.reporting.page.scores import render_selection
+from icegan_jax.reporting.page.template import render_document
 from icegan_jax.reporting.run_files import Run
 
 _UNSCORED = (
@@ -49,11 +49,11 @@ def render_page(run: Run, pictures: Pictures, *, no_faces: bool = False) -> str:
         f"<nav>{links}</nav>",
         *(f'<section id="{part.name}"><h2>{part.heading}</h2>{part.html}</section>' for part in sections),
     ]
-    return framed(run.name, "\n".join(body))
+    return render_document(run.name, "\n".join(body))
 
 
 def _sections(run: Run, pictures: Pictures, no_faces: bool) -> Iterator[Section]:
-    warnings = making.render_warnings(run.results)
+    warnings = run_settings.render_warnings(run.results)
     if warnings:
         yield Section("warnings", "Warnings", warnings)
     if run.scored:
@@ -62,14 +62,14 @@ def _sections(run: Run, pictures: Pictures, no_faces: bool) -> Iterator[Section]
         yield Section("confusion", "Confusion", figures.render_confusion(run, pictures))
         if run.faces is not None:
             yield Section("worst", "Worst clips", figures.render_worst(run, pictures))
-        yield Section("subjects", "Subjects", people.render_subjects(run.predictions, run.classes))
-        yield Section("every_clip", "Clips", people.render_clips(run.predictions, run.classes))
+        yield Section("subjects", "Subjects", clip_tables.render_subjects(run.predictions, run.classes))
+        yield Section("every_clip", "Clips", clip_tables.render_clips(run.predictions, run.classes))
     if run.faces is not None:
         yield Section("changes", "Where faces move", figures.render_changes(run, pictures))
         yield Section("synthesis", "Synthesis", figures.render_synthesis(run, pictures))
     elif not no_faces:
         yield Section("faces", "Faces", paragraph(figures.NO_FACES))
     yield Section("training", "Training", figures.render_curves(pictures))
-    config = making.without_places(run.config) if no_faces else run.config
-    yield Section("configuration", "Configuration", making.render_config(config))
-    yield Section("versions", "Versions and time", making.render_versions(run.results))
+    config = run_settings.without_places(run.config) if no_faces else run.config
+    yield Section("configuration", "Configuration", run_settings.render_config(config))
+    yield Section("versions", "Versions and time", run_settings.render_versions(run.results))

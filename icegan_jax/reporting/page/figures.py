@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from html import escape
 
 from icegan_jax.evaluation import metrics
-from icegan_jax.reporting import synthesis_sheet
+from icegan_jax.reporting import grids
+from icegan_jax.reporting.figures import Pictures
+from icegan_jax.reporting.grids import MOST, WorstClip
 from icegan_jax.reporting.page.html import CHART, HALF_CHART, WIDE_CHART, WIDE_SHEET, image, paragraph, picture
-from icegan_jax.reporting.pictures import Pictures
 from icegan_jax.reporting.run_files import Run
-from icegan_jax.reporting.worst_clips import MOST, WorstClip
 
 NO_FACES = (
     "This run has no folds/*/synthesis.npz (a run without a generator writes none), so there are no faces to show: no "
@@ -39,7 +39,7 @@ def render_worst(run: Run, pictures: Pictures) -> str:
     words = (
         f"{which}, the surest first. Margin: by how much the capsule of the class answered is longer than that of the "
         "true one. Each strip: onset, apex, and apex minus onset (red brighter, blue darker, enlarged "
-        f"{synthesis_sheet.GAIN} times)."
+        f"{grids.GAIN} times)."
     )
     drawn = "".join(_figure(clip, run.classes) for clip in pictures.worst)
     return f'{paragraph(words, "soft")}<div class="side">{drawn}</div>'
@@ -62,7 +62,7 @@ def render_synthesis(run: Run, pictures: Pictures) -> str:
     words = (
         f"Each row is {whose}. From the onset, the generator draws one face per class; the frame marks the class that "
         "the real apex shows. Differences are signed, red brighter and blue darker than the onset, enlarged "
-        f"{synthesis_sheet.GAIN} times. The generator is that of the last step. Rows are spread over the subjects, the "
+        f"{grids.GAIN} times. The generator is that of the last step. Rows are spread over the subjects, the "
         "wanted class turns from row to row."
     )
     return _shown(pictures.synthesis, words, "Synthetic faces beside onset and real apex", WIDE_SHEET)

@@ -11,11 +11,12 @@ onset, apex and offset must be those of the clean run.
 import re
 from collections.abc import Iterator
 
+from tests.data.fabricate import Key
 from tests.data.fuzz.case import Case
 from tests.data.fuzz.prepared import Prepared
 from tests.data.fuzz.running import Ran
 from tests.data.fuzz.site import TABLES
-from tests.data.fuzz.world import SHOTS, Key
+from tests.data.fuzz.world import SHOTS
 
 _LONGEST = 500
 

@@ -14,8 +14,8 @@ import skimage.data
 from PIL import Image
 
 from tests.data.conftest import Grey, moved, smiling
+from tests.data.databases.small import biff
 from tests.data.fabricate import Cell, Key, cache_values
-from tests.data.readers.small import biff
 
 _STRENGTHS = (0.0, 0.2, 0.6, 1.0, 0.6, 0.3)
 _CASME2 = "CASME2/CASME2_RAW_selected/CASME2_RAW_selected"

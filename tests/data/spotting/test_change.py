@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.faces import Face, find_face
-from icegan_jax.data.spotting.change import Comparison, Look
-from icegan_jax.data.spotting.skin import face_mask
-from icegan_jax.data.spotting.tracking import CROP_PIXELS, Tracker
+from icegan_jax.data.landmarks import Face, find_face
+from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
+from icegan_jax.data.spotting.tracker import CROP_PIXELS, Tracker, face_mask
 from tests.data.conftest import smiling
 
 Grey = NDArray[np.uint8]
@@ -20,14 +19,14 @@ def face(face_image: Grey) -> Face:
 
 
 @pytest.fixture(scope="module")
-def scene(face_image: Grey, face: Face) -> tuple[Comparison, Crop, Crop]:
+def scene(face_image: Grey, face: Face) -> tuple[FaceComparison, Crop, Crop]:
     """A comparison, the crop at rest, and one of a smile."""
     rest, smile = (Tracker(image, face, 30).crop() for image in (face_image, smiling(face_image, 0.4)))
-    return Comparison(face.points, face.box(), rest), rest, smile
+    return FaceComparison(face.points, face.box(), rest), rest, smile
 
 
 def test_change_is_the_mean_over_the_third_of_the_blocks_that_change_most(
-    scene: tuple[Comparison, Crop, Crop],
+    scene: tuple[FaceComparison, Crop, Crop],
 ) -> None:
     compare, rest, _ = scene
     before = compare.look(rest)
@@ -41,12 +40,12 @@ def test_change_is_the_mean_over_the_third_of_the_blocks_that_change_most(
             blocks[here] = 0.01 * (6 * i + j)
             if kept[here].mean() >= 0.5:
                 values.append(0.01 * (6 * i + j))
-    changed = Look(np.where(kept, before.pixels + blocks, 0).astype(np.float32), before.ceiling)
+    changed = FaceAppearance(np.where(kept, before.pixels + blocks, 0).astype(np.float32), before.ceiling)
     largest = sorted(values)[-round(len(values) / 3) :]
     assert compare.step(before, changed) == pytest.approx(np.mean(largest), rel=1e-4)
 
 
-def test_a_frame_between_two_that_are_equal(scene: tuple[Comparison, Crop, Crop]) -> None:
+def test_a_frame_between_two_that_are_equal(scene: tuple[FaceComparison, Crop, Crop]) -> None:
     compare, rest, smile = (scene[0], *(scene[0].look(crop) for crop in scene[1:]))
     change, lasting = compare.around(rest, smile, rest)
     assert change > 0.1 and lasting == 0
@@ -54,20 +53,20 @@ def test_a_frame_between_two_that_are_equal(scene: tuple[Comparison, Crop, Crop]
     assert lasting == pytest.approx(change, rel=1e-5) and halfway == pytest.approx(change / 2, rel=1e-5)
 
 
-def test_light_changes_nothing(scene: tuple[Comparison, Crop, Crop]) -> None:
+def test_light_changes_nothing(scene: tuple[FaceComparison, Crop, Crop]) -> None:
     compare, rest, smile = scene
     look = compare.look(rest)
     assert compare.step(look, compare.look(np.float32(0.7) * rest + np.float32(9))) < 1e-4
     assert compare.step(look, compare.look(smile)) > 0.1
 
 
-def test_overexposed_skin_changes_nothing(face: Face, scene: tuple[Comparison, Crop, Crop]) -> None:
+def test_overexposed_skin_changes_nothing(face: Face, scene: tuple[FaceComparison, Crop, Crop]) -> None:
     """Light that grows by a tenth where a fifth of the face is white already."""
     _, rest, smile = scene
     dim, bright, bright_smile = (
         np.minimum(np.float32(light) * crop, 255) for light, crop in ((1.3, rest), (1.43, rest), (1.43, smile))
     )
-    compare = Comparison(face.points, face.box(), dim)
+    compare = FaceComparison(face.points, face.box(), dim)
     look = compare.look(dim)
     assert (dim[compare._kept > 0] == 255).mean() > 0.2
     assert compare.step(look, compare.look(bright)) < 0.1 * compare.step(look, compare.look(bright_smile))

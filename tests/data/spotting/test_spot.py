@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.spotting import Row, Spotting, Trace, spot_events
+from icegan_jax.data.spotting import Row, SpottingResult, Trace, spot_events
 from tests.data.spotting.videos import FPS, another_face, nod, rise_and_fall, video
 
 Grey = NDArray[np.uint8]
 
 
-def events(spotting: Spotting, kind: str) -> list[tuple[int, int, int]]:
+def events(spotting: SpottingResult, kind: str) -> list[tuple[int, int, int]]:
     return [(event.onset, event.apex, event.offset) for event in spotting.events if event.kind == kind]
 
 

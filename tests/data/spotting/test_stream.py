@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.faces import Face
-from icegan_jax.data.spotting import Trace, follow, stream
+from icegan_jax.data.landmarks import Face
+from icegan_jax.data.spotting import Trace, stream, trace_video
 from icegan_jax.errors import UserError
 from tests.data.spotting.videos import FPS, another_face, video
 
@@ -27,7 +27,7 @@ def test_rows_come_a_second_behind_the_frames_and_memory_does_not_grow(face_imag
 
     lag, held = [], []
     tracemalloc.start()
-    for row in follow(counted(120), fps=10):
+    for row in trace_video(counted(120), fps=10):
         lag.append(read - row.position)
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
@@ -40,7 +40,7 @@ def test_rows_come_a_second_behind_the_frames_and_memory_does_not_grow(face_imag
 def test_the_head_is_followed_however_far_it_goes(face_image: Grey) -> None:
     """By 50 pixels, half of its width: the frame that is compared with is replaced on the way."""
     wide = np.pad(face_image, ((0, 0), (40, 40)), mode="edge")
-    rows = list(follow(video(wide, 100, shift=lambda i: (0.5 * i - 25, 0.2 * i)), FPS))
+    rows = list(trace_video(video(wide, 100, shift=lambda i: (0.5 * i - 25, 0.2 * i)), FPS))
     trace = Trace.of(rows, FPS)
     assert trace.seen.all()
     np.testing.assert_allclose(np.diff(trace.dx), 0.5, atol=0.15)
@@ -69,7 +69,7 @@ def test_a_face_is_looked_for_once_a_second_where_there_is_none(
             at = item[0]
             yield item
 
-    trace = Trace.of(follow(frames(), fps=10), 10)
+    trace = Trace.of(trace_video(frames(), fps=10), 10)
     assert looks == [0, 10, 20, 30, 330]
     assert np.flatnonzero(trace.seen)[0] == 30 and trace.seen[30:].all()
 
@@ -79,19 +79,19 @@ def test_a_face_that_is_found_elsewhere_starts_anew(face_image: Grey, monkeypatc
     monkeypatch.setattr(stream.Tracker, "follow", lambda self, frame: True)
     monkeypatch.setattr(stream, "_CHECK_SECONDS", 1.0)
     far = np.roll(face_image, 40, axis=1)
-    trace = Trace.of(follow(((i, face_image if i < 5 else far) for i in range(20)), fps=10), 10)
+    trace = Trace.of(trace_video(((i, face_image if i < 5 else far) for i in range(20)), fps=10), 10)
     assert np.isnan(trace.step[10]) and np.isfinite(trace.step[[9, 11]]).all()
 
 
 def test_a_frame_of_another_size_is_a_cut(face_image: Grey) -> None:
     smaller = np.ascontiguousarray(face_image[10:, 10:])
-    trace = Trace.of(follow(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
+    trace = Trace.of(trace_video(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
     assert trace.seen.all() and np.isnan(trace.step[12])
 
 
 def test_a_head_that_leaves_the_picture_is_not_seen(face_image: Grey) -> None:
     frames = ((i, np.pad(face_image, ((0, 0), (8 * i, 0)), mode="edge")[:, :240]) for i in range(30))
-    trace = Trace.of(follow(frames, fps=10), 10)
+    trace = Trace.of(trace_video(frames, fps=10), 10)
     assert trace.seen[:8].all() and not trace.seen[-3:].any()
 
 
@@ -113,7 +113,7 @@ def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Grey, monkey
 @pytest.mark.parametrize("fps", [0, -25, float("nan"), float("inf")])
 def test_a_frame_rate_that_is_none_is_refused(fps: float) -> None:
     with pytest.raises(UserError, match="the frame rate is .* per second; give a positive number"):
-        follow(iter(()), fps)
+        trace_video(iter(()), fps)
 
 
 def test_another_face_correlates_less(face_image: Grey) -> None:

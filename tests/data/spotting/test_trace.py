@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.spotting import ROW_FIELDS, Row, Trace
-from icegan_jax.data.spotting.timing import half_windows
+from icegan_jax.data.spotting.trace import half_windows
 from icegan_jax.errors import UserError
 
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.procedural.render import Photograph, Pose, draw_frame
+from icegan_jax.data.synthetic.render import CameraSettings, Pose, draw_frame
 from tests.data.conftest import moved, smiling
-from tests.data.procedural.people import meet
+from tests.data.synthetic.people import meet
 
 Grey = NDArray[np.uint8]
 
@@ -55,5 +55,5 @@ def nod(i: int) -> tuple[float, float]:
 def another_face(shape: tuple[int, ...]) -> Grey:
     """A drawn face in a picture of this size."""
     portrait, muscles, rest = meet(1)
-    frame = draw_frame(portrait, muscles.move(rest), Pose(), Photograph(), np.random.default_rng(0))
+    frame = draw_frame(portrait, muscles.move(rest), Pose(), CameraSettings(), np.random.default_rng(0))
     return np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)

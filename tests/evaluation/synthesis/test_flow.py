@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation.synthesis.flow import flow_agreement, optical_flow
+from icegan_jax.evaluation.synthesis.measures import flow_agreement, optical_flow
 
 SIZE = 96
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation.synthesis.kernel_distance import kernel_distance
+from icegan_jax.evaluation.synthesis.measures import kernel_distance
 
 
 def test_equals_the_sum_over_pairs():

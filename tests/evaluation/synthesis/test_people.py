@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation.synthesis.people import mean_over_people
+from icegan_jax.evaluation.synthesis.scores import mean_over_people
 
 
 def test_interval_is_that_of_all_equally_likely_draws():

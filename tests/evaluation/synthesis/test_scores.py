@@ -9,12 +9,10 @@ import pytest
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.synthesis import rows
-from icegan_jax.evaluation.synthesis.faces import Faces
-from icegan_jax.evaluation.synthesis.kernel_distance import kernel_distance
-from icegan_jax.evaluation.synthesis.measures import Networks
-from icegan_jax.evaluation.synthesis.scores import COLUMNS, ROWS, Row, count_faces, score_faces
-from icegan_jax.evaluation.synthesis.similarity import ssim
+from icegan_jax.evaluation.synthesis import scores
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
+from icegan_jax.evaluation.synthesis.measures import FeatureExtractors, kernel_distance, ssim
+from icegan_jax.evaluation.synthesis.scores import COLUMNS, ROWS, SynthesisRow, count_faces, score_faces
 
 SIZE = 48
 PEOPLE = 4
@@ -52,10 +50,10 @@ def pairs() -> Pairs:
     )
 
 
-def run(draw: Callable[[int, int], np.ndarray]) -> Faces:
+def run(draw: Callable[[int, int], np.ndarray]) -> SynthesizedFaces:
     """A leave-one-person-out run whose generator draws (person, class)."""
     found = [(p, c) for p in range(PEOPLE) for c in range(3)]
-    return Faces(
+    return SynthesizedFaces(
         onset=np.stack([neutral(p) for p, _ in found]),
         synthetic=np.stack([[draw(p, asked) for asked in range(3)] for p, _ in found]),
         apex=np.stack([moved(neutral(p), c, 2) for p, c in found]),
@@ -66,14 +64,14 @@ def run(draw: Callable[[int, int], np.ndarray]) -> Faces:
     )
 
 
-def of_clips(faces: Faces, kept: list[int]) -> Faces:
+def of_clips(faces: SynthesizedFaces, kept: list[int]) -> SynthesizedFaces:
     """These clips of a run."""
     arrays = (array[kept] for array in faces[:4])
-    return Faces(*arrays, *([names[row] for row in kept] for names in faces[4:]))
+    return SynthesizedFaces(*arrays, *([names[row] for row in kept] for names in faces[4:]))
 
 
-def networks() -> Networks:
-    return Networks(
+def networks() -> FeatureExtractors:
+    return FeatureExtractors(
         lpips=lambda a, b: np.abs(a.astype(float) - b).mean(axis=(1, 2)),
         features=lambda faces: faces[:, ::12, ::12].reshape(len(faces), -1) / 255.0,
         embed=lambda face: face[::8, ::8].ravel().astype(np.float64) - 100,
@@ -85,7 +83,7 @@ def good(person: int, asked: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def table() -> dict[str, Row]:
+def table() -> dict[str, SynthesisRow]:
     found = score_faces([run(good)], pairs(), networks())
     assert [row.method for row in found] == list(ROWS)
     return {row.method: row for row in found}
@@ -103,7 +101,7 @@ def test_means_are_over_the_right_faces(table):
             (data.subject == faces.person[row][1]) & (data.clip == faces.clip[row]) & (data.shift != 0)
         )
         near.append(np.mean([ssim(faces.apex[row], data.apex[other]) for other in mine]))
-    expected = {rows.SYNTHETIC: of_class, rows.WRONG: of_others, rows.COPY: copies, rows.REAL: near}
+    expected = {scores.SYNTHETIC: of_class, scores.WRONG: of_others, scores.COPY: copies, scores.REAL: near}
     for name, values in expected.items():
         assert table[name].scores["ssim"].mean == pytest.approx(np.mean(values)), name
         assert table[name].n == 12 and table[name].scores["ssim"].n == 12
@@ -112,43 +110,43 @@ def test_means_are_over_the_right_faces(table):
 
 def test_flow_tells_the_class_from_another_and_from_nothing(table):
     flow = {name: [table[name].scores[f"flow_{part}"].mean for part in ("cosine", "magnitude_ratio")] for name in ROWS}
-    assert flow[rows.SYNTHETIC] == pytest.approx([1, 0.8], abs=0.06)
-    assert flow[rows.REAL] == pytest.approx([1, (0.7 + 0.9 + 0.9) / 3], abs=0.06)
-    assert flow[rows.COPY] == [0, 0]
-    assert abs(flow[rows.WRONG][0]) < 0.5 and flow[rows.WRONG][1] < 0.4
+    assert flow[scores.SYNTHETIC] == pytest.approx([1, 0.8], abs=0.06)
+    assert flow[scores.REAL] == pytest.approx([1, (0.7 + 0.9 + 0.9) / 3], abs=0.06)
+    assert flow[scores.COPY] == [0, 0]
+    assert abs(flow[scores.WRONG][0]) < 0.5 and flow[scores.WRONG][1] < 0.4
 
 
 def test_classifier(table):
     told = {name: [table[name].scores[f"classifier_{of}"].mean for of in ("accuracy", "clip_class")] for name in ROWS}
-    assert told[rows.SYNTHETIC] == [1, 1] and told[rows.REAL] == [1, 1]
-    assert told[rows.WRONG] == [1, 0]  # shows what it was asked for, which is not what the clip shows
-    assert told[rows.COPY] == pytest.approx([1 / 3, 1 / 3])  # one answer to all
+    assert told[scores.SYNTHETIC] == [1, 1] and told[scores.REAL] == [1, 1]
+    assert told[scores.WRONG] == [1, 0]  # shows what it was asked for, which is not what the clip shows
+    assert told[scores.COPY] == pytest.approx([1 / 3, 1 / 3])  # one answer to all
 
 
 def test_identity(table):
     onset = np.stack([networks().embed(neutral(p)) for p in range(PEOPLE)])
     onset /= np.linalg.norm(onset, axis=1, keepdims=True)
     others = [onset[p] @ onset[q] for p in range(PEOPLE) for q in range(PEOPLE) if p != q]
-    assert table[rows.OTHER].scores["identity"].mean == pytest.approx(np.mean(others))
-    assert table[rows.SAME].scores["identity"].mean == pytest.approx(1)
-    assert table[rows.COPY].scores["identity"].mean == 1
+    assert table[scores.OTHER_PERSON].scores["identity"].mean == pytest.approx(np.mean(others))
+    assert table[scores.SAME_PERSON].scores["identity"].mean == pytest.approx(1)
+    assert table[scores.COPY].scores["identity"].mean == 1
     apex = [networks().embed(moved(neutral(p), c, 2)) for p in range(PEOPLE) for c in range(3)]
     cosine = [onset[n // 3] @ vector / np.linalg.norm(vector) for n, vector in enumerate(apex)]
-    assert table[rows.REAL].scores["identity"].mean == pytest.approx(np.mean(cosine))
-    assert table[rows.OTHER].scores["ssim"].n == 0
+    assert table[scores.REAL].scores["identity"].mean == pytest.approx(np.mean(cosine))
+    assert table[scores.OTHER_PERSON].scores["ssim"].n == 0
 
 
 def test_kernel_distance_is_of_whole_sets(table):
     faces, features = run(good), networks().features
     apex, every = features(faces.apex), np.arange(12)
-    assert table[rows.SYNTHETIC].kid == kernel_distance(apex, features(faces.synthetic[every, faces.label]))
+    assert table[scores.SYNTHETIC].kid == kernel_distance(apex, features(faces.synthetic[every, faces.label]))
     wrong = [kernel_distance(apex, features(faces.synthetic[every, (faces.label + n) % 3])) for n in (1, 2)]
-    assert table[rows.WRONG].kid == pytest.approx(np.mean(wrong))
-    assert table[rows.COPY].kid == kernel_distance(apex, features(faces.onset))
+    assert table[scores.WRONG].kid == pytest.approx(np.mean(wrong))
+    assert table[scores.COPY].kid == kernel_distance(apex, features(faces.onset))
     data = pairs()
     near = [kernel_distance(apex, features(data.apex[data.shift == shift])) for shift in (-2, -1, 1)]
-    assert table[rows.REAL].kid == pytest.approx(np.mean(near)) and table[rows.REAL].kid_n == 12
-    assert np.isnan(table[rows.SAME].kid) and table[rows.SAME].kid_n == 0
+    assert table[scores.REAL].kid == pytest.approx(np.mean(near)) and table[scores.REAL].kid_n == 12
+    assert np.isnan(table[scores.SAME_PERSON].kid) and table[scores.SAME_PERSON].kid_n == 0
 
 
 def test_runs_are_scored_together(table):
@@ -158,12 +156,12 @@ def test_runs_are_scored_together(table):
     both = {row.method: row for row in score_faces(runs, pairs(), networks(), lambda: ticks.append(1))}
     assert len(ticks) == count_faces(runs, pairs()) == 2 * (36 + 12 + 36)
     for column in COLUMNS:
-        halves = table[rows.SYNTHETIC].scores[column].mean, table[rows.COPY].scores[column].mean
-        assert both[rows.SYNTHETIC].scores[column].mean == pytest.approx(np.mean(halves)), column
-        assert both[rows.SYNTHETIC].deviation[column] == pytest.approx(np.std(halves, ddof=1), abs=1e-12)
-    assert both[rows.SYNTHETIC].n == 12 and both[rows.SYNTHETIC].scores["ssim"].n == 24
-    assert both[rows.SYNTHETIC].kid == pytest.approx((table[rows.SYNTHETIC].kid + table[rows.COPY].kid) / 2)
-    for name in rows.REAL_FACES:
+        halves = table[scores.SYNTHETIC].scores[column].mean, table[scores.COPY].scores[column].mean
+        assert both[scores.SYNTHETIC].scores[column].mean == pytest.approx(np.mean(halves)), column
+        assert both[scores.SYNTHETIC].deviation[column] == pytest.approx(np.std(halves, ddof=1), abs=1e-12)
+    assert both[scores.SYNTHETIC].n == 12 and both[scores.SYNTHETIC].scores["ssim"].n == 24
+    assert both[scores.SYNTHETIC].kid == pytest.approx((table[scores.SYNTHETIC].kid + table[scores.COPY].kid) / 2)
+    for name in scores.REAL_FACES:
         assert both[name].deviation == dict.fromkeys(COLUMNS), name
         assert (both[name].n, both[name].kid_n) == (table[name].n, table[name].kid_n)
         np.testing.assert_equal(both[name].kid, table[name].kid)
@@ -181,15 +179,15 @@ def test_every_row_is_over_the_same_clips_where_runs_hold_out_different_people()
     runs = [of_clips(whole, list(range(9))), of_clips(whole, list(range(6, 12)))]
     found = {row.method: row for row in score_faces(runs, pairs(), networks())}
     assert {row.n for row in found.values()} == {12}
-    assert {found[name].scores["ssim"].n for name in (rows.SYNTHETIC, rows.WRONG, rows.COPY, rows.REAL)} == {15}
-    assert {found[name].kid_n for name in (rows.SYNTHETIC, rows.WRONG, rows.COPY, rows.REAL)} == {6}
+    assert {found[name].scores["ssim"].n for name in (scores.SYNTHETIC, scores.WRONG, scores.COPY, scores.REAL)} == {15}
+    assert {found[name].kid_n for name in (scores.SYNTHETIC, scores.WRONG, scores.COPY, scores.REAL)} == {6}
     features = networks().features
     values = [ssim(apex, onset) for faces in runs for apex, onset in zip(faces.apex, faces.onset, strict=True)]
-    assert found[rows.COPY].scores["ssim"].mean == pytest.approx(np.mean(values))
+    assert found[scores.COPY].scores["ssim"].mean == pytest.approx(np.mean(values))
     copies = [kernel_distance(features(faces.apex), features(faces.onset)) for faces in runs]
-    assert found[rows.COPY].kid == pytest.approx(np.mean(copies))
-    assert all(value is None for name in rows.REAL_FACES for value in found[name].deviation.values())
-    assert found[rows.SYNTHETIC].deviation["ssim"] is not None
+    assert found[scores.COPY].kid == pytest.approx(np.mean(copies))
+    assert all(value is None for name in scores.REAL_FACES for value in found[name].deviation.values())
+    assert found[scores.SYNTHETIC].deviation["ssim"] is not None
 
 
 def test_a_run_of_a_single_clip_has_no_kernel_distance():
@@ -198,8 +196,8 @@ def test_a_run_of_a_single_clip_has_no_kernel_distance():
     first, every = runs[0], np.arange(3)
     found = {row.method: row for row in score_faces(runs, pairs(), networks())}
     distance = kernel_distance(features(first.apex), features(first.synthetic[every, first.label]))
-    assert (found[rows.SYNTHETIC].kid, found[rows.SYNTHETIC].kid_n) == (pytest.approx(distance), 3)
-    assert found[rows.REAL].kid_n == 3 and np.isfinite(found[rows.REAL].kid)
+    assert (found[scores.SYNTHETIC].kid, found[scores.SYNTHETIC].kid_n) == (pytest.approx(distance), 3)
+    assert found[scores.REAL].kid_n == 3 and np.isfinite(found[scores.REAL].kid)
     alone = {row.method: row for row in score_faces(runs[1:], pairs(), networks())}
     assert all(np.isnan(row.kid) and row.kid_n == 0 for row in alone.values())
 

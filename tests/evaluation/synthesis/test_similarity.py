@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation.synthesis.similarity import psnr, ssim
+from icegan_jax.evaluation.synthesis.measures import psnr, ssim
 
 
 def pictures() -> tuple[np.ndarray, np.ndarray]:

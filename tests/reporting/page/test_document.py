@@ -8,12 +8,12 @@ import numpy as np
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import build_results, build_unscored
-from icegan_jax.evaluation.synthesis.faces import Faces
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
+from icegan_jax.reporting.figures import Pictures
+from icegan_jax.reporting.grids import draw_strip, find_worst
 from icegan_jax.reporting.page.document import render_page
-from icegan_jax.reporting.page.script import SCRIPT
-from icegan_jax.reporting.pictures import Pictures
+from icegan_jax.reporting.page.template import SCRIPT
 from icegan_jax.reporting.run_files import Run
-from icegan_jax.reporting.worst_clips import draw_strip, find_worst
 from tests.reporting import fabricated
 
 HOSTILE = '<script>alert("x")</script>&\''
@@ -58,7 +58,7 @@ def run_of(name="run", dataset="db", **fields):
     about = fabricated.ABOUT | {"protocol": f"LOSO {dataset}", "selection": f"by {dataset}", "versions": {dataset: "1"}}
     results = build_results(predictions, **about, **fields) | {"warnings": {dataset: [f"warned {dataset}"]}}
     face = np.zeros((len(predictions), 8, 8), np.uint8)
-    faces = Faces(
+    faces = SynthesizedFaces(
         onset=face,
         synthetic=np.stack([face] * 3, axis=1),
         apex=face,

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from icegan_jax.evaluation.table import ORACLE_NAME
-from icegan_jax.reporting.page.selection import name_of, render_selection
+from icegan_jax.evaluation.score_table import ORACLE_NAME
+from icegan_jax.reporting.page.scores import render_selection, selection_name
 
 LAST = {"uf1": 0.7, "uar": 0.6, "accuracy": 0.65, "uf1_ci95": [0.5, 0.8], "uar_ci95": None, "confusion": [[1]]}
 INNER = LAST | {"uf1": 0.75}
@@ -15,7 +15,7 @@ def test_the_last_step_is_nobody_s_choice(selection):
     html = render_selection({"selection": selection, "by_selection": {"last": LAST}})
     assert "after its last training step. No step was chosen" in html
     assert "<table" not in html and "valid" not in html
-    assert name_of(selection) == "last step"
+    assert selection_name(selection) == "last step"
 
 
 def test_a_choice_on_inner_people_stands_beside_the_other_and_apart_from_the_oracle():

@@ -1,0 +1,181 @@
+"""The override file: onset, apex and offset by hand, with a reason; it beats every rule.
+
+Source: docs/databases.md, "Rules for reading", rule 3. SAMM's two wrong apexes, for one, have a different value in
+every copy in circulation (docs/databases.md, "SAMM").
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from icegan_jax.data.ingest.annotation import Annotation, Finding
+from icegan_jax.data.ingest.repairs import Repair, is_log
+from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, read_table
+from icegan_jax.errors import UserError
+
+COLUMNS = ("clip", "onset", "apex", "offset", "reason")
+FRAMES = ("onset", "apex", "offset")
+
+
+@dataclass(frozen=True)
+class Override:
+    """One row of an override file.
+
+    Attributes:
+        clip: "dataset/subject/clip", "subject/clip", or a clip name that no other clip has.
+        onset: frame number; None: as annotated.
+        apex: frame number; None: as annotated.
+        offset: frame number; None: as annotated.
+        reason: the user's own words, which repairs.csv repeats.
+        where: file and row, for messages.
+    """
+
+    clip: str
+    onset: int | None
+    apex: int | None
+    offset: int | None
+    reason: str
+    where: str = ""
+
+
+def read_overrides(path: str | Path) -> list[Override]:
+    """Reads an override file, csv or xlsx, whose columns are ``COLUMNS``; empty cells change nothing.
+
+    Raises:
+        UserError: the file or a column is missing, a cell is no frame number, a row names no clip,
+            gives no reason or changes nothing.
+    """
+    try:
+        table = read_table(path, COLUMNS)
+    except OtherTable as error:
+        if is_log(Path(path)):
+            raise UserError(
+                f"{path}: is the log that prepare wrote; write a file of your own, with columns {','.join(COLUMNS)}"
+            ) from None
+        raise error
+    overrides = [_override_of(row, table.place(row)) for row in table.rows]
+    if not overrides:
+        raise UserError(f"{path}: holds no row below the header; add one per clip or leave --repairs out")
+    return overrides
+
+
+def _override_of(row: Row, where: str) -> Override:
+    name, reason = row.text("clip"), row.text("reason")
+    if not name:
+        raise UserError(f'{where}: clip is empty; name one, as "samm/028/028_4_1"')
+    if not reason:
+        raise UserError(f"{where}: reason is empty for clip {name}; say in a few words why the frames differ")
+    cells = {field: _frame_number(row, field, where) for field in FRAMES}
+    if all(value is None for value in cells.values()):
+        raise UserError(f"{where}: changes nothing in clip {name}; fill onset, apex or offset, or remove the row")
+    return Override(name, cells["onset"], cells["apex"], cells["offset"], reason, where)
+
+
+def _frame_number(row: Row, field: str, where: str) -> int | None:
+    value = row.integer(field)
+    if row.text(field) and (value is None or value < 0):
+        raise UserError(f"{where}: {field} {row.text(field)!r} is not a frame number; give a whole number of 0 or more")
+    return value
+
+
+def match_overrides(
+    overrides: Iterable[Override], known: Sequence[Annotation]
+) -> tuple[dict[tuple[str, str, str], Override], list[Finding]]:
+    """Finds the clip that each override means.
+
+    Names are compared as written, and where no clip has that name, without padding and case:
+    "samm/28/028_4_1" is 028's.
+
+    Args:
+        overrides: what the user wrote.
+        known: every annotated clip, those included that the protocol leaves out.
+
+    Returns:
+        {(dataset, subject, clip): its override}, and an "error" for each name that is unknown, that
+        several clips have, or that occurs twice.
+    """
+    found: dict[tuple[str, str, str], Override] = {}
+    errors = []
+    for override in overrides:
+        matches = _matches(override.clip, known)
+        if len(matches) != 1:
+            errors.append(_unclear(override, matches, known))
+            continue
+        key = (matches[0].dataset, matches[0].subject, matches[0].clip)
+        if key in found:
+            message = f"clip {matches[0].name} is in {found[key].where} too"
+            errors.append(Finding("error", matches[0].name, override.where, message, "remove one of the rows"))
+            continue
+        found[key] = override
+    return found, errors
+
+
+def _matches(name: str, known: Sequence[Annotation]) -> list[Annotation]:
+    parts = tuple(part.strip() for part in name.split("/"))
+    ends = [((a.dataset, a.subject, a.clip)[-len(parts) :], a) for a in known] if len(parts) <= 3 else []
+    exact = [a for end, a in ends if end == parts]
+    wanted = tuple(map(_normalise_name, parts))
+    return exact or [a for end, a in ends if tuple(map(_normalise_name, end)) == wanted]
+
+
+def _normalise_name(name: str) -> str:
+    return re.sub(r"[0-9]+", lambda found: found[0].lstrip("0") or "0", name.lower())
+
+
+def _unclear(override: Override, matches: Sequence[Annotation], known: Sequence[Annotation]) -> Finding:
+    if matches:
+        names = ", ".join(a.name for a in matches)
+        message = f"{len(matches)} clips are called {override.clip!r}: {names}"
+        return Finding("error", override.clip, override.where, message, "write one of these names")
+    depth = override.clip.count("/")
+    names_of = {a.name.split("/", 2 - min(depth, 2))[-1]: a.name for a in known}
+    near = difflib.get_close_matches(override.clip, names_of, n=3, cutoff=0.5)
+    message = f"no clip is called {override.clip!r}"
+    read = sorted({a.dataset for a in known})
+    first = override.clip.split("/")[0]
+    if override.clip.count("/") == 2 and first not in read:
+        message += f": {first} is none of the sources, which are {', '.join(read)}"
+    elif near:
+        message += f"; near are {', '.join(names_of[name] for name in near)}"
+    remedy = 'correct the name, "dataset/subject/clip", or remove the row'
+    return Finding("error", override.clip, override.where, message, remedy)
+
+
+def override_annotation(annotation: Annotation, override: Override) -> tuple[Annotation, list[Repair]]:
+    """Returns the annotation with the override's frames, and a repair for each cell it gives."""
+    repairs = []
+    for field in FRAMES:
+        new, old = getattr(override, field), getattr(annotation, field)
+        if new is not None:
+            before = "" if old is None else str(old)
+            key = (annotation.dataset, annotation.subject, annotation.clip)
+            repairs.append(Repair(*key, field, before, str(new), override.reason))
+            annotation = replace(annotation, **{field: new})
+    return annotation, repairs
+
+
+def check_override(annotation: Annotation, override: Override, numbers: Sequence[int], frames: Path) -> list[Finding]:
+    """Returns an "error" for each cell that names no frame, or breaks onset < apex <= offset.
+
+    Args:
+        annotation: the clip, with the override's frames in place.
+        override: the row that says so.
+        numbers: the frames that exist, ascending, at least one.
+        frames: where they are.
+    """
+    held = f"{frames} holds frames {numbers[0]} to {numbers[-1]}"
+    errors = [
+        f"{field} {getattr(override, field)} is no frame of the clip: {held}"
+        for field in FRAMES
+        if getattr(override, field) is not None and getattr(override, field) not in numbers
+    ]
+    onset = numbers[0] if annotation.onset is None else annotation.onset
+    offset = numbers[-1] if annotation.offset is None else annotation.offset
+    apex = annotation.apex
+    if offset <= onset:
+        errors.append(f"offset {offset} is not after onset {onset}")
+    elif apex is not None and override.apex is not None and not onset < apex <= offset:
+        errors.append(f"apex {apex} is not after onset {onset} and up to offset {offset}")
+    return [Finding("error", annotation.name, override.where, error, "correct the row") for error in errors]

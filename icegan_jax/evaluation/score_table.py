@@ -1,0 +1,148 @@
+"""The score table: as text for a terminal, and as CSV."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icegan_jax.data.names import cell
+from icegan_jax.io import write_text
+
+# docs/design.md, "Evaluation rules", rule 2: shown apart, under this name.
+ORACLE_NAME = "best test epoch (not a valid score)"
+
+FIELDS = (
+    "section",
+    "name",
+    "clips",
+    "uf1",
+    "uf1_low",
+    "uf1_high",
+    "uar",
+    "uar_low",
+    "uar_high",
+    "accuracy",
+)
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of the table; None where there is no such number.
+
+    Attributes:
+      section: "score", "floor", "reference" or "oracle".
+      name: what was scored.
+      clips: how many clips.
+      uf1: unweighted F1, with its 95% interval (low, high).
+      uar: unweighted average recall, likewise.
+      accuracy: share of clips classified correctly.
+    """
+
+    section: str
+    name: str
+    clips: int
+    uf1: float
+    uf1_interval: tuple[float, float] | None
+    uar: float
+    uar_interval: tuple[float, float] | None
+    accuracy: float | None
+
+
+def score_rows(results: Mapping[str, Any]) -> list[ScoreRow]:
+    """Lay out results.json: overall, each database, floors, references, and the oracle last."""
+    clips = results["num_clips"]
+    rows = [_scored("score", "overall", results["overall"])]
+    rows += [_scored("score", name, block) for name, block in results["datasets"].items()]
+    rows += _floor_rows(results["floors"], "", clips)
+    if len(results["datasets"]) > 1:  # with one database its floors are the floors above
+        for name, floors in results.get("dataset_floors", {}).items():
+            size = sum(map(sum, results["datasets"][name]["confusion"]))
+            rows += _floor_rows(floors, f", {name}", size)
+    for name, block in results.get("references", {}).items():
+        rows.append(_scored("reference", name.replace("_", " "), block))
+    if "oracle" in results:
+        oracle = results["oracle"]
+        uf1, uar = oracle["uf1"], oracle["uar"]
+        rows.append(ScoreRow("oracle", ORACLE_NAME, clips, uf1, None, uar, None, None))
+    return rows
+
+
+def format_table(rows: Sequence[ScoreRow]) -> str:
+    """Align the rows for a terminal, a blank line between sections; ends without a line break."""
+    names = [_printable(row.name) for row in rows]
+    width = max(24, *(len(name) for name in names))
+    heads = (f"{head:<20}" for head in ("UF1   [95% interval]", "UAR   [95% interval]"))
+    header = "  ".join((" " * width, "clips", *heads, "accuracy"))
+    lines = [header, "-" * len(header)]
+    for index, (name, row) in enumerate(zip(names, rows, strict=True)):
+        if index and row.section != rows[index - 1].section:
+            lines.append("")
+        uf1 = format_score(row.uf1, row.uf1_interval)
+        uar = format_score(row.uar, row.uar_interval)
+        accuracy = "" if row.accuracy is None else f"{row.accuracy:.3f}"
+        lines.append(f"{name:{width}}  {row.clips:>5}  {uf1:<20}  {uar:<20}  {accuracy:>8}".rstrip())
+    return "\n".join(lines)
+
+
+def format_score(score: float, interval: tuple[float, float] | None) -> str:
+    """A score with its interval: "0.747 [0.690, 0.801]", or "0.747" alone."""
+    if interval is None:
+        return f"{score:.3f}"
+    return f"{score:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def write_scores_csv(path: Path, rows: Sequence[ScoreRow]) -> None:
+    """Write the rows as CSV, six decimals, empty where there is no such number."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for row in rows:
+        numbers = (
+            row.uf1,
+            *(row.uf1_interval or (None, None)),
+            row.uar,
+            *(row.uar_interval or (None, None)),
+            row.accuracy,
+        )
+        cells = ("" if number is None else f"{number:.6f}" for number in numbers)
+        writer.writerow((row.section, cell(row.name), row.clips, *cells))
+    write_text(path, text.getvalue())
+
+
+def _scored(section: str, name: str, block: Mapping[str, Any]) -> ScoreRow:
+    return ScoreRow(
+        section=section,
+        name=name,
+        clips=sum(map(sum, block["confusion"])),
+        uf1=block["uf1"],
+        uf1_interval=_pair(block["uf1_ci95"]),
+        uar=block["uar"],
+        uar_interval=_pair(block["uar_ci95"]),
+        accuracy=block["accuracy"],
+    )
+
+
+def _floor_rows(floors: Mapping[str, Mapping[str, float]], suffix: str, clips: int) -> list[ScoreRow]:
+    return [
+        ScoreRow(
+            section="floor",
+            name=name.replace("_", " ") + suffix,
+            clips=clips,
+            uf1=floor["uf1"],
+            uf1_interval=None,
+            uar=floor["uar"],
+            uar_interval=None,
+            accuracy=None,
+        )
+        for name, floor in floors.items()
+    ]
+
+
+def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (interval[0], interval[1])
+
+
+def _printable(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in name)

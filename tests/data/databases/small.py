@@ -1,0 +1,64 @@
+"""Small trees and workbooks for the readers' tests. Frames are empty files: readers open none."""
+
+import csv
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import openpyxl
+
+from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation
+
+Cells = Sequence[Sequence[object]]
+
+
+def frames(root: Path, folder: str, names: Iterable[str] = ("img1.jpg", "img2.jpg")) -> Path:
+    path = root / folder
+    path.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (path / name).touch()
+    return path
+
+
+def xlsx(path: Path, *sheets: Cells, names: Sequence[str] = ("Sheet1", "Sheet2", "Sheet3")) -> Path:
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    for name, rows in zip(names, sheets, strict=False):
+        sheet = book.create_sheet(name)
+        for row in rows:
+            sheet.append(list(row))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book.save(path)
+    return path
+
+
+def comma(path: Path, rows: Cells, delimiter: str = ",") -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def biff(*rows: tuple[object, ...]) -> bytes:
+    """A BIFF 2 worksheet stream (what Excel 2 wrote as .xls) with labels and numbers."""
+
+    def record(kind: int, data: bytes) -> bytes:
+        return struct.pack("<HH", kind, len(data)) + data
+
+    out = record(0x0009, struct.pack("<HH", 2, 0x0010))
+    for r, row in enumerate(rows):
+        for c, value in enumerate(row):
+            place = struct.pack("<HH", r, c) + b"\0\0\0"
+            if isinstance(value, int | float):
+                out += record(0x0003, place + struct.pack("<d", value))
+            elif value:
+                text = str(value).encode("latin-1")
+                out += record(0x0004, place + bytes([len(text)]) + text)
+    return out + record(0x000A, b"")
+
+
+def by_name(reading: DatabaseAnnotation) -> dict[str, Annotation]:
+    return {f"{a.subject}/{a.clip}": a for a in reading.annotations}
+
+
+def found(reading: DatabaseAnnotation, kind: str) -> dict[str, str]:
+    return {finding.clip: finding.message for finding in reading.findings if finding.kind == kind}

@@ -1,0 +1,173 @@
+"""Runs of prepare that are killed outright, as by SIGKILL or a power cut."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from icegan_jax.data.clips import Clip, read_clips, write_clips
+from icegan_jax.data.crop import CropOptions
+from icegan_jax.data.ingest.build import prepare_clips
+from icegan_jax.errors import UserError
+from icegan_jax.io import atomic_dir
+
+OPTIONS = CropOptions(size=16)
+# What Python is about to do to a file when a run is killed; between two of these nothing on the disk changes but the
+# content of a file that has no name yet that a later run reads.
+EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree")
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+@dataclass(frozen=True)
+class Killed:
+    """How a run that was killed left things, and what the next one made of them."""
+
+    event: int
+    finished: bool
+    out: str  # "earlier", "new", "absent" or "half"
+    repaired: bool
+    names: list[str]
+
+
+def _in_fork(work: Callable[[], object]) -> bool:
+    """Whether ``work`` came to its end in a copy of this process."""
+    child = os.fork()
+    if not child:
+        try:
+            work()
+        except BaseException:  # noqa: BLE001
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _kill_at(event: int, root: Path) -> None:
+    """From now on this process counts what it does to files under ``root``, and dies at the given count."""
+    left = iter(range(event))
+
+    def hook(name: str, details: tuple[object, ...]) -> None:
+        if name in EVENTS and str(details[0]).startswith(str(root)) and next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def _kill_everywhere(root: Path, step: int) -> list[Killed]:
+    """Replaces an earlier dataset by a new one, killed at every ``step``-th event; runs in a process of one thread."""
+    clips = read_clips(root / "clips.csv")
+    out = root / "out" / "data"
+
+    def make(chosen: list[Clip], folder: Path = out) -> None:
+        prepare_clips(chosen, folder, options=OPTIONS, workers=1, progress=False)
+
+    states = {}
+    for name, chosen in (("earlier", clips[:1]), ("new", clips[1:])):
+        make(chosen)
+        states[name] = _files(out)
+    found = []
+    event, finished = 0, False
+    while not finished:
+        make(clips[:1])
+        assert _files(out) == states["earlier"]
+
+        def killed(event: int = event) -> None:
+            _kill_at(event, root / "out")
+            make(clips[1:])
+
+        finished = _in_fork(killed)
+        state = "absent"
+        if out.exists():
+            state = next((name for name, files in states.items() if files == _files(out)), "half")
+        make(clips[1:])
+        found.append(Killed(event, finished, state, _files(out) == states["new"], _names(root / "out")))
+        event += step
+    return found
+
+
+@pytest.fixture
+def clips(tmp_path: Path, write_clip: Callable[..., None]) -> list[Clip]:
+    write_clip(tmp_path / "frames")
+    clip = Clip("d", "anna", "a", 1, tmp_path / "frames", 10, 14, 16)
+    return [clip, replace(clip, clip="b", apex=12), replace(clip, clip="c", apex=13)]
+
+
+def test_killed_anywhere_a_run_leaves_nothing_half_and_the_next_one_is_as_if_nothing_had_been(
+    tmp_path: Path, clips: list[Clip]
+) -> None:
+    write_clips(tmp_path / "clips.csv", clips)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        runs = pool.submit(_kill_everywhere, tmp_path, 5).result()
+    assert len(runs) >= 8 and [run.finished for run in runs] == [False] * (len(runs) - 1) + [True]
+    assert {run.out for run in runs} <= {"earlier", "new", "absent"}
+    assert all(run.repaired and run.names == ["data"] for run in runs), runs
+
+
+SCRIPT = """
+import sys
+from icegan_jax.data.clips import read_clips
+from icegan_jax.data.ingest.build import Options, prepare_clips
+if __name__ == "__main__":
+    prepare_clips(read_clips(sys.argv[1]), sys.argv[2], options=Options(size=16), workers=2, progress=False)
+"""
+
+
+def _children(process: int) -> list[int]:
+    return [int(n) for n in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def _wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+def _alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
+def test_a_killed_run_loses_the_clips_in_work_only_and_its_processes_end(tmp_path: Path, clips: list[Clip]) -> None:
+    many = [replace(clips[0], clip=f"{n}{apex}", apex=apex, offset=15 + n) for apex in range(11, 16) for n in (0, 1)]
+    many = [replace(clip, clip=f"{clip.clip}{onset}", onset=onset) for clip in many for onset in (8, 9, 10)]
+    for onset in (8, 9):
+        (clips[0].frames / f"img{onset}.png").write_bytes((clips[0].frames / "img10.png").read_bytes())
+    write_clips(tmp_path / "clips.csv", many)
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT)
+    out = tmp_path / "data"
+    run = subprocess.Popen([sys.executable, str(script), str(tmp_path / "clips.csv"), str(out)])
+    kept = tmp_path / ".data.partial" / "cache"
+    _wait_until(lambda: kept.is_dir() and len(_names(kept)) > 3)
+    with pytest.raises(UserError, match=f"data: is being written by process {run.pid} on "), atomic_dir(out):
+        pass
+    workers = _children(run.pid)
+    run.kill()
+    run.wait()
+    assert len(workers) >= 2
+    _wait_until(lambda: not any(_alive(worker) for worker in workers))
+    whole = len([name for name in _names(kept) if len(name) == 64])
+    assert 3 <= whole < len(many) and not out.exists()
+    summary = prepare_clips(many, out, options=OPTIONS, workers=1, progress=False)
+    assert summary.reused == whole
+    assert _names(tmp_path) == ["clips.csv", "data", "frames", "run.py"]
+    prepare_clips(many, tmp_path / "fresh", options=OPTIONS, workers=1, progress=False)
+    assert _files(out) == _files(tmp_path / "fresh")

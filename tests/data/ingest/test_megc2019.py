@@ -1,0 +1,193 @@
+"""End to end: fabricated trees of the three databases, the readers, and the 442 clips of MEGC2019."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from icegan_jax.data.databases import READERS, Source
+from icegan_jax.data.ingest.annotation import Annotation, Finding
+from icegan_jax.data.ingest.collect_clips import collect_clips
+from icegan_jax.data.ingest.official_list import compare_with_official, read_official
+from icegan_jax.data.ingest.protocol import Key, Selection, count_findings, key_of, select_clips
+from icegan_jax.data.video import list_frames
+from icegan_jax.errors import UserError
+from tests.data.databases import NOT_IN_SMIC_E, composite_clips, write_official
+from tests.data.fabricate import Fake
+from tests.data.fabricated_casme2 import build_casme2, casme2_clips
+from tests.data.fabricated_samm import build_samm, samm_clips
+from tests.data.fabricated_smic import build_smic, smic_clips
+
+# Clips per class and number of subjects (docs/databases.md, "MEGC2019 clips").
+_COMPLETE = {"casme2": ((88, 32, 25), 24), "samm": ((92, 26, 15), 28), "smic": ((70, 51, 43), 16)}
+_FAKES = {fake.key: fake for fake in (*casme2_clips(), *samm_clips(), *smic_clips())}
+
+Build = Callable[[Path], Path]
+
+
+def _select(roots: Mapping[str, Path]) -> tuple[Selection, dict[Key, tuple[Annotation, int]]]:
+    """The selection, and of it what has frames."""
+    selection = select_clips({name: READERS[name](Source(name, root)) for name, root in roots.items()}, "megc2019")
+    return selection, {key_of(a): (a, label) for a, label in selection.annotations if a.frames}
+
+
+def _numbers(dataset: str, present: Mapping[Key, tuple[Annotation, int]]) -> tuple[tuple[int, ...], int]:
+    """Clips per class and number of subjects of one database."""
+    counts = Counter(label for a, label in present.values() if a.dataset == dataset)
+    return tuple(counts[k] for k in range(3)), len({a.subject for a, _ in present.values() if a.dataset == dataset})
+
+
+def _faults(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(f.kind, f.clip) for f in findings if f.kind != "note"]
+
+
+def _check(dataset: str, root: Path) -> None:
+    """The database is complete, its labels are right, and its frames are those of the annotation."""
+    selection, present = _select({dataset: root})
+    assert _numbers(dataset, present) == _COMPLETE[dataset]
+    assert count_findings(selection, present) == []
+    assert {key: label for key, (_, label) in present.items()} == {
+        fake.key: fake.label for fake in composite_clips() if fake.dataset == dataset
+    }
+    for key, (annotation, _) in present.items():
+        _check_frames(annotation, _FAKES[key])
+
+
+def _check_frames(annotation: Annotation, fake: Fake) -> None:
+    numbers = list_frames(annotation.frames[0])
+    assert (annotation.onset or numbers[0], annotation.offset or numbers[-1]) == (fake.onset, fake.offset)
+    assert annotation.apex == fake.apex
+    assert fake.onset in numbers
+
+
+@pytest.mark.parametrize("form", ["xlsx", "csv"])
+@pytest.mark.parametrize("layout", ["raw", "selected", "cropped"])
+@pytest.mark.parametrize("year", [2014, 2019])
+def test_casme2(tmp_path: Path, year: int, layout: str, form: str) -> None:
+    _check("casme2", build_casme2(tmp_path, year, layout, nested=layout != "raw", form=form))
+
+
+@pytest.mark.parametrize(("year", "form"), [(2014, "xlsx"), (2019, "csv")])
+def test_casme2_of_a_copy_with_the_missing_apex_filled_in(tmp_path: Path, year: int, form: str) -> None:
+    _check("casme2", build_casme2(tmp_path, year, resaved=True, form=form))
+
+
+def test_casme2_of_two_layouts_and_two_workbooks(tmp_path: Path) -> None:
+    build_casme2(tmp_path, 2014, "cropped")
+    _check("casme2", build_casme2(tmp_path, 2019, "raw"))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        build_samm,
+        lambda root: build_samm(root, nested=True),
+        lambda root: build_samm(root, folder="SAMM_CROP"),
+        lambda root: build_samm(root, preamble=False),
+    ],
+    ids=["plain", "nested", "cropped", "no preamble"],
+)
+def test_samm(tmp_path: Path, build: Build) -> None:
+    _check("samm", build(tmp_path))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("release", ["raw", "cropped"])
+def test_smic(tmp_path: Path, release: str, nested: bool) -> None:
+    _check("smic", build_smic(tmp_path, release, nested, vis=nested))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_smic_e_has_157_and_names_the_seven(tmp_path: Path, nested: bool) -> None:
+    selection, present = _select({"smic": build_smic(tmp_path, "long", nested)})
+    assert _numbers("smic", present) == ((65, 51, 41), 16)
+    assert len(present) == 157
+    findings = count_findings(selection, present)
+    assert sorted(_faults(findings)) == [("missing", f"smic/{clip[:3]}/{clip}") for clip in sorted(NOT_IN_SMIC_E)]
+    assert findings[-1].message.startswith("157 of 164 clips: 65 of 70 negative, 51 of 51 positive, 41 of 43 surprise")
+    assert present["smic", "s18", "s18_sur_03"][1] == 2
+    for key, (annotation, _) in present.items():
+        _check_frames(annotation, _FAKES[key])
+
+
+def test_smic_e_beside_the_plain_release_is_complete(tmp_path: Path) -> None:
+    build_smic(tmp_path, "long")
+    _check("smic", build_smic(tmp_path, "cropped"))
+
+
+def test_smic_e_without_saved_values_says_so(tmp_path: Path) -> None:
+    root = build_smic(tmp_path, "long", cached=False)
+    with pytest.raises(UserError, match=r"SMIC-HS-E_annotation\.xlsx, row 2: offsetf is a formula whose value was not"):
+        _select({"smic": root})
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> dict[str, Path]:
+    builds: dict[str, Build] = {
+        "casme2": lambda root: build_casme2(root, 2019, "cropped"),
+        "samm": build_samm,
+        "smic": lambda root: build_smic(root, "cropped"),
+    }
+    for name in builds:
+        (tmp_path / name).mkdir()
+    return {name: build(tmp_path / name) for name, build in builds.items()}
+
+
+@pytest.mark.parametrize("form", ["442", "441", "header", "padded"])
+def test_the_442_clips_agree_with_the_list(tmp_path: Path, roots: dict[str, Path], form: str) -> None:
+    selection, present = _select(roots)
+    assert len(present) == 442
+    assert len({(a.dataset, a.subject) for a, _ in present.values()}) == 68
+    assert Counter(label for _, label in present.values()) == {0: 250, 1: 109, 2: 83}
+    assert {name: _numbers(name, present) for name in roots} == _COMPLETE
+    assert count_findings(selection, present) == []
+    official = read_official(write_official(tmp_path / "combined_3class_gt.csv", form=form))
+    assert _faults(compare_with_official(official, selection, present)) == []
+
+
+def test_every_repair_of_the_442_clips_is_listed(roots: dict[str, Path]) -> None:
+    gathered = collect_clips([Source(name, root) for name, root in roots.items()])
+    assert len(gathered.clips) == 442
+    assert gathered.differences == []
+    assert [(r.clip, r.field, r.old, r.new) for r in gathered.repairs] == [
+        ("EP01_08", "apex", "10", "9"),
+        ("028_4_1", "apex", "1143", "1132"),
+        ("032_3_1", "apex", "1930", "4928"),
+    ]
+    gaps = {f.clip.split("/")[-1] for f in gathered.findings if "no frame" in f.message and f.kind == "note"}
+    assert gaps == {"EP01_08", "s03_po_08", "s03_sur_01", "s03_sur_05", "s03_ne_16"}
+
+
+def test_recording_that_ends_before_the_offset_is_repaired(tmp_path: Path) -> None:
+    gathered = collect_clips([Source("casme2", build_casme2(tmp_path, layout="raw"))])
+    assert len(gathered.clips) == 145
+    assert [(r.subject, r.clip, r.field, r.old, r.new) for r in gathered.repairs] == [
+        ("sub12", "EP09_06", "offset", "12", "11"),
+        ("sub12", "EP09_06", "apex", "12", "11"),
+    ]
+
+
+def test_the_fabricated_clips_have_the_facts_of_the_databases() -> None:
+    casme2 = [c for c in composite_clips() if c.dataset == "casme2"]
+    assert len({c.clip for c in casme2}) == 118
+    assert sum(count > 1 for count in Counter(c.clip for c in casme2).values()) == 21
+    assert len(casme2_clips()) == len({c.key for c in casme2_clips()}) == 255
+    assert len({c.subject for c in casme2_clips()}) == 26
+    assert Counter(c.emotion for c in casme2_clips()) == {
+        "others": 99, "disgust": 63, "happiness": 32, "repression": 27, "surprise": 25, "sadness": 7, "fear": 2
+    }  # fmt: skip
+    assert len(samm_clips()) == len({c.key for c in samm_clips()}) == 159
+    assert len({c.subject for c in samm_clips()}) == 29
+    assert len(smic_clips()) == len({c.key for c in smic_clips()}) == 164
+
+
+def test_the_frames_of_a_tree_show_the_given_images(tmp_path: Path) -> None:
+    images = [tmp_path / f"{k}.jpg" for k in range(3)]
+    for k, image in enumerate(images):
+        image.write_bytes(bytes([k]))
+    (tmp_path / "SMIC").mkdir()
+    build_smic(tmp_path / "SMIC", "long", images=images)
+    folder = tmp_path / "SMIC/HS_long/SMIC-HS-E/s15/s15_ne_01"
+    shown = [file.read_bytes()[0] for file in sorted(folder.iterdir())]
+    assert shown == [0, 0, 0, 0, 0, 1, 2, 2, 2, 2, 2, 2, 2]  # four frames around onset..offset on either side

@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import pytest
+
+from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
+from icegan_jax.data.ingest.official_list import compare_with_official, read_official
+from icegan_jax.data.ingest.protocol import Selection, key_of, select_clips
+from icegan_jax.errors import UserError
+from tests.data.databases import composite_clips, write_official
+from tests.data.fabricate import Fake
+from tests.data.fabricated_casme2 import casme2_clips
+from tests.data.fabricated_samm import samm_clips
+from tests.data.fabricated_smic import smic_clips
+
+
+def _selection(*clips: Fake, protocol: str = "megc2019") -> Selection:
+    def annotation(c: Fake) -> Annotation:
+        apex = c.apex if isinstance(c.apex, int) else None
+        return Annotation(*c.key, c.emotion.lower(), (), c.onset, apex, c.offset, "sheet.xlsx, row 2")
+
+    names = dict.fromkeys(c.dataset for c in clips)
+    return select_clips(
+        {name: DatabaseAnnotation([annotation(c) for c in clips if c.dataset == name]) for name in names}, protocol
+    )
+
+
+def _compared(path: Path, selection: Selection, without: str = "") -> list[Finding]:
+    present = [key_of(a) for a, _ in selection.annotations if a.clip != without]
+    return compare_with_official(read_official(path), selection, present)
+
+
+@pytest.mark.parametrize("form", ["442", "441", "header", "padded"])
+def test_every_form_is_the_same_list(tmp_path: Path, form: str) -> None:
+    rows = read_official(write_official(tmp_path / "gt.csv", form=form))
+    expected = [(*c.key, c.label) for c in composite_clips() if form != "441" or c.clip != "032_3_1"]
+    assert len(rows) == (441 if form == "441" else 442)
+    assert [(*row.key, row.label) for row in rows] == expected
+
+
+@pytest.mark.parametrize("form", ["442", "441", "header", "padded"])
+def test_complete_set_agrees(tmp_path: Path, form: str) -> None:
+    path = write_official(tmp_path / "gt.csv", form=form)
+    findings = _compared(path, _selection(*casme2_clips(), *smic_clips(), *samm_clips()))
+    assert [(f.kind, f.clip) for f in findings] == ([("note", "samm/032/032_3_1")] if form == "441" else [])
+
+
+def test_line_ends_are_those_of_the_organisers(tmp_path: Path) -> None:
+    data = write_official(tmp_path / "gt.csv").read_bytes()
+    assert data.count(b"\r\n") == 442
+    path = tmp_path / "semicolons.csv"
+    path.write_bytes(data.replace(b",", b"; ").replace(b"\r\n", b"\n"))
+    assert len(read_official(path)) == 442
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("CASME II,1,EP01_01f,2", ("casme2", "sub01", "EP01_01f")),
+        ("casme2, sub01 ,EP01_01f,2.0", ("casme2", "sub01", "EP01_01f")),
+        ("samm,6,6_1_2,2", ("samm", "006", "006_1_2")),
+        ("SAMM,006,006_1_2,2", ("samm", "006", "006_1_2")),
+        ("smic,s1,s1_sur_01,2", ("smic", "s01", "s01_sur_01")),
+        ("SMIC-HS,s01,s01_sur_01,2", ("smic", "s01", "s01_sur_01")),
+    ],
+)
+def test_names_are_ours(tmp_path: Path, line: str, key: tuple[str, str, str]) -> None:
+    path = tmp_path / "gt.csv"
+    path.write_text(f"{line}\n", encoding="utf-8")
+    (row,) = read_official(path)
+    assert row.key == key
+    assert row.label == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("mmew,1,a,0", "line 2|row 2: database 'mmew' is none of casme2, samm, smic"),
+        ("samm,x,006_1_2,0", "subject 'x' has no number"),
+        ("samm,6,006_1_2,3", "label '3' is none of 0, 1, 2"),
+        ("samm,6,,0", "the clip's name is empty"),
+        ("casme2,1,EP01,0", "clip casme2/sub01/EP01 is already in gt.csv, row 1"),
+    ],
+)
+def test_bad_row_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "gt.csv"
+    path.write_text(f"casme2,sub01,EP01,0\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=message.split("|")[-1]) as caught:
+        read_official(path)
+    assert "gt.csv, row 2" in str(caught.value)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gt.csv"
+    path.write_text("dataset,subject,clip,emotion\ncasme2,1,EP01,disgust\n", encoding="utf-8")
+    with pytest.raises(UserError, match="label"):
+        read_official(path)
+    path.write_text("dataset,subject,clip,label\n,,,\n", encoding="utf-8")
+    with pytest.raises(UserError, match="holds no clips"):
+        read_official(path)
+    with pytest.raises(UserError, match=r"nothing\.csv"):
+        read_official(tmp_path / "nothing.csv")
+
+
+def test_differences_are_named(tmp_path: Path) -> None:
+    clips = [c for c in composite_clips() if c.dataset == "samm"]
+    changed = [
+        Fake(*c.key, c.emotion, 2, c.onset, c.apex, c.offset) if i == 0 else c for i, c in enumerate(clips) if i != 1
+    ]
+    added = Fake("samm", "006", "006_9_9", "Anger", 0, 1, 2, 3)
+    path = write_official(tmp_path / "gt.csv", [*changed, added])
+    findings = _compared(path, _selection(*samm_clips()))
+    assert [(f.kind, f.clip) for f in findings] == [
+        ("error", f"samm/{clips[0].subject}/{clips[0].clip}"),
+        ("surplus", f"samm/{clips[1].subject}/{clips[1].clip}"),
+        ("missing", "samm/006/006_9_9"),
+    ]
+    assert "surprise in gt.csv, row 1" in findings[0].message
+    assert "not in the annotation" in findings[2].message
+
+
+def test_clip_that_a_rule_left_out_says_so(tmp_path: Path) -> None:
+    clips = [c for c in casme2_clips() if c.label is not None]
+    out = next(c for c in casme2_clips() if c.clip == "EP12_01f")
+    path = write_official(tmp_path / "gt.csv", [*clips, Fake(*out.key, "disgust", 0, 8, 9, 10)])
+    (finding,) = _compared(path, _selection(*casme2_clips()))
+    assert (finding.kind, finding.clip) == ("missing", "casme2/sub04/EP12_01f")
+    assert "left out: MEGC2019 left it out: no apex" in finding.message
+
+
+def test_what_the_counts_name_is_not_named_again(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "gt.csv")
+    assert _compared(path, _selection(*smic_clips()), without="s20_ne_01") == []
+
+
+def test_database_that_the_list_lacks_is_a_note(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "gt.csv", [c for c in composite_clips() if c.dataset == "samm"])
+    findings = _compared(path, _selection(*smic_clips(), *samm_clips()))
+    assert [(f.kind, f.clip) for f in findings] == [("note", "smic")]
+
+
+def test_other_protocols_have_no_list(tmp_path: Path) -> None:
+    path = write_official(tmp_path / "gt.csv")
+    with pytest.raises(UserError, match="of protocol megc2019, not three; remove --official"):
+        _compared(path, _selection(*samm_clips(), protocol="three"))

@@ -1,0 +1,142 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from icegan_jax.data.clips import Clip, movement
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.repairs import (
+    MOST_ONSET_SHIFT,
+    Repair,
+    clip_of,
+    gaps,
+    is_log,
+    read_repairs,
+    repair_annotation,
+    write_repairs,
+)
+from icegan_jax.errors import UserError
+
+CLIP = Clip("d", "s", "c", 0, Path("frames"), onset=10, apex=15, offset=20)
+ALL = list(range(5, 31))
+
+
+def test_a_sound_clip_stays() -> None:
+    assert repair_annotation(CLIP, ALL) == (CLIP, [])
+    open_apex = replace(CLIP, apex=None)
+    assert repair_annotation(open_apex, ALL) == (open_apex, [])
+
+
+def test_movement_leaves_out_the_onset() -> None:
+    assert movement(CLIP, [8, 10, 11, 13, 20, 21]) == [11, 13, 20]
+
+
+@pytest.mark.parametrize(
+    ("apex", "numbers", "expected", "reason"),
+    [
+        (9, ALL, 15, "outside onset..offset: the middle frame"),
+        (25, ALL, 15, "outside onset..offset: the middle frame"),
+        (10, ALL, 15, "apex is the onset: the middle frame"),
+        (25, [10, 11, 17, 20], 17, "outside onset..offset: the middle frame"),
+        (15, [10, 11, 14, 20], 14, "no such frame: the nearest one"),
+    ],
+)
+def test_apex_is_repaired_and_recorded(apex: int, numbers: list[int], expected: int, reason: str) -> None:
+    settled, (row,) = repair_annotation(replace(CLIP, apex=apex), numbers)
+    assert settled.apex == expected
+    assert (row.field, row.old, row.new) == ("apex", str(apex), str(expected))
+    assert reason in row.reason
+
+
+def test_offset_beyond_the_last_frame(tmp_path: Path) -> None:
+    settled, rows = repair_annotation(replace(CLIP, apex=19), list(range(10, 18)))
+    assert (settled.apex, settled.offset) == (17, 17)
+    assert [(r.field, r.old, r.new) for r in rows] == [("offset", "20", "17"), ("apex", "19", "17")]
+    write_repairs(tmp_path / "repairs.csv", rows)
+    lines = (tmp_path / "repairs.csv").read_text().splitlines()
+    assert lines[0] == "dataset,subject,clip,field,old,new,reason"
+    assert lines[1] == "d,s,c,offset,20,17,no such frame: the last one before it"
+
+
+def test_no_onset_or_no_frame_after_it() -> None:
+    with pytest.raises(UserError, match="clip d/s/c: onset frame 10 is not in frames .frames 16 to 20. and no frame"):
+        repair_annotation(CLIP, list(range(16, 21)))
+    with pytest.raises(UserError, match="clip d/s/c: no frame after onset 10 up to offset 20"):
+        repair_annotation(CLIP, [9, 10, 21])
+
+
+@pytest.mark.parametrize(
+    ("numbers", "onset"),
+    [
+        (range(11, 30), 11),
+        ([4, 5, 12, 13, 16, 20], 12),
+        ([5, 16, 17, 20], 5),
+        ([9, 11, 15, 20], 9),  # as near as the later one, and nothing of the movement is lost
+    ],
+)
+def test_an_onset_without_a_frame_takes_the_nearest_before_the_apex(numbers: list[int], onset: int) -> None:
+    settled, rows = repair_annotation(replace(CLIP, apex=16 if 16 in numbers else 15), numbers)
+    assert settled.onset == onset
+    assert (rows[0].field, rows[0].old, rows[0].new) == ("onset", "10", str(onset))
+    assert rows[0].reason == "no such frame: the nearest one"
+
+
+def test_how_far_an_onset_may_move() -> None:
+    far = replace(CLIP, apex=None)
+    assert repair_annotation(far, range(10 + MOST_ONSET_SHIFT, 30))[0].onset == 10 + MOST_ONSET_SHIFT
+    with pytest.raises(UserError, match="no frame within 5 of it"):
+        repair_annotation(far, range(10 + MOST_ONSET_SHIFT + 1, 30))
+    with pytest.raises(UserError, match="correct onset or restore the frame"):
+        repair_annotation(replace(CLIP, apex=12), range(12, 30))
+
+
+def test_a_wrong_apex_does_not_hold_the_onset_back() -> None:
+    settled, rows = repair_annotation(replace(CLIP, apex=2), range(12, 30))
+    assert (settled.onset, settled.apex) == (12, 16)
+    assert [r.field for r in rows] == ["onset", "apex"]
+
+
+def test_a_settled_clip_stays() -> None:
+    for apex in (None, 2, 10, 15, 19, 25):
+        for numbers in (range(7, 40), range(12, 18), [8, 11, 14, 15, 22]):
+            settled, _ = repair_annotation(replace(CLIP, apex=apex), numbers)
+            assert repair_annotation(settled, numbers) == (settled, [])
+            assert settled.onset in numbers and settled.offset in numbers
+            if settled.apex is not None:
+                assert settled.onset < settled.apex <= settled.offset and settled.apex in numbers
+
+
+SHEET = Annotation("d", "s", "c", "disgust", (Path("frames"),), 10, 15, 20, "sheet.csv, row 2")
+
+
+def test_a_folder_that_holds_exactly_the_clip_needs_no_numbers() -> None:
+    clip, rows = clip_of(replace(SHEET, onset=None, apex=None, offset=None), 2, Path("f"), [7, 8, 12])
+    assert clip == Clip("d", "s", "c", 2, Path("f"), 7, None, 12)
+    assert rows == []
+
+
+def test_half_an_annotation_is_a_repair() -> None:
+    clip, (row,) = clip_of(replace(SHEET, offset=None), 0, Path("f"), ALL)
+    assert (clip.onset, clip.apex, clip.offset) == (10, 15, 30)
+    assert (row.field, row.old, row.new, row.reason) == ("offset", "", "30", "not annotated: the last frame")
+    clip, (row,) = clip_of(replace(SHEET, onset=None), 0, Path("f"), ALL)
+    assert (row.field, row.new, row.reason) == ("onset", "5", "not annotated: the first frame")
+
+
+def test_gaps_between_onset_and_offset() -> None:
+    assert gaps(CLIP, ALL) == []
+    assert gaps(CLIP, [5, 8, 10, 11, 13, 14, 18, 20, 30]) == [(12, 12), (15, 17), (19, 19)]
+    assert gaps(CLIP, range(6, 30, 2)) == []  # every second frame was kept
+    assert gaps(CLIP, [10, 20]) == []
+
+
+def test_the_log_is_read_back(tmp_path: Path) -> None:
+    rows = [
+        Repair("d", "s", "c", "apex", "", "12", 'spotted: said "so", in\nlines'),
+        *repair_annotation(CLIP, range(11, 18))[1],
+    ]
+    write_repairs(tmp_path / "repairs.csv", rows)
+    assert read_repairs(tmp_path / "repairs.csv") == rows
+    assert is_log(tmp_path / "repairs.csv")
+    (tmp_path / "mine.csv").write_text("clip,onset,apex,offset,reason\n")
+    assert not is_log(tmp_path / "mine.csv")

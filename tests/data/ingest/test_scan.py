@@ -1,0 +1,98 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from icegan_jax.data.ingest.scan import scan_folders, subject_number
+from icegan_jax.errors import UserError
+from tests.data.databases.small import frames
+
+
+def test_folders_of_images_and_videos_at_any_depth(tmp_path: Path) -> None:
+    deep = frames(tmp_path, "a/b/c/d/e/s01/s1_ne_01", ["image034238.JPG"])
+    shallow = frames(tmp_path, "006_1_2", ["006_05562.bmp", "notes.txt"])
+    both = frames(tmp_path, "s2", ["clip1.avi", "clip2.MP4", "1.png"])
+    frames(tmp_path, "texts", ["1.txt", "cover.jpg", "readme.pdf"])
+    frames(tmp_path, ".hidden", ["1.jpg"])
+    frames(tmp_path, "__MACOSX/006", ["1.jpg"])
+    frames(tmp_path, "", ["figure1.jpg", ".12.jpg"])
+    found = {clip.path: clip.parts for clip in scan_folders(tmp_path).clips}
+    root = tmp_path.name
+    assert found == {
+        shallow: (root, "006_1_2"),
+        deep: (root, "a", "b", "c", "d", "e", "s01", "s1_ne_01"),
+        both: (root, "s2"),
+        both / "clip1.avi": (root, "s2", "clip1"),
+        both / "clip2.MP4": (root, "s2", "clip2"),
+    }
+    assert [clip.path for clip in scan_folders(tmp_path).clips] == sorted(found)
+    clip = scan_folders(tmp_path).clips[-1]
+    assert (clip.name, clip.parent) == ("clip2", "s2")
+
+
+def test_empty_folders_and_archives(tmp_path: Path) -> None:
+    empty = frames(tmp_path, "sub01/EP02_01f", ["Thumbs.db"])
+    frames(tmp_path, "packs", ["Cropped.ZIP", "raw.7z"])
+    tree = scan_folders(tmp_path)
+    assert not tree.clips
+    assert [folder.path for folder in tree.empty] == [tmp_path / "packs", empty]
+    assert [path.name for path in tree.archives] == ["Cropped.ZIP", "raw.7z"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    clip = frames(tmp_path, "data/sub01/EP01")
+    (clip.parent / "back").symlink_to(tmp_path / "data", target_is_directory=True)
+    (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "again").symlink_to(tmp_path / "data", target_is_directory=True)
+    assert [c.parts[1:] for c in scan_folders(tmp_path).clips] == [
+        ("again", "sub01", "EP01"),
+        ("data", "sub01", "EP01"),
+    ]
+
+
+def test_a_root_given_in_another_way_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames(tmp_path, "SMIC_all_raw/HS/s1")
+    monkeypatch.chdir(tmp_path / "SMIC_all_raw")
+    assert scan_folders(".").clips[0].parts == ("SMIC_all_raw", "HS", "s1")
+
+
+def test_too_deep_is_not_walked(tmp_path: Path) -> None:
+    frames(tmp_path, "1/2/3/4/5/6/7/8")
+    frames(tmp_path, "1/2/3/4/5/6/7/8/9")
+    assert [clip.name for clip in scan_folders(tmp_path).clips] == ["8"]
+
+
+def test_a_missing_root_and_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere: no such folder; give the folder of the unpacked database"):
+        scan_folders(tmp_path / "nowhere")
+    (tmp_path / "SMIC.zip").touch()
+    with pytest.raises(UserError, match="SMIC.zip: a file; unpack it and give the folder"):
+        scan_folders(tmp_path / "SMIC.zip")
+
+
+def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames(tmp_path, "sub01/EP01")
+
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); mend its permissions"):
+        scan_folders(tmp_path)
+
+
+def test_eight_thousand_files_take_no_time(tmp_path: Path) -> None:
+    for i in range(80):
+        frames(tmp_path, f"CASME2-RAW/sub{i % 26:02d}/EP{i:02d}", (f"img{n}.jpg" for n in range(100)))
+    start = time.process_time()
+    assert len(scan_folders(tmp_path).clips) == 80
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("sub01", 1), ("s1", 1), ("006", 6), ("6", 6), ("spNO.12", 12), ("CASME2 sub07", 7), ("anna", None), ("", None)],
+)
+def test_the_number_of_a_subject(text: str, number: int | None) -> None:
+    assert subject_number(text) == number

@@ -1,0 +1,199 @@
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from icegan_jax.data import crop
+from icegan_jax.data.apex import METHODS
+from icegan_jax.data.clips import Clip
+from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair, crop_clip
+from icegan_jax.data.video import read_frame, read_frames
+from icegan_jax.errors import UserError
+from tests.data.conftest import STRENGTHS
+
+Grey = NDArray[np.uint8]
+
+
+@pytest.fixture
+def clip(tmp_path: Path, write_clip: Callable[..., None]) -> Clip:
+    """Frames 10 to 16 of the astronaut; the expression is strongest in 14."""
+    write_clip(tmp_path / "frames")
+    return Clip("d", "anna", "a", 1, tmp_path / "frames", 10, 14, 16)
+
+
+def _image(clip: Clip, number: int) -> Path:
+    return clip.frames / f"img{number}.png"
+
+
+def test_crops_the_onset_the_apex_and_its_neighbours(clip: Clip) -> None:
+    cropped = crop_clip(clip, CropOptions(size=96))
+    assert (cropped.apex, cropped.shifts, cropped.changes) == (14, (-2, -1, 0, 1, 2), ())
+    assert cropped.onset.shape == (96, 96) and cropped.faces.shape == (5, 96, 96)
+    assert cropped.onset.dtype == cropped.faces.dtype == np.uint8
+    assert cropped.frames == 6
+
+
+def test_registration_leaves_the_expression_and_removes_the_drift(clip: Clip) -> None:
+    """Far from the mouth, registered frames equal the onset; at the mouth they do not."""
+    change = {}
+    for register in crop.REGISTRATIONS:
+        cropped = crop_clip(clip, CropOptions(register=register))
+        moved = np.abs(cropped.faces[2].astype(float) - cropped.onset)
+        change[register] = moved[20:60].mean()  # brows and eyes
+        change[register + " mouth"] = moved[85:105, 40:90].mean()
+    assert change["rigid"] < 0.4 * change["none"]
+    assert change["rigid mouth"] > 2 * change["rigid"]
+
+
+def test_neighbours_are_real_frames_after_the_onset_up_to_the_offset(clip: Clip) -> None:
+    _image(clip, 13).unlink()
+    assert crop_clip(clip, CropOptions()).shifts == (-2, 0, 1, 2)  # 13 is missing
+    assert crop_clip(replace(clip, apex=11), CropOptions()).shifts == (0, 1)  # 10 is the onset
+    assert crop_clip(replace(clip, apex=15, offset=15), CropOptions()).shifts == (-1, 0)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_open_apex_is_spotted_and_the_method_is_said(clip: Clip, method: str) -> None:
+    cropped = crop_clip(replace(clip, apex=None), CropOptions(apex=method))
+    (change,) = cropped.changes
+    assert (change.field, change.old, change.new) == ("apex", None, cropped.apex)
+    assert change.reason.startswith("spotted: the ")
+    assert ("after registration" in change.reason) == (method != "middle")
+    assert cropped.apex in {"difference": (14,), "middle": (13,)}.get(method, (14, 15))
+    same = crop_clip(replace(clip, apex=cropped.apex), CropOptions())
+    np.testing.assert_array_equal(cropped.faces, same.faces)
+    assert cropped.shifts == same.shifts
+    unregistered = crop_clip(replace(clip, apex=None), CropOptions(apex=method, register="none"))
+    assert "registration" not in unregistered.changes[0].reason
+
+
+def _counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the frames that are decoded from now on."""
+    decoded: list[int] = []
+
+    def read(path: Path, numbers: list[int]) -> Iterator[tuple[int, Grey]]:
+        for number, image in read_frames(path, numbers):
+            decoded.append(number)
+            yield number, image
+
+    monkeypatch.setattr(crop, "read_frames", read)
+    return decoded
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_frame_of_a_usual_clip_is_decoded_twice(clip: Clip, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = _counting(monkeypatch)
+    cropped = crop_clip(replace(clip, apex=None), CropOptions(apex=method))
+    needed = [10, 11, 12, 13, 14, 15] if method == "middle" else [10, 11, 12, 13, 14, 15, 16]
+    assert sorted(decoded) == needed
+    assert cropped.frames == len(needed)
+
+
+def test_memory_does_not_grow_with_the_clip(tmp_path: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 64
+    monkeypatch.setattr(crop, "_HELD_PIXELS", 8 * size * size)
+    monkeypatch.setattr("icegan_jax.data.apex._CHUNK_PIXELS", 8 * size * size)
+    crops = {}
+    peaks = []
+    for length in (20, 200, 200):  # the first one loads what later ones find loaded
+        folder = tmp_path / f"long{len(peaks)}"
+        folder.mkdir()
+        for n in range(length):
+            (folder / f"{n}.png").hardlink_to(_image(clip, 14 if n == length - 4 else 10 + n % 2))
+        long = Clip("d", "a", "b", 0, folder, 0, None, length - 1)
+        tracemalloc.start()
+        crops[length] = crop_clip(long, CropOptions(size=size, register="none"))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert crops[length].apex == length - 4
+    assert peaks[2] < peaks[0] + 20 * size * size  # 180 more crops would be 180 of these
+    np.testing.assert_array_equal(crops[20].faces, crops[200].faces)
+
+
+def test_a_video_gives_what_its_frames_give(tmp_path: Path, clip: Clip) -> None:
+    path = tmp_path / "a.avi"
+    frames = [np.dstack([read_frame(_image(clip, 10 + i))] * 3) for i in range(len(STRENGTHS))]
+    h, w, _ = frames[0].shape
+    # A lossless codec, and two frames before the onset.
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 25, (w, h))
+    for frame in [frames[0], frames[0], *frames]:
+        video.write(frame)
+    video.release()
+    filmed = crop_clip(replace(clip, frames=path, onset=2, apex=None, offset=8), CropOptions())
+    one = crop_clip(clip, CropOptions())
+    assert filmed.apex == 6 and filmed.shifts == one.shifts
+    assert np.abs(filmed.faces.astype(int) - one.faces).max() <= 3  # colour conversion
+
+
+def test_what_registration_cannot_move_is_kept_and_recorded(clip: Clip) -> None:
+    cv2.imwrite(str(_image(clip, 15)), np.zeros((260, 240), np.uint8))
+    cropped = crop_clip(clip, CropOptions())
+    assert cropped.changes == (
+        CropRepair("registration", "rigid", "none", "frame 15 could not be moved onto the onset"),
+    )
+    assert cropped.faces[3].max() == 0
+
+
+def _face_rows(cropped: ClipCrops) -> list[tuple[int | str | None, int | str, str]]:
+    return [(c.old, c.new, c.reason) for c in cropped.changes if c.field == "face"]
+
+
+def test_the_box_of_a_later_frame_serves_a_hidden_onset(clip: Clip) -> None:
+    cv2.imwrite(str(_image(clip, 10)), np.full((260, 240), 90, np.uint8))
+    ((old, new, reason),) = _face_rows(crop_clip(clip, CropOptions()))
+    assert (old, new) == (10, 11) and "no face found in the onset: the box is that of a later frame" in reason
+
+
+def test_several_faces_are_said(clip: Clip) -> None:
+    for path in clip.frames.iterdir():
+        cv2.imwrite(str(path), np.hstack([read_frame(path)] * 2))
+    assert _face_rows(crop_clip(clip, CropOptions())) == [(2, 1, "2 faces: the largest one")]
+
+
+def test_a_face_that_needs_help_is_said(clip: Clip) -> None:
+    for path in clip.frames.iterdir():
+        small = cv2.resize(read_frame(path), None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(path), small)
+    ((old, new, reason),) = _face_rows(crop_clip(clip, CropOptions()))
+    assert (old, reason) == (None, "the detector found no face without it")
+    assert "upsampled twice" in str(new)
+
+
+def test_a_face_beyond_the_image_is_said(clip: Clip) -> None:
+    for path in clip.frames.iterdir():
+        cv2.imwrite(str(path), read_frame(path)[:, 80:])
+    rows = _face_rows(crop_clip(clip, CropOptions()))
+    assert (None, "cut off", "the face reaches beyond the image, at whose edge it is cropped") in rows
+
+
+def test_a_clip_without_a_face_is_no_whole_frame(clip: Clip) -> None:
+    for path in clip.frames.iterdir():
+        cv2.imwrite(str(path), np.full((100, 100), 90, np.uint8))
+    with pytest.raises(UserError, match="frames: no face in onset 10 nor in the 6 frames after it; give frames with"):
+        crop_clip(clip, CropOptions())
+
+
+def test_damaged_frames_are_refused(clip: Clip) -> None:
+    def refused(bad: Clip, message: str) -> None:
+        with pytest.raises(UserError, match=message):
+            crop_clip(bad, CropOptions())
+
+    refused(replace(clip, frames=clip.frames / "gone"), "gone: no such ")
+    refused(replace(clip, onset=9), "onset frame 9 is missing; restore it")
+    refused(replace(clip, apex=17), "apex frame 17 is missing; restore it")
+    refused(replace(clip, onset=16, apex=None), "no frame after onset 16")
+    whole = _image(clip, 12).read_bytes()
+    for content, message in ((b"no image", "not a readable image"), (whole[:900], "truncated"), (b"", "is empty")):
+        _image(clip, 12).write_bytes(content)
+        refused(clip, rf"img12\.png: .*{message}")
+    cv2.imwrite(str(_image(clip, 12)), np.zeros((50, 60), np.uint8))
+    refused(clip, "frame 12 is 60x50, the onset 240x260; give frames of one size")
+    # Where onset and 11 show no face, it is looked for in 12, which the apex does not need.
+    for number in (10, 11):
+        cv2.imwrite(str(_image(clip, number)), np.zeros((260, 240), np.uint8))
+    refused(replace(clip, apex=16), "frame 12 is 60x50")

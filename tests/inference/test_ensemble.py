@@ -1,0 +1,153 @@
+import os
+import shutil
+from pathlib import Path
+
+import chex
+import numpy as np
+import pytest
+
+from icegan_jax.data.dataset import Pairs, load_pairs
+from icegan_jax.errors import UserError
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
+from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
+from tests.damage.world import FOLDS, STEPS
+
+
+@pytest.fixture(scope="module")
+def pairs(run_dir: Path) -> Pairs:
+    found: Pairs = load_pairs(run_dir.parent / "data")
+    return found
+
+
+@pytest.fixture(scope="module")
+def recogniser(run_dir: Path) -> Ensemble:
+    return load_ensemble(run_dir, generator=False)
+
+
+@pytest.fixture(scope="module")
+def generator(run_dir: Path) -> Ensemble:
+    return load_ensemble(run_dir, generator=True)
+
+
+def test_a_held_out_person_gets_the_lengths_of_the_run(run_dir: Path, pairs: Pairs) -> None:
+    rows = read_predictions(run_dir / "predictions.csv")[1]
+    for person in ("s0", "s1", "s2"):
+        mine = (pairs.subject == person) & (pairs.shift == 0)
+        lengths = load_ensemble(run_dir, generator=False, exclude=person).recognise(pairs.onset[mine], pairs.apex[mine])
+        chex.assert_shape(lengths, (3, 3))
+        np.testing.assert_allclose(lengths, [row.scores for row in rows if row.subject == person], atol=2e-6)
+
+
+def test_the_ensemble_is_the_mean_over_the_folds(run_dir: Path, recogniser: Ensemble, pairs: Pairs) -> None:
+    single = [load_ensemble(run_dir, generator=False, fold=name).recognise(pairs.onset, pairs.apex) for name in FOLDS]
+    chex.assert_trees_all_close(recogniser.recognise(pairs.onset, pairs.apex), np.mean(single, 0), atol=1e-6)
+    assert np.abs(single[0] - single[1]).max() > 1e-3  # else the mean would show nothing
+
+
+def test_a_face_gets_the_same_answer_alone_and_among_others(recogniser: Ensemble, pairs: Pairs) -> None:
+    together = recogniser.recognise(pairs.onset[:17], pairs.apex[:17])  # more than a batch
+    chex.assert_shape(together, (17, 3))
+    for place in (0, 16):
+        alone = recogniser.recognise(pairs.onset[place : place + 1], pairs.apex[place : place + 1])
+        np.testing.assert_allclose(alone[0], together[place], atol=1e-6)
+
+
+def test_faces_are_synthesised_by_class_draw_and_intensity(generator: Ensemble, pairs: Pairs) -> None:
+    onset = np.repeat(pairs.onset[:1], 5, axis=0)
+    label, draw = np.array([0, 1, 0, 0, 0], np.int32), np.array([0, 0, 1, 0, 0], np.int32)
+    faces = generator.synthesise(onset, label, draw, np.array([1, 1, 1, 0, 3], np.float32))
+    chex.assert_shape(faces, (5, 32, 32))
+    chex.assert_type(faces, np.uint8)
+    np.testing.assert_array_equal(faces[3], onset[3])  # at intensity 0
+    change = np.abs(faces.astype(int) - onset).mean((1, 2))
+    assert change[0] > 0 and change[4] > change[0]
+    assert (faces[0] != faces[1]).any() and (faces[0] != faces[2]).any()
+    again = generator.synthesise(onset[:1], label[:1], draw[:1], np.ones(1, np.float32))
+    np.testing.assert_allclose(again[0].astype(int), faces[0], atol=1)
+
+
+def test_only_the_network_that_is_asked_for_is_held(recogniser: Ensemble, generator: Ensemble) -> None:
+    assert not recogniser.states[0].g_params and recogniser.states[0].d_params
+    assert not generator.states[0].d_params and generator.states[0].g_params
+    assert not recogniser.states[0].d_optimizer and not generator.states[0].g_optimizer
+
+
+def test_nothing_is_written_to_the_run(run_dir: Path) -> None:
+    def seen() -> dict[str, int]:
+        return {str(path): path.stat().st_mtime_ns for path in sorted(run_dir.rglob("*"))}
+
+    before = seen()
+    load_ensemble(run_dir, generator=False, fold="tiny_s0")
+    assert seen() == before
+
+
+def test_a_run_that_cannot_be_written_is_read(run_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    for folder, _, _ in os.walk(copy):
+        os.chmod(folder, 0o555)
+    try:
+        assert load_ensemble(copy, generator=False, fold="tiny_s0").classes == ("negative", "positive", "surprise")
+    finally:
+        for folder, _, _ in os.walk(copy):
+            os.chmod(folder, 0o755)
+
+
+def broken(run_dir: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    return copy
+
+
+def refused(run: Path, generator: bool = False) -> str:
+    with pytest.raises(UserError) as caught:
+        load_ensemble(run, generator=generator, fold="tiny_s0")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_damaged_checkpoint_is_named(run_dir: Path, tmp_path: Path) -> None:
+    copy = broken(run_dir, tmp_path)
+    folder = copy / "folds" / "tiny_s0" / "checkpoints" / str(STEPS)
+    (folder / "inventory.json").unlink()
+    message = refused(copy)
+    assert message.startswith(str(folder)) and "inventory.json is missing" in message and "--fold" in message
+
+
+def test_a_checkpoint_of_another_run_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    copy = broken(run_dir, tmp_path)
+    config = read_json_with_checksum(copy / "config.json")
+    write_json_with_checksum(copy / "config.json", config | {"id": "0" * 32})
+    assert "of another run or fold" in refused(copy)
+
+
+def test_a_checkpoint_of_another_config_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    copy = broken(run_dir, tmp_path)
+    config = read_json_with_checksum(copy / "config.json")
+    config["model"]["expression_dimension"] = 5
+    write_json_with_checksum(copy / "config.json", config)
+    assert "holds other arrays" in refused(copy)
+
+
+def test_a_config_of_another_version_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    copy = broken(run_dir, tmp_path)
+    config = read_json_with_checksum(copy / "config.json")
+    del config["model"]["motion"]
+    write_json_with_checksum(copy / "config.json", config)
+    message = refused(copy)
+    assert message.startswith(str(copy / "config.json")) and "config.model.motion is missing" in message
+
+
+def test_a_run_without_generator_has_none_to_give(run_dir: Path, tmp_path: Path) -> None:
+    copy = broken(run_dir, tmp_path)
+    config = read_json_with_checksum(copy / "config.json")
+    config["model"]["generator"] = "none"
+    write_json_with_checksum(copy / "config.json", config)
+    assert "trained without a generator" in refused(copy, generator=True)
+    assert not has_generator(copy) and has_generator(run_dir)
+
+
+def test_what_is_no_run(tmp_path: Path) -> None:
+    assert refused(tmp_path / "nowhere").startswith(f"{tmp_path / 'nowhere'}: no such run directory")
+    assert "it has no config.json" in refused(tmp_path)

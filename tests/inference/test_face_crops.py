@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from icegan_jax.data.clips import Clip
+from icegan_jax.data.crop import CropOptions, crop_clip
+from icegan_jax.errors import UserError
+from icegan_jax.inference.face_crops import FIRST, QUIETEST, crop_event, crop_source
+from icegan_jax.inference.inputs import FrameSource, open_inputs
+from tests.inference.moving import frames, write_folder, write_pair
+
+OPTIONS = CropOptions(size=64)
+
+
+def opened(*given: Path, rate: float | None = None) -> FrameSource:
+    (footage,) = open_inputs([str(path) for path in given], rate, ("a", "b", "c"))
+    return footage
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("sight") / "frames")
+
+
+def test_a_clip_is_seen_as_prepare_crops_it(folder: Path) -> None:
+    sight = crop_source(opened(folder, rate=100), FIRST, OPTIONS)
+    assert (sight.onset, sight.apex, sight.offset) == (10, 14, 16)
+    cropped = crop_clip(Clip("d", "s", "c", 0, folder, 10, None, 16), OPTIONS)
+    np.testing.assert_array_equal(sight.onset_face, cropped.onset)
+    np.testing.assert_array_equal(sight.apex_face, cropped.faces[cropped.shifts.index(0)])
+    assert 60 < sight.box.width < 160
+
+
+def test_the_onset_may_be_named(folder: Path) -> None:
+    assert crop_source(opened(folder), "11", OPTIONS).onset == 11
+    for wrong in ("9", "16"):
+        with pytest.raises(UserError, match=f"--onset={wrong}: .* has frames 10 to 16; name one before the last"):
+            crop_source(opened(folder), wrong, OPTIONS)
+
+
+def test_a_pair_is_seen_as_it_is(tmp_path: Path) -> None:
+    sight = crop_source(opened(*write_pair(tmp_path)), FIRST, OPTIONS)
+    assert (sight.onset, sight.apex, sight.offset, sight.flags) == (0, 1, 1, ())
+    assert (sight.onset_face != sight.apex_face).any()
+
+
+def test_an_event_is_seen_from_its_frames(folder: Path) -> None:
+    held = dict(enumerate(frames(), start=10))
+    sight = crop_event(opened(folder, rate=100), held, OPTIONS)
+    assert (sight.onset, sight.apex, sight.offset) == (10, 14, 16)
+
+
+def test_what_moves_may_lie_before_the_quietest_frame(tmp_path: Path) -> None:
+    strengths = [0.5, 1.0, 0.6, 0.2, *[0.0] * 30]
+    footage = opened(write_folder(tmp_path / "late", 0, strengths), rate=60)
+    sight = crop_source(footage, QUIETEST, OPTIONS)
+    assert sight.onset > 6 and sight.apex == 1
+
+
+def test_the_quietest_frame_needs_a_rate(folder: Path) -> None:
+    with pytest.raises(UserError, match="--onset=quietest needs the frame rate; name it with --fps"):
+        crop_source(opened(folder), QUIETEST, OPTIONS)
+
+
+def test_one_frame_is_no_clip(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds one frame, which shows no change"):
+        crop_source(opened(write_folder(tmp_path / "one", 0, [0.0])), FIRST, OPTIONS)

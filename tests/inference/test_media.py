@@ -1,0 +1,158 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageCms, ImageSequence
+
+from icegan_jax.errors import UserError
+from icegan_jax.inference import media
+from icegan_jax.inference.media import (
+    ALTERED_NOTE,
+    SOFTWARE,
+    SYNTHETIC_NOTE,
+    ProvenanceMetadata,
+    encode_sequence,
+    encode_still,
+)
+from tests.inference.read_metadata import mark_in
+
+Colour = NDArray[np.uint8]
+
+MARK = ProvenanceMetadata(
+    ALTERED_NOTE, "Synthetic: ünsicher & <sharp>, joy; run 1", {"run": "1", "draws": [0, 1], "name": 'a<b&"c\n'}
+)
+SEQUENCES = pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
+STILLS = pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg"])
+
+
+@pytest.fixture
+def frames() -> list[Colour]:
+    """8 of uint8[41, 63, 3]: colours at rest, and in their middle a square that grows brighter."""
+    y, x = np.mgrid[0:41, 0:63]
+    rest = np.stack([40 + 3 * x, 60 + 4 * y, 200 - x - y], axis=2).astype(np.uint8)
+    found = [rest.copy() for _ in range(8)]
+    for number, frame in enumerate(found):
+        frame[12:28, 20:40] += np.uint8(6 * number)
+    return found
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[bytes, str], Path]:
+    def write(data: bytes, suffix: str) -> Path:
+        path = tmp_path / f"made{suffix}"
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def read_back(path: Path) -> list[Colour]:
+    """The frames of a sequence, each as often as it is shown."""
+    if path.suffix == ".mp4":
+        video, found = cv2.VideoCapture(str(path)), []
+        while (read := video.read())[0]:
+            found.append(np.asarray(read[1][..., ::-1], np.uint8))
+        return found
+    with Image.open(path) as image:
+        shown = [(np.array(frame.convert("RGB")), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
+    return [frame for frame, duration in shown for _ in range(round(duration / 40))]
+
+
+@SEQUENCES
+def test_a_sequence_has_its_frames_and_its_mark(
+    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str
+) -> None:
+    def one_at_a_time() -> Iterator[Colour]:
+        yield from frames
+
+    path = write(encode_sequence(one_at_a_time(), suffix, 25.0, MARK, None, [frames[0], frames[-1]]), suffix)
+    found = read_back(path)
+    assert len(found) == 8
+    for frame, wanted in zip(found, frames, strict=True):
+        shown = cv2.GaussianBlur(frame[:41, :63], (0, 0), 2).astype(int)
+        assert np.abs(shown - cv2.GaussianBlur(wanted, (0, 0), 2)).mean() < 6
+    assert mark_in(path) == (
+        "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
+        MARK.description,
+        MARK.record,
+    )
+
+
+@STILLS
+def test_a_still_has_its_picture_and_its_mark(
+    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str
+) -> None:
+    path = write(
+        encode_still(frames[3], suffix, ProvenanceMetadata(SYNTHETIC_NOTE, MARK.description, MARK.record), None), suffix
+    )
+    with Image.open(path) as image:
+        assert np.abs(np.asarray(image).astype(int) - frames[3]).max() <= (0 if suffix == ".png" else 12)
+        assert "icc_profile" not in image.info
+        if suffix == ".png":
+            assert (image.info["Software"], image.info["Description"]) == (SOFTWARE, MARK.description)
+        else:
+            assert image.getexif()[ExifTags.Base.Software] == SOFTWARE
+            assert image.info["comment"].decode() == MARK.description
+    source, description, record = mark_in(path)
+    assert source == "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    assert (description, record) == (MARK.description, MARK.record)
+
+
+def test_a_gif_says_it_in_a_comment_too_and_plays_for_ever(
+    frames: list[Colour], write: Callable[[bytes, str], Path]
+) -> None:
+    with Image.open(write(encode_sequence(frames, ".gif", 25.0, MARK, None, frames[:1]), ".gif")) as image:
+        assert image.info["comment"].decode() == MARK.description
+        assert image.info["loop"] == 0
+
+
+def test_in_a_gif_what_rests_does_not_flicker(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
+    found = read_back(write(encode_sequence(frames, ".gif", 25.0, MARK, None, [frames[0], frames[-1]]), ".gif"))
+    for frame in found:
+        frame[12:28, 20:40] = 0
+    assert all(np.array_equal(frame, found[0]) for frame in found)
+
+
+def test_grey_levels_are_kept_in_a_gif(write: Callable[[bytes, str], Path]) -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    frames = [np.repeat(np.roll(levels, 5 * number, axis=1)[..., None], 3, axis=2) for number in range(5)]
+    found = read_back(write(encode_sequence(frames, ".gif", 25.0, MARK, None, frames[:2]), ".gif"))
+    assert all(np.array_equal(*pair) for pair in zip(found, frames, strict=True))
+
+
+@pytest.mark.parametrize(("suffix", "rate", "milliseconds"), [(".gif", 50.0, 20), (".webp", 125.0, 8)])
+def test_the_rate_is_the_one_asked_for(
+    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str, rate: float, milliseconds: int
+) -> None:
+    with Image.open(write(encode_sequence(frames, suffix, rate, MARK, None, frames[:1]), suffix)) as image:
+        image.seek(1)
+        image.load()
+        assert image.info["duration"] == milliseconds
+
+
+def test_the_rate_of_a_video(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
+    video = cv2.VideoCapture(str(write(encode_sequence(frames, ".mp4", 12.5, MARK, None, frames[:1]), ".mp4")))
+    assert video.get(cv2.CAP_PROP_FPS) == 12.5
+    size = [video.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
+    assert size == [64, 42]  # of 63x41
+
+
+def test_colours_keep_their_profile(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    files = [write(encode_still(frames[0], suffix, MARK, profile), suffix) for suffix in (".png", ".jpg")] + [
+        write(encode_sequence(frames, ".webp", 25.0, MARK, profile, frames[:1]), ".webp")
+    ]
+    for path in files:
+        with Image.open(path) as image:
+            assert image.info["icc_profile"] == profile
+        assert mark_in(path)[1] == MARK.description
+
+
+def test_a_video_that_opencv_does_not_write_is_refused(frames: list[Colour], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: its writer says nothing."""
+    monkeypatch.setattr(media, "count_video_frames", lambda path: 3)
+    with pytest.raises(UserError, match=r"OpenCV could not write an \.mp4 of 64x42 pixels in .*; free space there"):
+        encode_sequence(frames, ".mp4", 25.0, MARK, None, frames[:1])

@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from icegan_jax.data.crop import ClipCrops, CropRepair, FaceDetection
+from icegan_jax.data.landmarks import Box, Face
+from icegan_jax.inference import quality_flags
+
+NOISE = np.random.default_rng(0).integers(0, 3, (4, 16, 16)).astype(np.uint8)
+
+
+def sighting(width: float = 100, count: int = 1, travel: float = 0.0, *changes: CropRepair) -> FaceDetection:
+    points = np.array([[0.0, 0.0], [width, width]])
+    onset = 100 + NOISE[0]
+    cropped = ClipCrops(5, (-1, 0, 1), onset, 100 + NOISE[1:], changes, 4)
+    return FaceDetection(cropped, Face(points, count, 0, ""), Box(0, 0, 120, 120), travel)
+
+
+def words(found: list[quality_flags.Flag]) -> list[str]:
+    return [flag.word for flag in found]
+
+
+@pytest.mark.parametrize(("rate", "word"), [(None, "rate_unknown"), (25.0, "slow_camera"), (60.0, ""), (200.0, "")])
+def test_the_frame_rate(rate: float | None, word: str) -> None:
+    assert words(quality_flags.flag_frame_rate(rate)) == [word] * bool(word)
+
+
+def test_a_good_sighting_has_no_flag() -> None:
+    assert quality_flags.flag_face(sighting()) == []
+
+
+def test_what_can_be_wrong_with_a_face() -> None:
+    seen = sighting(
+        79,
+        2,
+        6.0,
+        CropRepair("face", 2, 1, "2 faces: the largest one"),
+        CropRepair("face", None, "cut off", "the face reaches beyond the image"),
+        CropRepair("registration", "rigid", "none", "frame 6 could not be moved onto the onset"),
+    )
+    found = quality_flags.flag_face(seen)
+    assert words(found) == ["several_faces", "small_face", "moving_head", "not_registered", "poor_picture"]
+    sentences = " ".join(flag.sentence for flag in found)
+    assert "2 faces" in sentences and "79 pixels" in sentences and "6.0 pixels, 5%" in sentences
+    assert "1 of 3 frames" in sentences and "The face reaches beyond" in sentences
+
+
+def test_a_face_that_was_found_later_or_with_help() -> None:
+    late = sighting(
+        100, 1, 0.0, CropRepair("face", 10, 12, "no face found in the onset: the box is that of a later frame")
+    )
+    late = replace(late, face=replace(late.face, position=2))
+    assert words(quality_flags.flag_face(late)) == ["no_face_in_onset"]
+    helped = sighting(
+        100, 1, 0.0, CropRepair("face", None, "equalised and upsampled", "the detector found no face without")
+    )
+    helped = replace(helped, face=replace(helped.face, help="equalised and upsampled"))
+    assert words(quality_flags.flag_face(helped)) == ["poor_picture"]
+
+
+def test_noise_alone_hardly_moves() -> None:
+    still = sighting().cropped
+    assert words(quality_flags.flag_change(still)) == ["hardly_moves"]
+    faces = still.faces.copy()
+    faces[:, 4:8] += 10
+    assert quality_flags.flag_change(replace(still, faces=faces)) == []
+    pair = replace(still, shifts=(0,), faces=still.faces[1:2])
+    assert quality_flags.flag_change(pair) == []  # nothing beside the apex to compare with
+
+
+@pytest.mark.parametrize(
+    ("onset", "apex", "offset", "rate", "expected"),
+    [
+        (0, 5, 10, 100.0, []),
+        (0, 10, 10, 100.0, ["apex_is_last"]),
+        (0, 1, 1, 100.0, []),  # a pair
+        (0, 5, 60, 100.0, ["longer_than_micro"]),
+        (0, 5, 60, None, []),
+    ],
+)
+def test_times(onset: int, apex: int, offset: int, rate: float | None, expected: list[str]) -> None:
+    assert words(quality_flags.flag_duration(onset, apex, offset, rate)) == expected
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(0.05, ["close_call"]), (0.3, []), (None, [])])
+def test_margins(margin: float | None, expected: list[str]) -> None:
+    assert words(quality_flags.flag_margin(margin)) == expected

@@ -1,0 +1,300 @@
+"""Numbers that go wrong, made to go wrong: what the terms show, what is told, and what the neighbour notices."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from icegan_jax.errors import UserError
+from icegan_jax.run_dir import NONFINITE_FILE
+from icegan_jax.training import parallel as engine_module
+from icegan_jax.training.logging import named_metrics
+from icegan_jax.training.monitor import (
+    Batch,
+    CollapseMonitor,
+    Failure,
+    NonFinite,
+    NonFiniteError,
+    clips_of_batch,
+    describe,
+    describe_skipped_fold,
+    first_nonfinite,
+    mean_metrics,
+    write_failure,
+)
+from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs, vmap_folds
+from icegan_jax.training.state import Models, TrainState, create_state, fold_key
+from icegan_jax.training.train_step import Metrics, train_step
+from tests.training import tiny
+
+STEPS, FOLDS = 3, 2
+DEVICES = jax.local_devices()[:1]
+LAYOUT = FoldLayout(tuple(DEVICES), FOLDS)
+NAN, INF = float("nan"), float("inf")
+Terms = dict[str, np.ndarray]
+
+
+def breaking(inner: optax.GradientTransformation) -> optax.GradientTransformation:
+    """``inner``, its change at one update, ``at``, multiplied by ``factor``: numbers of its state, a fold's own."""
+
+    def init(params: Any) -> Any:
+        return {"inner": inner.init(params), "count": jnp.int32(0), "at": jnp.int32(-1), "factor": jnp.float32(1)}
+
+    def change(gradient: Any, state: Any, params: Any) -> Any:
+        wanted, kept = inner.update(gradient, state["inner"], params)
+        factor = jnp.where(state["count"] == state["at"], state["factor"], 1.0)
+        return jax.tree.map(lambda leaf: leaf * factor, wanted), state | {"inner": kept, "count": state["count"] + 1}
+
+    return optax.GradientTransformation(init, change)
+
+
+@pytest.fixture(scope="module")
+def engine() -> ParallelPrograms:
+    """Two discriminators alone, side by side as on an accelerator: one program computes both."""
+    networks = tiny.networks(generator=None, d_optimizer=breaking(tiny.adam(1e-4)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine_module, "over_folds", lambda _: vmap_folds)
+        return build_programs(networks, DEVICES)
+
+
+def begin(engine: ParallelPrograms) -> TrainState:
+    return engine.create(LAYOUT.put(LAYOUT.lay(jnp.stack([fold_key(0, str(fold)) for fold in range(FOLDS)]))))
+
+
+def train(engine: ParallelPrograms, states: TrainState) -> tuple[TrainState, Terms]:
+    """A call: the state of fold 0 and the terms [g, s]."""
+    batches = [[tiny.batch(STEPS * fold + step) for step in range(STEPS)] for fold in range(FOLDS)]
+    faces = {
+        name: LAYOUT.lay_batches(np.stack([np.stack([np.asarray(batch[name]) for batch in fold]) for fold in batches]))
+        for name in ("onset", "apex", "label")
+    }
+    after, metrics = engine.advance(states, LAYOUT.put(faces))
+    return LAYOUT.part(after, 0), {name: LAYOUT.gather(value) for name, value in jax.device_get(metrics).items()}
+
+
+def break_fold_1(states: TrainState, at: int, factor: float) -> TrainState:
+    marks = {"at": np.array([-1, at], np.int32), "factor": np.array([1, factor], np.float32)}
+    return states.replace(d_optimizer=states.d_optimizer | LAYOUT.put(jax.tree.map(LAYOUT.lay, marks)))
+
+
+@pytest.fixture(scope="module")
+def unbroken(engine: ParallelPrograms) -> tuple[TrainState, Terms]:
+    return train(engine, begin(engine))
+
+
+def assert_neighbour_unmoved(found: tuple[TrainState, Terms], unbroken: tuple[TrainState, Terms]) -> None:
+    """Fold 0: the very same bytes of state and terms, all finite."""
+    for mine, clean in zip(*(jax.tree.leaves(state.replace(key=None)) for state, _ in (found, unbroken)), strict=True):
+        assert np.asarray(mine).tobytes() == np.asarray(clean).tobytes()
+    for name, values in unbroken[1].items():
+        assert found[1][name][0].tobytes() == values[0].tobytes(), name
+    assert first_nonfinite(found[1], 0) is None
+
+
+@pytest.mark.parametrize(("at", "factor"), [(0, INF), (1, INF), (1, NAN), (1, 1e34), (STEPS - 1, INF)])
+def test_the_step_that_broke_the_parameters_is_found_at_once(
+    engine: ParallelPrograms, unbroken: tuple[TrainState, Terms], at: int, factor: float
+) -> None:
+    """No loss has read them yet; 1e34 times Adam's 1e-4 is a learning rate of 1e30, whose squares overflow."""
+    found = train(engine, break_fold_1(begin(engine), at, factor))
+    broken = first_nonfinite(found[1], 1)
+    assert broken is not None
+    assert broken.offset == at
+    assert set(broken.terms) == {"d_parameter_norm"}
+    if at + 1 < STEPS:
+        assert not np.isfinite(found[1]["d_real_margin"][1, at + 1])
+    assert_neighbour_unmoved(found, unbroken)
+
+
+def test_losses_are_named_before_norms(engine: ParallelPrograms, unbroken: tuple[TrainState, Terms]) -> None:
+    states = begin(engine)
+    transform = np.array(states.d_params["exp_caps"]["transform"])
+    transform[0, 1, 0, 0, 0] = NAN
+    params = {**states.d_params, "exp_caps": {"transform": LAYOUT.put(transform)}}
+    found = train(engine, states.replace(d_params=params))
+    broken = first_nonfinite(found[1], 1)
+    assert broken is not None
+    names = list(broken.terms)
+    assert broken.offset == 0
+    assert {"d_real_margin", "d_gradient_norm", "d_parameter_norm"} <= set(names)
+    assert max(names.index(name) for name in names if name.startswith("d_real")) < names.index("d_gradient_norm")
+    assert all(np.isnan(value) for value in broken.terms.values())
+    assert_neighbour_unmoved(found, unbroken)
+
+
+def test_nothing_is_found_where_nothing_broke(unbroken: tuple[TrainState, Terms]) -> None:
+    assert [first_nonfinite(unbroken[1], fold) for fold in range(FOLDS)] == [None, None]
+
+
+def test_capsules_that_collapsed_are_seen(engine: ParallelPrograms) -> None:
+    """Without the votes for two of the classes, all faces of fold 1 are taken for the third."""
+    states = begin(engine)
+    transform = np.array(states.d_params["exp_caps"]["transform"])
+    votes = transform[0, 1].reshape(*transform.shape[2:4], 3, -1)
+    votes[:, :, [0, 2]] = 0
+    _, terms = train(engine, states.replace(d_params={**states.d_params, "exp_caps": {"transform": transform}}))
+    assert terms["d_real_predicted_1"][1].tolist() == [1.0] * STEPS
+    line = {name: value[1] for name, value in named_metrics(mean_metrics(terms), ("a", "b", "c")).items()}
+    warning = CollapseMonitor("tiny_s1", ("a", "b", "c"), STEPS, 1, STEPS).see(STEPS, line)
+    assert warning is not None and "taken for 'b' in steps 1 to 3 (1 pass)" in warning
+
+
+# One fold.
+
+
+def leaves(tree: Any) -> list[tuple[str, jax.Array]]:
+    found = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    return [(name, leaf) for name, leaf in found if jnp.issubdtype(leaf.dtype, jnp.floating)]
+
+
+def spoilt(tree: Any, name: str, value: float) -> Any:
+    """The tree with ``value`` in one number of one array."""
+
+    def spoil(path: Any, leaf: Any) -> Any:
+        if jax.tree_util.keystr(path) != name:
+            return leaf
+        copy = np.array(leaf)
+        copy.flat[0] = value
+        return copy
+
+    return jax.tree_util.tree_map_with_path(spoil, tree)
+
+
+@pytest.fixture(scope="module")
+def whole() -> tuple[TrainState, Any]:
+    """The first state of one fold, both networks, and its update."""
+    networks = tiny.networks()
+    state = jax.jit(functools.partial(create_state, networks))(fold_key(0, "a"))
+    return state, jax.jit(functools.partial(train_step, networks))
+
+
+@pytest.mark.parametrize("part", ["g_params", "g_stats", "g_optimizer", "d_params", "d_stats", "d_optimizer"])
+def test_what_is_not_finite_anywhere_in_a_state_shows_at_the_next_update(
+    whole: tuple[TrainState, Any], part: str
+) -> None:
+    """Also where no loss reads it: running statistics, the optimiser's moments."""
+    state, step = whole
+    names = [name for name, _ in leaves(getattr(state, part))]
+    assert len(names) > 3
+    hidden = {}
+    for name in names:
+        tree = jax.tree.map(np.asarray, getattr(state, part))
+        for value in (NAN, INF) if part.endswith(("params", "stats")) else (NAN,):
+            _, metrics = step(state.replace(**{part: spoilt(tree, name, value)}), tiny.batch())
+            if first_nonfinite({term: np.asarray(number)[None, None] for term, number in metrics.items()}, 0) is None:
+                hidden[name] = value
+    assert hidden == {}
+
+
+def after_one(networks: Models) -> tuple[TrainState, Metrics]:
+    """One update on made-up faces."""
+
+    @jax.jit
+    def run(key: jax.Array) -> tuple[TrainState, Metrics]:
+        return train_step(networks, create_state(networks, key), tiny.batch())
+
+    return run(fold_key(0, "a"))
+
+
+def test_a_gradient_beyond_float32_counts_though_every_loss_is_finite() -> None:
+    """Adam would divide by infinity and never move those weights again: nothing else would show it."""
+    weights = tiny.WEIGHTS._replace(recognition=1e25)
+    after, metrics = after_one(tiny.networks(generator=None, weights=weights))
+    found = first_nonfinite({name: np.asarray(value)[None, None] for name, value in metrics.items()}, 0)
+    assert found == NonFinite(0, {"d_gradient_norm": INF})
+    moments = [np.asarray(leaf) for name, leaf in leaves(after.d_optimizer) if ".nu" in name]
+    assert any(np.isinf(leaf).any() for leaf in moments)
+    assert all(np.isfinite(leaf).all() for _, leaf in leaves(after.d_params))
+
+
+# What is told.
+
+TERMS = {
+    "g_l1": np.array([[0.1, 0.2, 0.3], [0.1, NAN, 0.3]], np.float32),
+    "d_gradient_norm": np.array([[1.0, 2.0, 3.0], [1.0, INF, NAN]], np.float32),
+    "d_real_margin": np.array([[0.5, 0.5, 0.5], [0.5, -INF, NAN]], np.float32),
+    "d_real_accuracy": np.array([[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]], np.float32),
+}
+
+
+def test_the_first_bad_step_and_its_terms() -> None:
+    assert first_nonfinite(TERMS, 0) is None
+    found = first_nonfinite(TERMS, 1)
+    assert found is not None and found.offset == 1
+    assert list(found.terms) == ["g_l1", "d_real_margin", "d_gradient_norm"]
+    assert str(found.terms) == "{'g_l1': nan, 'd_real_margin': -inf, 'd_gradient_norm': inf}"
+
+
+def test_means_of_a_call_are_those_of_the_finite_ones_and_say_where_there_are_none() -> None:
+    found = mean_metrics(TERMS | {"large": np.full((2, 3), 3e38, np.float32)})
+    np.testing.assert_allclose(found["g_l1"], [0.2, NAN], rtol=1e-6)
+    np.testing.assert_allclose(found["large"], np.float32(3e38))  # their sum is beyond float32
+    assert found["d_real_accuracy"].tolist() == [0.5, 0.5]
+
+
+FAILURE = Failure(
+    fold="tiny_s1",
+    step=37,
+    terms={"d_real_margin": NAN, "d_gradient_norm": INF},
+    clips=(Batch("casme2", "sub01", "EP02_01f", (1,)), Batch("samm", "6", "6_1", (-2, 0))),
+    kept=30,
+)
+LINE = (
+    "fold tiny_s1: step 37: d_real_margin is nan, d_gradient_norm is inf; "
+    "clips of the batch: casme2 sub01 EP02_01f (apex+1), samm 6 6_1 (apex-2, apex)"
+)
+
+
+def test_one_line_names_fold_step_terms_and_clips() -> None:
+    assert describe(FAILURE) == LINE
+    assert (
+        describe_skipped_fold(FAILURE)
+        == f"{LINE}; the run goes on without this fold, its checkpoint of step 30 is kept"
+    )
+
+
+def test_a_line_names_sixteen_clips_and_counts_the_others() -> None:
+    clips = tuple(Batch("a", "s", f"c{number}", (0,)) for number in range(19))
+    line = describe(FAILURE._replace(clips=clips))
+    assert line.endswith("a s c15 (apex) and 3 more")
+    assert line.count("(apex)") == 16
+
+
+def test_the_error_says_what_to_do() -> None:
+    error = NonFiniteError(FAILURE)
+    assert isinstance(error, UserError)
+    assert error.failure is FAILURE
+    assert str(error) == (
+        f"{LINE}; its checkpoint of step 30 is kept, from which the same command comes to the same step: lower "
+        "--config.training.learning_rate in a new --workdir, or add --config.training.on_nonfinite=skip_fold "
+        "--force_resume to go on without this fold"
+    )
+    assert "; it has no checkpoint yet: lower " in str(NonFiniteError(FAILURE._replace(kept=0)))
+
+
+def test_each_clip_of_a_batch_is_named_once_with_its_frames() -> None:
+    pairs = tiny.pairs(2)  # rows: a subject's three clips, each the apex and the frame after it
+    found = clips_of_batch(pairs, np.array([7, 0, 1, 7, 1], np.int32))
+    assert found == (Batch("tiny", "s1", "clip0", (1,)), Batch("tiny", "s0", "clip0", (0, 1)))
+    assert all(type(value) is str for shown in found for value in shown[:3])
+
+
+def test_the_file_holds_all_of_it(tmp_path: Path) -> None:
+    write_failure(tmp_path, FAILURE, "skip_fold")
+    assert json.loads((tmp_path / NONFINITE_FILE).read_text()) == {
+        "fold": "tiny_s1",
+        "step": 37,
+        "terms": {"d_real_margin": "nan", "d_gradient_norm": "inf"},
+        "clips": [
+            {"dataset": "casme2", "subject": "sub01", "clip": "EP02_01f", "frames": [1]},
+            {"dataset": "samm", "subject": "6", "clip": "6_1", "frames": [-2, 0]},
+        ],
+        "checkpoint": 30,
+        "policy": "skip_fold",
+    }

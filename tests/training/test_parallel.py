@@ -1,0 +1,244 @@
+"""Many folds at once give what each fold gives alone: vmap over folds, pmap over devices, scan over steps."""
+
+import functools
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from icegan_jax.training import parallel as engine_module
+from icegan_jax.training import train_step as step_module
+from icegan_jax.training.inference import predict, synthesize_classes
+from icegan_jax.training.parallel import (
+    FoldLayout,
+    ParallelPrograms,
+    build_programs,
+    loop_folds,
+    over_folds,
+    vmap_folds,
+)
+from icegan_jax.training.state import TrainState, create_state, fold_key
+from icegan_jax.training.train_step import train_step
+from tests.training import tiny
+
+FOLDS, STEPS = 4, 2
+NETWORKS = tiny.networks()
+# On one fold.
+one_state = jax.jit(functools.partial(create_state, NETWORKS))
+one_update = jax.jit(functools.partial(train_step, NETWORKS))
+
+
+def stack(trees: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def arranged(tree: Any, layout: tuple[int, int]) -> Any:
+    """[folds, ...] to [r, f, ...]."""
+    return jax.tree.map(lambda leaf: leaf.reshape(*layout, *leaf.shape[1:]), tree)
+
+
+def flat(tree: Any) -> Any:
+    """[r, f, ...] to numpy [folds, ...], random keys left out."""
+    tree = tree.replace(key=None) if isinstance(tree, TrainState) else tree
+    return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(FOLDS, *leaf.shape[2:]), tree)
+
+
+@pytest.fixture(scope="module")
+def states() -> TrainState:
+    """The folds' first states, leading axis [folds]."""
+    return stack([one_state(fold_key(0, str(fold))) for fold in range(FOLDS)])
+
+
+@pytest.fixture(scope="module")
+def batches() -> dict[str, jax.Array]:
+    """Leading axes [folds, steps]."""
+    return stack([stack([tiny.batch(STEPS * fold + step) for step in range(STEPS)]) for fold in range(FOLDS)])
+
+
+@pytest.fixture(scope="module")
+def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, Any]:
+    """Each fold by itself, one update at a time: states [folds, ...] and terms [folds, steps]."""
+    after, terms = [], []
+    for fold in range(FOLDS):
+        state = jax.tree.map(lambda leaf, fold=fold: leaf[fold], states)
+        log = []
+        for step in range(STEPS):
+            batch = {name: value[fold, step] for name, value in batches.items()}
+            state, metrics = one_update(state, batch)
+            log.append(metrics)
+        after.append(state.replace(key=None))
+        terms.append(stack(log))
+    return stack(after), stack(terms)
+
+
+def build(over: Any, devices: Sequence[jax.Device], parallel: str = "folds") -> ParallelPrograms:
+    """An engine for folds in turn, as on a CPU, or at once, as on an accelerator."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(engine_module, "over_folds", lambda _: over)
+        return build_programs(NETWORKS, devices, parallel)
+
+
+def test_a_cpu_takes_folds_in_turn_and_an_accelerator_at_once() -> None:
+    gpu: Any = SimpleNamespace(platform="gpu")
+    assert (over_folds(jax.local_devices()[0]), over_folds(gpu)) == (loop_folds, vmap_folds)
+
+
+@pytest.fixture(scope="module", params=[loop_folds, vmap_folds], ids=lambda over: over.__name__)
+def wide(request: pytest.FixtureRequest) -> ParallelPrograms:
+    """All folds on one device."""
+    return build(request.param, jax.local_devices()[:1])
+
+
+def run(engine: ParallelPrograms, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
+    after, metrics = engine.advance(arranged(states, layout), arranged(batches, layout))
+    return flat(after), flat(metrics)
+
+
+def assert_equal_but_for_rounding(found: tuple[Any, Any], wanted: tuple[Any, Any], first: TrainState) -> None:
+    """States and metrics computed by matrix products of another shape, whose sums run in another order.
+
+    A parameter may differ by a fiftieth of the largest move of its array (2e-4 unless it stands before a norm),
+    anything else by a thousandth of its array's largest value.
+    """
+    chex.assert_trees_all_equal_shapes_and_dtypes(found[0], wanted[0])
+    for part in ("g_params", "d_params"):
+        three = (jax.tree.leaves(getattr(state, part)) for state in (found[0], wanted[0], first))
+        for ours, theirs, before in zip(*three, strict=True):
+            moved = np.max(np.abs(theirs - before))
+            assert np.max(np.abs(ours - theirs)) <= moved / 50 + 2e-6
+    rest = [(state.replace(g_params=None, d_params=None), metrics) for state, metrics in (found, wanted)]
+    for ours, theirs in zip(*map(jax.tree.leaves, rest), strict=True):
+        assert np.max(np.abs(ours - theirs)) <= 1e-3 * np.max(np.abs(theirs)) + 1e-6
+
+
+def test_folds_side_by_side_equal_each_alone(
+    wide: ParallelPrograms, states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
+) -> None:
+    assert_equal_but_for_rounding(run(wide, (1, FOLDS), states, batches), one_by_one, states)
+
+
+def test_four_devices_equal_one(states: TrainState, batches: Any, one_by_one: tuple[Any, Any]) -> None:
+    devices = jax.local_devices()
+    assert len(devices) == FOLDS
+    found = run(build_programs(NETWORKS, devices), (FOLDS, 1), states, batches)
+    assert_equal_but_for_rounding(found, one_by_one, states)
+
+
+def test_a_fold_does_not_see_the_others(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
+    """Other states and other faces beside it, the very same bytes for the fold."""
+
+    def others(leaf: jax.Array) -> jax.Array:
+        return jnp.concatenate([leaf[:1], jnp.roll(leaf[1:], 1, axis=0)])
+
+    before = run(wide, (1, FOLDS), states, batches)
+    after = run(wide, (1, FOLDS), jax.tree.map(others, states), jax.tree.map(others, batches))
+    own = jax.tree.map(lambda leaf: leaf[0], (before, after))
+    chex.assert_trees_all_equal(*own)
+    neighbour = jax.tree.map(lambda leaf: leaf[1], (before, after))
+    assert np.any(neighbour[0][0].g_params["up_1"]["kernel"] != neighbour[1][0].g_params["up_1"]["kernel"])
+
+
+def test_states_are_made_from_keys_as_one_fold_s_is(wide: ParallelPrograms, states: TrainState) -> None:
+    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(FOLDS)]).reshape(1, FOLDS)
+    chex.assert_trees_all_close(flat(wide.create(keys)), states.replace(key=None), rtol=1e-5, atol=1e-6)
+
+
+def test_recognition_and_synthesis_of_many_folds(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
+    layout = (1, FOLDS)
+    onset, apex = batches["onset"][:, 0], batches["apex"][:, 0]
+    lengths = flat(wide.recognise(arranged(states, layout), *arranged((onset, apex), layout)))
+    faces = flat(wide.synthesise(arranged(states, layout), arranged(onset, layout)))
+    chex.assert_shape(lengths, (FOLDS, tiny.BATCH, 3))
+    chex.assert_shape(faces, (FOLDS, tiny.BATCH, 3, tiny.SIZE, tiny.SIZE))
+    state = jax.tree.map(lambda leaf: leaf[2], states)
+    alone = jax.jit(functools.partial(predict, NETWORKS))(state, onset[2], apex[2])
+    chex.assert_trees_all_close(lengths[2], np.asarray(alone), rtol=1e-3, atol=1e-6)
+    drawn = jax.jit(functools.partial(synthesize_classes, NETWORKS))(state, onset[2])
+    assert np.max(np.abs(faces[2].astype(int) - np.asarray(drawn).astype(int))) <= 1
+
+
+def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: TrainState, batches: Any) -> None:
+    traced = []
+    original = step_module.train_step
+
+    def counted(*arguments: Any) -> Any:
+        traced.append(len(arguments))
+        return original(*arguments)
+
+    monkeypatch.setattr(step_module, "train_step", counted)
+    engine = build_programs(NETWORKS, jax.local_devices()[:1])
+    assert engine.compile_s == []
+    first = run(engine, (1, FOLDS), states, batches)
+    assert len(engine.compile_s) == 1
+    assert engine.compile_s[0] > 0
+    traces = len(traced)
+    assert traces > 0
+    second = run(engine, (1, FOLDS), states, batches)
+    assert (len(engine.compile_s), len(traced)) == (1, traces)
+    chex.assert_trees_all_equal(first, second)
+
+
+def test_another_shape_is_refused(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
+    run(wide, (1, FOLDS), states, batches)
+    short = jax.tree.map(lambda leaf: leaf[:, :1], batches)
+    with pytest.raises((TypeError, ValueError)):
+        run(wide, (1, FOLDS), states, short)
+
+
+# Devices that share each batch.
+
+SHARERS = 3  # of tiny.BATCH pairs, one each
+
+
+def shared_states(found: TrainState) -> TrainState:
+    """[r, f, ...] to numpy [folds, ...], having seen that all devices hold the same bytes."""
+    arrays = jax.tree.map(np.asarray, found.replace(key=None))
+    for leaf in jax.tree.leaves(arrays):
+        assert all(leaf[device].tobytes() == leaf[0].tobytes() for device in range(len(leaf)))
+    return jax.tree.map(lambda leaf: leaf[0], arrays)
+
+
+@pytest.fixture(scope="module", params=[loop_folds, vmap_folds], ids=lambda over: over.__name__)
+def sharing(request: pytest.FixtureRequest) -> tuple[ParallelPrograms, FoldLayout]:
+    """Two folds, each on all of three devices."""
+    devices = jax.local_devices()[:SHARERS]
+    return build(request.param, devices, "batch"), FoldLayout(tuple(devices), 2, "batch")
+
+
+def test_devices_that_share_batches_equal_one_device(
+    sharing: tuple[ParallelPrograms, FoldLayout], states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
+) -> None:
+    engine, layout = sharing
+    two = jax.tree.map(lambda leaf: leaf[:2], (states, batches, one_by_one))
+    laid = {name: layout.lay_batches(np.asarray(value)) for name, value in two[1].items()}
+    assert laid["onset"].shape == (SHARERS, 2, STEPS, 1, tiny.SIZE, tiny.SIZE, 1)
+    after, metrics = engine.advance(layout.put(jax.tree.map(layout.lay, two[0])), layout.put(laid))
+    found = shared_states(after), {name: np.asarray(value)[0] for name, value in metrics.items()}
+    assert_equal_but_for_rounding(found, two[2], two[0])
+
+
+def test_devices_that_share_batches_make_the_states_of_one(
+    sharing: tuple[ParallelPrograms, FoldLayout], states: TrainState
+) -> None:
+    engine, layout = sharing
+    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
+    wanted = jax.tree.map(lambda leaf: leaf[:2], states.replace(key=None))
+    chex.assert_trees_all_close(
+        shared_states(engine.create(layout.put(layout.lay(keys)))), wanted, rtol=1e-5, atol=1e-6
+    )
+
+
+def test_one_device_has_nobody_to_share_a_batch_with(states: TrainState, batches: Any) -> None:
+    """The very same program."""
+    texts = []
+    for parallel in ("folds", "batch"):
+        engine = build_programs(NETWORKS, jax.local_devices()[:1], parallel)
+        texts.append(
+            engine.advance._program.lower(arranged(states, (1, FOLDS)), arranged(batches, (1, FOLDS))).as_text()
+        )
+    assert texts[0] == texts[1]

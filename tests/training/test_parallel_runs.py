@@ -1,0 +1,199 @@
+"""One run in several layouts: folds beside one another, on devices of their own, or sharing batches."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.folds import Fold, leave_one_subject_out
+from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.training import memory
+from icegan_jax.training.loop import train_folds
+from icegan_jax.training.parallel import ParallelPrograms, build_programs
+from icegan_jax.training.state import TrainConfig
+from tests.interruption.compare import differences, last_state
+from tests.training import tiny
+
+NETWORKS = tiny.networks()
+PAIRS = tiny.pairs(subjects=4)
+FOLDS = leave_one_subject_out(PAIRS)
+DEVICES = jax.local_devices()
+TIMES = {"steps_per_s": 0.0, "waiting_share": 0.0}
+PLAN = tiny.plan()  # 8 steps, two a call, a checkpoint every 4; two folds on a device
+# On other devices and beside other folds: the plan and the devices of a run.
+OTHERS = {
+    "a device each": (tiny.plan(folds_per_device=1), DEVICES),
+    "devices that share batches": (tiny.plan(parallel="batch"), DEVICES[: tiny.BATCH]),
+}
+others = pytest.mark.parametrize("name", OTHERS)
+# What another program of the same folds may differ by after 8 steps (docs/determinism.md): rounding alone.
+SCORES = {"rtol": 1e-3, "atol": 1e-5}  # of the capsules' lengths
+GREY_LEVELS = 1  # of a synthetic face
+LOSSES = {"rtol": 2e-3, "atol": 1e-4}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engines() -> Any:
+    """Engines by devices and what they share out: the programs of a layout are compiled once for the file."""
+    made: dict[Any, ParallelPrograms] = {}
+
+    def build(networks: Any, devices: Sequence[jax.Device], parallel: str) -> ParallelPrograms:
+        assert networks is NETWORKS
+        key = (tuple(devices), parallel)
+        made[key] = made.get(key) or build_programs(networks, devices, parallel)
+        return made[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(memory, "build_programs", build)
+        yield made
+
+
+def train(run_dir: Path, plan: TrainConfig, devices: Sequence[jax.Device], pairs: Pairs = PAIRS) -> None:
+    train_folds(NETWORKS, pairs, leave_one_subject_out(pairs), plan, run_dir, devices)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on one device, two groups of two; not to be changed."""
+    run_dir = tmp_path_factory.mktemp("one device")
+    train(run_dir, PLAN, DEVICES[:1])
+    return run_dir
+
+
+def logged(run_dir: Path, fold: Fold) -> list[dict[str, Any]]:
+    lines = (run_dir / "folds" / fold.name / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def assert_same_run(found: Path, wanted: Path) -> None:
+    """Scores, faces and loss terms after 8 steps are the same within the tolerances; classes are the same."""
+    for fold in FOLDS:
+        ours, theirs = (run / "folds" / fold.name for run in (found, wanted))
+        rows = [read_predictions(folder / "predictions.csv")[1] for folder in (ours, theirs)]
+        assert [row.clip for row in rows[0]] == [row.clip for row in rows[1]]
+        np.testing.assert_allclose(*[[row.scores for row in run] for run in rows], **SCORES)
+        with np.load(ours / "synthesis.npz") as a, np.load(theirs / "synthesis.npz") as b:
+            assert np.max(np.abs(a["synthetic"].astype(int) - b["synthetic"].astype(int))) <= GREY_LEVELS
+        for line, other in zip(logged(found, fold), logged(wanted, fold), strict=True):
+            names = line.keys() - {"steps_per_s", "waiting_share"}
+            np.testing.assert_allclose([line[n] for n in names], [other[n] for n in names], **LOSSES)
+
+
+def assert_same_bytes(found: Path, wanted: Path) -> None:
+    """Predictions, faces, logs but for their times, and every array of the last checkpoint."""
+    for fold in FOLDS:
+        ours, theirs = (run / "folds" / fold.name for run in (found, wanted))
+        assert (ours / "predictions.csv").read_bytes() == (theirs / "predictions.csv").read_bytes()
+        assert (ours / "synthesis.npz").read_bytes() == (theirs / "synthesis.npz").read_bytes()
+        state, other = last_state(ours), last_state(theirs)
+        assert len(state) > 100
+        assert differences(state, other) == []
+        lines, others = ([{**line, **TIMES} for line in logged(run, fold)] for run in (found, wanted))
+        assert lines == others
+
+
+@others
+def test_a_run_is_the_same_in_another_layout(alone: Path, tmp_path: Path, name: str) -> None:
+    plan, devices = OTHERS[name]
+    train(tmp_path, plan, devices)
+    assert_same_run(tmp_path, alone)
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run after 4 of its 8 steps; not to be changed."""
+    run_dir = tmp_path_factory.mktemp("half")
+    train(run_dir, tiny.plan(steps=4), DEVICES[:1])
+    for fold in FOLDS:
+        (run_dir / "folds" / fold.name / "result.json").unlink()
+    return run_dir
+
+
+@others
+def test_a_run_goes_on_in_another_layout(alone: Path, half: Path, tmp_path: Path, name: str) -> None:
+    """From the checkpoints of step 4, with another number of folds on a device and another parallel setting."""
+    shutil.copytree(half, tmp_path, dirs_exist_ok=True)
+    plan, devices = OTHERS[name]
+    train(tmp_path, plan, devices)
+    assert_same_run(tmp_path, alone)
+    for fold in FOLDS:
+        assert logged(tmp_path, fold)[:2] == logged(half, fold)  # not trained again
+
+
+def test_the_same_run_again_has_the_same_bytes(alone: Path, tmp_path: Path) -> None:
+    train(tmp_path, PLAN, DEVICES[:1])
+    assert_same_bytes(tmp_path, alone)
+
+
+def test_a_second_device_with_as_many_folds_changes_no_byte(alone: Path, tmp_path: Path) -> None:
+    """Each device runs the program that the only one ran, for as many folds: two groups become one."""
+    train(tmp_path, PLAN, DEVICES[:2])
+    assert_same_bytes(tmp_path, alone)
+
+
+def uneven() -> Pairs:
+    """Four people with 1, 3, 9 and 3 clips to test, for batches of 3."""
+    keep = (PAIRS.subject != "s0") | (PAIRS.clip == "clip0")
+    more = PAIRS.subject == "s2"
+    order = np.concatenate([np.flatnonzero(keep), np.flatnonzero(more), np.flatnonzero(more)])
+    repeat = np.concatenate([np.zeros(keep.sum(), int), np.full(more.sum(), 1), np.full(more.sum(), 2)])
+    names = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")
+    made = {name: getattr(PAIRS, name)[order] for name in names}
+    made["clip"] = np.array([f"{clip}_{n}" for clip, n in zip(made["clip"], repeat, strict=True)])
+    return dataclasses.replace(PAIRS, **made)
+
+
+def test_one_compilation_serves_folds_of_all_sizes(
+    alone: Path, tmp_path: Path, engines: dict[Any, ParallelPrograms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Groups of two and two, and then of two and one: nothing is compiled that another group has not used."""
+    engine = engines[(DEVICES[0],), "folds"]
+    assert len(engine.compile_s) == 4
+    pairs = uneven()
+    folds = leave_one_subject_out(pairs)
+    assert [len(fold.test) for fold in folds] == [1, 3, 9, 3]
+    for run, some in (("all", folds), ("three", folds[:3])):
+        train_folds(NETWORKS, pairs, some, PLAN, tmp_path / run, DEVICES[:1])
+        for fold in some:
+            rows = read_predictions(tmp_path / run / "folds" / fold.name / "predictions.csv")[1]
+            assert [row.clip for row in rows] == pairs.clip[fold.test].tolist()
+    assert len(engine.compile_s) == 4
+    for fold in folds[:2]:  # beside the same fold in both runs
+        one, other = (
+            (tmp_path / run / "folds" / fold.name / "predictions.csv").read_bytes() for run in ("all", "three")
+        )
+        assert one == other
+    # The third is beside the fourth, then beside a copy of itself: its bytes are its own.
+    one, other = (
+        (tmp_path / run / "folds" / folds[2].name / "predictions.csv").read_bytes() for run in ("all", "three")
+    )
+    assert one == other
+
+
+def test_a_number_chosen_by_memory_trains_the_same_run(
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Room for three of four folds: two groups of two, and the line that says so."""
+    needs: Callable[..., int] = lambda engine, plan, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
+    monkeypatch.setattr(memory, "MOST_ON_CPU", 8)
+    monkeypatch.setattr(memory, "_needed", needs)
+    monkeypatch.setattr(memory, "free_bytes", lambda _: 40)
+    train(tmp_path, tiny.plan(folds_per_device=0), DEVICES[:1])
+    assert capsys.readouterr().out.startswith("2 folds at a time on 1 x cpu, 2 groups: a fold needs 0.00 GiB")
+    for fold in FOLDS:
+        ours, theirs = (run / "folds" / fold.name / "predictions.csv" for run in (tmp_path, alone))
+        assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_each_line_tells_the_speed_and_the_waiting(alone: Path) -> None:
+    for fold in FOLDS:
+        for line in logged(alone, fold):
+            assert line["steps_per_s"] > 0
+            assert 0 <= line["waiting_share"] < 1

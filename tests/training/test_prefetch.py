@@ -1,0 +1,99 @@
+"""The supplies come in order, with the iterators' positions that belong to them, and lie on the devices in time."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from icegan_jax.data.pipeline import fold_batches
+from icegan_jax.training.parallel import FoldLayout
+from icegan_jax.training.prefetch import Prefetcher
+from tests.training import tiny
+
+PAIRS = tiny.pairs()
+LAYOUT = FoldLayout(tuple(jax.local_devices()[:2]), 1)
+STEPS, CALLS = 2, 3
+
+
+def iterators() -> list[Any]:
+    return [
+        fold_batches(PAIRS, np.flatnonzero(PAIRS.subject != f"s{fold}"), batch_size=tiny.BATCH, seed=fold, mirror=True)
+        for fold in range(2)
+    ]
+
+
+def test_supplies_are_the_iterators_batches_in_order() -> None:
+    wanted = iterators()
+    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as feed:
+        for _ in range(CALLS):
+            supply = feed.take()
+            assert supply is not None
+            for name in ("onset", "apex", "label"):
+                found = supply.batches[name]
+                assert found.sharding.device_set == set(LAYOUT.devices)
+                assert found.shape[:4] == (2, 1, STEPS, tiny.BATCH)
+                assert found.dtype == (np.int32 if name == "label" else np.uint8)
+            for fold, iterator in enumerate(wanted):
+                for step in range(STEPS):
+                    batch = next(iterator)
+                    np.testing.assert_array_equal(supply.indices[fold, step], batch["index"])
+                    for name, found in supply.batches.items():
+                        np.testing.assert_array_equal(found[fold, 0, step], batch[name])
+        assert feed.take() is None
+
+
+def test_positions_belong_to_the_supply_and_not_to_what_was_drawn_ahead() -> None:
+    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as feed:
+        first, second = feed.take(), feed.take()
+    assert first is not None and second is not None
+    resumed = iterators()
+    for iterator, position in zip(resumed, first.positions, strict=True):
+        iterator.set_state(position)
+    for fold, iterator in enumerate(resumed):
+        np.testing.assert_array_equal(second.batches["onset"][fold, 0, 0], next(iterator)["onset"])
+
+
+def test_nothing_is_drawn_beyond_the_last_call() -> None:
+    drawn = []
+
+    class Counting:
+        def __init__(self, iterator: Any) -> None:
+            self._iterator = iterator
+            self.get_state = iterator.get_state
+
+        def __next__(self) -> Any:
+            drawn.append(1)
+            return next(self._iterator)
+
+    with Prefetcher([Counting(iterator) for iterator in iterators()], STEPS, 1, LAYOUT) as feed:
+        assert feed.take() is not None
+        assert feed.take() is None
+    assert len(drawn) == 2 * STEPS
+    with Prefetcher(iterators(), STEPS, 0, LAYOUT) as feed:
+        assert feed.take() is None
+
+
+def test_a_supply_is_stamped_when_it_is_there() -> None:
+    before = time.perf_counter()
+    with Prefetcher(iterators(), STEPS, 1, LAYOUT) as feed:
+        supply = feed.take()
+    assert supply is not None
+    assert before < supply.ready <= time.perf_counter()
+
+
+def test_an_error_of_the_thread_comes_out() -> None:
+    class Broken:
+        def __iter__(self) -> Iterator[Any]:
+            return self
+
+        def __next__(self) -> Any:
+            raise ValueError("no such face")
+
+    with (
+        Prefetcher([Broken(), Broken()], STEPS, CALLS, LAYOUT) as feed,
+        pytest.raises(ValueError, match="no such face"),
+    ):
+        feed.take()

@@ -1,0 +1,172 @@
+"""The update of what the paper's tables compare: a discriminator alone, and one without capsules."""
+
+import functools
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from icegan_jax.models.discriminator import ConvolutionalDiscriminator
+from icegan_jax.training.inference import predict, to_float
+from icegan_jax.training.parallel import FoldLayout, build_programs
+from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
+from icegan_jax.training.train_step import Metrics, train_step
+from tests.training import tiny
+from tests.training.test_train_step import BEFORE_A_NORM, largest, leaves
+
+RATE = 1000.0  # of plain gradient descent: a parameter's change is the gradient, nothing rounded off
+DESCENT = {"g_optimizer": optax.sgd(RATE), "d_optimizer": optax.sgd(RATE)}
+CNN = ConvolutionalDiscriminator(width=1 / 32, cnn_width=2.0)
+LENGTHS = {f"length_{index}" for index in range(3)}
+PREDICTED = {f"d_real_predicted_{index}" for index in range(3)}
+NORMS = ("gradient_norm", "parameter_norm", "statistic_norm")
+
+
+def judged(networks: Models, state: TrainState, d_params: Any, face: jax.Array) -> Any:
+    """The verdict on a face in training."""
+    batch = tiny.batch()
+    variables = {"params": d_params, **state.d_stats}
+    image = networks.look(to_float(batch["onset"]), face)
+    return networks.discriminator.apply(variables, image, batch["label"], train=True, mutable=list(state.d_stats))[0]
+
+
+def assert_followed(before: Any, after: Any, gradient: Any) -> None:
+    """Every parameter moved by its gradient."""
+    moved = leaves(jax.tree.map(lambda a, b: (a - b) / RATE, before, after))
+    for name, wanted in leaves(gradient).items():
+        tolerance = 1e-6 if name in BEFORE_A_NORM else 3e-3 * largest(wanted) + 1e-9
+        assert largest(moved[name] - wanted) <= tolerance, name
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
+    weights = tiny.WEIGHTS._replace(margin_power=power, recognition=0.5)
+    networks = tiny.networks(generator=None, weights=weights, **DESCENT)
+    batch = tiny.batch()
+
+    def loss(state: TrainState, d_params: Any) -> jax.Array:
+        apex, present = to_float(batch["apex"]), jnp.eye(3)[batch["label"]]
+        verdict = judged(networks, state, d_params, apex)
+        short, long = jnp.maximum(0, 0.9 - verdict.lengths), jnp.maximum(0, verdict.lengths - 0.1)
+        if power == 2:
+            short, long = short * short, long * long
+        margin = jnp.mean(jnp.sum(present * short + 0.5 * (1 - present) * long, axis=1))
+        drawn = jnp.mean((verdict.reconstruction - (apex + 1) / 2) ** 2)
+        return 0.5 * (margin + 0.05 * drawn)
+
+    @jax.jit
+    def run(key: jax.Array) -> tuple[TrainState, TrainState, Metrics, Any]:
+        state = create_state(networks, key)
+        value_and_gradient = jax.value_and_grad(functools.partial(loss, state))(state.d_params)
+        return state, *train_step(networks, state, batch), value_and_gradient
+
+    state, after, metrics, (value, gradient) = run(fold_key(0, "a"))
+    assert_followed(state.d_params, after.d_params, gradient)
+    assert largest(gradient["adv_caps"]["transform"]) == 0.0  # nobody asks whether the face is real
+    shown = {"margin", "reconstruction", "accuracy", *LENGTHS}
+    assert set(metrics) == {f"d_real_{name}" for name in shown} | {f"d_{name}" for name in NORMS} | PREDICTED
+    total = metrics["d_real_margin"] + 0.05 * metrics["d_real_reconstruction"]
+    np.testing.assert_allclose(0.5 * total, value, rtol=1e-5)
+    assert (state.g_params, state.g_stats, after.g_params, after.g_stats) == ({}, {}, {}, {})
+    assert int(after.step) == 1
+    assert largest(after.d_stats["batch_stats"]["norm_2"]["mean"] - state.d_stats["batch_stats"]["norm_2"]["mean"]) > 0
+
+
+@pytest.fixture(scope="module")
+def without_capsules() -> dict[str, Any]:
+    """One update with a discriminator without capsules, and the plain gradients of both losses."""
+    networks = tiny.networks(discriminator=CNN, weights=tiny.WEIGHTS._replace(reconstruction=1e6), **DESCENT)
+    batch = tiny.batch()
+    onset, apex = to_float(batch["onset"]), to_float(batch["apex"])
+    w, present = tiny.WEIGHTS, jnp.eye(3)[batch["label"]]
+
+    def recognition(verdict: Any) -> jax.Array:
+        return jnp.mean(-jnp.log(jnp.sum(present * verdict.lengths, axis=1)))
+
+    def losses(key: jax.Array, state: TrainState) -> Any:
+        noise = jax.random.normal(key, (tiny.BATCH, networks.noise))
+
+        def fake_of(g_params: Any) -> jax.Array:
+            variables = {"params": g_params, **state.g_stats}
+            return networks.generator.apply(variables, onset, noise, present, train=True, mutable=["spectral"])[0]
+
+        def d_loss(d_params: Any) -> jax.Array:
+            real = judged(networks, state, d_params, apex)
+            fake = judged(networks, state, d_params, fake_of(state.g_params))
+            adversarial = -jnp.mean(jnp.log(real.realness)) - jnp.mean(jnp.log(1 - fake.realness))
+            recognised = w.recognition * recognition(real) + w.synthetic_recognition * recognition(fake)
+            return w.adversarial * adversarial + recognised
+
+        def g_loss(g_params: Any) -> jax.Array:
+            fake = fake_of(g_params)
+            verdict = judged(networks, state, state.d_params, fake)
+            adversarial = -jnp.mean(jnp.log(verdict.realness))
+            return jnp.mean(jnp.abs(fake - apex)) + w.adversarial * adversarial + recognition(verdict)
+
+        return d_loss, g_loss
+
+    @jax.jit
+    def run(key: jax.Array) -> dict[str, Any]:
+        state = create_state(networks, key)
+        after, metrics = train_step(networks, state, batch)
+        noise_key = jax.random.fold_in(derive_key(key, "noise"), 0)
+        d_loss, g_loss = losses(noise_key, state)
+        return {
+            "before": state,
+            "after": after,
+            "metrics": metrics,
+            "d": jax.grad(d_loss)(state.d_params),
+            "g": jax.grad(g_loss)(state.g_params),
+            "lengths": predict(networks, state, batch["onset"], batch["apex"]),
+        }
+
+    return run(fold_key(0, "a"))
+
+
+@pytest.mark.parametrize("player", ["g", "d"])
+def test_without_capsules_both_follow_cross_entropies(without_capsules: dict[str, Any], player: str) -> None:
+    before, after = (getattr(without_capsules[name], f"{player}_params") for name in ("before", "after"))
+    assert_followed(before, after, without_capsules[player])
+
+
+def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, Any]) -> None:
+    metrics = without_capsules["metrics"]
+    shown = {"cross_entropy", "adversarial", "accuracy", *LENGTHS}
+    losses = {f"{who}_{name}" for who in ("g", "d_real", "d_fake") for name in shown} | {"g_l1"}
+    assert set(metrics) == losses | {f"{who}_{name}" for who in "gd" for name in NORMS} | PREDICTED
+    chex.assert_shape(without_capsules["lengths"], (tiny.BATCH, 3))
+
+
+def test_without_capsules_classes_are_learnt() -> None:
+    """Its margins of probability grow on a repeated batch."""
+    networks = tiny.networks(discriminator=CNN, generator=None, d_optimizer=tiny.adam(5e-3))
+    state = jax.jit(functools.partial(create_state, networks))(fold_key(0, "a"))
+    step = jax.jit(functools.partial(train_step, networks))
+    log = []
+    for _ in range(30):
+        state, metrics = step(state, tiny.batch())
+        log.append(float(metrics["d_real_cross_entropy"]))
+    assert np.mean(log[-3:]) < 0.5 * np.mean(log[:3])
+
+
+def test_two_discriminators_alone_side_by_side() -> None:
+    """Their states have empty trees, which lie on the devices, train and come back as others do; no synthesis."""
+    networks = tiny.networks(generator=None)
+    engine = build_programs(networks, jax.local_devices()[:1])
+    assert engine.synthesise is None
+    layout = FoldLayout((jax.local_devices()[0],), 2)
+    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
+    batches = {name: np.stack([np.stack([value] * 2)] * 2) for name, value in tiny.batch().items()}
+    states = engine.create(layout.put(layout.lay(keys)))
+    after, metrics = engine.advance(states, layout.put({n: layout.lay_batches(v) for n, v in batches.items()}))
+    assert {name.partition("_")[0] for name in metrics} == {"d"}
+    swapped = layout.join([layout.part(after, fold).replace(key=keys[fold]) for fold in (1, 0)])
+    alone = jax.jit(functools.partial(create_state, networks))(keys[0])
+    step = jax.jit(functools.partial(train_step, networks))
+    for _ in range(2):
+        alone, _ = step(alone, tiny.batch())
+    chex.assert_trees_all_close(layout.part(swapped, 1).d_stats, alone.d_stats, rtol=1e-3, atol=1e-5)
