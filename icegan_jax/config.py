@@ -230,8 +230,8 @@ def check_values(flat: Mapping[str, Any]) -> None:
     for name, field in FIELDS.items():
         if name not in flat:
             raise UserError(
-                f"config.{name} is missing: it must be {describe_field(name)}; begin the config as configs/demo.py does, "
-                "with the fields of configs/loso.py"
+                f"config.{name} is missing: it must be {describe_field(name)}; "
+                "begin the config as configs/demo.py does, with the fields of configs/loso.py"
             )
         value = flat[name]
         if not has_type(field.kind, value):

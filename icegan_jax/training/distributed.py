@@ -172,7 +172,7 @@ def check_all_present(processes: Processes, timeout_s: int) -> None:
     """
     arguments = (processes.coordinator, processes.count, processes.index, timeout_s)
     done = subprocess.run(
-        [sys.executable, "-m", f"{__package__}.roll_call", *map(str, arguments)],
+        [sys.executable, "-m", f"{__package__}.check_processes", *map(str, arguments)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

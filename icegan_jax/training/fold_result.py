@@ -150,6 +150,6 @@ def _go_back_to_evaluations(folder: Path, plan: TrainConfig, warn: Callable[[str
             places = ", ".join(str(store.set_aside(step)) for step in beyond)
             instead = f"goes on from step {max(store.steps())}" if store.steps() else "starts anew"
             warn(
-                f"{folder / EVALUATIONS_FILE}: the evaluation of step {until + 1} is missing or damaged, which no later "
-                f"checkpoint gives back; moved to {places}; the fold {instead}"
+                f"{folder / EVALUATIONS_FILE}: the evaluation of step {until + 1} is missing or damaged, "
+                f"which no later checkpoint gives back; moved to {places}; the fold {instead}"
             )

@@ -118,7 +118,8 @@ def _faces(reading: Recognition, classes: Sequence[str]) -> str:
         (difference_image(reading.onset_face, reading.apex_face), "difference", f"x{GAIN}; red is brighter"),
     )
     figures = "".join(
-        f"<figure>{image(png_data_url(face), word, 'image/png')}<figcaption><b>{word}</b> {escape(words)}</figcaption></figure>"
+        f"<figure>{image(png_data_url(face), word, 'image/png')}"
+        f"<figcaption><b>{word}</b> {escape(words)}</figcaption></figure>"
         for face, word, words in shown
     )
     strip = download_link(

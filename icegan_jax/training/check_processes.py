@@ -1,6 +1,6 @@
 """The roll call of a run of several processes: ends well when all of them are there, each index once.
 
-    python -m icegan_jax.training.roll_call HOST:PORT COUNT INDEX TIMEOUT_S
+    python -m icegan_jax.training.check_processes HOST:PORT COUNT INDEX TIMEOUT_S
 
 A program of its own, started by ``processes.call_roll``: where somebody is missing or comes twice, jax's
 coordination client ends the whole process with SIGABRT and a stack trace, and what started it can say it in a line.
