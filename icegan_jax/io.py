@@ -21,7 +21,6 @@ from typing import IO, Any
 
 import numpy as np
 
-from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
 
 # What numpy raises for a .npz file that is cut, foreign, or lacks an array.
@@ -236,7 +235,7 @@ _DIR_REMEDIES = {
 
 
 @contextmanager
-def atomic_dir(out: str | Path, marker: str = SUMMARY_FILE, maker: str = "prepare") -> Iterator[Path]:
+def atomic_dir(out: str | Path, marker: str = "prepared.json", maker: str = "prepare") -> Iterator[Path]:
     """Yields an empty folder beside ``out``, and puts it in the place of ``out`` on success.
 
     The folder is ``.NAME.partial``, empty but for ``KEPT``, where a run that did not finish left
@@ -270,7 +269,7 @@ def atomic_dir(out: str | Path, marker: str = SUMMARY_FILE, maker: str = "prepar
                 _clear(staging)
 
 
-def check_output_dir(out: str | Path, marker: str = SUMMARY_FILE, maker: str = "prepare") -> None:
+def check_output_dir(out: str | Path, marker: str = "prepared.json", maker: str = "prepare") -> None:
     """Refuses to replace what the maker did not make, see ``replaced_folder``.
 
     Raises:

@@ -18,7 +18,7 @@ from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, only_databa
 from icegan_jax.data.folds import Fold, folds_of
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.finalize import finalize_run, set_aside_results, write_partial_results
+from icegan_jax.finalize import finalize_run, set_aside_results, write_partial_results
 from icegan_jax.provenance import write_or_compare_config
 from icegan_jax.run_dir import CONFIG_FILE, PARTIAL_RESULTS_FILE, is_finished
 from icegan_jax.signals import Stopped

@@ -17,11 +17,11 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 import jax, numpy
-from icegan_jax.compilation_cache import Compilations, keep_programs
+from icegan_jax.compilation_cache import CompilationCounter, set_cache_dir
 
 folder, *acts = sys.argv[1:]
-why, said = keep_programs(Path(folder)), []
-compilations = Compilations()
+why, said = set_cache_dir(Path(folder)), []
+compilations = CompilationCounter()
 before = str(compilations)
 for act in acts:
     for path in Path(folder).rglob("*-cache"):

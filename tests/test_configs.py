@@ -110,7 +110,14 @@ def test_every_field_is_read(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 
     pairs = tiny.pairs()
     pairs = dataclasses.replace(pairs, dataset=np.full(len(pairs.label), config.data.database or "tiny"))
-    for left_out in ("prepare_procedural", "train_folds", "conclude", "_content", "claim", "_tidy"):
+    for left_out in (
+        "prepare_procedural",
+        "train_folds",
+        "finalize_run",
+        "_content",
+        "write_or_compare_config",
+        "_drop_damaged",
+    ):
         monkeypatch.setattr(train, left_out, lambda *_, **__: None)
     monkeypatch.setattr(config_module, "validate", lambda _: None)
     monkeypatch.setattr(train, "load_pairs", lambda _: pairs)

@@ -20,6 +20,7 @@ LAYERS = (
         "config",
         "main",
         "train",
+        "finalize",
         "provenance",
         "compilation_cache",
         "prepare",

@@ -129,8 +129,8 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
     """SIGKILL at some moment of ceaseless writing; what is left beside the file is known as such."""
     path = tmp_path / "result.json"
     code = (
-        "import sys, itertools, pathlib; from icegan_jax.io import write_sealed\n"
-        "for number in itertools.count(): write_sealed(pathlib.Path(sys.argv[1]), {'n': number, 'x': 'x' * 10**6})"
+        "import sys, itertools, pathlib; from icegan_jax.io import write_json_with_checksum\n"
+        "for n in itertools.count(): write_json_with_checksum(pathlib.Path(sys.argv[1]), {'n': n, 'x': 'x' * 10**6})"
     )
     rng = np.random.default_rng(0)
     for _ in range(3):

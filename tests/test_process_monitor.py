@@ -15,8 +15,11 @@ import pytest
 from icegan_jax import locks
 from icegan_jax.locks import FINISHED, LOST, RUNNING, ProcessMonitor, has_ended, process_identity
 
-ROOT = Path(__file__).parents[2]
-SAY = "import json, sys; from icegan_jax.locks import myself; print(json.dumps(myself()), flush=True); "
+ROOT = Path(__file__).parents[1]
+SAY = (
+    "import json, sys; from icegan_jax.locks import process_identity; "
+    "print(json.dumps(process_identity()), flush=True); "
+)
 AGES = 10.0**9  # seconds
 
 

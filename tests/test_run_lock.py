@@ -20,10 +20,13 @@ from icegan_jax import locks
 from icegan_jax.errors import UserError
 from icegan_jax.locks import process_identity, run_lock
 
-ROOT = Path(__file__).parents[2]
-BEGIN = "import os, sys, time; from pathlib import Path; from icegan_jax.locks import locked; run = Path(sys.argv[1]); "
+ROOT = Path(__file__).parents[1]
+BEGIN = (
+    "import os, sys, time; from pathlib import Path; from icegan_jax.locks import run_lock; run = Path(sys.argv[1]); "
+)
 HOLD = (
-    BEGIN + "context = locked(run, run / 'lock'); context.__enter__(); {}; print('held', flush=True); sys.stdin.read()"
+    BEGIN
+    + "context = run_lock(run, run / 'lock'); context.__enter__(); {}; print('held', flush=True); sys.stdin.read()"
 )
 ALONE = "pass"
 # A child that shares the parent's open files, as multiprocessing and subprocess make them.
@@ -35,7 +38,7 @@ RACE = (
 print("ready", flush=True)
 sys.stdin.read()
 try:
-    with locked(run, run / "processes" / "lock"):
+    with run_lock(run, run / "processes" / "lock"):
         print("held", flush=True)
         time.sleep(600)
 except Exception as error:

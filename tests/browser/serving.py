@@ -22,9 +22,9 @@ def hear(event, arguments):
 sys.addaudithook(hear)
 """
 PAGE = """
-from icegan_jax import page
+from icegan_jax import app
 
-sys.exit(page.main(sys.argv[1:]))
+sys.exit(app.main(sys.argv[1:]))
 """
 PATIENCE_S = 120
 

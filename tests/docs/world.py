@@ -8,9 +8,9 @@ import numpy as np
 import skimage.data
 
 from tests.data.conftest import HEADER, smiling
-from tests.data.databases import write_official
 from tests.data.databases.small import xlsx
 from tests.data.fabricated_casme2 import build_casme2
+from tests.data.fabricated_databases import write_official
 from tests.data.fabricated_samm import build_samm
 from tests.data.fabricated_smic import build_smic
 from tests.docs.pages import ROOT, Command

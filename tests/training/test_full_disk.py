@@ -167,7 +167,7 @@ def test_an_unknown_error_goes_up_and_leaves_nothing(tmp_path: Path, monkeypatch
     with FoldCheckpoints(tmp_path, "me") as store:
         store.save(state_at(2), NOTES)
         with monkeypatch.context() as patched:
-            patched.setattr("icegan_jax.training.checkpoint.write_sealed", fail)
+            patched.setattr("icegan_jax.training.checkpoint.write_json_with_checksum", fail)
             with pytest.raises(RuntimeError, match="no idea"):
                 store.save(state_at(4), NOTES)
     intact(tmp_path, {2})

@@ -8,9 +8,9 @@ from icegan_jax.data.ingest.annotation import Source
 from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
 from icegan_jax.data.ingest.overrides import Override
 from icegan_jax.errors import UserError
-from tests.data.databases import composite_clips, write_official
 from tests.data.fabricate import replace_file
 from tests.data.fabricated_casme2 import build_casme2
+from tests.data.fabricated_databases import composite_clips, write_official
 from tests.data.fabricated_samm import build_samm
 from tests.data.fabricated_smic import build_smic
 

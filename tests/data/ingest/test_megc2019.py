@@ -13,9 +13,9 @@ from icegan_jax.data.ingest.official_list import compare_with_official, read_off
 from icegan_jax.data.ingest.protocol import Key, Selection, count_findings, key_of, select_clips
 from icegan_jax.data.video import list_frames
 from icegan_jax.errors import UserError
-from tests.data.databases import NOT_IN_SMIC_E, composite_clips, write_official
 from tests.data.fabricate import Fake
 from tests.data.fabricated_casme2 import build_casme2, casme2_clips
+from tests.data.fabricated_databases import NOT_IN_SMIC_E, composite_clips, write_official
 from tests.data.fabricated_samm import build_samm, samm_clips
 from tests.data.fabricated_smic import build_smic, smic_clips
 

@@ -6,9 +6,9 @@ from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Fi
 from icegan_jax.data.ingest.official_list import compare_with_official, read_official
 from icegan_jax.data.ingest.protocol import Selection, key_of, select_clips
 from icegan_jax.errors import UserError
-from tests.data.databases import composite_clips, write_official
 from tests.data.fabricate import Fake
 from tests.data.fabricated_casme2 import casme2_clips
+from tests.data.fabricated_databases import composite_clips, write_official
 from tests.data.fabricated_samm import samm_clips
 from tests.data.fabricated_smic import smic_clips
 

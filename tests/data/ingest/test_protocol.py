@@ -7,9 +7,9 @@ import pytest
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
 from icegan_jax.data.ingest.protocol import Selection, count_findings, key_of, select_clips
 from icegan_jax.errors import UserError
-from tests.data.databases import NOT_IN_SMIC_E
 from tests.data.fabricate import Fake
 from tests.data.fabricated_casme2 import casme2_clips
+from tests.data.fabricated_databases import NOT_IN_SMIC_E
 from tests.data.fabricated_samm import samm_clips
 from tests.data.fabricated_smic import smic_clips
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
 
-from icegan_jax.evaluation.baselines.linear_pixels import linear_pixels
+from icegan_jax.evaluation.baselines import linear_pixels
 
 
 def left_out(groups, shift):

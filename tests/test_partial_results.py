@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.folds import everybody, leave_one_subject_out
-from icegan_jax.evaluation.finalize import remove_partial_results, set_aside_results, write_partial_results
+from icegan_jax.finalize import remove_partial_results, set_aside_results, write_partial_results
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold, state_of
 

@@ -10,9 +10,9 @@ import pytest
 
 from icegan_jax.data.folds import Fold, folds_of
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.finalize import _timing, finalize_run, set_aside_results, write_partial_results
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.results import read_results
+from icegan_jax.finalize import _timing, finalize_run, set_aside_results, write_partial_results
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold
 
@@ -174,7 +174,7 @@ def test_the_linear_reference_does_not_train_on_inner_people(tmp_path: Path, mon
         seen.extend(folds)
         return np.concatenate([label[test] for _, test in folds])
 
-    monkeypatch.setattr("icegan_jax.evaluation.finalize.linear_on_apex_pixels", linear)
+    monkeypatch.setattr("icegan_jax.finalize.linear_on_apex_pixels", linear)
     folds = made("split", 0.5)
     finish(tmp_path, folds)
     results = concluded(tmp_path, folds)
