@@ -63,7 +63,7 @@ def _measure(args: argparse.Namespace) -> Result:
     device = jax.local_devices()[0]
     state = initial_states(networks, 1)
     rows = []
-    for name, function in (("D", _recognise), ("G", _synthesise)):
+    for name, function in (("D", _recognize), ("G", _synthesize)):
         for size in sizes:
             faces = made_up_batches(networks, (), size)
             lowered = jax.jit(functools.partial(function, networks)).lower(state, faces)
@@ -95,11 +95,11 @@ def _measure(args: argparse.Namespace) -> Result:
 Faces = dict[str, jax.Array]
 
 
-def _recognise(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
+def _recognize(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
     return predict(networks, state, faces["onset"], faces["apex"])
 
 
-def _synthesise(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
+def _synthesize(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
     """A face uint8[b, n, n, 1] of each onset, of its label's class."""
     onset, label = to_float(faces["onset"]), faces["label"]
     noise = jax.random.normal(state.key, (label.shape[0], networks.noise))

@@ -140,14 +140,14 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     config = config_of(args)
     config.model.image_size = pairs.onset.shape[1]
     folds = leave_one_subject_out(pairs)[: args.folds]
-    plan = build_train_config(config, len(pairs.label), len(folds), 1)
-    per_call = min(plan.steps_per_call, plan.steps_per_epoch)
-    calls = math.ceil(min(args.steps or plan.steps_per_epoch, plan.steps_per_epoch) / per_call)
+    train_config = build_train_config(config, len(pairs.label), len(folds), 1)
+    per_call = min(train_config.steps_per_call, train_config.steps_per_epoch)
+    calls = math.ceil(min(args.steps or train_config.steps_per_epoch, train_config.steps_per_epoch) / per_call)
     networks = build_models(config, (calls + 1) * per_call, len(pairs.classes))
     layout = FoldLayout(tuple(jax.local_devices()[:1]), len(folds))
     engine = build_programs(networks, layout.devices)
     iterators = [
-        fold_batches(pairs, fold.train, batch_size=plan.batch_size, seed=seed, mirror=plan.mirror)
+        fold_batches(pairs, fold.train, batch_size=train_config.batch_size, seed=seed, mirror=train_config.mirror)
         for seed, fold in enumerate(folds)
     ]
     start = time.perf_counter()
@@ -165,7 +165,7 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
             if supply is None:
                 break
             waited += time.perf_counter() - start if seconds else 0.0
-            states, metrics = jax.block_until_ready(engine.advance(states, supply.batches))
+            states, metrics = jax.block_until_ready(engine.train_steps(states, supply.batches))
             seconds.append(time.perf_counter() - start)
     del seconds[0]  # compiles
     check_finite(metrics)
@@ -173,9 +173,9 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     return {
         "clips": int((pairs.shift == 0).sum()),
         "pairs": len(pairs.label),
-        "epoch_s": sum(seconds) / steps * plan.steps_per_epoch,
+        "epoch_s": sum(seconds) / steps * train_config.steps_per_epoch,
         "steps": steps,
-        "steps_per_epoch": plan.steps_per_epoch,
+        "steps_per_epoch": train_config.steps_per_epoch,
         "median_step_ms": 1e3 * spread(seconds).median / per_call,
         "draw_ms": 1e3 * draw_s,
         "waiting": waited / sum(seconds),

@@ -96,7 +96,7 @@ def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> lis
     config, pairs = _config(), _pairs(people)
     networks = build_models(config, _SCHEDULE)
     every = min(_EVERY, max(1, steps // 20 // _PER_CALL) * _PER_CALL)
-    plan = TrainConfig(
+    train_config = TrainConfig(
         steps=steps,
         steps_per_epoch=len(pairs.label),
         steps_per_call=_PER_CALL,
@@ -108,7 +108,9 @@ def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> lis
         evaluate_every=every,
     )
     with Sampler(part, run_dir, _PER_CALL) as sampler:
-        train_folds(networks, pairs, leave_one_subject_out(pairs)[:folds], plan, run_dir, jax.local_devices()[:1])
+        train_folds(
+            networks, pairs, leave_one_subject_out(pairs)[:folds], train_config, run_dir, jax.local_devices()[:1]
+        )
     return sampler.samples
 
 

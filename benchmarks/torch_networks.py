@@ -1,7 +1,7 @@
 """Generator, discriminator and cost network in plain PyTorch, to measure ours against.
 
 The same mathematics as ``icegan_jax.models``, with PyTorch's own layers and layout: images are NCHW. A network
-takes its sizes from our module, and its weights from ``torch_weights``; there is no other initialisation.
+takes its sizes from our module, and its weights from ``torch_weights``; there is no other initialization.
 
 Axis letters: b batch, c channel, n h w image side, z noise, k class.
 """
@@ -79,7 +79,7 @@ class Generator(nn.Module):
 class Verdict(NamedTuple):
     """Realness float[b], class capsules' lengths float[b, k], reconstruction float[b, 1, n, n] in [0, 1]."""
 
-    realness: Tensor
+    real_prob: Tensor
     lengths: Tensor
     reconstruction: Tensor
 

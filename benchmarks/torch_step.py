@@ -29,11 +29,11 @@ class Adam(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """One fold's training: networks (``judge`` and ``synthesise`` call them, compiled or not) and optimiser."""
+    """One fold's training: networks (``judge`` and ``synthesize`` call them, compiled or not) and optimizer."""
 
     generator: Generator
     discriminator: Discriminator
-    synthesise: Callable[..., Tensor]
+    synthesize: Callable[..., Tensor]
     judge: Callable[..., Verdict]
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
@@ -70,8 +70,8 @@ def create_fold(task: Task, state: TrainState, adam: Adam, compiled: bool = Fals
     parameters = [*generator.parameters(), *discriminator.parameters()]
     optimizer = torch.optim.Adam(parameters, adam.rate, (adam.b1, adam.b2), adam.epsilon, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, adam.steps)
-    synthesise, judge = (torch.compile(network) if compiled else network for network in (generator, discriminator))
-    return Fold(generator, discriminator, synthesise, judge, optimizer, schedule)
+    synthesize, judge = (torch.compile(network) if compiled else network for network in (generator, discriminator))
+    return Fold(generator, discriminator, synthesize, judge, optimizer, schedule)
 
 
 def _placed(network: Any, memory_format: torch.memory_format) -> Any:
@@ -102,21 +102,21 @@ def set_gradients(task: Task, fold: Fold, batch: Batch, noise: Tensor) -> Terms:
     settings, weights = task.settings, task.settings.weights
     onset, apex = (to_float(batch[name]).contiguous(memory_format=task.memory_format) for name in ("onset", "apex"))
     label = batch["label"]
-    fake = fold.synthesise(onset, noise, F.one_hot(label, settings.classes).float(), keep=True)
+    fake = fold.synthesize(onset, noise, F.one_hot(label, settings.classes).float(), keep=True)
     fake_verdict = fold.judge(look(settings, onset, fake), label)
     real_verdict = fold.judge(look(settings, onset, apex), label, keep=True)
 
     fake_terms = _recognition_terms(fake_verdict, fake, label)
-    d_fake = {"adversarial": adversarial(fake_verdict.realness, real=False), **fake_terms}
+    d_fake = {"adversarial": adversarial(fake_verdict.real_prob, real=False), **fake_terms}
     d_real = {
-        "adversarial": adversarial(real_verdict.realness, real=True),
+        "adversarial": adversarial(real_verdict.real_prob, real=True),
         **_recognition_terms(real_verdict, apex, label),
     }
     d_loss = player_loss(settings, d_real, weights.recognition)
     d_loss = d_loss + player_loss(settings, d_fake, weights.synthetic_recognition)
     _differentiate(fold.discriminator, d_loss, retain_graph=True)
 
-    g = {"l1": F.l1_loss(fake, apex), "adversarial": adversarial(fake_verdict.realness, real=True), **fake_terms}
+    g = {"l1": F.l1_loss(fake, apex), "adversarial": adversarial(fake_verdict.real_prob, real=True), **fake_terms}
     appearance = g["l1"]
     if task.cost is not None:
         with torch.no_grad():
@@ -158,9 +158,9 @@ def _recognition_terms(verdict: Verdict, face: Tensor, label: Tensor) -> Terms:
     return terms | {f"length_{index}": value for index, value in enumerate(lengths.mean(dim=0))}
 
 
-def adversarial(realness: Tensor, real: bool) -> Tensor:
+def adversarial(real_prob: Tensor, real: bool) -> Tensor:
     """Mean binary cross-entropy of float[b]."""
-    return -torch.log((realness if real else 1.0 - realness) + 1e-6).mean()
+    return -torch.log((real_prob if real else 1.0 - real_prob) + 1e-6).mean()
 
 
 def look(settings: Models, onset: Tensor, face: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ from icegan_jax.training.train_step import Batch, Metrics, train_step, train_ste
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 _CONFIGS = ("loso", "loso_pair", "demo")
-# A program that runs once: XLA optimises its dozens of random draws for 43 s.
+# A program that runs once: XLA optimizes its dozens of random draws for 43 s.
 _RUN_ONCE: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 

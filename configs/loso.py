@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
 
-    config.seed = 0  # of initialisation, noise, shuffling and mirroring; with "split", of who is held out too
+    config.seed = 0  # of initialization, noise, shuffling and mirroring; with "split", of who is held out too
     # "loso": each person held out once. "split": one fold, its test people drawn (Table III). "all": one network
     # trained on everybody, for use outside the benchmark; nobody is left to test, so that there is no score.
     config.protocol = "loso"
@@ -89,7 +89,7 @@ def get_config() -> ConfigDict:
     config.training.collapse_after = 5  # warns after this many passes with all clips taken for one class; 0: never
 
     config.evaluation = ConfigDict()
-    config.evaluation.selection = "last"  # of the recogniser: the "last" step, or best on "inner" validation
+    config.evaluation.selection = "last"  # of the recognizer: the "last" step, or best on "inner" validation
     config.evaluation.inner_share = 0.0  # share of a fold's training people kept out of it for inner validation
     config.evaluation.every = 0  # updates between evaluations during training; 0: none but the last
     config.evaluation.oracle = False  # score the best test evaluation of each fold too: not valid, shown apart

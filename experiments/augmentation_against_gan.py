@@ -31,8 +31,8 @@ _ON_SYNTHETIC = {"loss.synthetic_recognition": 1.0}
 ROWS = {
     "D alone": _ALONE | _PLAIN,
     "D alone, classical augmentation": _ALONE | _CLASSICAL,
-    "GAN, real faces recognised": _BESIDE | _PLAIN,
-    "GAN, synthetic faces recognised too": _ON_SYNTHETIC | _PLAIN,
+    "GAN, real faces recognized": _BESIDE | _PLAIN,
+    "GAN, synthetic faces recognized too": _ON_SYNTHETIC | _PLAIN,
     "GAN, synthetic too, classical augmentation": _ON_SYNTHETIC | _CLASSICAL,
 }
 

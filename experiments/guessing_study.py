@@ -1,4 +1,4 @@
-"""What recognisers that only guess reach when somebody chooses their best test epoch.
+"""What recognizers that only guess reach when somebody chooses their best test epoch.
 
 A guesser answers every test clip anew at every epoch and never looks at a face, so that every
 epoch is worth the same. What a rule gives it above the last epoch is the rule's own gift.

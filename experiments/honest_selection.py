@@ -4,7 +4,7 @@
     python experiments/honest_selection.py --preset=full --data=DATA  the licensed databases
 
 One LOSO run per seed, tested again and again during training, scored by three rules; nothing else differs. Each fold
-keeps a fifth of its training people for inner validation. Below stands what recognisers that only guess reach by the
+keeps a fifth of its training people for inner validation. Below stands what recognizers that only guess reach by the
 same rules, with the same fold sizes and number of test evaluations (experiments.guessing_study).
 """
 
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     notes = (
         f"{options.seeds} runs, each scored by all three rules, {evaluations} test evaluations; mean [95% interval over"
         " people] ± deviation over seeds; of the score that is not valid the mean alone.",
-        f"guess: {_DRAWS} recognisers that draw every answer from the class frequencies, same folds, same rule.",
+        f"guess: {_DRAWS} recognizers that draw every answer from the class frequencies, same folds, same rule.",
         f"As the mean over folds of each fold's best they show UF1 {mean_of_bests['uf1'].mean:.3f} and UAR "
         f"{mean_of_bests['uar'].mean:.3f}: the form in which the paper's log has 0.884 and 0.898.",
         "Inner validation takes a fifth of the training people away; the other rows use the same weaker training.",

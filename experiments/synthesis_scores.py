@@ -56,7 +56,7 @@ NOTES = (
     f"flow: onset to face against onset to real apex, where that moved {MOVED_PX} pixels or more: cosine of "
     "directions, ratio of lengths; correlation of lengths over the face.",
     "classifier: HOG of the change + linear SVM on real pairs of all people but the fold's held-out ones. accuracy: "
-    "share recognised as the class asked for (synthetic: every class asked); clip class: as the class of the clip.",
+    "share recognized as the class asked for (synthetic: every class asked); clip class: as the class of the clip.",
 )
 
 

@@ -1,4 +1,4 @@
-"""A page in the browser: recognise micro-expressions in pictures and clips, and put them on a neutral face.
+"""A page in the browser: recognize micro-expressions in pictures and clips, and put them on a neutral face.
 
 python -m icegan_jax.app --workdir=RUN
 """

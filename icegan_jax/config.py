@@ -496,7 +496,7 @@ def _flattened(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)) -> Models:
-    """Networks, optimisers and losses; the learning rate falls to 0 as a cosine over ``steps`` updates.
+    """Networks, optimizers and losses; the learning rate falls to 0 as a cosine over ``steps`` updates.
 
     ``classes``: how many the data have.
     """

@@ -15,11 +15,11 @@ from typing import Any
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
-from icegan_jax.inference.exporting.stablehlo import PLATFORMS, export_generator, export_recogniser
+from icegan_jax.inference.exporting.stablehlo import PLATFORMS, export_generator, export_recognizer
 from icegan_jax.io import atomic_dir, check_output_dir, write_bytes, write_json
 
 CONTENT = "model.json"
-_RECOGNISER = ("uint8", "uint8")
+_RECOGNIZER = ("uint8", "uint8")
 _GENERATOR = ("uint8", "int32", "int32", "float32")
 _FACES = (
     "Grey faces uint8[b, n, n]. onset: the neutral face, cropped by the box of its 68 landmarks with a margin of a "
@@ -29,7 +29,7 @@ _FACES = (
 
 EPILOG = """\
 what is written to DIR:
-  recogniser.jax     (onset, apex) to the length of each class's capsule; parameters and normalisation are inside
+  recognizer.jax     (onset, apex) to the length of each class's capsule; parameters and normalization are inside
   generator.jax      (onset, class, noise draw, intensity) to faces; not of a run without generator
   *.onnx             with --onnx, of each: one face at a time; inputs are named onset, apex, noise, label, intensity
   model.json         classes, size, what the faces must look like, which networks, checksums
@@ -41,7 +41,7 @@ The files are StableHLO for CPU and CUDA, any number of faces at a time, mean ov
 
 examples:
   python -m icegan_jax.export --workdir=RUN --out=exported
-  python -m icegan_jax.export --workdir=RUN --fold=casme2_sub01 --only=recogniser --out=exported
+  python -m icegan_jax.export --workdir=RUN --fold=casme2_sub01 --only=recognizer --out=exported
 """
 
 
@@ -56,7 +56,7 @@ def make_parser() -> ArgumentParser:
         "--out", required=True, metavar="DIR", help="folder to make; an earlier export there is replaced"
     )
     group.add_argument("--onnx", action="store_true", help="ONNX files as well (needs the extra onnx: jax2onnx)")
-    group.add_argument("--only", choices=("recogniser", "generator"), help="one of the two (default: both)")
+    group.add_argument("--only", choices=("recognizer", "generator"), help="one of the two (default: both)")
     return parser
 
 
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     check_output_dir(args.out, CONTENT, "export")
     enable_compilation_cache(args.compilation_cache)
-    wanted = [args.only] if args.only else ["recogniser", "generator"]
+    wanted = [args.only] if args.only else ["recognizer", "generator"]
     if args.only is None and not has_generator(args.workdir):
         wanted.remove("generator")
     with atomic_dir(args.out, CONTENT, "export") as folder:
@@ -76,13 +76,13 @@ def _run(args: argparse.Namespace) -> None:
         for name in wanted:
             drawn = name == "generator"
             model = load_ensemble(args.workdir, generator=drawn, fold=args.fold, exclude=args.exclude_subject)
-            data = export_generator(model) if drawn else export_recogniser(model)
-            programs[name] = _write(folder, name, data, _GENERATOR if drawn else _RECOGNISER)
+            data = export_generator(model) if drawn else export_recognizer(model)
+            programs[name] = _write(folder, name, data, _GENERATOR if drawn else _RECOGNIZER)
             if args.onnx:
                 from icegan_jax.inference.exporting import onnx  # takes a second
 
                 write_bytes(
-                    folder / f"{name}.onnx", onnx.onnx_generator(model) if drawn else onnx.onnx_recogniser(model)
+                    folder / f"{name}.onnx", onnx.onnx_generator(model) if drawn else onnx.onnx_recognizer(model)
                 )
             folds = f"{len(model.folds)} fold{'s' * (len(model.folds) > 1)}"
             print(f"{name}: {len(data) / 2**20:.1f} MiB, mean over {folds}")

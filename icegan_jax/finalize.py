@@ -221,7 +221,7 @@ def _about_fit(results: Mapping[str, Any]) -> str:
     """What there is to say in place of a score table."""
     return (
         "trained on everybody: no score exists\n"
-        f"fit: {results['fit']['accuracy']:.3f} of the {results['num_clips']} clips trained on are recognised, "
+        f"fit: {results['fit']['accuracy']:.3f} of the {results['num_clips']} clips trained on are recognized, "
         "which tells nothing about other people; --config.protocol=loso tests"
     )
 

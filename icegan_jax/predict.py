@@ -1,4 +1,4 @@
-"""Recognise micro-expressions: in an onset/apex pair, a folder of frames, a video, a clips.csv, or before a camera.
+"""Recognize micro-expressions: in an onset/apex pair, a folder of frames, a video, a clips.csv, or before a camera.
 
 python -m icegan_jax.predict --workdir=RUN --input=X --out=DIR
 """

@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=EPILOG,
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="directory of a finished run")
-    parser.add_argument("--no_faces", action="store_true", help="leave out every recognisable face, to share the page")
+    parser.add_argument("--no_faces", action="store_true", help="leave out every recognizable face, to share the page")
     args = parser.parse_args(argv)
     try:
         index = write_report(args.run, no_faces=args.no_faces)

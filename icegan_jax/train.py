@@ -54,39 +54,39 @@ def train_and_evaluate(
         token = stack.enter_context(join_run(workdir, lost_s)) if processes.index == 0 else ""
         start_processes(processes)
         compilations = CompilationCounter()
-        meeting = stack.enter_context(Coordination(workdir, processes, lost_s, token))
-        names = meeting.wait_for_deal() if processes.index else []
+        coordination = stack.enter_context(Coordination(workdir, processes, lost_s, token))
+        names = coordination.wait_for_deal() if processes.index else []
         pairs, folds = data or load_data(config, workdir)
         name = write_or_compare_config(_content(config), pairs.fingerprint, workdir, force_resume)
         devices = jax.local_devices()
         side_by_side = math.ceil(len(folds) / processes.count)
-        plan = build_train_config(config, len(pairs.label), side_by_side, len(devices))
-        plan = dataclasses.replace(plan, run=name)
+        train_config = build_train_config(config, len(pairs.label), side_by_side, len(devices))
+        train_config = dataclasses.replace(train_config, run=name)
 
         def unfinished() -> list[str]:
             return [fold.name for fold in folds if not is_finished(workdir, fold) and not broken_at(workdir, fold)]
 
         if processes.index == 0:
-            _drop_damaged(workdir, folds, pairs, plan)
-            names = meeting.deal(unfinished())
+            _drop_damaged(workdir, folds, pairs, train_config)
+            names = coordination.deal(unfinished())
         mine = [fold for fold in folds if fold.name in names] if processes.count > 1 else folds
         who = f"{processes.name}: {len(mine)} of " if processes.count > 1 else ""
         print(
-            f"{who}{len(folds)} fold{'s' * (len(folds) > 1)} of {plan.steps} steps, {len(pairs.label)} pairs of "
-            f"{int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
+            f"{who}{len(folds)} fold{'s' * (len(folds) > 1)} of {train_config.steps} steps, "
+            f"{len(pairs.label)} pairs of {int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
             flush=True,
         )
-        networks = build_models(config, plan.steps, len(pairs.classes))
+        networks = build_models(config, train_config.steps, len(pairs.classes))
         if processes.index:
-            train_folds(networks, pairs, mine, plan, workdir, devices, processes)
-            meeting.leave(unfinished)
+            train_folds(networks, pairs, mine, train_config, workdir, devices, processes)
+            coordination.leave(unfinished)
             ended = sum(is_finished(workdir, fold) for fold in mine)
             done = f"{processes.name}: {ended} of {len(mine)} folds finished"
             print(f"{done}{compilations}; process 0 gathers the results")
             return
         try:
-            train_folds(networks, pairs, mine, plan, workdir, devices, processes)
-            meeting.gather(unfinished)
+            train_folds(networks, pairs, mine, train_config, workdir, devices, processes)
+            coordination.gather(unfinished)
         except (UserError, OSError, Stopped):
             _conclude_partly(pairs, folds, workdir, config.seed)
             raise
@@ -98,7 +98,7 @@ def train_and_evaluate(
             folds,
             workdir,
             selection=config.evaluation.selection,
-            evaluated=plan.evaluate_every > 0,
+            evaluated=train_config.evaluate_every > 0,
             oracle=config.evaluation.oracle,
             seed=config.seed,
             batch_size=config.training.batch_size,
@@ -163,9 +163,9 @@ def _drawn(workdir: Path) -> bool:
     return (workdir / "data" / SUMMARY_FILE).is_file() and (workdir / CONFIG_FILE).is_file()
 
 
-def _drop_damaged(workdir: Path, folds: Sequence[Fold], pairs: Pairs, plan: TrainConfig) -> None:
+def _drop_damaged(workdir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig) -> None:
     """Before anybody trains: folds whose files are damaged run again, results of an earlier state step aside."""
-    drop_damaged_results(workdir, folds, pairs, plan, _warn)
+    drop_damaged_results(workdir, folds, pairs, train_config, _warn)
     forget_failures(workdir, folds)
     if not all(is_finished(workdir, fold) for fold in folds):
         set_aside_results(workdir)

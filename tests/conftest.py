@@ -17,7 +17,7 @@ _CACHE = os.environ["JAX_COMPILATION_CACHE_DIR"] if _IS_WORKER else tempfile.mkd
 if not _IS_WORKER:
     atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
-# The tests' networks are tiny: optimising their programs takes longer than it saves, three times longer at least.
+# The tests' networks are tiny: optimizing their programs takes longer than it saves, three times longer at least.
 _FLAGS = [
     "--xla_force_host_platform_device_count=4",
     "--xla_backend_optimization_level=0",

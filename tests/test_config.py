@@ -167,7 +167,7 @@ def test_the_learning_rate_falls_to_zero_as_a_cosine() -> None:
     assert moves == pytest.approx([*rates, 0.0, 0.0], rel=1e-4, abs=1e-6)  # constant gradient: Adam's step is the rate
 
 
-def plan(**training: Any) -> Any:
+def train_config(**training: Any) -> Any:
     config = loso.get_config()
     for name, value in training.items():
         config.training[name] = value
@@ -175,28 +175,28 @@ def plan(**training: Any) -> Any:
 
 
 def test_epochs_pass_over_all_pairs() -> None:
-    made = plan(epochs=3, batch_size=16, steps_per_call=1)
+    made = train_config(epochs=3, batch_size=16, steps_per_call=1)
     assert (made.steps_per_epoch, made.steps) == (7, 21)  # 100 / 16, rounded up
 
 
 def test_steps_override_epochs_and_are_rounded_up_to_whole_calls() -> None:
-    assert plan(steps=7, steps_per_call=5).steps == 10
-    assert plan(steps=10, steps_per_call=5).steps == 10
-    made = plan(steps=3, steps_per_call=5)
+    assert train_config(steps=7, steps_per_call=5).steps == 10
+    assert train_config(steps=10, steps_per_call=5).steps == 10
+    made = train_config(steps=3, steps_per_call=5)
     assert (made.steps, made.steps_per_call) == (3, 3)
 
 
 def test_no_more_folds_on_a_device_than_there_are() -> None:
-    assert plan(folds_per_device=8).folds_per_device == 3  # ten folds on four devices
-    assert plan(folds_per_device=2).folds_per_device == 2
+    assert train_config(folds_per_device=8).folds_per_device == 3  # ten folds on four devices
+    assert train_config(folds_per_device=2).folds_per_device == 2
 
 
 def test_zero_folds_leaves_the_number_to_the_memory() -> None:
-    assert plan().folds_per_device == 0
+    assert train_config().folds_per_device == 0
 
 
 def test_devices_that_share_batches_hold_all_folds() -> None:
-    made = plan(parallel="batch", batch_size=8, folds_per_device=12)
+    made = train_config(parallel="batch", batch_size=8, folds_per_device=12)
     assert (made.parallel, made.folds_per_device, made.batch_size) == ("batch", 10, 8)
 
 
@@ -206,6 +206,6 @@ def test_a_batch_that_the_devices_cannot_share() -> None:
         "such as 12"
     )
     with pytest.raises(UserError) as caught:
-        plan(parallel="batch", batch_size=10)
+        train_config(parallel="batch", batch_size=10)
     assert str(caught.value) == line
-    assert plan(parallel="folds", batch_size=10).batch_size == 10
+    assert train_config(parallel="folds", batch_size=10).batch_size == 10

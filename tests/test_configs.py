@@ -43,8 +43,8 @@ def test_the_configurations_are_found() -> None:
 def test_a_configuration_is_sound(name: str) -> None:
     config = load(name)
     validate(config)
-    plan = build_train_config(config, num_pairs=2210, num_folds=68, num_devices=1)
-    networks = build_models(config, plan.steps)
+    train_config = build_train_config(config, num_pairs=2210, num_folds=68, num_devices=1)
+    networks = build_models(config, train_config.steps)
     assert (networks.cost is not None) == (config.loss.perceptual > 0)
 
 

@@ -41,10 +41,10 @@ def loader(exported: Path) -> ModuleType:
     return module
 
 
-def test_the_recogniser_gives_the_lengths_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
+def test_the_recognizer_gives_the_lengths_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
     pairs = load_pairs(run_dir.parent / "data")
-    wanted = load_ensemble(run_dir, generator=False).recognise(pairs.onset, pairs.apex)
-    program = loader.load(exported)["recogniser"]
+    wanted = load_ensemble(run_dir, generator=False).predict(pairs.onset, pairs.apex)
+    program = loader.load(exported)["recognizer"]
     lengths = program(pairs.onset, pairs.apex)
     chex.assert_shape(lengths, wanted.shape)
     np.testing.assert_allclose(lengths, wanted, atol=1e-5)
@@ -54,7 +54,7 @@ def test_the_recogniser_gives_the_lengths_of_the_run(run_dir: Path, exported: Pa
 def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
     onset = load_pairs(run_dir.parent / "data").onset[:3]
     label, draw, intensity = np.array([0, 1, 2], np.int32), np.array([0, 1, 0], np.int32), np.array([1, 0.5, 2])
-    wanted = load_ensemble(run_dir, generator=True).synthesise(onset, label, draw, intensity)
+    wanted = load_ensemble(run_dir, generator=True).synthesize(onset, label, draw, intensity)
     faces = loader.load(exported)["generator"](onset, label, draw, intensity)
     chex.assert_type(faces, np.uint8)
     assert np.abs(faces.astype(int) - wanted).max() <= 1  # a grey level, where rounding falls otherwise
@@ -63,8 +63,8 @@ def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path,
 
 def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
     pairs = load_pairs(run_dir.parent / "data")
-    wanted = load_ensemble(run_dir, generator=False).recognise(pairs.onset[:4], pairs.apex[:4])
-    session = onnxruntime.InferenceSession(exported / "recogniser.onnx", providers=["CPUExecutionProvider"])
+    wanted = load_ensemble(run_dir, generator=False).predict(pairs.onset[:4], pairs.apex[:4])
+    session = onnxruntime.InferenceSession(exported / "recognizer.onnx", providers=["CPUExecutionProvider"])
     for place in range(4):
         faces = {"onset": pairs.onset[[place], ..., None], "apex": pairs.apex[[place], ..., None]}
         (lengths,) = session.run(["lengths"], faces)
@@ -94,7 +94,7 @@ def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:
 def test_without_jax2onnx(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(sys.modules, "jax2onnx", None)
-        options = [f"--workdir={run_dir}", f"--out={tmp_path / 'out'}", "--only=recogniser", "--fold=tiny_s0", "--onnx"]
+        options = [f"--workdir={run_dir}", f"--out={tmp_path / 'out'}", "--only=recognizer", "--fold=tiny_s0", "--onnx"]
         assert export.main(options) == 2
     assert capsys.readouterr().err == "error: --onnx needs jax2onnx; install it with: uv sync --extra onnx\n"
     assert not list(tmp_path.iterdir())
@@ -121,15 +121,15 @@ def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: P
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     header, row = done.stdout.splitlines()
     assert header == "negative,positive,surprise"
-    wanted = load_ensemble(run_dir, generator=False).recognise(pairs.onset[:1], pairs.apex[:1])[0]
+    wanted = load_ensemble(run_dir, generator=False).predict(pairs.onset[:1], pairs.apex[:1])[0]
     np.testing.assert_allclose([float(cell) for cell in row.split(",")], wanted, atol=1e-5)
 
 
 def test_one_program_of_one_fold(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     out = tmp_path / "out"
-    options = [f"--workdir={run_dir}", f"--out={out}", "--only=recogniser", "--fold=tiny_s1"]
+    options = [f"--workdir={run_dir}", f"--out={out}", "--only=recognizer", "--fold=tiny_s1"]
     assert export.main([*options, "--compilation_cache=none"]) == 0
-    assert not (out / "generator.jax").exists() and (out / "recogniser.jax").is_file()
+    assert not (out / "generator.jax").exists() and (out / "recognizer.jax").is_file()
     assert "mean over 1 fold\n" in capsys.readouterr().out
 
 

@@ -302,4 +302,4 @@ def test_the_plan_carries_the_id_and_the_flag_reaches_the_claim(
         train.train_and_evaluate(now, tmp_path, Processes(), 10.0)
     train.train_and_evaluate(now, tmp_path, Processes(), 10.0, force_resume=True)
     name = read_json_with_checksum(tmp_path / "config.json")["id"]
-    assert [plan.run for plan in plans] == [name, name]
+    assert [train_config.run for train_config in plans] == [name, name]

@@ -53,7 +53,7 @@ def faces(options: Options, drawn: Drawn) -> str:
 def split_fields(options: Options) -> dict[str, object]:
     """The fields of a run on a split by people: the paper's 20 of 68, but of the drawn people 11 of 17.
 
-    With 12 drawn people to train on every model of Table III recognised all held-out clips (UF1 1.000 after 60 steps),
+    With 12 drawn people to train on every model of Table III recognized all held-out clips (UF1 1.000 after 60 steps),
     so that nothing could be told apart.
     """
     preset = PRESETS[options.preset]

@@ -33,7 +33,7 @@ class Fold:
         train: int64[...], indices into ``Pairs``: every pair, neighbours included, of the people
             trained on.
         test: int64[...], indices of the held-out people's apexes (shift 0): one prediction per
-            clip. Where nobody is held out, the apexes trained on: how they are recognised is a fit, no score.
+            clip. Where nobody is held out, the apexes trained on: how they are recognized is a fit, no score.
         inner: int64[...], indices of the apexes of the inner validation people, who are neither
             trained on nor tested; empty where there are none.
     """

@@ -30,7 +30,7 @@ class Intervals:
 
 
 class Floor(TypedDict):
-    """What a recogniser that never looks at a face scores."""
+    """What a recognizer that never looks at a face scores."""
 
     uf1: float
     uar: float
@@ -104,7 +104,7 @@ def floors(
     draws: int = NUM_DRAWS,
     seed: int = 0,
 ) -> dict[str, Floor]:
-    """The scores of two recognisers that never look at a face.
+    """The scores of two recognizers that never look at a face.
 
     "always_negative" answers the majority class of micro-expression databases. Of other classes,
     "always_<class>" answers the class of which `labels` has most clips (of several, the first): no

@@ -1,8 +1,8 @@
-"""McNemar's test: do two recognisers differ, by the clips of which only one is right?
+"""McNemar's test: do two recognizers differ, by the clips of which only one is right?
 
 Which clip of one file is which clip of another.
 
-Two recognisers on the same clips: whose score is higher, and does the difference show anything?
+Two recognizers on the same clips: whose score is higher, and does the difference show anything?
 
 python -m icegan_jax.evaluation.compare OURS THEIRS
 """
@@ -215,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m icegan_jax.evaluation.compare",
-        description="Compare two recognisers on the same clips.",
+        description="Compare two recognizers on the same clips.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -16,9 +16,9 @@ ground truth : [0, 1, 2]
 
 A log without one line "Subject: NAME" may have "subject NAME" or the bare name instead.
 
-What a recogniser answered, from whatever file somebody published it in.
+What a recognizer answered, from whatever file somebody published it in.
 
-Read are a run directory or its predictions.csv, any CSV with columns that can be recognised (a
+Read are a run directory or its predictions.csv, any CSV with columns that can be recognized (a
 clips.csv among them, which holds no answers), and a text log (`published_log.py`).
 """
 
@@ -248,7 +248,7 @@ def read_published_predictions(path: Path) -> PublishedPredictions:
     """Read a run directory, a predictions.csv, another CSV or a text log.
 
     Raises:
-      UserError: the file is missing or damaged, a column that is needed cannot be recognised, or the answers are those
+      UserError: the file is missing or damaged, a column that is needed cannot be recognized, or the answers are those
         of a run that trained on everybody.
     """
     if path.is_dir():
@@ -300,7 +300,7 @@ def to_numbers(path: Path, cells: Sequence[str], classes: Sequence[str]) -> npt.
 def _read_by_format(path: Path, text: str) -> PublishedPredictions:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise UserError(f"{path}: the file is empty: give the predictions of a recogniser")
+        raise UserError(f"{path}: the file is empty: give the predictions of a recognizer")
     delimiter = max(",;\t", key=lines[0].count)
     header = _cells(lines[0], delimiter)
     own = len(predictions.COLUMNS)

@@ -192,7 +192,7 @@ def build_unscored(
 
     Returns:
       A dictionary ready for `write_json`: ``scored`` is false, ``fit.accuracy`` the share of the clips trained on that
-      are recognised, `num_people` counts the people trained on.
+      are recognized, `num_people` counts the people trained on.
     """
     right = sum(row.label == row.prediction for row in predictions)
     return {

@@ -38,7 +38,7 @@ def composite_face(picture: Colour, box: Box, change: Floats, intensity: float) 
     Args:
         picture: uint8[h, w, 3], RGB.
         box: the crop, in the picture's pixels.
-        change: float32[n, n, 3] of the crop, see ``use.model.Model.change``.
+        change: float32[n, n, 3] of the crop, see ``use.model.Ensemble.motion_field``.
         intensity: how much of it; 0 leaves every pixel as it is.
 
     Returns:
@@ -109,8 +109,8 @@ class Renderer:
         portraits: the neutral faces.
         labels: of the expressions asked for.
         draws: numbers of the noise draws.
-        changes: float32[len(portraits), len(labels) * len(draws), n, n, 3] for changed pictures, see ``Model.change``;
-            None for the networks' own faces.
+        changes: float32[len(portraits), len(labels) * len(draws), n, n, 3] for changed pictures, see
+            ``Ensemble.motion_field``; None for the networks' own faces.
     """
 
     model: Ensemble
@@ -133,7 +133,7 @@ class Renderer:
                 for portrait, row in zip(self.portraits, self.changes, strict=True)
             ]
         onset, label, draw = requested_faces(self.portraits, self.labels, self.draws)
-        drawn = self.model.synthesise(onset, label, draw, np.full(len(label), intensity, np.float32))
+        drawn = self.model.synthesize(onset, label, draw, np.full(len(label), intensity, np.float32))
         count = len(self.labels) * len(self.draws)
         return [[_colour(face) for face in drawn[i : i + count]] for i in range(0, len(drawn), count)]
 
@@ -145,7 +145,7 @@ def build_renderer(
     if crop:
         return Renderer(model, portraits, labels, draws, None)
     onset, label, draw = requested_faces(portraits, labels, draws)
-    found = [model.change(onset[at], label[at], draw[at]) for at in _batches(len(label))]
+    found = [model.motion_field(onset[at], label[at], draw[at]) for at in _batches(len(label))]
     n = model.size
     changes = np.concatenate(found).reshape(len(portraits), -1, n, n, 3)
     return Renderer(model, portraits, labels, draws, changes)
@@ -164,7 +164,7 @@ def requested_faces(
 
 def _batches(count: int) -> Iterator[slice]:
     starts = range(0, count, _AT_ONCE)
-    bar = tqdm(starts, desc="synthesising", unit="batch", disable=None if len(starts) > 1 else True)
+    bar = tqdm(starts, desc="synthesizing", unit="batch", disable=None if len(starts) > 1 else True)
     return (slice(start, start + _AT_ONCE) for start in bar)
 
 

@@ -146,7 +146,7 @@ class Ensemble:
       run: its id.
       folds: whose networks these are.
       classes: names, in label order.
-      networks: the modules; no optimiser of theirs is used.
+      networks: the modules; no optimizer of theirs is used.
       states: one of each fold, with the parameters that were asked for alone.
     """
 
@@ -162,14 +162,14 @@ class Ensemble:
         """Pixels on a side of a face."""
         return self.networks.image_size
 
-    def recognise(self, onset: Grey, apex: Grey) -> Floats:
+    def predict(self, onset: Grey, apex: Grey) -> Floats:
         """Capsule lengths float32[b, k], means over the folds, of faces uint8[b, n, n] cropped as ``prepare`` does.
 
         Faces that are looked at together or apart get the same lengths but for rounding.
         """
         return self._mean(_predict, onset[..., None], apex[..., None])
 
-    def synthesise(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32], intensity: Floats) -> Grey:
+    def synthesize(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32], intensity: Floats) -> Grey:
         """Faces uint8[b, n, n]: each onset uint8[b, n, n] with a class, means over the folds.
 
         Args:
@@ -180,15 +180,15 @@ class Ensemble:
         faces = self._mean(_synthesize, onset[..., None], label, draw, np.asarray(intensity, np.float32))
         return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * 127.5), np.uint8)
 
-    def change(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32]) -> Floats:
+    def motion_field(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32]) -> Floats:
         """What makes an onset uint8[b, n, n] the face of a class: float32[b, n, n, 3], means over the folds.
 
         Of each pixel the way, rows and columns in pixels, to the one that takes its place, and grey levels that are
         added. Times an intensity it is the change at that intensity. The mean motion moves a face; the mean of faces
-        that each fold moves in its own way, as ``synthesise`` gives it, is blurred.
+        that each fold moves in its own way, as ``synthesize`` gives it, is blurred.
 
         Args:
-          label, draw: see ``synthesise``.
+          label, draw: see ``synthesize``.
         """
         return self._mean(_motion_field, onset[..., None], label, draw) * np.array((1, 1, 127.5), np.float32)
 

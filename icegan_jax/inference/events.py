@@ -22,7 +22,7 @@ from icegan_jax.inference.recognition import Recognition
 Grey = NDArray[np.uint8]
 
 TRACE = "trace.csv"
-_MACRO = Flag("macro", "Longer than half a second: a macro-expression or a blink, perhaps; it was not recognised.")
+_MACRO = Flag("macro", "Longer than half a second: a macro-expression or a blink, perhaps; it was not recognized.")
 LEAST_SEEN = 0.5  # of the frames: a recording in which a face is seen for less is flagged
 
 
@@ -82,7 +82,7 @@ def recognize_candidates(
         try:
             sight = crop_event(footage, frames, options)
         except UserError as error:
-            yield replace(reading, flags=(*reading.flags, Flag("not_read", f"Not recognised: {error}.")))
+            yield replace(reading, flags=(*reading.flags, Flag("not_read", f"Not recognized: {error}.")))
             continue
         (lengths,) = ask(sight.onset_face[None], sight.apex_face[None])
         yield reading.answered(sight, lengths, folds)

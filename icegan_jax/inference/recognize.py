@@ -35,7 +35,7 @@ def recognize_clip(footage: FrameSource, onset: str, options: CropOptions, model
         UserError: see ``look``.
     """
     sight = crop_source(footage, onset, options)
-    (lengths,) = model.recognise(sight.onset_face[None], sight.apex_face[None])
+    (lengths,) = model.predict(sight.onset_face[None], sight.apex_face[None])
     label = -1 if footage.clip is None else footage.clip.label
     pair = footage.clip is not None and not footage.clip.dataset
     reading = Recognition(
@@ -69,7 +69,7 @@ def recognize_events(
         UserError: see ``events.spot``.
     """
     spotting = events.spot_events_in(footage, folder / events.TRACE)
-    found = events.recognize_candidates(footage, spotting, options, model.recognise, _names(model))
+    found = events.recognize_candidates(footage, spotting, options, model.predict, _names(model))
     bar = tqdm(found, total=len(spotting.events), unit="event", desc="reading events", dynamic_ncols=True)
     return sorted(bar, key=lambda reading: reading.onset), events.recording_flags(footage, spotting)
 

@@ -68,7 +68,7 @@ class DiscriminatorOutput(NamedTuple):
     One without capsules gives probabilities in the place of lengths (see ``cnn``).
     """
 
-    realness: jax.Array
+    real_prob: jax.Array
     lengths: jax.Array
     reconstruction: jax.Array | None
 

@@ -148,7 +148,7 @@ class Generator(nn.Module):
         train: bool,
         intensity: jax.Array | None = None,
     ) -> jax.Array:
-        """Synthesises a face.
+        """Synthesizes a face.
 
         Args:
           onset: float[b, n, n, 1] in [-1, 1]; n a power of 2, at least 8.

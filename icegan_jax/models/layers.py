@@ -1,4 +1,4 @@
-"""The layers both networks are built of: spectrally normalised convolution and normalisation.
+"""The layers both networks are built of: spectrally normalized convolution and normalization.
 
 Axis letters: b batch, h w image, i o input and output channel. All arrays are float32; ``dtype`` is what the
 operands of matrix products are rounded to (float32 or bfloat16), their sums stay float32.
@@ -52,7 +52,7 @@ class Convolution(nn.Module):
       transposed: doubles the image instead of shrinking it.
       use_bias: adds a learned bias, initially 0.
       spectral: divides the kernel by its spectral norm.
-      kernel_init: initialiser of the kernel.
+      kernel_init: initializer of the kernel.
       dtype: of the operands of the product.
     """
 
@@ -96,7 +96,7 @@ class Dense(nn.Module):
     Attributes:
       features: outputs.
       spectral: divides the outputs, before the bias, by the matrix's spectral norm (see ``Convolution``).
-      kernel_init: initialiser of the matrix.
+      kernel_init: initializer of the matrix.
       dtype: of the operands of the product.
     """
 

@@ -118,7 +118,7 @@ def read_pretrained_weights(network: str) -> dict[str, Any]:
 
 
 def perceptual_features(network: PerceptualNetwork, image: jax.Array, dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """Features of grey faces, the grey repeated to three colours and normalised as ImageNet's pictures are.
+    """Features of grey faces, the grey repeated to three colours and normalized as ImageNet's pictures are.
 
     Args:
       network: from ``load_cost_network``.

@@ -46,7 +46,7 @@ class Changes(NamedTuple):
 
     Attributes:
       real: float64[k, h, w], of the real apexes of each class; 0 where it has no clip.
-      synthetic: float64[k, h, w], of the faces synthesised for each class from every clip's onset.
+      synthetic: float64[k, h, w], of the faces synthesized for each class from every clip's onset.
       clips: how many real ones each class has.
     """
 
@@ -235,7 +235,7 @@ def _draw_headings(figure: Figure, side: float, num_classes: int, title: str) ->
     note = "framed: the class that the real apex shows; rows chosen by rule, not by looks"
     figure.text(*at(0.2, 0.63), note, fontsize=style.TEXT_SIZE, color=style.FAINT)
     for start, end, text in (
-        (*asked, "synthesised apex"),
+        (*asked, "synthesized apex"),
         (maps_start, maps_end, f"difference to the onset, gain {GAIN}"),
     ):
         middle = (start + end) / 2

@@ -1,4 +1,4 @@
-"""The held-out clips of a group of folds: recognised at any step, predicted and synthesised after the last one.
+"""The held-out clips of a group of folds: recognized at any step, predicted and synthesized after the last one.
 
 A fold's evaluations.jsonl: how long the capsules of its test and inner validation clips were during training.
 """
@@ -35,7 +35,7 @@ def evaluate_group(
 ) -> list[int]:
     """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold whose folder is given.
 
-    A generator "none" synthesises nothing and leaves no ``synthesis.npz``.
+    A generator "none" synthesizes nothing and leaves no ``synthesis.npz``.
 
     Args:
       states: trained, leading axes [r, f] in the order of ``filled``.
@@ -47,10 +47,10 @@ def evaluate_group(
       The places of the folds of which a capsule length is not a finite number; nothing is written of them.
     """
     tests = [fold.test for fold in filled]
-    all_lengths = recognise_clips(engine, states, pairs, tests, layout, batch_size)
-    all_faces, synthesise = None, engine.synthesise
-    if synthesise is not None:
-        all_faces = _in_rounds(lambda onset, _: synthesise(states, onset), pairs, tests, layout, batch_size)
+    all_lengths = recognize_clips(engine, states, pairs, tests, layout, batch_size)
+    all_faces, synthesize = None, engine.synthesize
+    if synthesize is not None:
+        all_faces = _in_rounds(lambda onset, _: synthesize(states, onset), pairs, tests, layout, batch_size)
     broken = []
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         if folder is None:
@@ -75,7 +75,7 @@ def evaluate_group(
     return broken
 
 
-def recognise_clips(
+def recognize_clips(
     engine: ParallelPrograms,
     states: TrainState,
     pairs: Pairs,
@@ -88,7 +88,7 @@ def recognise_clips(
     ``clips``: indices into ``pairs``, int64[...] for each of g folds, at least one each; m is at least the largest
     number of them.
     """
-    return _in_rounds(lambda onset, apex: engine.recognise(states, onset, apex), pairs, clips, layout, batch_size)
+    return _in_rounds(lambda onset, apex: engine.predict(states, onset, apex), pairs, clips, layout, batch_size)
 
 
 def _in_rounds(
@@ -138,7 +138,7 @@ def write_evaluations(
     layout: FoldLayout,
     batch_size: int,
 ) -> list[int]:
-    """Recognises the test and inner clips of each fold, and appends a line to each stream.
+    """Recognizes the test and inner clips of each fold, and appends a line to each stream.
 
     Args:
       states: after ``step``, leading axes [r, f] in the order of ``filled``; not to be donated before this returns.
@@ -151,10 +151,10 @@ def write_evaluations(
     Raises:
       OSError: as ``fold_log.append``.
     """
-    tests = recognise_clips(engine, states, pairs, [fold.test for fold in filled], layout, batch_size)
+    tests = recognize_clips(engine, states, pairs, [fold.test for fold in filled], layout, batch_size)
     inner = np.empty((len(filled), 0, tests.shape[2]))
     if all(len(fold.inner) for fold in filled):
-        inner = recognise_clips(engine, states, pairs, [fold.inner for fold in filled], layout, batch_size)
+        inner = recognize_clips(engine, states, pairs, [fold.inner for fold in filled], layout, batch_size)
     broken = []
     for place, (fold, stream, *lengths) in enumerate(zip(filled, streams, tests, inner, strict=False)):
         if stream is None:

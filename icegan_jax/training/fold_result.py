@@ -69,7 +69,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     return content
 
 
-def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: TrainConfig | None = None) -> str | None:
+def damage_of(folder: Path, fold: Fold, pairs: Pairs, train_config: TrainConfig | None = None) -> str | None:
     """What is wrong with a finished fold, one line that begins with a file's path; None for an intact one.
 
     Args:
@@ -90,8 +90,8 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: TrainConfig | None =
     except (OSError, UserError) as error:
         raise_unreadable(folder, error)
         return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-    if plan and (content["steps"], content.get("run", "")) != (plan.steps, plan.run):
-        return f"{folder / RESULT_FILE}: of another run, or of {content['steps']} steps instead of {plan.steps}"
+    if train_config and (content["steps"], content.get("run", "")) != (train_config.steps, train_config.run):
+        return f"{folder / RESULT_FILE}: of another run, or of {content['steps']} steps instead of {train_config.steps}"
     if content["people"] != [list(person) for person in fold.people]:
         return f"{folder / RESULT_FILE}: of other people"
     columns = (pairs.dataset, pairs.subject, pairs.clip, pairs.label)
@@ -102,7 +102,7 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, plan: TrainConfig | None =
 
 
 def drop_damaged_results(
-    run_dir: Path, folds: Sequence[Fold], pairs: Pairs, plan: TrainConfig, warn: Callable[[str], None]
+    run_dir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig, warn: Callable[[str], None]
 ) -> list[str]:
     """Makes finished folds unfinished of which a file is not what they wrote; they go on from their checkpoints.
 
@@ -128,7 +128,7 @@ def drop_damaged_results(
         for name in (*FILES, METRICS_FILE, RESULT_FILE):
             for left in temporary_files(folder / name):
                 left.unlink()
-        why = damage_of(folder, fold, pairs, plan) if is_finished(run_dir, fold) else None
+        why = damage_of(folder, fold, pairs, train_config) if is_finished(run_dir, fold) else None
         if why is not None:
             os.replace(folder / RESULT_FILE, folder / DAMAGED_RESULT)
             warn(f"{why}; the fold runs again from its newest checkpoint")
@@ -136,14 +136,14 @@ def drop_damaged_results(
         elif is_finished(run_dir, fold) and len(list(folder.glob(f"{CHECKPOINTS_DIR}/*"))) > 1:
             with FoldCheckpoints(folder) as store:  # killed after result.json, before that was done
                 store.keep_newest(1)
-        if plan.evaluate_every and not is_finished(run_dir, fold) and (folder / CHECKPOINTS_DIR).is_dir():
-            _go_back_to_evaluations(folder, plan, warn)
+        if train_config.evaluate_every and not is_finished(run_dir, fold) and (folder / CHECKPOINTS_DIR).is_dir():
+            _go_back_to_evaluations(folder, train_config, warn)
     return dropped
 
 
-def _go_back_to_evaluations(folder: Path, plan: TrainConfig, warn: Callable[[str], None]) -> None:
+def _go_back_to_evaluations(folder: Path, train_config: TrainConfig, warn: Callable[[str], None]) -> None:
     """Sets the checkpoints aside that come after an evaluation that is not there."""
-    until = intact_until(folder / EVALUATIONS_FILE, plan.evaluate_every, plan.steps)
+    until = intact_until(folder / EVALUATIONS_FILE, train_config.evaluate_every, train_config.steps)
     with FoldCheckpoints(folder) as store:
         beyond = sorted(step for step in store.steps() if step > until)
         if beyond:

@@ -22,7 +22,7 @@ def to_grey(face: jax.Array) -> jax.Array:
 def predict(networks: Models, state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:
     """Capsule lengths float32[b, k] of faces uint8[b, n, n, 1], by the trained networks of one fold."""
     variables = {"params": state.d_params, **state.d_stats}
-    image = networks.look(to_float(onset), to_float(apex))
+    image = networks.discriminator_input(to_float(onset), to_float(apex))
     return cast(DiscriminatorOutput, networks.discriminator.apply(variables, image, None, train=False)).lengths
 
 
@@ -69,7 +69,7 @@ def synthesize(
 
 
 def motion_field(networks: Models, state: TrainState, onset: jax.Array, label: jax.Array, draw: jax.Array) -> jax.Array:
-    """What ``synthesise_with`` changes at intensity 1: float32[b, n, n, 3], of each pixel its motion and what is added.
+    """What ``synthesize_with`` changes at intensity 1: float32[b, n, n, 3], of each pixel its motion and what is added.
 
     The motion is rows and columns from each pixel to the one it is fetched from, in pixels (``models.motion.move``),
     0 of a generator that moves none; what is added then is on the scale of [-1, 1].

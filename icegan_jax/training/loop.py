@@ -100,8 +100,8 @@ def run_calls(
     engine: ParallelPrograms,
     states: TrainState,
     step: int,
-    plan: TrainConfig,
-    feed: Prefetcher,
+    train_config: TrainConfig,
+    prefetcher: Prefetcher,
     log: Callable[[CompletedCall, float, float], None],
     evaluate: Callable[[int, TrainState], None],
     save: Callable[[TrainState, Sequence[dict[str, Any]]], None],
@@ -121,31 +121,31 @@ def run_calls(
     Raises:
       Stopped: by a signal, after the call under way and its checkpoint.
     """
-    supply, saved, calls = feed.take(), step, list[CompletedCall]()
-    if supply is None:
+    prefetched, saved, calls = prefetcher.take(), step, list[CompletedCall]()
+    if prefetched is None:
         return states
-    engine.advance.compile(states, supply.batches)
-    with defer_signals() as asked, CallTimer() as pace:
-        while supply is not None:
-            states, metrics = engine.advance(states, supply.batches)
-            step += plan.steps_per_call
-            calls.append(CompletedCall(step, metrics, supply.indices, supply.ready, pace.watch(metrics)))
-            last, stop = step >= plan.steps, asked()
-            due = step - saved >= plan.checkpoint_every or last or stop is not None
-            evaluated = plan.evaluate_every and (step % plan.evaluate_every == 0 or last)
+    engine.train_steps.compile(states, prefetched.batches)
+    with defer_signals() as asked, CallTimer() as timer:
+        while prefetched is not None:
+            states, metrics = engine.train_steps(states, prefetched.batches)
+            step += train_config.steps_per_call
+            calls.append(CompletedCall(step, metrics, prefetched.indices, prefetched.ready, timer.watch(metrics)))
+            last, stop = step >= train_config.steps, asked()
+            due = step - saved >= train_config.checkpoint_every or last or stop is not None
+            evaluated = train_config.evaluate_every and (step % train_config.evaluate_every == 0 or last)
             while len(calls) > (0 if due or evaluated else 1):
                 call = calls.pop(0)
-                log(call, *pace.measure(call.ready, call.end.result()))
+                log(call, *timer.measure(call.ready, call.end.result()))
             if not well():
                 break
             if evaluated:
                 evaluate(step, states)
             if due:
-                save(states, supply.positions)
+                save(states, prefetched.positions)
                 saved = step
             if stop is not None:
-                raise Stopped(stop, f"after step {step} of {plan.steps}, which is saved")
-            supply = feed.take()
+                raise Stopped(stop, f"after step {step} of {train_config.steps}, which is saved")
+            prefetched = prefetcher.take()
     return states
 
 
@@ -186,7 +186,12 @@ class FoldRun:
         return [log for log in (self.metrics, self.evaluations) if log is not None]
 
     def look(
-        self, metrics: Mapping[str, NDArray[Any]], place: int, call: CompletedCall, plan: TrainConfig, pairs: Pairs
+        self,
+        metrics: Mapping[str, NDArray[Any]],
+        place: int,
+        call: CompletedCall,
+        train_config: TrainConfig,
+        pairs: Pairs,
     ) -> None:
         """Looks for numbers that went wrong in a call.
 
@@ -200,9 +205,9 @@ class FoldRun:
         found = first_nonfinite(metrics, place) if self.well else None
         if found is not None:
             clips = clips_of_batch(pairs, call.indices[place, found.offset])
-            self.give_up(call.step - plan.steps_per_call + found.offset + 1, found.terms, clips, plan)
+            self.give_up(call.step - train_config.steps_per_call + found.offset + 1, found.terms, clips, train_config)
 
-    def give_up(self, step: int, terms: dict[str, float], clips: tuple[Batch, ...], plan: TrainConfig) -> None:
+    def give_up(self, step: int, terms: dict[str, float], clips: tuple[Batch, ...], train_config: TrainConfig) -> None:
         """Leaves the fold at its newest checkpoint.
 
         Args:
@@ -215,8 +220,8 @@ class FoldRun:
         """
         kept = max(self.store.steps(), default=0)
         self.failure = Failure(self.fold.name, step, terms, clips, kept)
-        write_failure(self.folder, self.failure, plan.on_nonfinite)
-        if plan.on_nonfinite == "stop":
+        write_failure(self.folder, self.failure, train_config.on_nonfinite)
+        if train_config.on_nonfinite == "stop":
             raise NonFiniteError(self.failure)
 
     def write(self, step: int, epoch: float, values: Mapping[str, Any]) -> str | None:
@@ -246,29 +251,29 @@ def open_fold_runs(
     stack: contextlib.ExitStack,
     group: Sequence[Fold],
     pairs: Pairs,
-    plan: TrainConfig,
+    train_config: TrainConfig,
     run_dir: Path,
 ) -> list[FoldRun]:
     """The folds of a group, their checkpoints open."""
-    members = []
+    fold_runs = []
     for fold in group:
         folder = fold_dir(run_dir, fold)
-        store = stack.enter_context(FoldCheckpoints(folder, f"{plan.run} {fold.name}"))
-        members.append(FoldRun(fold, folder, store, collapse_monitor(fold, pairs, plan)))
-    return members
+        store = stack.enter_context(FoldCheckpoints(folder, f"{train_config.run} {fold.name}"))
+        fold_runs.append(FoldRun(fold, folder, store, collapse_monitor(fold, pairs, train_config)))
+    return fold_runs
 
 
 def open_logs(
-    stack: contextlib.ExitStack, members: Sequence[FoldRun], step: int, plan: TrainConfig, run_dir: Path
+    stack: contextlib.ExitStack, fold_runs: Sequence[FoldRun], step: int, train_config: TrainConfig, run_dir: Path
 ) -> None:
     """Opens each fold's logs where they stood after ``step``, and brings the watches to where they were then."""
-    for member in members:
-        member.metrics = stack.enter_context(open_log(member.folder, step))
-        with (member.folder / METRICS_FILE).open(encoding="utf-8") as lines:
-            member.warnings = member.watch.replay(lines)
-        member.events = stack.enter_context(open_events(events_dir(run_dir, member.fold), step))
-        if plan.evaluate_every:
-            member.evaluations = stack.enter_context(open_log(member.folder, step, EVALUATIONS_FILE))
+    for fold_run in fold_runs:
+        fold_run.metrics = stack.enter_context(open_log(fold_run.folder, step))
+        with (fold_run.folder / METRICS_FILE).open(encoding="utf-8") as lines:
+            fold_run.warnings = fold_run.watch.replay(lines)
+        fold_run.events = stack.enter_context(open_events(events_dir(run_dir, fold_run.fold), step))
+        if train_config.evaluate_every:
+            fold_run.evaluations = stack.enter_context(open_log(fold_run.folder, step, EVALUATIONS_FILE))
 
 
 def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> list[list[Fold]]:
@@ -311,7 +316,7 @@ def train_group(
     engine: ParallelPrograms,
     pairs: Pairs,
     group: Sequence[Fold],
-    plan: TrainConfig,
+    train_config: TrainConfig,
     run_dir: Path,
     layout: FoldLayout,
     bar: "tqdm[Any]",
@@ -339,17 +344,17 @@ def train_group(
     """
     start, compiled = time.perf_counter(), sum(engine.compile_s)
     filled = [*group, *[group[0]] * (layout.folds - len(group))]
-    batches = [_batches(pairs, fold, plan) for fold in filled]
+    batches = [_batches(pairs, fold, train_config) for fold in filled]
     with contextlib.ExitStack() as stack:
-        members = open_fold_runs(stack, group, pairs, plan, run_dir)
-        stores = [member.store for member in members]
-        keys = [fold_key(plan.seed, fold.name) for fold in filled]
+        fold_runs = open_fold_runs(stack, group, pairs, train_config, run_dir)
+        stores = [fold_run.store for fold_run in fold_runs]
+        keys = [fold_key(train_config.seed, fold.name) for fold in filled]
         likes = [state_like(engine.shapes(), key) for key in keys[: len(group)]]
         with defer_signals():  # Orbax's event loop swallows what a signal's handler raises, or waits for ever
             step, restored = newest_common_checkpoint(stores, [fold.name for fold in group], likes, warn)
         earlier = NO_TIME  # of each fold, before this start
         if step:
-            tqdm.write(f"{', '.join(fold.name for fold in group)}: going on from step {step} of {plan.steps}")
+            tqdm.write(f"{', '.join(fold.name for fold in group)}: going on from step {step} of {train_config.steps}")
             restored += [restored[0]] * (len(filled) - len(group))
             for iterator, (_, progress) in zip(batches, restored, strict=True):
                 iterator.set_state(progress["iterator"])
@@ -358,7 +363,7 @@ def train_group(
             del restored, _  # as large as the states
         else:
             states = engine.create(layout.put(layout.lay(jnp.stack(keys))))
-        open_logs(stack, members, step, plan, run_dir)
+        open_logs(stack, fold_runs, step, train_config, run_dir)
         bar.update(step)
 
         def clock() -> dict[str, float]:
@@ -370,63 +375,72 @@ def train_group(
 
         def save(states: TrainState, positions: Sequence[dict[str, Any]]) -> None:
             now = clock()
-            for place, member in enumerate(members):
-                if member.well:
-                    sync_logs(member.logs)
-                    member.store.save(layout.part(states, place), {"iterator": positions[place], **now})
-            for member in members:  # not before: all must have the step before in common until all have this one
-                member.store.keep_newest(KEPT)
+            for place, fold_run in enumerate(fold_runs):
+                if fold_run.well:
+                    sync_logs(fold_run.logs)
+                    fold_run.store.save(layout.part(states, place), {"iterator": positions[place], **now})
+            for fold_run in fold_runs:  # not before: all must have the step before in common until all have this one
+                fold_run.store.keep_newest(KEPT)
 
         def log(call: CompletedCall, seconds: float, waiting: float) -> None:
             gathered = {name: layout.gather(value) for name, value in jax.device_get(call.metrics).items()}
             metrics = named_metrics(gathered, pairs.classes)
-            for place, member in enumerate(members):
-                member.look(metrics, place, call, plan, pairs)
-            speed = {"steps_per_s": plan.steps_per_call / seconds, "waiting_share": waiting / seconds}
+            for place, fold_run in enumerate(fold_runs):
+                fold_run.look(metrics, place, call, train_config, pairs)
+            speed = {"steps_per_s": train_config.steps_per_call / seconds, "waiting_share": waiting / seconds}
             speeds = {name: np.full(layout.folds, value) for name, value in speed.items()}
             values = mean_metrics(metrics) | speeds
-            well = [place for place, member in enumerate(members) if member.well]
+            well = [place for place, fold_run in enumerate(fold_runs) if fold_run.well]
             for place in well:
                 line = {name: value[place] for name, value in values.items()}
-                warning = members[place].write(call.step, call.step / plan.steps_per_epoch, line)
+                warning = fold_runs[place].write(call.step, call.step / train_config.steps_per_epoch, line)
                 if warning is not None:
                     warn(warning)
             _show(bar, values, well)
-            bar.update(plan.steps_per_call)
+            bar.update(train_config.steps_per_call)
 
         def evaluate(step: int, states: TrainState) -> None:
-            streams = [member.evaluations if member.well else None for member in members]
-            for place in write_evaluations(engine, states, step, pairs, filled, streams, layout, plan.batch_size):
-                members[place].give_up(step, STATISTICS_ONLY, (), plan)
+            streams = [fold_run.evaluations if fold_run.well else None for fold_run in fold_runs]
+            for place in write_evaluations(
+                engine, states, step, pairs, filled, streams, layout, train_config.batch_size
+            ):
+                fold_runs[place].give_up(step, STATISTICS_ONLY, (), train_config)
 
-        calls = (plan.steps - step) // plan.steps_per_call
-        feed = stack.enter_context(Prefetcher(batches, plan.steps_per_call, calls, layout))
-        states = run_calls(engine, states, step, plan, feed, log, evaluate, save, lambda: any(m.well for m in members))
-        folders = [member.folder if member.well else None for member in members]
+        calls = (train_config.steps - step) // train_config.steps_per_call
+        prefetcher = stack.enter_context(Prefetcher(batches, train_config.steps_per_call, calls, layout))
+        states = run_calls(
+            engine, states, step, train_config, prefetcher, log, evaluate, save, lambda: any(m.well for m in fold_runs)
+        )
+        folders = [fold_run.folder if fold_run.well else None for fold_run in fold_runs]
         if any(folders):
-            for place in evaluate_group(engine, states, pairs, filled, folders, layout, plan.batch_size):
-                members[place].give_up(plan.steps, STATISTICS_ONLY, (), plan)
-        for member in members:
-            if member.well:
-                member.show_faces(plan.steps, pairs.classes)
-                fold = member.fold
-                who = {"people": fold.people, "num_clips": len(fold.test), "steps": plan.steps, "run": plan.run}
-                cost = clock() | {"process": plan.process}
-                write_result(member.folder, who | cost | {"warnings": member.warnings})
-                member.store.keep_newest(1)
-    return [member.failure for member in members if member.failure is not None]
+            for place in evaluate_group(engine, states, pairs, filled, folders, layout, train_config.batch_size):
+                fold_runs[place].give_up(train_config.steps, STATISTICS_ONLY, (), train_config)
+        for fold_run in fold_runs:
+            if fold_run.well:
+                fold_run.show_faces(train_config.steps, pairs.classes)
+                fold = fold_run.fold
+                who = {
+                    "people": fold.people,
+                    "num_clips": len(fold.test),
+                    "steps": train_config.steps,
+                    "run": train_config.run,
+                }
+                cost = clock() | {"process": train_config.process}
+                write_result(fold_run.folder, who | cost | {"warnings": fold_run.warnings})
+                fold_run.store.keep_newest(1)
+    return [fold_run.failure for fold_run in fold_runs if fold_run.failure is not None]
 
 
-def _batches(pairs: Pairs, fold: Fold, plan: TrainConfig) -> Any:
+def _batches(pairs: Pairs, fold: Fold, train_config: TrainConfig) -> Any:
     """The iterator over a fold's training batches."""
     return fold_batches(
         pairs,
         fold.train,
-        batch_size=plan.batch_size,
-        seed=_data_seed(plan.seed, fold),
-        mirror=plan.mirror,
-        shift=plan.shift,
-        brightness=plan.brightness,
+        batch_size=train_config.batch_size,
+        seed=_data_seed(train_config.seed, fold),
+        mirror=train_config.mirror,
+        shift=train_config.shift,
+        brightness=train_config.brightness,
     )
 
 
@@ -448,7 +462,7 @@ def train_folds(
     networks: Models,
     pairs: Pairs,
     folds: Sequence[Fold],
-    plan: TrainConfig,
+    train_config: TrainConfig,
     run_dir: Path,
     devices: Sequence[jax.Device],
     processes: Processes = Processes(),  # noqa: B008 (frozen)
@@ -476,21 +490,21 @@ def train_folds(
     if not todo:
         return []
     start = time.perf_counter()
-    with out_of_memory_hints(plan):
-        fit = plan_capacity(networks, plan, devices, len(folds), len(todo), processes.here)
+    with out_of_memory_hints(train_config):
+        fit = plan_capacity(networks, train_config, devices, len(folds), len(todo), processes.here)
     before = Elapsed(time.perf_counter() - start, fit.compile_s)
     if fit.reason:
         print(fit.reason, flush=True)
-    groups = group_folds(todo, run_dir, fit.layout.folds, plan.steps)
+    groups = group_folds(todo, run_dir, fit.layout.folds, train_config.steps)
     who = f"{processes.name}, " if processes.count > 1 else ""
-    plan = dataclasses.replace(plan, process=processes.index)
+    train_config = dataclasses.replace(train_config, process=processes.index)
     failures: list[Failure] = []
-    with tqdm(total=plan.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
+    with tqdm(total=train_config.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
         for index, group in enumerate(groups, start=1):
             bar.set_description(f"{who}folds {len(folds) - len(todo) + 1}-{len(folds)}, group {index}/{len(groups)}")
             spent = before if index == 1 else NO_TIME
-            with out_of_memory_hints(plan, fit.layout.folds_per_device):
-                failed = train_group(fit.engine, pairs, group, plan, run_dir, fit.layout, bar, _warn, spent)
+            with out_of_memory_hints(train_config, fit.layout.folds_per_device):
+                failed = train_group(fit.engine, pairs, group, train_config, run_dir, fit.layout, bar, _warn, spent)
             for failure in failed:
                 _warn(describe_skipped_fold(failure))
             failures += failed

@@ -48,7 +48,7 @@ def reconstruction(drawn: jax.Array, face: jax.Array) -> jax.Array:
     return jnp.mean(jnp.square(drawn - face), axis=(1, 2, 3))
 
 
-def adversarial(realness: jax.Array, real: bool) -> jax.Array:
+def adversarial(real_prob: jax.Array, real: bool) -> jax.Array:
     """Binary cross-entropy of the AdvCaps length, float[b] in [0, 1), against "real" or "fake" (L_gan)."""
-    probability = realness if real else 1.0 - realness
+    probability = real_prob if real else 1.0 - real_prob
     return -jnp.log(probability + _TINY)

@@ -77,18 +77,18 @@ def _cgroup_free_bytes(root: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def out_of_memory_hints(plan: TrainConfig, side_by_side: int = 0) -> Iterator[None]:
+def out_of_memory_hints(train_config: TrainConfig, side_by_side: int = 0) -> Iterator[None]:
     """Turns an error that says that memory ran out into one line, see ``explain``."""
     try:
         yield
     except Exception as error:
-        reason = explain(error, plan, side_by_side)
+        reason = explain(error, train_config, side_by_side)
         if reason is None:
             raise
         raise reason from error
 
 
-def explain(error: BaseException, plan: TrainConfig, side_by_side: int = 0) -> UserError | None:
+def explain(error: BaseException, train_config: TrainConfig, side_by_side: int = 0) -> UserError | None:
     """What to do about an error, if it says that memory ran out: of a device, or of the host; otherwise None.
 
     Linux may end a process instead, with no error: what was asked for had been granted, and was not there when it was
@@ -102,8 +102,10 @@ def explain(error: BaseException, plan: TrainConfig, side_by_side: int = 0) -> U
     on_host = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     if not (on_device or on_host):
         return None
-    folds = side_by_side or plan.folds_per_device
-    smaller = f"in a new --workdir, lower --config.training.batch_size ({plan.batch_size}), then --config.model.width"
+    folds = side_by_side or train_config.folds_per_device
+    smaller = (
+        f"in a new --workdir, lower --config.training.batch_size ({train_config.batch_size}), then --config.model.width"
+    )
     if folds != 1:
         smaller = (
             f"lower --config.training.folds_per_device ({folds or 'as chosen'}) with --force_resume, which goes on "
@@ -147,7 +149,7 @@ class FoldCapacity(NamedTuple):
 
 
 def plan_capacity(
-    networks: Models, plan: TrainConfig, devices: Sequence[jax.Device], folds: int, todo: int, sharers: int = 1
+    networks: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, todo: int, sharers: int = 1
 ) -> FoldCapacity:
     """Lays out folds: as many on each device as the plan says or, where it says 0, as many as fit.
 
@@ -162,24 +164,24 @@ def plan_capacity(
     Raises:
       UserError: not even one fold fits.
     """
-    build = functools.partial(_build, networks, plan, devices)
-    if plan.folds_per_device:
-        return FoldCapacity(*build(todo, plan.folds_per_device), "", 0.0)
+    build = functools.partial(_build, networks, train_config, devices)
+    if train_config.folds_per_device:
+        return FoldCapacity(*build(todo, train_config.folds_per_device), "", 0.0)
     free = free_bytes(devices[0])
     if free is None:
         return FoldCapacity(*build(todo, 1), f"1 fold on each of {_names(devices)}: its free memory is not known", 0.0)
     on_cpu = devices[0].platform == "cpu"
     free = free // (len(devices) * sharers) if on_cpu else free
     usable = int(USED * free)
-    holders = 1 if plan.parallel == "batch" else len(devices)  # devices with folds of their own
+    holders = 1 if train_config.parallel == "batch" else len(devices)  # devices with folds of their own
     most = MOST_ON_CPU if on_cpu else folds
 
     engine, layout = build(folds, 1)
-    one = _needed(engine, plan, networks.image_size, layout, on_cpu)
+    one = _needed(engine, train_config, networks.image_size, layout, on_cpu)
     if one > usable:
         raise UserError(
             f"one fold needs {one / _GIB:.2f} GiB, but {usable / _GIB:.2f} GiB may be used of {free / _GIB:.2f} GiB "
-            f"free for each of {_names(devices)}: lower config.training.batch_size ({plan.batch_size}) or "
+            f"free for each of {_names(devices)}: lower config.training.batch_size ({train_config.batch_size}) or "
             "config.model.width"
         )
     single = engine, layout
@@ -189,7 +191,7 @@ def plan_capacity(
     compile_s = sum(engine.compile_s)
     while number > 1:
         engine, layout = build(folds, number)
-        needed = _needed(engine, plan, networks.image_size, layout, on_cpu)
+        needed = _needed(engine, train_config, networks.image_size, layout, on_cpu)
         compile_s += sum(engine.compile_s)
         if needed <= usable:
             break
@@ -213,31 +215,31 @@ def balanced_folds(folds: int, holders: int, room: int) -> int:
 
 
 def _build(
-    networks: Models, plan: TrainConfig, devices: Sequence[jax.Device], folds: int, number: int
+    networks: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, number: int
 ) -> tuple[ParallelPrograms, FoldLayout]:
     """The engine and the layout of ``number`` folds on a device, without devices that would have none."""
-    used = devices if plan.parallel == "batch" else devices[: math.ceil(folds / number)]
-    return build_programs(networks, used, plan.parallel), FoldLayout(tuple(used), number, plan.parallel)
+    used = devices if train_config.parallel == "batch" else devices[: math.ceil(folds / number)]
+    return build_programs(networks, used, train_config.parallel), FoldLayout(tuple(used), number, train_config.parallel)
 
 
-def _needed(engine: ParallelPrograms, plan: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
+def _needed(engine: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
     """Compiles the training program; bytes on each device that training takes, everything included."""
     state = engine.shapes()
     states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*layout.leading, *leaf.shape), leaf.dtype), state)
-    batches = _batch_shapes(plan, size, layout)
-    engine.advance.compile(states, batches)
+    batches = _batch_shapes(train_config, size, layout)
+    engine.train_steps.compile(states, batches)
     fold = _bytes(state)
     supplies = _SUPPLIES * _bytes(batches) // len(layout.devices)
-    held = engine.advance.memory()
+    held = engine.train_steps.memory()
     if on_cpu:  # states that come from checkpoints are there twice, before the program runs for the first time
         held = max(held, 2 * fold * layout.folds_per_device)
     return held + supplies + _COPIES * fold
 
 
-def _batch_shapes(plan: TrainConfig, size: int, layout: FoldLayout) -> dict[str, jax.ShapeDtypeStruct]:
+def _batch_shapes(train_config: TrainConfig, size: int, layout: FoldLayout) -> dict[str, jax.ShapeDtypeStruct]:
     """What ``Layout.lay_batches`` makes of the batches of a call."""
-    share = plan.batch_size // len(layout.devices) if layout.parallel == "batch" else plan.batch_size
-    shape = (*layout.leading, plan.steps_per_call, share)
+    share = train_config.batch_size // len(layout.devices) if layout.parallel == "batch" else train_config.batch_size
+    shape = (*layout.leading, train_config.steps_per_call, share)
     face = jax.ShapeDtypeStruct((*shape, size, size, 1), jnp.uint8)
     return {"onset": face, "apex": face, "label": jax.ShapeDtypeStruct(shape, jnp.int32)}
 

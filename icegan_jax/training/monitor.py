@@ -254,12 +254,12 @@ class CollapseMonitor:
         return [warning for entry in entries if (warning := self.see(int(entry["step"]), entry)) is not None]
 
 
-def collapse_monitor(fold: Fold, pairs: Pairs, plan: TrainConfig) -> CollapseMonitor:
+def collapse_monitor(fold: Fold, pairs: Pairs, train_config: TrainConfig) -> CollapseMonitor:
     """The watch of a fold as planned; of a training set with one class it never warns."""
     several = len(np.unique(pairs.label[fold.train])) > 1
-    pass_steps = math.ceil(len(fold.train) / plan.batch_size)
-    passes = plan.collapse_after if several else 0
-    return CollapseMonitor(fold.name, pairs.classes, pass_steps, passes, plan.steps_per_call)
+    pass_steps = math.ceil(len(fold.train) / train_config.batch_size)
+    passes = train_config.collapse_after if several else 0
+    return CollapseMonitor(fold.name, pairs.classes, pass_steps, passes, train_config.steps_per_call)
 
 
 def sparkline(values: Sequence[float]) -> str:

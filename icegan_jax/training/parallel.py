@@ -68,7 +68,7 @@ def loop_folds(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-# Initialisation runs for a second, but its dozens of random draws took XLA 43 s to optimise (7 s without).
+# Initialization runs for a second, but its dozens of random draws took XLA 43 s to optimize (7 s without).
 _RUN_ONCE = {"xla_backend_optimization_level": 0}
 
 _AXIS = "batch"  # of the devices that share a batch
@@ -107,21 +107,21 @@ class ParallelPrograms(NamedTuple):
     """The programs compiled for many folds; every array has the leading axes [r, f].
 
     With ``parallel="batch"`` the states are the same on all devices r, and so is what they return; b is then a
-    device's share of a batch in ``advance``, and the same whole batch for all devices in the others.
+    device's share of a batch in ``train_steps``, and the same whole batch for all devices in the others.
 
     Attributes:
       create: keys [r, f] to states.
-      advance: states (donated) and batches [r, f, s, b, ...] to states and the terms of each update [r, f, s].
-      recognise: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
-      synthesise: states and onset to faces uint8[r, f, b, k, n, n]; None where there is no generator.
+      train_steps: states (donated) and batches [r, f, s, b, ...] to states and the terms of each update [r, f, s].
+      predict: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
+      synthesize: states and onset to faces uint8[r, f, b, k, n, n]; None where there is no generator.
       compile_s: seconds spent compiling, an entry per program, added when it is compiled.
       shapes: the form of one fold's state (arrays without axes [r, f], as ``jax.ShapeDtypeStruct``).
     """
 
     create: CompiledProgram
-    advance: CompiledProgram
-    recognise: CompiledProgram
-    synthesise: CompiledProgram | None
+    train_steps: CompiledProgram
+    predict: CompiledProgram
+    synthesize: CompiledProgram | None
     compile_s: list[float]
     shapes: Callable[[], TrainState]
 
@@ -155,9 +155,9 @@ def build_programs(networks: Models, devices: Sequence[jax.Device], parallel: st
 
     return ParallelPrograms(
         create=spread(create_state, options=_RUN_ONCE, over=vmap_folds),
-        advance=spread(train_steps, donate=(0,)),
-        recognise=spread(predict),
-        synthesise=None if networks.generator is None else spread(synthesize_classes),
+        train_steps=spread(train_steps, donate=(0,)),
+        predict=spread(predict),
+        synthesize=None if networks.generator is None else spread(synthesize_classes),
         compile_s=compile_s,
         shapes=functools.cache(lambda: jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))),
     )

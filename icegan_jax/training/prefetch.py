@@ -104,9 +104,9 @@ class Prefetcher:
         """Waits for the next supply, if need be, and has the one after it prepared; None after the last."""
         if self._next is None:
             return None
-        supply = self._next.result()
+        prefetched = self._next.result()
         self._order()
-        return supply
+        return prefetched
 
     def _order(self) -> None:
         self._next = self._thread.submit(self._prepare) if self._left else None

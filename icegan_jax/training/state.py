@@ -1,4 +1,4 @@
-"""What a fold's training consists of: two networks, their optimisers, and the state that the update step moves on."""
+"""What a fold's training consists of: two networks, their optimizers, and the state that the update step moves on."""
 
 import zlib
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Models(NamedTuple):
     weights: LossWeights
     batch_axis: str | None = None
 
-    def look(self, onset: jax.Array, face: jax.Array) -> jax.Array:
+    def discriminator_input(self, onset: jax.Array, face: jax.Array) -> jax.Array:
         """The discriminator's input for faces float[b, n, n, 1] in [-1, 1]."""
         return discriminator_input(onset, face, self.recognition_input, self.pair_gain)
 
@@ -81,7 +81,7 @@ class TrainState:
       key: the fold's random key, never changed; every stream is derived from it, its name and the step.
       g_params, d_params: parameters; the generator's trees are empty where there is none.
       g_stats, d_stats: power iteration vectors and batch-norm statistics.
-      g_optimizer, d_optimizer: optimiser states.
+      g_optimizer, d_optimizer: optimizer states.
     """
 
     step: jax.Array
@@ -131,7 +131,9 @@ def create_state(networks: Models, key: jax.Array) -> TrainState:
     if networks.generator is not None:
         g = networks.generator.init(derive_key(key, "generator"), face, noise, expression, train=True)
     label = jnp.zeros((1,), jnp.int32)
-    d = networks.discriminator.init(derive_key(key, "discriminator"), networks.look(face, face), label, train=True)
+    d = networks.discriminator.init(
+        derive_key(key, "discriminator"), networks.discriminator_input(face, face), label, train=True
+    )
     g_stats, g_params = flax.core.pop(g, "params")
     d_stats, d_params = flax.core.pop(d, "params")
     return TrainState(

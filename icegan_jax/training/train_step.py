@@ -48,7 +48,7 @@ def gan_gradients(networks: Models, state: TrainState, faces: FaceBatch) -> Grad
     """Both players' gradients.
 
     One pass of the generator, and one of the discriminator over its fakes, serve both: the discriminator's verdict
-    is linearised once and pulled back with each player's loss. Real and synthetic faces are separate batches for
+    is linearized once and pulled back with each player's loss. Real and synthetic faces are separate batches for
     batch norm; the running statistics follow the real ones, which evaluation sees.
     """
     generator, weights = networks.generator, networks.weights
@@ -56,7 +56,7 @@ def gan_gradients(networks: Models, state: TrainState, faces: FaceBatch) -> Grad
     noise = _noise(networks, state, faces.label.shape[0])
     expression = jax.nn.one_hot(faces.label, networks.classes)
 
-    def synthesise(g_params: Any) -> tuple[jax.Array, Any]:
+    def synthesize(g_params: Any) -> tuple[jax.Array, Any]:
         variables = {"params": g_params, **state.g_stats}
         return generator.apply(variables, faces.onset, noise, expression, train=True, mutable=list(state.g_stats))
 
@@ -69,19 +69,19 @@ def gan_gradients(networks: Models, state: TrainState, faces: FaceBatch) -> Grad
             loss = loss + weights.perceptual * terms["perceptual"]
         return weights.synthesis * loss, terms
 
-    judge = functools.partial(_discriminate, networks, state, faces)
-    fake, pull_to_generator, g_stats = jax.vjp(synthesise, state.g_params, has_aux=True)
-    verdict, pull_to_judge, _ = jax.vjp(judge, state.d_params, fake, has_aux=True)
+    discriminate = functools.partial(_discriminate, networks, state, faces)
+    fake, generator_vjp, g_stats = jax.vjp(synthesize, state.g_params, has_aux=True)
+    output, discriminator_vjp, _ = jax.vjp(discriminate, state.d_params, fake, has_aux=True)
 
-    def loss_of_fake(verdict: DiscriminatorOutput, real: bool, recognition: float) -> tuple[jax.Array, LossTerms]:
-        return _player_loss(networks, verdict, fake, faces.label, real, recognition)
+    def loss_of_fake(output: DiscriminatorOutput, real: bool, recognition: float) -> tuple[jax.Array, LossTerms]:
+        return _player_loss(networks, output, fake, faces.label, real, recognition)
 
-    d_wish, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(verdict, False, weights.synthetic_recognition)
-    g_wish, g_terms = jax.grad(loss_of_fake, has_aux=True)(verdict, True, weights.recognition)
+    d_cotangent, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(output, False, weights.synthetic_recognition)
+    g_cotangent, g_terms = jax.grad(loss_of_fake, has_aux=True)(output, True, weights.recognition)
     d_real_gradient, d_stats, d_real_terms = _gradients_on_real_faces(networks, state, faces, adversarial=True)
-    d_gradient = jax.tree.map(jnp.add, d_real_gradient, pull_to_judge(d_wish)[0])
+    d_gradient = jax.tree.map(jnp.add, d_real_gradient, discriminator_vjp(d_cotangent)[0])
     appearance_gradient, appearance_terms = jax.grad(appearance_loss, has_aux=True)(fake)
-    (g_gradient,) = pull_to_generator(appearance_gradient + pull_to_judge(g_wish)[1])
+    (g_gradient,) = generator_vjp(appearance_gradient + discriminator_vjp(g_cotangent)[1])
     terms = _prefixed("g", {**appearance_terms, **g_terms}) | _prefixed("d_real", d_real_terms)
     return Gradients(g_gradient, d_gradient, g_stats, d_stats, terms | _prefixed("d_fake", d_fake_terms))
 
@@ -98,19 +98,19 @@ def _gradients_on_real_faces(
     """The discriminator's gradient on the real apexes, its new statistics, and the loss terms."""
 
     def real_loss(d_params: Any) -> tuple[jax.Array, tuple[Any, LossTerms]]:
-        verdict, d_stats = _discriminate(networks, state, faces, d_params, faces.apex)
+        output, d_stats = _discriminate(networks, state, faces, d_params, faces.apex)
         real = True if adversarial else None
-        loss, terms = _player_loss(networks, verdict, faces.apex, faces.label, real, networks.weights.recognition)
-        return loss, (d_stats, terms | _predicted_shares(verdict))
+        loss, terms = _player_loss(networks, output, faces.apex, faces.label, real, networks.weights.recognition)
+        return loss, (d_stats, terms | _predicted_shares(output))
 
     gradient, (d_stats, terms) = jax.grad(real_loss, has_aux=True)(state.d_params)
     return gradient, d_stats, terms
 
 
-def _predicted_shares(verdict: DiscriminatorOutput) -> LossTerms:
+def _predicted_shares(output: DiscriminatorOutput) -> LossTerms:
     """By class, the share float32[] of the faces whose longest capsule it is: all or nothing where they collapsed."""
-    answer = jnp.argmax(verdict.lengths, axis=1)
-    classes = range(verdict.lengths.shape[1])
+    answer = jnp.argmax(output.lengths, axis=1)
+    classes = range(output.lengths.shape[1])
     return {f"predicted_{index}": jnp.mean((answer == index).astype(jnp.float32)) for index in classes}
 
 
@@ -119,11 +119,11 @@ def _discriminate(
 ) -> tuple[DiscriminatorOutput, Any]:
     """The discriminator's verdict on faces float[b, n, n, 1], and its new statistics."""
     variables = {"params": d_params, **state.d_stats}
-    image = networks.look(faces.onset, face)
-    verdict, d_stats = networks.discriminator.apply(
+    image = networks.discriminator_input(faces.onset, face)
+    output, d_stats = networks.discriminator.apply(
         variables, image, faces.label, train=True, mutable=list(state.d_stats)
     )
-    return cast(DiscriminatorOutput, verdict), d_stats
+    return cast(DiscriminatorOutput, output), d_stats
 
 
 def _prefixed(player: str, terms: LossTerms) -> LossTerms:
@@ -141,7 +141,7 @@ def _noise(networks: Models, state: TrainState, number: int) -> jax.Array:
 
 def _player_loss(
     networks: Models,
-    verdict: DiscriminatorOutput,
+    output: DiscriminatorOutput,
     face: jax.Array,
     label: jax.Array,
     real: bool | None,
@@ -152,28 +152,28 @@ def _player_loss(
     ``real``: what the player wants the face taken for; None: there is no L_gan. ``recognition``: the weight of L_cls.
     """
     weights = networks.weights
-    classification, terms = _classification(weights, verdict, face, label)
+    classification, terms = _classification(weights, output, face, label)
     loss = recognition * classification
     if real is not None:
-        terms["adversarial"] = jnp.mean(losses.adversarial(verdict.realness, real))
+        terms["adversarial"] = jnp.mean(losses.adversarial(output.real_prob, real))
         loss = weights.adversarial * terms["adversarial"] + loss
-    correct = jnp.argmax(verdict.lengths, axis=1) == label
+    correct = jnp.argmax(output.lengths, axis=1) == label
     terms["accuracy"] = jnp.mean(correct.astype(jnp.float32))
-    lengths = jnp.mean(verdict.lengths, axis=0)
+    lengths = jnp.mean(output.lengths, axis=0)
     terms |= {f"length_{index}": lengths[index] for index in range(networks.classes)}
     return loss, terms
 
 
 def _classification(
-    weights: LossWeights, verdict: DiscriminatorOutput, face: jax.Array, label: jax.Array
+    weights: LossWeights, output: DiscriminatorOutput, face: jax.Array, label: jax.Array
 ) -> tuple[jax.Array, LossTerms]:
     """L_cls: of capsules, margin loss and reconstruction; of a network without, cross-entropy; and its terms."""
-    if verdict.reconstruction is None:
-        entropy = jnp.mean(losses.cross_entropy(verdict.lengths, label))
+    if output.reconstruction is None:
+        entropy = jnp.mean(losses.cross_entropy(output.lengths, label))
         return entropy, {"cross_entropy": entropy}
-    margin = jnp.mean(losses.margin(verdict.lengths, label, weights.margin_power))
+    margin = jnp.mean(losses.margin(output.lengths, label, weights.margin_power))
     target = jax.lax.stop_gradient((face + 1.0) / 2.0)
-    drawn = jnp.mean(losses.reconstruction(verdict.reconstruction, target))
+    drawn = jnp.mean(losses.reconstruction(output.reconstruction, target))
     return margin + weights.reconstruction * drawn, {"margin": margin, "reconstruction": drawn}
 
 
@@ -188,7 +188,7 @@ def train_step(networks: Models, state: TrainState, batch: Batch) -> tuple[Train
     Without a generator, of the discriminator alone, on real faces and without L_gan (paper, Table III, A).
 
     Args:
-      networks: the modules, optimisers and loss weights.
+      networks: the modules, optimizers and loss weights.
       state: before the update.
       batch: ``onset`` and ``apex`` uint8[b, n, n, 1], ``label`` int32[b]; where ``networks.batch_axis`` names the
         devices that share a batch, this device's part of it.

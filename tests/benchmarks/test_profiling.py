@@ -49,8 +49,8 @@ metadata={op_name="jit(update)/jvp(Generator)/grm_1/dot_general"}
         ("library", "matrix products", "grm_1"),
         ("loop", None, "other"),
         ("copied", "copies", "other"),
-        ("adam", "elementwise", "optimiser"),
-        ("a", "copies", "optimiser"),
+        ("adam", "elementwise", "optimizer"),
+        ("a", "copies", "optimizer"),
     ],
 )
 def test_an_operation_has_a_kind_and_a_layer(name: str, kind: str | None, layer: str) -> None:

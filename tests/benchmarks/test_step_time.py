@@ -61,7 +61,7 @@ def test_gflop_are_those_of_one_update_of_all_folds(results: Results) -> None:
 def test_the_profile_names_kinds_and_layers(results: Results) -> None:
     by_kind, by_layer = results["one fold"]["profile"]["by_kind"], results["one fold"]["profile"]["by_layer"]
     assert {"matrix products", "elementwise"} <= by_kind.keys()
-    layers = {"trunk_1", "down_1", "up_1", "grm_1", "norms", "reconstruction_1", "exp_caps", "adv_caps", "optimiser"}
+    layers = {"trunk_1", "down_1", "up_1", "grm_1", "norms", "reconstruction_1", "exp_caps", "adv_caps", "optimizer"}
     assert layers <= by_layer.keys()
     assert sum(by_kind.values()) == pytest.approx(sum(by_layer.values()))
     assert list(by_layer.values()) == sorted(by_layer.values(), reverse=True)

@@ -59,7 +59,7 @@ def as_seen(theirs: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_the_generator_synthesises_the_same_face(case: str, channels_last: bool) -> None:
+def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool) -> None:
     networks = tiny.networks(**CASES[case])
     state = moved_state(networks)
     network = torch_networks.Generator(networks.generator, networks.image_size, networks.noise, 3)
@@ -93,7 +93,7 @@ def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> Non
     verdict, stats = apply(image, label)
     theirs = network(nchw(image), None if label is None else torch.from_numpy(np.array(label, np.int64)), keep=train)
     assert float(jnp.std(verdict.reconstruction)) > 1e-3
-    assert far(verdict.realness, theirs.realness) < TOLERANCE
+    assert far(verdict.real_prob, theirs.real_prob) < TOLERANCE
     assert far(verdict.lengths, theirs.lengths) < TOLERANCE
     assert far(verdict.reconstruction, as_seen(theirs.reconstruction)) < TOLERANCE
     for name, value in to_torch(stats).items():

@@ -22,7 +22,7 @@ from benchmarks import torch_step  # noqa: E402
 from benchmarks.torch_weights import to_torch  # noqa: E402
 from tests.benchmarks.alike import Arrays, furthest, length, moved_state  # noqa: E402
 
-# The optimiser's state is the gradient: read there, it has lost nothing to the weights' rounding.
+# The optimizer's state is the gradient: read there, it has lost nothing to the weights' rounding.
 KEEP = optax.GradientTransformation(lambda params: params, lambda g, _, __: (jax.tree.map(jnp.zeros_like, g), g))
 ADAM = torch_step.Adam(1e-3, 0.9, 0.999, steps=4, epsilon=1e-4)  # epsilon: see tiny.adam
 TERMS = 1e-3  # largest difference of a loss term, as a share of the larger of itself and 1

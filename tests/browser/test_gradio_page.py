@@ -125,7 +125,7 @@ def test_a_pair(opened: Opened, tmp_path: Path) -> None:
     onset, apex = write_pair(tmp_path)
     put(visit, NEUTRAL, onset)
     put(visit, EXPRESSION, apex)
-    answer = press(visit, "Recognise")
+    answer = press(visit, "Recognize")
     assert answer.locator(".class").inner_text() in EXPRESSIONS
     lengths = [float(text) for text in answer.locator(".bars b").all_inner_texts()]
     assert len(lengths) == 3 and answer.locator(".bars .best b").inner_text() == f"{max(lengths):.2f}"
@@ -139,7 +139,7 @@ def test_a_pair(opened: Opened, tmp_path: Path) -> None:
 def test_a_video(opened: Opened, tmp_path: Path) -> None:
     visit = opened("A clip")
     put(visit, VIDEO, write_video(tmp_path / "film.avi", rate=40))
-    answer = press(visit, "Recognise")
+    answer = press(visit, "Recognize")
     assert answer.locator(".class").inner_text() in EXPRESSIONS
     assert "Filmed at 40 frames per second" in answer.locator(".flags").inner_text()
     assert "apex 0.10 s" in answer.inner_text()
@@ -193,7 +193,7 @@ def test_what_cannot_be_read_is_told_in_a_line(opened: Opened, tmp_path: Path) -
         put(visit, NEUTRAL, first)
         if second is not None:
             put(visit, EXPRESSION, second)
-        told.append(press(visit, "Recognise").inner_text())
+        told.append(press(visit, "Recognize").inner_text())
     assert told[0] == "Drop the face with an expression first."
     assert told[1].startswith("broken.png: not a readable image")
     assert told[2].startswith("other.png: is 200x200, the onset onset.png 240x260;")
@@ -215,7 +215,7 @@ def test_a_video_that_is_too_long(opened: Opened, tmp_path: Path) -> None:
     visit = opened("A clip")
     put(visit, VIDEO, write_video(tmp_path / "film.avi"))
     visit.page.get_by_label("Frames per second").fill("0.1")
-    told = press(visit, "Recognise").inner_text()
+    told = press(visit, "Recognize").inner_text()
     assert told.startswith("film.avi: takes 70 s, this page reads 60 at most; give it to python -m icegan_jax.predict")
 
 
@@ -237,7 +237,7 @@ def test_on_a_phone(opened: Opened, dark: bool, tmp_path: Path) -> None:
     onset, apex = write_pair(tmp_path)
     put(visit, NEUTRAL, onset)
     put(visit, EXPRESSION, apex)
-    press(visit, "Recognise")
+    press(visit, "Recognize")
     assert visit.overflow() == 0
     back = visit.page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)")
     assert (max(back[:3]) < 60) is dark

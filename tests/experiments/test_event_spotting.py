@@ -9,7 +9,18 @@ import pytest
 from numpy.typing import NDArray
 
 from experiments import event_spotting
-from experiments.event_spotting import Drift, Piece, Planted, Taken, draw, hits, noise_of, plan, read_video, write_video
+from experiments.event_spotting import (
+    Drift,
+    Piece,
+    Planted,
+    Taken,
+    draw,
+    hits,
+    noise_of,
+    read_video,
+    train_config,
+    write_video,
+)
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.spotting import ROW_FIELDS, Event
 
@@ -72,7 +83,7 @@ def clip(subject: str, name: str, frames: int, value: int, end: tuple[float, ...
 
 def test_a_plan_fills_the_video_with_clips_and_rests() -> None:
     people = {name: [clip(name, f"c{i}", 9 + i, 20 * i) for i in range(3)] for name in "ab"}
-    pieces = plan(people, 2500, 10, np.random.default_rng(0))
+    pieces = train_config(people, 2500, 10, np.random.default_rng(0))
     assert [piece.first for piece in pieces] == [0, *np.cumsum([piece.frames for piece in pieces])[:-1]]
     assert sum(piece.frames for piece in pieces) == 2500
     for before, here in zip(pieces, pieces[1:], strict=False):

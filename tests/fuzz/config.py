@@ -148,15 +148,17 @@ def _agrees(config: ConfigDict, changes: list[str], verdict: Verdict) -> None:
 
 def _used(rng: random.Random, config: ConfigDict, verdict: Verdict) -> None:
     try:
-        plan = build_train_config(config, num_pairs=100, num_folds=5, num_devices=1)
-        verdict.must(0 < plan.steps < 2**31 and plan.steps % plan.steps_per_call == 0, f"{plan}")
-        networks = build_models(config, plan.steps)
+        train_config = build_train_config(config, num_pairs=100, num_folds=5, num_devices=1)
+        verdict.must(
+            0 < train_config.steps < 2**31 and train_config.steps % train_config.steps_per_call == 0, f"{train_config}"
+        )
+        networks = build_models(config, train_config.steps)
     except UserError as error:
         return verdict.refused(error, "config.", "loss.perceptual")
     if rng.random() < TRACED:
         with config.unlocked():
             config.model.update({name: value for name, value in SMALL.items() if rng.random() < 0.9})
-        networks = build_models(config, plan.steps)
+        networks = build_models(config, train_config.steps)
         shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
         verdict.must(all(0 not in leaf.shape for leaf in jax.tree.leaves(shapes.d_params)), "an empty layer")
     return None

@@ -119,7 +119,7 @@ def _loso(folder: Path) -> dict[str, str]:
 
 
 def _predict(folder: Path) -> dict[str, str]:
-    """Recognise the first drawn clip with the networks of the run, and put an expression on its onset."""
+    """Recognize the first drawn clip with the networks of the run, and put an expression on its onset."""
     raw, answers, face = folder / "run/data/raw", folder / "answers", folder / "face.png"
     with (raw / "clips.csv").open(encoding="utf-8", newline="") as file:
         clip = next(csv.DictReader(file))

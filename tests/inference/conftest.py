@@ -47,7 +47,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def model(run_dir: Path) -> Ensemble:
-    """All three folds of the run, to synthesise with."""
+    """All three folds of the run, to synthesize with."""
     return load_ensemble(run_dir, generator=True)
 
 

@@ -21,7 +21,7 @@ def pairs(run_dir: Path) -> Pairs:
 
 
 @pytest.fixture(scope="module")
-def recogniser(run_dir: Path) -> Ensemble:
+def recognizer(run_dir: Path) -> Ensemble:
     return load_ensemble(run_dir, generator=False)
 
 
@@ -34,43 +34,43 @@ def test_a_held_out_person_gets_the_lengths_of_the_run(run_dir: Path, pairs: Pai
     rows = read_predictions(run_dir / "predictions.csv")[1]
     for person in ("s0", "s1", "s2"):
         mine = (pairs.subject == person) & (pairs.shift == 0)
-        lengths = load_ensemble(run_dir, generator=False, exclude=person).recognise(pairs.onset[mine], pairs.apex[mine])
+        lengths = load_ensemble(run_dir, generator=False, exclude=person).predict(pairs.onset[mine], pairs.apex[mine])
         chex.assert_shape(lengths, (3, 3))
         np.testing.assert_allclose(lengths, [row.scores for row in rows if row.subject == person], atol=2e-6)
 
 
-def test_the_ensemble_is_the_mean_over_the_folds(run_dir: Path, recogniser: Ensemble, pairs: Pairs) -> None:
-    single = [load_ensemble(run_dir, generator=False, fold=name).recognise(pairs.onset, pairs.apex) for name in FOLDS]
-    chex.assert_trees_all_close(recogniser.recognise(pairs.onset, pairs.apex), np.mean(single, 0), atol=1e-6)
+def test_the_ensemble_is_the_mean_over_the_folds(run_dir: Path, recognizer: Ensemble, pairs: Pairs) -> None:
+    single = [load_ensemble(run_dir, generator=False, fold=name).predict(pairs.onset, pairs.apex) for name in FOLDS]
+    chex.assert_trees_all_close(recognizer.predict(pairs.onset, pairs.apex), np.mean(single, 0), atol=1e-6)
     assert np.abs(single[0] - single[1]).max() > 1e-3  # else the mean would show nothing
 
 
-def test_a_face_gets_the_same_answer_alone_and_among_others(recogniser: Ensemble, pairs: Pairs) -> None:
-    together = recogniser.recognise(pairs.onset[:17], pairs.apex[:17])  # more than a batch
+def test_a_face_gets_the_same_answer_alone_and_among_others(recognizer: Ensemble, pairs: Pairs) -> None:
+    together = recognizer.predict(pairs.onset[:17], pairs.apex[:17])  # more than a batch
     chex.assert_shape(together, (17, 3))
     for place in (0, 16):
-        alone = recogniser.recognise(pairs.onset[place : place + 1], pairs.apex[place : place + 1])
+        alone = recognizer.predict(pairs.onset[place : place + 1], pairs.apex[place : place + 1])
         np.testing.assert_allclose(alone[0], together[place], atol=1e-6)
 
 
-def test_faces_are_synthesised_by_class_draw_and_intensity(generator: Ensemble, pairs: Pairs) -> None:
+def test_faces_are_synthesized_by_class_draw_and_intensity(generator: Ensemble, pairs: Pairs) -> None:
     onset = np.repeat(pairs.onset[:1], 5, axis=0)
     label, draw = np.array([0, 1, 0, 0, 0], np.int32), np.array([0, 0, 1, 0, 0], np.int32)
-    faces = generator.synthesise(onset, label, draw, np.array([1, 1, 1, 0, 3], np.float32))
+    faces = generator.synthesize(onset, label, draw, np.array([1, 1, 1, 0, 3], np.float32))
     chex.assert_shape(faces, (5, 32, 32))
     chex.assert_type(faces, np.uint8)
     np.testing.assert_array_equal(faces[3], onset[3])  # at intensity 0
     change = np.abs(faces.astype(int) - onset).mean((1, 2))
     assert change[0] > 0 and change[4] > change[0]
     assert (faces[0] != faces[1]).any() and (faces[0] != faces[2]).any()
-    again = generator.synthesise(onset[:1], label[:1], draw[:1], np.ones(1, np.float32))
+    again = generator.synthesize(onset[:1], label[:1], draw[:1], np.ones(1, np.float32))
     np.testing.assert_allclose(again[0].astype(int), faces[0], atol=1)
 
 
-def test_only_the_network_that_is_asked_for_is_held(recogniser: Ensemble, generator: Ensemble) -> None:
-    assert not recogniser.states[0].g_params and recogniser.states[0].d_params
+def test_only_the_network_that_is_asked_for_is_held(recognizer: Ensemble, generator: Ensemble) -> None:
+    assert not recognizer.states[0].g_params and recognizer.states[0].d_params
     assert not generator.states[0].d_params and generator.states[0].g_params
-    assert not recogniser.states[0].d_optimizer and not generator.states[0].g_optimizer
+    assert not recognizer.states[0].d_optimizer and not generator.states[0].g_optimizer
 
 
 def test_nothing_is_written_to_the_run(run_dir: Path) -> None:

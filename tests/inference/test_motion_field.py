@@ -37,11 +37,11 @@ def single(run_dir: Path) -> Ensemble:
 
 @pytest.mark.parametrize("intensity", [0.4, 1.0, 2.0])
 def test_the_change_makes_the_face(single: Ensemble, onset: NDArray[np.uint8], intensity: float) -> None:
-    change = intensity * single.change(onset, LABEL, DRAW)
+    change = intensity * single.motion_field(onset, LABEL, DRAW)
     assert change.shape == (2, 32, 32, 3) and change.dtype == np.float32
     assert np.abs(change[..., 2]).max() > 1
     moved = np.asarray(warp(jnp.asarray(onset, jnp.float32)[..., None], jnp.asarray(change[..., :2])))[..., 0]
-    face = single.synthesise(onset, LABEL, DRAW, np.full(2, intensity, np.float32))
+    face = single.synthesize(onset, LABEL, DRAW, np.full(2, intensity, np.float32))
     np.testing.assert_allclose(np.clip(moved + change[..., 2], 0, 255), face, atol=0.51)
 
 
@@ -50,8 +50,8 @@ def test_placed_in_a_picture_it_is_that_face(
 ) -> None:
     """The crop is the picture's pixels themselves; unsmoothed and away from the box's edge the faces are the same."""
     monkeypatch.setattr(composite, "_SMOOTH", 0.01)
-    change = single.change(onset, LABEL, DRAW)
-    face = single.synthesise(onset, LABEL, DRAW, np.ones(2, np.float32))
+    change = single.motion_field(onset, LABEL, DRAW)
+    face = single.synthesize(onset, LABEL, DRAW, np.ones(2, np.float32))
     for neutral, made, wanted in zip(onset, change, face, strict=True):
         picture = np.zeros((50, 60, 3), np.uint8)
         picture[10:42, 20:52] = neutral[..., None]
@@ -61,8 +61,10 @@ def test_placed_in_a_picture_it_is_that_face(
 
 
 def test_of_several_folds_it_is_the_mean(model: Ensemble, run_dir: Path, onset: NDArray[np.uint8]) -> None:
-    each = [load_ensemble(run_dir, generator=True, fold=fold.name).change(onset, LABEL, DRAW) for fold in model.folds]
-    np.testing.assert_allclose(model.change(onset, LABEL, DRAW), np.mean(each, axis=0), atol=1e-4)
+    each = [
+        load_ensemble(run_dir, generator=True, fold=fold.name).motion_field(onset, LABEL, DRAW) for fold in model.folds
+    ]
+    np.testing.assert_allclose(model.motion_field(onset, LABEL, DRAW), np.mean(each, axis=0), atol=1e-4)
     assert np.abs(each[0] - each[1]).max() > 0.1
 
 

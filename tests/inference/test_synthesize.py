@@ -60,7 +60,7 @@ def asked(portrait: NeutralFace, label: int, draw: int) -> Asked:
 
 
 def test_the_picture_is_changed_in_its_face(order: SynthesisRequest, model: Ensemble, portrait: NeutralFace) -> None:
-    change = model.change(*asked(portrait, 2, 0))[0]
+    change = model.motion_field(*asked(portrait, 2, 0))[0]
     found = made(order, model)
     assert np.array_equal(found, composite_face(portrait.picture, portrait.box, change, 1.0))
     assert (found != portrait.picture).mean() > 0.02
@@ -71,7 +71,7 @@ def test_intensity_0_is_the_picture(order: SynthesisRequest, model: Ensemble, po
 
 
 def test_a_crop_is_the_networks_own_face(order: SynthesisRequest, model: Ensemble, portrait: NeutralFace) -> None:
-    face = model.synthesise(*asked(portrait, 2, 7), np.array([0.5], np.float32))[0]
+    face = model.synthesize(*asked(portrait, 2, 7), np.array([0.5], np.float32))[0]
     found = made(replace(order, crop=True, seed=7, intensity=0.5), model)
     assert np.array_equal(found, np.repeat(face[..., None], 3, axis=2))
     assert mark_in(order.out)[0].endswith("/trainedAlgorithmicMedia")
@@ -127,7 +127,7 @@ def test_differences_are_the_change_in_colours(order: SynthesisRequest, model: E
 def test_draws_stand_side_by_side(order: SynthesisRequest, model: Ensemble, portrait: NeutralFace) -> None:
     sheet = made(replace(order, draws=3, seed=4, crop=True), model)
     for place_, draw in enumerate((4, 5, 6), start=1):
-        face = model.synthesise(*asked(portrait, 2, draw), np.ones(1, np.float32))[0]
+        face = model.synthesize(*asked(portrait, 2, draw), np.ones(1, np.float32))[0]
         left = 16 + place_ * (128 + 8)
         found = sheet[:, left : left + 128 : 4, 0]  # a network's pixel is 4x4 here
         tops = [top for top in range(len(found) - 124) if np.array_equal(found[top : top + 128 : 4], face)]
@@ -162,7 +162,7 @@ def test_a_sequence_goes_from_the_onset_to_the_apex_and_back(
         shown = [(np.array(frame.convert("L")), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
     frames = [frame for frame, duration in shown for _ in range(round(duration / 50))]
     asked_for = asked(portrait, 2, 0)
-    wanted = [model.synthesise(*asked_for, np.array([share], np.float32))[0] for share in (0, 0.5, 1, 0.5, 0)]
+    wanted = [model.synthesize(*asked_for, np.array([share], np.float32))[0] for share in (0, 0.5, 1, 0.5, 0)]
     assert len(frames) == 5
     assert all(np.array_equal(*pair) for pair in zip(frames, wanted, strict=True))
     assert np.array_equal(frames[0], portrait.onset)

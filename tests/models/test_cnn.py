@@ -33,7 +33,7 @@ def test_two_convolutions_after_the_trunk(size: int, sides: list[int]) -> None:
     assert [layers[name]["__call__"][0].shape[1] for name in ("trunk_7", "head_1", "head_2")] == sides
     chex.assert_shape(variables["params"]["head_1"]["kernel"], (4, 4, 32, 32))
     chex.assert_shape(variables["params"]["head_2"]["kernel"], (min(4, sides[1]), min(4, sides[1]), 32, 6))
-    chex.assert_shape([verdict.realness, verdict.lengths], [(2,), (2, 5)])
+    chex.assert_shape([verdict.real_prob, verdict.lengths], [(2,), (2, 5)])
     assert verdict.reconstruction is None
     assert not {"head_1", "head_2"} & set(variables["spectral"])
 
@@ -57,11 +57,11 @@ def test_probabilities(variables: Any) -> None:
     verdict = SMALL.apply(variables, 100 * FACES, None, train=False)
     chex.assert_trees_all_close(jnp.sum(verdict.lengths, axis=1), jnp.ones(4), rtol=1e-5)
     assert float(jnp.min(verdict.lengths)) > 0.0
-    assert bool(jnp.all((verdict.realness > 0.0) & (verdict.realness < 1.0)))
+    assert bool(jnp.all((verdict.real_prob > 0.0) & (verdict.real_prob < 1.0)))
 
 
 def test_every_answer_depends_on_the_face_and_none_on_the_label(variables: Any) -> None:
     verdict = SMALL.apply(variables, FACES, None, train=False)
     chex.assert_trees_all_equal(verdict, SMALL.apply(variables, FACES, jnp.array([0, 1, 2, 0]), train=False))
-    for answer in (verdict.realness, verdict.lengths):
+    for answer in (verdict.real_prob, verdict.lengths):
         assert float(jnp.min(jnp.std(answer, axis=0))) > 1e-5

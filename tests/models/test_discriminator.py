@@ -41,7 +41,7 @@ def shapes_of(module: CapsuleDiscriminator, size: int, channels: int = 1) -> tup
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_verdict(size: int, channels: int, norm: str) -> None:
     _, verdict, _ = shapes_of(SMALL.clone(norm=norm), size, channels)
-    chex.assert_shape(verdict.realness, (2,))
+    chex.assert_shape(verdict.real_prob, (2,))
     chex.assert_shape(verdict.lengths, (2, 3))
     chex.assert_shape(verdict.reconstruction, (2, size, size, 1))
     chex.assert_type(list(verdict), jnp.float32)
@@ -141,7 +141,7 @@ def test_evaluation_judges_each_face_alone(variables: Any) -> None:
 def test_the_routing_axis_reaches_both_kinds_of_capsules(variables: Any) -> None:
     ours = SMALL.apply(variables, FACES, LABELS, train=False)
     theirs = SMALL.clone(routing_axis="input").apply(variables, FACES, LABELS, train=False)
-    assert bool(jnp.all(theirs.realness < ours.realness))  # a weighted mean of votes is shorter than their sum
+    assert bool(jnp.all(theirs.real_prob < ours.real_prob))  # a weighted mean of votes is shorter than their sum
     assert float(jnp.max(jnp.abs(theirs.lengths - ours.lengths))) > 1e-3
 
 

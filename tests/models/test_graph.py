@@ -14,7 +14,7 @@ Array64 = NDArray[np.float64]
 
 
 def randomised(seed: int, shapes: Any) -> Any:
-    """Parameters of these shapes, normally distributed: no bias is 0 by chance of its initialiser."""
+    """Parameters of these shapes, normally distributed: no bias is 0 by chance of its initializer."""
     leaves, structure = jax.tree.flatten(shapes)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
     values = [jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]

@@ -29,15 +29,18 @@ NETWORKS = tiny.networks()
 PAIRS = tiny.pairs()
 FOLDS = leave_one_subject_out(PAIRS)[:2]  # one group
 GOOD, BAD = FOLDS
-STOP, SKIP = tiny.plan(), tiny.plan(on_nonfinite="skip_fold")  # 8 steps, two a call, a checkpoint every 4
+STOP, SKIP = (
+    tiny.train_config(),
+    tiny.train_config(on_nonfinite="skip_fold"),
+)  # 8 steps, two a call, a checkpoint every 4
 
 
 class Killed(BaseException):
     pass
 
 
-def train(run_dir: Path, plan: TrainConfig) -> list[Any]:
-    return train_folds(NETWORKS, PAIRS, FOLDS, plan, run_dir, jax.local_devices()[:1])
+def train(run_dir: Path, train_config: TrainConfig) -> list[Any]:
+    return train_folds(NETWORKS, PAIRS, FOLDS, train_config, run_dir, jax.local_devices()[:1])
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +52,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patched.setattr(memory, "build_programs", lambda *_: shared)
         with pytest.MonkeyPatch.context() as killing, pytest.raises(Killed):
             killing.setattr(loop, "evaluate_group", _kill)
-            train(run_dir, tiny.plan(steps=4))
+            train(run_dir, tiny.train_config(steps=4))
         like = jax.tree.map(lambda leaf: leaf[0, 0], shared.create(jnp.stack([fold_key(0, "any")] * 2).reshape(1, 2)))
         with FoldCheckpoints(run_dir / "folds" / BAD.name, f" {BAD.name}") as store:
             state, progress = store.restore(4, like)
@@ -139,7 +142,7 @@ def test_lengths_that_are_no_numbers(
 ) -> None:
     """Found by an evaluation alone, as where running statistics overflow: treated like any other."""
     module = evaluate if during else evaluate
-    real = evaluate.recognise_clips
+    real = evaluate.recognize_clips
 
     def spoilt(*arguments: Any) -> Any:
         lengths = real(*arguments)
@@ -148,7 +151,7 @@ def test_lengths_that_are_no_numbers(
                 lengths[place] = math.nan
         return lengths
 
-    monkeypatch.setattr(module, "recognise_clips", spoilt)
+    monkeypatch.setattr(module, "recognize_clips", spoilt)
     (failure,) = train(tmp_path, dataclasses.replace(SKIP, evaluate_every=4 * during))
     assert (failure.fold, failure.step) == (BAD.name, 4 if during else 8)
     assert is_finished(tmp_path, GOOD) and not is_finished(tmp_path, BAD)
@@ -194,12 +197,12 @@ def test_a_kill_between_the_checkpoints_of_two_folds_and_damage_besides(
             save(self, state, progress)
 
         patched.setattr(FoldCheckpoints, "save", killed)
-        train(tmp_path, tiny.plan(checkpoint_every=2))
+        train(tmp_path, tiny.train_config(checkpoint_every=2))
     newest = folder(tmp_path) / "checkpoints" / "4"
     largest = max(newest.rglob("*"), key=lambda path: path.stat().st_size)
     largest.write_bytes(b"")
     capsys.readouterr()
-    assert train(tmp_path, tiny.plan(checkpoint_every=2)) == []
+    assert train(tmp_path, tiny.train_config(checkpoint_every=2)) == []
     told = capsys.readouterr()
     assert "going back to step 2" in told.err
     assert "going on from step 2 of 8" in told.out

@@ -18,7 +18,7 @@ from tests.training import tiny
 
 NETWORKS = tiny.networks()
 DEVICES = jax.local_devices()
-AUTO = tiny.plan(folds_per_device=0)
+AUTO = tiny.train_config(folds_per_device=0)
 
 
 @pytest.mark.parametrize(
@@ -51,14 +51,14 @@ def fit(
     folds: int = 9,
     todo: int | None = None,
     devices: int = 1,
-    plan: TrainConfig = AUTO,
+    train_config: TrainConfig = AUTO,
     platform: str = "gpu",
     sharers: int = 1,
 ) -> tuple[FoldCapacity, list[int]]:
     """Fits folds of made-up sizes; also returns the numbers of folds that were asked about."""
     asked = []
 
-    def needed(engine: ParallelPrograms, plan: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
+    def needed(engine: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
         assert on_cpu == (platform == "cpu")
         asked.append(layout.folds_per_device)
         return needs(layout.folds_per_device)
@@ -73,7 +73,7 @@ def fit(
     monkeypatch.setattr(memory, "free_bytes", lambda _: free)
     monkeypatch.setattr(memory, "build_programs", lambda *_: build_programs(NETWORKS, DEVICES[:1]))
     made: Any = [Device() for _ in range(devices)]
-    return plan_capacity(NETWORKS, plan, made, folds, folds if todo is None else todo, sharers), asked
+    return plan_capacity(NETWORKS, train_config, made, folds, folds if todo is None else todo, sharers), asked
 
 
 def test_as_many_as_fit_into_four_fifths_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,19 +137,21 @@ def test_the_choice_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_the_plan_says_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, asked = fit(monkeypatch, 1, plan=tiny.plan(folds_per_device=2))
+    made, asked = fit(monkeypatch, 1, train_config=tiny.train_config(folds_per_device=2))
     assert (made.layout.folds_per_device, made.reason, made.compile_s, asked) == (2, "", 0.0, [])
 
 
 def test_devices_without_a_fold_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fit(monkeypatch, 10**9, folds=9, devices=8)[0].layout.leading == (5, 2)
     assert fit(monkeypatch, 10**9, folds=3, devices=8)[0].layout.leading == (3, 1)
-    assert fit(monkeypatch, None, plan=tiny.plan(folds_per_device=4), folds=9, devices=8)[0].layout.leading == (3, 4)
+    assert fit(monkeypatch, None, train_config=tiny.train_config(folds_per_device=4), folds=9, devices=8)[
+        0
+    ].layout.leading == (3, 4)
 
 
 def test_devices_that_share_batches_all_hold_every_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = tiny.plan(folds_per_device=0, parallel="batch")
-    made, _ = fit(monkeypatch, 1000, folds=9, devices=3, plan=plan)
+    train_config = tiny.train_config(folds_per_device=0, parallel="batch")
+    made, _ = fit(monkeypatch, 1000, folds=9, devices=3, train_config=train_config)
     assert (made.layout.leading, made.layout.folds, made.layout.parallel) == ((3, 5), 5, "batch")
 
 
@@ -185,7 +187,7 @@ def held() -> dict[int, tuple[int, int]]:
             layout = FoldLayout(tuple(DEVICES[:1]), number)
             engine = build_programs(NETWORKS, layout.devices)
             needed = memory._needed(engine, AUTO, tiny.SIZE, layout, False)
-            found[number] = engine.advance.memory(), needed
+            found[number] = engine.train_steps.memory(), needed
     return found
 
 
@@ -215,10 +217,10 @@ def test_the_programs_after_training_need_less(held: dict[int, tuple[int, int]])
     engine = build_programs(NETWORKS, layout.devices)
     states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, 4, *leaf.shape), leaf.dtype), engine.shapes())
     faces = jax.ShapeDtypeStruct((1, 4, tiny.BATCH, tiny.SIZE, tiny.SIZE, 1), np.uint8)
-    engine.recognise.compile(states, faces, faces)
-    engine.synthesise.compile(states, faces)
-    assert engine.recognise.memory() < held[4][0]
-    assert engine.synthesise.memory() < held[4][0]
+    engine.predict.compile(states, faces, faces)
+    engine.synthesize.compile(states, faces)
+    assert engine.predict.memory() < held[4][0]
+    assert engine.synthesize.memory() < held[4][0]
 
 
 def test_what_was_compiled_to_be_measured_is_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,6 +232,6 @@ def test_what_was_compiled_to_be_measured_is_what_trains(monkeypatch: pytest.Mon
     states = engine.create(layout.put(layout.lay(keys)))
     batch = tiny.batch()
     steps = {name: np.stack([np.stack([value] * AUTO.steps_per_call)] * 4) for name, value in batch.items()}
-    states, _ = engine.advance(states, layout.put({name: layout.lay_batches(v) for name, v in steps.items()}))
-    assert len(engine.compile_s) == 2  # create and advance
+    states, _ = engine.train_steps(states, layout.put({name: layout.lay_batches(v) for name, v in steps.items()}))
+    assert len(engine.compile_s) == 2  # create and train_steps
     assert np.asarray(states.step).tolist() == [[AUTO.steps_per_call] * 4]

@@ -115,12 +115,12 @@ def test_a_fold_s_own_pass() -> None:
     """Of three subjects' 18 pairs 12 train a fold: 4 batches of 3 are a pass."""
     pairs = tiny.pairs()
     fold = leave_one_subject_out(pairs)[0]
-    plan = tiny.plan(collapse_after=3)
+    train_config = tiny.train_config(collapse_after=3)
     lines = [line("negative")] * 12
     steps = range(2, 26, 2)
-    watching = collapse_monitor(fold, pairs, plan)
+    watching = collapse_monitor(fold, pairs, train_config)
     assert [step for step, values in zip(steps, lines, strict=True) if watching.see(step, values)] == [12]
-    uneven = collapse_monitor(fold, pairs, dataclasses.replace(plan, batch_size=5))  # 3 batches of 5
+    uneven = collapse_monitor(fold, pairs, dataclasses.replace(train_config, batch_size=5))  # 3 batches of 5
     assert [step for step, values in zip(steps, lines, strict=True) if uneven.see(step, values)] == [10]
 
 
@@ -128,8 +128,8 @@ def test_a_training_set_of_one_class_never_collapses() -> None:
     pairs = tiny.pairs()
     fold = leave_one_subject_out(pairs)[0]
     alike = dataclasses.replace(fold, train=fold.train[pairs.label[fold.train] == 0])
-    assert warned([line("negative")] * 50, collapse_monitor(alike, pairs, tiny.plan(collapse_after=1))) == []
-    assert warned([line("negative")] * 50, collapse_monitor(fold, pairs, tiny.plan(collapse_after=1)))
+    assert warned([line("negative")] * 50, collapse_monitor(alike, pairs, tiny.train_config(collapse_after=1))) == []
+    assert warned([line("negative")] * 50, collapse_monitor(fold, pairs, tiny.train_config(collapse_after=1)))
 
 
 def test_a_curve_of_many_values_is_eight_means_and_bars() -> None:

@@ -25,7 +25,7 @@ from tests.training import tiny
 NETWORKS = tiny.networks()
 PAIRS = tiny.pairs(subjects=4)
 FOLDS = [keep_inner(fold, PAIRS, 0.5, 0) for fold in leave_one_subject_out(PAIRS)[:2]]  # 2 of 3 people kept: 6 clips
-PLAN = tiny.plan(steps=10, evaluate_every=4)  # 2 steps a call, a checkpoint every 4, two folds side by side
+PLAN = tiny.train_config(steps=10, evaluate_every=4)  # 2 steps a call, a checkpoint every 4, two folds side by side
 EVALUATED = [4, 8, 10]
 
 
@@ -38,8 +38,8 @@ def engine() -> Iterator[ParallelPrograms]:
         yield shared
 
 
-def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: TrainConfig = PLAN) -> Path:
-    train_folds(NETWORKS, PAIRS, folds, plan, run_dir, jax.local_devices()[:1])
+def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, train_config: TrainConfig = PLAN) -> Path:
+    train_folds(NETWORKS, PAIRS, folds, train_config, run_dir, jax.local_devices()[:1])
     return run_dir
 
 
@@ -57,7 +57,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_line_per_evaluation_and_one_after_the_last_step(engine: ParallelPrograms, whole: Path) -> None:
-    assert len(engine.compile_s) == 4  # create, advance, recognise, synthesise
+    assert len(engine.compile_s) == 4  # create, train_steps, predict, synthesize
     for fold in FOLDS:
         assert (len(fold.test), len(fold.inner)) == (3, 6)
         history = read_evaluations(whole / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)
@@ -81,7 +81,7 @@ def test_an_evaluation_is_what_a_shorter_training_would_predict(whole: Path, tmp
     """Of the test people; and of the inner people, where they are tested by the same networks."""
     swapped = [Fold(fold.name, fold.people, fold.train, test=fold.inner) for fold in FOLDS]
     for folds, name in ((FOLDS, "test"), (swapped, "inner")):
-        short = train(tmp_path / name, folds, tiny.plan(steps=4))
+        short = train(tmp_path / name, folds, tiny.train_config(steps=4))
         for fold, other in zip(FOLDS, folds, strict=True):
             first = read_evaluations(whole / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)[0]
             scores = [row.scores for row in predictions(short, other)]
@@ -90,7 +90,7 @@ def test_an_evaluation_is_what_a_shorter_training_would_predict(whole: Path, tmp
 
 
 def test_evaluations_change_nothing(whole: Path, tmp_path: Path) -> None:
-    train(tmp_path, plan=tiny.plan(steps=10))
+    train(tmp_path, train_config=tiny.train_config(steps=10))
     for fold in FOLDS:
         assert predictions(tmp_path, fold) == predictions(whole, fold)
 
@@ -139,7 +139,7 @@ def test_a_checkpoint_comes_after_the_evaluation(whole: Path, tmp_path: Path, mo
 
 def test_the_clips_of_a_split_keep_their_people(tmp_path: Path) -> None:
     (fold,) = subject_split(PAIRS, 0.5, seed=0)
-    train(tmp_path, [fold], tiny.plan(steps=2, evaluate_every=2))
+    train(tmp_path, [fold], tiny.train_config(steps=2, evaluate_every=2))
     rows = predictions(tmp_path, fold)
     wanted = [("tiny", subject, f"clip{label}", label) for _, subject in fold.people for label in range(3)]
     assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == wanted

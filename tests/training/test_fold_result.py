@@ -21,7 +21,7 @@ from tests.training.finished_folds import RUN, STEPS, finish_fold, flipped, stat
 PAIRS = tiny.pairs(subjects=3)
 FOLDS = leave_one_subject_out(PAIRS)
 HISTORY = [([0, 1, 2], []), ([1, 1, 2], []), ([2, 1, 2], [])]
-PLAN = tiny.plan(steps=STEPS, steps_per_call=1, evaluate_every=10, run=RUN)
+PLAN = tiny.train_config(steps=STEPS, steps_per_call=1, evaluate_every=10, run=RUN)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.training import event_files, tiny
 NETWORKS = tiny.networks()
 PAIRS = tiny.pairs()
 FOLDS = leave_one_subject_out(PAIRS)  # three: a group of two, and one beside a copy of itself
-PLAN = tiny.plan()  # 8 steps, two a call, a checkpoint every 4
+PLAN = tiny.train_config()  # 8 steps, two a call, a checkpoint every 4
 LOGGED = [2, 4, 6, 8]
 TIMES = ("steps_per_s", "waiting_share")
 
@@ -38,8 +38,8 @@ def engine() -> Iterator[ParallelPrograms]:
         yield shared
 
 
-def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, plan: TrainConfig = PLAN) -> None:
-    train_folds(NETWORKS, PAIRS, folds, plan, run_dir, jax.local_devices()[:1])
+def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, train_config: TrainConfig = PLAN) -> None:
+    train_folds(NETWORKS, PAIRS, folds, train_config, run_dir, jax.local_devices()[:1])
 
 
 def fold_file(run_dir: Path, fold: Fold, name: str) -> Path:
@@ -83,7 +83,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_compilation_serves_every_group(engine: ParallelPrograms, whole: Path) -> None:
-    assert len(engine.compile_s) == 4  # create, advance, recognise, synthesise
+    assert len(engine.compile_s) == 4  # create, train_steps, predict, synthesize
     compiled = [json.loads(fold_file(whole, fold, "result.json").read_text())["compile_s"] for fold in FOLDS]
     np.testing.assert_allclose(compiled, [sum(engine.compile_s) / 2] * 2 + [0.0])
 

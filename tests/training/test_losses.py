@@ -68,9 +68,9 @@ def test_reconstruction() -> None:
 
 
 def test_adversarial_both_ways() -> None:
-    realness = jnp.array([0.5, 0.9, 0.2])
-    assert_per_example(losses.adversarial(realness, True), [-math.log(p) for p in (0.5, 0.9, 0.2)])
-    assert_per_example(losses.adversarial(realness, False), [-math.log(1 - p) for p in (0.5, 0.9, 0.2)])
+    real_prob = jnp.array([0.5, 0.9, 0.2])
+    assert_per_example(losses.adversarial(real_prob, True), [-math.log(p) for p in (0.5, 0.9, 0.2)])
+    assert_per_example(losses.adversarial(real_prob, False), [-math.log(1 - p) for p in (0.5, 0.9, 0.2)])
 
 
 @pytest.mark.parametrize("real", [True, False])

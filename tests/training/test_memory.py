@@ -97,13 +97,13 @@ def test_a_device_that_has_no_room_really() -> None:
     """2**50 numbers are 4 PiB, more than an address space of 47 bits can name."""
     error = raised(lambda: jax.block_until_ready(jax.jit(lambda x: jnp.sort(jnp.broadcast_to(x, (2**50,))))(1.0)))
     assert "RESOURCE_EXHAUSTED" in str(error)
-    found = explain(error, tiny.plan(folds_per_device=8))
+    found = explain(error, tiny.train_config(folds_per_device=8))
     assert str(found) == f"out of memory (4.19e+06 GiB more were wanted): {FEWER}{SMALLER}"
 
 
 def test_a_host_that_has_no_room_really() -> None:
     error = raised(lambda: np.ones(2**50))
-    assert str(explain(error, tiny.plan(folds_per_device=1))) == (
+    assert str(explain(error, tiny.train_config(folds_per_device=1))) == (
         f"out of memory (8.39e+06 GiB more were wanted): {SMALLER}"
     )
 
@@ -121,16 +121,16 @@ def test_a_host_that_has_no_room_really() -> None:
     ],
 )
 def test_what_accelerators_say(message: str, amount: str) -> None:
-    found = explain(jax.errors.JaxRuntimeError(message), tiny.plan(folds_per_device=8))
+    found = explain(jax.errors.JaxRuntimeError(message), tiny.train_config(folds_per_device=8))
     wanted = f" ({amount} more were wanted)" if amount else ""
     assert str(found) == f"out of memory{wanted}: {FEWER}{SMALLER}"
 
 
 def test_folds_whose_number_the_memory_decided() -> None:
-    plan = tiny.plan(folds_per_device=0)
-    assert str(explain(MemoryError("std::bad_alloc"), plan, 8)) == f"out of memory: {FEWER}{SMALLER}"
-    assert str(explain(MemoryError(), plan, 1)) == f"out of memory: {SMALLER}"
-    assert "folds_per_device (as chosen) with" in str(explain(MemoryError(), plan))
+    train_config = tiny.train_config(folds_per_device=0)
+    assert str(explain(MemoryError("std::bad_alloc"), train_config, 8)) == f"out of memory: {FEWER}{SMALLER}"
+    assert str(explain(MemoryError(), train_config, 1)) == f"out of memory: {SMALLER}"
+    assert "folds_per_device (as chosen) with" in str(explain(MemoryError(), train_config))
 
 
 @pytest.mark.parametrize(
@@ -144,4 +144,4 @@ def test_folds_whose_number_the_memory_decided() -> None:
     ],
 )
 def test_other_errors_are_not_explained_so(error: BaseException, memory: bool) -> None:
-    assert (explain(error, tiny.plan()) is not None) == memory
+    assert (explain(error, tiny.train_config()) is not None) == memory

@@ -74,7 +74,7 @@ def train(engine: ParallelPrograms, states: TrainState) -> tuple[TrainState, Ter
         name: LAYOUT.lay_batches(np.stack([np.stack([np.asarray(batch[name]) for batch in fold]) for fold in batches]))
         for name in ("onset", "apex", "label")
     }
-    after, metrics = engine.advance(states, LAYOUT.put(faces))
+    after, metrics = engine.train_steps(states, LAYOUT.put(faces))
     return LAYOUT.part(after, 0), {name: LAYOUT.gather(value) for name, value in jax.device_get(metrics).items()}
 
 
@@ -178,7 +178,7 @@ def whole() -> tuple[TrainState, Any]:
 def test_what_is_not_finite_anywhere_in_a_state_shows_at_the_next_update(
     whole: tuple[TrainState, Any], part: str
 ) -> None:
-    """Also where no loss reads it: running statistics, the optimiser's moments."""
+    """Also where no loss reads it: running statistics, the optimizer's moments."""
     state, step = whole
     names = [name for name, _ in leaves(getattr(state, part))]
     assert len(names) > 3

@@ -95,7 +95,7 @@ def wide(request: pytest.FixtureRequest) -> ParallelPrograms:
 
 
 def run(engine: ParallelPrograms, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
-    after, metrics = engine.advance(arranged(states, layout), arranged(batches, layout))
+    after, metrics = engine.train_steps(arranged(states, layout), arranged(batches, layout))
     return flat(after), flat(metrics)
 
 
@@ -151,8 +151,8 @@ def test_states_are_made_from_keys_as_one_fold_s_is(wide: ParallelPrograms, stat
 def test_recognition_and_synthesis_of_many_folds(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
     layout = (1, FOLDS)
     onset, apex = batches["onset"][:, 0], batches["apex"][:, 0]
-    lengths = flat(wide.recognise(arranged(states, layout), *arranged((onset, apex), layout)))
-    faces = flat(wide.synthesise(arranged(states, layout), arranged(onset, layout)))
+    lengths = flat(wide.predict(arranged(states, layout), *arranged((onset, apex), layout)))
+    faces = flat(wide.synthesize(arranged(states, layout), arranged(onset, layout)))
     chex.assert_shape(lengths, (FOLDS, tiny.BATCH, 3))
     chex.assert_shape(faces, (FOLDS, tiny.BATCH, 3, tiny.SIZE, tiny.SIZE))
     state = jax.tree.map(lambda leaf: leaf[2], states)
@@ -217,7 +217,7 @@ def test_devices_that_share_batches_equal_one_device(
     two = jax.tree.map(lambda leaf: leaf[:2], (states, batches, one_by_one))
     laid = {name: layout.lay_batches(np.asarray(value)) for name, value in two[1].items()}
     assert laid["onset"].shape == (SHARERS, 2, STEPS, 1, tiny.SIZE, tiny.SIZE, 1)
-    after, metrics = engine.advance(layout.put(jax.tree.map(layout.lay, two[0])), layout.put(laid))
+    after, metrics = engine.train_steps(layout.put(jax.tree.map(layout.lay, two[0])), layout.put(laid))
     found = shared_states(after), {name: np.asarray(value)[0] for name, value in metrics.items()}
     assert_equal_but_for_rounding(found, two[2], two[0])
 
@@ -239,6 +239,6 @@ def test_one_device_has_nobody_to_share_a_batch_with(states: TrainState, batches
     for parallel in ("folds", "batch"):
         engine = build_programs(NETWORKS, jax.local_devices()[:1], parallel)
         texts.append(
-            engine.advance._program.lower(arranged(states, (1, FOLDS)), arranged(batches, (1, FOLDS))).as_text()
+            engine.train_steps._program.lower(arranged(states, (1, FOLDS)), arranged(batches, (1, FOLDS))).as_text()
         )
     assert texts[0] == texts[1]

@@ -26,11 +26,11 @@ PAIRS = tiny.pairs(subjects=4)
 FOLDS = leave_one_subject_out(PAIRS)
 DEVICES = jax.local_devices()
 TIMES = {"steps_per_s": 0.0, "waiting_share": 0.0}
-PLAN = tiny.plan()  # 8 steps, two a call, a checkpoint every 4; two folds on a device
+PLAN = tiny.train_config()  # 8 steps, two a call, a checkpoint every 4; two folds on a device
 # On other devices and beside other folds: the plan and the devices of a run.
 OTHERS = {
-    "a device each": (tiny.plan(folds_per_device=1), DEVICES),
-    "devices that share batches": (tiny.plan(parallel="batch"), DEVICES[: tiny.BATCH]),
+    "a device each": (tiny.train_config(folds_per_device=1), DEVICES),
+    "devices that share batches": (tiny.train_config(parallel="batch"), DEVICES[: tiny.BATCH]),
 }
 others = pytest.mark.parametrize("name", OTHERS)
 # What another program of the same folds may differ by after 8 steps (docs/determinism.md): rounding alone.
@@ -55,8 +55,8 @@ def engines() -> Any:
         yield made
 
 
-def train(run_dir: Path, plan: TrainConfig, devices: Sequence[jax.Device], pairs: Pairs = PAIRS) -> None:
-    train_folds(NETWORKS, pairs, leave_one_subject_out(pairs), plan, run_dir, devices)
+def train(run_dir: Path, train_config: TrainConfig, devices: Sequence[jax.Device], pairs: Pairs = PAIRS) -> None:
+    train_folds(NETWORKS, pairs, leave_one_subject_out(pairs), train_config, run_dir, devices)
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def assert_same_bytes(found: Path, wanted: Path) -> None:
 
 @others
 def test_a_run_is_the_same_in_another_layout(alone: Path, tmp_path: Path, name: str) -> None:
-    plan, devices = OTHERS[name]
-    train(tmp_path, plan, devices)
+    train_config, devices = OTHERS[name]
+    train(tmp_path, train_config, devices)
     assert_same_run(tmp_path, alone)
 
 
@@ -110,7 +110,7 @@ def test_a_run_is_the_same_in_another_layout(alone: Path, tmp_path: Path, name: 
 def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run after 4 of its 8 steps; not to be changed."""
     run_dir = tmp_path_factory.mktemp("half")
-    train(run_dir, tiny.plan(steps=4), DEVICES[:1])
+    train(run_dir, tiny.train_config(steps=4), DEVICES[:1])
     for fold in FOLDS:
         (run_dir / "folds" / fold.name / "result.json").unlink()
     return run_dir
@@ -120,8 +120,8 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_goes_on_in_another_layout(alone: Path, half: Path, tmp_path: Path, name: str) -> None:
     """From the checkpoints of step 4, with another number of folds on a device and another parallel setting."""
     shutil.copytree(half, tmp_path, dirs_exist_ok=True)
-    plan, devices = OTHERS[name]
-    train(tmp_path, plan, devices)
+    train_config, devices = OTHERS[name]
+    train(tmp_path, train_config, devices)
     assert_same_run(tmp_path, alone)
     for fold in FOLDS:
         assert logged(tmp_path, fold)[:2] == logged(half, fold)  # not trained again
@@ -181,11 +181,11 @@ def test_a_number_chosen_by_memory_trains_the_same_run(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Room for three of four folds: two groups of two, and the line that says so."""
-    needs: Callable[..., int] = lambda engine, plan, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
+    needs: Callable[..., int] = lambda engine, train_config, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
     monkeypatch.setattr(memory, "MOST_ON_CPU", 8)
     monkeypatch.setattr(memory, "_needed", needs)
     monkeypatch.setattr(memory, "free_bytes", lambda _: 40)
-    train(tmp_path, tiny.plan(folds_per_device=0), DEVICES[:1])
+    train(tmp_path, tiny.train_config(folds_per_device=0), DEVICES[:1])
     assert capsys.readouterr().out.startswith("2 folds at a time on 1 x cpu, 2 groups: a fold needs 0.00 GiB")
     for fold in FOLDS:
         ours, theirs = (run / "folds" / fold.name / "predictions.csv" for run in (tmp_path, alone))

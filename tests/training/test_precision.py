@@ -32,7 +32,7 @@ def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
     lowered = jax.jit(lambda state, batch: train_step(half, state, batch)).lower(state, batch)
     after, metrics = lowered.out_info
     kept = jax.tree.leaves((after.replace(key=None, step=None), metrics))
-    assert {str(leaf.dtype) for leaf in kept} == {"float32", "int32"}  # int32: the optimisers' counts
+    assert {str(leaf.dtype) for leaf in kept} == {"float32", "int32"}  # int32: the optimizers' counts
     assert "bf16" in lowered.as_text()
     assert (
         "bf16"

@@ -27,27 +27,27 @@ def iterators() -> list[Any]:
 
 def test_supplies_are_the_iterators_batches_in_order() -> None:
     wanted = iterators()
-    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as feed:
+    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as prefetcher:
         for _ in range(CALLS):
-            supply = feed.take()
-            assert supply is not None
+            prefetched = prefetcher.take()
+            assert prefetched is not None
             for name in ("onset", "apex", "label"):
-                found = supply.batches[name]
+                found = prefetched.batches[name]
                 assert found.sharding.device_set == set(LAYOUT.devices)
                 assert found.shape[:4] == (2, 1, STEPS, tiny.BATCH)
                 assert found.dtype == (np.int32 if name == "label" else np.uint8)
             for fold, iterator in enumerate(wanted):
                 for step in range(STEPS):
                     batch = next(iterator)
-                    np.testing.assert_array_equal(supply.indices[fold, step], batch["index"])
-                    for name, found in supply.batches.items():
+                    np.testing.assert_array_equal(prefetched.indices[fold, step], batch["index"])
+                    for name, found in prefetched.batches.items():
                         np.testing.assert_array_equal(found[fold, 0, step], batch[name])
-        assert feed.take() is None
+        assert prefetcher.take() is None
 
 
 def test_positions_belong_to_the_supply_and_not_to_what_was_drawn_ahead() -> None:
-    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as feed:
-        first, second = feed.take(), feed.take()
+    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as prefetcher:
+        first, second = prefetcher.take(), prefetcher.take()
     assert first is not None and second is not None
     resumed = iterators()
     for iterator, position in zip(resumed, first.positions, strict=True):
@@ -68,20 +68,20 @@ def test_nothing_is_drawn_beyond_the_last_call() -> None:
             drawn.append(1)
             return next(self._iterator)
 
-    with Prefetcher([Counting(iterator) for iterator in iterators()], STEPS, 1, LAYOUT) as feed:
-        assert feed.take() is not None
-        assert feed.take() is None
+    with Prefetcher([Counting(iterator) for iterator in iterators()], STEPS, 1, LAYOUT) as prefetcher:
+        assert prefetcher.take() is not None
+        assert prefetcher.take() is None
     assert len(drawn) == 2 * STEPS
-    with Prefetcher(iterators(), STEPS, 0, LAYOUT) as feed:
-        assert feed.take() is None
+    with Prefetcher(iterators(), STEPS, 0, LAYOUT) as prefetcher:
+        assert prefetcher.take() is None
 
 
 def test_a_supply_is_stamped_when_it_is_there() -> None:
     before = time.perf_counter()
-    with Prefetcher(iterators(), STEPS, 1, LAYOUT) as feed:
-        supply = feed.take()
-    assert supply is not None
-    assert before < supply.ready <= time.perf_counter()
+    with Prefetcher(iterators(), STEPS, 1, LAYOUT) as prefetcher:
+        prefetched = prefetcher.take()
+    assert prefetched is not None
+    assert before < prefetched.ready <= time.perf_counter()
 
 
 def test_an_error_of_the_thread_comes_out() -> None:
@@ -93,7 +93,7 @@ def test_an_error_of_the_thread_comes_out() -> None:
             raise ValueError("no such face")
 
     with (
-        Prefetcher([Broken(), Broken()], STEPS, CALLS, LAYOUT) as feed,
+        Prefetcher([Broken(), Broken()], STEPS, CALLS, LAYOUT) as prefetcher,
         pytest.raises(ValueError, match="no such face"),
     ):
-        feed.take()
+        prefetcher.take()

@@ -50,16 +50,16 @@ def plain_losses(
         mutable = ["spectral", "batch_stats"]
         return networks.discriminator.apply(variables, image, label, train=True, mutable=mutable)[0]
 
-    def cross_entropy(verdict: Any, real: bool) -> jax.Array:
-        length = verdict.realness
+    def cross_entropy(output: Any, real: bool) -> jax.Array:
+        length = output.real_prob
         return -jnp.mean(jnp.log((length if real else 1 - length) + 1e-6))
 
-    def classification(verdict: Any, face: jax.Array) -> jax.Array:
+    def classification(output: Any, face: jax.Array) -> jax.Array:
         present = jnp.eye(3)[label]
-        short = present * jnp.maximum(0, 0.9 - verdict.lengths) ** 2
-        long = (1 - present) * jnp.maximum(0, verdict.lengths - 0.1) ** 2
+        short = present * jnp.maximum(0, 0.9 - output.lengths) ** 2
+        long = (1 - present) * jnp.maximum(0, output.lengths - 0.1) ** 2
         target = jax.lax.stop_gradient((face + 1) / 2)  # what is drawn approaches the face, not the face it
-        drawn = jnp.mean((verdict.reconstruction - target) ** 2)
+        drawn = jnp.mean((output.reconstruction - target) ** 2)
         return jnp.mean(jnp.sum(short + 0.5 * long, axis=1)) + weights.reconstruction * drawn
 
     def d_loss(d_params: Any) -> jax.Array:
@@ -74,13 +74,13 @@ def plain_losses(
 
     def g_loss(g_params: Any) -> jax.Array:
         fake = fake_of(g_params)
-        verdict = verdict_of(state.d_params, fake)
+        output = verdict_of(state.d_params, fake)
         before, after = (perceptual_features(networks.cost, x) for x in (onset, fake))
         likeness = jnp.mean(jnp.abs(fake - apex)) + weights.perceptual * jnp.mean((before - after) ** 2)
         return (
             weights.synthesis * likeness
-            + weights.adversarial * cross_entropy(verdict, True)
-            + weights.recognition * classification(verdict, fake)
+            + weights.adversarial * cross_entropy(output, True)
+            + weights.recognition * classification(output, fake)
         )
 
     return d_loss, g_loss
@@ -103,9 +103,9 @@ def one_update() -> dict[str, Any]:
         after, metrics = train_step(networks, state, batch)
         d_loss, g_loss = plain_losses(networks, state, batch)
         onset, apex = to_float(batch["onset"]), to_float(batch["apex"])
-        verdict, real_stats = networks.discriminator.apply(
+        output, real_stats = networks.discriminator.apply(
             {"params": state.d_params, **state.d_stats},
-            networks.look(onset, apex),
+            networks.discriminator_input(onset, apex),
             batch["label"],
             train=True,
             mutable=["spectral", "batch_stats"],
@@ -118,7 +118,7 @@ def one_update() -> dict[str, Any]:
             "d_plain": jax.value_and_grad(d_loss)(state.d_params),
             "metrics": metrics,
             "after": after.replace(key=None),
-            "lengths": verdict.lengths,
+            "lengths": output.lengths,
             "weights": networks.weights,
         }
 

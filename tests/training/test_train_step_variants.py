@@ -30,7 +30,7 @@ def judged(networks: Models, state: TrainState, d_params: Any, face: jax.Array) 
     """The verdict on a face in training."""
     batch = tiny.batch()
     variables = {"params": d_params, **state.d_stats}
-    image = networks.look(to_float(batch["onset"]), face)
+    image = networks.discriminator_input(to_float(batch["onset"]), face)
     return networks.discriminator.apply(variables, image, batch["label"], train=True, mutable=list(state.d_stats))[0]
 
 
@@ -50,12 +50,12 @@ def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
 
     def loss(state: TrainState, d_params: Any) -> jax.Array:
         apex, present = to_float(batch["apex"]), jnp.eye(3)[batch["label"]]
-        verdict = judged(networks, state, d_params, apex)
-        short, long = jnp.maximum(0, 0.9 - verdict.lengths), jnp.maximum(0, verdict.lengths - 0.1)
+        output = judged(networks, state, d_params, apex)
+        short, long = jnp.maximum(0, 0.9 - output.lengths), jnp.maximum(0, output.lengths - 0.1)
         if power == 2:
             short, long = short * short, long * long
         margin = jnp.mean(jnp.sum(present * short + 0.5 * (1 - present) * long, axis=1))
-        drawn = jnp.mean((verdict.reconstruction - (apex + 1) / 2) ** 2)
+        drawn = jnp.mean((output.reconstruction - (apex + 1) / 2) ** 2)
         return 0.5 * (margin + 0.05 * drawn)
 
     @jax.jit
@@ -84,8 +84,8 @@ def without_capsules() -> dict[str, Any]:
     onset, apex = to_float(batch["onset"]), to_float(batch["apex"])
     w, present = tiny.WEIGHTS, jnp.eye(3)[batch["label"]]
 
-    def recognition(verdict: Any) -> jax.Array:
-        return jnp.mean(-jnp.log(jnp.sum(present * verdict.lengths, axis=1)))
+    def recognition(output: Any) -> jax.Array:
+        return jnp.mean(-jnp.log(jnp.sum(present * output.lengths, axis=1)))
 
     def losses(key: jax.Array, state: TrainState) -> Any:
         noise = jax.random.normal(key, (tiny.BATCH, networks.noise))
@@ -97,15 +97,15 @@ def without_capsules() -> dict[str, Any]:
         def d_loss(d_params: Any) -> jax.Array:
             real = judged(networks, state, d_params, apex)
             fake = judged(networks, state, d_params, fake_of(state.g_params))
-            adversarial = -jnp.mean(jnp.log(real.realness)) - jnp.mean(jnp.log(1 - fake.realness))
-            recognised = w.recognition * recognition(real) + w.synthetic_recognition * recognition(fake)
-            return w.adversarial * adversarial + recognised
+            adversarial = -jnp.mean(jnp.log(real.real_prob)) - jnp.mean(jnp.log(1 - fake.real_prob))
+            recognized = w.recognition * recognition(real) + w.synthetic_recognition * recognition(fake)
+            return w.adversarial * adversarial + recognized
 
         def g_loss(g_params: Any) -> jax.Array:
             fake = fake_of(g_params)
-            verdict = judged(networks, state, state.d_params, fake)
-            adversarial = -jnp.mean(jnp.log(verdict.realness))
-            return jnp.mean(jnp.abs(fake - apex)) + w.adversarial * adversarial + recognition(verdict)
+            output = judged(networks, state, state.d_params, fake)
+            adversarial = -jnp.mean(jnp.log(output.real_prob))
+            return jnp.mean(jnp.abs(fake - apex)) + w.adversarial * adversarial + recognition(output)
 
         return d_loss, g_loss
 
@@ -157,12 +157,12 @@ def test_two_discriminators_alone_side_by_side() -> None:
     """Their states have empty trees, which lie on the devices, train and come back as others do; no synthesis."""
     networks = tiny.networks(generator=None)
     engine = build_programs(networks, jax.local_devices()[:1])
-    assert engine.synthesise is None
+    assert engine.synthesize is None
     layout = FoldLayout((jax.local_devices()[0],), 2)
     keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
     batches = {name: np.stack([np.stack([value] * 2)] * 2) for name, value in tiny.batch().items()}
     states = engine.create(layout.put(layout.lay(keys)))
-    after, metrics = engine.advance(states, layout.put({n: layout.lay_batches(v) for n, v in batches.items()}))
+    after, metrics = engine.train_steps(states, layout.put({n: layout.lay_batches(v) for n, v in batches.items()}))
     assert {name.partition("_")[0] for name in metrics} == {"d"}
     swapped = layout.join([layout.part(after, fold).replace(key=keys[fold]) for fold in (1, 0)])
     alone = jax.jit(functools.partial(create_state, networks))(keys[0])

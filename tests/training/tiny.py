@@ -108,5 +108,5 @@ def batch(seed: int = 0) -> dict[str, jax.Array]:
     }
 
 
-def plan(**changes: Any) -> TrainConfig:
+def train_config(**changes: Any) -> TrainConfig:
     return dataclasses.replace(PLAN, **changes)

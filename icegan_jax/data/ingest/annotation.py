@@ -197,7 +197,7 @@ def annotation_of(
     Apexes outside onset..offset pass as they are (docs/databases.md, "Rules for reading", rule 3: repaired later).
 
     Args:
-        emotion: name of that column, as ``normalised``; likewise onset, apex and offset.
+        emotion: name of that column, as ``normalized``; likewise onset, apex and offset.
 
     Raises:
         UserError: onset or offset is no frame number, or the emotion is empty.

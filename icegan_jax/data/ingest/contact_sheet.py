@@ -25,7 +25,7 @@ _CELL = _CAPTION + _FACE + _GAP
 _MOST_COLUMNS = 14
 _TALLEST = 4800
 _NOTE = (
-    "Per clip: onset, apex, and 4 x (apex - onset) on mid-grey. Recognisable faces: do not share those of licensed "
+    "Per clip: onset, apex, and 4 x (apex - onset) on mid-grey. Recognizable faces: do not share those of licensed "
     "databases."
 )
 

@@ -124,13 +124,13 @@ def attach_folders(
         )
     notes += _empty_notes(placed, tree, key, folder_key)
     unnamed = {
-        normalise_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)
+        normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)
     }  # once in all releases
     notes += [_surplus(source.name, folder, key) for folder in reversed(unnamed.values())]
     return DatabaseAnnotation(placed, notes)
 
 
-def normalise_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Returns a name without case and padding: "s1_ne_1" of "S01_ne_01"."""
     return re.sub(r"\d+", lambda digits: str(int(digits[0])), name.casefold())
 
@@ -142,21 +142,21 @@ def _match(
     exact: dict[Key, list[ClipFolder]] = defaultdict(list)
     for folder in folders:
         subject, clip = key(folder) or ("", "")
-        exact[normalise_name(subject), clip.casefold()].append(folder)
-    wanted = [(normalise_name(subject), clip.casefold()) for subject, clip in keys]
+        exact[normalize_name(subject), clip.casefold()].append(folder)
+    wanted = [(normalize_name(subject), clip.casefold()) for subject, clip in keys]
     named = set(wanted)
     padded: dict[Key, list[ClipFolder]] = defaultdict(list)
     for (subject, clip), found in exact.items():
         if (subject, clip) not in named:
-            padded[subject, normalise_name(clip)] += found
+            padded[subject, normalize_name(clip)] += found
     result: list[list[ClipFolder]] = []
     used: set[Key] = set()
     for subject, clip in wanted:
         if (subject, clip) in exact:
             result.append(exact[subject, clip])
         else:
-            result.append(padded.get((subject, normalise_name(clip)), []))
-            used.add((subject, normalise_name(clip)))
+            result.append(padded.get((subject, normalize_name(clip)), []))
+            used.add((subject, normalize_name(clip)))
     surplus = [folder for other, found in padded.items() if other not in used for folder in found]
     return result, surplus
 
@@ -201,11 +201,11 @@ def _video_note(annotation: Annotation, path: Path, start: int) -> Finding:
 def _empty_notes(
     placed: Sequence[Annotation], tree: FolderTree, key: FolderKey, folder_key: Callable[[Annotation], Key]
 ) -> list[Finding]:
-    lost = {(normalise_name(s), normalise_name(c)): a for a in placed if not a.frames for s, c in [folder_key(a)]}
+    lost = {(normalize_name(s), normalize_name(c)): a for a in placed if not a.frames for s, c in [folder_key(a)]}
     notes = []
     for folder in tree.empty:
         subject, clip = key(folder) or ("", "")
-        annotation = lost.get((normalise_name(subject), normalise_name(clip)))
+        annotation = lost.get((normalize_name(subject), normalize_name(clip)))
         if annotation is not None:
             message = "the clip's folder holds no image with a number in its name"
             notes.append(Finding("note", annotation.name, str(folder.path), message, "unpack its frames again"))

@@ -9,7 +9,7 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.expected_counts import MEGC2019
 from icegan_jax.data.ingest.protocol import Key, Selection, count_findings, key_of
-from icegan_jax.data.ingest.spreadsheets import Row, Table, normalised, read_headerless, read_table
+from icegan_jax.data.ingest.spreadsheets import Row, Table, normalized, read_headerless, read_table
 from icegan_jax.errors import UserError
 
 # Without a header the columns are these; with one they have these names (docs/databases.md, "MEGC2019 official list").
@@ -67,7 +67,7 @@ def read_official(path: str | Path) -> list[OfficialClip]:
 
 def _listed(row: Row, table: Table) -> OfficialClip:
     where = table.place(row)
-    dataset = _DATASETS.get(normalised(row.text("dataset")))
+    dataset = _DATASETS.get(normalized(row.text("dataset")))
     if dataset is None:
         raise UserError(f"{where}: database {row.text('dataset')!r} is none of {', '.join(MEGC2019)}; correct the cell")
     number = re.search(r"([0-9]{1,3})(\.0)?$", row.text("subject"))

@@ -116,11 +116,11 @@ def _matches(name: str, known: Sequence[Annotation]) -> list[Annotation]:
     parts = tuple(part.strip() for part in name.split("/"))
     ends = [((a.dataset, a.subject, a.clip)[-len(parts) :], a) for a in known] if len(parts) <= 3 else []
     exact = [a for end, a in ends if end == parts]
-    wanted = tuple(map(_normalise_name, parts))
-    return exact or [a for end, a in ends if tuple(map(_normalise_name, end)) == wanted]
+    wanted = tuple(map(_normalize_name, parts))
+    return exact or [a for end, a in ends if tuple(map(_normalize_name, end)) == wanted]
 
 
-def _normalise_name(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return re.sub(r"[0-9]+", lambda found: found[0].lstrip("0") or "0", name.lower())
 
 

@@ -152,7 +152,7 @@ def write_page(
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     body = [
         "<h1>Prepared micro-expressions</h1>",
-        '<p class="warn">This page holds recognisable faces. Frames of licensed databases, and pictures made of them, '
+        '<p class="warn">This page holds recognizable faces. Frames of licensed databases, and pictures made of them, '
         "must not be shared: keep this file where the frames are.</p>",
         _tiles(clips, repairs, findings),
         "<h2>Clips per database and class</h2>",

@@ -207,7 +207,7 @@ _DEPTH = 5
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}(\.0*)?")
 
 
-def normalised(name: str) -> str:
+def normalized(name: str) -> str:
     """Returns a column's name in lower case, letters and digits only: "onsetframe" of "Onset Frame"."""
     return re.sub(r"[\W_]+", "", name.lower())
 
@@ -218,7 +218,7 @@ class Row:
 
     Attributes:
         number: row of the sheet or line of the file, from 1.
-        cells: text of each cell by normalised column name; "" where empty. A column asked for as
+        cells: text of each cell by normalized column name; "" where empty. A column asked for as
             "a|b" is there as "a", whichever of the two the table has.
     """
 
@@ -227,7 +227,7 @@ class Row:
 
     def text(self, column: str) -> str:
         """Returns a cell's text, stripped; "" where the cell is empty or there is no such column."""
-        return self.cells.get(normalised(column), "").strip()
+        return self.cells.get(normalized(column), "").strip()
 
     def integer(self, column: str) -> int | None:
         """Returns a cell as a whole number ("12", "12.0"); None where it is empty or something else."""
@@ -242,7 +242,7 @@ class Table:
     Attributes:
         path: the file.
         sheet: name of the sheet; "" of a csv.
-        columns: normalised names in the header, in order; blank ones left out.
+        columns: normalized names in the header, in order; blank ones left out.
         rows: those below the header, blank ones left out.
         several: whether the file has other sheets.
     """
@@ -280,12 +280,12 @@ def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None =
         UserError: no such file, damaged, or a formula without value in a required column.
     """
     path = Path(path)
-    choices = [[normalised(name) for name in entry.split("|")] for entry in required]
+    choices = [[normalized(name) for name in entry.split("|")] for entry in required]
     sheets = _preferred(read_sheets(path), sheet)
     best: tuple[list[str], list[str]] | None = None
     for candidate in sheets:
         for at, (_, cells) in enumerate(candidate.rows):
-            header = [normalised(cell) for cell in cells]
+            header = [normalized(cell) for cell in cells]
             missing = [entry for entry, names in zip(required, choices, strict=True) if not set(names) & set(header)]
             if not missing:
                 return _read_table_at(path, candidate, at, choices, _several(sheets))
@@ -314,13 +314,13 @@ def read_headerless(path: str | Path, columns: Sequence[str], *, sheet: str | No
         UserError: no such file, or damaged, or a formula without value.
     """
     path = Path(path)
-    names = [normalised(name) for name in columns]
+    names = [normalized(name) for name in columns]
     sheets = _preferred(read_sheets(path), sheet)
 
     def full(candidate: Sheet) -> int:
         return sum(len(cells) >= len(names) for _, cells in candidate.rows)
 
-    wanted = [s for s in sheets if sheet is not None and normalised(s.name) == normalised(sheet)] or sheets
+    wanted = [s for s in sheets if sheet is not None and normalized(s.name) == normalized(sheet)] or sheets
     best = max(wanted, key=full, default=None)
     if best is None or not full(best):
         raise OtherTable(f"{path}: no row holds {len(names)} columns: {', '.join(columns)}; give that table")
@@ -348,7 +348,7 @@ def find_tables(root: str | Path) -> list[Path]:
 
 
 def _preferred(sheets: Sequence[Sheet], name: str | None) -> list[Sheet]:
-    return sorted(sheets, key=lambda sheet: name is None or normalised(sheet.name) != normalised(name))
+    return sorted(sheets, key=lambda sheet: name is None or normalized(sheet.name) != normalized(name))
 
 
 def _several(sheets: Sequence[Sheet]) -> bool:
@@ -356,7 +356,7 @@ def _several(sheets: Sequence[Sheet]) -> bool:
 
 
 def _read_table_at(path: Path, sheet: Sheet, at: int, choices: Sequence[Sequence[str]], several: bool) -> Table:
-    header = [normalised(cell) for cell in sheet.rows[at][1]]
+    header = [normalized(cell) for cell in sheet.rows[at][1]]
     places = {name: header.index(name) for name in reversed(header) if name}
     needed = []
     for names in choices:

@@ -125,7 +125,7 @@ def synthetic_rows(
     clip, asked = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
     shown = faces.label[clip]
     measured = measure(flat, clip, real, networks, tick)
-    told = _recognised(flat, clip, faces, judge)
+    told = _recognized(flat, clip, faces, judge)
     measured["classifier_clip_class"] = (told == shown).astype(np.float64)
     right, true = (told == asked).astype(np.float64), asked == shown
 
@@ -158,7 +158,7 @@ def real_rows(
     apex = networks.features(faces.apex)
 
     copy = measure(faces.onset, every, real, networks, tick, identity=False)
-    told = _recognised(faces.onset, every, faces, judge)
+    told = _recognized(faces.onset, every, faces, judge)
     copy["identity"] = np.ones(n)
     copy["classifier_accuracy"] = np.full(n, 1 / k)
     copy["classifier_clip_class"] = (told == faces.label).astype(np.float64)
@@ -167,7 +167,7 @@ def real_rows(
     again = measure(near, clip, real, networks, tick, identity=False)
     again = {name: per_clip(values, clip, n) for name, values in again.items()}
     again["identity"] = (embeddings(faces.apex, networks) * real.embedding).sum(axis=1)
-    told = _recognised(faces.apex, every, faces, judge)
+    told = _recognized(faces.apex, every, faces, judge)
     again["classifier_accuracy"] = again["classifier_clip_class"] = (told == faces.label).astype(np.float64)
     features = networks.features(near) if len(near) else np.empty((0, apex.shape[1]))
     sets = [features[shift == step] for step in np.unique(shift)]
@@ -196,7 +196,7 @@ def _distances(apex: Features, sets: Sequence[Features]) -> list[tuple[float, in
     return [(kernel_distance(apex, one), min(len(apex), len(one))) for one in sets if min(len(apex), len(one)) > 1]
 
 
-def _recognised(images: Grey, clip: NDArray[np.integer], faces: SynthesizedFaces, judge: Judge) -> NDArray[np.int64]:
+def _recognized(images: Grey, clip: NDArray[np.integer], faces: SynthesizedFaces, judge: Judge) -> NDArray[np.int64]:
     """The class of each image, int64[m], by the classifier of the fold that holds its clip's person out."""
     change = descriptors(images) - descriptors(faces.onset)[clip]
     fold = np.array(faces.fold)
@@ -246,7 +246,7 @@ def score_faces(
     """Scores the synthetic faces of some runs on the same data together, and the reference rows.
 
     * synthetic: G's face of the clip's true class. ``classifier_accuracy`` is over its faces of every class: the share
-      recognised as the class asked for.
+      recognized as the class asked for.
     * wrong class: G's faces of the other classes against the same apex, mean per clip.
     * copy of the onset: nothing was done. Flow agrees with nothing; the classifier sees no change and gives one
       answer, which is that asked for once in k.
@@ -254,7 +254,7 @@ def score_faces(
       apex against itself says nothing. Identity and classifier: the apex itself.
     * same person, another clip, and another person: their onsets against the clip's; identity alone.
 
-    ``identity`` is the cosine with the clip's onset. ``classifier_clip_class`` is the share recognised as the clip's
+    ``identity`` is the cosine with the clip's onset. ``classifier_clip_class`` is the share recognized as the clip's
     class, of the faces that the row is about. Every row is over the same clips with the same weights: those of
     real faces too are measured for each run, over all its clips.
 

@@ -42,7 +42,7 @@ def clip_html(reading: Recognition, classes: Sequence[str]) -> str:
 
 
 def recording_html(readings: Sequence[Recognition], flags: Sequence[Flag], classes: Sequence[str]) -> str:
-    """The events of a recording: a table, and each that was recognised as ``of_clip`` shows it."""
+    """The events of a recording: a table, and each that was recognized as ``of_clip`` shows it."""
     shared = [flag for flag in flags if all(flag in reading.flags for reading in readings)]
     answered = [reading for reading in readings if reading.lengths is not None]
     parts = [

@@ -28,21 +28,21 @@ _CAUTION = (
 )
 
 
-def build(recogniser: Ensemble, generator: Ensemble | None) -> gr.Blocks:
+def build(recognizer: Ensemble, generator: Ensemble | None) -> gr.Blocks:
     """The page.
 
     Args:
-      recogniser: whose discriminators answer.
+      recognizer: whose discriminators answer.
       generator: whose generators make faces; None: the page has no such part.
     """
     uploads = Uploads()
     with gr.Blocks(title=style.TITLE, analytics_enabled=False, delete_cache=(3600, _KEPT_S)) as page:
-        gr.HTML(_head(recogniser), elem_classes="words")
+        gr.HTML(_head(recognizer), elem_classes="words")
         with gr.Tabs():
             with gr.Tab("Two pictures"):
-                neutral = _pair(recogniser, uploads)
+                neutral = _pair(recognizer, uploads)
             with gr.Tab("A clip"):
-                _clip(recogniser, uploads)
+                _clip(recognizer, uploads)
             if generator is not None:
                 with gr.Tab("Make faces"):
                     _faces(generator, neutral, uploads)
@@ -100,14 +100,14 @@ def _pair(model: Ensemble, uploads: Uploads) -> gr.Image:
     with gr.Row():
         neutral = _picture("The neutral face", uploads)
         expression = _picture("The same face with an expression", uploads)
-    button = gr.Button("Recognise", variant="primary")
+    button = gr.Button("Recognize", variant="primary")
     answer = gr.HTML()
 
-    def recognise(first: Value, second: Value) -> str:
+    def recognize(first: Value, second: Value) -> str:
         given = {"the neutral face": first, "the face with an expression": second}
         return _error_as_html(lambda a, b: recognize_pair_html(model, a, b), given)
 
-    _connect(button.click, recognise, [neutral, expression], answer)
+    _connect(button.click, recognize, [neutral, expression], answer)
     return neutral
 
 
@@ -120,15 +120,15 @@ def _clip(model: Ensemble, uploads: Uploads) -> None:
             names = [("its first frame", FIRST), ("where least moves", QUIETEST)]
             onset = gr.Radio(names, value=FIRST, label="The neutral face is")
             rate = gr.Number(0, label="Frames per second (0: what the file says)", minimum=0, maximum=100_000)
-    button = gr.Button("Recognise", variant="primary")
+    button = gr.Button("Recognize", variant="primary")
     answer = gr.HTML()
     _noting(clip.change, clip, uploads)
 
-    def recognise(value: Value, fps: float | None, neutral: str) -> str:
+    def recognize(value: Value, fps: float | None, neutral: str) -> str:
         said = fps if fps and fps > 0 else None
         return _error_as_html(lambda path: recognize_video_html(model, path, said, neutral), {"the video": value})
 
-    _connect(button.click, recognise, [clip, rate, onset], answer)
+    _connect(button.click, recognize, [clip, rate, onset], answer)
 
 
 def _faces(model: Ensemble, before: gr.Image, uploads: Uploads) -> None:

@@ -1,4 +1,4 @@
-"""What the page does when it is asked to recognise: files in, HTML out."""
+"""What the page does when it is asked to recognize: files in, HTML out."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +15,7 @@ MOST_SECONDS = 60.0  # a longer recording keeps the page waiting for minutes
 
 
 def recognize_pair_html(model: Ensemble, neutral: Path, expression: Path) -> str:
-    """Recognises the expression of a pair of pictures.
+    """Recognizes the expression of a pair of pictures.
 
     Raises:
         UserError: a picture cannot be read, their sizes differ, or they show no face.
@@ -25,7 +25,7 @@ def recognize_pair_html(model: Ensemble, neutral: Path, expression: Path) -> str
 
 
 def recognize_video_html(model: Ensemble, path: Path, rate: float | None, onset: str) -> str:
-    """Recognises the expression of a video of up to 3 seconds, or those of the events in one of up to a minute.
+    """Recognizes the expression of a video of up to 3 seconds, or those of the events in one of up to a minute.
 
     Args:
         path: the video.

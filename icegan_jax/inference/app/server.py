@@ -53,19 +53,19 @@ def serve(run_dir: Path, fold: str | None, exclude: str | None, host: str, port:
     Raises:
       UserError: see ``load_model``.
     """
-    recogniser = load_ensemble(run_dir, generator=False, fold=fold, exclude=exclude)
+    recognizer = load_ensemble(run_dir, generator=False, fold=fold, exclude=exclude)
     generator = load_ensemble(run_dir, generator=True, fold=fold, exclude=exclude) if has_generator(run_dir) else None
     if generator is None:
         print("this run was trained without a generator: the page makes no faces")
     print("warming up: programs are compiled before the first picture comes", flush=True)
     start = time.perf_counter()
-    _warm_up(recogniser, generator)
+    _warm_up(recognizer, generator)
     print(f"ready after {time.perf_counter() - start:.1f} s")
     with TemporaryDirectory(prefix="icegan-page-") as folder:
         os.environ.update(_environment(Path(folder).resolve(), host))
         from icegan_jax.inference.app import layout  # not before: gradio makes folders where the environment says
 
-        page = layout.build(recogniser, generator)
+        page = layout.build(recognizer, generator)
         try:
             layout.launch(page, host, port)
             print(f"page: http://{host}:{port} (Ctrl-C ends it and removes what was put in)", flush=True)
@@ -87,12 +87,12 @@ def _environment(folder: Path, host: str) -> dict[str, str]:
     }
 
 
-def _warm_up(recogniser: Ensemble, generator: Ensemble | None) -> None:
+def _warm_up(recognizer: Ensemble, generator: Ensemble | None) -> None:
     """Compiles what a click needs, and loads what finds faces."""
-    size, count = recogniser.size, len(recogniser.classes)
+    size, count = recognizer.size, len(recognizer.classes)
     find_face([np.zeros((size, size), np.uint8)], tries=1)
     blank = np.zeros((1, size, size), np.uint8)
-    recogniser.recognise(blank, blank)
+    recognizer.predict(blank, blank)
     if generator is not None:
         labels, draws = np.arange(count, dtype=np.int32), np.zeros(count, np.int32)
-        generator.change(np.repeat(blank, count, axis=0), labels, draws)
+        generator.motion_field(np.repeat(blank, count, axis=0), labels, draws)

@@ -4,7 +4,7 @@
 
     from load import load
     model = load("DIR")
-    lengths = model["recogniser"](onset, apex)                        # uint8[b, n, n] twice -> float32[b, k]
+    lengths = model["recognizer"](onset, apex)                        # uint8[b, n, n] twice -> float32[b, k]
     faces = model["generator"](onset, label, draw, intensity)         # -> uint8[b, n, n]
 
 onset, apex: grey faces, uint8, cropped and registered as model.json says. label: int32[b], an index into the classes of
@@ -51,7 +51,7 @@ def main() -> None:
     if onset.ndim == 2:
         onset, apex = onset[None], apex[None]
     print(",".join(classes))
-    for row in load(folder)["recogniser"](onset, apex):
+    for row in load(folder)["recognizer"](onset, apex):
         print(",".join(f"{length:.6f}" for length in row))
 
 

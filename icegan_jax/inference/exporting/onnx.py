@@ -15,7 +15,7 @@ from icegan_jax.training.inference import predict, to_float
 from icegan_jax.training.state import TrainState
 
 
-def onnx_recogniser(model: Ensemble) -> bytes:
+def onnx_recognizer(model: Ensemble) -> bytes:
     """``onset``, ``apex`` uint8[1, n, n, 1] to ``lengths`` float32[1, k], the mean over the folds.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The networks as programs that hold their parameters: StableHLO, serialised by ``jax.export``.
+"""The networks as programs that hold their parameters: StableHLO, serialized by ``jax.export``.
 
 Axis letters: b face, n image side, k class.
 """
@@ -18,7 +18,7 @@ PLATFORMS = ("cpu", "cuda")
 _UNUSED = (".d_params['reconstruction", ".d_stats['spectral']['reconstruction")
 
 
-def export_recogniser(model: Ensemble) -> bytes:
+def export_recognizer(model: Ensemble) -> bytes:
     """The program (onset, apex uint8[b, n, n]) to capsule lengths float32[b, k], for any b."""
 
     def lengths(state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:

@@ -96,7 +96,7 @@ def render_tiles(results: Mapping[str, Any]) -> str:
         entries = [
             ("no score", "everybody was trained on, nobody was left to test"),
             (str(results["num_clips"]), f"clips of {people} people, all trained on"),
-            (f"{results['fit']['accuracy']:.3f}", "of these clips recognised: how well it fits, no score"),
+            (f"{results['fit']['accuracy']:.3f}", "of these clips recognized: how well it fits, no score"),
         ]
     else:
         overall = results["overall"]

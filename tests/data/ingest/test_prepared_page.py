@@ -195,7 +195,7 @@ def test_the_page_needs_nothing_else_and_runs_its_own_script_only(write: Callabl
     style = page.words()
     assert "prefers-color-scheme: dark" in style and "url(" not in style and "@import" not in style
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.every("meta")
-    assert "recognisable faces" in style and "must not be shared" in style
+    assert "recognizable faces" in style and "must not be shared" in style
 
 
 def test_the_script_finds_the_controls_it_names(write: Callable[..., Page]) -> None:

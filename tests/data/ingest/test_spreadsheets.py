@@ -5,7 +5,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, find_tables, normalised, read_headerless, read_table
+from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, find_tables, normalized, read_headerless, read_table
 from icegan_jax.errors import UserError
 from tests.data.databases.small import biff, comma, xlsx
 
@@ -18,7 +18,7 @@ NEEDED = ("subject", "OnsetFrame", "Emotion")
     [("Onset Frame", "onsetframe"), (" ApexF1 ", "apexf1"), ("OnsetF_NIR\n", "onsetfnir"), ("", ""), ("---", "")],
 )
 def test_names_without_case_and_spacing(name: str, plain: str) -> None:
-    assert normalised(name) == plain
+    assert normalized(name) == plain
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_run_that_trained_on_everybody_has_no_score():
     text = "".join(parse(html).text)
     assert "trained on everybody: nobody was held out, so no score exists" in text
     assert text.index("no score exists") < text.index("no scoreeverybody was trained on") < text.index("Synthesis")
-    assert "0.500of these clips recognised" in text
+    assert "0.500of these clips recognized" in text
     assert "a person that the generator was trained on" in text and "never saw" not in text
     for word in ("UF1", "Subjects", "Worst", "Confusion", 'id="clips"'):
         assert word not in html.split("<body>")[1].split("<script>")[0]
