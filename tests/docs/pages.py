@@ -55,11 +55,15 @@ def links(page: Path) -> list[str]:
     return re.findall(r"\]\(([^)\s]+)\)", text)
 
 
-def anchors(page: Path) -> set[str]:
-    """What a link into a page may name after its #: its headings, as GitHub writes them."""
+def headings(page: Path) -> list[str]:
+    """Return the headings of a page, of all levels."""
     text = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    heads = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+    return re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a link into a page may name after its #: its headings, in GitHub's spelling of anchors."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(page)}
 
 
 def _lines(block: str) -> list[tuple[int, str]]:
