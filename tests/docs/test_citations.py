@@ -11,7 +11,9 @@ from tests.docs.pages import ROOT, headings
 _SUFFIXES = {".py", ".md", ".csv", ".toml", ".yaml", ".cff", ".txt"}
 # A page, and the headings in quotes that follow: docs/databases.md, "SMIC" and "SAMM".
 _CITATION = re.compile(r'docs/([\w-]+)\.md((?:(?:,| and|, and) "[^"]+")*)')
-_FILE = re.compile(r"(?<![\w/.-])(?:icegan_jax|tests|configs|experiments|benchmarks|docs)/[\w/-]+\.(?:py|md|csv|json|png)\b")
+_FILE = re.compile(
+    r"(?<![\w/.-])(?:icegan_jax|tests|configs|experiments|benchmarks|docs)/[\w/-]+\.(?:py|md|csv|json|png)\b"
+)
 _NOT_IN_THE_REPOSITORY = re.compile(r"\bDESIGN section|\b(?:DATASETS|BASELINES|REDESIGN)\b|\breference/")
 _OF_OTHERS = {  # file: what it names that is no file of the repository
     "docs/determinism.md": {"docs/determinism.md", "docs/persisted_autotuning.md"},  # of openxla/xla
@@ -66,9 +68,7 @@ def test_a_cited_page_has_the_heading(name: str, page: str, heading: str) -> Non
 def test_named_files_exist() -> None:
     named = {(name, path) for name, text in TEXTS.items() for path in _FILE.findall(text)}
     missing = {
-        (name, path)
-        for name, path in named
-        if not (ROOT / path).exists() and path not in _OF_OTHERS.get(name, set())
+        (name, path) for name, path in named if not (ROOT / path).exists() and path not in _OF_OTHERS.get(name, set())
     }
     assert sorted(missing) == []
 
