@@ -27,7 +27,7 @@ from icegan_jax.run_dir import PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, read_checkpoint, steps_in
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
-from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_like
+from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_template
 
 _BATCH = 16  # faces at a time; a smaller batch is padded to a power of 2, so that few programs are compiled
 _GREY_PER_UNIT = 127.5  # grey levels per unit of the generator's range [-1, 1]
@@ -141,7 +141,7 @@ class Ensemble:
         run_id: the id of the run.
         folds: the folds, in the order of ``states``.
         classes: the class names, in label order.
-        networks: the modules; their optimizers are not used.
+        models: the modules; their optimizers are not used.
         states: the state of each fold, with the parameters of the discriminator or those of the generator only.
     """
 
@@ -149,13 +149,13 @@ class Ensemble:
     run_id: str
     folds: tuple[TrainedFold, ...]
     classes: tuple[str, ...]
-    networks: Models
+    models: Models
     states: tuple[TrainState, ...]
 
     @property
     def image_size(self) -> int:
         """Pixels on a side of a face."""
-        return self.networks.image_size
+        return self.models.image_size
 
     @property
     def fold_names(self) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ class Ensemble:
             batch = [row[start : start + _BATCH] for row in rows]
             count = len(batch[0])
             padded = [_pad(row, 1 << (count - 1).bit_length()) for row in batch]
-            results = [np.asarray(program(self.networks, state, *padded), np.float64)[:count] for state in self.states]
+            results = [np.asarray(program(self.models, state, *padded), np.float64)[:count] for state in self.states]
             means.append(np.mean(results, axis=0))
         return np.concatenate(means).astype(np.float32)
 
@@ -237,10 +237,10 @@ def load_ensemble(
     config.loss.perceptual = 0.0  # Only training uses the perceptual network.
     folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
     classes = read_predictions(folds[0].folder / PREDICTIONS_FILE)[0]
-    networks = build_models(config, max(1, folds[0].step), len(classes))
-    shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
+    models = build_models(config, max(1, folds[0].step), len(classes))
+    shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
     states = tuple(_read_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
-    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, networks, states)
+    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, models, states)
 
 
 def has_generator(run_dir: Path) -> bool:
@@ -266,7 +266,7 @@ def _read_config(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
 
 def _read_state(fold: TrainedFold, run_id: str, seed: int, shapes: TrainState, generator: bool) -> TrainState:
     """Return a fold's trained state; the optimizers and the parameters of the other network are empty."""
-    like = state_like(shapes, fold_key(seed, fold.name))
+    like = state_template(shapes, fold_key(seed, fold.name))
     try:
         state = read_checkpoint(fold.folder, fold.step, f"{run_id} {fold.name}", like)
     except DamagedCheckpoint as error:
@@ -275,7 +275,7 @@ def _read_state(fold: TrainedFold, run_id: str, seed: int, shapes: TrainState, g
             "training command again, or choose another fold with --fold"
         ) from None
     empty: Any = {}
-    state = state.replace(g_optimizer=empty, d_optimizer=empty)  # type: ignore[attr-defined]
+    state = state.replace(g_opt_state=empty, d_opt_state=empty)  # type: ignore[attr-defined]
     if generator:
         state = state.replace(d_params=empty, d_stats=empty)
     else:

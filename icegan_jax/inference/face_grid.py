@@ -54,20 +54,22 @@ class FaceGrid:
         step = self.cell_size + _GAP
         for column, name in enumerate(self.column_names):
             at = (self._left + column * step + self.cell_size // 2, self._top - _GAP)
-            pen.text(at, self._shorten(name), style.INK, _font(_FONT_SIZE), anchor="md", align="center")
+            pen.text(at, self._shorten(name), style.TEXT_COLOR, _font(_FONT_SIZE), anchor="md", align="center")
         for row, name in enumerate(self.row_names):
             at = (self._left - _MARGIN, self._top + row * step + self.cell_size // 2)
-            pen.text(at, style.shortened(_printable(name), _MAX_ROW_NAME), style.INK, _font(_FONT_SIZE), anchor="rm")
+            pen.text(
+                at, style.truncate(_printable(name), _MAX_ROW_NAME), style.TEXT_COLOR, _font(_FONT_SIZE), anchor="rm"
+            )
             for column, cell in enumerate(cells[row]):
                 picture.paste(Image.fromarray(cell), (self._left + column * step, self._top + row * step))
         for number, line in enumerate(self._caption_lines()):
             top = self._top + len(self.row_names) * step + number * _CAPTION_LINE_HEIGHT
-            pen.text((_MARGIN, top), line, style.FAINT, _font(_CAPTION_FONT_SIZE), anchor="la")
+            pen.text((_MARGIN, top), line, style.MUTED_COLOR, _font(_CAPTION_FONT_SIZE), anchor="la")
         return np.array(picture)
 
     @property
     def _left(self) -> int:
-        names = [style.shortened(_printable(name), _MAX_ROW_NAME) for name in self.row_names]
+        names = [style.truncate(_printable(name), _MAX_ROW_NAME) for name in self.row_names]
         width = max(_text_width(name, _FONT_SIZE) for name in names)
         return _MARGIN + (width + _MARGIN if width else 0)
 
@@ -95,9 +97,9 @@ class FaceGrid:
         lines = []
         for line in map(_printable, name.split("\n")):
             limit = len(line)
-            while limit > 1 and _text_width(style.shortened(line, limit), _FONT_SIZE) > self.cell_size:
+            while limit > 1 and _text_width(style.truncate(line, limit), _FONT_SIZE) > self.cell_size:
                 limit -= 1
-            lines.append(style.shortened(line, limit))
+            lines.append(style.truncate(line, limit))
         return "\n".join(lines)
 
 

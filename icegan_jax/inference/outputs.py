@@ -15,7 +15,7 @@ from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import draw_recognition
 from icegan_jax.io import write_json, write_text
-from icegan_jax.reporting.page.html import NUMBER, Cell, Column, image, paragraph, table
+from icegan_jax.reporting.page.html import NUMBER, Cell, Column, embed_image, paragraph, table
 from icegan_jax.reporting.page.template import render_document
 
 PREDICTIONS_CSV = "predictions.csv"
@@ -252,7 +252,7 @@ def _strip_figure(result: Recognition, strip: Image.Image, classes: Sequence[str
     content = io.BytesIO()
     strip.save(content, "WEBP", quality=_WEBP_QUALITY)
     caption = f"{result.name}: onset, apex and their difference; prediction {result.predicted_class(classes)}"
-    picture = image(content.getvalue(), caption, "image/webp")
+    picture = embed_image(content.getvalue(), caption, "image/webp")
     return f'<figure class="sheet">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
 
 

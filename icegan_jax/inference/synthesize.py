@@ -30,7 +30,7 @@ from icegan_jax.inference.media import (
 from icegan_jax.inference.neutral_faces import NeutralFace, find_neutral_faces, list_pictures
 from icegan_jax.inference.visualize import difference_image
 from icegan_jax.io import write_bytes, write_json
-from icegan_jax.reporting.grids import GAIN
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 
 ALL_EXPRESSIONS = "all"
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -238,7 +238,7 @@ def _grid(
         ensemble.classes[label] + (f"\ndraw {draw}" if len(draws) > 1 else "") for label in labels for draw in draws
     ]
     if request.differences:
-        names += [name + f"\nchange, x{GAIN}" for name in names]
+        names += [name + f"\nchange, x{DIFFERENCE_GAIN}" for name in names]
     rows = [path.stem for path in paths] if request.input.is_dir() else [""]
     n = ensemble.image_size
     cell_size = n * math.ceil(_MIN_CROP_CELL / n) if request.crop else _CELL

@@ -16,7 +16,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.inference.media import check_disk_space
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.reporting import style
-from icegan_jax.reporting.grids import GAIN
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 
 # The strip, in pixels.
 _FACE = 224
@@ -44,9 +44,9 @@ def difference_image(onset: Grey, face: Grey) -> Image.Image:
 
     Args:
         onset: uint8[h, w].
-        face: uint8[h, w]; its difference to the onset is multiplied by ``GAIN``.
+        face: uint8[h, w]; its difference to the onset is multiplied by ``DIFFERENCE_GAIN``.
     """
-    difference = (face.astype(np.float64) - onset) * GAIN / 255
+    difference = (face.astype(np.float64) - onset) * DIFFERENCE_GAIN / 255
     return Image.fromarray(matplotlib.colormaps["RdBu_r"]((difference + 1) / 2, bytes=True)[..., :3])
 
 
@@ -65,14 +65,14 @@ def draw_recognition(result: Recognition, classes: Sequence[str]) -> Image.Image
     headings = [
         _heading("onset", result, result.onset),
         _heading("apex", result, result.apex),
-        f"apex - onset, x{GAIN}",
+        f"apex - onset, x{DIFFERENCE_GAIN}",
     ]
     width = len(faces) * (_FACE + _GAP) + _GAP + _BARS
     strip = Image.new("RGB", (width, _HEADING + _FACE + _GAP), "white")
     pen = ImageDraw.Draw(strip)
     for column, (face, heading) in enumerate(zip(faces, headings, strict=True)):
         left = _GAP + column * (_FACE + _GAP)
-        _draw_text(pen, (left, _HEADING - 8), heading, style.INK)
+        _draw_text(pen, (left, _HEADING - 8), heading, style.TEXT_COLOR)
         strip.paste(face.resize((_FACE, _FACE), Image.Resampling.BICUBIC), (left, _HEADING))
     _draw_lengths(pen, width - _BARS, result, classes)
     return strip
@@ -87,20 +87,20 @@ def _draw_lengths(pen: ImageDraw.ImageDraw, left: int, result: Recognition, clas
     """Draw a bar for the capsule length of each class, and below them the annotation and the flags."""
     assert result.lengths is not None
     longest = int(np.argmax(result.lengths))
-    _draw_text(pen, (left, _HEADING - 8), "length of the capsule", style.FAINT)
+    _draw_text(pen, (left, _HEADING - 8), "length of the capsule", style.MUTED_COLOR)
     step = min(_BAR_STEP, _FACE // len(classes))
     width = _BARS - 2 * _GAP
     for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True)):
         top = _HEADING + label * step
-        text = f"{style.shortened(name, 18)}  {length:.2f}"
-        _draw_text(pen, (left, top + 14), text, style.INK if label == longest else style.FAINT)
-        pen.rectangle((left, top + 20, left + width, top + 30), fill=style.GRID)
+        text = f"{style.truncate(name, 18)}  {length:.2f}"
+        _draw_text(pen, (left, top + 14), text, style.TEXT_COLOR if label == longest else style.MUTED_COLOR)
+        pen.rectangle((left, top + 20, left + width, top + 30), fill=style.GRID_COLOR)
         bar = (left, top + 20, left + int(width * min(float(length), 1)), top + 30)
-        pen.rectangle(bar, fill=style.class_colour(label))
+        pen.rectangle(bar, fill=style.class_color(label))
     truth = f"shown: {result.truth}" if result.truth else ""
     flags = ", ".join(flag.word.replace("_", " ") for flag in result.flags)
-    _draw_text(pen, (left, _HEADING + _FACE - 18), truth, style.INK, _FONT_SIZE - 2)
-    _draw_text(pen, (left, _HEADING + _FACE), style.shortened(flags, 38), _FLAG_COLOR, _FONT_SIZE - 2)
+    _draw_text(pen, (left, _HEADING + _FACE - 18), truth, style.TEXT_COLOR, _FONT_SIZE - 2)
+    _draw_text(pen, (left, _HEADING + _FACE), style.truncate(flags, 38), _FLAG_COLOR, _FONT_SIZE - 2)
 
 
 def _draw_text(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: str, size: int = _FONT_SIZE) -> None:

@@ -18,7 +18,8 @@ def recognition(**changes: object) -> Recognition:
     apex = FACE.copy()
     apex[8:16] += 30
     whole = Recognition(
-        "clip<1>", "film.mp4", "micro", 10, 12, 15, 20, 100.0, (QualityFlag("close_call", "Two are alike."),), "positive",
+        "clip<1>", "film.mp4", "micro", 10, 12, 15, 20, 100.0,
+        (QualityFlag("close_call", "Two are alike."),), "positive",
         np.array([0.7, 0.65, 0.1], np.float32), FACE, apex, Box(1, 2, 3, 4), ("f",),
     )  # fmt: skip
     return replace(whole, **changes)  # type: ignore[arg-type]

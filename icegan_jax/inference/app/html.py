@@ -11,9 +11,9 @@ from PIL import Image
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import difference_image, draw_recognition
-from icegan_jax.reporting.grids import GAIN
-from icegan_jax.reporting.page.html import image, paragraph, scroll
-from icegan_jax.reporting.style import class_colour
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
+from icegan_jax.reporting.page.html import embed_image, paragraph, scrollable
+from icegan_jax.reporting.style import class_color
 
 MAX_DRAWN = 20  # events of one recording with pictures
 _NO_VALUE = "–"
@@ -89,7 +89,7 @@ def _event_table(results: Sequence[Recognition], shared: Sequence[QualityFlag], 
     ]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return scroll(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "events", "sideways")
+    return scrollable(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "events", "sideways")
 
 
 def _length_bars(result: Recognition, classes: Sequence[str]) -> str:
@@ -99,7 +99,7 @@ def _length_bars(result: Recognition, classes: Sequence[str]) -> str:
     for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True)):
         width = 100 * min(float(length), 1.0)
         kind = ' class="best"' if label == longest else ""
-        bar = f'<span class="bar"><i style="width:{width:.1f}%;background:{class_colour(label)}"></i></span>'
+        bar = f'<span class="bar"><i style="width:{width:.1f}%;background:{class_color(label)}"></i></span>'
         lines.append(f"<li{kind}><span>{escape(name)}</span>{bar}<b>{length:.2f}</b></li>")
     return f'<ul class="bars" aria-label="length of the capsule of each class">{"".join(lines)}</ul>'
 
@@ -115,10 +115,10 @@ def _pictures(result: Recognition, classes: Sequence[str]) -> str:
     pictures = (
         (Image.fromarray(result.onset_face), "onset", _time(result, result.onset)),
         (Image.fromarray(result.apex_face), "apex", _time(result, result.apex)),
-        (difference_image(result.onset_face, result.apex_face), "difference", f"x{GAIN}; red is brighter"),
+        (difference_image(result.onset_face, result.apex_face), "difference", f"x{DIFFERENCE_GAIN}; red is brighter"),
     )
     figures = "".join(
-        f"<figure>{image(png_bytes(picture), name, 'image/png')}"
+        f"<figure>{embed_image(png_bytes(picture), name, 'image/png')}"
         f"<figcaption><b>{name}</b> {escape(text)}</figcaption></figure>"
         for picture, name, text in pictures
     )

@@ -16,8 +16,8 @@ from icegan_jax.inference.media import encode_still
 from icegan_jax.inference.neutral_faces import find_neutral_faces
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.inference.visualize import difference_image
-from icegan_jax.reporting.grids import GAIN
-from icegan_jax.reporting.page.html import image
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
+from icegan_jax.reporting.page.html import embed_image
 
 MAX_DRAW = 31
 FACE, WHOLE = "face", "whole"
@@ -50,7 +50,7 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
         png = encode_still(_shrink(picture), ".png", provenance, None)
         figures.append(_figure(name, png, difference_image(onset, _grey_box(picture, shown.box))))
     note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
-    legend = f"Synthetic. With each face, what changed in its grey levels, {GAIN} times enlarged; red is brighter."
+    legend = f"Synthetic. Below each face: the difference of grey levels, x{DIFFERENCE_GAIN}; red is brighter."
     lines = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, legend) if line)
     return f'<section class="result">{lines}<div class="faces synthetic">{"".join(figures)}</div></section>'
 
@@ -75,8 +75,8 @@ def _request(path: Path, expression: str, intensity: float, draw: int) -> Synthe
 
 def _figure(name: str, png: bytes, difference: Image.Image) -> str:
     difference.thumbnail((_FACE_PIXELS, _FACE_PIXELS))
-    face = image(png, f"{name}, synthetic", "image/png")
-    below = image(png_bytes(difference), f"{name}: what changed", "image/png")
+    face = embed_image(png, f"{name}, synthetic", "image/png")
+    below = embed_image(png_bytes(difference), f"{name}: what changed", "image/png")
     link = download_link(png, f"{name}_synthetic.png", "Save")
     return f"<figure>{face}<figcaption><b>{escape(name)}</b> {link}</figcaption>{below}</figure>"
 

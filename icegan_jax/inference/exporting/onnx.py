@@ -23,7 +23,7 @@ def onnx_recognizer(ensemble: Ensemble) -> bytes:
     """
 
     def lengths(onset: jax.Array, apex: jax.Array) -> jax.Array:
-        return _mean([predict(ensemble.networks, state, onset, apex) for state in ensemble.states])
+        return _mean([predict(ensemble.models, state, onset, apex) for state in ensemble.states])
 
     face = jax.ShapeDtypeStruct((1, ensemble.image_size, ensemble.image_size, 1), jnp.uint8)
     return _convert(lengths, {"onset": face, "apex": face}, "lengths")
@@ -38,13 +38,13 @@ def onnx_generator(ensemble: Ensemble) -> bytes:
     Raises:
         UserError: jax2onnx is not installed.
     """
-    networks = ensemble.networks
-    generator = networks.generator
+    models = ensemble.models
+    generator = models.generator
     assert generator is not None
 
     def of_fold(state: TrainState, onset: jax.Array, noise: jax.Array, label: jax.Array, intensity: jax.Array) -> Any:
         variables = {"params": state.g_params, **state.g_stats}
-        expression = jax.nn.one_hot(label, networks.classes)
+        expression = jax.nn.one_hot(label, models.classes)
         return generator.apply(variables, to_float(onset), noise, expression, train=False, intensity=intensity)
 
     def face(onset: jax.Array, noise: jax.Array, label: jax.Array, intensity: jax.Array) -> jax.Array:
@@ -52,7 +52,7 @@ def onnx_generator(ensemble: Ensemble) -> bytes:
 
     inputs = {
         "onset": jax.ShapeDtypeStruct((1, ensemble.image_size, ensemble.image_size, 1), jnp.uint8),
-        "noise": jax.ShapeDtypeStruct((1, networks.noise), jnp.float32),
+        "noise": jax.ShapeDtypeStruct((1, models.noise), jnp.float32),
         "label": jax.ShapeDtypeStruct((1,), jnp.int32),
         "intensity": jax.ShapeDtypeStruct((1,), jnp.float32),
     }

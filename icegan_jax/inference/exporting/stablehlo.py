@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import export
 
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.training.inference import predict, synthesize, to_grey
+from icegan_jax.training.inference import predict, synthesize, to_uint8
 from icegan_jax.training.state import TrainState
 
 PLATFORMS = ("cpu", "cuda")
@@ -23,7 +23,7 @@ def export_recognizer(ensemble: Ensemble) -> bytes:
     """Export the program (onset, apex uint8[b, n, n]) to capsule lengths float32[b, k], for any b."""
 
     def lengths(state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:
-        return predict(ensemble.networks, state, onset[None, ..., None], apex[None, ..., None])[0]
+        return predict(ensemble.models, state, onset[None, ..., None], apex[None, ..., None])[0]
 
     faces = _faces(ensemble)
     return _export(_mean_over_folds(lengths, ensemble), faces, faces)
@@ -34,13 +34,13 @@ def export_generator(ensemble: Ensemble) -> bytes:
 
     def face(state: TrainState, onset: jax.Array, *scalars: jax.Array) -> jax.Array:
         rows = [scalar[None] for scalar in scalars]
-        return synthesize(ensemble.networks, state, onset[None, ..., None], *rows)[0]
+        return synthesize(ensemble.models, state, onset[None, ..., None], *rows)[0]
 
     mean = _mean_over_folds(face, ensemble)
     onset = _faces(ensemble)
     integers = jax.ShapeDtypeStruct(onset.shape[:1], jnp.int32)
     intensity = jax.ShapeDtypeStruct(onset.shape[:1], jnp.float32)
-    return _export(lambda *rows: to_grey(mean(*rows)), onset, integers, integers, intensity)
+    return _export(lambda *rows: to_uint8(mean(*rows)), onset, integers, integers, intensity)
 
 
 def _faces(ensemble: Ensemble) -> jax.ShapeDtypeStruct:
