@@ -13,5 +13,5 @@ def test_every_flag_is_explained() -> None:
     source = "".join(
         path.read_text(encoding="utf-8") for path in sorted((ROOT / "icegan_jax" / "inference").glob("*.py"))
     )
-    flags = set(re.findall(r"\bFlag\(\s*\"(\w+)\"", source))
+    flags = set(re.findall(r"\bQualityFlag\(\s*\"(\w+)\"", source))
     assert len(flags) > 10 and len(explained) == len(set(explained)) and set(explained) == flags
