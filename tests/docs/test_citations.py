@@ -54,8 +54,8 @@ def test_named_files_exist() -> None:
 
 
 def test_no_file_cites_notes_outside_the_repository() -> None:
-    found = {(name, match) for name, text in TEXTS.items() for match in _NOT_IN_THE_REPOSITORY.findall(text)}
-    assert sorted(found) == []
+    matches = {(name, match) for name, text in TEXTS.items() for match in _NOT_IN_THE_REPOSITORY.findall(text)}
+    assert sorted(matches) == []
 
 
 def test_the_citation_file_describes_this_version_and_the_cited_paper() -> None:
