@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.synthesis.faces import GrayImages
 
-# These settings scored UF1 0.837 (LOSO) on the real faces of `faces/micro`.
+# The settings of the reference classifier (docs/design.md, "Test faces and the reference classifier").
 _HOG = {"orientations": 8, "pixels_per_cell": (16, 16), "cells_per_block": (2, 2)}
 _PENALTY = 0.1
 _MAX_ITERATIONS = 10_000  # far more than the solver takes to converge
