@@ -25,7 +25,7 @@ _HITS = "/jax/compilation_cache/cache_hits"
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # counts what came from the cache, too
 
 
-def default_cache(environment: Mapping[str, str]) -> Path:
+def default_cache_dir(environment: Mapping[str, str]) -> Path:
     """``icegan-jax`` in the user's cache folder (XDG base directory specification)."""
     home = environment.get("XDG_CACHE_HOME", "")
     return (Path(home) if os.path.isabs(home) else Path.home() / ".cache") / "icegan-jax"
@@ -61,7 +61,7 @@ def enable_compilation_cache(folder: str | None) -> None:
     """
     if folder == "none":
         return
-    why = set_cache_dir(Path(folder) if folder else default_cache(os.environ))
+    why = set_cache_dir(Path(folder) if folder else default_cache_dir(os.environ))
     if why:
         print(f"compiled programs are not kept ({why}); give --compilation_cache=DIR", file=sys.stderr)
 

@@ -57,7 +57,7 @@ def error_number(error: BaseException, among: Iterable[int]) -> int | None:
     return None
 
 
-def raise_unreadable(place: Path, error: BaseException) -> None:
+def raise_if_unreadable(place: Path, error: BaseException) -> None:
     """Raises UserError where a file cannot be read for now, so that nothing is known about its content."""
     number = error_number(error, UNREADABLE)
     if number is not None:

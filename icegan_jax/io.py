@@ -24,7 +24,7 @@ import numpy as np
 from icegan_jax.errors import UserError
 
 # What numpy raises for a .npz file that is cut, foreign, or lacks an array.
-ARRAY_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+NPZ_ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 CHECKSUM = "seal"  # the key of a sealed object that holds the checksum of all others
 
@@ -419,7 +419,7 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
-def sync_tree(folder: Path, *, within: bool = True) -> None:
+def fsync_tree(folder: Path, *, within: bool = True) -> None:
     """Waits until a folder's names, and unless asked not to all files and folders within it, are on the disk."""
     for path in (*(folder.rglob("*") if within else ()), folder):
         descriptor = os.open(path, os.O_RDONLY)

@@ -22,7 +22,7 @@ from icegan_jax.finalize import finalize_run, set_aside_results, write_partial_r
 from icegan_jax.provenance import write_or_compare_config
 from icegan_jax.run_dir import CONFIG_FILE, PARTIAL_RESULTS_FILE, is_finished
 from icegan_jax.signals import Stopped
-from icegan_jax.training.distributed import Coordination, Processes, join_run, start_processes
+from icegan_jax.training.distributed import Coordination, Processes, acquire_run_dir, start_processes
 from icegan_jax.training.fold_result import drop_damaged_results
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.monitor import broken_at, forget_failures
@@ -51,7 +51,7 @@ def train_and_evaluate(
     validate(config)
     data = load_data(config, workdir) if config.data.dir or _drawn(workdir) else None
     with contextlib.ExitStack() as stack:
-        token = stack.enter_context(join_run(workdir, lost_s)) if processes.index == 0 else ""
+        token = stack.enter_context(acquire_run_dir(workdir, lost_s)) if processes.index == 0 else ""
         start_processes(processes)
         compilations = CompilationCounter()
         coordination = stack.enter_context(Coordination(workdir, processes, lost_s, token))

@@ -27,21 +27,21 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from icegan_jax.errors import REMEDIES, UNREADABLE, UserError, error_number, raise_unreadable
+from icegan_jax.errors import REMEDIES, UNREADABLE, UserError, error_number, raise_if_unreadable
 from icegan_jax.io import (
     checksum_of,
+    fsync_tree,
     make_dir,
     read_json_with_checksum,
     remove,
     sha256_of,
-    sync_tree,
     write_json_with_checksum,
 )
 from icegan_jax.run_dir import CHECKPOINTS_DIR
 from icegan_jax.training.state import TrainState
 
 
-def digest(arrays: Any) -> str:
+def tree_digest(arrays: Any) -> str:
     """SHA-256 of every array's path, dtype, shape and bytes, one array after the other: no copy of all of them."""
     sha = hashlib.sha256()
     for path, array in named_leaves(arrays).items():
@@ -86,7 +86,7 @@ def first_altered_file(folder: Path, files: Mapping[str, str]) -> str | None:
     return None
 
 
-KEPT = 2  # one more than needed: where the newest turns out to be damaged, there is the one before
+MAX_TO_KEEP = 2  # one more than needed: where the newest turns out to be damaged, there is the one before
 
 _UNFINISHED = ".unfinished"  # ends the name of what is not yet, or no longer, a checkpoint
 
@@ -136,7 +136,7 @@ class FoldCheckpoints:
 
     def steps(self) -> set[int]:
         """The steps of which there is a checkpoint, damaged or not, as the folder stands."""
-        return steps_in(self._fold_dir)
+        return checkpoint_steps(self._fold_dir)
 
     def discard_after(self, step: int) -> None:
         """Removes the checkpoints of later steps: the fold trains on from ``step`` and writes them anew."""
@@ -160,7 +160,12 @@ class FoldCheckpoints:
           UserError: the disk is full, the quota used up or the folder read-only; the checkpoints before are whole.
         """
         step, arrays = int(state.step), _state_arrays(state)
-        inventory = {"owner": self._owner, "step": step, "state": digest(arrays), "progress": checksum_of(progress)}
+        inventory = {
+            "owner": self._owner,
+            "step": step,
+            "state": tree_digest(arrays),
+            "progress": checksum_of(progress),
+        }
         folder, unfinished = self._folder / str(step), self._folder / f"{step}{_UNFINISHED}"
         content = ocp.args.Composite(state=ocp.args.StandardSave(arrays), progress=ocp.args.JsonSave(progress))
         if step in self.steps():
@@ -171,9 +176,9 @@ class FoldCheckpoints:
             self._remove_unfinished()
             self._orbax.save(unfinished, args=content)
             write_json_with_checksum(unfinished / _INVENTORY, inventory | {"files": file_checksums(unfinished)})
-            sync_tree(unfinished)
+            fsync_tree(unfinished)
             unfinished.rename(folder)
-            sync_tree(self._folder, within=False)
+            fsync_tree(self._folder, within=False)
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """Reads the checkpoint of ``step`` into the shapes and dtypes of ``like``, whose key it keeps.
@@ -249,7 +254,7 @@ def _restore_checkpoint(orbax: Any, folder: Path, owner: str, like: TrainState) 
     except (DamagedCheckpoint, MemoryError):
         raise
     except Exception as error:  # Orbax and tensorstore raise errors of every kind
-        raise_unreadable(folder, error)
+        raise_if_unreadable(folder, error)
         raise DamagedCheckpoint(f"it cannot be read ({_in_short(error, folder)})") from error
 
 
@@ -274,12 +279,12 @@ def _checked(orbax: Any, folder: Path, owner: str, like: TrainState) -> tuple[Tr
         raise DamagedCheckpoint(f"it holds other arrays: {other}")
     items = ocp.args.Composite(state=ocp.args.StandardRestore(wanted), progress=ocp.args.JsonRestore())
     content = orbax.restore(folder, args=items)
-    if digest(content.state) != inventory["state"] or checksum_of(content.progress) != inventory["progress"]:
+    if tree_digest(content.state) != inventory["state"] or checksum_of(content.progress) != inventory["progress"]:
         raise DamagedCheckpoint("its content is not what was written")
     return TrainState(key=like.key, **content.state), content.progress
 
 
-def steps_in(fold_dir: Path) -> set[int]:
+def checkpoint_steps(fold_dir: Path) -> set[int]:
     """The steps of which a fold has a checkpoint, damaged or not; nothing is opened or tidied up."""
     folder = fold_dir / CHECKPOINTS_DIR
     if not folder.is_dir():

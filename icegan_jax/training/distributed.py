@@ -353,7 +353,7 @@ class Coordination:
 
 
 @contextlib.contextmanager
-def join_run(run_dir: Path, lost_s: float = LOST_S) -> Iterator[str]:
+def acquire_run_dir(run_dir: Path, lost_s: float = LOST_S) -> Iterator[str]:
     """Makes the run directory this run's own as long as the block lasts, before process 0 calls the roll.
 
     Another run on this machine is found by its lock, at once. For one on another machine, or on a file system without

@@ -7,7 +7,7 @@ from typing import Any
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
-from icegan_jax.errors import UserError, raise_unreadable
+from icegan_jax.errors import UserError, raise_if_unreadable
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json_with_checksum, sha256_of, temporary_files, write_json_with_checksum
 from icegan_jax.run_dir import (
@@ -88,7 +88,7 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, train_config: TrainConfig 
                 return f"{folder / name}: not what the fold wrote"
         classes, rows = read_predictions(folder / PREDICTIONS_FILE)
     except (OSError, UserError) as error:
-        raise_unreadable(folder, error)
+        raise_if_unreadable(folder, error)
         return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     if train_config and (content["steps"], content.get("run", "")) != (train_config.steps, train_config.run):
         return f"{folder / RESULT_FILE}: of another run, or of {content['steps']} steps instead of {train_config.steps}"

@@ -30,7 +30,7 @@ from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
 from icegan_jax.run_dir import EVALUATIONS_FILE, METRICS_FILE, SYNTHESIS_FILE, events_dir, fold_dir, is_finished
 from icegan_jax.signals import Stopped, defer_signals
-from icegan_jax.training.checkpoint import KEPT, FoldCheckpoints, newest_common_checkpoint, steps_in
+from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints, checkpoint_steps, newest_common_checkpoint
 from icegan_jax.training.distributed import Processes
 from icegan_jax.training.evaluate import evaluate_group, write_evaluations
 from icegan_jax.training.fold_result import write_result
@@ -290,7 +290,7 @@ def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
       size: folds that train side by side.
       steps: of the whole training.
     """
-    there = {fold.name: {0} | steps_in(fold_dir(run_dir, fold)) for fold in folds}  # whether intact shows later
+    there = {fold.name: {0} | checkpoint_steps(fold_dir(run_dir, fold)) for fold in folds}  # whether intact shows later
     furthest = sorted(folds, key=lambda fold: -max(there[fold.name]))  # keeps the order of equals
     # Of the first n folds: steps left to train, steps trained again, groups; and where their last group begins.
     least, begin = [(0, 0, 0)], [0]
@@ -380,7 +380,7 @@ def train_group(
                     sync_logs(fold_run.logs)
                     fold_run.store.save(layout.part(states, place), {"iterator": positions[place], **now})
             for fold_run in fold_runs:  # not before: all must have the step before in common until all have this one
-                fold_run.store.keep_newest(KEPT)
+                fold_run.store.keep_newest(MAX_TO_KEEP)
 
         def log(call: CompletedCall, seconds: float, waiting: float) -> None:
             gathered = {name: layout.gather(value) for name, value in jax.device_get(call.metrics).items()}

@@ -9,7 +9,7 @@ from icegan_jax.config import build_models
 from icegan_jax.reporting import style
 from icegan_jax.training import memory
 from icegan_jax.training.parallel import build_programs
-from tests.damage.world import STEPS, World, config_of, make_world
+from tests.damage.runs import STEPS, World, config_of, make_world
 
 
 @pytest.fixture(scope="package")

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.interruption.chain import begin, check_log, kill
 from tests.interruption.compare import contents, differences, leftovers
 from tests.interruption.conftest import Whole
-from tests.interruption.moments import common_step, folds, steps
+from tests.interruption.kill_and_resume import begin, check_log, kill
+from tests.interruption.kill_points import common_step, folds, steps
 from tests.interruption.run import small
 
 FIRST = "folds/procedural_p01/metrics.jsonl"

@@ -14,7 +14,7 @@ import pytest
 
 from icegan_jax.data.pipeline import fold_batches
 from icegan_jax.errors import UserError
-from icegan_jax.training.checkpoint import KEPT, FoldCheckpoints
+from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints
 from icegan_jax.training.state import TrainState, fold_key
 from tests.training import tiny
 
@@ -81,7 +81,7 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     with FoldCheckpoints(tmp_path) as store:
         for step in (2, 4, 6):
             store.save(state_at(step), iterator().get_state())
-            store.keep_newest(KEPT)
+            store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {4, 6}
     assert {path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()} == {"4", "6"}
 
@@ -145,7 +145,7 @@ def test_odd_entries_are_no_checkpoints(tmp_path: Path) -> None:
         assert store.steps() == set()
         for step in (12, 14, 16, 18):
             store.save(state_at(step), NOTES)
-            store.keep_newest(KEPT)
+            store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {16, 18}
         assert_equal_states(store.restore(18, state_at(0))[0], state_at(18))
     assert (tmp_path / "damaged_checkpoints" / "12").read_text() == "a file"

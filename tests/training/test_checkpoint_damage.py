@@ -17,7 +17,7 @@ import tensorstore
 
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json_with_checksum, sha256_of, write_json_with_checksum
-from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints, digest
+from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints, tree_digest
 from icegan_jax.training.state import TrainState
 from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
 
@@ -109,12 +109,12 @@ def test_the_intact_one_is_restored(fold: Path) -> None:
 def test_the_digest_covers_names_shapes_and_dtypes_and_copies_nothing() -> None:
     trees: list[Any] = [{"a": np.zeros((2, 3))}, {"b": np.zeros((2, 3))}, {"a": np.zeros((3, 2))}]
     trees += [{"a": np.zeros((2, 3), np.int64)}, {"a": {"a": np.zeros((2, 3))}}, {"a": np.full((2, 3), -0.0)}, {}]
-    assert len({digest(tree) for tree in trees}) == len(trees)
-    assert digest({"a": np.zeros((2, 3)).T.copy().T}) == digest(trees[0])
+    assert len({tree_digest(tree) for tree in trees}) == len(trees)
+    assert tree_digest({"a": np.zeros((2, 3)).T.copy().T}) == tree_digest(trees[0])
     large = {str(i): np.zeros(1_000_000) for i in range(3)}
     tracemalloc.start()
     try:
-        digest(large)
+        tree_digest(large)
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.training.checkpoint import KEPT, FoldCheckpoints
+from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints
 from icegan_jax.training.state import TrainState
 from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
 
@@ -67,7 +67,7 @@ def test_a_full_file_system(disk: Path, capfd: pytest.CaptureFixture[str]) -> No
         assert "the same command goes on from the start" in str(first.value)
         for step in (2, 4, 6):
             store.save(state_at(step), NOTES)
-            store.keep_newest(KEPT)
+            store.keep_newest(MAX_TO_KEEP)
         with pytest.raises(UserError) as caught:
             store.save(large(8), NOTES)
         assert str(caught.value) == (
@@ -76,7 +76,7 @@ def test_a_full_file_system(disk: Path, capfd: pytest.CaptureFixture[str]) -> No
         )
         assert {path.name for path in (disk / "checkpoints").iterdir()} == {"4", "6"}
         store.save(state_at(8), NOTES)  # there is room for this one: what the failed save left is gone
-        store.keep_newest(KEPT)
+        store.keep_newest(MAX_TO_KEEP)
     intact(disk, {6, 8})
     assert capfd.readouterr() == ("", "")
 
@@ -189,7 +189,7 @@ def test_an_old_checkpoint_goes_only_when_the_new_one_is_on_the_disk(
         store.save(state_at(4), NOTES)
         monkeypatch.setattr(os, "fsync", record)
         store.save(state_at(6), NOTES)
-        store.keep_newest(KEPT)
+        store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {4, 6}
     new = tmp_path / "checkpoints" / "6"
     needed = {path.stat().st_ino for path in (new, new.parent, *new.rglob("*"))}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.results import refuse_unscored
-from icegan_jax.io import ARRAY_DAMAGE
+from icegan_jax.io import NPZ_ERRORS
 
 Grey = NDArray[np.uint8]
 
@@ -93,7 +93,7 @@ def _read_fold(file: Path) -> SynthesizedFaces:
             if "dataset" not in content or "subject" not in content:
                 raise UserError(f"{file}: written before the people's names were kept; train this run again")
             names = [[str(name) for name in content[column]] for column in ("dataset", "subject", "clip")]
-    except ARRAY_DAMAGE as error:
+    except NPZ_ERRORS as error:
         raise UserError(f"{file}: damaged or incomplete; train this fold again") from error
     n = len(onset) if onset.ndim else 0
     fits = onset.ndim == 3 and synthetic.ndim == 4 and apex.shape == onset.shape and 0 < n == len(synthetic)

@@ -14,8 +14,8 @@ from icegan_jax.evaluation import compare
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json
 from icegan_jax.training import memory
-from tests.damage.kinds import replace
-from tests.damage.world import World, config_of, copied, start, start_and_kill
+from tests.damage.damage_cases import replace
+from tests.damage.runs import World, config_of, copied, start, start_and_kill
 from tests.training import event_files, tiny
 
 PAIRS = tiny.pairs()

@@ -9,8 +9,8 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json
-from tests.damage.kinds import FIRST, KINDS, Kind
-from tests.damage.world import World, config_of, copied, outcome, start
+from tests.damage.damage_cases import FIRST, KINDS, Kind
+from tests.damage.runs import World, config_of, copied, outcome, start
 
 
 @pytest.fixture(scope="module")

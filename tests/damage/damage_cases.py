@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
-from tests.damage.world import FOLDS, World
+from tests.damage.runs import FOLDS, World
 
 FIRST, SECOND, THIRD = FOLDS
 STEP_8 = (FIRST, "step 8")  # what the warning names
