@@ -14,7 +14,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.predictions import Prediction, require_unique
 from icegan_jax.evaluation.score_table import ORACLE_NAME
-from icegan_jax.io import CHECKSUM, read_json, without_checksum
+from icegan_jax.io import has_checksum, read_json, without_checksum
 
 
 class Score(TypedDict):
@@ -264,7 +264,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     results = read_json(path)
-    if CHECKSUM in results:
+    if has_checksum(results):
         results = without_checksum(path, results)
     for field in ("protocol", "selection", "data_fingerprint"):
         _require(path, results, field, str)

@@ -491,7 +491,7 @@ def train_folds(
         return []
     start = time.perf_counter()
     with out_of_memory_hints(train_config):
-        fit = plan_capacity(networks, train_config, devices, len(folds), len(todo), processes.here)
+        fit = plan_capacity(networks, train_config, devices, len(folds), len(todo), processes.local_count)
     before = Elapsed(time.perf_counter() - start, fit.compile_s)
     if fit.reason:
         print(fit.reason, flush=True)
