@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rights do not stop the superuser, as whom tests may run."""
-    monkeypatch.setattr(compilation_cache, "_setting", lambda _: None)
+    monkeypatch.setattr(compilation_cache, "_jax_setting", lambda _: None)
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert set_cache_dir(tmp_path).endswith("cannot be written")
 

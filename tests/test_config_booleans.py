@@ -15,12 +15,12 @@ from icegan_jax.models.discriminator import ConvolutionalDiscriminator
     [
         (
             {"model.generator": "dcgan", "model.motion": True},
-            "config.model.motion is True: a dcgan generator sees no onset whose pixels it could move; "
+            "config.model.motion is True: a dcgan generator has no onset frame as input whose pixels it could move; "
             "set --config.model.motion=False",
         ),
         (
             {"evaluation.selection": "inner", "evaluation.every": 10},
-            "config.evaluation.selection is 'inner', but no people are kept for it: "
+            "config.evaluation.selection is 'inner', but there are no validation subjects: "
             "set --config.evaluation.inner_share=0.2, for example",
         ),
         (

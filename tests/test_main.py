@@ -278,7 +278,7 @@ def refused(
     prepared = f"--config.data.dir={run_dir}/data"
     (folder / "file").write_text("")
     earlier = read_json(split_dir / "config.json")
-    del earlier["id"], earlier["code"], earlier["seal"]
+    del earlier["id"], earlier["code"], earlier["checksum"]
     (split_dir / "config.json").write_text(json.dumps(earlier))
     commands = {
         "no config": [f"--workdir={folder}/a"],

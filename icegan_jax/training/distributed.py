@@ -138,7 +138,7 @@ def _from_open_mpi(environment: Mapping[str, str]) -> Processes:
     if not {"JAX_COORDINATOR_ADDRESS", "OMPI_MCA_orte_hnp_uri"} & environment.keys():
         if local_count < count:
             raise UserError(
-                "Open MPI 5 does not give the address of process 0; add -x JAX_COORDINATOR_ADDRESS=HOST:PORT to mpirun, "
+                "Open MPI 5 hides the address of process 0; add -x JAX_COORDINATOR_ADDRESS=HOST:PORT to mpirun, "
                 "the machine of rank 0 and a free port on it"
             )
         # All ranks are on this machine, and compute the same port from the name of the job.

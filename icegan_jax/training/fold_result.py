@@ -147,7 +147,7 @@ def _go_back_to_evaluations(folder: Path, train_config: TrainConfig, warn: Calla
     with FoldCheckpoints(folder) as store:
         beyond = sorted(step for step in store.steps() if step > until)
         if beyond:
-            places = ", ".join(str(store.set_aside(step)) for step in beyond)
+            places = ", ".join(str(store.move_to_damaged(step)) for step in beyond)
             instead = f"goes on from step {max(store.steps())}" if store.steps() else "starts anew"
             warn(
                 f"{folder / EVALUATIONS_FILE}: the evaluation of step {until + 1} is missing or damaged, "
