@@ -163,7 +163,7 @@ def test_a_change_without_its_value(arguments: list[str], words: str) -> None:
         ("raise ValueError('a\\n' * 10000)", ", line 5: ValueError: a a a a"),
         (
             "return dict(config)",
-            "get_config returns a dict, not a ConfigDict; create and return one as configs/demo.py does",
+            "get_config returns a dict, not a ConfigDict; create and return one as configs/",
         ),
         ("return None", "get_config returns nothing, not a ConfigDict"),
         ("return loso", "get_config returns a module, not a ConfigDict"),

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from experiments import guessing_study
-from icegan_jax import compare
-from icegan_jax import config as config_module
+from icegan_jax import compare, train
 from icegan_jax.config import build_train_config
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json
@@ -27,7 +26,7 @@ def beside_copies() -> Iterator[None]:
     planned = build_train_config
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            config_module, "build_train_config", lambda *given: dataclasses.replace(planned(*given), folds_per_device=3)
+            train, "build_train_config", lambda *given: dataclasses.replace(planned(*given), folds_per_device=3)
         )
         yield
 
