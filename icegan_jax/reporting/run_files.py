@@ -110,7 +110,8 @@ def _config(path: Path) -> dict[str, Any]:
     """What the run began with; nothing can write it anew."""
     try:
         config = read_json(path)
-        return without_checksum(path, config) if has_checksum(config) else config
+        config = without_checksum(path, config) if has_checksum(config) else config
+        return {name: value for name, value in config.items() if name != "git_commit"}  # a note, not a setting
     except UserError as error:
         raise UserError(f"{error}; put the file back from a copy, or train in another folder") from error
 
