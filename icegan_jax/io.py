@@ -106,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg}): write it again") from error
     except (ValueError, RecursionError) as error:  # a number with thousands of digits, very deep nesting
-        raise UserError(f"{path}: not valid JSON ({type(error).__name__}): write it again") from error
+        raise UserError(f"{path}: not JSON ({type(error).__name__}): write it again") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content

@@ -207,15 +207,15 @@ CHECKPOINTS = (  # the older one is used
     DamageCase("odd entries among the checkpoints", "unfinished", _odd_entries, True, ()),
 )
 FOLD_FILES = (
-    fold_file("result.json", truncate, "cut"),
+    fold_file("result.json", truncate, "truncated"),
     fold_file("result.json", _nine_steps, "a number changed"),
-    fold_file("predictions.csv", truncate, "cut"),
+    fold_file("predictions.csv", truncate, "truncated"),
     fold_file("predictions.csv", _label, "a true label changed"),
     fold_file("predictions.csv", _clip_repeated, "a clip twice"),
     fold_file("predictions.csv", _other_folds, "of another fold"),
     fold_file("predictions.csv", Path.unlink, "deleted"),
     fold_file("synthesis.npz", flip, "a byte flipped"),
-    fold_file("evaluations.jsonl", truncate, "cut"),
+    fold_file("evaluations.jsonl", truncate, "truncated"),
     DamageCase("result.json of a fold: deleted", "finished", in_run("FOLD/result.json", Path.unlink), True, ()),
     DamageCase("folder of a fold: deleted", "finished", in_run("FOLD", shutil.rmtree), True, ()),
     DamageCase("log of an unfinished fold: truncated", "unfinished", in_run("FOLD/metrics.jsonl", truncate), True, ()),
