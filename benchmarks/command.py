@@ -22,11 +22,15 @@ Result = dict[str, Any]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line, and which takes no shortened option."""
+    """An argument parser that reports an error in one line and accepts no abbreviated option."""
 
-    def __init__(self, description: str | None) -> None:
+    def __init__(self, name: str, description: str | None) -> None:
+        """Describes the benchmark ``benchmarks.NAME``."""
         super().__init__(
-            description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+            prog=f"python -m benchmarks.{name}",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         self.add_argument("--json", action="store_true", help="prints one line of JSON")
 
@@ -77,9 +81,9 @@ def fresh(function: Callable[..., Any], *arguments: object) -> Any:
         return pool.submit(function, *arguments).result()
 
 
-def command_line(script: str, argv: Sequence[str]) -> str:
-    """The command as one would type it in the repository's root."""
-    return shlex.join(["python", f"benchmarks/{Path(script).name}", *argv])
+def command_line(prog: str, argv: Sequence[str]) -> str:
+    """Return the command that a user types in the repository's root, such as ``python -m benchmarks.soak --json``."""
+    return shlex.join([*prog.split(), *argv])
 
 
 def now() -> str:

@@ -1,6 +1,6 @@
 """Faces per second of the trained program: recognition by the discriminator, synthesis by the generator.
 
-    python benchmarks/inference.py [--batches=1,16,256] [--width=1] [--precision=float32|bfloat16] [--steps=10]
+    python -m benchmarks.inference [--batches=1,16,256] [--width=1] [--precision=float32|bfloat16] [--steps=10]
         [--config=loso|loso_pair|demo] [--json]
 
 D: onset and apex to the lengths of the class capsules, as evaluation does. G: an onset, noise and one class to one
@@ -12,11 +12,7 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 
@@ -48,8 +44,7 @@ COLUMNS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "inference.py"
+    parser = Parser("inference", __doc__)
     add_arguments(parser, training=False)
     parser.add_argument("--batches", default="1,16,256", help="faces at a time (default: 1,16,256)")
     parser.add_argument("--steps", type=int, default=10, help="batches timed (default: 10)")

@@ -1,6 +1,6 @@
 """Folds trained side by side, as one program, against the same folds one after another.
 
-    python benchmarks/loso_throughput.py [--folds=1,2,4,8] [--width=1] [--batch=16] [--precision=float32|bfloat16]
+    python -m benchmarks.loso_throughput [--folds=1,2,4,8] [--width=1] [--batch=16] [--precision=float32|bfloat16]
         [--[no]perceptual] [--rounds=3] [--steps=2] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--json]
 
 Of each number of folds, the same states are advanced in turn by the program for all of them and by the program for
@@ -17,11 +17,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 import jax.numpy as jnp
@@ -63,8 +59,7 @@ COLUMNS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "loso_throughput.py"
+    parser = Parser("loso_throughput", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", default="1,2,4,8", help="numbers of folds (default: 1,2,4,8)")

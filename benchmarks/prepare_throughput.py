@@ -1,6 +1,6 @@
 """How fast faces are registered, cropped and spotted, and how much memory a clip takes as it grows.
 
-    python benchmarks/prepare_throughput.py [--raw=clips.csv] [--scale=2] [--workers=N] [--json]
+    python -m benchmarks.prepare_throughput [--raw=clips.csv] [--scale=2] [--workers=N] [--json]
 
 Clips of any length are made from one short clip, drawn or the first of --raw, by playing it back and forth. Frames are
 enlarged --scale times: a drawn face is then about as large as in CASME II. Prints a table, or
@@ -25,9 +25,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import cv2
 
@@ -65,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    result["command"] = command_line("prepare_throughput.py", sys.argv[1:] if argv is None else argv)
+    result["command"] = command_line("python -m benchmarks.prepare_throughput", sys.argv[1:] if argv is None else argv)
     print(json.dumps(result, indent=2) if args.json else _table(result))
     return 0
 

@@ -1,6 +1,6 @@
 """How time and memory grow with the data: seconds per epoch and peak memory against the number of clips.
 
-    python benchmarks/scaling.py [--clips=100,442,2000,10000] [--folds=1] [--width=0.0625] [--batch=16]
+    python -m benchmarks.scaling [--clips=100,442,2000,10000] [--folds=1] [--width=0.0625] [--batch=16]
         [--steps=0] [--data=DIR] [--config=demo|loso|loso_pair] [--precision=float32|bfloat16] [--json]
 
 A few procedural clips are drawn and prepared (or taken from the prepared folder --data), and their pairs repeated
@@ -20,9 +20,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 import jax.numpy as jnp
@@ -69,8 +66,7 @@ COLUMNS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "scaling.py"
+    parser = Parser("scaling", __doc__)
     add_arguments(parser)
     parser.set_defaults(config="demo", width=0.0625, perceptual=False)
     add = parser.add_argument

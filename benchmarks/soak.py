@@ -1,6 +1,6 @@
 """Whether long runs stay small: memory, open files and threads of a training process, early and late.
 
-    python benchmarks/soak.py --steps=5000 --folds=20 --samples=soak.csv
+    python -m benchmarks.soak --steps=5000 --folds=20 --samples=soak.csv
 
 Trains one fold of tiny networks for many steps, with checkpoints, logs and evaluations, then many folds one after
 another in the same process, as a run does. Ends with exit code 1 where the late memory is above the early one by more
@@ -14,9 +14,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 import numpy as np
@@ -45,8 +42,7 @@ _PEOPLE = 3  # of the one fold's run; the many folds have one person each
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    parser = Parser(__doc__)
-    parser.prog = "soak.py"
+    parser = Parser("soak", __doc__)
     parser.add_argument("--steps", type=int, default=5000, help="of the one fold (default: 5000)")
     parser.add_argument("--folds", type=int, default=20, help="one after another (default: 20)")
     parser.add_argument("--samples", type=Path, help="writes the samples there, as CSV")

@@ -1,6 +1,6 @@
 """How long one update of both networks takes, and which share of the machine's own matrix rate it reaches.
 
-    python benchmarks/step_time.py [--width=1] [--folds=1] [--precision=float32|bfloat16] [--[no]perceptual]
+    python -m benchmarks.step_time [--width=1] [--folds=1] [--precision=float32|bfloat16] [--[no]perceptual]
         [--steps=10] [--batch=16] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--profile] [--json]
 
 The update is the training's own (training/step.py), of all folds side by side on the first device, on made-up faces
@@ -16,10 +16,6 @@ tells where its time went. Prints a table, or one line of JSON with --json.
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 
@@ -45,8 +41,7 @@ _WARM_UP = 2  # calls before the timed ones: the first touches memory for the fi
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "step_time.py"
+    parser = Parser("step_time", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", type=int, default=1, help="folds side by side (default: 1)")

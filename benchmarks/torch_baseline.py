@@ -1,6 +1,6 @@
 """How fast plain PyTorch trains the same networks on this CPU, and our own update beside it.
 
-    python benchmarks/torch_baseline.py [--width=1] [--folds=1] [--batch=16] [--[no]perceptual] [--steps=10]
+    python -m benchmarks.torch_baseline [--width=1] [--folds=1] [--batch=16] [--[no]perceptual] [--steps=10]
         [--config=loso|loso_pair|demo] [--threads=N] [--[no]channels_last] [--compile] [--noagainst_jax] [--json]
 
 PyTorch is an extra of this project: `uv sync --extra torch` first, or only its smaller build for CPUs. The networks
@@ -19,11 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 import jax.numpy as jnp
@@ -55,8 +51,7 @@ Update = Callable[[], Any]  # one update of every fold; returns the loss terms
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "torch_baseline.py"
+    parser = Parser("torch_baseline", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", type=int, default=1, help="folds trained (default: 1)")

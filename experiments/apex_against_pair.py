@@ -1,16 +1,12 @@
 """Does the neutral face help recognition? The same LOSO runs with the apex alone (the paper) and with the pair.
 
-python experiments/apex_against_pair.py --preset=demo --data=DATA     small networks on any prepared faces, minutes
-python experiments/apex_against_pair.py --preset=demo                 drawn faces
-python experiments/apex_against_pair.py --preset=full --data=DATA     the licensed databases
+python -m experiments.apex_against_pair --preset=demo --data=DATA     small networks on any prepared faces, minutes
+python -m experiments.apex_against_pair --preset=demo                 drawn faces
+python -m experiments.apex_against_pair --preset=full --data=DATA     the licensed databases
 """
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_LEAVE_OUT, faces

@@ -1,6 +1,6 @@
 """How many frames does each way of spotting the apex err by? Spots it where it is given, and compares.
 
-    python experiments/apex_spotting.py --raw=clips.csv --out=runs/apex [--exclude=SUBJECT/CLIP ...] [--whole]
+    python -m experiments.apex_spotting --raw=clips.csv --out=runs/apex [--exclude=SUBJECT/CLIP ...] [--whole]
 
 Every method of `icegan_jax.data.apex`, on crops that are registered to the onset and on crops that are not. Clips whose
 apex is not given, or has no frame, are left out. Without --raw, faces are drawn (--subjects, --frames, --seed).

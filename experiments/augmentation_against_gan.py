@@ -1,7 +1,7 @@
 """Does synthesis help recognition, and does it help more than classical augmentation?
 
-    python experiments/augmentation_against_gan.py --preset=demo              drawn faces, minutes
-    python experiments/augmentation_against_gan.py --preset=full --data=DATA  the licensed databases
+    python -m experiments.augmentation_against_gan --preset=demo              drawn faces, minutes
+    python -m experiments.augmentation_against_gan --preset=full --data=DATA  the licensed databases
 
 The discriminator alone, with and without mirroring, shifting and brightness; and the same beside the generator, without
 and with recognition trained on the synthetic faces too. Leak-free: a fold's generator is trained with the fold, on its
@@ -10,10 +10,6 @@ training people, so that no synthetic face comes from a model that saw a held-ou
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_SPLIT, faces, split_fields

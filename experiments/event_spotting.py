@@ -1,6 +1,6 @@
 """How many micro-expressions of an hour of video are spotted, and how often is there a false alarm?
 
-    python experiments/event_spotting.py --raw=clips.csv --out=runs/spotting [--minutes=60] [--fps=60] [--seed=0]
+    python -m experiments.event_spotting --raw=clips.csv --out=runs/spotting [--minutes=60] [--fps=60] [--seed=0]
 
 Builds a video of the clips: each person for a minute, every clip untouched, in random order, with 2 to 6 seconds of
 rest before and after it. A rest is the clip's own onset, moved and lit as heads and light drift in the clips (measured

@@ -1,7 +1,7 @@
 """Figure 4, real against synthetic: the faces of held-out people by the models B, C and F of Table III, side by side.
 
-    python experiments/figure4_faces.py --preset=demo              drawn faces
-    python experiments/figure4_faces.py --preset=full --data=DATA  the licensed databases
+    python -m experiments.figure4_faces --preset=demo              drawn faces
+    python -m experiments.figure4_faces --preset=full --data=DATA  the licensed databases
 
 The runs are those of Table III. Writes OUT/figure4_faces/ with figure4.png (people chosen by rule, every class asked),
 extremes.png (of each model the two best and the two worst faces) and the table of L1 and SSIM to the real apex.
@@ -12,9 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.face_sheets import Extreme, draw_extremes, draw_models
 from experiments.shared.faces import TO_SPLIT

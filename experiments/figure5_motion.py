@@ -1,8 +1,8 @@
 """Figure 5, where the synthetic faces move: is the change from X_on to X_syn where the class's muscles are?
 
-    python experiments/figure5_motion.py --preset=demo              drawn faces, whose true regions are known
-    python experiments/figure5_motion.py --preset=full --data=DATA  the licensed databases, regions from landmarks
-    python experiments/figure5_motion.py --run=RUN [--run=RUN2 ...] finished runs, nothing is trained
+    python -m experiments.figure5_motion --preset=demo              drawn faces, whose true regions are known
+    python -m experiments.figure5_motion --preset=full --data=DATA  the licensed databases, regions from landmarks
+    python -m experiments.figure5_motion --run=RUN [--run=RUN2 ...] finished runs, nothing is trained
 
 The share of the squared change (paper, Figure 5) that lies in the regions which the action units of the class move:
 of all three syntheses of every held-out clip, and of the real apexes. Writes OUT/figure5_motion/ with the table, the
@@ -17,9 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.faces import TO_SYNTHESISE, of_run
 from experiments.shared.faces import faces as drawn_faces

@@ -166,7 +166,7 @@ over from one epoch to the next, which leaves fewer real chances to choose from.
 
 examples:
   python -m experiments.guessing_study data/demo/clips.csv
-  python -m experiments.guessing_study runs/loso --epochs=100 --correlation=0.9 --out=runs/inflation
+  python -m experiments.guessing_study runs/loso --epochs=100 --correlation=0.9 --out=runs/guessing_study
 """
 
 COLUMNS = ("guesser", "rule", *(f"{score}{end}" for score in SCORES for end in ("", "_low", "_high")))
@@ -186,7 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--correlation", type=float, default=0.0, help="share of answers carried over (0)")
     parser.add_argument("--seed", type=int, default=0, help="of the guesses (0)")
     parser.add_argument("--classes", help="names of the classes in label order: negative,positive,surprise")
-    parser.add_argument("--out", type=Path, help="folder for inflation.csv and inflation.md")
+    parser.add_argument("--out", type=Path, help="folder for guessing_study.csv and guessing_study.md")
     try:
         print(run(parser.parse_args(argv)), end="")
     except UserError as error:
@@ -244,8 +244,8 @@ def run(options: argparse.Namespace) -> str:
         f"Mean over the guessers, and the range that holds {bootstrap.LEVEL:.0%} of them.",
     ]
     if options.out is not None:
-        write_text(options.out / "inflation.csv", _csv(rows))
-        write_text(options.out / "inflation.md", _markdown(about, rows))
+        write_text(options.out / "guessing_study.csv", _csv(rows))
+        write_text(options.out / "guessing_study.md", _markdown(about, rows))
     return _text(about, rows)
 
 

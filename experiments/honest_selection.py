@@ -1,7 +1,7 @@
 """What the choice of the reported epoch does to a score: last, inner validation, best test epoch, and pure guessing.
 
-    python experiments/honest_selection.py --preset=demo              drawn faces, minutes
-    python experiments/honest_selection.py --preset=full --data=DATA  the licensed databases
+    python -m experiments.honest_selection --preset=demo              drawn faces, minutes
+    python -m experiments.honest_selection --preset=full --data=DATA  the licensed databases
 
 One LOSO run per seed, tested again and again during training, scored by three rules; nothing else differs. Each fold
 keeps a fifth of its training people for inner validation. Below stands what recognizers that only guess reach by the
@@ -12,9 +12,6 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import numpy as np
 

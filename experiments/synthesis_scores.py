@@ -1,8 +1,8 @@
 """How good the synthetic faces of held-out people are: every score beside rows that say what it is worth.
 
-    python experiments/synthesis_scores.py --preset=demo                   drawn faces, minutes
-    python experiments/synthesis_scores.py --preset=full --data=DATA       the paper's networks, licensed databases
-    python experiments/synthesis_scores.py --run=runs/mine [--run=...]     finished runs, on the same prepared faces
+    python -m experiments.synthesis_scores --preset=demo                   drawn faces, minutes
+    python -m experiments.synthesis_scores --preset=full --data=DATA       the paper's networks, licensed databases
+    python -m experiments.synthesis_scores --run=runs/mine [--run=...]     finished runs, on the same prepared faces
 
 The preset's configuration, one run per seed, scored together: on a split by people in the demo, LOSO in full. SSIM,
 PSNR, LPIPS, kernel distance, identity, optical flow and an independent classifier, of the synthetic apex and of a copy
@@ -14,9 +14,6 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 import numpy as np

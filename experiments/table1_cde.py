@@ -1,8 +1,8 @@
 """Table I, cross-database evaluation (CDE): LOSO over the pooled databases, all together and database by database.
 
-    python experiments/table1_cde.py --preset=demo                    drawn faces in two databases, minutes
-    python experiments/table1_cde.py --preset=demo --data=DATA        small networks on any prepared faces
-    python experiments/table1_cde.py --preset=full --data=DATA        the paper, on the 442 clips of MEGC2019
+    python -m experiments.table1_cde --preset=demo                    drawn faces in two databases, minutes
+    python -m experiments.table1_cde --preset=demo --data=DATA        small networks on any prepared faces
+    python -m experiments.table1_cde --preset=full --data=DATA        the paper, on the 442 clips of MEGC2019
 
 UF1 and UAR are computed from the counts pooled over all folds; those of a database are the same predictions, restricted
 to it. Beside them stand the paper's figures, the floors, and a linear classifier on raw apex pixels.
@@ -10,10 +10,6 @@ to it. Beside them stand the paper's figures, the floors, and a linear classifie
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import command, parse

@@ -1,19 +1,14 @@
 """Table II, single-database evaluation (SDE): LOSO within one database at a time, macro F1 of the three classes.
 
-    python experiments/table2_sde.py --preset=demo                    drawn faces in two databases, minutes
-    python experiments/table2_sde.py --preset=full --data=DATA        the paper: within CASME II and within SAMM
+    python -m experiments.table2_sde --preset=demo                    drawn faces in two databases, minutes
+    python -m experiments.table2_sde --preset=full --data=DATA        the paper: within CASME II and within SAMM
 
 The macro F1 of a single database is its UF1: the mean of 2TP/(2TP+FP+FN) over the classes, counts pooled over folds.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
-import argparse
 
 from experiments.shared.faces import TO_LEAVE_OUT, faces
 from experiments.shared.options import command, parse

@@ -1,7 +1,7 @@
 """Table III, the generator taken apart: what each piece does for recognition (A to F) and for the synthetic faces.
 
-    python experiments/table3_generator.py --preset=demo              drawn faces, minutes
-    python experiments/table3_generator.py --preset=full --data=DATA  the paper: 48 people train, 20 are held out
+    python -m experiments.table3_generator --preset=demo              drawn faces, minutes
+    python -m experiments.table3_generator --preset=full --data=DATA  the paper: 48 people train, 20 are held out
 
 A subject-wise split, drawn anew with every seed and the same for all models. All of A to F draw the whole face, as the
 paper's do; the last row is ours, F that moves the onset's pixels (model.motion).
@@ -9,10 +9,6 @@ paper's do; the last row is ours, F that moves the onset's pixels (model.motion)
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_SPLIT, faces, split_fields

@@ -1,7 +1,7 @@
 """Table IV, capsules against convolutions in the discriminator, with the number of parameters.
 
-    python experiments/table4_discriminator.py --preset=demo              drawn faces, minutes
-    python experiments/table4_discriminator.py --preset=full --data=DATA  the paper
+    python -m experiments.table4_discriminator --preset=demo              drawn faces, minutes
+    python -m experiments.table4_discriminator --preset=full --data=DATA  the paper
 
 D_CNN has two convolutional layers in place of the capsules; enlarged, it is as wide as it takes to have the parameters
 of D_CE (d_exp = 32) within 2%. Below them the dimension d_exp of the expression capsules. The split is Table III's.
@@ -9,10 +9,6 @@ of D_CE (d_exp = 32) within 2%. Below them the dimension d_exp of the expression
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
 from experiments.shared.faces import TO_SPLIT, faces, split_fields

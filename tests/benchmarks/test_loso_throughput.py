@@ -14,7 +14,7 @@ from tests.benchmarks.small import OPTIONS, check_named, measured, printed, refu
 def test_the_figures_hang_together(workload: None) -> None:
     options = ["--folds=2,1", "--rounds=2", "--steps=2", "--batch=3"]
     r = measured(loso_throughput.main, *OPTIONS, *options)
-    check_named(r, " ".join(["python benchmarks/loso_throughput.py", *OPTIONS, *options]))
+    check_named(r, " ".join(["python -m benchmarks.loso_throughput", *OPTIONS, *options]))
     assert [row["folds"] for row in r["rows"]] == [1, 2] and not r["skipped"]
     # 737 = 2210 / 3 updates an epoch, rounded up
     assert r["run"] == {"folds": 68, "epochs": 100, "pairs": 2210, "steps": 73700}

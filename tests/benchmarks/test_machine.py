@@ -83,14 +83,14 @@ def test_a_heading_names_machine_date_and_command() -> None:
         "machine": {**host(), "cpu": "A CPU", "cores": 2, "load": 0.5, "system": "Linux", "device": "H", "devices": 4},
         "versions": {"python": "3.11", "jax": "0.10"},
         "date": "2026-11-22T18:13:44+00:00",
-        "command": "python benchmarks/scaling.py",
+        "command": "python -m benchmarks.scaling",
     }
     assert heading(result).splitlines() == [
         "A CPU, 2 cores (load 0.5 before), 4 x H, Linux; 2026-11-22T18:13:44+00:00",
-        "`python benchmarks/scaling.py`",
+        "`python -m benchmarks.scaling`",
         "python 3.11, jax 0.10",
     ]
 
 
 def test_the_command_can_be_typed() -> None:
-    assert command_line("/somewhere/scaling.py", ["--data=a b"]) == "python benchmarks/scaling.py '--data=a b'"
+    assert command_line("python -m benchmarks.scaling", ["--data=a b"]) == "python -m benchmarks.scaling '--data=a b'"

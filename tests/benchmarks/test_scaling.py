@@ -43,7 +43,7 @@ def test_the_figures_hang_together(workload: None, source: Path, monkeypatch: py
     monkeypatch.setattr(scaling, "fresh", here)  # a new process would not know the small networks
     options = [f"--data={source}", "--clips=9,4", "--batch=5", "--folds=2", "--json"]
     r = measured(scaling.main, *options)
-    check_named(r, " ".join(["python benchmarks/scaling.py", *options]))
+    check_named(r, " ".join(["python -m benchmarks.scaling", *options]))
     assert "grain" in r["versions"] and (r["folds"], r["batch"], r["width"]) == (2, 5, 0.0625)
     assert [(row["clips"], row["pairs"]) for row in r["rows"]] == [(4, 20), (9, 45)]
     assert [(row["steps"], row["steps_per_epoch"]) for row in r["rows"]] == [(4, 4), (10, 9)]

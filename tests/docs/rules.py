@@ -195,13 +195,19 @@ def _tables(words: Sequence[str], patch: Patch) -> int:
     patch.setattr(runs, "train", train)
     patch.setattr("experiments.shared.faces.faces", lambda *_: "DATA")
     patch.setattr("experiments.shared.synthesis.l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
-    return script(words, patch)
+    patch.setattr(sys, "argv", list(words[2:]))
+    patch.delitem(sys.modules, words[2], raising=False)  # imported again, the experiment sees what is patched here
+    try:
+        runpy.run_module(words[2], run_name="__main__")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def _step(words: Sequence[str], patch: Patch) -> int:
     read: list[bool] = []
     patch.setattr(step_time, "run", lambda parser, _, __, argv: read.append(bool(parser.parse_args(argv))) or 0)
-    code = int(step_time.main(words[2:]))
+    code = int(step_time.main(words[3:]))
     assert read == [True]
     return code
 
@@ -210,7 +216,7 @@ def _torch(words: Sequence[str], patch: Patch) -> int:
     config = small.config()
     patch.setattr(demo, "get_config", config.copy_and_resolve_references)
     patch.setattr(machine, "_PRODUCTS", {"cpu": (64, 1)})
-    return script(words, patch)
+    return module(words, patch)
 
 
 def _soak(words: Sequence[str], patch: Patch) -> int:
@@ -306,26 +312,26 @@ RULES = (
         r"python -m icegan_jax\.page ", _page, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"
     ),
     Rule(r"python -m icegan_jax\.evaluation\.compare ", module),
-    Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
-    Rule(r"python experiments/apex_spotting\.py ", script),
+    Rule(r"python -m experiments\.guessing_study ", module, "20 guessers", ("--draws=20",)),
+    Rule(r"python -m experiments\.apex_spotting ", module),
     Rule(
-        r"python experiments/event_spotting\.py ",
-        script,
+        r"python -m experiments\.event_spotting ",
+        module,
         "nine seconds of one drawn person",
         ("--minutes=0.15", "--subjects=1", "--frames=14"),
     ),
-    Rule(r"python experiments/", _tables, "made-up runs in place of the training, as in tests/experiments"),
-    Rule(r"python benchmarks/step_time\.py ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
+    Rule(r"python -m experiments\.", _tables, "made-up runs in place of the training, as in tests/experiments"),
+    Rule(r"python -m benchmarks\.step_time ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
     Rule(
-        r"python benchmarks/torch_baseline\.py",
+        r"python -m benchmarks\.torch_baseline",
         _torch,
         "where PyTorch is not installed, as the page says, its error; else the small workload, one step",
         ("--config=demo", "--width=0.0625", "--steps=1", "--batch=3", "--folds=1", "--noagainst_jax"),
         code=2 if importlib.util.find_spec("torch") is None else 0,
     ),
     Rule(
-        r"python benchmarks/prepare_throughput\.py",
-        script,
+        r"python -m benchmarks\.prepare_throughput",
+        module,
         "one clip of 25 frames",
         ("--clips=1", "--lengths", "25", "--workers=1", "--scale=0.5"),
     ),

@@ -222,4 +222,4 @@ def test_every_experiment_teaches_in_its_help(capsys: pytest.CaptureFixture[str]
         with pytest.raises(SystemExit) as done:
             module.main(["--help"])
         text = capsys.readouterr().out
-        assert done.value.code == 0 and "--preset" in text and f"experiments/{name}.py" in text
+        assert done.value.code == 0 and "--preset" in text and f"python -m experiments.{name}" in text
