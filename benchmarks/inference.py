@@ -16,17 +16,17 @@ from typing import Any
 
 import jax
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe, gflop, peak_memory_gib, spread, timed
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device, gflop, peak_memory_gib, quartiles, timed
 from benchmarks.workload import (
     PACKAGES,
     add_arguments,
-    at_least_one,
-    config_of,
-    described,
+    build_config,
+    check_positive,
+    describe_workload,
     initial_states,
-    made_up_batches,
-    whole_numbers,
+    parse_counts,
+    random_batches,
 )
 from icegan_jax.config import build_models
 from icegan_jax.training.inference import predict, to_float, to_grey
@@ -43,28 +43,28 @@ COLUMNS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
+    """Measure and prints; returns 2 for bad input."""
     parser = Parser("inference", __doc__)
     add_arguments(parser, training=False)
     parser.add_argument("--batches", default="1,16,256", help="faces at a time (default: 1,16,256)")
     parser.add_argument("--steps", type=int, default=10, help="batches timed (default: 10)")
-    return run(parser, _measure, _table, argv)
+    return run_benchmark(parser, _measure, _table, argv)
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "steps")
-    config, sizes = config_of(args), whole_numbers("batches", args.batches)
+    check_positive(args, "steps")
+    config, sizes = build_config(args), parse_counts("batches", args.batches)
     networks = build_models(config, steps=1)
     device = jax.local_devices()[0]
     state = initial_states(networks, 1)
     rows = []
     for name, function in (("D", _recognize), ("G", _synthesize)):
         for size in sizes:
-            faces = made_up_batches(networks, (), size)
+            faces = random_batches(networks, (), size)
             lowered = jax.jit(functools.partial(function, networks)).lower(state, faces)
             program = lowered.compile()
             jax.block_until_ready(program(state, faces))
-            times = spread([timed(program, state, faces)[0] for _ in range(args.steps)])
+            times = quartiles([timed(program, state, faces)[0] for _ in range(args.steps)])
             work = gflop(lowered, program)
             rows.append(
                 {
@@ -81,8 +81,8 @@ def _measure(args: argparse.Namespace) -> Result:
         "rows": rows,
         "steps": args.steps,
         "peak_memory_gib": peak_memory_gib(device),
-        **described(config, training=False),
-        "machine": describe(device),
+        **describe_workload(config, training=False),
+        "machine": describe_device(device),
         "versions": versions(*PACKAGES),
     }
 

@@ -19,10 +19,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device
 from benchmarks.sampling import Sample, Sampler
-from benchmarks.workload import PACKAGES, at_least_one
+from benchmarks.workload import PACKAGES, check_positive
 from configs import demo
 from icegan_jax.config import build_models, validate
 from icegan_jax.data.clips import EXPRESSIONS
@@ -53,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         grown.extend(result["grown"])
         return result
 
-    code = run(parser, measure, _table, argv)
+    code = run_benchmark(parser, measure, _table, argv)
     return 1 if grown else code
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "steps", "folds")
+    check_positive(args, "steps", "folds")
     if args.steps < 10 * _PER_CALL or args.folds < 4:
         raise UserError(f"--steps={args.steps} --folds={args.folds}: give {10 * _PER_CALL} steps and 4 folds or more")
     if not Path("/proc/self/statm").exists():
@@ -82,13 +82,13 @@ def _measure(args: argparse.Namespace) -> Result:
         "grown": [line for row in rows for line in row["grown"]],
         "log_kib_per_1000_steps": logs,
         "seconds": [part[-1].seconds for part in (long, many)],
-        "machine": describe(jax.local_devices()[0]),
+        "machine": describe_device(jax.local_devices()[0]),
         "versions": versions(*PACKAGES, "orbax-checkpoint"),
     }
 
 
 def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
-    """Trains ``folds`` folds of made-up faces, one after another, and returns the samples."""
+    """Train ``folds`` folds of made-up faces, one after another, and returns the samples."""
     config, pairs = _config(), _pairs(people)
     networks = build_models(config, _SCHEDULE)
     every = min(_EVERY, max(1, steps // 20 // _PER_CALL) * _PER_CALL)

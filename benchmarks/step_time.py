@@ -19,20 +19,20 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe, matmul_precision, matrix_rate, peak_memory_gib, spread, timed
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device, matmul_precision, matrix_rate, peak_memory_gib, quartiles, timed
 from benchmarks.profiling import profile
 from benchmarks.workload import (
     PACKAGES,
     add_arguments,
-    at_least_one,
-    batches_of,
+    build_config,
     check_finite,
+    check_positive,
     compile_update,
-    config_of,
-    described,
+    describe_workload,
     gflop_direct,
     initial_states,
+    update_batches,
 )
 from icegan_jax.config import build_models
 
@@ -40,7 +40,7 @@ _WARM_UP = 2  # calls before the timed ones: the first touches memory for the fi
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
+    """Measure and prints; returns 2 for bad input."""
     parser = Parser("step_time", __doc__)
     add_arguments(parser)
     add = parser.add_argument
@@ -48,19 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--steps", type=int, default=10, help="updates timed (default: 10)")
     add("--steps_per_call", type=int, default=1, help="updates per call of the compiled program (default: 1)")
     add("--profile", action="store_true", help="tells where the time goes")
-    return run(parser, _measure, _table, argv)
+    return run_benchmark(parser, _measure, _table, argv)
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "folds", "steps", "steps_per_call")
-    config, per_call = config_of(args), args.steps_per_call
+    check_positive(args, "folds", "steps", "steps_per_call")
+    config, per_call = build_config(args), args.steps_per_call
     calls = -(-args.steps // per_call)
     batch, precision = config.training.batch_size, config.training.precision
     device = jax.local_devices()[0]
     networks = build_models(config, (calls + _WARM_UP + args.profile) * per_call)
 
     states = initial_states(networks, args.folds)
-    batches = batches_of(networks, args.folds, per_call, batch)
+    batches = update_batches(networks, args.folds, per_call, batch)
     program = compile_update(networks, states, batches, args.folds, per_call)
     for _ in range(_WARM_UP):
         states, metrics = jax.block_until_ready(program.call(states, batches))
@@ -72,7 +72,7 @@ def _measure(args: argparse.Namespace) -> Result:
     rates.append(matrix_rate(precision))
     check_finite(metrics)
 
-    step, rate = spread(seconds), sum(rates) / 2
+    step, rate = quartiles(seconds), sum(rates) / 2
     direct = gflop_direct(networks, states, batches, args.folds, per_call)
     result = {
         "median_step_s": step.median,
@@ -95,8 +95,8 @@ def _measure(args: argparse.Namespace) -> Result:
         "folds": args.folds,
         "steps": calls * per_call,
         "steps_per_call": per_call,
-        **described(config),
-        "machine": describe(device),
+        **describe_workload(config),
+        "machine": describe_device(device),
         "versions": versions(*PACKAGES),
     }
     if args.profile:

@@ -26,7 +26,7 @@ from icegan_jax.evaluation.bootstrap import interval
 from icegan_jax.evaluation.published_predictions import classes_of, read_published_predictions, to_numbers
 from icegan_jax.io import write_text
 
-MOST_ANSWERS = 10_000_000  # of one draw: clips times epochs; about half a gigabyte while they are counted
+MAX_GUESSES = 10_000_000  # of one draw: clips times epochs; about half a gigabyte while they are counted
 
 # The rules in the order of the table, each with what it does.
 RULES = {
@@ -55,7 +55,7 @@ class GuessRange:
     high: float
 
 
-def simulate(
+def simulate_guessing(
     labels: npt.NDArray[np.int64],
     groups: Iterable[Hashable],
     chances: Floats,
@@ -86,14 +86,14 @@ def simulate(
         raise UserError(f"--epochs={epochs} --draws={draws}: give at least one of each")
     if not 0 <= correlation <= 1:
         raise UserError(f"--correlation={correlation}: it is a share, give a number from 0 to 1")
-    if epochs * len(labels) > MOST_ANSWERS:
-        raise UserError(f"--epochs={epochs}: {len(labels)} clips allow {MOST_ANSWERS // len(labels)}: give fewer")
+    if epochs * len(labels) > MAX_GUESSES:
+        raise UserError(f"--epochs={epochs}: {len(labels)} clips allow {MAX_GUESSES // len(labels)}: give fewer")
     fold = metrics.group_ids(groups)
     random = np.random.default_rng(seed)
     scored: dict[str, list[tuple[float, ...]]] = {rule: [] for rule in RULES}
     for _ in range(draws):
         guesses = draw_guesses(random, len(labels), chances, epochs, correlation)
-        for rule, scores in apply_rules(count(labels, fold, guesses, len(chances))):
+        for rule, scores in apply_rules(count_guesses(labels, fold, guesses, len(chances))):
             scored[rule].append(scores)
     return {rule: _ranges(np.array(scores)) for rule, scores in scored.items()}
 
@@ -112,7 +112,7 @@ def draw_guesses(
     return guesses
 
 
-def count(labels: npt.NDArray[np.int64], fold: Counts, guesses: Counts, num_classes: int) -> Counts:
+def count_guesses(labels: npt.NDArray[np.int64], fold: Counts, guesses: Counts, num_classes: int) -> Counts:
     """Count answers per epoch and fold: int64[epochs, folds, k, k], rows the truth."""
     epochs, folds = len(guesses), int(fold.max()) + 1
     place = (fold * num_classes + labels) * num_classes  # of a clip within its epoch
@@ -188,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--classes", help="names of the classes in label order: negative,positive,surprise")
     parser.add_argument("--out", type=Path, help="folder for guessing_study.csv and guessing_study.md")
     try:
-        print(run(parser.parse_args(argv)), end="")
+        print(run_study(parser.parse_args(argv)), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(options: argparse.Namespace) -> str:
+def run_study(options: argparse.Namespace) -> str:
     """Simulate and lay out; writes the files where `options.out` names a folder.
 
     Returns:
@@ -219,7 +219,7 @@ def run(options: argparse.Namespace) -> str:
         ("prior random", clips / clips.sum()),
         ("uniform", np.full(len(classes), 1 / len(classes))),
     ):
-        table = simulate(
+        table = simulate_guessing(
             labels,
             answers.people,
             chances,
@@ -231,7 +231,7 @@ def run(options: argparse.Namespace) -> str:
         rows += [(guesser, rule, ranges) for rule, ranges in table.items()]
     if answers.prediction is not None:
         guesses = to_numbers(answers.path, answers.prediction, classes)
-        counts = count(labels, metrics.group_ids(answers.people), guesses[None], len(classes))
+        counts = count_guesses(labels, metrics.group_ids(answers.people), guesses[None], len(classes))
         own = dict(apply_rules(counts))
         for rule, name in (("last epoch", "pooled over the folds"), ("mean over folds, last epoch", "mean over folds")):
             scores = (GuessRange(value, value, value) for value in own[rule])

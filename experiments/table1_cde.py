@@ -11,10 +11,10 @@ to it. Beside them stand the paper's figures, the floors, and a linear classifie
 import sys
 from collections.abc import Sequence
 
-from experiments.shared.faces import TO_LEAVE_OUT, faces
-from experiments.shared.options import command, parse
+from experiments.shared.faces import LOSO_FACES, prepared_faces
+from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import published, references, scores
+from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.tables import write_tables
 from icegan_jax.evaluation.results import read_scored
 
@@ -34,15 +34,15 @@ OTHERS = ("last epoch", "STSTNet", "CapsuleNet", "LBP-TOP")  # rows of paper.csv
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_LEAVE_OUT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, LOSO_FACES)
     runs = train_seeds(options, {}, data)
-    rows = [{"part": "all", **published("I", "all"), **scores(runs), **references(runs)}]
+    rows = [{"part": "all", **published_scores("I", "all"), **score_runs(runs), **baseline_scores(runs)}]
     for database in read_scored(runs[0] / "results.json")["datasets"]:
-        ours = scores(runs, lambda row, name=database: row.dataset == name)
-        rows.append({"part": database, **published("I", database), **ours, **references(runs, database)})
-    rows += [{"part": f"published: {name}", **published(f"I {name}", "all")} for name in OTHERS]
+        ours = score_runs(runs, lambda row, name=database: row.dataset == name)
+        rows.append({"part": database, **published_scores("I", database), **ours, **baseline_scores(runs, database)})
+    rows += [{"part": f"published: {name}", **published_scores(f"I {name}", "all")} for name in OTHERS]
     notes = (
         f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",
         "Published figures are of the 442 clips of MEGC2019; only runs with --preset=full on them compare.",
@@ -51,4 +51,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

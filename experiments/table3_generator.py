@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces, split_fields
-from experiments.shared.options import Options, command, parse
+from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
+from experiments.shared.options import Options, parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import published, references, scores
+from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
 
@@ -49,15 +49,15 @@ def fields_of(options: Options, model: str) -> dict[str, object]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_SPLIT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, SPLIT_FACES)
     rows, runs = [], {}
     for model in (*GENERATORS, OURS):
         runs[model] = train_seeds(options, fields_of(options, model), data)
         words = GENERATORS[model[0]][0] + (", moves the onset's pixels" if model == OURS else "")
-        known = published("III", model) if model in GENERATORS else {}
-        row = {"model": model, "generator": words, **known, **scores(runs[model]), **references(runs[model])}
+        known = published_scores("III", model) if model in GENERATORS else {}
+        row = {"model": model, "generator": words, **known, **score_runs(runs[model]), **baseline_scores(runs[model])}
         rows.append(row | ({} if model == "A" else l1_to_apex(runs[model])))
     notes = (
         f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
@@ -73,4 +73,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, binomtest
 
-from icegan_jax.data.names import cell, check_classes
+from icegan_jax.data.names import check_classes, spreadsheet_cell
 from icegan_jax.errors import UserError, describe_os_error
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.published_predictions import (
@@ -344,7 +344,9 @@ def _csv(table: dict[str, list[list[Cell]]]) -> str:
     for name, rows in table.items():
         for row, cells in zip(ROWS, rows, strict=True):
             numbers = [number for value, interval in cells for number in (value, *(interval or (None, None)))]
-            writer.writerow((cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers)))
+            writer.writerow(
+                (spreadsheet_cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers))
+            )
     return text.getvalue()
 
 
@@ -361,7 +363,7 @@ def _differing(
     writer.writerow(("dataset", "subject", "clip", "label", "ours", "theirs"))
     for at in np.flatnonzero(ours != theirs):
         words = (classes[labels[at]] for labels in (truth, ours, theirs))
-        writer.writerow(map(cell, (*people[at], clips[at], *words)))
+        writer.writerow(map(spreadsheet_cell, (*people[at], clips[at], *words)))
     return text.getvalue()
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.crop import CropOptions
-from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, SpottingResult, spot_events
+from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
 from icegan_jax.inference import quality_flags
 from icegan_jax.inference.face_crops import crop_event
@@ -40,7 +40,7 @@ def spot_events_in(footage: FrameSource, trace: Path) -> SpottingResult:
         writer.writerow((*ROW_FIELDS, "seconds"))
         first, rate = footage.numbers[0], footage.rate
 
-        def note(row: Row) -> None:
+        def note(row: TraceRow) -> None:
             cells = [_cell(value) for value in astuple(row)]
             writer.writerow((*cells, f"{(row.position - first) / rate:.3f}"))
 

@@ -79,7 +79,7 @@ def crop_event(footage: FrameSource, frames: dict[int, Grey], options: CropOptio
 
 
 def _face_crops(sighting: FaceDetection, clip: Clip, rate: float | None) -> FaceCrops:
-    cropped = sighting.cropped
+    cropped = sighting.crops
     found = quality_flags.flag_face(sighting) + quality_flags.flag_change(cropped)
     found += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, rate)
     apex = cropped.faces[cropped.shifts.index(0)]

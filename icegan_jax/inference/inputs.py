@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.crop import ReadFrames
-from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, video_facts
+from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, read_video_info
 from icegan_jax.errors import UserError
 
 Grey = NDArray[np.uint8]
@@ -85,10 +85,10 @@ def open_video(path: Path, rate: float | None) -> FrameSource:
     Raises:
         UserError: it cannot be read, holds no picture, or ends before its header says.
     """
-    facts = video_facts(path)
-    if path.suffix.lower() in _EXACT and facts.frames + _LOST < facts.promised:
+    facts = read_video_info(path)
+    if path.suffix.lower() in _EXACT and facts.frames + _LOST < facts.header_frames:
         raise UserError(
-            f"{path}: breaks off at frame {facts.frames} of {facts.promised}; copy it again, or convert what is there "
+            f"{path}: breaks off at frame {facts.frames} of {facts.header_frames}; copy it again, or convert what is there "
             "to a new file"
         )
     read = partial(read_frames, path)
@@ -116,7 +116,7 @@ def _annotated(path: Path, rate: float | None, classes: Sequence[str]) -> list[F
             numbers: Sequence[int] = list(index_frames(clip.frames))
             its_rate = rate
         else:
-            facts = video_facts(clip.frames)
+            facts = read_video_info(clip.frames)
             numbers, its_rate = range(facts.frames), rate or facts.rate
         read = partial(read_frames, clip.frames)
         found.append(FrameSource(clip.name.replace("/", "_"), clip.frames, numbers, its_rate, read, clip))

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from icegan_jax.data.names import FORMULA
+from icegan_jax.data.names import FORMULA_PREFIXES
 from icegan_jax.evaluation import metrics
 from icegan_jax.inference.quality_flags import Flag
 from icegan_jax.inference.recognition import Recognition
@@ -97,7 +97,7 @@ def _cell(value: object) -> object:
     """Empty where nothing is known; text that a spreadsheet would take for a formula with a quote before it."""
     if value is None:
         return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA_PREFIXES else value
 
 
 MOST_STRIPS = 100  # embedded, 20 kB each; the others lie beside the page

@@ -59,20 +59,20 @@ def flag_face(sighting: FaceDetection) -> list[Flag]:
         flags.append(
             Flag("small_face", f"The face is {width:.0f} pixels wide; below {LEAST_FACE:g} small movements are lost.")
         )
-    if sighting.travel > MOST_TRAVEL * sighting.box.width:
+    if sighting.motion_extent > MOST_TRAVEL * sighting.box.width:
         flags.append(
             Flag(
                 "moving_head",
-                f"The head moved by {sighting.travel:.1f} pixels, {sighting.travel / sighting.box.width:.0%} of the "
+                f"The head moved by {sighting.motion_extent:.1f} pixels, {sighting.motion_extent / sighting.box.width:.0%} of the "
                 "crop's width: what is left of that after registration may be taken for an expression.",
             )
         )
-    resisted = sum(change.field == "registration" for change in sighting.cropped.changes)
+    resisted = sum(change.field == "registration" for change in sighting.crops.changes)
     if resisted:
-        frames = len(sighting.cropped.shifts)
+        frames = len(sighting.crops.shifts)
         sentence = f"{resisted} of {frames} frames could not be moved onto the onset, and were read as they are."
         flags.append(Flag("not_registered", sentence))
-    for change in sighting.cropped.changes:
+    for change in sighting.crops.changes:
         if change.field == "face" and change.new in ("cut off", sighting.face.help):
             flags.append(Flag("poor_picture", f"{change.reason[:1].upper()}{change.reason[1:]}."))
         elif change.field == "face" and sighting.face.position:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.images import colour_profile
+from icegan_jax.data.images import color_profile
 from icegan_jax.errors import UserError
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
@@ -209,7 +209,7 @@ def synthesize_file(order: SynthesisRequest, model: Ensemble) -> list[str]:
         portraits = [portrait.framed(_CELL) for portrait in portraits]
     paint = build_renderer(model, portraits, labels, draws, crop=order.crop)
     mark = provenance_of(order, model, portraits)
-    profile = colour_profile(order.source) if sheet is None and not order.crop else None
+    profile = color_profile(order.source) if sheet is None and not order.crop else None
     data = _encode(order, paint, sheet, mark, profile)
     write_bytes(order.out, data)
     beside = order.out.with_name(order.out.name + ".json")

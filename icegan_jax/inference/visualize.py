@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from icegan_jax.data.video import read_colour_video
+from icegan_jax.data.video import read_color_frames
 from icegan_jax.errors import UserError
 from icegan_jax.inference.recognition import Recognition
 from icegan_jax.reporting import style
@@ -136,7 +136,7 @@ def annotate_video(
     waiting = sorted(readings, key=lambda reading: reading.onset)
     writer: cv2.VideoWriter | None = None
     try:
-        bar = tqdm(read_colour_video(video), desc="annotated copy", unit="frame", dynamic_ncols=True)
+        bar = tqdm(read_color_frames(video), desc="annotated copy", unit="frame", dynamic_ncols=True)
         for position, picture in enumerate(bar):
             times = max(1, math.ceil(_SHORTEST / min(picture.shape[:2])))
             large = cv2.resize(picture, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks import inference
-from tests.benchmarks.small import check_named, measured, refusal
+from tests.benchmarks.tiny_workload import check_named, measured, refusal
 
 
 def test_the_figures_hang_together(workload: None) -> None:

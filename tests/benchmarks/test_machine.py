@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import machine
-from benchmarks.command import command_line, heading, host, markdown, peak_rss_gib
+from benchmarks.command import command_line, describe_host, heading, markdown, peak_rss_gib
 
 
 def test_spread_is_median_and_quartiles() -> None:
-    assert machine.spread([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
+    assert machine.quartiles([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -80,7 +80,15 @@ def test_a_table_in_markdown() -> None:
 
 def test_a_heading_names_machine_date_and_command() -> None:
     result = {
-        "machine": {**host(), "cpu": "A CPU", "cores": 2, "load": 0.5, "system": "Linux", "device": "H", "devices": 4},
+        "machine": {
+            **describe_host(),
+            "cpu": "A CPU",
+            "cores": 2,
+            "load": 0.5,
+            "system": "Linux",
+            "device": "H",
+            "devices": 4,
+        },
         "versions": {"python": "3.11", "jax": "0.10"},
         "date": "2026-11-22T18:13:44+00:00",
         "command": "python -m benchmarks.scaling",

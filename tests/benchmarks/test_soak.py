@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import soak
 from benchmarks.sampling import Sample
-from tests.benchmarks.small import check_named, measured, refusal
+from tests.benchmarks.tiny_workload import check_named, measured, refusal
 
 
 def test_files_and_threads_stay_as_many(tmp_path: Path) -> None:

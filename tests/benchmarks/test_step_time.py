@@ -11,7 +11,7 @@ import pytest
 from benchmarks import step_time
 from benchmarks.workload import check_finite
 from icegan_jax.errors import UserError
-from tests.benchmarks.small import OPTIONS, check_named, measured, refusal
+from tests.benchmarks.tiny_workload import OPTIONS, check_named, measured, refusal
 
 ROOT = Path(__file__).parents[2]
 CASES = {
@@ -28,7 +28,7 @@ def results(workload: None) -> Results:
 
 @pytest.mark.parametrize(("name", "folds", "calls", "per_call"), [*zip(CASES, (1, 2), (3, 2), (1, 2), strict=True)])
 def test_what_was_measured(name: str, folds: int, calls: int, per_call: int, results: Results) -> None:
-    """Calls of several steps do at least the steps asked for."""
+    """Call of several steps do at least the steps asked for."""
     r = results[name]
     check_named(r, " ".join(["python -m benchmarks.step_time", *OPTIONS, *CASES[name]]))
     assert (r["folds"], r["batch"], r["width"], r["steps_per_call"]) == (folds, 3, 0.0625, per_call)

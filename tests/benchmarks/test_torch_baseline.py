@@ -6,7 +6,7 @@ import os
 import pytest
 
 from benchmarks import torch_baseline
-from tests.benchmarks.small import OPTIONS, check_named, measured, refusal
+from tests.benchmarks.tiny_workload import OPTIONS, check_named, measured, refusal
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="without the extra torch")
 

@@ -45,7 +45,7 @@ def test_table_of_a_clips_csv(clips, tmp_path, capsys):
     ]
     labels, folds = np.array([0, 1, 2, 0, 0, 1]), [0, 0, 1, 1, 2, 2]
     for start, chances in ((0, np.array([3, 2, 1]) / 6), (len(guessing_study.RULES), np.full(3, 1 / 3))):
-        expected = guessing_study.simulate(labels, folds, chances, epochs=5, draws=4)
+        expected = guessing_study.simulate_guessing(labels, folds, chances, epochs=5, draws=4)
         for row, ranges in zip(rows[start:], expected.values(), strict=False):
             for name in guessing_study.SCORES:
                 assert float(row[name]) == pytest.approx(ranges[name].mean, abs=1e-6)

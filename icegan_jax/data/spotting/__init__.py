@@ -6,14 +6,14 @@
 
 from icegan_jax.data.spotting.events import Event, SpottingResult, find_events, quietest_interval, spot_events
 from icegan_jax.data.spotting.stream import trace_video
-from icegan_jax.data.spotting.trace import ROW_FIELDS, Row, Trace
+from icegan_jax.data.spotting.trace import ROW_FIELDS, Trace, TraceRow
 
 __all__ = [
     "ROW_FIELDS",
     "Event",
-    "Row",
     "SpottingResult",
     "Trace",
+    "TraceRow",
     "find_events",
     "quietest_interval",
     "spot_events",

@@ -42,13 +42,13 @@ class FaceAppearance:
 
 
 class FaceComparison:
-    """Compares crops of one face.
+    """Compare crops of one face.
 
     Light is taken out by the mean and the deviation of the pixels that are far from white in the first crop.
     """
 
     def __init__(self, points: Points, box: Box, first: Crop) -> None:
-        """Takes the landmarks, float64[68, 2], the box of the crops, both in pixels of one picture, and a crop."""
+        """Take the landmarks, float64[68, 2], the box of the crops, both in pixels of one picture, and a crop."""
         corner, size = np.array([box.left, box.top]), np.array([box.width, box.height])
         self._kept = face_mask((points - corner) / size * CROP_PIXELS - 0.5, (CROP_PIXELS, CROP_PIXELS))
         far = max(_FAR_FROM_WHITE, float(np.median(first[self._kept > 0])))
@@ -59,7 +59,7 @@ class FaceComparison:
         self._most = max(1, round(SHARE * self._left.size))
 
     def look(self, crop: Crop) -> FaceAppearance:
-        """Prepares float32[CROP_PIXELS, CROP_PIXELS] grey levels."""
+        """Prepare float32[CROP_PIXELS, CROP_PIXELS] grey levels."""
         mean, deviation = (found.item() for found in cv2.meanStdDev(crop, mask=self._dark))
         deviation = max(deviation, 1e-6)
         pixels = (crop - np.float32(mean)) * (self._kept / np.float32(deviation))
@@ -67,12 +67,12 @@ class FaceComparison:
         return FaceAppearance(np.asarray(pixels, np.float32), (_WHITE - mean) / deviation if white else math.inf)
 
     def step(self, before: FaceAppearance, here: FaceAppearance) -> float:
-        """Returns the change from one frame to the next."""
+        """Return the change from one frame to the next."""
         a, b = _below_white(before, here)
         return self._change(a, b)
 
     def around(self, before: FaceAppearance, here: FaceAppearance, after: FaceAppearance) -> tuple[float, float]:
-        """Returns the change from the mean of two frames to the one between them, and from the first to the last."""
+        """Return the change from the mean of two frames to the one between them, and from the first to the last."""
         a, b, c = _below_white(before, here, after)
         return self._change(b, np.asarray(cv2.addWeighted(a, 0.5, c, 0.5, 0), np.float32)), self._change(a, c)
 
@@ -84,7 +84,7 @@ class FaceComparison:
 
 
 def _below_white(*looks: FaceAppearance) -> list[Crop]:
-    """Cuts all at what the camera can show in each: white in one frame may be less than that in another."""
+    """Cut all at what the camera can show in each: white in one frame may be less than that in another."""
     ceiling = min(look.ceiling for look in looks)
     if math.isinf(ceiling):
         return [look.pixels for look in looks]
@@ -92,5 +92,5 @@ def _below_white(*looks: FaceAppearance) -> list[Crop]:
 
 
 def _blocks(crop: Crop) -> Crop:
-    """Returns the mean of each block, float32[BLOCKS * BLOCKS]."""
+    """Return the mean of each block, float32[BLOCKS * BLOCKS]."""
     return np.asarray(cv2.resize(crop, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA), np.float32).ravel()

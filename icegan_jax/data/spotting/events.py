@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.spotting.stream import trace_video
-from icegan_jax.data.spotting.trace import MICRO_SECONDS, ROW_FIELDS, Row, Trace, half_windows
+from icegan_jax.data.spotting.trace import MICRO_SECONDS, ROW_FIELDS, Trace, TraceRow, half_windows
 from icegan_jax.errors import UserError
 
 Floats = NDArray[np.float32]
@@ -88,7 +88,7 @@ class _Scale:
     strength: Signal
 
     def peaks(self) -> list[int]:
-        """Returns the frames that are strongest within half a window on both sides, and at least 1."""
+        """Return the frames that are strongest within half a window on both sides, and at least 1."""
         found: list[int] = []
         for i in np.flatnonzero(self.strength >= 1):
             nearest = self.strength[max(0, i - self.half) : i + self.half + 1]
@@ -97,18 +97,18 @@ class _Scale:
         return found
 
     def span(self, apex: int, level: float) -> tuple[float, float]:
-        """Returns where the excess has fallen to a level of the one at the apex, before it and after it."""
+        """Return where the excess has fallen to a level of the one at the apex, before it and after it."""
         low = level * self.excess[apex]
         return apex - _fall(self.excess[apex::-1], low), apex + _fall(self.excess[apex:], low)
 
     def doubled(self, apex: int) -> tuple[float, float]:
-        """Returns where an expression starts and ends that rises and falls evenly: twice as far as half of it."""
+        """Return where an expression starts and ends that rises and falls evenly: twice as far as half of it."""
         start, end = self.span(apex, _HALF)
         return 2 * start - apex, 2 * end - apex
 
 
 def find_events(trace: Trace) -> list[Event]:
-    """Finds micro-expressions and longer ones.
+    """Find micro-expressions and longer ones.
 
     A micro-expression is over after half a second, and the face is what it was before. What stays for longer is found
     at the scale of two seconds; an expression that stays for more than that shows as its beginning and its end.
@@ -133,7 +133,7 @@ def _part(trace: Trace, frames: slice) -> Trace:
 
 
 def _find(trace: Trace) -> list[Event]:
-    """Finds the events of one stretch."""
+    """Find the events of one stretch."""
     micro, macro = half_windows(trace.fps)
     quick, slow = _scale(trace.change, micro, trace.fps), _scale(trace.slow, macro, trace.fps)
     stays = trace.lasting.astype(np.float64)
@@ -189,7 +189,7 @@ def _beyond(values: Signal, background: Signal) -> Signal:
 
 
 def _surroundings(values: Signal, fps: float) -> tuple[Signal, Signal]:
-    """Returns the median of what is known around each frame, and the deviation of its noise; nan where nothing is."""
+    """Return the median of what is known around each frame, and the deviation of its noise; nan where nothing is."""
     half = round(_AROUND_SECONDS / 2 * fps)
     at = np.arange(0, len(values) + 1, max(1, round(_EVERY_SECONDS * fps)))
     middles, noises = np.full(len(at), np.nan), np.full(len(at), np.nan)
@@ -221,7 +221,7 @@ _EQUAL = 1.05
 
 
 def quietest_interval(trace: Trace) -> int:
-    """Returns the number of the frame in the middle of the stretch in which the face changes least.
+    """Return the number of the frame in the middle of the stretch in which the face changes least.
 
     The stretch is a tenth of a second, at least three frames; its change is the mean from frame to frame, head motion
     taken out. A face is as still at its apex as at rest, if more briefly. Of drawn clips, all stretches showed the face
@@ -259,9 +259,9 @@ class SpottingResult:
 
 
 def spot_events(
-    frames: Iterable[tuple[int, Grey]], fps: float, *, on_row: Callable[[Row], None] | None = None
+    frames: Iterable[tuple[int, Grey]], fps: float, *, on_row: Callable[[TraceRow], None] | None = None
 ) -> SpottingResult:
-    """Spots the expressions in a video.
+    """Spot the expressions in a video.
 
     Args:
         frames: (number, uint8[h, w] grey levels), read one at a time.
@@ -279,7 +279,7 @@ def spot_events(
     return SpottingResult(trace, find_events(trace))
 
 
-def _report_rows(rows: Iterator[Row], on_row: Callable[[Row], None] | None) -> Iterator[Row]:
+def _report_rows(rows: Iterator[TraceRow], on_row: Callable[[TraceRow], None] | None) -> Iterator[TraceRow]:
     for row in rows:
         if on_row is not None:
             on_row(row)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.landmarks import Face, find_face
 from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
-from icegan_jax.data.spotting.trace import Row, half_windows
+from icegan_jax.data.spotting.trace import TraceRow, half_windows
 from icegan_jax.data.spotting.tracker import Tracker
 
 Grey = NDArray[np.uint8]
@@ -24,8 +24,8 @@ _LOOK_PIXELS = 640  # on the longer side of the picture in which it is looked fo
 _LOOK_TRIES = 2  # as it is, and upsampled: faces from 40 of those pixels on
 
 
-def trace_video(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
-    """Follows the largest face through a video.
+def trace_video(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[TraceRow]:
+    """Follow the largest face through a video.
 
     Nothing is held but the crops of about two seconds. A cut, another person, a head that turned away or left ends
     the comparison; a face is then looked for once a second.
@@ -44,7 +44,7 @@ def trace_video(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]
     return _rows(frames, fps)
 
 
-def _rows(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
+def _rows(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[TraceRow]:
     look, check = max(1, round(_LOOK_SECONDS * fps)), max(1, round(_CHECK_SECONDS * fps))
     stretch: _Stretch | None = None
     since = look  # frames since a face was looked for
@@ -62,7 +62,7 @@ def _rows(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
                 stretch = _Stretch(frame, face, fps)
         since += 1
         if stretch is None:
-            yield Row(position, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, False)
+            yield TraceRow(position, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, False)
         else:
             yield from stretch.add(position)
     if stretch is not None:
@@ -70,7 +70,7 @@ def _rows(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
 
 
 def _look(frame: Grey) -> Face | None:
-    """Finds the largest face, at a scale at which that takes a fraction of a second."""
+    """Find the largest face, at a scale at which that takes a fraction of a second."""
     scale = min(1.0, _LOOK_PIXELS / max(frame.shape))
     small = frame if scale == 1 else cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     face = find_face([np.asarray(small, np.uint8)], tries=_LOOK_TRIES)
@@ -102,30 +102,30 @@ class _Stretch:
         self._held: deque[_Seen] = deque(maxlen=2 * self._macro + 1)
         self._waiting = 0  # held frames, the last ones, that have no row yet
 
-    def add(self, position: int) -> Iterator[Row]:
-        """Takes the frame that the tracker is at; yields the row of the one a second before it."""
+    def add(self, position: int) -> Iterator[TraceRow]:
+        """Take the frame that the tracker is at; yields the row of the one a second before it."""
         look = self._compare.look(self.tracker.crop())
         self._held.append(_Seen(position, look, *self.tracker.shift()))
         self._waiting += 1
         if self._waiting > self._macro:
             yield self._next()
 
-    def end(self) -> Iterator[Row]:
-        """Yields the rows that are left."""
+    def end(self) -> Iterator[TraceRow]:
+        """Yield the rows that are left."""
         while self._waiting:
             yield self._next()
 
-    def _next(self) -> Row:
+    def _next(self) -> TraceRow:
         i = len(self._held) - self._waiting
         self._waiting -= 1
         this = self._held[i]
         step = math.nan if i == 0 else self._compare.step(self._held[i - 1].look, this.look)
         change, lasting = self._around(i, self._micro)
         slow, _ = self._around(i, self._macro)
-        return Row(this.position, change, lasting, slow, step, this.dx, this.dy, True)
+        return TraceRow(this.position, change, lasting, slow, step, this.dx, this.dy, True)
 
     def _around(self, i: int, far: int) -> tuple[float, float]:
-        """Compares held frame i with those ``far`` frames before and after it, and these with each other."""
+        """Compare held frame i with those ``far`` frames before and after it, and these with each other."""
         if i < far or i + far >= len(self._held):
             return math.nan, math.nan
         before, here, after = (self._held[j].look for j in (i - far, i, i + far))

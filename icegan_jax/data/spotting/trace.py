@@ -24,7 +24,7 @@ MACRO_SECONDS = 2.0
 
 
 def half_windows(fps: float) -> tuple[int, int]:
-    """Returns how many frames lie in half a micro and half a macro window, both at least 1.
+    """Return how many frames lie in half a micro and half a macro window, both at least 1.
 
     Raises:
         UserError: ``fps`` is no positive finite number.
@@ -39,7 +39,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Row:
+class TraceRow:
     """One frame.
 
     Changes are mean absolute differences of standardised grey levels over the third of the face's blocks that change
@@ -66,7 +66,7 @@ class Row:
     seen: bool
 
 
-ROW_FIELDS = tuple(field.name for field in fields(Row))
+ROW_FIELDS = tuple(field.name for field in fields(TraceRow))
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Trace:
     seen: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, rows: Iterable[Row], fps: float) -> "Trace":
-        """Collects rows, 33 bytes each."""
+    def of(cls, rows: Iterable[TraceRow], fps: float) -> "Trace":
+        """Collect rows, 33 bytes each."""
         kinds = [("position", np.int64), *((name, np.float32) for name in ROW_FIELDS[1:-1]), ("seen", np.bool_)]
         table = np.fromiter((astuple(row) for row in rows), np.dtype(kinds))
         return cls(fps, *(np.ascontiguousarray(table[name]) for name in ROW_FIELDS))

@@ -27,7 +27,7 @@ _AROUND_EYES = 0.06  # of the face's width, left out around the lids
 
 
 def face_mask(points: Points, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Returns uint8[h, w], 1 on the face, 0 on the eyes and beside it.
+    """Return uint8[h, w], 1 on the face, 0 on the eyes and beside it.
 
     Args:
         points: float64[68, 2], the landmarks in pixels of the picture.
@@ -110,7 +110,7 @@ class _Anchor:
 
 
 class Tracker:
-    """Follows a face through the frames after the one in which it was found.
+    """Follow a face through the frames after the one in which it was found.
 
     Attributes:
         box: the face in the frame in which it was found.
@@ -133,7 +133,7 @@ class Tracker:
         self._anchor_at(frame)
 
     def follow(self, frame: Grey) -> bool:
-        """Moves on to the next frame, uint8[h, w]; False: the face is not where it could have got to."""
+        """Move on to the next frame, uint8[h, w]; False: the face is not where it could have got to."""
         if frame.shape != self._frame.shape:
             return False
         found = self._align(frame)
@@ -150,7 +150,7 @@ class Tracker:
         return True
 
     def shift(self) -> tuple[float, float]:
-        """Returns how far the middle of the face is from where it was found, x and y in pixels of the picture."""
+        """Return how far the middle of the face is from where it was found, x and y in pixels of the picture."""
         x, y, _ = (self.motion - np.eye(3)) @ self._middle
         return float(x), float(y)
 
@@ -161,7 +161,7 @@ class Tracker:
         return off <= _DISAGREES * self.box.width and abs(box.width / self.box.width - 1) <= _DISAGREES
 
     def crop(self) -> Crop:
-        """Returns float32[CROP_PIXELS, CROP_PIXELS], the face in the last frame, moved back to where it was found."""
+        """Return float32[CROP_PIXELS, CROP_PIXELS], the face in the last frame, moved back to where it was found."""
         onto = np.linalg.inv(self._anchor.to_picture) @ self.motion @ self._grid
         size = (CROP_PIXELS, CROP_PIXELS)
         how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -169,7 +169,7 @@ class Tracker:
         return np.asarray(crop, np.float32)
 
     def _anchor_at(self, frame: Grey) -> None:
-        """Compares the frames to come with this one, in which the face is at ``motion``."""
+        """Compare the frames to come with this one, in which the face is at ``motion``."""
         x, y, _ = self.motion @ self._middle
         half = np.array([self.box.width, self.box.height]) / 2
         box = Box(x - half[0], y - half[1], x + half[0], y + half[1])
@@ -193,7 +193,7 @@ class Tracker:
         self._age = 0
 
     def _align(self, frame: Grey) -> bool:
-        """Sets ``motion`` to this frame, if the face is there."""
+        """Set ``motion`` to this frame, if the face is there."""
         anchor = self._anchor
         if min(anchor.template.shape) < _FEWEST_PIXELS:
             return False
@@ -234,7 +234,7 @@ def _turn(motion: Motion) -> float:
 
 
 def _whole(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Returns left, top, right, bottom (the last two excluded) of the pixels under the box."""
+    """Return left, top, right, bottom (the last two excluded) of the pixels under the box."""
     h, w = shape
     left, top = max(0, math.floor(box.left)), max(0, math.floor(box.top))
     return left, top, min(w, math.ceil(box.right) + 1), min(h, math.ceil(box.bottom) + 1)

@@ -5,6 +5,6 @@ neutral face, ``action_units`` says how muscles move it, ``render`` makes one fr
 clip, ``write`` a dataset.
 """
 
-from icegan_jax.data.synthetic.write import read_regions, write_clips_to
+from icegan_jax.data.synthetic.write import draw_clips, read_true_regions
 
-__all__ = ["read_regions", "write_clips_to"]
+__all__ = ["draw_clips", "read_true_regions"]

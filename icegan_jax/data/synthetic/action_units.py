@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icegan_jax.data.synthetic.fields import Field, Grid, as_field, bump, ramp, spline
+from icegan_jax.data.synthetic.fields import Field, Grid, as_field, gaussian, smoothstep, spline
 from icegan_jax.data.synthetic.head_shape import mouth_line
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, Identity
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, Identity
 
 UNITS = ("AU1", "AU2", "AU4", "AU5", "AU6", "AU9", "AU12", "AU15", "AU26")
 
@@ -43,7 +43,7 @@ def skin_pulls(person: Identity, unit: str, side: int) -> tuple[SkinPull, ...]:
     )
 
     def at(out: float, y: float, width: float, height: float, dx: float, dy: float) -> SkinPull:
-        return SkinPull(CENTRE_X + side * out, y, width, height, side * dx, dy)
+        return SkinPull(CENTER_X + side * out, y, width, height, side * dx, dy)
 
     match unit:
         case "AU1":  # inner brow up
@@ -88,14 +88,14 @@ def displacement(on: Grid, person: Identity, unit: str, side: int) -> Field:
     """Displacement field of one side of a unit, float32[h, w, 2] (x, y), longest vector 1."""
     field = np.zeros((*on.shape, 2), np.float32)
     if unit == "AU26":  # everything below the closed lips moves down with the jaw
-        below = ramp(on.y - mouth_line(person, on.x), -1.0, 8.0)
-        half = ramp(side * (on.x - CENTRE_X) + 0 * on.y, -6, 6)
-        beyond = 1 - ramp(on.y, person.chin_y + 1, person.chin_y + 22)
-        across = np.exp(-0.5 * ((on.x - CENTRE_X) / (0.52 * person.head_half_width)) ** 2)
+        below = smoothstep(on.y - mouth_line(person, on.x), -1.0, 8.0)
+        half = smoothstep(side * (on.x - CENTER_X) + 0 * on.y, -6, 6)
+        beyond = 1 - smoothstep(on.y, person.chin_y + 1, person.chin_y + 22)
+        across = np.exp(-0.5 * ((on.x - CENTER_X) / (0.52 * person.head_half_width)) ** 2)
         field[..., 1] = below * beyond * across * half
     else:
         for pull in skin_pulls(person, unit, side):
-            shape = bump(on, pull.x, pull.y, pull.width, pull.height)
+            shape = gaussian(on, pull.x, pull.y, pull.width, pull.height)
             field[..., 0] += pull.dx * shape
             field[..., 1] += pull.dy * shape
     longest = float(np.sqrt((field**2).sum(-1)).max())
@@ -127,7 +127,7 @@ def creases(on: Grid, person: Identity, unit: str, side: int) -> Field:
             lines = [[(mouth + 3, corner + 2), (mouth + 5, corner + 8), (mouth + 4, corner + 14)]]
     if not lines:
         return np.zeros(on.shape, np.float32)
-    drawn = on.strokes([spline([(CENTRE_X + side * x, y) for x, y in line]) for line in lines])
+    drawn = on.strokes([spline([(CENTER_X + side * x, y) for x, y in line]) for line in lines])
     wide = 2.0 if unit == "AU12" else 1.1
     dark = on.blur(drawn, wide)
     bright = np.roll(dark, round(-1.8 * wide), axis=0)  # the skin bulges above its crease

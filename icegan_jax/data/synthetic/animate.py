@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.synthetic.action_units import UNITS, expression_units
 from icegan_jax.data.synthetic.fields import Field, as_field
 from icegan_jax.data.synthetic.portrait import Portrait
-from icegan_jax.data.synthetic.render import CameraSettings, FaceMuscles, Pose, Sides, draw_frame, region
+from icegan_jax.data.synthetic.render import CameraSettings, FaceMuscles, Pose, Sides, draw_frame, moved_region
 
 # All lengths in pixels of the 128x128 face crop.
 LARGEST_MOTION = (1.2, 2.8)  # of the skin at the apex: a micro-expression moves one to three pixels
@@ -51,7 +51,7 @@ class ExpressionCourse:
 
 
 def resting_face(rng: np.random.Generator, spread: float) -> dict[str, Sides]:
-    """Draws a resting face: every unit with a sign, nearly the same on both sides."""
+    """Draw a resting face: every unit with a sign, nearly the same on both sides."""
     rest = {}
     for unit in UNITS:
         size = spread * REST_BETWEEN_PEOPLE[unit] * np.clip(rng.normal(), -1.6, 1.6)
@@ -62,7 +62,7 @@ def resting_face(rng: np.random.Generator, spread: float) -> dict[str, Sides]:
     return rest
 
 
-def drift(rng: np.random.Generator, frames: int, inertia: float = 0.8) -> NDArray[np.float64]:
+def sample_drift(rng: np.random.Generator, frames: int, inertia: float = 0.8) -> NDArray[np.float64]:
     """A smooth wandering path that starts at 0 and whose farthest point is at distance 1."""
     path = np.zeros(frames)
     speed = rng.normal()
@@ -72,7 +72,7 @@ def drift(rng: np.random.Generator, frames: int, inertia: float = 0.8) -> NDArra
     return path / max(float(np.abs(path).max()), 1e-9)
 
 
-def time_course(rng: np.random.Generator, frames: int, apex: int) -> Field:
+def sample_intensity(rng: np.random.Generator, frames: int, apex: int) -> Field:
     """Smooth rise from 0 at the first frame to 1 at ``apex``, then a decay to at most a seventh."""
     rest = rng.uniform(0.0, 0.15)
     rise, fall = rng.uniform(0.85, 1.4, 2)
@@ -85,7 +85,7 @@ def time_course(rng: np.random.Generator, frames: int, apex: int) -> Field:
 def sample_course(
     label: str, muscles: FaceMuscles, habit: dict[str, Sides], frames: int, rng: np.random.Generator
 ) -> ExpressionCourse:
-    """Plans one clip of class ``label`` for a person with the resting face ``habit``."""
+    """Plan one clip of class ``label`` for a person with the resting face ``habit``."""
     today = resting_face(rng, REST_BETWEEN_CLIPS)
     rest = {u: (habit[u][0] + today[u][0], habit[u][1] + today[u][1]) for u in UNITS}
     rest["AU26"] = (max(rest["AU26"][0], 0.0), max(rest["AU26"][1], 0.0))
@@ -99,11 +99,11 @@ def sample_course(
 
     earliest, latest = NEIGHBOURS + 1, frames - 1 - NEIGHBOURS
     apex = int(np.clip(round(rng.uniform(0.3, 0.65) * (frames - 1)), earliest, latest))
-    course = time_course(rng, frames, apex)
+    course = sample_intensity(rng, frames, apex)
 
     still = Pose(rng.uniform(-3, 3), rng.uniform(-5, 5), rng.uniform(-4, 4))
     way, reach = rng.uniform(0, 2 * np.pi), rng.uniform(*LARGEST_DRIFT) * muscles.scale
-    along, aside, turn = drift(rng, frames), 0.4 * drift(rng, frames), drift(rng, frames)
+    along, aside, turn = sample_drift(rng, frames), 0.4 * sample_drift(rng, frames), sample_drift(rng, frames)
     turn *= rng.uniform(0.2, 1.0) * LARGEST_TURN
     dx = reach * (along * np.cos(way) - aside * np.sin(way)) / np.hypot(1, 0.4)
     dy = reach * (along * np.sin(way) + aside * np.cos(way)) / np.hypot(1, 0.4)
@@ -111,7 +111,7 @@ def sample_course(
         Pose(still.degrees + float(t), still.dx + float(x), still.dy + float(y))
         for t, x, y in zip(turn, dx, dy, strict=True)
     )
-    lamp = 1 + BRIGHTNESS_DRIFT * rng.uniform(0.3, 1.0) * drift(rng, frames)
+    lamp = 1 + BRIGHTNESS_DRIFT * rng.uniform(0.3, 1.0) * sample_drift(rng, frames)
     exposure, noise = rng.uniform(0.94, 1.06), float(rng.uniform(*SENSOR_NOISE))
     photos = tuple(CameraSettings(float(exposure * b), noise) for b in lamp)
     return ExpressionCourse(rest, peak, course, apex, poses, photos)
@@ -120,7 +120,7 @@ def sample_course(
 def animate(
     portrait: Portrait, muscles: FaceMuscles, act: ExpressionCourse, rng: np.random.Generator
 ) -> Iterator[NDArray[np.uint8]]:
-    """Draws the frames of a performance in order, uint8[280, 240] each."""
+    """Draw the frames of a performance in order, uint8[280, 240] each."""
     rest, peak = muscles.move(act.rest), muscles.move(act.peak)
     for share, pose, photo in zip(act.course, act.poses, act.photos, strict=True):
         yield draw_frame(portrait, rest.plus(peak, float(share)), pose, photo, rng)
@@ -130,6 +130,6 @@ def unit_regions(muscles: FaceMuscles, act: ExpressionCourse) -> dict[str, NDArr
     """Per acting unit, where it moves the skin: bool[280, 240], onset frame's coordinates."""
     rest = muscles.move(act.rest)
     return {
-        unit: region(muscles.move({unit: sides}), rest, act.poses[0], REGION_THRESHOLD)
+        unit: moved_region(muscles.move({unit: sides}), rest, act.poses[0], REGION_THRESHOLD)
         for unit, sides in act.peak.items()
     }

@@ -48,20 +48,20 @@ class Grid:
         return as_field(out / np.float32(255))
 
 
-def grid(height: int, width: int, scale: int) -> Grid:
+def make_grid(height: int, width: int, scale: int) -> Grid:
     """The canvas of a height x width frame; pixel centres are at integers."""
     x = (np.arange(width * scale, dtype=np.float32) + 0.5) / scale - 0.5
     y = (np.arange(height * scale, dtype=np.float32) + 0.5) / scale - 0.5
     return Grid(scale, x[None, :].astype(np.float32), y[:, None].astype(np.float32))
 
 
-def bump(on: Grid, x: float, y: float, sx: float, sy: float) -> Field:
+def gaussian(on: Grid, x: float, y: float, sx: float, sy: float) -> Field:
     """Axis-aligned Gaussian of height 1 at (x, y), float32[h, w]."""
     down, across = (on.y - y) / sy, (on.x - x) / sx
     return as_field(np.exp(-0.5 * down**2) * np.exp(-0.5 * across**2))
 
 
-def ramp(value: ArrayLike, low: float, high: float) -> Field:
+def smoothstep(value: ArrayLike, low: float, high: float) -> Field:
     """Smooth step: 0 at ``low``, 1 at ``high``, with no slope at either end."""
     t = np.clip((np.asarray(value) - low) / (high - low), 0, 1)
     return as_field(t * t * (3 - 2 * t))

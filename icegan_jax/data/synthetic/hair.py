@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from icegan_jax.data.synthetic.fields import Field, Grid, as_field, noise, ramp
-from icegan_jax.data.synthetic.head_shape import outline
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, Identity
+from icegan_jax.data.synthetic.fields import Field, Grid, as_field, noise, smoothstep
+from icegan_jax.data.synthetic.head_shape import head_outline
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, Identity
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Hair:
     grey: Field
 
 
-def strands(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
+def strand_texture(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
     """Strand noise, about unit deviation, running outwards from the crown and down the sides."""
-    x = on.x - CENTRE_X - 14 * np.sign(person.light_azimuth)
+    x = on.x - CENTER_X - 14 * np.sign(person.light_azimuth)
     y = on.y - person.crown_y - 6
     angle = np.arctan2(x + 0 * y, np.maximum(y + 45, 4) + 0 * x)
     radius = np.sqrt(x**2 + (y + 45) ** 2)
@@ -41,15 +41,15 @@ def strands(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
 
 
 def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field) -> Hair:
-    """Draws the hair of the person's style over the head."""
+    """Draw the hair of the person's style over the head."""
     style, volume = person.hair_style, person.hair_volume
     if style == "cropped":
         volume = 2.5
-    head = outline(person)
-    centre = np.array([CENTRE_X, EYE_Y], np.float32)
+    head = head_outline(person)
+    centre = np.array([CENTER_X, EYE_Y], np.float32)
     distance = np.linalg.norm(head - centre, axis=1, keepdims=True)
     mass = on.blur(on.polygon(centre + (head - centre) * (1 + volume / distance)), 0.8)
-    texture = strands(on, person, rng)
+    texture = strand_texture(on, person, rng)
     bottom = EYE_Y + (8 if style in ("short", "cropped") else 0)
     if style == "long":
         w = person.head_half_width + volume
@@ -63,19 +63,19 @@ def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field
                 [w, EYE_Y - 30],
             ],
             np.float32,
-        ) + np.array([CENTRE_X, 0], np.float32)
+        ) + np.array([CENTER_X, 0], np.float32)
         mass, bottom = np.maximum(mass, on.blur(on.polygon(curtain), 1.0)), 400.0
-    mass = ramp(mass + 0.12 * texture * (mass > 0.02), 0.2, 0.8)  # no edge as clean as a helmet's
-    mass = mass * (1 - ramp(on.y + 2.5 * texture, bottom - 10, bottom + 6))
+    mass = smoothstep(mass + 0.12 * texture * (mass > 0.02), 0.2, 0.8)  # no edge as clean as a helmet's
+    mass = mass * (1 - smoothstep(on.y + 2.5 * texture, bottom - 10, bottom + 6))
     top = person.hairline_y - (16 if style == "receding" else 0)
     inner = person.head_half_width * (0.93 if style == "long" else 0.965)
     power = 2.3 if style == "receding" else 2.7
-    part = CENTRE_X + 24 * np.sin(person.texture_seed % 13)  # the hair lifts where it is parted
+    part = CENTER_X + 24 * np.sin(person.texture_seed % 13)  # the hair lifts where it is parted
     top = top - 9 * np.exp(-(((on.x - part) / 20) ** 2))
     dy = np.where(on.y < EYE_Y, (on.y - EYE_Y) / (EYE_Y - top), 0.0)
-    window = np.abs((on.x - CENTRE_X) / inner) ** power + np.abs(dy) ** power
+    window = np.abs((on.x - CENTER_X) / inner) ** power + np.abs(dy) ** power
     edge = (window ** (1 / power) - 1) * person.head_half_width + 1.3 * texture
-    cover = mass * ramp(edge, -2.5, 2.5)
+    cover = mass * smoothstep(edge, -2.5, 2.5)
     if style == "cropped":
         cover = cover * 0.8
     sheen = np.exp(-(((on.y - person.crown_y - 24) / 12) ** 2)) * 0.25

@@ -11,7 +11,7 @@ import numpy as np
 
 FRAME_HEIGHT = 280
 FRAME_WIDTH = 240
-CENTRE_X = 120.0  # the face's midline, frame pixels
+CENTER_X = 120.0  # the face's midline, frame pixels
 EYE_Y = 132.0  # height of the pupils, frame pixels
 CROP_SIDE = 128  # side of the prepared face crop (docs/design.md, "Crop and registration")
 # The landmarks' box plus 10% on each side (docs/design.md, "Test faces and the reference classifier").
@@ -92,7 +92,7 @@ class Identity:
 
 
 def sample_identity(rng: np.random.Generator) -> Identity:
-    """Draws one person; equal generators give equal people."""
+    """Draw one person; equal generators give equal people."""
 
     def near(mean: float, spread: float) -> float:
         return float(mean + spread * np.clip(rng.normal(), -1.8, 1.8))

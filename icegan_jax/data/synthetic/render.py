@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.synthetic.action_units import UNITS, creases, displacement
-from icegan_jax.data.synthetic.fields import Field, Grid, as_field, grid
+from icegan_jax.data.synthetic.fields import Field, Grid, as_field, make_grid
 from icegan_jax.data.synthetic.head_shape import SIDES, mouth_line
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH, Identity
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH, Identity
 from icegan_jax.data.synthetic.portrait import OVERSAMPLING, Portrait
 
 Sides = tuple[float, float]  # a unit's coefficient on the image's left and right, pixels of the 128x128 crop
@@ -30,7 +30,7 @@ class Pose:
     @property
     def matrix(self) -> Field:
         """Affine float32[2, 3] from face coordinates to frame coordinates."""
-        turn = cv2.getRotationMatrix2D((CENTRE_X, EYE_Y + 40), self.degrees, 1.0)
+        turn = cv2.getRotationMatrix2D((CENTER_X, EYE_Y + 40), self.degrees, 1.0)
         turn[:, 2] += np.array([self.dx, self.dy])
         return as_field(turn)
 
@@ -56,7 +56,7 @@ class Motion:
     jaw: float
 
     def plus(self, other: "Motion", share: float) -> "Motion":
-        """Adds ``share`` of another motion."""
+        """Add ``share`` of another motion."""
         return Motion(
             self.skin + np.float32(share) * other.skin,
             self.crease + np.float32(share) * other.crease,
@@ -66,7 +66,7 @@ class Motion:
 
 def frame_grid() -> Grid:
     """The grid of one frame, a sample per pixel."""
-    return grid(FRAME_HEIGHT, FRAME_WIDTH, 1)
+    return make_grid(FRAME_HEIGHT, FRAME_WIDTH, 1)
 
 
 class FaceMuscles:
@@ -79,7 +79,7 @@ class FaceMuscles:
         self.crease = {(u, s): creases(on, person, u, s) for u in UNITS for s in SIDES}
 
     def move(self, units: dict[str, Sides]) -> Motion:
-        """Adds up the units' coefficients (crop pixels; a negative one pulls back, uncreased)."""
+        """Add up the units' coefficients (crop pixels; a negative one pulls back, uncreased)."""
         skin = np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 2), np.float32)
         crease = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.float32)
         for unit, sides in units.items():
@@ -89,7 +89,7 @@ class FaceMuscles:
         return Motion(skin, crease, self.scale * float(np.mean(units.get("AU26", (0.0, 0.0)))))
 
 
-def inverse(skin: Field) -> Field:
+def invert_displacement(skin: Field) -> Field:
     """Backward displacement e with q - e(q) the source of point q, by fixed-point iteration."""
     on = frame_grid()
     e: Field = skin
@@ -106,13 +106,13 @@ def inverse(skin: Field) -> Field:
     return e
 
 
-def open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Field:
-    """Darkens the gap that the dropped jaw leaves between the lips."""
+def draw_open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Field:
+    """Darken the gap that the dropped jaw leaves between the lips."""
     gap = MOUTH_GAP * motion.jaw
     if gap <= 0.05:
         return frame
     t = np.linspace(-0.92, 0.92, 33, dtype=np.float32)
-    x = CENTRE_X + person.mouth_half_width * t
+    x = CENTER_X + person.mouth_half_width * t
     y = mouth_line(person, x)
     moved = cv2.remap(motion.skin, x[None].astype(np.float32), y[None] - 1, cv2.INTER_LINEAR)[0]
     upper = np.stack([x, y], 1) + moved
@@ -126,13 +126,13 @@ def open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Fi
 def draw_frame(
     portrait: Portrait, motion: Motion, pose: Pose, photo: CameraSettings, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draws one frame, uint8[FRAME_HEIGHT, FRAME_WIDTH] grey."""
+    """Draw one frame, uint8[FRAME_HEIGHT, FRAME_WIDTH] grey."""
     on = frame_grid()
     back = cv2.invertAffineTransform(pose.matrix).astype(np.float32)
     qx = back[0, 0] * on.x + back[0, 1] * on.y + back[0, 2]
     qy = back[1, 0] * on.x + back[1, 1] * on.y + back[1, 2]
     linear, edge = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
-    e = cv2.remap(inverse(motion.skin), qx, qy, linear, borderMode=edge)
+    e = cv2.remap(invert_displacement(motion.skin), qx, qy, linear, borderMode=edge)
     sx, sy = qx - e[..., 0], qy - e[..., 1]
 
     def texture(v: Field) -> Field:
@@ -142,21 +142,21 @@ def draw_frame(
     ball = cv2.remap(portrait.ball, texture(qx), texture(qy), linear, borderMode=edge)
     crease = cv2.remap(motion.crease, sx, sy, linear, borderMode=edge)
     skin, opening, cover = moving[..., 0], moving[..., 1], moving[..., 2]
-    face = open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
+    face = draw_open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
     image = portrait.background * (1 - cover) + face * cover
     grey = 255 * photo.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
     grey = grey + photo.noise * rng.standard_normal(grey.shape, dtype=np.float32)
     return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
 
 
-def region(motion: Motion, rest: Motion, pose: Pose, threshold: float) -> NDArray[np.bool_]:
+def moved_region(motion: Motion, rest: Motion, pose: Pose, threshold: float) -> NDArray[np.bool_]:
     """Where a motion moves the skin by more than ``threshold`` of its largest displacement.
 
     bool[FRAME_HEIGHT, FRAME_WIDTH], in the coordinates of a frame that shows the resting face
     ``rest`` at ``pose``.
     """
     size = np.sqrt((motion.skin**2).sum(-1))
-    on, e = frame_grid(), inverse(rest.skin)
+    on, e = frame_grid(), invert_displacement(rest.skin)
     shown = cv2.remap(size, on.x - e[..., 0], on.y - e[..., 1], cv2.INTER_LINEAR)
     shown = cv2.warpAffine(shown, pose.matrix, shown.shape[::-1])
     return shown > threshold * float(size.max())

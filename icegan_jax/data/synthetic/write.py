@@ -15,13 +15,13 @@ from icegan_jax.data.synthetic.render import FaceMuscles
 from icegan_jax.errors import UserError
 
 DATASET = "procedural"
-REGIONS = "regions.npz"
+REGIONS_FILE = "regions.npz"
 
 
-def write_clips_to(
+def draw_clips(
     out: Path, *, seed: int, subjects: int, clips_per_class: int, frames: int, progress: bool, databases: int = 1
 ) -> Path:
-    """Draws people playing clips of each class and writes them under ``out``.
+    """Draw people playing clips of each class and writes them under ``out``.
 
     Writes ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] grey; exactly ``frames`` of
     them, onset first, offset last), ``clips.csv`` and ``regions.npz`` (see ``read_regions``). A
@@ -95,13 +95,13 @@ def write_clips_to(
                         )
                     )
                     bar.update()
-    np.savez_compressed(out / REGIONS, allow_pickle=False, **regions)
+    np.savez_compressed(out / REGIONS_FILE, allow_pickle=False, **regions)
     write_clips(table, clips)
     return table
 
 
-def read_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
-    """Reads the true regions: where each action unit moves the skin.
+def read_true_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
+    """Read the true regions: where each action unit moves the skin.
 
     Args:
         path: a ``regions.npz``, or the folder that holds it.
@@ -115,7 +115,7 @@ def read_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
         UserError: there is no such file.
     """
     path = Path(path)
-    path = path / REGIONS if path.is_dir() else path
+    path = path / REGIONS_FILE if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path}: no such file; procedural clips have it beside their clips.csv")
     with np.load(path, allow_pickle=False) as stored:

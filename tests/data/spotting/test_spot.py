@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.spotting import Row, SpottingResult, Trace, spot_events
+from icegan_jax.data.spotting import SpottingResult, Trace, TraceRow, spot_events
 from tests.data.spotting.videos import FPS, another_face, nod, rise_and_fall, video
 
 Grey = NDArray[np.uint8]
@@ -19,7 +19,7 @@ def events(spotting: SpottingResult, kind: str) -> list[tuple[int, int, int]]:
 def test_a_smile_of_a_third_of_a_second_on_a_moving_head_is_found(face_image: Grey) -> None:
     """It moves by 2 pixels, the head by 4."""
     frames = video(face_image, 130, smile=rise_and_fall(60, 70, 0.35), shift=nod, first=1000)
-    rows: list[Row] = []
+    rows: list[TraceRow] = []
     spotting = spot_events(frames, FPS, on_row=rows.append)
     ((onset, apex, offset),) = events(spotting, "micro")
     assert abs(apex - 1065) <= 1 and abs(onset - 1060) <= 1 and abs(offset - 1070) <= 1

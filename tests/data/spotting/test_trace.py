@@ -4,13 +4,13 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from icegan_jax.data.spotting import ROW_FIELDS, Row, Trace
+from icegan_jax.data.spotting import ROW_FIELDS, Trace, TraceRow
 from icegan_jax.data.spotting.trace import half_windows
 from icegan_jax.errors import UserError
 
 
 def test_a_trace_holds_what_its_rows_hold() -> None:
-    rows = [Row(7, 0.5, 0.25, math.nan, 0.125, -1.5, 2.0, True), Row(9, *[math.nan] * 6, False)]
+    rows = [TraceRow(7, 0.5, 0.25, math.nan, 0.125, -1.5, 2.0, True), TraceRow(9, *[math.nan] * 6, False)]
     trace = Trace.of(iter(rows), 25)
     assert (trace.fps, trace.position.tolist(), trace.seen.tolist()) == (25, [7, 9], [True, False])
     for i, row in enumerate(rows):

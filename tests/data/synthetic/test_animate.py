@@ -6,15 +6,15 @@ import pytest
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.synthetic.animate import FEWEST_FRAMES, ExpressionCourse, sample_course, unit_regions
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH
 from icegan_jax.data.synthetic.render import CameraSettings, FaceMuscles, Motion, Pose, draw_frame
-from tests.data.synthetic.people import meet
+from tests.data.synthetic.people import draw_person
 
 FRAMES = 12
 
 
 def act_of(number: int, label: str, take: int = 0, frames: int = FRAMES) -> ExpressionCourse:
-    _, muscles, habit = meet(number)
+    _, muscles, habit = draw_person(number)
     return sample_course(label, muscles, habit, frames, np.random.default_rng([number, take]))
 
 
@@ -25,7 +25,7 @@ def motion_of(muscles: FaceMuscles, act: ExpressionCourse, index: int) -> Motion
 
 def flow(number: int, act: ExpressionCourse, index: int) -> np.ndarray:
     """Measured optical flow from the onset to frame ``index``: no head or light drift, no noise."""
-    portrait, muscles, _ = meet(number)
+    portrait, muscles, _ = draw_person(number)
     rng = np.random.default_rng(0)
     pictures = [
         draw_frame(
@@ -64,7 +64,7 @@ def test_apex_and_size_vary_between_clips() -> None:
 @pytest.mark.parametrize("label", EXPRESSIONS)
 def test_motion_is_one_to_three_crop_pixels(label: str) -> None:
     for number in range(3):
-        _, muscles, _ = meet(number)
+        _, muscles, _ = draw_person(number)
         for take in range(4):
             peak = muscles.move(act_of(number, label, take).peak).skin
             largest = np.sqrt((peak**2).sum(-1)).max() / muscles.scale
@@ -76,7 +76,7 @@ def test_head_drifts_less_than_the_face_moves() -> None:
     face = np.stack([x, y, np.ones_like(x)])
     drifts, moves = [], []
     for number in range(3):
-        _, muscles, _ = meet(number)
+        _, muscles, _ = draw_person(number)
         for take in range(5):
             act = act_of(number, EXPRESSIONS[take % 3], take)
             places = np.stack([pose.matrix @ face for pose in act.poses])
@@ -91,9 +91,9 @@ def test_head_drifts_less_than_the_face_moves() -> None:
 def test_lips_go_up_and_out_for_positive() -> None:
     for number in range(2):
         act = act_of(number, "positive")
-        moved, person = flow(number, act, act.apex), meet(number)[0].person
+        moved, person = flow(number, act, act.apex), draw_person(number)[0].person
         for side in (-1, 1):
-            x = round(CENTRE_X + side * (person.mouth_half_width - 2))
+            x = round(CENTER_X + side * (person.mouth_half_width - 2))
             y = round(person.mouth_y + person.corner_drop)
             dx, dy = moved[y - 9 : y + 10, x - 5 : x + 6].mean((0, 1))
             assert dy < -0.3 and side * dx > 0.1
@@ -101,9 +101,9 @@ def test_lips_go_up_and_out_for_positive() -> None:
 
 def test_brows_and_jaw_for_negative_and_surprise() -> None:
     for number in range(2):
-        person = meet(number)[0].person
+        person = draw_person(number)[0].person
         brow = slice(round(person.brow_y) - 6, round(person.brow_y) + 7)
-        middle = slice(round(CENTRE_X - 26), round(CENTRE_X + 27))
+        middle = slice(round(CENTER_X - 26), round(CENTER_X + 27))
         chin = slice(round(person.chin_y) - 22, round(person.chin_y) - 2)
         frown, wonder = act_of(number, "negative"), act_of(number, "surprise")
         down, up = flow(number, frown, frown.apex), flow(number, wonder, wonder.apex)
@@ -115,7 +115,7 @@ def test_brows_and_jaw_for_negative_and_surprise() -> None:
 def test_nothing_moves_at_the_onset() -> None:
     for label in EXPRESSIONS:
         act = act_of(1, label)
-        _, muscles, _ = meet(1)
+        _, muscles, _ = draw_person(1)
         assert np.array_equal(motion_of(muscles, act, 0).skin, muscles.move(act.rest).skin)
 
 
@@ -128,7 +128,7 @@ def test_negative_plays_both_combinations() -> None:
 def test_regions_cover_the_measured_motion(label: str) -> None:
     number = 1
     act = act_of(number, label)
-    muscles = meet(number)[1]
+    muscles = draw_person(number)[1]
     still = ExpressionCourse(act.rest, act.peak, act.course, act.apex, (Pose(),), act.photos)
     regions = unit_regions(muscles, still)
     assert set(regions) == set(act.peak)
@@ -141,7 +141,7 @@ def test_regions_cover_the_measured_motion(label: str) -> None:
 
 def test_regions_follow_the_head() -> None:
     act = act_of(0, "positive")
-    muscles = meet(0)[1]
+    muscles = draw_person(0)[1]
     centres = []
     for pose in (Pose(), Pose(0.0, 7.0, -4.0)):
         moved = ExpressionCourse(act.rest, act.peak, act.course, act.apex, (pose,), act.photos)
