@@ -143,8 +143,8 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
         The fingerprint of the dataset, as in ``Pairs``.
 
     Raises:
-        UserError: there are no records, two classes have the same name, a name cannot be the name of a folder, or a clip
-            has two labels or two apexes.
+        UserError: there are no records, two classes have the same name, a name cannot be the name of a folder, or a
+            clip has two labels or two apexes.
         ValueError: the faces are not uint8 of one shape (h, w), a label has no class, or the dataset exists already.
     """
     classes = check_classes(classes)

@@ -31,10 +31,10 @@ class Fold:
             ``split_<seed>`` for a split, ``all`` where no subject is held out.
         people: the held-out (dataset, subject) pairs, sorted; empty where no subject is held out.
         train: int64[...], indices into ``Pairs``: all pairs, neighbors included, of the training subjects.
-        test: int64[...], indices of the held-out subjects' apexes (shift 0), one prediction per clip. Where no subject is
-            held out, the indices of the training apexes, whose recognition measures the fit and is no score.
-        inner: int64[...], indices of the apexes of the inner validation subjects, who are neither trained on nor tested;
-            empty where there are none.
+        test: int64[...], indices of the held-out subjects' apexes (shift 0), one prediction per clip. Where no subject
+            is held out, the indices of the training apexes, whose recognition measures the fit and is no score.
+        inner: int64[...], indices of the apexes of the inner validation subjects, who are neither trained on nor
+            tested; empty where there are none.
     """
 
     name: str

@@ -63,10 +63,10 @@ def read_color(path: Path) -> Color:
 
 
 def color_profile(path: Path) -> bytes | None:
-    """The ICC profile that says what a picture's RGB values mean; None where it has none, or one for other values.
+    """Return the ICC profile of an image file; None where the file has none, or has one that is not for RGB values.
 
     Raises:
-        UserError: as ``read_colour``.
+        UserError: the file is missing, truncated or not an image.
     """
 
     def profile_of(image: Image.Image) -> bytes | None:

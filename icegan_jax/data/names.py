@@ -43,8 +43,8 @@ def check_name(name: str, field: str) -> str:
     Folders of a run are named after datasets and subjects; names of clips occur in tables only.
 
     Raises:
-        UserError: the name is empty, is longer than 100 bytes, starts with a dot or like a formula, ends with a dot or a
-            space, or has a path separator, "..", a control character or an invisible character.
+        UserError: the name is empty, is longer than 100 bytes, starts with a dot or like a formula, ends with a dot or
+            a space, or has a path separator, "..", a control character or an invisible character.
     """
     if not name:
         raise UserError(f"{field} is empty; give it a name")
@@ -86,7 +86,7 @@ def check_subjects(people: Iterable[tuple[str, str]]) -> None:
 
 
 def spreadsheet_cell(value: object) -> str:
-    """Return a value as the text of a spreadsheet's cell: a text that begins like a formula is prefixed by an apostrophe.
+    """Return a value as the text of a spreadsheet's cell, with an apostrophe before a text that begins like a formula.
 
     Numbers, including negative numbers, are not changed.
     """

@@ -35,8 +35,8 @@ def fold_batches(
         batch_size: pairs per batch; may exceed m.
         seed: seed of the order and of the augmentation, 0 to 2**32 - 1; equal seeds give equal batches.
         mirror: whether each pair is mirrored left to right with probability 1/2, onset and apex together.
-        shift: largest shift of a pair in whole pixels, drawn uniformly down and right, onset and apex together; pixels at
-            the edge are repeated.
+        shift: largest shift of a pair in whole pixels, drawn uniformly down and right, onset and apex together; pixels
+            at the edge are repeated.
         brightness: a grey level drawn uniformly from -brightness * 255 to brightness * 255 is added to each pair, onset
             and apex together; grey levels are rounded and clipped to 0..255.
 

@@ -69,9 +69,9 @@ def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int,
 def index_frames(folder: str | Path) -> dict[int, Path]:
     """Return {frame number: image file} of a folder, in numeric order.
 
-    The frame number is the last integer in the file name, whatever its padding and prefix (docs/databases.md, "Rules for
-    reading", rule 2). Files are ignored that are not jpg, jpeg, bmp or png, or whose name has no number or one of more
-    than 9 digits.
+    The frame number is the last integer in the file name, whatever its padding and prefix (docs/databases.md, "Rules
+    for reading", rule 2). Files are ignored that are not jpg, jpeg, bmp or png, or whose name has no number or one of
+    more than 9 digits.
 
     Raises:
         UserError: there is no such folder, the folder has no frame, or two files have the same number.

@@ -91,7 +91,7 @@ def _from_quietest(footage: FrameSource, options: CropOptions) -> FaceCrops:
     numbers = footage.numbers
     if footage.rate is None:
         raise UserError(f"{footage.path}: --onset={QUIETEST} needs the frame rate; name it with --fps")
-    onset = quietest_interval(Trace.of(trace_video(footage.read(numbers), footage.rate), footage.rate))
+    onset = quietest_interval(Trace.from_rows(trace_video(footage.read(numbers), footage.rate), footage.rate))
     order = [onset, *(number for number in numbers if number != onset)]
 
     def read(wanted: Iterable[int]) -> Iterator[tuple[int, Grey]]:

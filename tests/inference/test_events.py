@@ -36,7 +36,7 @@ class Recording:
 
 def spotting(*found: Event, frames: int = 47, seen: int = 47) -> SpottingResult:
     rows = [TraceRow(n, 0.1, 0.1, 0.1, 0.1, 0.0, 0.0, n < seen) for n in range(frames)]
-    return SpottingResult(Trace.of(rows, 60.0), list(found))
+    return SpottingResult(Trace.from_rows(rows, 60.0), list(found))
 
 
 def lengths(onset: Grey, apex: Grey) -> np.ndarray:

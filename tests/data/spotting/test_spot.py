@@ -24,7 +24,7 @@ def test_a_smile_of_a_third_of_a_second_on_a_moving_head_is_found(face_image: Gr
     ((onset, apex, offset),) = events(spotting, "micro")
     assert abs(apex - 1065) <= 1 and abs(onset - 1060) <= 1 and abs(offset - 1070) <= 1
     assert len(spotting.events) == 1 and spotting.events[0].strength > 2
-    again = Trace.of(rows, FPS)
+    again = Trace.from_rows(rows, FPS)
     assert again.position.tolist() == list(range(1000, 1130))
     np.testing.assert_array_equal(again.change, spotting.trace.change)
 

@@ -55,5 +55,5 @@ def nod(i: int) -> tuple[float, float]:
 def another_face(shape: tuple[int, ...]) -> Grey:
     """A drawn face in a picture of this size."""
     portrait, muscles, rest = draw_person(1)
-    frame = draw_frame(portrait, muscles.move(rest), Pose(), CameraSettings(), np.random.default_rng(0))
+    frame = draw_frame(portrait, muscles.motion(rest), Pose(), CameraSettings(), np.random.default_rng(0))
     return np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
