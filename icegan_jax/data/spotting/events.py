@@ -226,7 +226,7 @@ def _subtract_background(values: Signal, background: Signal) -> Signal:
 
 
 def _background_and_noise(values: Signal, fps: float) -> tuple[Signal, Signal]:
-    """Return the median of the known values around each frame and the deviation of the noise; NaN without such values."""
+    """Return the median of the known values around each frame and the deviation of the noise; NaN without any."""
     half = round(_BACKGROUND_SECONDS / 2 * fps)
     centers = np.arange(0, len(values) + 1, max(1, round(_BACKGROUND_INTERVAL_SECONDS * fps)))
     medians, noises = np.full(len(centers), np.nan), np.full(len(centers), np.nan)

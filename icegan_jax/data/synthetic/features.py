@@ -14,7 +14,7 @@ IRIS_RADIUS = 6.0  # frame pixels: the adult iris is 11.7 mm wide
 
 @dataclass(frozen=True)
 class Eyes:
-    """Both eyes: ``opening`` is 1 where the eyeball is visible, ``ball`` its grey, ``skin`` a factor on the skin around."""
+    """Both eyes: ``opening``, 1 where the eyeball is visible; its grey ``ball``; a factor ``skin`` on the skin."""
 
     opening: Field
     ball: Field
