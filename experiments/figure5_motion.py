@@ -18,8 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.shared.faces import SYNTHESIS_FACES, run_data_dir
-from experiments.shared.faces import prepared_faces as drawn_faces
+from experiments.shared.faces import SYNTHESIS_FACES, prepared_faces, run_data_dir
 from experiments.shared.motion_maps import MotionMap, draw_classes, draw_people
 from experiments.shared.muscle_regions import (
     EXACT,
@@ -57,7 +56,7 @@ class RunFaces(NamedTuple):
 
     def key(self, row: int) -> Key:
         """Dataset, subject and clip of a row."""
-        return (*self.faces.person[row], self.faces.clip[row])
+        return (*self.faces.subject[row], self.faces.clip[row])
 
 
 class EnergyShare(NamedTuple):
@@ -82,18 +81,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, args = parse_options(__doc__, argv, add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, SYNTHESIS_FACES)
+        data = prepared_faces(options, SYNTHESIS_FACES)
         runs = train_seeds(options, PRESETS[options.preset].synthesis, data)
     motions = [read_run(run, options.data if args.run else "") for run in runs]
     out = options.out / "figure5_motion"
     shares = [share for seed, motion in enumerate(motions) for share in energy_shares(motion, seed)]
     rows = table_rows(shares)
     write_tables(out, "Figure 5: share of the change inside the muscles' regions", COLUMNS, rows, _notes(motions))
-    style.save(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
+    style.save_figure(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
     first = motions[0]
     people = select_clips(first.faces, _ROWS, len(EXPRESSIONS))
     regions = [[first.regions.of_class(first.key(row), label) for label in range(len(EXPRESSIONS))] for row in people]
-    style.save(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
+    style.save_figure(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
     print(f"pictures: {out / 'figure5.png'}, {out / 'figure5_people.png'}")
 
 
@@ -112,14 +111,16 @@ def read_run(run: Path, data: str = "") -> RunFaces:
     units_of(classes)
     if not data:
         data = str(run_data_dir(run, read_json(run / "config.json"), "name the prepared folder with --data"))
-    onsets = {(*person, clip): onset for person, clip, onset in zip(found.person, found.clip, found.onset, strict=True)}
+    onsets = {
+        (*person, clip): onset for person, clip, onset in zip(found.subject, found.clip, found.onset, strict=True)
+    }
     return RunFaces(found, muscle_regions(data, onsets))
 
 
 def energy_shares(motion: RunFaces, seed: int) -> list[EnergyShare]:
     """Every synthesis of every clip in the region of the class asked, and the real apex in that of its own."""
     faces, shares = motion.faces, []
-    for row, (onset, person) in enumerate(zip(faces.onset, faces.person, strict=True)):
+    for row, (onset, person) in enumerate(zip(faces.onset, faces.subject, strict=True)):
         masks = motion.regions.masks[motion.key(row)]
         shifts = [np.roll(onset, 1, axis) for axis in (0, 1)]  # by one pixel: it changes wherever the face has edges
         changed = [(SYNTHETIC, label, face) for label, face in enumerate(faces.synthetic[row])]

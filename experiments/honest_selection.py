@@ -23,7 +23,7 @@ from experiments.shared.scores import baseline_scores, scores_with_intervals
 from experiments.shared.seeds import count_rows
 from experiments.shared.tables import Row, write_tables
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.evaluation.results import read_scored
+from icegan_jax.evaluation.results import read_scored_results
 from icegan_jax.evaluation.score_table import ORACLE_NAME
 
 SCORES = ("uf1", "uar")
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, LOSO_FACES)
     runs = train_seeds(options, _fields(options), data)
-    found = [read_scored(run / "results.json")["by_selection"] for run in runs]
+    found = [read_scored_results(run / "results.json")["by_selection"] for run in runs]
     evaluations = _count_evaluations(runs[0])
     guesses = _guess(runs[0], evaluations)
     floors = baseline_scores(runs)

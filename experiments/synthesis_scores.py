@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.shared.faces import SYNTHESIS_FACES, run_data_dir
-from experiments.shared.faces import prepared_faces as drawn_faces
+from experiments.shared.faces import SYNTHESIS_FACES, prepared_faces, run_data_dir
 from experiments.shared.options import parse_options, run_command
 from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
@@ -33,7 +32,7 @@ from icegan_jax.evaluation.synthesis.faces import read_faces
 from icegan_jax.evaluation.synthesis.measures import MOVED_PX, FeatureExtractors
 from icegan_jax.evaluation.synthesis.scores import COLUMNS, SynthesisRow, count_faces, score_faces
 from icegan_jax.io import read_json
-from icegan_jax.models.perceptual import in_batches, load_lpips, load_perceptual_network, perceptual_features
+from icegan_jax.models.perceptual import apply_in_batches, load_lpips, load_perceptual_network, perceptual_features
 
 NETWORK, LAYER = "vgg16", "relu5_3"  # whose features, averaged over the picture, the kernel distance compares
 _KID = ("kid", "kid_n")
@@ -62,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, args = parse_options(__doc__, argv, _add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, SYNTHESIS_FACES)
+        data = prepared_faces(options, SYNTHESIS_FACES)
         runs = train_seeds(options, PRESETS[options.preset].synthesis, data)
     rows = score_runs(runs, networks())
     names = ", ".join(Path(run).name for run in runs)
@@ -91,7 +90,7 @@ def networks() -> FeatureExtractors:
     def pooled(faces: jax.Array) -> jax.Array:
         return perceptual_features(cost, faces[..., None] / 127.5 - 1).mean(axis=(1, 2))
 
-    features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = lambda faces: in_batches(pooled, faces)  # noqa: E731
+    features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = lambda faces: apply_in_batches(pooled, faces)  # noqa: E731
     return FeatureExtractors(load_lpips(), features, embed_face)
 
 

@@ -16,7 +16,7 @@ from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
 from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.tables import write_tables
-from icegan_jax.evaluation.results import read_scored
+from icegan_jax.evaluation.results import read_scored_results
 
 COLUMNS = (
     "part",
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = prepared_faces(options, LOSO_FACES)
     runs = train_seeds(options, {}, data)
     rows = [{"part": "all", **published_scores("I", "all"), **score_runs(runs), **baseline_scores(runs)}]
-    for database in read_scored(runs[0] / "results.json")["datasets"]:
+    for database in read_scored_results(runs[0] / "results.json")["datasets"]:
         ours = score_runs(runs, lambda row, name=database: row.dataset == name)
         rows.append({"part": database, **published_scores("I", database), **ours, **baseline_scores(runs, database)})
     rows += [{"part": f"published: {name}", **published_scores(f"I {name}", "all")} for name in OTHERS]

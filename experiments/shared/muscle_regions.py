@@ -259,8 +259,8 @@ def landmark_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> Muscle
     points, missing = find_landmarks(faces)
     if not points:
         raise UserError(
-            f"{data_dir}: no raw/{REGIONS_FILE} and no face in any of {len(faces)} onsets; give prepared faces that dlib "
-            "finds, or procedural ones"
+            f"{data_dir}: no raw/{REGIONS_FILE} and no face in any of {len(faces)} onsets; give prepared faces that "
+            "dlib finds, or procedural ones"
         )
     h, w = faces[0].shape
     masks = {key: unit_masks(found, (h, w)) for key, found in zip(keys, points, strict=True)}

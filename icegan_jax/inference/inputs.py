@@ -88,8 +88,8 @@ def open_video(path: Path, rate: float | None) -> FrameSource:
     facts = read_video_info(path)
     if path.suffix.lower() in _EXACT and facts.frames + _LOST < facts.header_frames:
         raise UserError(
-            f"{path}: breaks off at frame {facts.frames} of {facts.header_frames}; copy it again, or convert what is there "
-            "to a new file"
+            f"{path}: breaks off at frame {facts.frames} of {facts.header_frames}; copy it again, or convert what is "
+            "there to a new file"
         )
     read = partial(read_frames, path)
     return FrameSource(path.stem, path, range(facts.frames), rate or facts.rate, read, video=True)

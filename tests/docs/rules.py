@@ -313,7 +313,7 @@ RULES = (
     Rule(
         r"python -m icegan_jax\.page ", _page, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"
     ),
-    Rule(r"python -m icegan_jax\.evaluation\.compare ", module),
+    Rule(r"python -m icegan_jax\.compare ", module),
     Rule(r"python -m experiments\.guessing_study ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python -m experiments\.apex_spotting ", module),
     Rule(

@@ -16,9 +16,9 @@ from experiments.event_spotting import (
     VideoSegment,
     estimate_noise,
     match_events,
+    plan_video,
     read_video,
     render_segment,
-    train_config,
     write_video,
 )
 from icegan_jax.data.clips import Clip
@@ -83,7 +83,7 @@ def clip(subject: str, name: str, frames: int, value: int, end: tuple[float, ...
 
 def test_a_plan_fills_the_video_with_clips_and_rests() -> None:
     people = {name: [clip(name, f"c{i}", 9 + i, 20 * i) for i in range(3)] for name in "ab"}
-    pieces = train_config(people, 2500, 10, np.random.default_rng(0))
+    pieces = plan_video(people, 2500, 10, np.random.default_rng(0))
     assert [piece.first for piece in pieces] == [0, *np.cumsum([piece.frames for piece in pieces])[:-1]]
     assert sum(piece.frames for piece in pieces) == 2500
     for before, here in zip(pieces, pieces[1:], strict=False):

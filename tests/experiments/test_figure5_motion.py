@@ -119,14 +119,14 @@ def test_runs_are_trained_where_none_is_named(tmp_path: Path, monkeypatch: pytes
     exact = MuscleRegions(EXACT, regions_of("DATA", dict.fromkeys(keys_of(made_up()))).masks)
     monkeypatch.setattr(figure5_motion, "muscle_regions", lambda data, onsets: exact)
     monkeypatch.setattr(runs, "train_run", train)
-    monkeypatch.setattr(figure5_motion, "faces", lambda *asked: "drawn")
+    monkeypatch.setattr(figure5_motion, "prepared_faces", lambda *asked: "drawn")
     figure5_motion.main([f"--out={tmp_path}", "--seeds=3"])
     assert asked == [(seed, PRESETS["demo"].synthesis, "drawn") for seed in range(3)]
     assert "true regions of the drawn faces" in (tmp_path / "figure5_motion" / "table.md").read_text()
 
 
 def keys_of(faces: object) -> list[tuple[str, str, str]]:
-    return [(*person, clip) for person, clip in zip(faces.person, faces.clip, strict=True)]
+    return [(*person, clip) for person, clip in zip(faces.subject, faces.clip, strict=True)]
 
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

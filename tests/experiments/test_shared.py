@@ -81,7 +81,7 @@ def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: p
         folder.mkdir(parents=True)
         (folder / "results.json").write_text('{"data_fingerprint": "abc, casme2 alone"}')
 
-    monkeypatch.setattr(runs.job, "run", run)
+    monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
     monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
     made = runs.train_run(options(tmp_path), 0, {}, str(data))
     assert runs.train_run(options(tmp_path), 0, {}, str(data)) == made
@@ -104,7 +104,7 @@ def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monk
         folder.mkdir(parents=True)
         (folder / "results.json").write_text("{}")
 
-    monkeypatch.setattr(runs.job, "run", run)
+    monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
     monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
     mine = options(tmp_path)
     first = runs.train_run(mine, 0, {"model.generator": "skips"}, "D")

@@ -5,7 +5,6 @@ neutral face, ``action_units`` defines how muscles move the skin, ``render`` dra
 ``write`` a dataset.
 """
 
-from icegan_jax.data.synthetic.write import draw_clips
-from icegan_jax.data.synthetic.write import read_true_regions
+from icegan_jax.data.synthetic.write import draw_clips, read_true_regions
 
 __all__ = ["draw_clips", "read_true_regions"]

@@ -8,11 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, write_clips
-from icegan_jax.data.synthetic.animate import MIN_FRAMES
-from icegan_jax.data.synthetic.animate import animate
-from icegan_jax.data.synthetic.animate import resting_face
-from icegan_jax.data.synthetic.animate import sample_animation
-from icegan_jax.data.synthetic.animate import unit_regions
+from icegan_jax.data.synthetic.animate import MIN_FRAMES, animate, resting_face, sample_animation, unit_regions
 from icegan_jax.data.synthetic.identity import sample_identity
 from icegan_jax.data.synthetic.portrait import draw_portrait
 from icegan_jax.data.synthetic.render import FaceMuscles

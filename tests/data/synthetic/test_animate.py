@@ -7,10 +7,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.synthetic.animate import MIN_FRAMES
-from icegan_jax.data.synthetic.animate import ClipAnimation
-from icegan_jax.data.synthetic.animate import sample_animation
-from icegan_jax.data.synthetic.animate import unit_regions
+from icegan_jax.data.synthetic.animate import MIN_FRAMES, ClipAnimation, sample_animation, unit_regions
 from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH
 from icegan_jax.data.synthetic.render import CameraSettings, FaceMuscles, Motion, Pose, draw_frame
 from tests.data.synthetic.people import draw_person
