@@ -63,8 +63,9 @@ def flag_face(sighting: FaceDetection) -> list[Flag]:
         flags.append(
             Flag(
                 "moving_head",
-                f"The head moved by {sighting.motion_extent:.1f} pixels, {sighting.motion_extent / sighting.box.width:.0%} of "
-                "the crop's width: what is left of that after registration may be taken for an expression.",
+                f"The head moved by {sighting.motion_extent:.1f} pixels, "
+                f"{sighting.motion_extent / sighting.box.width:.0%} of the crop's width: what is left of that "
+                "after registration may be taken for an expression.",
             )
         )
     resisted = sum(change.field == "registration" for change in sighting.crops.changes)

@@ -65,7 +65,7 @@ def test_files_and_table(trained: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_every_face_stands_where_its_heading_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {}
-    monkeypatch.setattr(figure4_faces.style, "save", lambda figure, path: drawn.update({path.name: figure}))
+    monkeypatch.setattr(figure4_faces.style, "save_figure", lambda figure, path: drawn.update({path.name: figure}))
     figure4_faces.main([f"--out={trained}", "--seeds=1"])
     models, extremes = drawn["figure4.png"], drawn["extremes.png"]
     cells = models.axes
@@ -101,7 +101,7 @@ def test_best_and_worst_by_ssim() -> None:
 
 def part(faces: SynthesizedFaces, rows: list[int]) -> SynthesizedFaces:
     arrays = {name: getattr(faces, name)[rows] for name in ("onset", "synthetic", "apex", "label")}
-    lists = {name: [getattr(faces, name)[row] for row in rows] for name in ("person", "clip", "fold")}
+    lists = {name: [getattr(faces, name)[row] for row in rows] for name in ("subject", "clip", "fold")}
     return faces._replace(**arrays, **lists)
 
 

@@ -72,7 +72,7 @@ def test_shares_are_those_of_the_change(made: tuple[Path, list[str]]) -> None:
 def test_pictures_are_drawn(made: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     out, options = made
     drawn = {}
-    monkeypatch.setattr(figure5_motion.style, "save", lambda figure, path: drawn.update({path.name: figure}))
+    monkeypatch.setattr(figure5_motion.style, "save_figure", lambda figure, path: drawn.update({path.name: figure}))
     figure5_motion.main(options)
     classes, people = drawn["figure5.png"], drawn["figure5_people.png"]
     titles = [axes.get_title() for axes in classes.axes if axes.get_title()]
@@ -101,7 +101,7 @@ def test_a_class_without_a_real_clip(tmp_path: Path, monkeypatch: pytest.MonkeyP
     faces = made_up()
     kept = [row for row in range(9) if faces.label[row] != 2]
     some = {name: getattr(faces, name)[kept] for name in ("onset", "synthetic", "apex", "label")}
-    some |= {name: [getattr(faces, name)[row] for row in kept] for name in ("person", "clip", "fold")}
+    some |= {name: [getattr(faces, name)[row] for row in kept] for name in ("subject", "clip", "fold")}
     run = write_run(tmp_path / "run", faces._replace(**some))
     figure5_motion.main([f"--run={run}", f"--out={tmp_path}"])
     rows = table(tmp_path / "figure5_motion")
