@@ -14,12 +14,7 @@ from sklearn.svm import LinearSVC
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.synthesis.faces import GrayImages
 
-<<<<<<< HEAD
-# The settings of the reference classifier (docs/design.md, "Test faces and the reference classifier"), whose UF1 on the
-# real faces is 0.837.
-=======
 # The settings of our reference classifier (docs/design.md, "Test faces and the reference classifier").
->>>>>>> main
 _HOG = {"orientations": 8, "pixels_per_cell": (16, 16), "cells_per_block": (2, 2)}
 _PENALTY = 0.1
 _ROUNDS = 10_000  # at most; far more than it takes to converge
