@@ -18,7 +18,7 @@ import numpy as np
 
 from icegan_jax import __version__
 from icegan_jax.data.dataset import Pairs
-from icegan_jax.data.folds import Fold, people_of
+from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
@@ -296,11 +296,11 @@ def _select_steps(
 
 
 def _describe_protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
-    everybody = people_of(pairs)
+    everybody = list_subjects(pairs)
     held_out = {person for fold in folds for person in fold.people}
     if not held_out:
         trained = np.isin(np.arange(len(pairs.label)), folds[0].train)
-        num_inner = len(everybody) - len(people_of(pairs, trained))
+        num_inner = len(everybody) - len(list_subjects(pairs, trained))
         exception = f" but {num_inner} kept for inner validation" if num_inner else ""
         return f"all: everybody{exception} is trained on, nobody is left to test"
     if held_out == set(everybody):
