@@ -108,7 +108,7 @@ def test_everybody_trained_on_gives_a_fit_and_no_score(
     assert {path.name for path in run_dir.iterdir()} == {"config.json", "folds", "results.json", "report"}
     said = capsys.readouterr().out
     assert said.startswith("trained on everybody: no score exists\nfit: 0.")
-    assert f" of the {clips} clips trained on are recognized, which tells nothing about other people" in said
+    assert f" of the {clips} clips trained on are recognized, which is no estimate for other people" in said
     assert f"run:    {run_dir}\nuse it: python -m icegan_jax.predict --workdir='{run_dir}' --input=" in said
     assert not any(word in said for word in ("UF1", "UAR", "overall", "always"))
 

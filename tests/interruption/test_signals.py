@@ -90,7 +90,7 @@ def test_a_stopped_run_says_where_to_go_on(stopped: Stopped, index: int, code: i
     end = stopped.stops[index]
     assert end.code == code, end
     assert end.last_line.startswith(words), end
-    assert "the same command goes on" in end.last_line, end
+    assert "the same command continues" in end.last_line, end
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["SIGTERM", "Ctrl-C"])
