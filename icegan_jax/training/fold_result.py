@@ -77,10 +77,10 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, train_config: TrainConfig 
       folder: the folder of the fold.
       fold: the fold, whose subjects and clips the files must hold.
       pairs: the prepared pairs of the run.
-      plan: whose steps and run they must be of; None: of any.
+      train_config: the config, whose steps and run id the files must have; None accepts any.
 
     Raises:
-      UserError: a file cannot be read for now (permissions, too many open files): nothing is known about it.
+      UserError: a file cannot be read for now (permissions, too many open files), so that its condition is unknown.
     """
     try:
         content = read_result(folder)

@@ -170,7 +170,7 @@ def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
     """
     saved = {fold.name: {0} | steps_in(fold_dir(run_dir, fold)) for fold in folds}  # restoring shows which are intact
     by_progress = sorted(folds, key=lambda fold: -max(saved[fold.name]))  # a stable sort
-    # Dynamic programming over the first n folds: (steps left, steps repeated, groups), and the start of their last group.
+    # Dynamic programming over the first n folds: (steps left, steps repeated, groups); start of their last group.
     cost, start_of = [(0, 0, 0)], [0]
     for end in range(1, len(by_progress) + 1):
         options = []

@@ -161,7 +161,7 @@ def write_failure(folder: Path, failure: Failure, policy: str) -> None:
 
 
 def describe_recorded_failure(run_dir: Path, fold: Fold) -> str:
-    """Describe where the training of a fold failed, such as ``step 37: d_real_margin is nan``; empty without failure."""
+    """Describe where the training of a fold failed, for example ``step 37: d_real_margin is nan``; empty if none."""
     path = fold_dir(run_dir, fold) / NONFINITE_FILE
     if not path.is_file():
         return ""
@@ -196,8 +196,8 @@ class CollapseMonitor:
     """Read the log of one fold line by line, and warn once when the network predicts one class for all clips.
 
     A pass over the training set is an evaluation that costs nothing: each pair is drawn once per pass, and the log
-    holds the predictions on the real faces of each batch, of a network that is trained meanwhile. A call of the training
-    program counts when the network predicted the same class for all of its faces. When consecutive calls with the same
+    holds the predictions on the real faces of each batch, of a network that is trained meanwhile. A call of the program
+    counts when the network predicted the same class for all of its faces. When consecutive calls with the same
     class cover the given number of passes, the monitor warns, and again only after another class was predicted.
 
     The monitor uses nothing but the log, rounded as in the log: after ``replay`` of the lines before a resumption, the
