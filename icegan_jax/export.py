@@ -104,7 +104,7 @@ def _about(model: Ensemble, programs: dict[str, Any]) -> dict[str, Any]:
     return {
         "classes": list(model.classes),
         "image_size": model.size,
-        "input": model.networks.recognition_input,
+        "input": model.models.recognition_input,
         "faces": _FACES,
         "synthetic": "faces of the generator are synthetic: mark them as such where they are shown",
         "run": str(model.run_dir.resolve().name),

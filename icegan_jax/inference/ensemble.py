@@ -26,7 +26,7 @@ from icegan_jax.run_dir import PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, read_checkpoint, steps_in
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
-from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_like
+from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_template
 
 Person = tuple[str, str]  # (dataset, subject)
 
@@ -146,7 +146,7 @@ class Ensemble:
       run: its id.
       folds: whose networks these are.
       classes: names, in label order.
-      networks: the modules; no optimizer of theirs is used.
+      models: the modules; no optimizer of theirs is used.
       states: one of each fold, with the parameters that were asked for alone.
     """
 
@@ -154,13 +154,13 @@ class Ensemble:
     run: str
     folds: tuple[TrainedFold, ...]
     classes: tuple[str, ...]
-    networks: Models
+    models: Models
     states: tuple[TrainState, ...]
 
     @property
     def size(self) -> int:
         """Pixels on a side of a face."""
-        return self.networks.image_size
+        return self.models.image_size
 
     def predict(self, onset: Grey, apex: Grey) -> Floats:
         """Capsule lengths float32[b, k], means over the folds, of faces uint8[b, n, n] cropped as ``prepare`` does.
@@ -199,7 +199,7 @@ class Ensemble:
             batch = [row[start : start + _BATCH] for row in rows]
             count = len(batch[0])
             filled = [_filled(row, 1 << (count - 1).bit_length()) for row in batch]
-            answers = [np.asarray(program(self.networks, state, *filled), np.float64)[:count] for state in self.states]
+            answers = [np.asarray(program(self.models, state, *filled), np.float64)[:count] for state in self.states]
             found.append(np.mean(answers, axis=0))
         return np.concatenate(found).astype(np.float32)
 
@@ -221,10 +221,10 @@ def load_ensemble(run_dir: Path, *, generator: bool, fold: str | None = None, ex
     config.loss.perceptual = 0.0  # its network serves training alone
     folds = choose_folds(run_dir, fold=fold, exclude=exclude)
     classes = read_predictions(folds[0].folder / PREDICTIONS_FILE)[0]
-    networks = build_models(config, max(1, folds[0].step), len(classes))
-    shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
+    models = build_models(config, max(1, folds[0].step), len(classes))
+    shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
     states = tuple(_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
-    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, networks, states)
+    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, models, states)
 
 
 def has_generator(run_dir: Path) -> bool:
@@ -250,7 +250,7 @@ def _read_run(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
 
 def _state(fold: TrainedFold, run: str, seed: int, shapes: TrainState, generator: bool) -> TrainState:
     """A fold's trained parameters; the trees that are not asked for are empty."""
-    like = state_like(shapes, fold_key(seed, fold.name))
+    like = state_template(shapes, fold_key(seed, fold.name))
     try:
         state = read_checkpoint(fold.folder, fold.step, f"{run} {fold.name}", like)
     except DamagedCheckpoint as error:
@@ -259,7 +259,7 @@ def _state(fold: TrainedFold, run: str, seed: int, shapes: TrainState, generator
             "training command again, or choose another fold with --fold"
         ) from None
     nothing: Any = {}
-    state = state.replace(g_optimizer=nothing, d_optimizer=nothing)  # type: ignore[attr-defined]
+    state = state.replace(g_opt_state=nothing, d_opt_state=nothing)  # type: ignore[attr-defined]
     if generator:
         state = state.replace(d_params=nothing, d_stats=nothing)
     else:

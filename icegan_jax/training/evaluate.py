@@ -49,7 +49,7 @@ def evaluate_group(
     """
     tests = [fold.test for fold in filled]
     all_lengths = recognize_clips(programs, states, pairs, tests, layout, batch_size)
-    all_faces, synthesize = None, programs.synthesize
+    all_faces, synthesize = None, programs.synthesize_classes
     if synthesize is not None:
         all_faces = _run_in_batches(lambda onset, _: synthesize(states, onset), pairs, tests, layout, batch_size)
     nonfinite = []
@@ -110,7 +110,9 @@ def _run_in_batches(
     results = []
     for start in range(0, size, batch_size):
         index = padded[:, start : start + batch_size]
-        onset, apex = (layout.put(layout.lay(images[index][..., None])) for images in (pairs.onset, pairs.apex))
+        onset, apex = (
+            layout.device_put(layout.shard(images[index][..., None])) for images in (pairs.onset, pairs.apex)
+        )
         results.append(program(onset, apex))
     return np.concatenate([layout.gather(np.asarray(values)) for values in results], axis=1)
 

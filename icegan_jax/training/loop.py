@@ -53,7 +53,7 @@ from icegan_jax.training.monitor import (
 )
 from icegan_jax.training.parallel import FoldLayout, ParallelPrograms
 from icegan_jax.training.prefetch import CallTimer, Prefetcher
-from icegan_jax.training.state import Models, TrainConfig, TrainState, fold_key, state_like
+from icegan_jax.training.state import Models, TrainConfig, TrainState, fold_key, state_template
 from icegan_jax.training.train_step import Metrics
 
 
@@ -94,7 +94,7 @@ class RunContext:
 
 
 def train_folds(
-    networks: Models,
+    models: Models,
     pairs: Pairs,
     folds: Sequence[Fold],
     train_config: TrainConfig,
@@ -109,7 +109,7 @@ def train_folds(
     An unfinished fold continues from its newest checkpoint.
 
     Args:
-      networks: both networks, their optimizers and the loss weights.
+      models: both networks, their optimizers and the loss weights.
       pairs: the prepared pairs.
       folds: all folds of this process.
       train_config: how every fold is trained.
@@ -126,14 +126,14 @@ def train_folds(
       NonFiniteError: a fold's numbers became non-finite, and the config stops the run then.
       Stopped: a signal arrived; the work so far is saved.
     """
-    if networks.classes != len(pairs.classes):
-        raise ValueError(f"networks of {networks.classes} classes for pairs of {len(pairs.classes)}")
+    if models.classes != len(pairs.classes):
+        raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
     unfinished = [fold for fold in folds if not is_finished(run_dir, fold)]
     if not unfinished:
         return []
     start = time.perf_counter()
     with out_of_memory_hints(train_config):
-        capacity = plan_capacity(networks, train_config, devices, len(folds), len(unfinished), processes.here)
+        capacity = plan_capacity(models, train_config, devices, len(folds), len(unfinished), processes.here)
     elapsed = Elapsed(time.perf_counter() - start, capacity.compile_s)
     if capacity.reason:
         print(capacity.reason, flush=True)
@@ -339,18 +339,18 @@ class FoldGroup:
         """
         context, folds = self.context, [fold_run.fold for fold_run in self.fold_runs]
         keys = [fold_key(context.config.seed, fold.name) for fold in self.filled]
-        expected = [state_like(context.programs.shapes(), key) for key in keys[: len(folds)]]
+        expected = [state_template(context.programs.state_shapes(), key) for key in keys[: len(folds)]]
         stores = [fold_run.checkpoints for fold_run in self.fold_runs]
         with defer_signals():  # an exception of a signal handler is lost in Orbax's event loop, or blocks the loop
             step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, _warn)
         if not step:
-            return 0, context.programs.create(context.layout.put(context.layout.lay(jnp.stack(keys))))
+            return 0, context.programs.create_state(context.layout.device_put(context.layout.shard(jnp.stack(keys))))
         tqdm.write(f"{', '.join(fold.name for fold in folds)}: going on from step {step} of {context.config.steps}")
         self._restored = Elapsed(**{name: restored[0][1][name] for name in Elapsed._fields})
         restored += [restored[0]] * (len(self.filled) - len(folds))
         for iterator, (_, progress) in zip(self.iterators, restored, strict=True):
             iterator.set_state(progress["iterator"])
-        return step, context.layout.join([state for state, _ in restored])
+        return step, context.layout.stack_states([state for state, _ in restored])
 
     def open_logs(self, step: int) -> None:
         """Open the logs of every fold as they were after ``step``, and replay them into the collapse monitors."""
@@ -412,7 +412,7 @@ class FoldGroup:
         for place, fold_run in enumerate(self.fold_runs):
             if fold_run.is_training:
                 sync_logs(fold_run.logs)
-                state = self.context.layout.part(states, place)
+                state = self.context.layout.take_state(states, place)
                 fold_run.checkpoints.save(state, {"iterator": positions[place], **now})
         for fold_run in self.fold_runs:  # not before: the folds have the step before in common until all have this step
             fold_run.checkpoints.keep_newest(KEPT)

@@ -150,7 +150,7 @@ class FoldCapacity(NamedTuple):
 
 
 def plan_capacity(
-    networks: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, todo: int, sharers: int = 1
+    models: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, todo: int, sharers: int = 1
 ) -> FoldCapacity:
     """Choose the number of folds on each device: as the config says or, where the config says 0, as many as fit.
 
@@ -158,7 +158,7 @@ def plan_capacity(
     out.
 
     Args:
-      networks: both networks, their optimizers and the loss weights.
+      models: both networks, their optimizers and the loss weights.
       train_config: how every fold is trained.
       devices: the devices of this process.
       folds: the number of folds of the run; it decides, so that an interrupted run continues with the same program.
@@ -168,7 +168,7 @@ def plan_capacity(
     Raises:
       UserError: not even one fold fits.
     """
-    build = functools.partial(_build, networks, train_config, devices)
+    build = functools.partial(_build, models, train_config, devices)
     if train_config.folds_per_device:
         return FoldCapacity(*build(todo, train_config.folds_per_device), "", 0.0)
     free = free_bytes(devices[0])
@@ -181,7 +181,7 @@ def plan_capacity(
     most = MOST_ON_CPU if on_cpu else folds
 
     programs, layout = build(folds, 1)
-    one = _needed(programs, train_config, networks.image_size, layout, on_cpu)
+    one = _needed(programs, train_config, models.image_size, layout, on_cpu)
     if one > usable:
         raise UserError(
             f"one fold needs {one / _GIB:.2f} GiB, but {usable / _GIB:.2f} GiB may be used of {free / _GIB:.2f} GiB "
@@ -195,7 +195,7 @@ def plan_capacity(
     compile_s = sum(programs.compile_s)
     while number > 1:
         programs, layout = build(folds, number)
-        needed = _needed(programs, train_config, networks.image_size, layout, on_cpu)
+        needed = _needed(programs, train_config, models.image_size, layout, on_cpu)
         compile_s += sum(programs.compile_s)
         if needed <= usable:
             break
@@ -219,31 +219,31 @@ def balanced_folds(folds: int, holders: int, room: int) -> int:
 
 
 def _build(
-    networks: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, number: int
+    models: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, number: int
 ) -> tuple[ParallelPrograms, FoldLayout]:
     """Build the programs and the layout for ``number`` folds on a device, without devices that have no fold."""
     used = devices if train_config.parallel == "batch" else devices[: math.ceil(folds / number)]
-    return build_programs(networks, used, train_config.parallel), FoldLayout(tuple(used), number, train_config.parallel)
+    return build_programs(models, used, train_config.parallel), FoldLayout(tuple(used), number, train_config.parallel)
 
 
 def _needed(programs: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
     """Compile the training program, and return the bytes on each device that training needs in total."""
-    state = programs.shapes()
-    states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*layout.leading, *leaf.shape), leaf.dtype), state)
+    state = programs.state_shapes()
+    states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*layout.leading_shape, *leaf.shape), leaf.dtype), state)
     batches = _batch_shapes(train_config, size, layout)
     programs.train_steps.compile(states, batches)
     fold = _bytes(state)
     prefetched = _PREFETCHED * _bytes(batches) // len(layout.devices)
-    held = programs.train_steps.memory()
+    held = programs.train_steps.memory_bytes()
     if on_cpu:  # before the first call, the states of checkpoints lie in memory twice
         held = max(held, 2 * fold * layout.folds_per_device)
     return held + prefetched + _COPIES * fold
 
 
 def _batch_shapes(train_config: TrainConfig, size: int, layout: FoldLayout) -> dict[str, jax.ShapeDtypeStruct]:
-    """Return the shapes of the batches of a call on the devices (``FoldLayout.lay_batches``)."""
+    """Return the shapes of the batches of a call on the devices (``FoldLayout.shard_batches``)."""
     share = train_config.batch_size // len(layout.devices) if layout.parallel == "batch" else train_config.batch_size
-    shape = (*layout.leading, train_config.steps_per_call, share)
+    shape = (*layout.leading_shape, train_config.steps_per_call, share)
     face = jax.ShapeDtypeStruct((*shape, size, size, 1), jnp.uint8)
     return {"onset": face, "apex": face, "label": jax.ShapeDtypeStruct(shape, jnp.int32)}
 

@@ -83,8 +83,8 @@ class Prefetcher:
         def stack(name: str) -> np.ndarray:
             return np.stack([np.stack([batch[name] for batch in fold]) for fold in drawn])
 
-        content = {name: self._layout.lay_batches(stack(name)) for name in _FIELDS}
-        batches = jax.block_until_ready(self._layout.put(content))
+        content = {name: self._layout.shard_batches(stack(name)) for name in _FIELDS}
+        batches = jax.block_until_ready(self._layout.device_put(content))
         return PrefetchedBatches(batches, stack("index"), positions, time.perf_counter())
 
 

@@ -70,7 +70,7 @@ def test_faces_are_synthesized_by_class_draw_and_intensity(generator: Ensemble, 
 def test_only_the_network_that_is_asked_for_is_held(recognizer: Ensemble, generator: Ensemble) -> None:
     assert not recognizer.states[0].g_params and recognizer.states[0].d_params
     assert not generator.states[0].d_params and generator.states[0].g_params
-    assert not recognizer.states[0].d_optimizer and not generator.states[0].g_optimizer
+    assert not recognizer.states[0].d_opt_state and not generator.states[0].g_opt_state
 
 
 def test_nothing_is_written_to_the_run(run_dir: Path) -> None:

@@ -23,7 +23,7 @@ def onnx_recognizer(model: Ensemble) -> bytes:
     """
 
     def lengths(onset: jax.Array, apex: jax.Array) -> jax.Array:
-        return _mean([predict(model.networks, state, onset, apex) for state in model.states])
+        return _mean([predict(model.models, state, onset, apex) for state in model.states])
 
     face = jax.ShapeDtypeStruct((1, model.size, model.size, 1), jnp.uint8)
     return _converted(lengths, {"onset": face, "apex": face}, "lengths")
@@ -37,13 +37,13 @@ def onnx_generator(model: Ensemble) -> bytes:
     Raises:
       UserError: jax2onnx is not installed.
     """
-    networks = model.networks
-    generator = networks.generator
+    models = model.models
+    generator = models.generator
     assert generator is not None
 
     def of_fold(state: TrainState, onset: jax.Array, noise: jax.Array, label: jax.Array, share: jax.Array) -> Any:
         variables = {"params": state.g_params, **state.g_stats}
-        expression = jax.nn.one_hot(label, networks.classes)
+        expression = jax.nn.one_hot(label, models.classes)
         return generator.apply(variables, to_float(onset), noise, expression, train=False, intensity=share)
 
     def face(onset: jax.Array, noise: jax.Array, label: jax.Array, share: jax.Array) -> jax.Array:
@@ -51,7 +51,7 @@ def onnx_generator(model: Ensemble) -> bytes:
 
     inputs = {
         "onset": jax.ShapeDtypeStruct((1, model.size, model.size, 1), jnp.uint8),
-        "noise": jax.ShapeDtypeStruct((1, networks.noise), jnp.float32),
+        "noise": jax.ShapeDtypeStruct((1, models.noise), jnp.float32),
         "label": jax.ShapeDtypeStruct((1,), jnp.int32),
         "intensity": jax.ShapeDtypeStruct((1,), jnp.float32),
     }

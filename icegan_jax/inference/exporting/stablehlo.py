@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import export
 
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.training.inference import predict, synthesize, to_grey
+from icegan_jax.training.inference import predict, synthesize, to_uint8
 from icegan_jax.training.state import TrainState
 
 PLATFORMS = ("cpu", "cuda")
@@ -22,7 +22,7 @@ def export_recognizer(model: Ensemble) -> bytes:
     """The program (onset, apex uint8[b, n, n]) to capsule lengths float32[b, k], for any b."""
 
     def lengths(state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:
-        return predict(model.networks, state, onset[None, ..., None], apex[None, ..., None])[0]
+        return predict(model.models, state, onset[None, ..., None], apex[None, ..., None])[0]
 
     face = _faces(model)
     return _exported(_mean_over_folds(lengths, model), face, face)
@@ -33,13 +33,13 @@ def export_generator(model: Ensemble) -> bytes:
 
     def face(state: TrainState, onset: jax.Array, *of_row: jax.Array) -> jax.Array:
         rows = [value[None] for value in of_row]
-        return synthesize(model.networks, state, onset[None, ..., None], *rows)[0]
+        return synthesize(model.models, state, onset[None, ..., None], *rows)[0]
 
     mean = _mean_over_folds(face, model)
     onset = _faces(model)
     number = jax.ShapeDtypeStruct(onset.shape[:1], jnp.int32)
     share = jax.ShapeDtypeStruct(onset.shape[:1], jnp.float32)
-    return _exported(lambda *rows: to_grey(mean(*rows)), onset, number, number, share)
+    return _exported(lambda *rows: to_uint8(mean(*rows)), onset, number, number, share)
 
 
 def _faces(model: Ensemble) -> jax.ShapeDtypeStruct:
