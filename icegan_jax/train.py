@@ -26,7 +26,7 @@ from icegan_jax.signals import Stopped
 from icegan_jax.training.distributed import LOST_S, Coordination, Processes, acquire_run_dir, start_processes
 from icegan_jax.training.fold_result import drop_damaged_results
 from icegan_jax.training.loop import train_folds
-from icegan_jax.training.monitor import broken_at, forget_failures
+from icegan_jax.training.monitor import describe_recorded_failure, remove_failures
 from icegan_jax.training.state import TrainConfig
 
 _SINGLE_PROCESS = Processes()
@@ -77,7 +77,11 @@ def train_and_evaluate(
         train_config = dataclasses.replace(train_config, run=run_id)
 
         def unfinished() -> list[str]:
-            return [fold.name for fold in folds if not is_finished(workdir, fold) and not broken_at(workdir, fold)]
+            return [
+                fold.name
+                for fold in folds
+                if not is_finished(workdir, fold) and not describe_recorded_failure(workdir, fold)
+            ]
 
         if processes.index == 0:
             _check_finished_folds(workdir, folds, pairs, train_config)
@@ -184,14 +188,14 @@ def _has_own_data(workdir: Path) -> bool:
 def _check_finished_folds(workdir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig) -> None:
     """Mark folds with damaged files or non-finite numbers as unfinished, and rename results that are then too old."""
     drop_damaged_results(workdir, folds, pairs, train_config, _warn)
-    forget_failures(workdir, folds)
+    remove_failures(workdir, folds)
     if not all(is_finished(workdir, fold) for fold in folds):
         rename_old_results(workdir)
 
 
 def _nonfinite_folds(workdir: Path, folds: Sequence[Fold]) -> dict[str, str]:
     """Return the folds that stopped at a number that is not finite, and where."""
-    return {fold.name: place for fold in folds if (place := broken_at(workdir, fold))}
+    return {fold.name: message for fold in folds if (message := describe_recorded_failure(workdir, fold))}
 
 
 def _try_partial_results(pairs: Pairs, folds: Sequence[Fold], workdir: Path, seed: int) -> Path | None:
