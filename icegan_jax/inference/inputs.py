@@ -103,8 +103,8 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
     facts = read_video_info(path)
     if path.suffix.lower() in _EXACT_CONTAINERS and facts.frames + _EXCESS_FRAMES < facts.header_frames:
         raise UserError(
-            f"{path}: breaks off at frame {facts.frames} of {facts.header_frames}; copy it again, or convert the readable "
-            "part to a new file"
+            f"{path}: breaks off at frame {facts.frames} of {facts.header_frames}; copy it again, or convert the "
+            "readable part to a new file"
         )
     read = partial(read_frames, path)
     return FrameSource(path.stem, path, range(facts.frames), fps or facts.rate, read, is_video=True)
