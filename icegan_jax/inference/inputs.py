@@ -30,11 +30,11 @@ Grey = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FrameSource:
-    """The frames of one recording, which are read when they are needed.
+    """The frames of one recording; a frame is read only when needed.
 
     Attributes:
         name: unique within a call; file names derive from it.
-        path: the file or folder, as given; messages name it.
+        path: the file or folder, as given, for messages.
         frame_numbers: of the frames that exist, ascending.
         fps: frames per second; None where the rate is unknown.
         read: yields (number, uint8[h, w]) for ascending frame numbers.

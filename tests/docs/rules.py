@@ -38,7 +38,7 @@ from tests.docs.pages import ROOT, fenced
 from tests.docs.world import SIZE
 from tests.experiments import fabricated_runs
 from tests.in_process import run_main
-from tests.inference.moving import astronaut
+from tests.inference.recordings import astronaut
 from tests.interruption import run as kills
 from tests.interruption.chain import Timing
 from tests.test_app import free_port
@@ -302,9 +302,7 @@ RULES = (
     Rule(r"python -m icegan_jax\.synthesize ", module),
     Rule(r"python -m icegan_jax\.export ", module),
     Rule(r"python exported/load\.py ", script),
-    Rule(
-        r"python -m icegan_jax\.page ", _page, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"
-    ),
+    Rule(r"python -m icegan_jax\.page ", _page, "on a free port; serves nothing: tests/browser/test_app.py does"),
     Rule(r"python -m icegan_jax\.compare ", module),
     Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python experiments/apex_spotting\.py ", script),
