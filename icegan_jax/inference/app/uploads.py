@@ -32,5 +32,5 @@ class Uploads:
 
 
 def path_of(value: Mapping[str, Any] | None) -> Path | None:
-    """Return the file of a component's value as the browser sends the value; gradio has checked that the file was uploaded."""
+    """Return the file of a component's value which gradio has checked to be an upload."""
     return Path(value["path"]) if value and value.get("path") else None
