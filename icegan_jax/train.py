@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import CompilationCounter
 from icegan_jax.config import build_models, build_train_config, validate
-from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, only_database
-from icegan_jax.data.folds import Fold, folds_of
+from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_database
+from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError
 from icegan_jax.finalize import finalize_run, set_aside_results, write_partial_results
@@ -73,7 +73,8 @@ def train_and_evaluate(
         who = f"{processes.name}: {len(mine)} of " if processes.count > 1 else ""
         print(
             f"{who}{len(folds)} fold{'s' * (len(folds) > 1)} of {train_config.steps} steps, "
-            f"{len(pairs.label)} pairs of {int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
+            f"{len(pairs.label)} pairs of {int((pairs.shift == 0).sum())} clips, "
+            f"{len(devices)} x {devices[0].device_kind}",
             flush=True,
         )
         models = build_models(config, train_config.steps, len(pairs.classes))
@@ -125,14 +126,14 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
         )
     pairs = _load(folder, drawn=not config.data.dir)
     if config.data.database:
-        pairs = only_database(pairs, config.data.database)
+        pairs = select_database(pairs, config.data.database)
     size = pairs.onset.shape[1]
     if size != config.model.image_size:
         raise UserError(
             f"{folder}: faces of {size} pixels, but config.model.image_size is {config.model.image_size}; "
             f"set --config.model.image_size={size} or prepare with --size={config.model.image_size}"
         )
-    folds = folds_of(
+    folds = build_folds(
         pairs,
         protocol=config.protocol,
         share=config.split_share,

@@ -53,14 +53,14 @@ def test_a_face_of_a_later_frame_and_of_an_equalized_picture() -> None:
     late = replace(late, face=replace(late.face, position=2))
     assert words(quality_flags.flag_face(late)) == ["no_face_in_onset"]
     helped = detection(
-        100, 1, 0.0, CropRepair("face", None, "equalised and upsampled", "the detector found no face without")
+        100, 1, 0.0, CropRepair("face", None, "equalized and upsampled", "the detector found no face without")
     )
-    helped = replace(helped, face=replace(helped.face, help="equalised and upsampled"))
+    helped = replace(helped, face=replace(helped.face, help="equalized and upsampled"))
     assert words(quality_flags.flag_face(helped)) == ["poor_picture"]
 
 
 def test_noise_alone_is_flagged() -> None:
-    still = detection().cropped
+    still = detection().crops
     assert words(quality_flags.flag_change(still)) == ["hardly_moves"]
     faces = still.faces.copy()
     faces[:, 4:8] += 10

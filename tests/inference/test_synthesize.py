@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.images import read_colour
+from icegan_jax.data.images import read_color
 from icegan_jax.errors import UserError
 from icegan_jax.inference import synthesize
 from icegan_jax.inference.composite import composite_face
@@ -46,9 +46,9 @@ def default_request(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
     )
 
 
-def synthesize_picture(default_request: SynthesisRequest, ensemble: Ensemble) -> Color:
-    synthesize_file(default_request, ensemble)
-    return read_colour(default_request.out)
+def synthesize_picture(request: SynthesisRequest, ensemble: Ensemble) -> Color:
+    synthesize_file(request, ensemble)
+    return read_color(request.out)
 
 
 GeneratorInputs = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]
