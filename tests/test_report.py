@@ -174,7 +174,7 @@ COPY = "put the file back from a copy, or train in another folder"
     ],
 )
 def test_damage_is_a_line_with_its_remedy(run, capsys, name, change, words):
-    fabricated.seal(run)
+    fabricated.add_checksums(run)
     text = (run / name).read_text()
     assert change(text) != text
     (run / name).write_text(change(text), newline="")
