@@ -574,9 +574,7 @@ def _discriminator(
 
 
 def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int) -> TrainConfig:
-    """How the folds are trained: steps, also those between evaluations, are rounded up to whole calls of the program.
-
-    An epoch is one pass over all prepared pairs, the same number of steps for every fold.
+    """Compute how the folds are trained: an epoch is one pass over all prepared pairs, equally long for every fold.
 
     Raises:
       UserError: the devices cannot share the batches out equally, or there are more steps than can be counted.
@@ -591,23 +589,22 @@ def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_d
     holders = 1 if training.parallel == "batch" else num_devices
     per_epoch = math.ceil(num_pairs / size)
     wanted = training.steps or training.epochs * per_epoch
-    if wanted > MOST_STEPS - training.steps_per_call:
+    if wanted > MOST_STEPS:
         raise UserError(
             f"config.training.epochs is {training.epochs}: {wanted} steps; lower it to at most {MOST_STEPS} steps"
         )
-    per_call = min(training.steps_per_call, wanted)
     every = config.evaluation.every
     return TrainConfig(
-        steps=math.ceil(wanted / per_call) * per_call,
+        steps=wanted,
         steps_per_epoch=per_epoch,
-        steps_per_call=per_call,
+        steps_per_call=min(training.steps_per_call, wanted, every or wanted),
         checkpoint_every=training.checkpoint_every,
         folds_per_device=min(training.folds_per_device, math.ceil(num_folds / holders)),
         parallel=training.parallel,
         batch_size=size,
         mirror=config.data.mirror,
         seed=config.seed,
-        evaluate_every=math.ceil(every / per_call) * per_call,
+        evaluate_every=every,
         shift=config.data.shift,
         brightness=config.data.brightness,
         on_nonfinite=training.on_nonfinite,

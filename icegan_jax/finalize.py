@@ -20,7 +20,7 @@ import numpy as np
 
 from icegan_jax import __version__
 from icegan_jax.data.dataset import Pairs
-from icegan_jax.data.folds import Fold, people_of
+from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
@@ -287,11 +287,11 @@ def _choose(
 
 
 def _protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
-    everybody = people_of(pairs)
+    everybody = list_subjects(pairs)
     held_out = {person for fold in folds for person in fold.people}
     if not held_out:
         trained = np.isin(np.arange(len(pairs.label)), folds[0].train)
-        kept = len(everybody) - len(people_of(pairs, trained))
+        kept = len(everybody) - len(list_subjects(pairs, trained))
         but = f" but {kept} kept for inner validation" if kept else ""
         return f"all: everybody{but} is trained on, nobody is left to test"
     if held_out == set(everybody):

@@ -14,8 +14,8 @@ from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import CompilationCounter
 from icegan_jax.config import build_models, build_train_config, validate
-from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, only_database
-from icegan_jax.data.folds import Fold, folds_of
+from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_database
+from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError
 from icegan_jax.finalize import finalize_run, set_aside_results, write_partial_results
@@ -25,7 +25,7 @@ from icegan_jax.signals import Stopped
 from icegan_jax.training.distributed import Coordination, Processes, join_run, start_processes
 from icegan_jax.training.fold_result import drop_damaged_results
 from icegan_jax.training.loop import train_folds
-from icegan_jax.training.monitor import broken_at, forget_failures
+from icegan_jax.training.monitor import describe_recorded_failure, remove_failures
 from icegan_jax.training.state import TrainConfig
 
 
@@ -64,7 +64,11 @@ def train_and_evaluate(
         train_config = dataclasses.replace(train_config, run=name)
 
         def unfinished() -> list[str]:
-            return [fold.name for fold in folds if not is_finished(workdir, fold) and not broken_at(workdir, fold)]
+            return [
+                fold.name
+                for fold in folds
+                if not is_finished(workdir, fold) and not describe_recorded_failure(workdir, fold)
+            ]
 
         if processes.index == 0:
             _drop_damaged(workdir, folds, pairs, train_config)
@@ -126,14 +130,14 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
         )
     pairs = _load(folder, drawn=not config.data.dir)
     if config.data.database:
-        pairs = only_database(pairs, config.data.database)
+        pairs = select_database(pairs, config.data.database)
     size = pairs.onset.shape[1]
     if size != config.model.image_size:
         raise UserError(
             f"{folder}: faces of {size} pixels, but config.model.image_size is {config.model.image_size}; "
             f"set --config.model.image_size={size} or prepare with --size={config.model.image_size}"
         )
-    folds = folds_of(
+    folds = build_folds(
         pairs,
         protocol=config.protocol,
         share=config.split_share,
@@ -167,14 +171,14 @@ def _drawn(workdir: Path) -> bool:
 def _drop_damaged(workdir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig) -> None:
     """Before anybody trains: folds whose files are damaged run again, results of an earlier state step aside."""
     drop_damaged_results(workdir, folds, pairs, train_config, _warn)
-    forget_failures(workdir, folds)
+    remove_failures(workdir, folds)
     if not all(is_finished(workdir, fold) for fold in folds):
         set_aside_results(workdir)
 
 
 def _broken(workdir: Path, folds: Sequence[Fold]) -> dict[str, str]:
     """The folds whose numbers went wrong, and where."""
-    return {fold.name: why for fold in folds if (why := broken_at(workdir, fold))}
+    return {fold.name: why for fold in folds if (why := describe_recorded_failure(workdir, fold))}
 
 
 def _conclude_partly(pairs: Pairs, folds: Sequence[Fold], workdir: Path, seed: int) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from icegan_jax.data.folds import Fold, folds_of
+from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.results import read_results
@@ -42,7 +42,7 @@ ORACLE = "best test epoch (not a valid score)"
 
 
 def made(protocol: str, inner_share: float) -> list[Fold]:
-    return folds_of(PAIRS, protocol=protocol, share=0.5, inner_share=inner_share, seed=0)
+    return build_folds(PAIRS, protocol=protocol, share=0.5, inner_share=inner_share, seed=0)
 
 
 def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None = None, **content: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from icegan_jax.data.folds import everybody, leave_one_subject_out
+from icegan_jax.data.folds import all_subjects_fold, leave_one_subject_out
 from icegan_jax.finalize import remove_partial_results, set_aside_results, write_partial_results
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold, state_of
@@ -65,7 +65,7 @@ def test_without_a_finished_fold_there_is_nothing_to_say(tmp_path: Path) -> None
 
 
 def test_the_fit_of_those_trained_on_is_no_part_of_a_score(tmp_path: Path) -> None:
-    fold = everybody(PAIRS)
+    fold = all_subjects_fold(PAIRS)
     finish_fold(tmp_path, fold, PAIRS, [0] * len(fold.test))
     (tmp_path / PARTIAL).write_text("of an earlier state")
     assert write_partial_results(PAIRS, [fold], tmp_path, seed=0, missing={}) is None

@@ -21,7 +21,7 @@ _KINDS = {"synthetic": "synthetic\n$X_{syn}-X_{on}$", "real": "real\n$X_{apex}-X
 _FULL = 40.0  # grey levels of 255 at full colour where pictures share a scale
 
 
-class Map(NamedTuple):
+class MotionMap(NamedTuple):
     """What is drawn of one kind of faces.
 
     Attributes:
@@ -36,7 +36,7 @@ class Map(NamedTuple):
 
 
 def draw_classes(
-    maps: Mapping[tuple[str, int], Map], classes: Sequence[str], rows: Sequence[Mapping[str, object]]
+    maps: Mapping[tuple[str, int], MotionMap], classes: Sequence[str], rows: Sequence[Mapping[str, object]]
 ) -> Figure:
     """A column per class: the change of the synthetic faces above that of the real ones, each to its own peak.
 

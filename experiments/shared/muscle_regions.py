@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.align import IDENTITY, crop_face, to_grey
-from icegan_jax.data.clips import EXPRESSIONS, Clip, movement, read_clips
+from icegan_jax.data.clips import EXPRESSIONS, Clip, frames_after_onset, read_clips
 from icegan_jax.data.landmarks import Box, Grey, Points, find_face
-from icegan_jax.data.synthetic import read_regions
-from icegan_jax.data.synthetic.write import REGIONS
+from icegan_jax.data.synthetic import read_true_regions
+from icegan_jax.data.synthetic.write import REGIONS_FILE
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 
@@ -54,7 +54,7 @@ _BORDER = 0.3  # of the picture, around a crop that shows the face too tightly f
 
 
 def find_landmarks(faces: Sequence[Grey]) -> tuple[list[Points], list[int]]:
-    """Finds the landmarks of prepared faces.
+    """Find the landmarks of prepared faces.
 
     Each face is searched as it is, then twice as large inside a border. Where neither shows a face, the mean landmarks
     of the others stand in: prepared faces are cropped alike.
@@ -90,7 +90,7 @@ def _landmarks(face: Grey) -> Points | None:
 
 
 def unit_masks(points: Points, shape: tuple[int, int]) -> dict[str, Mask]:
-    """Draws where each action unit of the three classes moves or creases the skin.
+    """Draw where each action unit of the three classes moves or creases the skin.
 
     Args:
         points: float64[68, 2], the landmarks (x, y) in pixels.
@@ -196,7 +196,7 @@ def muscle_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleRe
     Raises:
         UserError: as ``exact_regions`` and ``landmark_regions``.
     """
-    if (Path(data_dir) / "raw" / REGIONS).is_file():
+    if (Path(data_dir) / "raw" / REGIONS_FILE).is_file():
         return exact_regions(data_dir, onsets)
     return landmark_regions(data_dir, onsets)
 
@@ -217,9 +217,9 @@ def exact_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleReg
     """
     raw = Path(data_dir) / "raw"
     try:
-        regions = read_regions(raw / REGIONS)
+        regions = read_true_regions(raw / REGIONS_FILE)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:  # what numpy raises for a cut file
-        raise UserError(f"{raw / REGIONS}: damaged; prepare the faces again") from error
+        raise UserError(f"{raw / REGIONS_FILE}: damaged; prepare the faces again") from error
     people = {key[:2] for key in onsets}
     masks: dict[tuple[str, str], dict[str, Mask]] = {person: {} for person in people}
     known = set()
@@ -259,8 +259,8 @@ def landmark_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> Muscle
     points, missing = find_landmarks(faces)
     if not points:
         raise UserError(
-            f"{data_dir}: no raw/{REGIONS} and no face in any of {len(faces)} onsets; give prepared faces that dlib "
-            "finds, or procedural ones"
+            f"{data_dir}: no raw/{REGIONS_FILE} and no face in any of {len(faces)} onsets; give prepared faces that "
+            "dlib finds, or procedural ones"
         )
     h, w = faces[0].shape
     masks = {key: unit_masks(found, (h, w)) for key, found in zip(keys, points, strict=True)}
@@ -273,7 +273,7 @@ def onset_box(clip: Clip) -> tuple[Grey, Box]:
     Raises:
         UserError: the frames are missing or show no face.
     """
-    after = movement(clip, list_frames(clip.frames))[:_MORE_FRAMES]
+    after = frames_after_onset(clip, list_frames(clip.frames))[:_MORE_FRAMES]
     images = (image for _, image in read_frames(clip.frames, [clip.onset, *after]))
     onset = next(images)
     face = find_face(chain([onset], images))
@@ -283,7 +283,7 @@ def onset_box(clip: Clip) -> tuple[Grey, Box]:
 
 
 def crop_mask(mask: Mask, box: Box, size: int) -> Mask:
-    """Cuts the box out of bool[h, w], as faces are cropped: bool[size, size], True where at least half is."""
+    """Cut the box out of bool[h, w], as faces are cropped: bool[size, size], True where at least half is."""
     return crop_face(mask.astype(np.uint8), box, IDENTITY, size) >= 0.5
 
 

@@ -29,10 +29,10 @@ _NAME_LIMIT = 90  # letters of a run's folder, without hash and seed
 
 def train_seeds(options: Options, fields: Mapping[str, object], data: str) -> list[Path]:
     """The finished run directories of all seeds, see ``train``."""
-    return [train(options, seed, fields, data) for seed in range(options.seeds)]
+    return [train_run(options, seed, fields, data) for seed in range(options.seeds)]
 
 
-def train(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
+def train_run(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
     """A finished run directory: the preset's configuration with these fields, and the user's.
 
     Equal configurations share one directory, whichever experiment asks and in whatever words.
@@ -46,7 +46,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     Raises:
       UserError: a field or the data are wrong, the finished run saw other faces, or the training cannot go on.
     """
-    config = config_of(options, seed, fields, data)
+    config = build_config(options, seed, fields, data)
     content = json.loads(config.to_json())
     for name in _NO_NUMBERS:
         del content["training"][name]
@@ -68,7 +68,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
 
 
 def _check_faces(run: Path, data: Path) -> None:
-    """Raises UserError where a finished run saw other faces than now lie in the prepared folder."""
+    """Raise UserError where a finished run saw other faces than now lie in the prepared folder."""
     if not (data / SUMMARY_FILE).is_file():
         return
     now = str(read_json(data / SUMMARY_FILE).get("fingerprint"))
@@ -77,7 +77,7 @@ def _check_faces(run: Path, data: Path) -> None:
         raise UserError(f"{run}: trained on other faces than {data} holds now; give another --out, or remove the run")
 
 
-def config_of(options: Options, seed: int, fields: Mapping[str, object], data: str) -> ConfigDict:
+def build_config(options: Options, seed: int, fields: Mapping[str, object], data: str) -> ConfigDict:
     """The configuration of a run.
 
     Raises:

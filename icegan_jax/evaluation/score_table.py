@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.data.names import cell
+from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.io import write_text
 
 # The oracle is shown apart from the scores, under this name (docs/design.md, "Evaluation rules", rule 2).
@@ -107,7 +107,7 @@ def write_scores_csv(path: Path, rows: Sequence[ScoreRow]) -> None:
             row.accuracy,
         )
         cells = ("" if number is None else f"{number:.6f}" for number in numbers)
-        writer.writerow((row.section, cell(row.name), row.clips, *cells))
+        writer.writerow((row.section, spreadsheet_cell(row.name), row.clips, *cells))
     write_text(path, text.getvalue())
 
 

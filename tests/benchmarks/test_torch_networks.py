@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 from benchmarks import torch_networks  # noqa: E402
 from benchmarks.torch_weights import to_torch  # noqa: E402
-from tests.benchmarks.alike import moved_state  # noqa: E402
+from tests.benchmarks.arrays import random_state  # noqa: E402
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
 CASES = {
@@ -61,7 +61,7 @@ def as_seen(theirs: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool) -> None:
     models = tiny.models(**CASES[case])
-    state = moved_state(models)
+    state = random_state(models)
     network = torch_networks.Generator(models.generator, models.image_size, models.noise, 3)
     network.load_state_dict(to_torch(state.g_params, state.g_stats))
     if channels_last:
@@ -82,7 +82,7 @@ def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool)
 @pytest.mark.parametrize("train", [True, False])
 def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> None:
     models = tiny.models(**CASES[case])
-    state = moved_state(models)
+    state = random_state(models)
     channels = 1 if models.recognition_input == "apex" else 2
     network = torch_networks.Discriminator(models.discriminator, models.image_size, channels)
     network.load_state_dict(to_torch(state.d_params, state.d_stats))
@@ -103,7 +103,7 @@ def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> Non
 
 def test_statistics_stay_where_they_are_not_kept() -> None:
     models = tiny.models()
-    state = moved_state(models)
+    state = random_state(models)
     network = torch_networks.Discriminator(models.discriminator, models.image_size, 2)
     before = to_torch(state.d_params, state.d_stats)
     network.load_state_dict(before)
@@ -120,11 +120,11 @@ def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
     ours = load_perceptual_network(name, layer)
     image = grey(0, 64)
     features = jax.jit(lambda x: perceptual_features(ours, x))(image)
-    theirs = as_seen(torch_networks.CostFeatures(ours)(nchw(image)))
+    theirs = as_seen(torch_networks.PerceptualFeatures(ours)(nchw(image)))
     scale = float(jnp.abs(features).max())
     assert scale > 1
     assert far(features, theirs) < TOLERANCE * scale
 
 
 def test_the_verdict_is_named_as_ours() -> None:
-    assert torch_networks.Verdict._fields == DiscriminatorOutput._fields
+    assert torch_networks.DiscriminatorOutput._fields == DiscriminatorOutput._fields

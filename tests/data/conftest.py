@@ -41,7 +41,7 @@ def moved(image: Grey, degrees: float, shift: tuple[float, float]) -> Grey:
 
 
 def smiling(image: Grey, strength: float) -> Grey:
-    """Lowers the pixels around the astronaut's mouth by up to 6 pixels, smoothly."""
+    """Lower the pixels around the astronaut's mouth by up to 6 pixels, smoothly."""
     h, w = image.shape
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     bump = 6 * strength * np.exp(-(((x - 112) / 18) ** 2) - ((y - 150) / 12) ** 2)

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from icegan_jax.data import apex
-from icegan_jax.data.apex import METHODS, check_method, middle_frame, spot_apex
+from icegan_jax.data.apex import METHODS, check_apex_method, middle_frame, spot_apex
 from icegan_jax.data.landmarks import Points, find_face
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS, smiling
@@ -180,7 +180,7 @@ def test_messages_to_the_user(points: Points) -> None:
     with pytest.raises(
         UserError, match=r"^apex method 'lbp' is unknown; use difference, ratio, ratio_offset or middle$"
     ):
-        check_method("lbp")
+        check_apex_method("lbp")
     crop = np.zeros((4, 4), np.uint8)
     with pytest.raises(UserError, match=r"^the regions that .* hold no pixel of the crop; use --apex=difference$"):
         spot_apex(crop, [(1, crop)], method="ratio", points=points + 500)

@@ -96,7 +96,7 @@ def test_no_frame_of_a_usual_clip_is_decoded_twice(clip: Clip, method: str, monk
 
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64
-    monkeypatch.setattr(crop, "_HELD_PIXELS", 8 * size * size)
+    monkeypatch.setattr(crop, "_CACHE_PIXELS", 8 * size * size)
     monkeypatch.setattr("icegan_jax.data.apex._CHUNK_PIXELS", 8 * size * size)
     crops = {}
     peaks = []

@@ -10,7 +10,7 @@ from experiments.shared import muscle_regions as muscles
 from icegan_jax.data.align import IDENTITY, crop_face, to_grey
 from icegan_jax.data.clips import EXPRESSIONS, read_clips
 from icegan_jax.data.landmarks import Box, Face, find_face
-from icegan_jax.data.synthetic import read_regions, write_clips_to
+from icegan_jax.data.synthetic import draw_clips, read_true_regions
 from icegan_jax.errors import UserError
 
 SIZE = 128
@@ -120,8 +120,8 @@ def centre(mask: np.ndarray) -> np.ndarray:
 
 
 def test_drawn_face_moves_where_its_regions_say(tmp_path: Path) -> None:
-    table = write_clips_to(tmp_path / "raw", seed=3, subjects=1, clips_per_class=1, frames=6, progress=False)
-    clips, true = read_clips(table), read_regions(table.parent)
+    table = draw_clips(tmp_path / "raw", seed=3, subjects=1, clips_per_class=1, frames=6, progress=False)
+    clips, true = read_clips(table), read_true_regions(table.parent)
     onsets, apexes = {}, {}
     for clip in clips:
         onset, apex = (cv2.imread(str(clip.frames / f"img{n}.png"), 0) for n in (clip.onset, clip.apex))

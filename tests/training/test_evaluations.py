@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from icegan_jax.data.folds import Fold, keep_inner, leave_one_subject_out, subject_split
+from icegan_jax.data.folds import Fold, hold_out_inner, leave_one_subject_out, subject_split
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.selection import Evaluation
@@ -24,7 +24,7 @@ from tests.training import tiny
 
 NETWORKS = tiny.models()
 PAIRS = tiny.pairs(subjects=4)
-FOLDS = [keep_inner(fold, PAIRS, 0.5, 0) for fold in leave_one_subject_out(PAIRS)[:2]]  # 2 of 3 people kept: 6 clips
+FOLDS = [hold_out_inner(fold, PAIRS, 0.5, 0) for fold in leave_one_subject_out(PAIRS)[:2]]  # 2 of 3: 6 clips
 PLAN = tiny.train_config(steps=10, evaluate_every=4)  # 2 steps a call, a checkpoint every 4, two folds side by side
 EVALUATED = [4, 8, 10]
 

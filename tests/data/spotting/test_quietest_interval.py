@@ -34,4 +34,4 @@ def test_the_rest_before_a_smile_on_a_moving_head(face_image: Grey) -> None:
     """The clip begins in the middle of one smile and ends in that of another."""
     first, second = rise_and_fall(-8, 10, 1.0), rise_and_fall(22, 40, 1.0)
     frames = video(face_image, 31, smile=lambda i: first(i) + second(i), shift=nod)
-    assert 9 <= quietest_interval(Trace.of(trace_video(frames, FPS), FPS)) <= 23
+    assert 9 <= quietest_interval(Trace.from_rows(trace_video(frames, FPS), FPS)) <= 23

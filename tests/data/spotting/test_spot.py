@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.spotting import Row, SpottingResult, Trace, spot_events
+from icegan_jax.data.spotting import SpottingResult, Trace, TraceRow, spot_events
 from tests.data.spotting.videos import FPS, another_face, nod, rise_and_fall, video
 
 Grey = NDArray[np.uint8]
@@ -19,12 +19,12 @@ def events(spotting: SpottingResult, kind: str) -> list[tuple[int, int, int]]:
 def test_a_smile_of_a_third_of_a_second_on_a_moving_head_is_found(face_image: Grey) -> None:
     """It moves by 2 pixels, the head by 4."""
     frames = video(face_image, 130, smile=rise_and_fall(60, 70, 0.35), shift=nod, first=1000)
-    rows: list[Row] = []
+    rows: list[TraceRow] = []
     spotting = spot_events(frames, FPS, on_row=rows.append)
     ((onset, apex, offset),) = events(spotting, "micro")
     assert abs(apex - 1065) <= 1 and abs(onset - 1060) <= 1 and abs(offset - 1070) <= 1
     assert len(spotting.events) == 1 and spotting.events[0].strength > 2
-    again = Trace.of(rows, FPS)
+    again = Trace.from_rows(rows, FPS)
     assert again.position.tolist() == list(range(1000, 1130))
     np.testing.assert_array_equal(again.change, spotting.trace.change)
 

@@ -41,7 +41,7 @@ def test_the_head_is_followed_however_far_it_goes(face_image: Grey) -> None:
     """By 50 pixels, half of its width: the frame that is compared with is replaced on the way."""
     wide = np.pad(face_image, ((0, 0), (40, 40)), mode="edge")
     rows = list(trace_video(video(wide, 100, shift=lambda i: (0.5 * i - 25, 0.2 * i)), FPS))
-    trace = Trace.of(rows, FPS)
+    trace = Trace.from_rows(rows, FPS)
     assert trace.seen.all()
     np.testing.assert_allclose(np.diff(trace.dx), 0.5, atol=0.15)
     np.testing.assert_allclose(trace.dx[-1], 49.5, atol=2.5)  # it turns, too, about the picture's middle
@@ -52,12 +52,12 @@ def test_a_face_is_looked_for_once_a_second_where_there_is_none(
     face_image: Grey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And checked every half minute where there is one."""
-    looks: list[int] = []
+    detections: list[int] = []
     at = 0
     real = stream.find_face
 
     def find(images: Sequence[Grey], tries: int | None = None) -> Face | None:
-        looks.append(at)
+        detections.append(at)
         return real(images, tries)
 
     monkeypatch.setattr(stream, "find_face", find)
@@ -69,29 +69,29 @@ def test_a_face_is_looked_for_once_a_second_where_there_is_none(
             at = item[0]
             yield item
 
-    trace = Trace.of(trace_video(frames(), fps=10), 10)
-    assert looks == [0, 10, 20, 30, 330]
+    trace = Trace.from_rows(trace_video(frames(), fps=10), 10)
+    assert detections == [0, 10, 20, 30, 330]
     assert np.flatnonzero(trace.seen)[0] == 30 and trace.seen[30:].all()
 
 
 def test_a_face_that_is_found_elsewhere_starts_anew(face_image: Grey, monkeypatch: pytest.MonkeyPatch) -> None:
     """The picture slides, too slowly to be a cut, away from what the tracker holds."""
-    monkeypatch.setattr(stream.Tracker, "follow", lambda self, frame: True)
+    monkeypatch.setattr(stream.Tracker, "track", lambda self, frame: True)
     monkeypatch.setattr(stream, "_CHECK_SECONDS", 1.0)
     far = np.roll(face_image, 40, axis=1)
-    trace = Trace.of(trace_video(((i, face_image if i < 5 else far) for i in range(20)), fps=10), 10)
+    trace = Trace.from_rows(trace_video(((i, face_image if i < 5 else far) for i in range(20)), fps=10), 10)
     assert np.isnan(trace.step[10]) and np.isfinite(trace.step[[9, 11]]).all()
 
 
 def test_a_frame_of_another_size_is_a_cut(face_image: Grey) -> None:
     smaller = np.ascontiguousarray(face_image[10:, 10:])
-    trace = Trace.of(trace_video(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
+    trace = Trace.from_rows(trace_video(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
     assert trace.seen.all() and np.isnan(trace.step[12])
 
 
 def test_a_head_that_leaves_the_picture_is_not_seen(face_image: Grey) -> None:
     frames = ((i, np.pad(face_image, ((0, 0), (8 * i, 0)), mode="edge")[:, :240]) for i in range(30))
-    trace = Trace.of(trace_video(frames, fps=10), 10)
+    trace = Trace.from_rows(trace_video(frames, fps=10), 10)
     assert trace.seen[:8].all() and not trace.seen[-3:].any()
 
 
@@ -105,7 +105,7 @@ def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Grey, monkey
         return real(images, tries)
 
     monkeypatch.setattr(stream, "find_face", find)
-    found, here = stream._look(large), real([face_image])
+    found, here = stream._detect_face(large), real([face_image])
     assert found is not None and here is not None and max(sizes[0]) == 640
     np.testing.assert_allclose((found.points + 0.5) / 4 - 0.5, here.points, atol=2)
 
@@ -118,9 +118,9 @@ def test_a_frame_rate_that_is_none_is_refused(fps: float) -> None:
 
 def test_another_face_correlates_less(face_image: Grey) -> None:
     """The threshold lies between two frames of one face and two faces in one place."""
-    face = stream._look(face_image)
+    face = stream._detect_face(face_image)
     assert face is not None
     tracker = stream.Tracker(face_image, face, FPS)
-    assert not tracker.follow(another_face(face_image.shape))
+    assert not tracker.track(another_face(face_image.shape))
     ((_, noisy),) = video(face_image, 1, smile=lambda i: 1.0, shift=lambda i: (2.0, 1.0))
-    assert tracker.follow(noisy)
+    assert tracker.track(noisy)

@@ -29,10 +29,10 @@ def test_follows_a_rigid_motion_to_a_tenth_of_a_pixel(
     shift = (scale * shift[0], scale * shift[1])
     tracker = Tracker(large, Face(points, 1, 0, ""), 30)
     before = tracker.crop()
-    assert tracker.follow(moved(large, degrees, shift))
+    assert tracker.track(moved(large, degrees, shift))
     middle = np.append((points.min(0) + points.max(0)) / 2, 1)
     expected = head_motion(large, degrees, shift) @ middle - middle[:2]
-    np.testing.assert_allclose(tracker.shift(), expected, atol=0.1 * scale)
+    np.testing.assert_allclose(tracker.head_shift(), expected, atol=0.1 * scale)
     after = tracker.crop()
     assert before.shape == after.shape == (CROP_PIXELS, CROP_PIXELS)
     kept = face_mask(points_in(tracker, points), after.shape) > 0
@@ -58,5 +58,5 @@ def test_neither_shut_eyes_nor_the_background_move_the_face(face_image: Grey, fa
     behind = outside & (cv2.dilate(hull, np.ones((9, 9), np.uint8)) == 0)
     other[behind] = np.roll(face_image, 6, axis=1)[behind]
     tracker = Tracker(face_image, face, 30)
-    assert tracker.follow(other)
-    assert np.hypot(*tracker.shift()) < 0.03
+    assert tracker.track(other)
+    assert np.hypot(*tracker.head_shift()) < 0.03

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.synthetic.render import CameraSettings, Pose, draw_frame
 from tests.data.conftest import moved, smiling
-from tests.data.synthetic.people import meet
+from tests.data.synthetic.people import draw_person
 
 Grey = NDArray[np.uint8]
 
@@ -26,7 +26,7 @@ def video(
     first: int = 0,
     seed: int = 0,
 ) -> Iterator[tuple[int, Grey]]:
-    """Yields (number, frame): the image with a smile (1 is 6 pixels), moved, lit, with fresh noise."""
+    """Yield (number, frame): the image with a smile (1 is 6 pixels), moved, lit, with fresh noise."""
     rng = np.random.default_rng(seed)
     for i in range(frames):
         strength = smile(i)
@@ -54,6 +54,6 @@ def nod(i: int) -> tuple[float, float]:
 
 def another_face(shape: tuple[int, ...]) -> Grey:
     """A drawn face in a picture of this size."""
-    portrait, muscles, rest = meet(1)
-    frame = draw_frame(portrait, muscles.move(rest), Pose(), CameraSettings(), np.random.default_rng(0))
+    portrait, muscles, rest = draw_person(1)
+    frame = draw_frame(portrait, muscles.motion(rest), Pose(), CameraSettings(), np.random.default_rng(0))
     return np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
