@@ -29,13 +29,13 @@ from typing import Any
 import cv2
 
 from benchmarks.command import command_line, cpu_model, peak_rss_gib, run_in_new_process, timestamp, versions
-from icegan_jax.data.align import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
+from icegan_jax.data.align import IDENTITY, crop_face, estimate_motion, match_brightness, to_gray
 from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset, read_clips
 from icegan_jax.data.crop import SIZE, CropOptions, crop_clip
 from icegan_jax.data.ingest.build import prepare_clips
 from icegan_jax.data.ingest.repairs import repair_annotation
-from icegan_jax.data.landmarks import Grey, find_face
+from icegan_jax.data.landmarks import Gray, find_face
 from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
@@ -154,7 +154,7 @@ def time_parts(folder: Path) -> dict[str, float]:
 
     numbers = list_frames(folder)
     with timed("read", len(numbers)):
-        images: dict[int, Grey] = dict(read_frames(folder, numbers))
+        images: dict[int, Gray] = dict(read_frames(folder, numbers))
     onset, moving = images[numbers[0]], numbers[1:]
     find_face([onset])  # loads the models
     with timed("find face (once per clip)", 1):
@@ -170,11 +170,11 @@ def time_parts(folder: Path) -> dict[str, float]:
         for n in moving:
             motion = motions[n]
             crop = crop_face(images[n], box, IDENTITY if motion is None else motion, SIZE)
-            crops[n] = to_grey(match_brightness(crop, neutral))
+            crops[n] = to_gray(match_brightness(crop, neutral))
     points = points_in_crop(face.points, box, SIZE)
     for method in METHODS[:-1]:
         with timed(f"spot, {method}", len(moving)):
-            spot_apex(to_grey(neutral), crops.items(), method=method, offset=crops[moving[-1]], points=points)
+            spot_apex(to_gray(neutral), crops.items(), method=method, offset=crops[moving[-1]], points=points)
     return speed
 
 

@@ -45,7 +45,7 @@ from icegan_jax.training.parallel import FoldLayout, build_programs
 from icegan_jax.training.prefetch import Prefetcher
 from icegan_jax.training.state import fold_key
 
-SHIFTS = (-2, -1, 0, 1, 2)  # of a clip's pairs: the apex and its four neighbours
+SHIFTS = (-2, -1, 0, 1, 2)  # of a clip's pairs: the apex and its four neighbors
 _SUBJECTS = 68  # people among whom the clips are shared out, as in MEGC2019; fewer where clips are few
 _DRAIN = 64  # batches drawn without training, for the time that the pipeline takes alone
 COLUMNS = (

@@ -146,12 +146,12 @@ class PerceptualFeatures(nn.Module):
         self.settings = ours.layers
         self.kernels = nn.ParameterList(torch.from_numpy(k.transpose(3, 2, 0, 1).copy()) for k, _ in ours.weights)
         self.biases = nn.ParameterList(torch.from_numpy(bias.copy()) for _, bias in ours.weights)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])  # ImageNet's colours
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])  # ImageNet's colors
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Grey faces float[b, 1, n, n] in [-1, 1] to features float[b, c, h, w]."""
+        """Gray faces float[b, 1, n, n] in [-1, 1] to features float[b, c, h, w]."""
         x = ((image + 1) / 2 - self.mean) / self.std
         for layer, kernel, bias in zip(self.settings, self.kernels, self.biases, strict=True):
             if layer.pool:

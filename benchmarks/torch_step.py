@@ -171,5 +171,5 @@ def discriminator_input(settings: Models, onset: Tensor, face: Tensor) -> Tensor
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """uint8 grey levels to float32 in [-1, 1]."""
+    """uint8 gray levels to float32 in [-1, 1]."""
     return pixels.float() / 127.5 - 1.0

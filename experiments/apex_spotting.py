@@ -20,11 +20,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, to_grey
+from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, to_gray
 from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset, read_clips
 from icegan_jax.data.ingest.repairs import repair_annotation
-from icegan_jax.data.landmarks import Box, Face, Grey, Points, find_face
+from icegan_jax.data.landmarks import Box, Face, Gray, Points, find_face
 from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
@@ -148,15 +148,15 @@ def _row(clip: Clip, method: str, frames: str, apex: int) -> SpottedApex:
     return SpottedApex(clip.name, method, frames, clip.apex, apex, apex - clip.apex)
 
 
-def _crops(clip: Clip, onset: Grey, moving: list[int], box: Box, registered: bool) -> Iterator[tuple[int, Grey]]:
+def _crops(clip: Clip, onset: Gray, moving: list[int], box: Box, registered: bool) -> Iterator[tuple[int, Gray]]:
     """Yield (number, crop) of the onset and the frames after it, as `prepare` makes them."""
     neutral = crop_face(onset, box, IDENTITY, SIZE)
-    yield clip.onset, to_grey(neutral)
+    yield clip.onset, to_gray(neutral)
     for number, frame in read_frames(clip.frames, moving):
         yield number, crop_frame(frame, onset, neutral, box, register=registered)[0]
 
 
-def _landmarks(frame: Grey, of_onset: Face) -> Points:
+def _landmarks(frame: Gray, of_onset: Face) -> Points:
     face = find_face([frame])
     return of_onset.points if face is None else face.points
 

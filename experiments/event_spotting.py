@@ -42,7 +42,7 @@ from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 from icegan_jax.io import write_text
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Trajectory = NDArray[np.float64]
 
 STRETCH_SECONDS = 60.0  # of one person
@@ -61,11 +61,11 @@ class MeasuredClip:
         middle: float64[2], x and y of the face's middle in the onset.
         course: float64[n, 4], head and light of every frame against the onset: shift in pixels (x, y), turn about the
             middle in radians, and the logarithm of the brightness.
-        noise: standard deviation of the camera's noise, grey levels.
+        noise: standard deviation of the camera's noise, gray levels.
     """
 
     clip: Clip
-    frames: list[Grey]
+    frames: list[Gray]
     middle: NDArray[np.float64]
     course: Trajectory
     noise: float
@@ -228,11 +228,11 @@ def measure_clip(clip: Clip) -> MeasuredClip:
     return MeasuredClip(clip, frames, middle, course, noise)
 
 
-def estimate_noise(a: Grey, b: Grey) -> float:
+def estimate_noise(a: Gray, b: Gray) -> float:
     """The deviation of the noise of two frames, from what their fine detail does not share."""
     change = a.astype(np.float32) - b
     fine = np.abs(change - cv2.blur(change, (5, 5)))
-    # A pixel less its 25 neighbours' mean keeps 24/25 of the variance; two frames have twice that of one.
+    # A pixel less its 25 neighbors' mean keeps 24/25 of the variance; two frames have twice that of one.
     return float(np.median(fine)) / 0.6745 / math.sqrt(2 * 24 / 25)
 
 
@@ -309,7 +309,7 @@ def list_planted_events(pieces: Iterable[VideoSegment]) -> list[PlantedEvent]:
     return found
 
 
-def render_segment(piece: VideoSegment, drift: Drift, rng: np.random.Generator) -> Iterator[Grey]:
+def render_segment(piece: VideoSegment, drift: Drift, rng: np.random.Generator) -> Iterator[Gray]:
     """Yield the frames of a piece, uint8[h, w].
 
     Those of a rest go from the onset of the clip before, where its head and light have come to, to the onset of the
@@ -336,7 +336,7 @@ def render_segment(piece: VideoSegment, drift: Drift, rng: np.random.Generator) 
         yield np.clip(np.rint(face), 0, 255).astype(np.uint8)
 
 
-def write_video(path: Path, frames: Iterable[Grey], fps: float) -> None:
+def write_video(path: Path, frames: Iterable[Gray], fps: float) -> None:
     """Write frames as Motion JPEG, one at a time; an odd side gets its last row or column twice.
 
     Raises:
@@ -357,7 +357,7 @@ def write_video(path: Path, frames: Iterable[Grey], fps: float) -> None:
         writer.release()
 
 
-def read_video(path: Path) -> Iterator[tuple[int, Grey]]:
+def read_video(path: Path) -> Iterator[tuple[int, Gray]]:
     """Yield (position, uint8[h, w]) of a video's frames, one at a time."""
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     position = 0

@@ -121,7 +121,7 @@ def _notes(seeds: int) -> list[str]:
     return [
         f"{seeds} splits by people, the same for all models of a seed; mean [95% interval over people] ± deviation "
         "over seeds, held-out people.",
-        "l1: mean absolute difference to the real apex in grey levels of 255, synthesis of the apex's own class; "
+        "l1: mean absolute difference to the real apex in gray levels of 255, synthesis of the apex's own class; "
         "ssim: structural similarity to it (Wang et al. 2004).",
         f"{COPY}: the neutral face as it is, with no synthesis at all: a micro-expression changes little, and only a "
         "model above this row draws the person's expression better than nothing.",

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     notes = (
         f"{options.seeds} splits by people, the same for all rows of a seed; mean [95% interval over people] ± "
         "deviation over seeds.",
-        "l1: mean absolute difference of the synthetic face and the real apex, grey levels of 255, held-out people.",
+        "l1: mean absolute difference of the synthetic face and the real apex, gray levels of 255, held-out people.",
         *(difference_note(f"{name} against {BASE}", runs[name], runs[BASE]) for name in runs if name != BASE),
     )
     write_tables(options.out / "switches", "The paper against the released definitions", COLUMNS, rows, notes)

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     notes = (
         f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
         " over seeds.",
-        "l1: mean absolute difference of the synthetic face and the real apex, grey levels of 255, held-out people; "
+        "l1: mean absolute difference of the synthetic face and the real apex, gray levels of 255, held-out people; "
         "l1 of onset: of a copy of the onset.",
         *(
             difference_note(f"{better} against {worse}", runs[better], runs[worse])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.landmarks import Box
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Crop = NDArray[np.float32]
 Motion = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ _MAX_SHIFT = 0.25  # of the crop's width
 _MAX_ROTATION = math.radians(15)
 
 
-def estimate_motion(onset: Grey, frame: Grey, box: Box) -> Motion | None:
+def estimate_motion(onset: Gray, frame: Gray, box: Box) -> Motion | None:
     """Estimate the rigid motion that takes a point of the onset's face to its position in the frame.
 
     Args:
@@ -81,7 +81,7 @@ def estimate_motion(onset: Grey, frame: Grey, box: Box) -> Motion | None:
     return motion if math.isfinite(correlation) and plausible else None
 
 
-def scale_and_blur(region: Grey, scale: float, sigma: float) -> Crop:
+def scale_and_blur(region: Gray, scale: float, sigma: float) -> Crop:
     """Return the region uint8[h, w] as float32, scaled by ``scale`` (at most 1), then blurred by ``sigma`` pixels."""
     pixels = region.astype(np.float32)
     if scale < 1:
@@ -101,7 +101,7 @@ def motion_extent(motion: Motion, box: Box) -> float:
     return float(np.linalg.norm(motion[:, :2] @ center + motion[:, 2] - center))
 
 
-def crop_face(image: Grey, box: Box, motion: Motion, size: int) -> Crop:
+def crop_face(image: Gray, box: Box, motion: Motion, size: int) -> Crop:
     """Sample the face from the image, moved back by ``motion``, in one resampling.
 
     The box is sampled cubically at a whole multiple of ``size`` that is no coarser than the image, and the samples of
@@ -114,7 +114,7 @@ def crop_face(image: Grey, box: Box, motion: Motion, size: int) -> Crop:
         size: pixels on a side of the result.
 
     Returns:
-        float32[size, size], grey levels from 0 to 255; cubic interpolation can go a little beyond both ends.
+        float32[size, size], gray levels from 0 to 255; cubic interpolation can go a little beyond both ends.
     """
     oversampling = max(1, math.ceil(max(box.width, box.height) / size))
     samples = size * oversampling
@@ -138,7 +138,7 @@ def match_brightness(crop: Crop, onset: Crop) -> Crop:
     return crop if mean <= 0 else np.asarray(crop * (float(onset.mean()) / mean), np.float32)
 
 
-def crop_frame(image: Grey, onset: Grey, neutral: Crop, box: Box, *, register: bool) -> tuple[Grey, Motion | None]:
+def crop_frame(image: Gray, onset: Gray, neutral: Crop, box: Box, *, register: bool) -> tuple[Gray, Motion | None]:
     """Crop a frame as the onset of its clip was cropped.
 
     Args:
@@ -154,9 +154,9 @@ def crop_frame(image: Grey, onset: Grey, neutral: Crop, box: Box, *, register: b
     """
     motion = estimate_motion(onset, image, box) if register else IDENTITY
     crop = crop_face(image, box, IDENTITY if motion is None else motion, len(neutral))
-    return to_grey(match_brightness(crop, neutral) if register else crop), motion
+    return to_gray(match_brightness(crop, neutral) if register else crop), motion
 
 
-def to_grey(crop: Crop) -> Grey:
-    """Round grey levels float32[h, w] to uint8[h, w]."""
+def to_gray(crop: Crop) -> Gray:
+    """Round gray levels float32[h, w] to uint8[h, w]."""
     return np.clip(np.rint(crop), 0, 255).astype(np.uint8)

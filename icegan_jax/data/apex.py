@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.landmarks import Box, Points
 from icegan_jax.errors import UserError
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Regions = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
@@ -42,12 +42,12 @@ _LEFT_MOUTH, _RIGHT_MOUTH = 48, 54
 
 
 def spot_apex(
-    onset: Grey,
-    later: Iterable[tuple[int, Grey]],
+    onset: Gray,
+    later: Iterable[tuple[int, Gray]],
     *,
     method: str = "difference",
-    offset: Grey | None = None,
-    points: Points | Callable[[Grey], Points] | None = None,
+    offset: Gray | None = None,
+    points: Points | Callable[[Gray], Points] | None = None,
 ) -> int:
     """Return the number of the frame in which the face has moved most.
 
@@ -125,7 +125,7 @@ def middle_frame(later: Sequence[int]) -> int:
     return later[max(len(later) // 2 - 1, 0)]  # position len // 2 counted from the onset
 
 
-def _chunks(onset: Grey, later: Iterable[tuple[int, Grey]]) -> Iterator[tuple[list[int], Grey]]:
+def _chunks(onset: Gray, later: Iterable[tuple[int, Gray]]) -> Iterator[tuple[list[int], Gray]]:
     """Yield the numbers of n frames, and uint8[1 + n, h, w]: the frame before the first of them, then the n frames."""
     remaining = iter(later)
     previous = onset
@@ -136,18 +136,18 @@ def _chunks(onset: Grey, later: Iterable[tuple[int, Grey]]) -> Iterator[tuple[li
         previous = frames[-1]
 
 
-def _difference(onset: Grey, frames: Grey) -> Scores:
+def _difference(onset: Gray, frames: Gray) -> Scores:
     """Return the scores float64[n] of n frames uint8[1 + n, h, w], which follow the frame before them."""
     return np.abs(_standardize(frames[1:]) - _standardize(onset[None])).mean((1, 2))
 
 
-def _standardize(frames: Grey) -> NDArray[np.float64]:
+def _standardize(frames: Gray) -> NDArray[np.float64]:
     """Return each frame with mean 0 and standard deviation 1, or 0 everywhere for a constant frame."""
     pixels = frames - frames.mean((1, 2), keepdims=True)
     return np.asarray(pixels / np.maximum(pixels.std((1, 2), keepdims=True), 1e-6))
 
 
-def _ratio(onset: Grey, frames: Grey, points: Points | Callable[[Grey], Points], offset: Grey | None) -> Scores:
+def _ratio(onset: Gray, frames: Gray, points: Points | Callable[[Gray], Points], offset: Gray | None) -> Scores:
     """Return the scores float64[n] of n frames uint8[1 + n, h, w], which follow the frame before them."""
     pixels = frames.astype(np.float64)
     change = np.abs(pixels[1:] - onset) + 1

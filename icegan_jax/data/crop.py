@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_grey
+from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_gray
 from icegan_jax.data.apex import middle_frame, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.landmarks import Box, Face, find_face
@@ -18,7 +18,7 @@ from icegan_jax.errors import UserError
 REGISTRATIONS = ("rigid", "none")
 SIZE = 128  # pixels on a side; the paper's input
 
-# The apex and its four neighbours are trained on (docs/design.md, "Crop and registration").
+# The apex and its four neighbors are trained on (docs/design.md, "Crop and registration").
 _SHIFTS = (-2, -1, 0, 1, 2)
 # Frames after the onset in which a face is searched for where none is detected in the onset.
 _SEARCH_FRAMES = 25
@@ -33,8 +33,8 @@ _METHODS = {
     "middle": "spotted: the middle frame",
 }
 
-Grey = NDArray[np.uint8]
-ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Grey]]]  # frame numbers to (number, frame), ascending
+Gray = NDArray[np.uint8]
+ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Gray]]]  # frame numbers to (number, frame), ascending
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class ClipCrops:
 
     apex: int
     shifts: tuple[int, ...]
-    onset: Grey
-    faces: Grey
+    onset: Gray
+    faces: Gray
     changes: tuple[CropRepair, ...]
     frames: int
 
@@ -176,7 +176,7 @@ def _check_frame_numbers(clip: Clip, numbers: Sequence[int], later: Sequence[int
         raise UserError(f"{clip.frames}: no frame after onset {clip.onset}; restore the frames, or start again")
 
 
-def _find_face(clip: Clip, later: Sequence[int], read: ReadFrames) -> tuple[Grey, Face]:
+def _find_face(clip: Clip, later: Sequence[int], read: ReadFrames) -> tuple[Gray, Face]:
     """Return the image of the onset, and the face in the onset or in the first later frame that shows a face."""
     frames = read([clip.onset, *later])
     _, onset = next(frames)
@@ -189,7 +189,7 @@ def _find_face(clip: Clip, later: Sequence[int], read: ReadFrames) -> tuple[Grey
     return onset, face
 
 
-def _check_size(clip: Clip, number: int, image: Grey, onset: Grey) -> Grey:
+def _check_size(clip: Clip, number: int, image: Gray, onset: Gray) -> Gray:
     if image.shape != onset.shape:
         raise UserError(
             f"{clip.frames}: frame {number} is {image.shape[1]}x{image.shape[0]}, the onset "
@@ -236,17 +236,17 @@ class _Cropper:
         motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
     """
 
-    def __init__(self, clip: Clip, onset: Grey, box: Box, options: CropOptions, read: ReadFrames) -> None:
+    def __init__(self, clip: Clip, onset: Gray, box: Box, options: CropOptions, read: ReadFrames) -> None:
         self._clip, self._image, self._box, self._options, self._read = clip, onset, box, options, read
         self._neutral = crop_face(onset, box, IDENTITY, options.size)
-        self._cache: dict[int, Grey] = {}
+        self._cache: dict[int, Gray] = {}
         self._cache_size = max(1, _CACHE_PIXELS // options.size**2)
-        self.onset: Grey = to_grey(self._neutral)
+        self.onset: Gray = to_gray(self._neutral)
         self.unregistered: set[int] = set()
         self.frames = 1
         self.motion_extent = 0.0
 
-    def crop(self, numbers: Sequence[int]) -> Iterator[tuple[int, Grey]]:
+    def crop(self, numbers: Sequence[int]) -> Iterator[tuple[int, Gray]]:
         """Yield (number, crop uint8[size, size]) of the frames with these numbers, one at a time."""
         unread = self._read([n for n in numbers if n not in self._cache])
         for number in numbers:
@@ -258,7 +258,7 @@ class _Cropper:
                     self._cache[number] = crop
             yield number, crop
 
-    def _crop(self, number: int, image: Grey) -> Grey:
+    def _crop(self, number: int, image: Gray) -> Gray:
         self.frames += 1
         register = self._options.register == "rigid"
         crop, motion = crop_frame(image, self._image, self._neutral, self._box, register=register)

@@ -1,4 +1,4 @@
-"""Image files read as grey levels, for the networks, or as RGB colors, for display."""
+"""Image files read as gray levels, for the networks, or as RGB colors, for display."""
 
 import io
 import warnings
@@ -20,15 +20,15 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
 _MIN_SIDE = 20  # pixels, the smallest face that ``landmarks.find_face`` detects
 _RGB_PROFILE = b"RGB "  # the color space at byte 16 of an ICC profile (ICC.1:2022, 7.2.8)
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 Decoded = TypeVar("Decoded")
 
 
-def read_grey(path: Path, remedy: str) -> Grey:
-    """Read an image file as upright grey levels.
+def read_gray(path: Path, remedy: str) -> Gray:
+    """Read an image file as upright gray levels.
 
-    Pillow is used, as Pillow rejects truncated files, which OpenCV fills with grey. On grey JPEGs the grey levels of
+    Pillow is used, as Pillow rejects truncated files, which OpenCV fills with gray. On gray JPEGs the gray levels of
     Pillow and OpenCV are equal.
 
     Args:
@@ -41,13 +41,13 @@ def read_grey(path: Path, remedy: str) -> Grey:
     Raises:
         UserError: the file is missing, truncated or not an image.
     """
-    return _decode(path, _grey_of, remedy)
+    return _decode(path, _gray_of, remedy)
 
 
 def read_color(path: Path) -> Color:
     """Read an image of a face, or the first frame of an animation, as upright RGB colors.
 
-    16 bits are scaled to 8, grey and CMYK become RGB, and transparent pixels become white.
+    16 bits are scaled to 8, gray and CMYK become RGB, and transparent pixels become white.
 
     Returns:
         uint8[h, w, 3].
@@ -76,8 +76,8 @@ def color_profile(path: Path) -> bytes | None:
     return _decode(path, profile_of, "restore the file or give another picture")
 
 
-def to_grey(picture: Color) -> Grey:
-    """Convert RGB uint8[h, w, 3] to the grey levels uint8[h, w] of ``read_grey`` (ITU-R BT.601)."""
+def to_gray(picture: Color) -> Gray:
+    """Convert RGB uint8[h, w, 3] to the gray levels uint8[h, w] of ``read_gray`` (ITU-R BT.601)."""
     return np.asarray(Image.fromarray(picture).convert("L"), np.uint8)
 
 
@@ -105,7 +105,7 @@ def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) 
         raise UserError(f"{path}: not a readable image ({reason}); {remedy}") from None
 
 
-def _grey_of(image: Image.Image) -> Grey:
+def _gray_of(image: Image.Image) -> Gray:
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits per pixel
         return np.asarray(np.asarray(upright) >> 8, np.uint8)
@@ -115,7 +115,7 @@ def _grey_of(image: Image.Image) -> Grey:
 def _rgb_of(image: Image.Image) -> Color:
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):
-        return np.repeat(_grey_of(upright)[..., None], 3, axis=2)
+        return np.repeat(_gray_of(upright)[..., None], 3, axis=2)
     if upright.has_transparency_data:
         white = Image.new("RGBA", upright.size, "white")
         upright = Image.alpha_composite(white, upright.convert("RGBA"))

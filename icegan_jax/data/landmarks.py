@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFile
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
 # Margin around the landmarks' tight box, as a fraction of that box's width (docs/design.md, "Test faces and the
@@ -101,7 +101,7 @@ def bounding_box(points: Points) -> Box:
     return Box(float(left), float(top), float(right), float(bottom))
 
 
-def find_face(images: Iterable[Grey], tries: int | None = None) -> Face | None:
+def find_face(images: Iterable[Gray], tries: int | None = None) -> Face | None:
     """Find the largest face in the first of the images in which a face is detected.
 
     Each image is searched as given, then upsampled, then upsampled after histogram equalization, then with a mirrored
@@ -110,7 +110,7 @@ def find_face(images: Iterable[Grey], tries: int | None = None) -> Face | None:
     equal size the leftmost is taken, then the topmost.
 
     Args:
-        images: uint8[h, w] grey images, the onset first; read lazily.
+        images: uint8[h, w] gray images, the onset first; read lazily.
         tries: number of preparations to try on each image; None for all. An image without a face costs all of them.
 
     Returns:
@@ -127,11 +127,11 @@ def find_face(images: Iterable[Grey], tries: int | None = None) -> Face | None:
     return None
 
 
-def find_faces(image: Grey) -> list[Face]:
+def find_faces(image: Gray) -> list[Face]:
     """Find all faces of an image, from left to right; ``find_face`` returns the largest of them.
 
     Args:
-        image: uint8[h, w], grey.
+        image: uint8[h, w], gray.
 
     Returns:
         The faces with their refined landmarks; an empty list where no face is detected.
@@ -145,7 +145,7 @@ def find_faces(image: Grey) -> list[Face]:
     return []
 
 
-def _preparations(image: Grey) -> Iterable[tuple[str, Grey, int, int]]:
+def _preparations(image: Gray) -> Iterable[tuple[str, Gray, int, int]]:
     """Yield (preparation, image to search, times to upsample, border in pixels), the cheapest first."""
     yield "", image, 0, 0
     yield "upsampled", image, 1, 0
@@ -158,7 +158,7 @@ def _preparations(image: Grey) -> Iterable[tuple[str, Grey, int, int]]:
         yield "equalized and upsampled twice", equalized, 2, 0
 
 
-def embed_face(image: Grey) -> NDArray[np.float64]:
+def embed_face(image: Gray) -> NDArray[np.float64]:
     """Return the identity embedding of a prepared crop by dlib's face recognition network.
 
     The whole crop is taken as the face, without a detector. Enlarging the crop first, or adding a border, does not
@@ -166,7 +166,7 @@ def embed_face(image: Grey) -> NDArray[np.float64]:
     one person, 0.84 for two people, and 0.88 even for noise and a face. A cosine means little without those of others.
 
     Args:
-        image: uint8[h, w], grey.
+        image: uint8[h, w], gray.
 
     Returns:
         float64[128].
@@ -185,12 +185,12 @@ def _face_recognition() -> Any:
         # face_recognition_models reads its files through pkg_resources, which warns at import.
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
         from face_recognition import api
-    # That import makes Pillow, for the whole process, fill truncated images with grey.
+    # That import makes Pillow, for the whole process, fill truncated images with gray.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     return api
 
 
-def _detect(image: Grey, upsample: int) -> list[Points]:
+def _detect(image: Gray, upsample: int) -> list[Points]:
     """Return the landmarks float64[68, 2] of every face in the image."""
     # dlib's frontal face detector and its 68-point shape predictor
     detector, predictor = _face_recognition().face_detector, _face_recognition().pose_predictor_68_point
@@ -210,14 +210,14 @@ def _distance_key(points: Points) -> Callable[[Points], float]:
     return lambda others: -float(np.linalg.norm(others.mean(0) - points.mean(0)))
 
 
-def _inside(points: Points, image: Grey) -> bool:
+def _inside(points: Points, image: Gray) -> bool:
     """Return whether the center of the landmarks' box, and therefore part of the box, is in the image."""
     x, y = (points.min(0) + points.max(0)) / 2
     h, w = image.shape
     return bool(0 <= x <= w - 1 and 0 <= y <= h - 1)
 
 
-def _refine(image: Grey, points: Points, key: Callable[[Points], Any]) -> Points:
+def _refine(image: Gray, points: Points, key: Callable[[Points], Any]) -> Points:
     """Detect the landmarks again in a crop around the face, at one scale for all faces, until the box converges.
 
     Args:

@@ -10,7 +10,7 @@ from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
 
 Batch = dict[str, NDArray[np.generic]]
-# index, whether mirrored, pixels down and right, grey levels added
+# index, whether mirrored, pixels down and right, gray levels added
 _Augmentation = tuple[int, bool, int, int, float]
 
 
@@ -37,8 +37,8 @@ def fold_batches(
         mirror: whether each pair is mirrored left to right with probability 1/2, onset and apex together.
         shift: largest shift of a pair in whole pixels, drawn uniformly down and right, onset and apex together; pixels
             at the edge are repeated.
-        brightness: a grey level drawn uniformly from -brightness * 255 to brightness * 255 is added to each pair, onset
-            and apex together; grey levels are rounded and clipped to 0..255.
+        brightness: a gray level drawn uniformly from -brightness * 255 to brightness * 255 is added to each pair, onset
+            and apex together; gray levels are rounded and clipped to 0..255.
 
     Returns:
         An iterator over {"onset": uint8[b, h, w, 1], "apex": uint8[b, h, w, 1], "label": int32[b], "index": int32[b]}
@@ -97,5 +97,5 @@ def _shift(faces: NDArray[np.uint8], down: NDArray[np.int64], right: NDArray[np.
 
 
 def _brighten(faces: NDArray[np.uint8], levels: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Add grey levels float64[b] to the faces uint8[b, h, w], rounded and clipped."""
+    """Add gray levels float64[b] to the faces uint8[b, h, w], rounded and clipped."""
     return np.clip(np.rint(faces + levels[:, None, None]), 0, 255).astype(np.uint8)

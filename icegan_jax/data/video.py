@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.clips import MAX_DIGITS
-from icegan_jax.data.images import read_grey
+from icegan_jax.data.images import read_gray
 from icegan_jax.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
@@ -26,7 +26,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 _MIN_RATE = 0.1
 _MAX_RATE = 100_000.0  # frames per second of the fastest cameras that record whole frames
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 def list_frames(path: str | Path) -> Sequence[int]:
@@ -41,8 +41,8 @@ def list_frames(path: str | Path) -> Sequence[int]:
     return list(index_frames(path))
 
 
-def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
-    """Yield (number, grey levels uint8[h, w]) of the given frames, ascending, one at a time.
+def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
+    """Yield (number, gray levels uint8[h, w]) of the given frames, ascending, one at a time.
 
     A truncated image is an error. A damaged frame inside a video is not detected, as OpenCV fills such a frame without
     an error.
@@ -95,13 +95,13 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
     return dict(sorted(files.items()))
 
 
-def read_frame(path: str | Path) -> Grey:
-    """Read an image file as grey levels uint8[h, w], 0 to 255, see ``images.read_grey``.
+def read_frame(path: str | Path) -> Gray:
+    """Read an image file as gray levels uint8[h, w], 0 to 255, see ``images.read_gray``.
 
     Raises:
         UserError: the file is missing, truncated or not an image.
     """
-    return read_grey(Path(path), "restore the file or remove the clip")
+    return read_gray(Path(path), "restore the file or remove the clip")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def read_color_frames(path: str | Path) -> Iterator[NDArray[np.uint8]]:
         video.release()
 
 
-def _read_video(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Grey]]:
+def _read_video(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Gray]]:
     """Yield (number, frame) of the numbers, ascending. All frames are decoded, as seeking is inexact in many codecs."""
     if not numbers:
         return
@@ -178,8 +178,8 @@ def _read_video(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Grey]
                 ok, image = video.retrieve()
                 if not ok:
                     break
-                grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-                yield number, np.asarray(grey, np.uint8)
+                gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+                yield number, np.asarray(gray, np.uint8)
                 number = next(remaining, None)
             position += 1
     finally:

@@ -38,7 +38,7 @@ CASES = {
 }
 
 
-def grey(seed: int, size: int, channels: int = 1) -> np.ndarray:
+def gray(seed: int, size: int, channels: int = 1) -> np.ndarray:
     """Pictures float32[2, size, size, channels] in [-1, 1]."""
     return np.random.default_rng(seed).uniform(-1, 1, (2, size, size, channels)).astype(np.float32)
 
@@ -66,7 +66,7 @@ def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool)
     network.load_state_dict(to_torch(state.g_params, state.g_stats))
     if channels_last:
         network.to(memory_format=torch.channels_last)
-    onset, expression = grey(0, models.image_size), np.eye(3, dtype=np.float32)[[2, 0]]
+    onset, expression = gray(0, models.image_size), np.eye(3, dtype=np.float32)[[2, 0]]
     noise = np.random.default_rng(1).normal(size=(2, models.noise)).astype(np.float32)
     variables = {"params": state.g_params, **state.g_stats}
     apply = jax.jit(lambda *x: models.generator.apply(variables, *x, train=True, mutable=list(state.g_stats)))
@@ -87,7 +87,7 @@ def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> Non
     network = torch_networks.Discriminator(models.discriminator, models.image_size, channels)
     network.load_state_dict(to_torch(state.d_params, state.d_stats))
     network.train(train)
-    image, label = grey(0, models.image_size, channels), jnp.array([1, 2]) if train else None
+    image, label = gray(0, models.image_size, channels), jnp.array([1, 2]) if train else None
     variables = {"params": state.d_params, **state.d_stats}
     apply = jax.jit(lambda *x: models.discriminator.apply(variables, *x, train=train, mutable=list(state.d_stats)))
     verdict, stats = apply(image, label)
@@ -107,7 +107,7 @@ def test_statistics_stay_where_they_are_not_kept() -> None:
     network = torch_networks.Discriminator(models.discriminator, models.image_size, 2)
     before = to_torch(state.d_params, state.d_stats)
     network.load_state_dict(before)
-    image, label = nchw(grey(0, models.image_size, 2)), torch.tensor([0, 1])
+    image, label = nchw(gray(0, models.image_size, 2)), torch.tensor([0, 1])
     network(image, label)
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     network(image, label, keep=True)
@@ -118,7 +118,7 @@ def test_statistics_stay_where_they_are_not_kept() -> None:
 @pytest.mark.parametrize(("name", "layer"), [("vgg16", "relu2_2"), ("alexnet", "relu2")])
 def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
     ours = load_perceptual_network(name, layer)
-    image = grey(0, 64)
+    image = gray(0, 64)
     features = jax.jit(lambda x: perceptual_features(ours, x))(image)
     theirs = as_seen(torch_networks.PerceptualFeatures(ours)(nchw(image)))
     scale = float(jnp.abs(features).max())

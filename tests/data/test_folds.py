@@ -39,7 +39,7 @@ def test_nothing_of_the_held_out_person_is_trained_on() -> None:
         assert {people[i] for i in fold.test} == {person}
         assert fold.name == "_".join(person)
         assert not len(fold.inner)
-        assert len(fold.train) == 48 - 8  # everybody else, neighbours included
+        assert len(fold.train) == 48 - 8  # everybody else, neighbors included
         assert fold.train.dtype == fold.test.dtype == np.int64
 
 
@@ -69,7 +69,7 @@ def test_a_split_holds_people_out_whatever_their_dataset() -> None:
         assert people(fold.test) == set(fold.people)
         assert len(fold.people) == 2
         assert people(fold.train) & people(fold.test) == set()
-        assert len(fold.train) == 4 * 8  # neighbours included
+        assert len(fold.train) == 4 * 8  # neighbors included
         assert fold.test.tolist() == [i for i in fold.test if PAIRS.shift[i] == 0]
         assert len(fold.test) == 2 * 2
         drawn.append(fold.people)

@@ -5,13 +5,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from icegan_jax.data.images import color_profile, read_color, to_grey
+from icegan_jax.data.images import color_profile, read_color, to_gray
 from icegan_jax.data.video import read_frame
 from icegan_jax.errors import UserError
 
 
 @pytest.fixture
-def colours() -> NDArray[np.uint8]:
+def colors() -> NDArray[np.uint8]:
     """uint8[24, 32, 3]: smooth, so that JPEG and WebP keep it nearly."""
     y, x = np.mgrid[0:24, 0:32]
     return np.stack([40 + 5 * x, 60 + 6 * y, 200 - 3 * x - 2 * y], axis=2).astype(np.uint8)
@@ -21,20 +21,20 @@ def colours() -> NDArray[np.uint8]:
     ("suffix", "most"), [(".png", 0), (".bmp", 0), (".jpg", 6), (".webp", 14), (".gif", 12), (".jpeg", 6)]
 )
 def test_every_kind_of_file_gives_its_colours(
-    tmp_path: Path, colours: NDArray[np.uint8], suffix: str, most: int
+    tmp_path: Path, colors: NDArray[np.uint8], suffix: str, most: int
 ) -> None:
     path = tmp_path / f"face{suffix}"
-    image = Image.fromarray(colours)
+    image = Image.fromarray(colors)
     options = {"subsampling": 0, "quality": 95} if suffix.startswith(".j") else {}
     image.save(path, **options)
     found = read_color(path)
     assert found.dtype == np.uint8 and found.shape == (24, 32, 3)
-    assert np.abs(found.astype(int) - colours).max() <= most
-    assert (to_grey(found) == read_frame(path)).all()
+    assert np.abs(found.astype(int) - colors).max() <= most
+    assert (to_gray(found) == read_frame(path)).all()
 
 
 def test_an_animation_gives_its_first_picture(tmp_path: Path) -> None:
-    pictures = [Image.new("RGB", (24, 24), colour) for colour in ("red", "blue")]
+    pictures = [Image.new("RGB", (24, 24), color) for color in ("red", "blue")]
     pictures[0].save(tmp_path / "clip.gif", save_all=True, append_images=pictures[1:])
     assert (read_color(tmp_path / "clip.gif") == (255, 0, 0)).all()
 
@@ -48,8 +48,8 @@ def test_what_is_transparent_shows_white(tmp_path: Path) -> None:
     assert (found[:, :12] == 255).all()
     assert (found[:12, 12:] == (200, 100, 0)).all()
     assert np.abs(found[20, 20].astype(int) - (244, 224, 204)).max() <= 1
-    grey = np.dstack([np.full((24, 24), 90, np.uint8), half[..., 3]])
-    Image.fromarray(grey, "LA").save(tmp_path / "la.png")
+    gray = np.dstack([np.full((24, 24), 90, np.uint8), half[..., 3]])
+    Image.fromarray(gray, "LA").save(tmp_path / "la.png")
     assert read_color(tmp_path / "la.png")[[0, 0], [0, 20]].tolist() == [[255] * 3, [90] * 3]
 
 
@@ -62,9 +62,9 @@ def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
     assert (found[:, :12] == 255).all() and (found[:, 12:] == (200, 100, 50)).all()
 
 
-def test_grey_and_cmyk_become_rgb(tmp_path: Path) -> None:
-    Image.new("L", (24, 24), 77).save(tmp_path / "grey.png")
-    assert (read_color(tmp_path / "grey.png") == 77).all()
+def test_gray_and_cmyk_become_rgb(tmp_path: Path) -> None:
+    Image.new("L", (24, 24), 77).save(tmp_path / "gray.png")
+    assert (read_color(tmp_path / "gray.png") == 77).all()
     Image.new("1", (24, 24), 1).save(tmp_path / "bits.png")
     assert (read_color(tmp_path / "bits.png") == 255).all()
     Image.new("CMYK", (24, 24), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=100)
@@ -79,11 +79,11 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     assert (read_frame(tmp_path / "deep.png") == deep >> 8).all()
 
 
-def test_the_cameras_turn_is_undone(tmp_path: Path, colours: NDArray[np.uint8]) -> None:
+def test_the_cameras_turn_is_undone(tmp_path: Path, colors: NDArray[np.uint8]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees, clockwise
-    Image.fromarray(np.rot90(colours).copy()).save(tmp_path / "turned.png", exif=exif)
-    assert (read_color(tmp_path / "turned.png") == colours).all()
+    Image.fromarray(np.rot90(colors).copy()).save(tmp_path / "turned.png", exif=exif)
+    assert (read_color(tmp_path / "turned.png") == colors).all()
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_results_with_a_checksum_come_back_without_it(tmp_path):
     write_json_with_checksum(path, results)
     assert read_results(path) == results
     path.write_text(path.read_text().replace('"seed": 3', '"seed": 2'))
-    with pytest.raises(UserError, match=f"{path}: its seal does not fit: .*; remove the file and {RERUN_HINT}"):
+    with pytest.raises(UserError, match=f"{path}: the checksum does not match: .*; remove the file and {RERUN_HINT}"):
         read_results(path)
 
 

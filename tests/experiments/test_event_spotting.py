@@ -24,7 +24,7 @@ from experiments.event_spotting import (
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.spotting import ROW_FIELDS, Event
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -78,7 +78,7 @@ def test_pictures_are_drawn(made: tuple[Path, list[str]], monkeypatch: pytest.Mo
     titles = [axes.get_title() for axes in classes.axes if axes.get_title()]
     assert titles == ["negative", "positive", "surprise"]
     heat = np.asarray(classes.axes[0].get_images()[0].get_array())
-    moved = np.ptp(heat, axis=-1).mean(1) > 0.1  # the face is grey, the heat is not
+    moved = np.ptp(heat, axis=-1).mean(1) > 0.1  # the face is gray, the heat is not
     np.testing.assert_array_equal(np.flatnonzero(moved), range(4))
     assert [axes.get_title() for axes in people.axes[:5]] == ["onset", "negative", "positive", "surprise", "real apex"]
     assert len(people.axes) == 3 * 5 + 1

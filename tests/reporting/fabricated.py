@@ -152,13 +152,13 @@ def reported_run() -> Path:
     """An evaluated run with checksums, called "my run", with both reports; created once a session and never changed."""
     folder = tempfile.mkdtemp(prefix="icegan-jax-reported-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    run = add_checksums(write_evaluated_run(Path(folder) / "my run"))
+    run = write_checksums(write_evaluated_run(Path(folder) / "my run"))
     write_report(run)
     write_report(run, no_faces=True)
     return run
 
 
-def add_checksums(run: Path) -> Path:
+def write_checksums(run: Path) -> Path:
     """Add checksums as training does: results.json holds that of predictions.csv and its own."""
     checksum = sha256_of(run / "predictions.csv")
     results = read_json(run / "results.json") | {"files": {"predictions.csv": checksum}}

@@ -3,7 +3,7 @@
 The feature-difference analysis of Moilanen et al. 2014 and of Li et al. ("Towards reading hidden emotions", IEEE
 Transactions on Affective Computing 9, 2018) divides the face into 6 x 6 blocks, compares each block with the mean of
 the block k frames before and k frames after, and averages the 12 largest differences. Those authors compare histograms
-of local binary patterns on frames aligned by the eyes; here grey levels are compared, registered to a fraction of a
+of local binary patterns on frames aligned by the eyes; here gray levels are compared, registered to a fraction of a
 pixel.
 """
 
@@ -21,7 +21,7 @@ Crop = NDArray[np.float32]
 
 BLOCKS = 6  # on a side of the face (Moilanen et al. 2014)
 SHARE = 1 / 3  # of the blocks is averaged, the 12 largest of 36
-# Grey levels. Where a crop has an overexposed pixel, all crops are cut at _WHITE, a level that an overexposed pixel
+# Gray levels. Where a crop has an overexposed pixel, all crops are cut at _WHITE, a level that an overexposed pixel
 # does not affect when it is blurred with its neighbors. The light is measured on pixels whose level may grow by a third
 # before they reach _WHITE.
 _OVEREXPOSED = 245.0
@@ -35,7 +35,7 @@ class FaceAppearance:
     """A standardized crop that can be compared with others of the same face.
 
     Attributes:
-        pixels: float32[CROP_PIXELS, CROP_PIXELS], grey levels with mean 0 and deviation 1; 0 outside the mask.
+        pixels: float32[CROP_PIXELS, CROP_PIXELS], gray levels with mean 0 and deviation 1; 0 outside the mask.
         ceiling: the level above which pixels may be overexposed; infinite where no pixel is overexposed.
     """
 
@@ -67,7 +67,7 @@ class FaceComparison:
         self._averaged = max(1, round(SHARE * self._coverage.size))
 
     def appearance(self, crop: Crop) -> FaceAppearance:
-        """Standardize a crop float32[CROP_PIXELS, CROP_PIXELS] of grey levels."""
+        """Standardize a crop float32[CROP_PIXELS, CROP_PIXELS] of gray levels."""
         mean, deviation = (value.item() for value in cv2.meanStdDev(crop, mask=self._dark_mask))
         deviation = max(deviation, 1e-6)
         pixels = (crop - np.float32(mean)) * (self._mask / np.float32(deviation))

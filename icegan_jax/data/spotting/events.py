@@ -21,7 +21,7 @@ from icegan_jax.data.spotting.trace import MICRO_SECONDS, ROW_FIELDS, Trace, Tra
 from icegan_jax.errors import UserError
 
 Floats = NDArray[np.float32]
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Signal = NDArray[np.float64]
 
 # Background and noise of a frame are those of this time around the frame, computed at these intervals and interpolated.
@@ -81,12 +81,12 @@ class SpottingResult:
 
 
 def spot_events(
-    frames: Iterable[tuple[int, Grey]], fps: float, *, on_row: Callable[[TraceRow], None] | None = None
+    frames: Iterable[tuple[int, Gray]], fps: float, *, on_row: Callable[[TraceRow], None] | None = None
 ) -> SpottingResult:
     """Spot the expressions in a video.
 
     Args:
-        frames: (number, grey levels uint8[h, w]), read one at a time.
+        frames: (number, gray levels uint8[h, w]), read one at a time.
         fps: frames per second of these frames.
         on_row: called with each row of the trace, about a second after the frame.
 

@@ -14,7 +14,7 @@ from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
 from icegan_jax.data.spotting.trace import TraceRow, half_windows
 from icegan_jax.data.spotting.tracker import Tracker
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 # Where no face is tracked, a face is detected this often: a detection takes as long as tracking some hundred frames.
 _DETECTION_SECONDS = 1.0
@@ -24,14 +24,14 @@ _DETECTION_PIXELS = 640  # on the longer side of the image in which a face is de
 _DETECTION_TRIES = 2  # the image as given, and upsampled: faces of 40 of those pixels or more
 
 
-def trace_video(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[TraceRow]:
+def trace_video(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[TraceRow]:
     """Track the largest face through a video and measure its changes.
 
     Only the crops of about two seconds are held in memory. A cut, another person, or a head that turns away or leaves
     the image ends the comparison; a face is then detected once per second.
 
     Args:
-        frames: (number, grey levels uint8[h, w]), one at a time; the numbers are passed on to the rows.
+        frames: (number, gray levels uint8[h, w]), one at a time; the numbers are passed on to the rows.
         fps: frames per second of these frames.
 
     Yields:
@@ -44,7 +44,7 @@ def trace_video(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Trac
     return _trace_rows(frames, fps)
 
 
-def _trace_rows(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[TraceRow]:
+def _trace_rows(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[TraceRow]:
     detect_every, check_every = max(1, round(_DETECTION_SECONDS * fps)), max(1, round(_CHECK_SECONDS * fps))
     segment: _Segment | None = None
     since_detection = detect_every
@@ -69,7 +69,7 @@ def _trace_rows(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Trac
         yield from segment.remaining_rows()
 
 
-def _detect_face(frame: Grey) -> Face | None:
+def _detect_face(frame: Gray) -> Face | None:
     """Detect the largest face, at a scale at which detection takes a fraction of a second."""
     scale = min(1.0, _DETECTION_PIXELS / max(frame.shape))
     small = frame if scale == 1 else cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -95,7 +95,7 @@ class _Segment:
         tracker: the tracker of the face.
     """
 
-    def __init__(self, frame: Grey, face: Face, fps: float) -> None:
+    def __init__(self, frame: Gray, face: Face, fps: float) -> None:
         self.tracker = Tracker(frame, face, fps)
         self._comparison = FaceComparison(face.points, self.tracker.box, self.tracker.crop())
         self._micro, self._macro = half_windows(fps)

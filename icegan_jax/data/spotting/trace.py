@@ -39,7 +39,7 @@ def half_windows(fps: float) -> tuple[int, int]:
 class TraceRow:
     """The measurements of one frame.
 
-    Changes are mean absolute differences of standardized grey levels over the third of the face's blocks that change
+    Changes are mean absolute differences of standardized gray levels over the third of the face's blocks that change
     most, with the head's motion removed. A change is NaN where the face was not tracked in all compared frames.
 
     Attributes:

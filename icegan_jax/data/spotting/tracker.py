@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.align import rotation_angle, scale_and_blur
 from icegan_jax.data.landmarks import Box, Face, Points
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Crop = NDArray[np.float32]
 Motion = NDArray[np.float64]  # [3, 3], homogeneous
 
@@ -84,8 +84,8 @@ class _Template:
     """
 
     pixels: Crop
-    mask: Grey
-    region_mask: Grey
+    mask: Gray
+    region_mask: Gray
     region: tuple[int, int, int, int]
     to_image: Motion
     corner: Motion
@@ -100,7 +100,7 @@ class Tracker:
         motion: float64[3, 3], rigid, from pixels of that frame to those of the last tracked frame.
     """
 
-    def __init__(self, frame: Grey, face: Face, fps: float) -> None:
+    def __init__(self, frame: Gray, face: Face, fps: float) -> None:
         """Start with the frame uint8[h, w] in which ``face`` was detected; ``fps``: frames per second."""
         self.box = box = face.box().within(frame.shape)
         self._points = np.hstack([face.points, np.ones((len(face.points), 1))])
@@ -116,7 +116,7 @@ class Tracker:
         self._age = 0  # frames since the template
         self._set_template(frame)
 
-    def track(self, frame: Grey) -> bool:
+    def track(self, frame: Gray) -> bool:
         """Register the next frame uint8[h, w]; return False where the face is not within reach of the previous one."""
         if frame.shape != self._frame.shape:
             return False
@@ -154,7 +154,7 @@ class Tracker:
         crop = cv2.warpAffine(self._region, to_region[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(crop, np.float32)
 
-    def _set_template(self, frame: Grey) -> None:
+    def _set_template(self, frame: Gray) -> None:
         """Register later frames to this frame, in which the face is at ``motion``."""
         x, y, _ = self.motion @ self._center
         half = np.array([self.box.width, self.box.height]) / 2
@@ -178,7 +178,7 @@ class Tracker:
         self._frame = frame
         self._age = 0
 
-    def _register(self, frame: Grey) -> bool:
+    def _register(self, frame: Gray) -> bool:
         """Set ``motion`` to that of this frame, and return True, where the face is found near the previous position."""
         template = self._template
         if min(template.pixels.shape) < _MIN_TEMPLATE_PIXELS:
@@ -214,6 +214,6 @@ class Tracker:
         before = self._template.motion @ self._center
         return float(np.linalg.norm(since @ before - before))
 
-    def _cut(self, frame: Grey, region: tuple[int, int, int, int]) -> Crop:
+    def _cut(self, frame: Gray, region: tuple[int, int, int, int]) -> Crop:
         left, top, right, bottom = region
         return scale_and_blur(frame[top:bottom, left:right], self._scale, _BLUR_SIGMA)

@@ -16,7 +16,7 @@ MAX_MOTION = (1.2, 2.8)  # range of the skin's largest motion at the apex: a mic
 MAX_DRIFT = (0.2, 0.7)  # range of the head's largest shift within a clip
 MAX_ROTATION = 0.35  # degrees, of the head within a clip
 BRIGHTNESS_DRIFT = 0.012
-SENSOR_NOISE = (0.8, 1.8)  # grey levels
+SENSOR_NOISE = (0.8, 1.8)  # gray levels
 ASYMMETRY = 0.15
 # Deviations of the coefficients of the resting face between people, and between clips of one person.
 REST_BETWEEN_PEOPLE = {

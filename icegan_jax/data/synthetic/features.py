@@ -14,7 +14,7 @@ IRIS_RADIUS = 6.0  # frame pixels: the adult iris is 11.7 mm wide
 
 @dataclass(frozen=True)
 class Eyes:
-    """Both eyes: ``opening``, 1 where the eyeball is visible; its grey ``ball``; a factor ``skin`` on the skin."""
+    """Both eyes: ``opening``, 1 where the eyeball is visible; its gray ``ball``; a factor ``skin`` on the skin."""
 
     opening: Field
     ball: Field
@@ -46,15 +46,15 @@ def draw_eyes(grid: Grid, person: Identity, shade: Field) -> Eyes:
             * (1 - 0.6 * smoothstep(radius, IRIS_RADIUS - 1.8, IRIS_RADIUS))
         )
         white = (0.74 - 0.20 * np.abs(along) ** 3) * (0.6 + 0.4 * np.clip(shade, 0, 1.1))
-        grey = white + (iris - white) * (1 - smoothstep(radius, IRIS_RADIUS - 0.7, IRIS_RADIUS + 0.5))
-        grey = grey + (0.03 - grey) * (1 - smoothstep(radius, 2.0, 3.0))
-        grey = grey * (0.52 + 0.48 * smoothstep(lift - upper, 0.0, 4.0))  # the upper lid's shadow
+        gray = white + (iris - white) * (1 - smoothstep(radius, IRIS_RADIUS - 0.7, IRIS_RADIUS + 0.5))
+        gray = gray + (0.03 - gray) * (1 - smoothstep(radius, 2.0, 3.0))
+        gray = gray * (0.52 + 0.48 * smoothstep(lift - upper, 0.0, 4.0))  # the upper lid's shadow
         gx = 2.2 * np.sin(person.light_azimuth) + x0 + person.gaze
-        grey = grey + 0.75 * gaussian(grid, float(gx), EYE_Y - 3.0, 0.85, 0.85)
+        gray = gray + 0.75 * gaussian(grid, float(gx), EYE_Y - 3.0, 0.85, 0.85)
         caruncle = gaussian(grid, x0 - side * (person.eye_half_width - 1.5), EYE_Y + 0.8, 1.6, 1.4)
-        grey = grey + (0.42 - grey) * 0.7 * caruncle
+        gray = gray + (0.42 - gray) * 0.7 * caruncle
         near = np.abs(grid.x - x0) < person.eye_half_width + 6
-        ball = np.where(near, grey, ball).astype(np.float32)
+        ball = np.where(near, gray, ball).astype(np.float32)
         opening = np.maximum(opening, visible).astype(np.float32)
         within = 1 - smoothstep(np.abs(along), 0.92, 1.12)
         lashes = np.exp(-(((lift - upper + 0.5) / 1.15) ** 2)) * within * (0.75 + 0.25 * smoothstep(along, -0.8, 0.6))
@@ -100,7 +100,7 @@ def draw_brows(grid: Grid, person: Identity, rng: np.random.Generator) -> Field:
 
 
 def draw_lips(grid: Grid, person: Identity, rng: np.random.Generator) -> Field:
-    """Return a factor on the skin's grey: lips in two tones, the line between the lips, and the shadow below."""
+    """Return a factor on the skin's gray: lips in two tones, the line between the lips, and the shadow below."""
     t = (grid.x - CENTER_X) / person.mouth_half_width
     line = mouth_line(person, grid.x)
     arch = np.clip(1 - t**2, 0, None)
@@ -124,7 +124,7 @@ def draw_lips(grid: Grid, person: Identity, rng: np.random.Generator) -> Field:
 
 
 def draw_nostrils(grid: Grid, person: Identity) -> Field:
-    """Return a factor on the skin's grey: nostrils, the edge of the wings, and the shadow under the nose."""
+    """Return a factor on the skin's gray: nostrils, the edge of the wings, and the shadow under the nose."""
     half, y = person.nose_half_width, person.nose_y
     out = 1 - 0.22 * gaussian(grid, CENTER_X, y + 2.5, 0.75 * half, 2.6)
     for side in SIDES:

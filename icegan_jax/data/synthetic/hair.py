@@ -12,11 +12,11 @@ from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, Identity
 
 @dataclass(frozen=True)
 class Hair:
-    """Coverage in [0, 1] of the hair in front of the face and of the hair behind, and the grey of the hair."""
+    """Coverage in [0, 1] of the hair in front of the face and of the hair behind, and the gray of the hair."""
 
     cover: Field
     behind: Field
-    grey: Field
+    gray: Field
 
 
 def strand_texture(grid: Grid, person: Identity, rng: np.random.Generator) -> Field:
@@ -46,9 +46,9 @@ def draw_hair(grid: Grid, person: Identity, rng: np.random.Generator, shade: Fie
     if style == "cropped":
         volume = 2.5
     head = head_outline(person)
-    centre = np.array([CENTER_X, EYE_Y], np.float32)
-    distance = np.linalg.norm(head - centre, axis=1, keepdims=True)
-    mass = grid.blur(grid.polygon(centre + (head - centre) * (1 + volume / distance)), 0.8)
+    center = np.array([CENTER_X, EYE_Y], np.float32)
+    distance = np.linalg.norm(head - center, axis=1, keepdims=True)
+    mass = grid.blur(grid.polygon(center + (head - center) * (1 + volume / distance)), 0.8)
     texture = strand_texture(grid, person, rng)
     bottom = EYE_Y + (8 if style in ("short", "cropped") else 0)
     if style == "long":
@@ -79,8 +79,8 @@ def draw_hair(grid: Grid, person: Identity, rng: np.random.Generator, shade: Fie
     if style == "cropped":
         cover = cover * 0.8
     sheen = np.exp(-(((grid.y - person.crown_y - 24) / 12) ** 2)) * 0.25
-    grey = person.hair_tone * (
+    gray = person.hair_tone * (
         0.55 + 0.6 * np.clip(grid.blur(shade, 6.0), 0, 1.2) + (0.10 + 0.10 * (0.5 - person.hair_tone)) * texture + sheen
     )
     behind = mass if style == "long" else np.zeros_like(mass)
-    return Hair(cover.astype(np.float32), behind, np.clip(grey, 0.015, 1).astype(np.float32))
+    return Hair(cover.astype(np.float32), behind, np.clip(gray, 0.015, 1).astype(np.float32))

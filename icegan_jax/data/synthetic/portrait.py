@@ -25,7 +25,7 @@ OVERSAMPLING = 2  # texture samples per frame pixel, so that sub-pixel motion st
 class Portrait:
     """Layers in [0, 1] at OVERSAMPLING samples per frame pixel, and the background at frame size.
 
-    ``moving`` float32[2h, 2w, 3]: skin grey, eye opening, cover of the person. ``ball``
+    ``moving`` float32[2h, 2w, 3]: skin gray, eye opening, cover of the person. ``ball``
     float32[2h, 2w]: the eyeballs. ``background`` float32[h, w].
     """
 
@@ -41,7 +41,7 @@ def skin_reflectance(grid: Grid, person: Identity, rng: np.random.Generator) -> 
     blotch = 0.6 * noise(rng, grid.shape, 18 * grid.scale) + 0.5 * noise(rng, grid.shape, 6 * grid.scale)
     pores = noise(rng, grid.shape, 1.1 * grid.scale)
     tone *= 1 + person.mottle * (0.022 * blotch + 0.020 * pores)
-    for side in SIDES:  # flushed cheeks are darker in grey
+    for side in SIDES:  # flushed cheeks are darker in gray
         tone *= 1 - 0.05 * gaussian(grid, CENTER_X + side * 38, EYE_Y + 34, 15, 12)
     for _ in range(person.freckles):
         x, y = rng.normal(CENTER_X, 32), rng.normal(EYE_Y + 30, 22)
@@ -82,15 +82,15 @@ def draw_portrait(person: Identity) -> Portrait:
         skin *= 1 - 0.45 * gaussian(grid, x, EYE_Y + 14, 2.0, 8) * (1 - head)
     skin *= eyes.skin * draw_lips(grid, person, rng) * draw_nostrils(grid, person)
     brows = draw_brows(grid, person, rng)
-    brow_grey = min(person.hair_tone, 0.55 * person.skin_tone) * (0.5 + 0.5 * np.clip(shade, 0, 1))
-    skin = skin + (brow_grey - skin) * brows
+    brow_gray = min(person.hair_tone, 0.55 * person.skin_tone) * (0.5 + 0.5 * np.clip(shade, 0, 1))
+    skin = skin + (brow_gray - skin) * brows
     edge = grid.blur(head, 0.8)  # the head's rim is dark against neck and ears
     skin *= 1 - 0.22 * np.exp(-(((edge - 0.45) / 0.25) ** 2)) * np.maximum(throat, ears)
     hair = draw_hair(grid, person, rng, shade)
     cover = np.maximum(np.maximum(head, throat), ears)
-    skin = 0.5 * hair.grey * (1 - cover) + skin * cover
+    skin = 0.5 * hair.gray * (1 - cover) + skin * cover
     cover = np.maximum(cover, hair.behind)
-    skin = skin + (hair.grey - skin) * hair.cover
+    skin = skin + (hair.gray - skin) * hair.cover
     cover = np.maximum(cover, hair.cover)
     collar_y = FRAME_HEIGHT - 22 + 16 * np.exp(-(((grid.x - CENTER_X) / 30) ** 2))
     slope = collar_y + ((np.abs(grid.x - CENTER_X) - 40) / 9).clip(0) ** 1.25

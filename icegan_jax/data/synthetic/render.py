@@ -37,7 +37,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """A factor on the brightness, and the deviation of Gaussian noise in grey levels."""
+    """A factor on the brightness, and the deviation of Gaussian noise in gray levels."""
 
     brightness: float = 1.0
     noise: float = 0.0
@@ -126,7 +126,7 @@ def draw_open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) 
 def draw_frame(
     portrait: Portrait, motion: Motion, pose: Pose, camera: CameraSettings, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draw one frame, uint8[FRAME_HEIGHT, FRAME_WIDTH] grey."""
+    """Draw one frame, uint8[FRAME_HEIGHT, FRAME_WIDTH] gray."""
     grid = frame_grid()
     back = cv2.invertAffineTransform(pose.matrix).astype(np.float32)
     qx = back[0, 0] * grid.x + back[0, 1] * grid.y + back[0, 2]
@@ -144,9 +144,9 @@ def draw_frame(
     skin, opening, cover = moving[..., 0], moving[..., 1], moving[..., 2]
     face = draw_open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
     image = portrait.background * (1 - cover) + face * cover
-    grey = 255 * camera.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
-    grey = grey + camera.noise * rng.standard_normal(grey.shape, dtype=np.float32)
-    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
+    gray = 255 * camera.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
+    gray = gray + camera.noise * rng.standard_normal(gray.shape, dtype=np.float32)
+    return np.asarray(np.clip(np.rint(gray), 0, 255), np.uint8)
 
 
 def moved_region(motion: Motion, rest: Motion, pose: Pose, threshold: float) -> NDArray[np.bool_]:

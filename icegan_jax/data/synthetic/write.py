@@ -23,7 +23,7 @@ def draw_clips(
 ) -> Path:
     """Draw clips of each class for several subjects and write the clips under ``out``.
 
-    The files are ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] grey; ``frames`` images per clip, from the
+    The files are ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] gray; ``frames`` images per clip, from the
     onset to the offset), ``clips.csv`` and ``regions.npz`` (see ``read_true_regions``). A subject depends only on
     (seed, number of the subject), and a clip only on (seed, subject, class, number of the clip, frames), so that more
     subjects or clips do not change the others.
@@ -50,7 +50,7 @@ def draw_clips(
         raise UserError(f"subjects is {subjects} and clips per class {clips_per_class}; both must be at least 1")
     if frames < MIN_FRAMES:
         raise UserError(
-            f"frames is {frames}; a clip with an onset, an apex and its four neighbours needs at least {MIN_FRAMES}"
+            f"frames is {frames}; a clip with an onset, an apex and its four neighbors needs at least {MIN_FRAMES}"
         )
     table = out / "clips.csv"
     if table.exists():

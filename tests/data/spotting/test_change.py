@@ -7,19 +7,19 @@ from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
 from icegan_jax.data.spotting.tracker import CROP_PIXELS, Tracker, face_mask
 from tests.data.conftest import smiling
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Crop = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def face(face_image: Grey) -> Face:
+def face(face_image: Gray) -> Face:
     found = find_face([face_image])
     assert found is not None
     return found
 
 
 @pytest.fixture(scope="module")
-def scene(face_image: Grey, face: Face) -> tuple[FaceComparison, Crop, Crop]:
+def scene(face_image: Gray, face: Face) -> tuple[FaceComparison, Crop, Crop]:
     """A comparison, the crop at rest, and one of a smile."""
     rest, smile = (Tracker(image, face, 30).crop() for image in (face_image, smiling(face_image, 0.4)))
     return FaceComparison(face.points, face.box(), rest), rest, smile
@@ -74,7 +74,7 @@ def test_overexposed_skin_changes_nothing(face: Face, scene: tuple[FaceCompariso
     )
 
 
-def test_eyes_and_corners_are_left_out(face_image: Grey, face: Face) -> None:
+def test_eyes_and_corners_are_left_out(face_image: Gray, face: Face) -> None:
     mask = face_mask(face.points, face_image.shape)
     assert set(np.unique(mask)) == {0, 1}
     at = np.rint(face.points).astype(int)

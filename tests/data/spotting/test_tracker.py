@@ -9,11 +9,11 @@ from icegan_jax.data.landmarks import Face, find_face
 from icegan_jax.data.spotting.tracker import CROP_PIXELS, Tracker, face_mask
 from tests.data.conftest import head_motion, moved
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def face(face_image: Grey) -> Face:
+def face(face_image: Gray) -> Face:
     found = find_face([face_image])
     assert found is not None
     return found
@@ -22,7 +22,7 @@ def face(face_image: Grey) -> Face:
 @pytest.mark.parametrize("scale", [1, 3])
 @pytest.mark.parametrize(("degrees", "shift"), [(0, (1.3, -0.6)), (2, (-2.5, 3.2)), (0, (7, 5))])
 def test_follows_a_rigid_motion_to_a_tenth_of_a_pixel(
-    face_image: Grey, face: Face, scale: int, degrees: float, shift: tuple[float, float]
+    face_image: Gray, face: Face, scale: int, degrees: float, shift: tuple[float, float]
 ) -> None:
     large = np.asarray(cv2.resize(face_image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
     points = scale * (face.points + 0.5) - 0.5
@@ -47,7 +47,7 @@ def points_in(tracker: Tracker, points: NDArray[np.float64]) -> NDArray[np.float
     return (points - (box.left, box.top)) / (box.width, box.height) * CROP_PIXELS - 0.5
 
 
-def test_neither_shut_eyes_nor_the_background_move_the_face(face_image: Grey, face: Face) -> None:
+def test_neither_shut_eyes_nor_the_background_move_the_face(face_image: Gray, face: Face) -> None:
     other = face_image.copy()
     for eye in (face.points[36:42], face.points[42:48]):
         (left, top), (right, bottom) = eye.min(0).astype(int) - 1, eye.max(0).astype(int) + 2

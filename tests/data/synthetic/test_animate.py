@@ -53,7 +53,7 @@ def test_intensity_rises_to_the_apex_and_decays(label: str, frames: int) -> None
     assert animation.intensity[0] == 0 and animation.intensity[animation.apex] == 1 and animation.intensity[-1] <= 0.16
     assert np.all(np.diff(animation.intensity[: animation.apex + 1]) > 0)
     assert np.all(np.diff(animation.intensity[animation.apex :]) < 0)
-    assert 3 <= animation.apex <= frames - 3  # the apex's four neighbours are real frames after the onset
+    assert 3 <= animation.apex <= frames - 3  # the apex's four neighbors are real frames after the onset
 
 
 def test_apex_and_size_vary_between_clips() -> None:
@@ -144,9 +144,9 @@ def test_regions_cover_the_measured_motion(label: str) -> None:
 def test_regions_follow_the_head() -> None:
     animation = animation_of(0, "positive")
     muscles = draw_person(0)[1]
-    centres = []
+    centers = []
     for pose in (Pose(), Pose(0.0, 7.0, -4.0)):
         moved = replace(animation, poses=(pose,))
-        centres.append(np.argwhere(unit_regions(muscles, moved)["AU12"]).mean(0))
-    assert np.allclose(centres[1] - centres[0], (-4, 7), atol=0.1)
-    assert centres[0][0] > EYE_Y
+        centers.append(np.argwhere(unit_regions(muscles, moved)["AU12"]).mean(0))
+    assert np.allclose(centers[1] - centers[0], (-4, 7), atol=0.1)
+    assert centers[0][0] > EYE_Y

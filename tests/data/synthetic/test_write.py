@@ -85,8 +85,8 @@ def test_landmark_detector_finds_every_onset(clips: list[Clip]) -> None:
     import face_recognition
 
     for clip in clips:
-        grey = read_frame(index_frames(clip.frames)[clip.onset])
-        picture = np.dstack([grey] * 3)
+        gray = read_frame(index_frames(clip.frames)[clip.onset])
+        picture = np.dstack([gray] * 3)
         boxes = face_recognition.face_locations(picture)
         assert len(boxes) == 1, clip.name
         marks = face_recognition.face_landmarks(picture, boxes)[0]
