@@ -1,16 +1,16 @@
 """CASME, the first one: folders of frames and its table (docs/databases.md, "CASME")."""
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Finding,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation
+from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.ingest.annotation import parse_annotation
+from icegan_jax.data.ingest.annotation import parse_clip_name
+from icegan_jax.data.ingest.annotation import is_remark_row
+from icegan_jax.data.ingest.annotation import parse_subject
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.match_folders import match_folders
+from icegan_jax.data.ingest.match_folders import check_clip_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders, subject_number
 from icegan_jax.data.ingest.spreadsheets import Row
 from icegan_jax.data.ingest.workbooks import find_workbook, has_name_pattern
@@ -31,22 +31,22 @@ def read(source: Source) -> DatabaseAnnotation:
         UserError: not CASME, no table of it, or a cell that cannot be used.
     """
     tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "sub01/EP01_5, as in CASME II")
+    check_clip_folders(tree, _key, _TITLE, "sub01/EP01_5, as in CASME II")
     table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=_USUAL)
     annotations: list[Annotation] = []
     for row in table.rows:
-        if is_remark(row, onset="onsetf"):
+        if is_remark_row(row, onset="onsetf"):
             continue
-        subject, clip = f"sub{subject_cell(table, row):02d}", clip_cell(table, row)
-        annotation, notes = annotation_of(
+        subject, clip = f"sub{parse_subject(table, row):02d}", parse_clip_name(table, row)
+        annotation, notes = parse_annotation(
             table, row, source.name, subject, clip, emotion="emotion", onset="onsetf", apex="apexf1", offset="offsetf"
         )
         annotations.append(annotation)
         findings += [*notes, *_second_apex(annotation, row)]
-    return attach_folders(source, tree, annotations, _key, findings=findings, video_start=lambda annotation, release: 0)
+    return match_folders(source, tree, annotations, _key, findings=findings, video_start=lambda annotation, release: 0)
 
 
-def _key(folder: ClipFolder) -> Key | None:
+def _key(folder: ClipFolder) -> SubjectClip | None:
     """(sub1, EP01_5): clips are named as in CASME II."""
     number = subject_number(folder.parent)
     return (f"sub{number}", folder.name) if number is not None and has_name_pattern(folder.name, "CASME II") else None

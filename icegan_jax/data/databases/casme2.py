@@ -2,16 +2,16 @@
 
 import re
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation
+from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.ingest.annotation import parse_annotation
+from icegan_jax.data.ingest.annotation import parse_clip_name
+from icegan_jax.data.ingest.annotation import is_remark_row
+from icegan_jax.data.ingest.annotation import parse_subject
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.match_folders import match_folders
+from icegan_jax.data.ingest.match_folders import check_clip_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders, subject_number
 from icegan_jax.data.ingest.spreadsheets import Table
 from icegan_jax.data.ingest.workbooks import find_workbook, has_name_pattern
@@ -32,20 +32,20 @@ def read(source: Source) -> DatabaseAnnotation:
         UserError: not CASME II, no coding sheet, or a cell of it that cannot be used.
     """
     tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "sub01/EP02_01f")
+    check_clip_folders(tree, _key, _TITLE, "sub01/EP02_01f")
     table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=_USUAL, refuse=_refusal, newer=_is_newer)
     annotations: list[Annotation] = []
     for row in table.rows:
-        if is_remark(row):
+        if is_remark_row(row):
             continue
-        subject, clip = f"sub{subject_cell(table, row):02d}", clip_cell(table, row)
-        annotation, notes = annotation_of(table, row, source.name, subject, clip)
+        subject, clip = f"sub{parse_subject(table, row):02d}", parse_clip_name(table, row)
+        annotation, notes = parse_annotation(table, row, source.name, subject, clip)
         annotations.append(annotation)
         findings += notes
-    return attach_folders(source, tree, annotations, _key, findings=findings, video_start=_video_start)
+    return match_folders(source, tree, annotations, _key, findings=findings, video_start=_video_start)
 
 
-def _key(folder: ClipFolder) -> Key | None:
+def _key(folder: ClipFolder) -> SubjectClip | None:
     """(sub01, EP02_01f): clip names are not unique across subjects (docs/databases.md, "Identifiers")."""
     number = subject_number(folder.parent) if _SUBJECT.fullmatch(folder.parent) else None
     return (f"sub{number:02d}", folder.name) if number is not None and has_name_pattern(folder.name, _TITLE) else None

@@ -2,16 +2,16 @@
 
 import re
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation
+from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.ingest.annotation import parse_annotation
+from icegan_jax.data.ingest.annotation import parse_clip_name
+from icegan_jax.data.ingest.annotation import is_remark_row
+from icegan_jax.data.ingest.annotation import parse_subject
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.match_folders import match_folders
+from icegan_jax.data.ingest.match_folders import check_clip_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders
 from icegan_jax.data.ingest.workbooks import find_workbook
 
@@ -41,22 +41,22 @@ def read(source: Source) -> DatabaseAnnotation:
         UserError: not CAS(ME)^3, no table of it, or a cell that cannot be used.
     """
     tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "spNO.1/b/color")
+    check_clip_folders(tree, _key, _TITLE, "spNO.1/b/color")
     table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=_USUAL)
     annotations: list[Annotation] = []
     for row in table.rows:
-        if is_remark(row, onset="onset"):
+        if is_remark_row(row, onset="onset"):
             continue
-        subject, clip = f"spNO.{subject_cell(table, row)}", f"{clip_cell(table, row)}_{row.integer('onset')}"
-        annotation, notes = annotation_of(
+        subject, clip = f"spNO.{parse_subject(table, row)}", f"{parse_clip_name(table, row)}_{row.integer('onset')}"
+        annotation, notes = parse_annotation(
             table, row, source.name, subject, clip, emotion="emotion", onset="onset", apex="apex", offset="offset"
         )
         annotations.append(annotation)
         findings += notes
-    return attach_folders(source, tree, annotations, _key, findings=findings, folder_key=_folder_key)
+    return match_folders(source, tree, annotations, _key, findings=findings, folder_key=_folder_key)
 
 
-def _key(folder: ClipFolder) -> Key | None:
+def _key(folder: ClipFolder) -> SubjectClip | None:
     """(spNO.1, b) of spNO.1/b/color; videos are not part A's."""
     if len(folder.parts) < 3 or folder.name.lower() != "color" or folder.path.is_file():
         return None
@@ -64,5 +64,5 @@ def _key(folder: ClipFolder) -> Key | None:
     return (subject, recording) if _SUBJECT.fullmatch(subject) else None
 
 
-def _folder_key(annotation: Annotation) -> Key:
+def _folder_key(annotation: Annotation) -> SubjectClip:
     return annotation.subject, annotation.clip.rpartition("_")[0]

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Finding,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation
+from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.ingest.annotation import parse_annotation
+from icegan_jax.data.ingest.annotation import parse_clip_name
+from icegan_jax.data.ingest.annotation import is_remark_row
+from icegan_jax.data.ingest.annotation import parse_subject
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.match_folders import match_folders
+from icegan_jax.data.ingest.match_folders import check_clip_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders, subject_number
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, Table
+from icegan_jax.data.ingest.spreadsheets import WrongTableError
+from icegan_jax.data.ingest.spreadsheets import Row
+from icegan_jax.data.ingest.spreadsheets import Table
 from icegan_jax.data.ingest.workbooks import find_workbook
 from icegan_jax.errors import UserError
 
@@ -43,26 +45,26 @@ def read(source: Source) -> DatabaseAnnotation:
         UserError: no frames, no table with these columns, or a cell that cannot be used.
     """
     tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "s15/FILENAME, a folder per subject and recording")
+    check_clip_folders(tree, _key, _TITLE, "s15/FILENAME, a folder per subject and recording")
     try:
         table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=(f"a table with {', '.join(_COLUMNS)}",))
-    except OtherTable as error:
+    except WrongTableError as error:
         raise UserError(f"{error}; {_HEADER}") from None
-    rows = [row for row in table.rows if not is_remark(row, onset="onset")]
+    rows = [row for row in table.rows if not is_remark_row(row, onset="onset")]
     micro = [row for row in rows if _is_micro(table, row)]
     if len(micro) < len(rows):
         message = f"macro-expressions, not used: {len(rows) - len(micro)}"
         findings.append(Finding("note", source.name, str(table.path), message))
     annotations: list[Annotation] = []
     for row in micro:
-        subject, clip = f"s{subject_cell(table, row):02d}", f"{clip_cell(table, row)}_{row.integer('onset')}"
-        annotation, notes = annotation_of(
+        subject, clip = f"s{parse_subject(table, row):02d}", f"{parse_clip_name(table, row)}_{row.integer('onset')}"
+        annotation, notes = parse_annotation(
             table, row, source.name, subject, clip, emotion="emotion", onset="onset", apex="apex", offset="offset"
         )
         kept, more = _with_end(annotation)
         annotations += kept
         findings += [*notes, *more]
-    return attach_folders(
+    return match_folders(
         source,
         tree,
         annotations,
@@ -73,7 +75,7 @@ def read(source: Source) -> DatabaseAnnotation:
     )
 
 
-def _key(folder: ClipFolder) -> Key | None:
+def _key(folder: ClipFolder) -> SubjectClip | None:
     number = subject_number(folder.parent)
     return (f"s{number}", folder.name) if number is not None else None
 

@@ -1,14 +1,14 @@
 """4DME: a table of micro-expressions and the folders that it names (docs/databases.md, "4DME")."""
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation
+from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.ingest.annotation import parse_annotation
+from icegan_jax.data.ingest.annotation import parse_clip_name
+from icegan_jax.data.ingest.annotation import is_remark_row
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.match_folders import match_folders
+from icegan_jax.data.ingest.match_folders import check_clip_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders
 from icegan_jax.data.ingest.workbooks import find_workbook
 from icegan_jax.errors import UserError
@@ -30,15 +30,15 @@ def read(source: Source) -> DatabaseAnnotation:
             subjects, whom the folders then do not tell apart.
     """
     tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "FOLD_NAME, as the table calls them")
+    check_clip_folders(tree, _key, _TITLE, "FOLD_NAME, as the table calls them")
     table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=("the table of 4DME",), clip="foldname")
     annotations: list[Annotation] = []
     owners: dict[str, Annotation] = {}
     for row in table.rows:
-        if is_remark(row, clip="foldname", onset="onset"):
+        if is_remark_row(row, clip="foldname", onset="onset"):
             continue
-        subject, clip = clip_cell(table, row, "subid"), clip_cell(table, row, "foldname")
-        annotation, notes = annotation_of(
+        subject, clip = parse_clip_name(table, row, "subid"), parse_clip_name(table, row, "foldname")
+        annotation, notes = parse_annotation(
             table, row, source.name, subject, clip, emotion="emotion", onset="onset", apex="apex", offset="offset"
         )
         other = owners.setdefault(clip.casefold(), annotation)
@@ -49,7 +49,7 @@ def read(source: Source) -> DatabaseAnnotation:
             )
         annotations.append(annotation)
         findings += notes
-    return attach_folders(
+    return match_folders(
         source,
         tree,
         annotations,
@@ -60,5 +60,5 @@ def read(source: Source) -> DatabaseAnnotation:
     )
 
 
-def _key(folder: ClipFolder) -> Key | None:
+def _key(folder: ClipFolder) -> SubjectClip | None:
     return "", folder.name

@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Finding,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation
+from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.ingest.annotation import parse_annotation
+from icegan_jax.data.ingest.annotation import parse_clip_name
+from icegan_jax.data.ingest.annotation import is_remark_row
+from icegan_jax.data.ingest.annotation import parse_subject
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.match_folders import match_folders
+from icegan_jax.data.ingest.match_folders import check_clip_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders
 from icegan_jax.data.ingest.spreadsheets import Row, Table
 from icegan_jax.data.ingest.workbooks import find_workbook, has_name_pattern
@@ -42,29 +42,29 @@ def read(source: Source) -> DatabaseAnnotation:
         UserError: not MMEW, no workbook of it, or a cell that cannot be used.
     """
     tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "Micro_Expression/disgust/S03-01-002")
+    check_clip_folders(tree, _key, _TITLE, "Micro_Expression/disgust/S03-01-002")
     table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=_USUAL)
     annotations: list[Annotation] = []
     for row in table.rows:
-        if is_remark(row):
+        if is_remark_row(row):
             continue
-        annotation, notes = annotation_of(table, row, source.name, *_names(table, row))
+        annotation, notes = parse_annotation(table, row, source.name, *_names(table, row))
         if annotation.emotion == "repression":
             message = "repression in this copy of the workbook is others in MMEW: no class"
             notes.append(Finding("note", annotation.name, annotation.where, message))
             annotation = replace(annotation, emotion="others")
         annotations.append(annotation)
         findings += notes
-    reading = attach_folders(
+    reading = match_folders(
         source, tree, annotations, _key, findings=findings, video_start=lambda annotation, release: 1
     )
     notes = [note for annotation in reading.annotations for note in _misplaced(annotation)]
     return DatabaseAnnotation(reading.annotations, [*reading.findings, *notes])
 
 
-def _names(table: Table, row: Row) -> Key:
+def _names(table: Table, row: Row) -> SubjectClip:
     """S03, S03-01-002: the clip's name starts with its subject."""
-    subject, clip = subject_cell(table, row), clip_cell(table, row)
+    subject, clip = parse_subject(table, row), parse_clip_name(table, row)
     if not has_name_pattern(clip, _TITLE) or int(clip[1:].split("-")[0]) != subject:
         raise UserError(
             f"{table.place(row)}: Filename {clip!r} is no clip of subject {subject}; MMEW's are named "
@@ -73,7 +73,7 @@ def _names(table: Table, row: Row) -> Key:
     return f"S{subject:02d}", clip
 
 
-def _key(folder: ClipFolder) -> Key | None:
+def _key(folder: ClipFolder) -> SubjectClip | None:
     return (folder.name.split("-")[0], folder.name) if has_name_pattern(folder.name, _TITLE) else None
 
 

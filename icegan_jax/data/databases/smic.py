@@ -10,10 +10,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding, Source, frame_number
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips, name_words, release_of
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation
+from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.ingest.annotation import parse_frame_number
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.match_folders import match_folders
+from icegan_jax.data.ingest.match_folders import check_clip_folders
+from icegan_jax.data.ingest.match_folders import name_words
+from icegan_jax.data.ingest.match_folders import folder_release
 from icegan_jax.data.ingest.scan import ClipFolder, FolderTree, scan_folders
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, Table, find_tables
+from icegan_jax.data.ingest.spreadsheets import WrongTableError
+from icegan_jax.data.ingest.spreadsheets import Row
+from icegan_jax.data.ingest.spreadsheets import Table
+from icegan_jax.data.ingest.spreadsheets import find_tables
 from icegan_jax.data.ingest.workbooks import find_workbook
 from icegan_jax.errors import UserError
 
@@ -27,7 +38,7 @@ EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
 _NAME = re.compile(r"s(\d{1,3})_(ne|po|sur)_(\d{1,3})", re.IGNORECASE)
 
 
-def clip_key(name: str) -> Key | None:
+def clip_key(name: str) -> SubjectClip | None:
     """Returns (s01, s01_ne_01) of a clip's name in any padding; None where it is none of SMIC's."""
     match = _NAME.fullmatch(name)
     if match is None:
@@ -50,7 +61,7 @@ def camera_of(names: Sequence[str]) -> str | None:
     return None
 
 
-def is_exact(folder: ClipFolder) -> bool:
+def is_smic_all(folder: ClipFolder) -> bool:
     """Returns whether a folder is of SMIC_all: it holds onset..offset, no more; others are SMIC-E's.
 
     SMIC_all sorts its clips into micro/negative, micro/positive, micro/surprise; SMIC-E into subjects.
@@ -72,10 +83,10 @@ _USUAL = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class WorkbookRow:
     """A row, its clip as MEGC2019 names it, and the columns of onset and offset."""
 
-    key: Key
+    key: SubjectClip
     table: Table
     row: Row
     columns: tuple[str, str]
@@ -96,11 +107,11 @@ class Entry:
         Raises:
             UserError: one is no frame number.
         """
-        onset, offset = (frame_number(self.table, self.row, column, clip) for column in self.columns)
+        onset, offset = (parse_frame_number(self.table, self.row, column, clip) for column in self.columns)
         return onset, offset
 
 
-def read_sheet(source: Source, camera: str, needed: bool) -> tuple[list[Entry], list[Finding]]:
+def read_workbook(source: Source, camera: str, needed: bool) -> tuple[list[WorkbookRow], list[Finding]]:
     """Reads the rows of a camera, up to the first without an integer Subject.
 
     Args:
@@ -127,7 +138,7 @@ def read_sheet(source: Source, camera: str, needed: bool) -> tuple[list[Entry], 
     except UserError as error:
         if needed or source.annotation is not None:
             raise
-        if isinstance(error, OtherTable):
+        if isinstance(error, WrongTableError):
             return [], []
         return [], [Finding("note", source.name, str(source.root), f"no workbook is used, none is needed: {error}")]
     entries = []
@@ -136,13 +147,13 @@ def read_sheet(source: Source, camera: str, needed: bool) -> tuple[list[Entry], 
         subject = row.integer("subject")
         if subject is None:
             break
-        entries.append(Entry(_row_key(table, row, subject), table, row, (onset, offset)))
+        entries.append(WorkbookRow(_row_key(table, row, subject), table, row, (onset, offset)))
     if not entries:
         raise UserError(f"{table.path}: no row below the header has a whole number as Subject; restore the column")
     return entries, findings
 
 
-def _row_key(table: Table, row: Row, subject: int) -> Key:
+def _row_key(table: Table, row: Row, subject: int) -> SubjectClip:
     key = clip_key(row.text("filename"))
     if key is None or key[0] != f"s{subject:02d}":
         raise UserError(
@@ -152,7 +163,7 @@ def _row_key(table: Table, row: Row, subject: int) -> Key:
     return key
 
 
-def emotion_notes(dataset: str, entry: Entry) -> list[Finding]:
+def emotion_findings(dataset: str, entry: WorkbookRow) -> list[Finding]:
     """Returns a finding where the workbook's Emotion is not the clip's by its name."""
     emotion, by_name = entry.row.text("emotion").lower(), emotion_of(entry.key[1])
     if emotion in ("", by_name):
@@ -161,7 +172,7 @@ def emotion_notes(dataset: str, entry: Entry) -> list[Finding]:
     return [Finding("note", "/".join((dataset, *entry.key)), entry.where, message)]
 
 
-def further_notes(dataset: str, entry: Entry) -> list[Finding]:
+def further_expression_findings(dataset: str, entry: WorkbookRow) -> list[Finding]:
     """Returns a finding for each further micro-expression of a clip: MEGC2019 counts clips by name."""
     return [
         Finding(
@@ -187,26 +198,26 @@ def read(source: Source) -> DatabaseAnnotation:
     """
     camera = CAMERAS[source.name]
     tree = scan_folders(source.root)
-    check_clips(tree, _key, TITLE, "s1/micro/negative/s1_ne_01")
+    check_clip_folders(tree, _key, TITLE, "s1/micro/negative/s1_ne_01")
     tree, findings = _of_camera(tree, camera, source)
-    exact = {key: folder for folder in reversed(tree.clips) if is_exact(folder) and (key := _key(folder))}
+    exact = {key: folder for folder in reversed(tree.clips) if is_smic_all(folder) and (key := _key(folder))}
     if source.release == "long":
         exact = {}
-    long = {key for folder in tree.clips if not is_exact(folder) and (key := _key(folder))} - set(exact)
+    long = {key for folder in tree.clips if not is_smic_all(folder) and (key := _key(folder))} - set(exact)
     if source.release not in (None, "long"):
         long = set()
     annotations = [_of_folder(source, key, folder, tree.root) for key, folder in sorted(exact.items())]
     findings += [note for key, folder in sorted(exact.items()) for note in _misplaced(source, key, folder)]
-    entries, notes = read_sheet(source, camera, needed=bool(long))
+    entries, notes = read_workbook(source, camera, needed=bool(long))
     findings += notes
     for entry in entries:
-        findings += emotion_notes(source.name, entry)
-        findings += further_notes(source.name, entry) if entry.key in long else []
+        findings += emotion_findings(source.name, entry)
+        findings += further_expression_findings(source.name, entry) if entry.key in long else []
     annotations += [_of_entry(source, entry, entry.key in long) for entry in entries if entry.key not in exact]
     starts = {entry.key: entry.first for entry in entries}
-    return attach_folders(
+    return match_folders(
         source,
-        replace(tree, clips=tuple(f for f in tree.clips if is_exact(f) or _key(f) not in exact)),
+        replace(tree, clips=tuple(f for f in tree.clips if is_smic_all(f) or _key(f) not in exact)),
         annotations,
         _key,
         findings=findings,
@@ -215,15 +226,15 @@ def read(source: Source) -> DatabaseAnnotation:
     )
 
 
-def _key(folder: ClipFolder) -> Key | None:
+def _key(folder: ClipFolder) -> SubjectClip | None:
     """(s01, s01_ne_01), None of a clip without micro-expression."""
     other = any("nonmicro" in "".join(c for c in part.lower() if c.isalpha()) for part in folder.parts)
     return None if other else clip_key(folder.name)
 
 
 def _release(folder: ClipFolder) -> str:
-    release = release_of(folder)
-    if not is_exact(folder):
+    release = folder_release(folder)
+    if not is_smic_all(folder):
         return "long"
     return "raw" if release == "long" else release
 
@@ -251,12 +262,12 @@ def _of_camera(tree: FolderTree, camera: str, source: Source) -> tuple[FolderTre
     return chosen, [Finding("note", source.name, str(unnamed.path), message)]
 
 
-def _of_folder(source: Source, key: Key, folder: ClipFolder, root: Path) -> Annotation:
+def _of_folder(source: Source, key: SubjectClip, folder: ClipFolder, root: Path) -> Annotation:
     where = folder.path.relative_to(root).as_posix()
     return Annotation(source.name, *key, emotion_of(key[1]), (), None, None, None, where)
 
 
-def _misplaced(source: Source, key: Key, folder: ClipFolder) -> list[Finding]:
+def _misplaced(source: Source, key: SubjectClip, folder: ClipFolder) -> list[Finding]:
     parent = folder.parent.lower()
     if parent not in EMOTIONS.values() or parent == emotion_of(key[1]):
         return []
@@ -264,7 +275,7 @@ def _misplaced(source: Source, key: Key, folder: ClipFolder) -> list[Finding]:
     return [Finding("note", "/".join((source.name, *key)), str(folder.path), message)]
 
 
-def _of_entry(source: Source, entry: Entry, has_frames: bool) -> Annotation:
+def _of_entry(source: Source, entry: WorkbookRow, has_frames: bool) -> Annotation:
     """A row without frames may hold anything: it is a missing clip."""
     onset, offset = entry.frame_numbers(f"{source.name}/{'/'.join(entry.key)}") if has_frames else (None, None)
     return Annotation(source.name, *entry.key, emotion_of(entry.key[1]), (), onset, None, offset, entry.where)

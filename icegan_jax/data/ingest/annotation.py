@@ -110,12 +110,12 @@ class Source:
             raise UserError(f"release {self.release!r} of {self.name}: give one of {', '.join(RELEASES)}")
 
 
-def is_remark(row: Row, subject: str = "subject", clip: str = "filename", onset: str = "onsetframe") -> bool:
+def is_remark_row(row: Row, subject: str = "subject", clip: str = "filename", onset: str = "onsetframe") -> bool:
     """Returns whether a row is a remark below or between the clips: no clip's name and no onset."""
     return not row.text(clip) and row.integer(onset) is None
 
 
-def frame_number(table: Table, row: Row, column: str, clip: str) -> int:
+def parse_frame_number(table: Table, row: Row, column: str, clip: str) -> int:
     """Returns the frame number in a cell.
 
     Raises:
@@ -129,7 +129,7 @@ def frame_number(table: Table, row: Row, column: str, clip: str) -> int:
     return number
 
 
-def apex_number(table: Table, row: Row, column: str, clip: str) -> tuple[int | None, list[Finding]]:
+def parse_apex(table: Table, row: Row, column: str, clip: str) -> tuple[int | None, list[Finding]]:
     """Returns the apex in a cell, or None and a finding that names what stands there instead."""
     number = row.integer(column)
     if number is not None and number >= 0:
@@ -139,7 +139,7 @@ def apex_number(table: Table, row: Row, column: str, clip: str) -> tuple[int | N
     return None, [Finding("note", clip, table.place(row), message, "it is spotted where the clip is used")]
 
 
-def subject_cell(table: Table, row: Row, column: str = "subject") -> int:
+def parse_subject(table: Table, row: Row, column: str = "subject") -> int:
     """Returns the subject's number: 1 of "01", "sub01", 1.
 
     Raises:
@@ -156,7 +156,7 @@ def subject_cell(table: Table, row: Row, column: str = "subject") -> int:
     return number
 
 
-def clip_cell(table: Table, row: Row, column: str = "filename") -> str:
+def parse_clip_name(table: Table, row: Row, column: str = "filename") -> str:
     """Returns the clip's name.
 
     Raises:
@@ -168,7 +168,7 @@ def clip_cell(table: Table, row: Row, column: str = "filename") -> str:
         raise UserError(f"{table.place(row)}: {error}") from None
 
 
-def emotion_cell(table: Table, row: Row, column: str, clip: str) -> str:
+def parse_emotion(table: Table, row: Row, column: str, clip: str) -> str:
     """Returns the emotion word in lower case.
 
     Raises:
@@ -180,7 +180,7 @@ def emotion_cell(table: Table, row: Row, column: str, clip: str) -> str:
     return word
 
 
-def annotation_of(
+def parse_annotation(
     table: Table,
     row: Row,
     dataset: str,
@@ -203,16 +203,16 @@ def annotation_of(
         UserError: onset or offset is no frame number, or the emotion is empty.
     """
     name = f"{dataset}/{subject}/{clip}"
-    spotted, findings = apex_number(table, row, apex, name)
+    spotted, findings = parse_apex(table, row, apex, name)
     annotation = Annotation(
         dataset=dataset,
         subject=subject,
         clip=clip,
-        emotion=emotion_cell(table, row, emotion, name),
+        emotion=parse_emotion(table, row, emotion, name),
         frames=(),
-        onset=frame_number(table, row, onset, name),
+        onset=parse_frame_number(table, row, onset, name),
         apex=spotted,
-        offset=frame_number(table, row, offset, name),
+        offset=parse_frame_number(table, row, offset, name),
         where=table.place(row),
     )
     return annotation, findings

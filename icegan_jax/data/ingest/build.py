@@ -21,7 +21,9 @@ from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.contact_sheet import write_contact_sheet
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.prepared_page import write_page
-from icegan_jax.data.ingest.repairs import Repair, repair, write_repairs
+from icegan_jax.data.ingest.repairs import Repair
+from icegan_jax.data.ingest.repairs import make_repair
+from icegan_jax.data.ingest.repairs import write_repairs
 from icegan_jax.data.ingest.summary import (
     Summary,
     count_clips,
@@ -159,7 +161,7 @@ def _records(clip: Clip, cropped: ClipCrops) -> list[Record]:
 
 
 def _repair_of(clip: Clip, change: CropRepair) -> Repair:
-    return repair(clip, change.field, change.old, change.new, change.reason)
+    return make_repair(clip, change.field, change.old, change.new, change.reason)
 
 
 def _in_order(repairs: Sequence[Repair], clips: Sequence[Clip], lost: Sequence[Finding]) -> list[Repair]:

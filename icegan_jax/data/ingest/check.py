@@ -12,7 +12,9 @@ from icegan_jax.data.clips import Clip, movement
 from icegan_jax.data.crop import frames_read
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
-from icegan_jax.data.ingest.messages import count_lines, count_summary_line, finding_lines
+from icegan_jax.data.ingest.messages import count_lines
+from icegan_jax.data.ingest.messages import clip_count_line
+from icegan_jax.data.ingest.messages import finding_lines
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
 from icegan_jax.data.video import index_frames, read_frame, read_frames
@@ -176,7 +178,7 @@ def _sum_up(gathered: CollectedClips, damaged: Sequence[Finding], code: int) -> 
     left = [clip for clip in gathered.clips if clip.name not in lost]
     errors = len(gathered.errors) + sum(f.kind == "error" for f in damaged)
     words = (
-        f"{count_summary_line(gathered.protocol, gathered.sources, len(left))}, "
+        f"{clip_count_line(gathered.protocol, gathered.sources, len(left))}, "
         f"{count_clips(left, gathered.classes).subjects} subjects, {errors} errors, "
         f"{len(gathered.differences)} differences, {len(gathered.repairs)} repairs; nothing was written"
     )

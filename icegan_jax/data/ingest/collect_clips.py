@@ -7,12 +7,20 @@ from pathlib import Path
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
 from icegan_jax.data.databases import READERS, Source
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.discover import CLIPS, COMPOSITE, expand
-from icegan_jax.data.ingest.official_list import compare_with_official, read_official
+from icegan_jax.data.ingest.discover import CLIPS_SOURCE
+from icegan_jax.data.ingest.discover import MEGC2019_DATABASES
+from icegan_jax.data.ingest.discover import expand_sources
+from icegan_jax.data.ingest.official_list import compare_with_official_list
+from icegan_jax.data.ingest.official_list import read_official_list
 from icegan_jax.data.ingest.overrides import Override, match_overrides
-from icegan_jax.data.ingest.protocol import PROTOCOLS, Key, count_findings, key_of, select_clips
+from icegan_jax.data.ingest.protocol import PROTOCOLS
+from icegan_jax.data.ingest.protocol import ClipKey
+from icegan_jax.data.ingest.protocol import compare_with_expected_counts
+from icegan_jax.data.ingest.protocol import key_of
+from icegan_jax.data.ingest.protocol import select_clips
 from icegan_jax.data.ingest.repairs import Repair
-from icegan_jax.data.ingest.resolve_frames import extent_notes, resolve_frames
+from icegan_jax.data.ingest.resolve_frames import extent_findings
+from icegan_jax.data.ingest.resolve_frames import resolve_frames
 from icegan_jax.errors import UserError
 
 
@@ -68,10 +76,10 @@ def collect_clips(
         UserError: a source cannot be read, does not fit the protocol, or holds an unknown emotion.
             What is wrong with single clips is a finding instead.
     """
-    sources = expand(sources)
+    sources = expand_sources(sources)
     protocol = _protocol(sources, protocol, tuple(classes))
-    own = list(_own_clips([s for s in sources if s.name == CLIPS], tuple(classes)))
-    readings = {s.name: READERS[s.name](s) for s in sources if s.name != CLIPS}
+    own = list(_own_clips([s for s in sources if s.name == CLIPS_SOURCE], tuple(classes)))
+    readings = {s.name: READERS[s.name](s) for s in sources if s.name != CLIPS_SOURCE}
     findings: list[Finding] = [f for reading in readings.values() for f in reading.findings]
     annotated = list(_all(readings.values()))
     assigned, unclear = match_overrides(overrides, [*annotated, *(a for a, _ in own)])
@@ -91,19 +99,19 @@ def collect_clips(
         resolve_frames(annotation, label, assigned.get(key_of(annotation)), may_miss=id(annotation) in licensed)
         for annotation, label in selected
     ]
-    findings += [f for one in placed for f in one.findings] + extent_notes(placed)
+    findings += [f for one in placed for f in one.findings] + extent_findings(placed)
     differences = [f for one in placed for f in one.findings if f.kind == "missing"]
     if readings:
         present = [key_of(one.annotation) for one in placed if one.clip is not None]
         # What was said about a clip's own folder needs no second word.
         told = {f.clip for one in placed for f in one.findings if f.kind != "note"}
-        more = [f for f in count_findings(selection, present) if not (f.kind == "missing" and f.clip in told)]
+        more = [f for f in compare_with_expected_counts(selection, present) if not (f.kind == "missing" and f.clip in told)]
         if official is not None:
-            more += compare_with_official(read_official(Path(official)), selection, present)
+            more += compare_with_official_list(read_official_list(Path(official)), selection, present)
         findings += more
         differences += [f for f in more if f.kind != "note"]
     elif official is not None:
-        raise UserError(f"{official}: the organisers' list is of {', '.join(COMPOSITE)}; remove --official")
+        raise UserError(f"{official}: the organisers' list is of {', '.join(MEGC2019_DATABASES)}; remove --official")
     return CollectedClips(
         clips=[one.clip for one in placed if one.clip is not None],
         repairs=[row for one in placed for row in one.repairs],
@@ -121,14 +129,14 @@ def _protocol(sources: Sequence[Source], protocol: str | None, classes: tuple[st
     if protocol is not None and protocol not in PROTOCOLS:
         raise UserError(f"protocol {protocol!r} is unknown; use one of {', '.join(PROTOCOLS)}")
     if classes != EXPRESSIONS:
-        others = [name for name in names if name != CLIPS]
+        others = [name for name in names if name != CLIPS_SOURCE]
         if others or protocol is not None:
             what = f"--source={others[0]}" if others else f"--protocol={protocol}"
             raise UserError(f"--classes names the classes of --source=clips; remove it or {what}")
         return "own"
     if protocol is None:
-        return "megc2019" if all(name in COMPOSITE for name in names) else "three"
-    strange = [name for name in names if name == CLIPS]
+        return "megc2019" if all(name in MEGC2019_DATABASES for name in names) else "three"
+    strange = [name for name in names if name == CLIPS_SOURCE]
     if strange and protocol != "three":
         raise UserError(f"--source=clips is no part of protocol {protocol}; use --protocol=three")
     return protocol
@@ -151,7 +159,7 @@ def _all(readings: Iterable[DatabaseAnnotation]) -> Iterable[Annotation]:
 
 
 def _with_apexes(
-    readings: Mapping[str, DatabaseAnnotation], assigned: Mapping[Key, Override]
+    readings: Mapping[str, DatabaseAnnotation], assigned: Mapping[ClipKey, Override]
 ) -> dict[str, DatabaseAnnotation]:
     """Returns the readings with the apexes given by hand, as a protocol's rule may look at the apex."""
 
@@ -167,7 +175,7 @@ def _with_apexes(
 
 def _doubles(selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
     """An "error" for each clip that two sources have; equal subjects of two databases are two persons."""
-    first: dict[Key, Annotation] = {}
+    first: dict[ClipKey, Annotation] = {}
     errors = []
     for annotation, _ in selected:
         earlier = first.setdefault(key_of(annotation), annotation)
@@ -177,7 +185,7 @@ def _doubles(selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
     return errors
 
 
-def _idle_overrides(assigned: Mapping[Key, Override], selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
+def _idle_overrides(assigned: Mapping[ClipKey, Override], selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
     used = {key_of(annotation) for annotation, _ in selected}
     message, remedy = "the protocol leaves this clip out, so the override changes nothing", "remove the row, or keep it"
     return [

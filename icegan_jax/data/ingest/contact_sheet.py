@@ -47,7 +47,7 @@ def write_contact_sheet(path: Path, apexes: Sequence[Record], classes: Sequence[
         apexes: at least one record, of shift 0.
         classes: the word of each label.
     """
-    records = sorted(apexes, key=order)
+    records = sorted(apexes, key=sort_key)
     subjects = len({(r.dataset, r.subject) for r in records})
     total = len(records) * _CELL + subjects * _HEADING
     count = max(1, round(math.sqrt(total / (1.2 * _WIDTH))))  # a fifth higher than wide
@@ -58,7 +58,7 @@ def write_contact_sheet(path: Path, apexes: Sequence[Record], classes: Sequence[
         _save(file, columns[first : first + _MOST_COLUMNS])
 
 
-def order(record: Record) -> tuple[str, str, list[tuple[int, str]]]:
+def sort_key(record: Record) -> tuple[str, str, list[tuple[int, str]]]:
     """Sorts records by dataset, subject and clip, numbers in a clip's name by their value."""
     parts = re.findall(r"[0-9]+|[^0-9]+", record.clip)
     numbered = [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in parts]

@@ -10,17 +10,17 @@ from icegan_jax.data.ingest.spreadsheets import find_tables
 from icegan_jax.errors import UserError
 
 # The databases of MEGC2019, in the organisers' order but for SMIC (docs/databases.md, "MEGC2019 official list").
-COMPOSITE = ("casme2", "samm", "smic")
+MEGC2019_DATABASES = ("casme2", "samm", "smic")
 # Sources that are no database: a clips.csv, and the three of MEGC2019 in one folder.
-CLIPS, ALL_THREE = "clips", "megc2019"
-NAMES = (CLIPS, ALL_THREE, *READERS)
+CLIPS_SOURCE, MEGC2019_SOURCE = "clips", "megc2019"
+SOURCE_NAMES = (CLIPS_SOURCE, MEGC2019_SOURCE, *READERS)
 
 # What a database's folder is called, in small letters and digits, and what it is not.
 _FOLDER_WORDS = {"casme2": ("casme2", "casmeii"), "samm": ("samm",), "smic": ("smic",)}
 _OTHER_FOLDERS = ("casme^2", "cas(me)", "sammlv", "sammlong", "samm long", "samm-long", "samm_long")
 
 
-def expand(sources: Sequence[Source]) -> list[Source]:
+def expand_sources(sources: Sequence[Source]) -> list[Source]:
     """Replaces each ``ALL_THREE`` by the three databases found under its root.
 
     Raises:
@@ -28,13 +28,13 @@ def expand(sources: Sequence[Source]) -> list[Source]:
     """
     found: list[Source] = []
     for source in sources:
-        if source.name == ALL_THREE:
-            found += [replace(source, name=name, root=find_database(source.root, name)) for name in COMPOSITE]
-        elif source.name in NAMES:
+        if source.name == MEGC2019_SOURCE:
+            found += [replace(source, name=name, root=find_database(source.root, name)) for name in MEGC2019_DATABASES]
+        elif source.name in SOURCE_NAMES:
             found.append(source)
         else:
-            raise UserError(f"source {source.name!r} is unknown; use one of {', '.join(NAMES)}")
-    names = [s.name for s in found if s.name != CLIPS]
+            raise UserError(f"source {source.name!r} is unknown; use one of {', '.join(SOURCE_NAMES)}")
+    names = [s.name for s in found if s.name != CLIPS_SOURCE]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"source {', '.join(twice)} is given twice; give one folder that holds all of it")

@@ -19,7 +19,7 @@ _MEGC2019: dict[str, tuple[str, ...]] = {
 _NOT_MEGC2019 = {"casme2": ("sadness", "fear")}
 
 # The five-class sets in label order, and what they leave out (docs/databases.md, "Five-class sets").
-FIVE: dict[str, tuple[str, ...]] = {
+FIVE_CLASS_EMOTIONS: dict[str, tuple[str, ...]] = {
     "casme2": ("happiness", "disgust", "repression", "surprise", "others"),
     "samm": ("anger", "contempt", "happiness", "surprise", "other"),
 }
@@ -28,9 +28,9 @@ _NOT_FIVE: dict[str, tuple[str, ...]] = {"casme2": ("sadness", "fear"), "samm": 
 _SMIC_NAME = re.compile(r"_(ne|po|sur)_", re.IGNORECASE)
 
 
-def classes_of(protocol: str, dataset: str) -> tuple[str, ...]:
+def protocol_classes(protocol: str, dataset: str) -> tuple[str, ...]:
     """Returns the classes of a protocol in label order; ``dataset`` decides those of "five"."""
-    return FIVE[dataset] if protocol == "five" else EXPRESSIONS
+    return FIVE_CLASS_EMOTIONS[dataset] if protocol == "five" else EXPRESSIONS
 
 
 def emotion_of_annotation(annotation: Annotation) -> str:
@@ -52,7 +52,7 @@ def emotion_of_annotation(annotation: Annotation) -> str:
     return SMIC_WORDS[found[1].lower()]
 
 
-def labels_of(annotation: Annotation, protocol: str) -> set[int | None]:
+def possible_labels(annotation: Annotation, protocol: str) -> set[int | None]:
     """Returns the classes that an annotation's emotion has in a protocol; None for a word left out.
 
     More than one are possible: 4DME has such as "surprise+positive" (docs/databases.md, "4DME").
@@ -72,7 +72,7 @@ def labels_of(annotation: Annotation, protocol: str) -> set[int | None]:
 
 def _label_of(word: str, dataset: str, protocol: str) -> int | None:
     if protocol == "five":
-        kept, dropped = FIVE[dataset], _NOT_FIVE[dataset]
+        kept, dropped = FIVE_CLASS_EMOTIONS[dataset], _NOT_FIVE[dataset]
         if word in ("other", "others"):  # both spellings are about (docs/databases.md, "SAMM")
             return len(kept) - 1
     else:

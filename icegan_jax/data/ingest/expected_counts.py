@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from icegan_jax.data.ingest.annotation import Finding
 
-RESTORE = "restore the rows and folders that the distributed database has"
-CORRECT = "correct or remove what the distributed database does not have"
+RESTORE_REMEDY = "restore the rows and folders that the distributed database has"
+CORRECT_REMEDY = "correct or remove what the distributed database does not have"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def _people(pattern: str, *numbers: int | range) -> frozenset[str]:
 
 
 # docs/databases.md, "MEGC2019 clips".
-MEGC2019 = {
+MEGC2019_COUNTS = {
     "casme2": ExpectedCounts(
         (88, 32, 25), _people("sub{:02d}", range(1, 10), range(11, 18), range(19, 27)), (("sub17", 31),)
     ),
@@ -42,7 +42,7 @@ MEGC2019 = {
     ),
 }
 # docs/databases.md, "Five-class sets".
-FIVE_CLASSES = {"casme2": ExpectedCounts((32, 63, 27, 25, 99)), "samm": ExpectedCounts((57, 12, 26, 15, 26))}
+FIVE_CLASS_COUNTS = {"casme2": ExpectedCounts((32, 63, 27, 25, 99)), "samm": ExpectedCounts((57, 12, 26, 15, 26))}
 
 
 def unexplained_differences(
@@ -67,7 +67,7 @@ def unexplained_differences(
         short = want - have - named
         if short:
             rest = f", and {named} of the missing named" if named else ""
-            kind, remedy = ("missing", RESTORE) if short > 0 else ("surplus", CORRECT)
+            kind, remedy = ("missing", RESTORE_REMEDY) if short > 0 else ("surplus", CORRECT_REMEDY)
             findings.append(Finding(kind, dataset, "", f"{what}: {have} of {want} clips{rest}", remedy))
 
     for label, want in enumerate(part.clips):
@@ -77,11 +77,11 @@ def unexplained_differences(
     for subject, want in part.clips_of:
         compare(f"subject {subject}", people[subject], absent[subject], want)
     for subject in sorted(part.subjects - set(people) - set(absent) - {subject for subject, _ in part.clips_of}):
-        findings.append(Finding("missing", dataset, "", f"subject {subject}: no clip", RESTORE))
+        findings.append(Finding("missing", dataset, "", f"subject {subject}: no clip", RESTORE_REMEDY))
     return findings
 
 
-def totals(dataset: str, part: ExpectedCounts, classes: Sequence[str], here: Sequence[tuple[str, int]]) -> Finding:
+def totals_finding(dataset: str, part: ExpectedCounts, classes: Sequence[str], here: Sequence[tuple[str, int]]) -> Finding:
     """Returns a note with how many of the clips, of each class and of the subjects there are."""
     each = ", ".join(f"{sum(k == i for _, k in here)} of {n} {classes[i]}" for i, n in enumerate(part.clips))
     people = f"; {len({s for s, _ in here})} of {len(part.subjects)} subjects" if part.subjects else ""

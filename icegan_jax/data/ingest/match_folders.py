@@ -8,12 +8,12 @@ from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import RELEASES, Annotation, DatabaseAnnotation, Finding, Source
 from icegan_jax.data.ingest.scan import ClipFolder, FolderTree
-from icegan_jax.data.ingest.workbooks import another_database
+from icegan_jax.data.ingest.workbooks import guess_other_database
 from icegan_jax.errors import UserError
 
 # (subject, clip) as a folder or a row names them, in any case and padding.
-Key = tuple[str, str]
-FolderKey = Callable[[ClipFolder], Key | None]
+SubjectClip = tuple[str, str]
+FolderKeyFunction = Callable[[ClipFolder], SubjectClip | None]
 
 # Words of folder names, docs/databases.md, "CASME II", "SAMM" and "SMIC"; the first that occurs in a name decides.
 # "e" is that of SMIC-E, SMIC-HS-E.
@@ -30,7 +30,7 @@ def name_words(name: str) -> list[str]:
     return re.findall(r"[a-z0-9]+", name.lower())
 
 
-def release_of(folder: ClipFolder) -> str:
+def folder_release(folder: ClipFolder) -> str:
     """Returns which of ``RELEASES`` a folder belongs to, by the innermost folder name that says it; else "raw"."""
     for part in reversed(folder.parts[:-1]):
         found = set(name_words(part))
@@ -40,7 +40,7 @@ def release_of(folder: ClipFolder) -> str:
     return "raw"
 
 
-def check_clips(tree: FolderTree, key: FolderKey, title: str, layout: str) -> None:
+def check_clip_folders(tree: FolderTree, key: FolderKeyFunction, title: str, layout: str) -> None:
     """Checks that the tree holds at least one clip of the database.
 
     Args:
@@ -61,20 +61,20 @@ def check_clips(tree: FolderTree, key: FolderKey, title: str, layout: str) -> No
         )
     if not tree.clips:
         raise UserError(f"{tree.root}: {sought}, found no folder of images; give the folder of the unpacked database")
-    other = another_database((folder.name for folder in tree.clips), title)
+    other = guess_other_database((folder.name for folder in tree.clips), title)
     guess = f", which look like {other}" if other else ""
     raise UserError(f"{tree.root}: {sought}, found {_examples(tree)}{guess}; give the folder of {title}")
 
 
-def attach_folders(
+def match_folders(
     source: Source,
     tree: FolderTree,
     annotations: Sequence[Annotation],
-    key: FolderKey,
+    key: FolderKeyFunction,
     *,
     findings: Sequence[Finding] = (),
-    folder_key: Callable[[Annotation], Key] = lambda annotation: (annotation.subject, annotation.clip),
-    release: Callable[[ClipFolder], str] = release_of,
+    folder_key: Callable[[Annotation], SubjectClip] = lambda annotation: (annotation.subject, annotation.clip),
+    release: Callable[[ClipFolder], str] = folder_release,
     video_start: Callable[[Annotation, str], int] | None = None,
 ) -> DatabaseAnnotation:
     """Gives each annotation the folders that hold its clip, the preferred one first.
@@ -136,21 +136,21 @@ def normalize_name(name: str) -> str:
 
 
 def _match(
-    keys: Sequence[Key], folders: Sequence[ClipFolder], key: FolderKey
+    keys: Sequence[SubjectClip], folders: Sequence[ClipFolder], key: FolderKeyFunction
 ) -> tuple[list[list[ClipFolder]], list[ClipFolder]]:
     """Returns the folders of each key, and those of none."""
-    exact: dict[Key, list[ClipFolder]] = defaultdict(list)
+    exact: dict[SubjectClip, list[ClipFolder]] = defaultdict(list)
     for folder in folders:
         subject, clip = key(folder) or ("", "")
         exact[normalize_name(subject), clip.casefold()].append(folder)
     wanted = [(normalize_name(subject), clip.casefold()) for subject, clip in keys]
     named = set(wanted)
-    padded: dict[Key, list[ClipFolder]] = defaultdict(list)
+    padded: dict[SubjectClip, list[ClipFolder]] = defaultdict(list)
     for (subject, clip), found in exact.items():
         if (subject, clip) not in named:
             padded[subject, normalize_name(clip)] += found
     result: list[list[ClipFolder]] = []
-    used: set[Key] = set()
+    used: set[SubjectClip] = set()
     for subject, clip in wanted:
         if (subject, clip) in exact:
             result.append(exact[subject, clip])
@@ -199,7 +199,7 @@ def _video_note(annotation: Annotation, path: Path, start: int) -> Finding:
 
 
 def _empty_notes(
-    placed: Sequence[Annotation], tree: FolderTree, key: FolderKey, folder_key: Callable[[Annotation], Key]
+    placed: Sequence[Annotation], tree: FolderTree, key: FolderKeyFunction, folder_key: Callable[[Annotation], SubjectClip]
 ) -> list[Finding]:
     lost = {(normalize_name(s), normalize_name(c)): a for a in placed if not a.frames for s, c in [folder_key(a)]}
     notes = []
@@ -212,7 +212,7 @@ def _empty_notes(
     return notes
 
 
-def _surplus(dataset: str, folder: ClipFolder, key: FolderKey) -> Finding:
+def _surplus(dataset: str, folder: ClipFolder, key: FolderKeyFunction) -> Finding:
     name = "/".join((dataset, *(key(folder) or ())))
     return Finding("surplus", name, str(folder.path), "no row of the annotation names this clip: it is not used")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
-from icegan_jax.data.ingest.expected_counts import MEGC2019
+from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS
 from icegan_jax.data.ingest.repairs import read_repairs
 from icegan_jax.data.ingest.summary import Counts, Summary
 
@@ -50,10 +50,10 @@ def _place(finding: Finding) -> str:
     return f"  [{finding.where}]" if finding.where else ""
 
 
-def count_summary_line(protocol: str, sources: Iterable[str], clips: int) -> str:
+def clip_count_line(protocol: str, sources: Iterable[str], clips: int) -> str:
     """Returns how many clips there are of those that the protocol has of these sources."""
     if protocol == "megc2019":
-        return f"{clips} of {sum(sum(MEGC2019[name].clips) for name in sources)} clips of MEGC2019"
+        return f"{clips} of {sum(sum(MEGC2019_COUNTS[name].clips) for name in sources)} clips of MEGC2019_COUNTS"GC2019"
     return f"{clips} clips, protocol {protocol}"
 
 
@@ -89,7 +89,7 @@ def result_lines(summary: Summary, out: str, gathered: CollectedClips | None = N
 
 
 def _set_lines(gathered: CollectedClips, summary: Summary, out: str) -> Iterator[str]:
-    yield count_summary_line(gathered.protocol, gathered.sources, summary.clips)
+    yield clip_count_line(gathered.protocol, gathered.sources, summary.clips)
     damaged = dict.fromkeys(f.clip for f in gathered.damaged)
     if damaged:
         yield f"left out, as their frames are damaged: {', '.join(damaged)}"

@@ -7,9 +7,16 @@ from pathlib import Path
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.ingest.expected_counts import MEGC2019
-from icegan_jax.data.ingest.protocol import Key, Selection, count_findings, key_of
-from icegan_jax.data.ingest.spreadsheets import Row, Table, normalized, read_headerless, read_table
+from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS
+from icegan_jax.data.ingest.protocol import ClipKey
+from icegan_jax.data.ingest.protocol import ClipSelection
+from icegan_jax.data.ingest.protocol import compare_with_expected_counts
+from icegan_jax.data.ingest.protocol import key_of
+from icegan_jax.data.ingest.spreadsheets import Row
+from icegan_jax.data.ingest.spreadsheets import Table
+from icegan_jax.data.ingest.spreadsheets import normalize_column
+from icegan_jax.data.ingest.spreadsheets import read_headerless_table
+from icegan_jax.data.ingest.spreadsheets import read_table
 from icegan_jax.errors import UserError
 
 # Without a header the columns are these; with one they have these names (docs/databases.md, "MEGC2019 official list").
@@ -35,12 +42,12 @@ class OfficialClip:
     where: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ClipKey:
         """(dataset, subject, clip)."""
         return (self.dataset, self.subject, self.clip)
 
 
-def read_official(path: str | Path) -> list[OfficialClip]:
+def read_official_list(path: str | Path) -> list[OfficialClip]:
     """Reads the organisers' csv in any of its forms (docs/databases.md, "MEGC2019 official list").
 
     With 442 or 441 rows, with or without a header, blank lines and further columns; subjects padded or not, with or
@@ -49,10 +56,10 @@ def read_official(path: str | Path) -> list[OfficialClip]:
     Raises:
         UserError: unreadable, or a row that names no clip of MEGC2019, or one clip twice. The message names the line.
     """
-    table = read_headerless(path, _COLUMNS)
+    table = read_headerless_table(path, _COLUMNS)
     if _label(table.rows[0].text("label")) is None:
         table = read_table(path, _HEADER)
-    rows: dict[Key, OfficialClip] = {}
+    rows: dict[ClipKey, OfficialClip] = {}
     for row in table.rows:
         listed = _listed(row, table)
         if listed.key in rows:
@@ -67,9 +74,9 @@ def read_official(path: str | Path) -> list[OfficialClip]:
 
 def _listed(row: Row, table: Table) -> OfficialClip:
     where = table.place(row)
-    dataset = _DATASETS.get(normalized(row.text("dataset")))
+    dataset = _DATASETS.get(normalize_column(row.text("dataset")))
     if dataset is None:
-        raise UserError(f"{where}: database {row.text('dataset')!r} is none of {', '.join(MEGC2019)}; correct the cell")
+        raise UserError(f"{where}: database {row.text('dataset')!r} is none of {', '.join(MEGC2019_COUNTS)}; correct the cell")
     number = re.search(r"([0-9]{1,3})(\.0)?$", row.text("subject"))
     if number is None:
         raise UserError(f"{where}: subject {row.text('subject')!r} has no number; correct the cell")
@@ -89,8 +96,8 @@ def _label(text: str) -> int | None:
     return int(float(text)) if re.fullmatch(r"[0-2](\.0*)?", text) else None
 
 
-def compare_with_official(
-    official: Sequence[OfficialClip], selection: Selection, present: Collection[Key]
+def compare_with_official_list(
+    official: Sequence[OfficialClip], selection: ClipSelection, present: Collection[ClipKey]
 ) -> list[Finding]:
     """Compares the clips that the rules gave with the organisers' list.
 
@@ -114,7 +121,7 @@ def compare_with_official(
             "remove --official or use --protocol=megc2019"
         )
     findings: list[Finding] = []
-    told = {f.clip for f in count_findings(selection, present)}
+    told = {f.clip for f in compare_with_expected_counts(selection, present)}
     reasons = {f.clip: f.message for f in selection.findings if f.kind == "excluded"}
     rows = {listed.key: listed for listed in official}
     there = set(present)

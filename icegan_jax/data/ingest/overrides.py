@@ -11,8 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import Annotation, Finding
-from icegan_jax.data.ingest.repairs import Repair, is_log
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, read_table
+from icegan_jax.data.ingest.repairs import Repair
+from icegan_jax.data.ingest.repairs import is_repairs_file
+from icegan_jax.data.ingest.spreadsheets import WrongTableError
+from icegan_jax.data.ingest.spreadsheets import Row
+from icegan_jax.data.ingest.spreadsheets import read_table
 from icegan_jax.errors import UserError
 
 COLUMNS = ("clip", "onset", "apex", "offset", "reason")
@@ -49,8 +52,8 @@ def read_overrides(path: str | Path) -> list[Override]:
     """
     try:
         table = read_table(path, COLUMNS)
-    except OtherTable as error:
-        if is_log(Path(path)):
+    except WrongTableError as error:
+        if is_repairs_file(Path(path)):
             raise UserError(
                 f"{path}: is the log that prepare wrote; write a file of your own, with columns {','.join(COLUMNS)}"
             ) from None

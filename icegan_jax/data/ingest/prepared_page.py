@@ -19,7 +19,8 @@ from PIL import Image
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import Record
 from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.ingest.contact_sheet import draw_strip, order
+from icegan_jax.data.ingest.contact_sheet import draw_strip
+from icegan_jax.data.ingest.contact_sheet import sort_key
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
 
@@ -256,7 +257,7 @@ def _subjects(
     for row in repairs:
         repaired[row.dataset, row.subject, row.clip].append(row)
     size = _FACE if len(apexes) <= _FULL else max(_SMALLEST, round(_FACE * math.sqrt(_FULL / len(apexes)) / 8) * 8)
-    for (dataset, subject), group in groupby(sorted(apexes, key=order), key=lambda r: (r.dataset, r.subject)):
+    for (dataset, subject), group in groupby(sorted(apexes, key=sort_key), key=lambda r: (r.dataset, r.subject)):
         figures = []
         for record in group:
             key = (dataset, subject, record.clip)

@@ -4,20 +4,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.emotions import FIVE, classes_of, emotion_of_annotation, labels_of
-from icegan_jax.data.ingest.expected_counts import (
-    CORRECT,
-    FIVE_CLASSES,
-    MEGC2019,
-    ExpectedCounts,
-    totals,
-    unexplained_differences,
-)
+from icegan_jax.data.ingest.emotions import FIVE_CLASS_EMOTIONS
+from icegan_jax.data.ingest.emotions import protocol_classes
+from icegan_jax.data.ingest.emotions import emotion_of_annotation
+from icegan_jax.data.ingest.emotions import possible_labels
+from icegan_jax.data.ingest.expected_counts import CORRECT_REMEDY
+from icegan_jax.data.ingest.expected_counts import FIVE_CLASS_COUNTS
+from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS
+from icegan_jax.data.ingest.expected_counts import ExpectedCounts
+from icegan_jax.data.ingest.expected_counts import totals_finding
+from icegan_jax.data.ingest.expected_counts import unexplained_differences
 from icegan_jax.errors import UserError
 
 PROTOCOLS = ("megc2019", "three", "five")
 
-Key = tuple[str, str, str]
+ClipKey = tuple[str, str, str]
 
 # CASME II clips that MEGC2019 does not have, by name, as a re-saved copy may hide the reason (docs/databases.md,
 # "MEGC2019 clips").
@@ -35,7 +36,7 @@ _NOT_SMIC_E = ("s01_ne_02", "s02_sur_05", "s03_ne_03", "s03_ne_20", "s04_ne_05",
 
 
 @dataclass(frozen=True)
-class Selection:
+class ClipSelection:
     """The clips that a protocol uses.
 
     Attributes:
@@ -56,12 +57,12 @@ class Selection:
     doubtful: list[tuple[Annotation, int]]
 
 
-def key_of(annotation: Annotation) -> Key:
+def key_of(annotation: Annotation) -> ClipKey:
     """Returns (dataset, subject, clip), which is unique."""
     return (annotation.dataset, annotation.subject, annotation.clip)
 
 
-def select_clips(readings: Mapping[str, DatabaseAnnotation], protocol: str) -> Selection:
+def select_clips(readings: Mapping[str, DatabaseAnnotation], protocol: str) -> ClipSelection:
     """Chooses the clips of a protocol and gives each its label.
 
     "megc2019" is the set of CASME II, SAMM and SMIC (docs/databases.md, "MEGC2019 clips"); "three" is every clip
@@ -76,8 +77,8 @@ def select_clips(readings: Mapping[str, DatabaseAnnotation], protocol: str) -> S
             clip is annotated twice.
     """
     _check_sources(tuple(readings), protocol)
-    result = Selection([], classes_of(protocol, next(iter(readings))), [], protocol, tuple(readings), [])
-    rows: dict[Key, str] = {}
+    result = ClipSelection([], protocol_classes(protocol, next(iter(readings))), [], protocol, tuple(readings), [])
+    rows: dict[ClipKey, str] = {}
     wrong: list[UserError] = []
     for annotation in (a for reading in readings.values() for a in reading.annotations):
         key = key_of(annotation)
@@ -100,20 +101,20 @@ def _check_sources(names: tuple[str, ...], protocol: str) -> None:
         raise UserError(f"protocol {protocol!r} is unknown; use one of {', '.join(PROTOCOLS)}")
     if not names:
         raise UserError("no database to select clips from; give at least one")
-    others = [name for name in names if name not in MEGC2019]
+    others = [name for name in names if name not in MEGC2019_COUNTS]
     if protocol == "megc2019" and others:
         raise UserError(
             f"{', '.join(others)}: no part of MEGC2019, which is casme2, samm and smic; use --protocol=three"
         )
-    if protocol == "five" and (len(names) > 1 or names[0] not in FIVE):
+    if protocol == "five" and (len(names) > 1 or names[0] not in FIVE_CLASS_EMOTIONS):
         raise UserError(
             f"protocol five is for casme2 alone or samm alone, not {', '.join(names)}; "
             "give one of these two or use --protocol=three"
         )
 
 
-def _select(annotation: Annotation, result: Selection) -> None:
-    labels = labels_of(annotation, result.protocol)
+def _select(annotation: Annotation, result: ClipSelection) -> None:
+    labels = possible_labels(annotation, result.protocol)
     emotion = emotion_of_annotation(annotation)
     if annotation.emotion and annotation.emotion.strip().lower() != emotion:
         message = f"the annotation says {annotation.emotion}, the name {emotion}: the name counts, as in MEGC2019"
@@ -144,7 +145,7 @@ def _casme2_reason(annotation: Annotation, emotion: str) -> tuple[str, bool]:
     return ("its apex is its onset", False) if annotation.apex == annotation.onset else ("", True)
 
 
-def count_findings(selection: Selection, present: Collection[Key]) -> list[Finding]:
+def compare_with_expected_counts(selection: ClipSelection, present: Collection[ClipKey]) -> list[Finding]:
     """Compares the clips that have frames with what the complete databases hold.
 
     Each database that was read is compared on its own: clips per class, subjects, and the clips of those subjects for
@@ -161,7 +162,7 @@ def count_findings(selection: Selection, present: Collection[Key]) -> list[Findi
     return [f for dataset in selection.datasets for f in _compare(dataset, selection, set(present))]
 
 
-def _compare(dataset: str, selection: Selection, present: set[Key]) -> list[Finding]:
+def _compare(dataset: str, selection: ClipSelection, present: set[ClipKey]) -> list[Finding]:
     part = _part(dataset, selection)
     findings: list[Finding] = []
     here: list[tuple[str, int]] = []  # (subject, label)
@@ -171,16 +172,16 @@ def _compare(dataset: str, selection: Selection, present: set[Key]) -> list[Find
             continue
         if part and part.subjects and a.subject not in part.subjects:
             if key_of(a) in present:
-                findings.append(Finding("surplus", a.name, a.where, "its subject has no clip in MEGC2019", CORRECT))
+                findings.append(Finding("surplus", a.name, a.where, "its subject has no clip in MEGC2019_COUNTS", CORRECT_REMEDY))
         elif key_of(a) in present:
             here.append((a.subject, label))
         else:
             findings.append(_without_frames(a.name, a.where))
             lacking.append((a.subject, label))
     for a, label in selection.doubtful:
-        if a.dataset == dataset and a.subject in MEGC2019[dataset].subjects:
+        if a.dataset == dataset and a.subject in MEGC2019_COUNTS[dataset].subjects:
             remedy = "write the frame number of its apex into the cell, as the distributed workbook has it"
-            findings.append(Finding("missing", a.name, a.where, "MEGC2019 has it, its apex cell leaves it out", remedy))
+            findings.append(Finding("missing", a.name, a.where, "MEGC2019_COUNTS has it, its apex cell leaves it out", remedy))
             lacking.append((a.subject, label))
     if dataset == "smic" and selection.protocol == "megc2019":
         annotated = {a.clip for a, _ in selection.annotations if a.dataset == dataset}
@@ -192,16 +193,16 @@ def _compare(dataset: str, selection: Selection, present: set[Key]) -> list[Find
     if part:
         findings += unexplained_differences(dataset, part, selection.classes, here, lacking)
         if findings:
-            findings.append(totals(dataset, part, selection.classes, here))
+            findings.append(totals_finding(dataset, part, selection.classes, here))
     return findings
 
 
-def _part(dataset: str, selection: Selection) -> ExpectedCounts | None:
+def _part(dataset: str, selection: ClipSelection) -> ExpectedCounts | None:
     if selection.protocol == "megc2019":
-        return MEGC2019[dataset]
+        return MEGC2019_COUNTS[dataset]
     if selection.protocol == "three":
         return None
-    part = FIVE_CLASSES[dataset]
+    part = FIVE_CLASS_COUNTS[dataset]
     surprise = selection.classes.index("surprise")
     clips = list(part.clips)
     clips[surprise] += sum((a.subject, a.clip) in _RELABELLED for a, k in selection.annotations if k == surprise)

@@ -29,7 +29,7 @@ class Repair:
     reason: str
 
 
-def repair(clip: Clip, field: str, old: object, new: object, reason: str) -> Repair:
+def make_repair(clip: Clip, field: str, old: object, new: object, reason: str) -> Repair:
     """Returns the row that records a change to ``clip``; ``None`` is written as an empty cell."""
     before, after = ("" if value is None else str(value) for value in (old, new))
     return Repair(clip.dataset, clip.subject, clip.clip, field, before, after, reason)
@@ -43,7 +43,7 @@ def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
         writer.writerows(map(cell, astuple(row)) for row in repairs)
 
 
-def is_log(path: Path) -> bool:
+def is_repairs_file(path: Path) -> bool:
     """Tells whether a file is a repairs.csv that ``write_repairs`` wrote."""
     header = ",".join(field.name for field in fields(Repair))
     return path.read_bytes().startswith(header.encode())
@@ -55,7 +55,7 @@ def read_repairs(path: Path) -> list[Repair]:
         return [Repair(**row) for row in csv.DictReader(file)]
 
 
-def clip_of(annotation: Annotation, label: int, frames: Path, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
+def annotation_to_clip(annotation: Annotation, label: int, frames: Path, numbers: Sequence[int]) -> tuple[Clip, list[Repair]]:
     """Makes the clip of an annotation whose frames are known, and settles it.
 
     Where neither onset nor offset is annotated, they are the first and the last frame, which is no
@@ -78,9 +78,9 @@ def clip_of(annotation: Annotation, label: int, frames: Path, numbers: Sequence[
     clip = Clip(annotation.dataset, annotation.subject, annotation.clip, label, frames, onset, annotation.apex, offset)
     repairs = []
     if annotation.onset is None and annotation.offset is not None:
-        repairs.append(repair(clip, "onset", None, onset, "not annotated: the first frame"))
+        repairs.append(make_repair(clip, "onset", None, onset, "not annotated: the first frame"))
     if annotation.offset is None and annotation.onset is not None:
-        repairs.append(repair(clip, "offset", None, offset, "not annotated: the last frame"))
+        repairs.append(make_repair(clip, "offset", None, offset, "not annotated: the last frame"))
     settled, more = repair_annotation(clip, numbers)
     return settled, repairs + more
 
@@ -115,7 +115,7 @@ def repair_annotation(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Re
                 f"{numbers[-1]}) and no frame within {MOST_ONSET_SHIFT} of it; correct onset or restore the frame"
             )
         settled = replace(clip, onset=min(near, key=lambda n: abs(n - clip.onset)))
-        repairs.append(repair(clip, "onset", clip.onset, settled.onset, "no such frame: the nearest one"))
+        repairs.append(make_repair(clip, "onset", clip.onset, settled.onset, "no such frame: the nearest one"))
     moving = movement(settled, numbers)
     if not moving:
         raise UserError(
@@ -124,7 +124,7 @@ def repair_annotation(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Re
         )
     if clip.offset not in numbers:
         settled = replace(settled, offset=moving[-1])
-        repairs.append(repair(clip, "offset", clip.offset, moving[-1], "no such frame: the last one before it"))
+        repairs.append(make_repair(clip, "offset", clip.offset, moving[-1], "no such frame: the last one before it"))
     if clip.apex is None:
         return settled, repairs
     apex = clip.apex
@@ -137,11 +137,11 @@ def repair_annotation(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Re
     nearest = min(moving, key=lambda n: abs(n - apex))
     if nearest != clip.apex:
         settled = replace(settled, apex=nearest)
-        repairs.append(repair(clip, "apex", clip.apex, nearest, reason))
+        repairs.append(make_repair(clip, "apex", clip.apex, nearest, reason))
     return settled, repairs
 
 
-def gaps(clip: Clip, numbers: Sequence[int]) -> list[tuple[int, int]]:
+def frame_gaps(clip: Clip, numbers: Sequence[int]) -> list[tuple[int, int]]:
     """Returns the runs (first, last) of frame numbers that are missing between onset and offset.
 
     A clip of which every second frame was kept has no gap: the smallest step is the normal one.

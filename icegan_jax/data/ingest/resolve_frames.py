@@ -8,7 +8,9 @@ from pathlib import Path
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.ingest.annotation import Annotation, Finding
 from icegan_jax.data.ingest.overrides import Override, check_override, override_annotation
-from icegan_jax.data.ingest.repairs import Repair, clip_of, gaps
+from icegan_jax.data.ingest.repairs import Repair
+from icegan_jax.data.ingest.repairs import annotation_to_clip
+from icegan_jax.data.ingest.repairs import frame_gaps
 from icegan_jax.data.video import IMAGE_SUFFIXES, list_frames
 from icegan_jax.errors import UserError
 
@@ -67,7 +69,7 @@ def resolve_frames(annotation: Annotation, label: int, override: Override | None
         if wrong:
             return ResolvedClip(annotation, findings=wrong)
     try:
-        clip, repairs = clip_of(wanted, label, best.path, best.numbers)
+        clip, repairs = annotation_to_clip(wanted, label, best.path, best.numbers)
     except UserError as error:
         return ResolvedClip(annotation, findings=[_error(annotation, str(error))], damaged=True)
     moved = []
@@ -133,7 +135,7 @@ def _error(annotation: Annotation, text: str) -> Finding:
 
 
 def _gap_notes(clip: Clip, numbers: Sequence[int]) -> list[Finding]:
-    runs = gaps(clip, numbers)
+    runs = frame_gaps(clip, numbers)
     if not runs:
         return []
     names = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in runs)
@@ -142,7 +144,7 @@ def _gap_notes(clip: Clip, numbers: Sequence[int]) -> list[Finding]:
     return [Finding("note", clip.name, str(clip.frames), message, remedy)]
 
 
-def extent_notes(placed: Iterable[ResolvedClip]) -> list[Finding]:
+def extent_findings(placed: Iterable[ResolvedClip]) -> list[Finding]:
     """Tells which folders contradict the sheet about where the clip ends or starts.
 
     Only releases whose folders hold exactly onset..offset can: those of which most clips do. SAMM's

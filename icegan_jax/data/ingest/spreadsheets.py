@@ -41,7 +41,7 @@ _OLE = b"\xd0\xcf\x11\xe0"
 
 _BIFF = (b"\x09\x00", b"\x09\x02", b"\x09\x04")
 
-Numbered = tuple[int, list[str]]
+NumberedRow = tuple[int, list[str]]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Sheet:
     """A sheet's rows that are not blank: (row or line number from 1, text of each cell)."""
 
     name: str
-    rows: list[Numbered]
+    rows: list[NumberedRow]
 
 
 def read_sheets(path: Path) -> list[Sheet]:
@@ -147,7 +147,7 @@ def _text(value: object) -> str:
     return "="  # one of openpyxl's objects for formulas of several cells
 
 
-def _numbered(rows: Iterable[list[str]]) -> Iterator[Numbered]:
+def _numbered(rows: Iterable[list[str]]) -> Iterator[NumberedRow]:
     """Yields the rows that are not blank, with their numbers; ends after many blank ones."""
     blank = kept = 0
     for number, cells in enumerate(rows, 1):
@@ -207,7 +207,7 @@ _DEPTH = 5
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}(\.0*)?")
 
 
-def normalized(name: str) -> str:
+def normalize_column(name: str) -> str:
     """Returns a column's name in lower case, letters and digits only: "onsetframe" of "Onset Frame"."""
     return re.sub(r"[\W_]+", "", name.lower())
 
@@ -227,7 +227,7 @@ class Row:
 
     def text(self, column: str) -> str:
         """Returns a cell's text, stripped; "" where the cell is empty or there is no such column."""
-        return self.cells.get(normalized(column), "").strip()
+        return self.cells.get(normalize_column(column), "").strip()
 
     def integer(self, column: str) -> int | None:
         """Returns a cell as a whole number ("12", "12.0"); None where it is empty or something else."""
@@ -259,7 +259,7 @@ class Table:
         return f"{self.path.name}, {sheet}row {row.number}"
 
 
-class OtherTable(UserError):
+class WrongTableError(UserError):
     """A readable table, but not the one asked for: it lacks the columns."""
 
 
@@ -280,29 +280,29 @@ def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None =
         UserError: no such file, damaged, or a formula without value in a required column.
     """
     path = Path(path)
-    choices = [[normalized(name) for name in entry.split("|")] for entry in required]
+    choices = [[normalize_column(name) for name in entry.split("|")] for entry in required]
     sheets = _preferred(read_sheets(path), sheet)
     best: tuple[list[str], list[str]] | None = None
     for candidate in sheets:
         for at, (_, cells) in enumerate(candidate.rows):
-            header = [normalized(cell) for cell in cells]
+            header = [normalize_column(cell) for cell in cells]
             missing = [entry for entry, names in zip(required, choices, strict=True) if not set(names) & set(header)]
             if not missing:
                 return _read_table_at(path, candidate, at, choices, _several(sheets))
             if best is None or len(missing) < len(best[0]):
                 best = missing, [" ".join(cell.split())[:30] for cell in cells if cell.strip()]
     if best is None:
-        raise OtherTable(f"{path}: holds no rows; give a table with the columns {', '.join(required)}")
+        raise WrongTableError(f"{path}: holds no rows; give a table with the columns {', '.join(required)}")
     missing, found = best
     if len(missing) == len(required):
         found = next(([c.strip()[:30] for c in cells if c.strip()] for s in sheets for _, cells in s.rows), [])
-    raise OtherTable(
+    raise WrongTableError(
         f"{path}: no header row with the column {', '.join(name.replace('|', ' or ') for name in missing)}; "
         f"the nearest row holds: {', '.join(found[:20])}"
     )
 
 
-def read_headerless(path: str | Path, columns: Sequence[str], *, sheet: str | None = None) -> Table:
+def read_headerless_table(path: str | Path, columns: Sequence[str], *, sheet: str | None = None) -> Table:
     """Reads a table whose first row is data already.
 
     Args:
@@ -314,16 +314,16 @@ def read_headerless(path: str | Path, columns: Sequence[str], *, sheet: str | No
         UserError: no such file, or damaged, or a formula without value.
     """
     path = Path(path)
-    names = [normalized(name) for name in columns]
+    names = [normalize_column(name) for name in columns]
     sheets = _preferred(read_sheets(path), sheet)
 
     def full(candidate: Sheet) -> int:
         return sum(len(cells) >= len(names) for _, cells in candidate.rows)
 
-    wanted = [s for s in sheets if sheet is not None and normalized(s.name) == normalized(sheet)] or sheets
+    wanted = [s for s in sheets if sheet is not None and normalize_column(s.name) == normalize_column(sheet)] or sheets
     best = max(wanted, key=full, default=None)
     if best is None or not full(best):
-        raise OtherTable(f"{path}: no row holds {len(names)} columns: {', '.join(columns)}; give that table")
+        raise WrongTableError(f"{path}: no row holds {len(names)} columns: {', '.join(columns)}; give that table")
     rows = tuple(_rows(path, best, 0, dict(zip(names, range(len(names)), strict=True)), names))
     return Table(path, best.name, tuple(names), rows, _several(sheets))
 
@@ -348,7 +348,7 @@ def find_tables(root: str | Path) -> list[Path]:
 
 
 def _preferred(sheets: Sequence[Sheet], name: str | None) -> list[Sheet]:
-    return sorted(sheets, key=lambda sheet: name is None or normalized(sheet.name) != normalized(name))
+    return sorted(sheets, key=lambda sheet: name is None or normalize_column(sheet.name) != normalize_column(name))
 
 
 def _several(sheets: Sequence[Sheet]) -> bool:
@@ -356,7 +356,7 @@ def _several(sheets: Sequence[Sheet]) -> bool:
 
 
 def _read_table_at(path: Path, sheet: Sheet, at: int, choices: Sequence[Sequence[str]], several: bool) -> Table:
-    header = [normalized(cell) for cell in sheet.rows[at][1]]
+    header = [normalize_column(cell) for cell in sheet.rows[at][1]]
     places = {name: header.index(name) for name in reversed(header) if name}
     needed = []
     for names in choices:

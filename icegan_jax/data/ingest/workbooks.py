@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import Finding, Source
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Table, find_tables, read_table
+from icegan_jax.data.ingest.spreadsheets import WrongTableError
+from icegan_jax.data.ingest.spreadsheets import Table
+from icegan_jax.data.ingest.spreadsheets import find_tables
+from icegan_jax.data.ingest.spreadsheets import read_table
 from icegan_jax.errors import UserError
 
 # docs/databases.md, "Identifiers": EP02_01f; 006_1_2; s1_ne_01; S03-01-002.
@@ -26,7 +29,7 @@ def has_name_pattern(name: str, title: str) -> bool:
     return bool(_SHAPES[title].fullmatch(name))
 
 
-def databases_matching(names: Iterable[str]) -> str | None:
+def guess_database(names: Iterable[str]) -> str | None:
     """Returns the database whose shape most of the names have; None where most have no known one.
 
     CASME and CASME II name their clips alike: both are "CASME II" here.
@@ -37,9 +40,9 @@ def databases_matching(names: Iterable[str]) -> str | None:
     return counts.most_common(1)[0][0] if counts else None
 
 
-def another_database(names: Iterable[str], title: str) -> str | None:
+def guess_other_database(names: Iterable[str], title: str) -> str | None:
     """Returns which other database most names belong to; None where they may be those of ``title``."""
-    other = databases_matching(names) if title in _SHAPES else None
+    other = guess_database(names) if title in _SHAPES else None
     return None if other == title else other
 
 
@@ -78,10 +81,10 @@ def find_workbook(
 
     def read(path: Path) -> Table:
         table = read_table(path, columns, sheet=sheet)
-        other = another_database((row.text(clip) for row in table.rows if row.text(clip)), title)
+        other = guess_other_database((row.text(clip) for row in table.rows if row.text(clip)), title)
         reason = f"looks like the annotation of {other}, not of {title}" if other else ""
         if reason := reason or refuse(table):
-            raise OtherTable(f"{path}: {reason}; give {' or '.join(usual)}")
+            raise WrongTableError(f"{path}: {reason}; give {' or '.join(usual)}")
         return table
 
     if source.annotation is not None:
@@ -98,7 +101,7 @@ def find_workbook(
     for path in paths:
         try:
             tables.append(read(path))
-        except OtherTable as error:
+        except WrongTableError as error:
             other_tables.append(error)
         except UserError as error:
             damaged.append((path, error))
@@ -126,7 +129,7 @@ def _none_fits(
     errors = [*damaged, *other_tables]
     if len(errors) == 1:
         return errors[0]
-    kind = UserError if damaged else OtherTable
+    kind = UserError if damaged else WrongTableError
     return kind(
         f"{source.root}: none of {len(errors)} tables is the annotation of {title}; put {' or '.join(usual)} "
         f"there, or name it with --annotation (the first: {errors[0]})"

@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.protocol import Selection, count_findings, key_of, select_clips
+from icegan_jax.data.ingest.protocol import ClipSelection
+from icegan_jax.data.ingest.protocol import compare_with_expected_counts
+from icegan_jax.data.ingest.protocol import key_of
+from icegan_jax.data.ingest.protocol import select_clips
 from icegan_jax.errors import UserError
 from tests.data.fabricate import Fake
 from tests.data.fabricated_casme2 import casme2_clips
@@ -38,14 +41,14 @@ def _with(clip: str, /, **fields: object) -> Callable[[Annotation], Iterable[Ann
     return lambda a: [replace(a, **fields) if f"{a.subject}/{a.clip}" == clip else a]  # type: ignore[arg-type]
 
 
-def _selected(dataset: str, reading: DatabaseAnnotation, protocol: str = "megc2019") -> Selection:
+def _selected(dataset: str, reading: DatabaseAnnotation, protocol: str = "megc2019") -> ClipSelection:
     return select_clips({dataset: reading}, protocol)
 
 
-def _compared(selection: Selection, without: Iterable[str] = ()) -> list[Finding]:
+def _compared(selection: ClipSelection, without: Iterable[str] = ()) -> list[Finding]:
     """Count findings where all clips but those named have frames."""
     lost = set(without)
-    return count_findings(selection, {key_of(a) for a, _ in selection.annotations if a.clip not in lost})
+    return compare_with_expected_counts(selection, {key_of(a) for a, _ in selection.annotations if a.clip not in lost})
 
 
 def _kinds(findings: Iterable[Finding]) -> list[tuple[str, str]]:
@@ -57,7 +60,7 @@ def _sums(findings: Iterable[Finding]) -> str:
     return note.message
 
 
-def _keys(selection: Selection) -> set[tuple[str, str, str]]:
+def _keys(selection: ClipSelection) -> set[tuple[str, str, str]]:
     return {key_of(a) for a, _ in selection.annotations}
 
 

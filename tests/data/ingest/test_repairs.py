@@ -5,16 +5,14 @@ import pytest
 
 from icegan_jax.data.clips import Clip, movement
 from icegan_jax.data.ingest.annotation import Annotation
-from icegan_jax.data.ingest.repairs import (
-    MOST_ONSET_SHIFT,
-    Repair,
-    clip_of,
-    gaps,
-    is_log,
-    read_repairs,
-    repair_annotation,
-    write_repairs,
-)
+from icegan_jax.data.ingest.repairs import MOST_ONSET_SHIFT
+from icegan_jax.data.ingest.repairs import Repair
+from icegan_jax.data.ingest.repairs import annotation_to_clip
+from icegan_jax.data.ingest.repairs import frame_gaps
+from icegan_jax.data.ingest.repairs import is_repairs_file
+from icegan_jax.data.ingest.repairs import read_repairs
+from icegan_jax.data.ingest.repairs import repair_annotation
+from icegan_jax.data.ingest.repairs import write_repairs
 from icegan_jax.errors import UserError
 
 CLIP = Clip("d", "s", "c", 0, Path("frames"), onset=10, apex=15, offset=20)
@@ -110,24 +108,24 @@ SHEET = Annotation("d", "s", "c", "disgust", (Path("frames"),), 10, 15, 20, "she
 
 
 def test_a_folder_that_holds_exactly_the_clip_needs_no_numbers() -> None:
-    clip, rows = clip_of(replace(SHEET, onset=None, apex=None, offset=None), 2, Path("f"), [7, 8, 12])
+    clip, rows = annotation_to_clip(replace(SHEET, onset=None, apex=None, offset=None), 2, Path("f"), [7, 8, 12])
     assert clip == Clip("d", "s", "c", 2, Path("f"), 7, None, 12)
     assert rows == []
 
 
 def test_half_an_annotation_is_a_repair() -> None:
-    clip, (row,) = clip_of(replace(SHEET, offset=None), 0, Path("f"), ALL)
+    clip, (row,) = annotation_to_clip(replace(SHEET, offset=None), 0, Path("f"), ALL)
     assert (clip.onset, clip.apex, clip.offset) == (10, 15, 30)
     assert (row.field, row.old, row.new, row.reason) == ("offset", "", "30", "not annotated: the last frame")
-    clip, (row,) = clip_of(replace(SHEET, onset=None), 0, Path("f"), ALL)
+    clip, (row,) = annotation_to_clip(replace(SHEET, onset=None), 0, Path("f"), ALL)
     assert (row.field, row.new, row.reason) == ("onset", "5", "not annotated: the first frame")
 
 
 def test_gaps_between_onset_and_offset() -> None:
-    assert gaps(CLIP, ALL) == []
-    assert gaps(CLIP, [5, 8, 10, 11, 13, 14, 18, 20, 30]) == [(12, 12), (15, 17), (19, 19)]
-    assert gaps(CLIP, range(6, 30, 2)) == []  # every second frame was kept
-    assert gaps(CLIP, [10, 20]) == []
+    assert frame_gaps(CLIP, ALL) == []
+    assert frame_gaps(CLIP, [5, 8, 10, 11, 13, 14, 18, 20, 30]) == [(12, 12), (15, 17), (19, 19)]
+    assert frame_gaps(CLIP, range(6, 30, 2)) == []  # every second frame was kept
+    assert frame_gaps(CLIP, [10, 20]) == []
 
 
 def test_the_log_is_read_back(tmp_path: Path) -> None:
@@ -137,6 +135,6 @@ def test_the_log_is_read_back(tmp_path: Path) -> None:
     ]
     write_repairs(tmp_path / "repairs.csv", rows)
     assert read_repairs(tmp_path / "repairs.csv") == rows
-    assert is_log(tmp_path / "repairs.csv")
+    assert is_repairs_file(tmp_path / "repairs.csv")
     (tmp_path / "mine.csv").write_text("clip,onset,apex,offset,reason\n")
-    assert not is_log(tmp_path / "mine.csv")
+    assert not is_repairs_file(tmp_path / "mine.csv")

@@ -5,7 +5,9 @@ import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation
 from icegan_jax.data.ingest.overrides import Override
-from icegan_jax.data.ingest.resolve_frames import ResolvedClip, extent_notes, resolve_frames
+from icegan_jax.data.ingest.resolve_frames import ResolvedClip
+from icegan_jax.data.ingest.resolve_frames import extent_findings
+from icegan_jax.data.ingest.resolve_frames import resolve_frames
 
 
 def folder(path: Path, numbers: range | list[int]) -> Path:
@@ -122,7 +124,7 @@ def test_a_video_is_no_folder_and_one_that_cannot_be_read_an_error(tmp_path: Pat
 def test_a_folder_that_ends_elsewhere_than_the_sheet_says(tmp_path: Path, exact: int) -> None:
     several = [placed(annotated(folder(tmp_path / str(i), range(10, 21)))) for i in range(exact)]
     several += [placed(annotated(folder(tmp_path / f"late{i}", range(10, 25)))) for i in range(2)]
-    notes = extent_notes(several)
+    notes = extent_findings(several)
     if exact == 1:  # most folders hold more than the clip: a release of whole recordings
         assert notes == []
         return
