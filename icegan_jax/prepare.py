@@ -21,9 +21,7 @@ from icegan_jax.data.ingest.annotation import RELEASES, Source
 from icegan_jax.data.ingest.build import prepare_clips, prepare_procedural
 from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
 from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
-from icegan_jax.data.ingest.discover import MEGC2019_SOURCE
-from icegan_jax.data.ingest.discover import CLIPS_SOURCE
-from icegan_jax.data.ingest.discover import SOURCE_NAMES
+from icegan_jax.data.ingest.discover import CLIPS_SOURCE, MEGC2019_SOURCE, SOURCE_NAMES
 from icegan_jax.data.ingest.messages import finding_lines, result_lines
 from icegan_jax.data.ingest.overrides import read_overrides
 from icegan_jax.data.ingest.protocol import PROTOCOLS

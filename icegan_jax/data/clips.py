@@ -11,9 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from icegan_jax.data.ingest.spreadsheets import WrongTableError
-from icegan_jax.data.ingest.spreadsheets import Row
-from icegan_jax.data.ingest.spreadsheets import read_table
+from icegan_jax.data.ingest.spreadsheets import Row, WrongTableError, read_table
 from icegan_jax.data.names import check_name
 from icegan_jax.errors import UserError
 

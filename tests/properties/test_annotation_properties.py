@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from icegan_jax.data.clips import COLUMNS, EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.dataset import load_pairs, write_pairs
 from icegan_jax.data.ingest.scan import scan_folders
-from icegan_jax.data.ingest.spreadsheets import read_headerless_table
-from icegan_jax.data.ingest.spreadsheets import read_table
+from icegan_jax.data.ingest.spreadsheets import read_headerless_table, read_table
 from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames
 from tests.data.conftest import record
 from tests.properties.drawing import edited, names, odd_text, outcome, scratch

@@ -1,17 +1,9 @@
-"""One reader per database: each yields the annotation as it stands, see docs/add-a-database.md."""
+"""The databases, one file each: ``read`` returns the annotation as it stands (docs/add-a-database.md)."""
 
 from collections.abc import Callable, Mapping
 
-from icegan_jax.data.databases import casme
-from icegan_jax.data.databases import casme2
-from icegan_jax.data.databases import casme_cubed
-from icegan_jax.data.databases import casme_squared
-from icegan_jax.data.databases import fourdme
-from icegan_jax.data.databases import mmew
-from icegan_jax.data.databases import samm
-from icegan_jax.data.databases import smic
-from icegan_jax.data.ingest.annotation import DatabaseAnnotation
-from icegan_jax.data.ingest.annotation import Source
+from icegan_jax.data.databases import casme, casme2, casme_cubed, casme_squared, fourdme, mmew, samm, smic
+from icegan_jax.data.ingest.annotation import DatabaseAnnotation, Source
 
 READERS: Mapping[str, Callable[[Source], DatabaseAnnotation]] = {
     "casme2": casme2.read,

@@ -6,9 +6,7 @@ from PIL import Image
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Record
-from icegan_jax.data.ingest.contact_sheet import draw_strip
-from icegan_jax.data.ingest.contact_sheet import sort_key
-from icegan_jax.data.ingest.contact_sheet import write_contact_sheet
+from icegan_jax.data.ingest.contact_sheet import draw_strip, sort_key, write_contact_sheet
 
 
 def level(clip: str, onset: int, apex: int = 0, subject: str = "s", label: int = 0) -> Record:

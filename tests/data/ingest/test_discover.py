@@ -3,8 +3,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.ingest.annotation import Source
-from icegan_jax.data.ingest.discover import expand_sources
-from icegan_jax.data.ingest.discover import find_database
+from icegan_jax.data.ingest.discover import expand_sources, find_database
 from icegan_jax.errors import UserError
 
 

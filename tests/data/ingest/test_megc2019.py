@@ -9,13 +9,8 @@ import pytest
 from icegan_jax.data.databases import READERS, Source
 from icegan_jax.data.ingest.annotation import Annotation, Finding
 from icegan_jax.data.ingest.collect_clips import collect_clips
-from icegan_jax.data.ingest.official_list import compare_with_official_list
-from icegan_jax.data.ingest.official_list import read_official_list
-from icegan_jax.data.ingest.protocol import ClipKey
-from icegan_jax.data.ingest.protocol import ClipSelection
-from icegan_jax.data.ingest.protocol import compare_with_expected_counts
-from icegan_jax.data.ingest.protocol import key_of
-from icegan_jax.data.ingest.protocol import select_clips
+from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
+from icegan_jax.data.ingest.protocol import ClipKey, ClipSelection, compare_with_expected_counts, select_clips
 from icegan_jax.data.video import list_frames
 from icegan_jax.errors import UserError
 from tests.data.fabricate import Fake
@@ -34,7 +29,7 @@ Build = Callable[[Path], Path]
 def _select(roots: Mapping[str, Path]) -> tuple[ClipSelection, dict[ClipKey, tuple[Annotation, int]]]:
     """The selection, and of it what has frames."""
     selection = select_clips({name: READERS[name](Source(name, root)) for name, root in roots.items()}, "megc2019")
-    return selection, {key_of(a): (a, label) for a, label in selection.annotations if a.frames}
+    return selection, {a.key: (a, label) for a, label in selection.annotations if a.frames}
 
 
 def _numbers(dataset: str, present: Mapping[ClipKey, tuple[Annotation, int]]) -> tuple[tuple[int, ...], int]:

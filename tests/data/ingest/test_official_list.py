@@ -3,11 +3,8 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.official_list import compare_with_official_list
-from icegan_jax.data.ingest.official_list import read_official_list
-from icegan_jax.data.ingest.protocol import ClipSelection
-from icegan_jax.data.ingest.protocol import key_of
-from icegan_jax.data.ingest.protocol import select_clips
+from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
+from icegan_jax.data.ingest.protocol import ClipSelection, select_clips
 from icegan_jax.errors import UserError
 from tests.data.fabricate import Fake
 from tests.data.fabricated_casme2 import casme2_clips
@@ -28,7 +25,7 @@ def _selection(*clips: Fake, protocol: str = "megc2019") -> ClipSelection:
 
 
 def _compared(path: Path, selection: ClipSelection, without: str = "") -> list[Finding]:
-    present = [key_of(a) for a, _ in selection.annotations if a.clip != without]
+    present = [a.key for a, _ in selection.annotations if a.clip != without]
     return compare_with_official_list(read_official_list(path), selection, present)
 
 

@@ -14,8 +14,7 @@ from icegan_jax.data.clips import EXPRESSIONS, Clip
 from icegan_jax.data.dataset import Record
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.prepared_page import write_page
-from icegan_jax.data.ingest.repairs import Repair
-from icegan_jax.data.ingest.repairs import make_repair
+from icegan_jax.data.ingest.repairs import Repair, make_repair
 
 VOID = {"meta", "img", "input", "link", "br"}
 SUMMARY = {
@@ -145,7 +144,9 @@ def test_findings_stand_by_kind_with_their_remedies(write: Callable[..., Page]) 
 
 def test_repairs_are_a_table_and_counted(write: Callable[..., Page]) -> None:
     a = clip("a")
-    words = write([a], [make_repair(a, "apex", "/", 66, "no number"), make_repair(a, "offset", 90, 86, "no such frame")]).words()
+    words = write(
+        [a], [make_repair(a, "apex", "/", 66, "no number"), make_repair(a, "offset", 90, 86, "no such frame")]
+    ).words()
     assert "2 repairs: 1 of apex, 1 of offset clip what was is reason smic/s01/a apex / 66 no number" in words
     assert "1 clips with a spotted apex or a repair" in words
 

@@ -5,14 +5,16 @@ import pytest
 
 from icegan_jax.data.clips import Clip, movement
 from icegan_jax.data.ingest.annotation import Annotation
-from icegan_jax.data.ingest.repairs import MOST_ONSET_SHIFT
-from icegan_jax.data.ingest.repairs import Repair
-from icegan_jax.data.ingest.repairs import annotation_to_clip
-from icegan_jax.data.ingest.repairs import frame_gaps
-from icegan_jax.data.ingest.repairs import is_repairs_file
-from icegan_jax.data.ingest.repairs import read_repairs
-from icegan_jax.data.ingest.repairs import repair_annotation
-from icegan_jax.data.ingest.repairs import write_repairs
+from icegan_jax.data.ingest.repairs import (
+    MAX_ONSET_SHIFT,
+    Repair,
+    annotation_to_clip,
+    frame_gaps,
+    is_repairs_file,
+    read_repairs,
+    repair_annotation,
+    write_repairs,
+)
 from icegan_jax.errors import UserError
 
 CLIP = Clip("d", "s", "c", 0, Path("frames"), onset=10, apex=15, offset=20)
@@ -81,9 +83,9 @@ def test_an_onset_without_a_frame_takes_the_nearest_before_the_apex(numbers: lis
 
 def test_how_far_an_onset_may_move() -> None:
     far = replace(CLIP, apex=None)
-    assert repair_annotation(far, range(10 + MOST_ONSET_SHIFT, 30))[0].onset == 10 + MOST_ONSET_SHIFT
+    assert repair_annotation(far, range(10 + MAX_ONSET_SHIFT, 30))[0].onset == 10 + MAX_ONSET_SHIFT
     with pytest.raises(UserError, match="no frame within 5 of it"):
-        repair_annotation(far, range(10 + MOST_ONSET_SHIFT + 1, 30))
+        repair_annotation(far, range(10 + MAX_ONSET_SHIFT + 1, 30))
     with pytest.raises(UserError, match="correct onset or restore the frame"):
         repair_annotation(replace(CLIP, apex=12), range(12, 30))
 

@@ -5,9 +5,7 @@ import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation
 from icegan_jax.data.ingest.overrides import Override
-from icegan_jax.data.ingest.resolve_frames import ResolvedClip
-from icegan_jax.data.ingest.resolve_frames import extent_findings
-from icegan_jax.data.ingest.resolve_frames import resolve_frames
+from icegan_jax.data.ingest.resolve_frames import ResolvedClip, extent_findings, resolve_frames
 
 
 def folder(path: Path, numbers: range | list[int]) -> Path:

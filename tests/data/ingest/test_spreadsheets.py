@@ -5,12 +5,14 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from icegan_jax.data.ingest.spreadsheets import WrongTableError
-from icegan_jax.data.ingest.spreadsheets import Row
-from icegan_jax.data.ingest.spreadsheets import find_tables
-from icegan_jax.data.ingest.spreadsheets import normalize_column
-from icegan_jax.data.ingest.spreadsheets import read_headerless_table
-from icegan_jax.data.ingest.spreadsheets import read_table
+from icegan_jax.data.ingest.spreadsheets import (
+    Row,
+    WrongTableError,
+    find_tables,
+    normalize_column,
+    read_headerless_table,
+    read_table,
+)
 from icegan_jax.errors import UserError
 from tests.data.databases.small import biff, comma, xlsx
 
@@ -44,7 +46,7 @@ def check(path: Path, first: int = 2) -> None:
         ("01", 46, "happiness"),
         ("2", 7, "fear"),
     ]
-    assert table.place(table.rows[0]) == f"{path.name}, row {first}"
+    assert table.location(table.rows[0]) == f"{path.name}, row {first}"
 
 
 def test_xlsx(tmp_path: Path) -> None:
@@ -103,7 +105,7 @@ def test_sheets(tmp_path: Path) -> None:
     other = [ROWS[0], ("99", 1, None, "x")]
     path = xlsx(tmp_path / "a.xlsx", [("remarks",)], ROWS, other, names=["Notes", "HS", "VIS"])
     table = read_table(path, NEEDED)
-    assert (table.sheet, table.place(table.rows[1])) == ("HS", "a.xlsx, sheet HS, row 3")
+    assert (table.sheet, table.location(table.rows[1])) == ("HS", "a.xlsx, sheet HS, row 3")
     assert read_table(path, NEEDED, sheet="vis").rows[0].text("subject") == "99"
     assert read_table(path, NEEDED, sheet="NIR").sheet == "HS"
 
