@@ -151,7 +151,9 @@ def _write_workbook(path: Path, cached: bool, length: int) -> None:
         values["sheet1.xml"][f"K{r}"] = length
         if subject in _VIS:
             first = c.onset // 4
-            vis.append([*name, first, first + 1, None, None, None, first - 1, f"=E{r}-D{r}+1", None, 4, _workbook_emotion(c)])
+            vis.append(
+                [*name, first, first + 1, None, None, None, first - 1, f"=E{r}-D{r}+1", None, 4, _workbook_emotion(c)]
+            )
             values["sheet2.xml"][f"J{r}"] = 2
             offset = f"=D{r}+(VIS!E{r}-VIS!D{r})*{length - 1}"
             values["sheet1.xml"][f"E{r}"] = c.offset

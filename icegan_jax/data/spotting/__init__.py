@@ -4,15 +4,9 @@
 ``stream`` makes one row per frame, ``trace`` holds the rows, ``events`` finds expressions in them.
 """
 
-from icegan_jax.data.spotting.events import Event
-from icegan_jax.data.spotting.events import SpottingResult
-from icegan_jax.data.spotting.events import find_events
-from icegan_jax.data.spotting.events import quietest_interval
-from icegan_jax.data.spotting.events import spot_events
+from icegan_jax.data.spotting.events import Event, SpottingResult, find_events, quietest_interval, spot_events
 from icegan_jax.data.spotting.stream import trace_video
-from icegan_jax.data.spotting.trace import ROW_FIELDS
-from icegan_jax.data.spotting.trace import Row
-from icegan_jax.data.spotting.trace import Trace
+from icegan_jax.data.spotting.trace import ROW_FIELDS, Row, Trace
 
 __all__ = [
     "ROW_FIELDS",

@@ -5,7 +5,6 @@ neutral face, ``action_units`` says how muscles move it, ``render`` makes one fr
 clip, ``write`` a dataset.
 """
 
-from icegan_jax.data.synthetic.write import read_regions
-from icegan_jax.data.synthetic.write import write_clips_to
+from icegan_jax.data.synthetic.write import read_regions, write_clips_to
 
 __all__ = ["read_regions", "write_clips_to"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import icegan_jax
-from icegan_jax.data.databases import Source
 from icegan_jax.data.ingest import collect_clips
+from icegan_jax.data.ingest.annotation import Source
 from icegan_jax.errors import UserError
 from tests.data.databases.small import by_name, found, frames, xlsx
 
@@ -65,6 +65,6 @@ def test_what_the_guide_names_exists() -> None:
     named = re.findall(r"`(?:data/)?((?:\w+/)?\w+\.py)`", text)
     assert len(named) >= 6
     assert not [name for name in named if not (package / "data" / name).is_file()]
-    assert (GUIDE.parents[1] / "tests/data/readers/test_more_readers.py").is_file()
-    for file, word in (("clips.py", "_EMOTIONS"), ("selection/emotions.py", "_NO_CLASS")):
+    assert (GUIDE.parents[1] / "tests/data/databases/test_more_databases.py").is_file()
+    for file, word in (("clips.py", "_EMOTIONS"), ("ingest/emotions.py", "_NO_CLASS")):
         assert word in text and re.search(rf"^{word}\b", (package / "data" / file).read_text(), re.MULTILINE)

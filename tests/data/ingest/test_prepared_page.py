@@ -134,9 +134,10 @@ def test_findings_stand_by_kind_with_their_remedies(write: Callable[..., Page]) 
     ]
     page = write([clip("a")], findings=findings)
     words = page.words()
-    assert "1 clips; look at errors and missing clips first. Missing clips: 1; left out by the protocol: 1." in words
+    assert "1 clips; see errors and missing clips first. Missing clips: 1; left out by the protocol: 1." in words
     assert (
-        "Missing clips (1) clip found remedy where smic/s03/s03_ne_03 no folder use the plain SMIC HS release" in words
+        "Missing clips (1) clip finding remedy where smic/s03/s03_ne_03 no folder use the plain SMIC HS release"
+        in words
     )
     assert words.index("Missing clips (1)") < words.index("Left out by the protocol (1)") < words.index("odd (1)")
     assert [("open" in details) for details in page.every("details")] == [True, False, False]

@@ -21,7 +21,7 @@ def annotated(*frames: Path, onset: int | None = 10, apex: int | None = 15, offs
 
 
 def placed(annotation: Annotation, override: Override | None = None) -> ResolvedClip:
-    return resolve_frames(annotation, 0, override, may_miss=True)
+    return resolve_frames(annotation, 0, override, allow_missing=True)
 
 
 def test_the_preferred_folder_is_used_where_it_holds_the_clip(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_empty_folder_is_missing_or_an_error(tmp_path: Path) -> None:
     (finding,) = found.findings
     assert found.clip is None and not found.damaged
     assert (finding.kind, finding.where, finding.message) == ("missing", str(empty), "the folder holds no frames")
-    own = resolve_frames(annotated(empty), 0, None, may_miss=False)
+    own = resolve_frames(annotated(empty), 0, None, allow_missing=False)
     assert own.damaged
     assert own.findings[0].kind == "error"
     assert str(empty) in own.findings[0].message
