@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.clips import Clip, read_clips, write_clips
+from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.ingest.build import prepare_clips
 from icegan_jax.errors import UserError
 from icegan_jax.io import atomic_dir
