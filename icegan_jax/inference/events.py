@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, SpottingResult, spot_events
+from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
 from icegan_jax.inference.inputs import FrameSource
 from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate
@@ -38,7 +38,7 @@ def spot_source(source: FrameSource, trace_path: Path) -> SpottingResult:
         writer.writerow((*ROW_FIELDS, "seconds"))
         first, fps = source.frame_numbers[0], source.fps
 
-        def write(row: Row) -> None:
+        def write(row: TraceRow) -> None:
             cells = [_format_cell(value) for value in astuple(row)]
             writer.writerow((*cells, f"{(row.position - first) / fps:.3f}"))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from icegan_jax.data.clips import Clip, movement
-from icegan_jax.data.crop import frames_read
+from icegan_jax.data.clips import Clip, frames_after_onset
+from icegan_jax.data.crop import frames_to_read
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
 from icegan_jax.data.ingest.messages import clip_count_line, count_lines, finding_lines
@@ -60,7 +60,7 @@ def check_clip(clip: Clip, method: str = "difference") -> list[Finding]:
     except (UserError, OSError) as error:  # the folder may have changed since the clips were collected
         return [_frame_finding(clip, clip.frames, str(error))]
     existing = {number: file for number, file in files.items() if clip.onset <= number <= clip.offset}
-    needed = set(frames_read(clip, movement(clip, list(existing)), method))
+    needed = set(frames_to_read(clip, frames_after_onset(clip, list(existing)), method))
     findings = []
     size: tuple[int, ...] = ()
     for number, file in existing.items():
@@ -78,7 +78,7 @@ def check_clip(clip: Clip, method: str = "difference") -> list[Finding]:
 
 def _check_video(clip: Clip, method: str) -> list[Finding]:
     numbers = range(clip.onset, clip.offset + 1)
-    last_needed = max(frames_read(clip, numbers[1:], method))
+    last_needed = max(frames_to_read(clip, numbers[1:], method))
     last_decoded = -1
     try:
         for number, _ in read_frames(clip.frames, numbers):

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from icegan_jax.data.clips import Clip, movement
+from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.ingest.annotation import Annotation
-from icegan_jax.data.names import cell
+from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.errors import UserError
 
 # The greatest distance, in frames, between an annotated onset without a frame and the frame that replaces the onset.
@@ -40,7 +40,7 @@ def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Repair)])
-        writer.writerows(map(cell, astuple(row)) for row in repairs)
+        writer.writerows(map(spreadsheet_cell, astuple(row)) for row in repairs)
 
 
 def is_repairs_file(path: Path) -> bool:
@@ -117,7 +117,7 @@ def repair_annotation(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Re
             )
         repaired = replace(clip, onset=min(near, key=lambda n: abs(n - clip.onset)))
         repairs.append(make_repair(clip, "onset", clip.onset, repaired.onset, "no such frame: the nearest one"))
-    moving = movement(repaired, numbers)
+    moving = frames_after_onset(repaired, numbers)
     if not moving:
         raise UserError(
             f"clip {clip.name}: no frame after onset {repaired.onset} up to offset {clip.offset} in "
