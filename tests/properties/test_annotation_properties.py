@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from icegan_jax.data.clips import COLUMNS, EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.dataset import load_pairs, write_pairs
 from icegan_jax.data.ingest.scan import scan_folders
-from icegan_jax.data.ingest.spreadsheets import read_headerless, read_table
+from icegan_jax.data.ingest.spreadsheets import read_headerless_table, read_table
 from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames
 from tests.data.conftest import record
 from tests.properties.strategies import edited, names, odd_text, outcome, scratch
@@ -55,7 +55,7 @@ def test_any_bytes_are_a_table_or_one_line(content: bytes, suffix: str, start: b
     path = FOLDER / f"any{suffix}"
     path.write_bytes(start + content)
     outcome(lambda: read_table(path, COLUMNS), path.name)
-    outcome(lambda: read_headerless(path, ("a", "b")), path.name)
+    outcome(lambda: read_headerless_table(path, ("a", "b")), path.name)
     outcome(lambda: read_clips(path), path.name)
 
 
