@@ -129,7 +129,7 @@ def _printed_reader(words: Sequence[str], patch: Patch) -> int:
     exec(compile(code, str(page), "exec"), reader.__dict__)
     patch.setitem(READERS, "demo", reader.__dict__["read"])
     for name in ("icegan_jax.data.ingest.discover", "icegan_jax.prepare"):
-        patch.setattr(f"{name}.NAMES", (*discover.NAMES, "demo"))
+        patch.setattr(f"{name}.SOURCE_NAMES", (*discover.SOURCE_NAMES, "demo"))
     return module(words, patch)
 
 
