@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.errors import UserError
-from icegan_jax.inference.app.server import check_free, is_local, serve
+from icegan_jax.inference.app.server import check_port_free, is_local, serve
 
 LOCAL = "127.0.0.1"  # this computer and no other
 PORT = 7860  # gradio's own
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    check_free(args.host, args.port)
+    check_port_free(args.host, args.port)
     if importlib.util.find_spec("gradio") is None:
         raise UserError("the page needs gradio; install it with: uv sync --extra page")
     if not is_local(args.host):

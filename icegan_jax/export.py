@@ -75,7 +75,7 @@ def _run(args: argparse.Namespace) -> None:
         programs: dict[str, Any] = {}
         for name in wanted:
             drawn = name == "generator"
-            model = load_ensemble(args.workdir, generator=drawn, fold=args.fold, exclude=args.exclude_subject)
+            model = load_ensemble(args.workdir, generator=drawn, fold=args.fold, exclude_subject=args.exclude_subject)
             data = export_generator(model) if drawn else export_recognizer(model)
             programs[name] = _write(folder, name, data, _GENERATOR if drawn else _RECOGNIZER)
             if args.onnx:
@@ -103,12 +103,12 @@ def _write(folder: Path, name: str, data: bytes, dtypes: Sequence[str]) -> dict[
 def _about(model: Ensemble, programs: dict[str, Any]) -> dict[str, Any]:
     return {
         "classes": list(model.classes),
-        "image_size": model.size,
+        "image_size": model.image_size,
         "input": model.models.recognition_input,
         "faces": _FACES,
         "synthetic": "faces of the generator are synthetic: mark them as such where they are shown",
         "run": str(model.run_dir.resolve().name),
-        "run_id": model.run,
+        "run_id": model.run_id,
         "folds": [fold.name for fold in model.folds],
         "steps": sorted({fold.step for fold in model.folds}),
         "platforms": list(PLATFORMS),

@@ -18,10 +18,9 @@ from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.data.crop import REGISTRATIONS, CropOptions
 from icegan_jax.errors import UserError
 from icegan_jax.inference import outputs
-from icegan_jax.inference.camera import RECORDING, record_camera
 from icegan_jax.inference.ensemble import Ensemble, choose_folds, load_ensemble
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
-from icegan_jax.inference.inputs import FrameSource, open_inputs, open_video
+from icegan_jax.inference.inputs import RECORDING_FILE, FrameSource, open_inputs, open_video, record_camera
 from icegan_jax.inference.outputs import write_outputs
 from icegan_jax.inference.recognize import is_long, recognize_clip, recognize_events
 from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video
@@ -98,23 +97,23 @@ def _run(args: argparse.Namespace) -> None:
     if args.exclude_subject == EACH and not given[0].lower().endswith(".csv"):
         raise UserError(f"--exclude_subject={EACH}: only a clips.csv names the person of each clip; name the person")
     models = _Models(args)
-    footages = [] if camera else open_inputs(given, args.fps, models.classes)
+    sources = [] if camera else open_inputs(given, args.fps, models.classes)
     with atomic_dir(args.out, outputs.PREDICTIONS_JSON, "predict") as folder:
         if camera:
-            rate = record_camera(int(given[0]), args.seconds, folder / RECORDING)
-            footages = [replace(open_video(folder / RECORDING, args.fps or rate), title=f"camera {given[0]}")]
+            fps = record_camera(int(given[0]), args.seconds, folder / RECORDING_FILE)
+            sources = [replace(open_video(folder / RECORDING_FILE, args.fps or fps), title=f"camera {given[0]}")]
         start = time.perf_counter()
         options = CropOptions(register=args.register, size=models.size)
-        if len(footages) == 1 and _searched(footages[0], args.mode):
-            readings, flags = recognize_events(footages[0], options, models.of(footages[0]), folder)
+        if len(sources) == 1 and _searched(sources[0], args.mode):
+            recognitions, flags = recognize_events(sources[0], options, models.of(sources[0]), folder)
         else:
-            bar = footages if len(footages) == 1 else tqdm(footages, unit="clip", desc="reading", dynamic_ncols=True)
-            readings, flags = [recognize_clip(footage, args.onset, options, models.of(footage)) for footage in bar], []
+            bar = sources if len(sources) == 1 else tqdm(sources, unit="clip", desc="reading", dynamic_ncols=True)
+            recognitions, flags = [recognize_clip(source, args.onset, options, models.of(source)) for source in bar], []
         spent = time.perf_counter() - start
-        only = footages[0]
-        if only.video and not args.no_copy:
-            annotate_video(only.path, folder / ANNOTATED_VIDEO, only.rate or 25.0, readings, models.classes)
-        frames = sum(len(footage.numbers) for footage in footages)
+        only = sources[0]
+        if only.is_video and not args.no_copy:
+            annotate_video(only.path, folder / ANNOTATED_VIDEO, only.fps or 25.0, recognitions, models.classes)
+        frames = sum(len(source.frame_numbers) for source in sources)
         about = {
             "run": str(args.workdir),
             "run_id": models.run,
@@ -124,18 +123,18 @@ def _run(args: argparse.Namespace) -> None:
             "frames_per_second": round(frames / spent, 1),
             "options": {"onset": args.onset, "register": args.register, "exclude_subject": args.exclude_subject},
         }
-        lines = write_outputs(folder, readings, models.classes, about, flags)
+        lines = write_outputs(folder, recognitions, models.classes, about, flags)
     for line in lines:
         print(line)
     print(f"{frames} frames in {spent:.1f} s: {frames / spent:.0f} per second")
     print(f"answers: {Path(args.out) / outputs.PREDICTIONS_CSV}\npage:    {Path(args.out) / 'index.html'}")
 
 
-def _searched(footage: FrameSource, mode: str) -> bool:
+def _searched(source: FrameSource, mode: str) -> bool:
     """Whether a recording is searched for events instead of being read as one."""
-    if footage.clip is not None or mode == CLIP:
+    if source.clip is not None or mode == CLIP:
         return False
-    return mode == EVENTS or is_long(footage)
+    return mode == EVENTS or is_long(source)
 
 
 class _Models:
@@ -147,15 +146,15 @@ class _Models:
         if self._each:  # until the clips are known: one fold tells classes and size
             self._model = self._load(fold=choose_folds(args.workdir)[0].name)
         else:
-            self._model = self._load(fold=args.fold, exclude=args.exclude_subject)
-        self.classes, self.size, self.run = self._model.classes, self._model.size, self._model.run
+            self._model = self._load(fold=args.fold, exclude_subject=args.exclude_subject)
+        self.classes, self.size, self.run = self._model.classes, self._model.image_size, self._model.run_id
 
-    def of(self, footage: FrameSource) -> Ensemble:
+    def of(self, source: FrameSource) -> Ensemble:
         """Those for these frames; one person's at a time are in memory."""
-        if self._each and footage.clip is not None:
-            person = f"{footage.clip.dataset}/{footage.clip.subject}"
+        if self._each and source.clip is not None:
+            person = f"{source.clip.dataset}/{source.clip.subject}"
             if person != self._person:
-                self._model, self._person = self._load(exclude=person), person
+                self._model, self._person = self._load(exclude_subject=person), person
         return self._model
 
 

@@ -85,28 +85,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    order = _order(args)
-    check_request(order)
-    list_pictures(order.source)  # before the networks are read
+    request = _request(args)
+    check_request(request)
+    list_pictures(request.input)  # before the networks are read
     enable_compilation_cache(args.compilation_cache)
-    model = load_ensemble(args.workdir, generator=True, fold=args.fold, exclude=args.exclude_subject)
-    for line in synthesize_file(order, model):
+    model = load_ensemble(args.workdir, generator=True, fold=args.fold, exclude_subject=args.exclude_subject)
+    for line in synthesize_file(request, model):
         print(line)
 
 
-def _order(args: argparse.Namespace) -> SynthesisRequest:
+def _request(args: argparse.Namespace) -> SynthesisRequest:
     if args.frames is None:
         for name in ("apex_at", "fps"):
             if getattr(args, name) is not None:
                 raise UserError(f"--{name} is of a sequence; give --frames=25 too, for example")
     return SynthesisRequest(
-        source=args.input,
+        input=args.input,
         out=args.out,
         expression=args.expression,
         intensity=args.intensity,
         frames=args.frames,
         apex_at=_APEX_AT if args.apex_at is None else args.apex_at,
-        rate=_RATE if args.fps is None else args.fps,
+        fps=_RATE if args.fps is None else args.fps,
         draws=args.draws,
         seed=args.seed,
         face=args.face,
