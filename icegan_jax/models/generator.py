@@ -11,6 +11,7 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from icegan_jax.models.convolution import matrix_product
@@ -20,8 +21,11 @@ from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu, sca
 GENERATOR_KINDS = ("dcgan", "encoder_decoder", "skips", "se", "grm")  # paper, Table III, B to F
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)  # channels of the skips f1..f6 (docs/design.md, "Networks")
+
 _SE_REDUCTION = 16  # r, reduction ratio of squeeze-and-excitation (Hu et al. 2018, section 3.4)
+
 _MOTION_INIT = nn.initializers.normal(0.002)
+
 _PIXELS_PER_UNIT = 3.0  # skin moves by 1 to 3 pixels at 128x128 (docs/design.md, "Crop and registration")
 
 
@@ -216,3 +220,15 @@ def warp(image: jax.Array, motion: jax.Array) -> jax.Array:
     upper = fetch(0, 0) * (1.0 - right) + fetch(0, 1) * right
     lower = fetch(1, 0) * (1.0 - right) + fetch(1, 1) * right
     return (upper * (1.0 - down) + lower * down)[..., None]
+
+
+def to_float(pixels: jax.Array | np.ndarray) -> jax.Array:
+    """Scale uint8 gray levels of any shape to float32 in [-1, 1], the generator's scale."""
+    chex.assert_type(pixels, jnp.uint8, custom_message="pixels: uint8")
+    return jnp.asarray(pixels, jnp.float32) / 127.5 - 1.0
+
+
+def to_uint8(face: jax.Array) -> jax.Array:
+    """Scale floats in [-1, 1] of any shape to uint8 gray levels, clipped and rounded."""
+    chex.assert_type(face, float, custom_message="face: float in [-1, 1]")
+    return jnp.round((jnp.clip(face, -1.0, 1.0) + 1.0) * 127.5).astype(jnp.uint8)

@@ -25,9 +25,7 @@ def l1(synthetic: jax.Array, apex: jax.Array) -> jax.Array:
 def perceptual(onset_features: jax.Array, synthetic_features: jax.Array) -> jax.Array:
     """Return the mean squared difference of two feature maps, float[b, h, w, c] each (Johnson et al. 2016, eq. 2)."""
     chex.assert_rank(onset_features, 4, custom_message="onset_features: float[b, h, w, c]")
-    chex.assert_shape(
-        synthetic_features, onset_features.shape, custom_message="synthetic_features: float[b, h, w, c]"
-    )
+    chex.assert_shape(synthetic_features, onset_features.shape, custom_message="synthetic_features: float[b, h, w, c]")
     return jnp.mean(jnp.square(onset_features - synthetic_features), axis=(1, 2, 3))
 
 
@@ -60,7 +58,7 @@ def reconstruction(reconstructed: jax.Array, face: jax.Array) -> jax.Array:
 
 
 def adversarial(real_prob: jax.Array, real: bool) -> jax.Array:
-    """Return the binary cross-entropy of the AdvCaps length float[b] in [0, 1) for target real or fake (L_gan, eq. 7)."""
+    """Return the binary cross-entropy of AdvCaps lengths float[b] in [0, 1), for target real or fake (L_gan, eq. 7)."""
     chex.assert_rank(real_prob, 1, custom_message="real_prob: float[b]")
     probability = real_prob if real else 1.0 - real_prob
     return -jnp.log(probability + _TINY)

@@ -237,7 +237,7 @@ def _needed(programs: ParallelPrograms, train_config: TrainConfig, size: int, la
 
 
 def _batch_shapes(train_config: TrainConfig, size: int, layout: FoldLayout) -> dict[str, jax.ShapeDtypeStruct]:
-    """What ``Layout.lay_batches`` makes of the batches of a call."""
+    """The shapes of a call's batches after ``FoldLayout.shard_batches``."""
     share = train_config.batch_size // len(layout.devices) if layout.parallel == "batch" else train_config.batch_size
     shape = (*layout.leading_shape, train_config.steps_per_call, share)
     face = jax.ShapeDtypeStruct((*shape, size, size, 1), jnp.uint8)

@@ -15,7 +15,6 @@ from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalD
 from icegan_jax.models.generator import Generator
 from icegan_jax.models.perceptual import PerceptualNetwork
 
-
 ON_NONFINITE = ("stop", "skip_fold")  # reactions to a fold's loss or gradient that is not a finite number
 
 
@@ -70,6 +69,14 @@ class Models(NamedTuple):
     d_optimizer: optax.GradientTransformation
     weights: LossWeights
     batch_axis: str | None = None
+
+    def assert_faces(self, **faces: jax.Array | np.ndarray) -> None:
+        """Assert that each face array, passed by its name, is uint8[b, n, n, 1], with the same b for all."""
+        n = self.image_size
+        batch = next(iter(faces.values())).shape[:1]
+        for name, face in faces.items():
+            chex.assert_shape(face, (*batch, n, n, 1), custom_message=f"{name}: uint8[b, {n}, {n}, 1]")
+            chex.assert_type(face, jnp.uint8, custom_message=f"{name}: uint8[b, {n}, {n}, 1]")
 
     def discriminator_input(self, onset: jax.Array, face: jax.Array) -> jax.Array:
         """Return the discriminator's input for onset and face, float[b, n, n, 1] in [-1, 1] each."""

@@ -1,4 +1,4 @@
-"""The training step of one fold: losses, gradients and update of both networks (docs/design.md, "Losses and the update").
+"""The training step of one fold: losses, gradients and update (docs/design.md, "Losses and the update").
 
 Axis letters: s step, b batch, n image side, z noise, k class.
 """
@@ -15,9 +15,9 @@ import numpy as np
 import optax
 
 from icegan_jax.models.discriminator import DiscriminatorOutput
+from icegan_jax.models.generator import to_float
 from icegan_jax.models.perceptual import perceptual_features
 from icegan_jax.training import losses
-from icegan_jax.training.inference import to_float
 from icegan_jax.training.state import LossWeights, Models, TrainState, derive_key
 
 Batch = Mapping[str, jax.Array | np.ndarray]
@@ -43,11 +43,6 @@ class Gradients(NamedTuple):
     terms: LossTerms
 
 
-def train_steps(models: Models, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
-    """Do s updates of one fold; the arrays of ``batches`` and the returned metrics have the leading axis [s]."""
-    return jax.lax.scan(functools.partial(train_step, models), state, batches)
-
-
 def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     """Do one simultaneous update of generator and discriminator on one fold (paper, eq. 4 to 8).
 
@@ -66,8 +61,11 @@ def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainSt
     Raises:
       AssertionError: an array of the batch has another shape or dtype.
     """
-    assert_batch(models, batch)
-    faces = FaceBatch(to_float(batch["onset"]), to_float(batch["apex"]), jnp.asarray(batch["label"]))
+    onset, apex, label = batch["onset"], batch["apex"], batch["label"]
+    models.assert_faces(onset=onset, apex=apex)
+    chex.assert_shape(label, onset.shape[:1], custom_message="label: int32[b]")
+    chex.assert_type(label, int, custom_message="label: int32[b]")
+    faces = FaceBatch(to_float(onset), to_float(apex), jnp.asarray(label))
     compute_gradients = classifier_gradients if models.generator is None else gan_gradients
     g_gradient, d_gradient, g_stats, d_stats, terms = compute_gradients(models, state, faces)
     if models.batch_axis is not None:
@@ -88,6 +86,11 @@ def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainSt
     if models.generator is not None:
         terms |= _norms("g", g_gradient, state.g_params, state.g_stats)
     return state, terms
+
+
+def train_steps(models: Models, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+    """Do s updates of one fold; the arrays of ``batches`` and the returned metrics have the leading axis [s]."""
+    return jax.lax.scan(functools.partial(train_step, models), state, batches)
 
 
 def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradients:
@@ -114,7 +117,7 @@ def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradie
         return weights.synthesis * loss, terms
 
     discriminate = functools.partial(_discriminate, models, state, faces)
-    # Real and synthetic faces are separate batches for batch norm. The new statistics of the pass on synthetic faces are
+    # Real and synthetic faces are separate batches for batch norm. The new statistics of the synthetic batch are
     # dropped: the running statistics follow the real faces, on which the discriminator is evaluated.
     fake, generator_vjp, g_stats = jax.vjp(synthesize, state.g_params, has_aux=True)
     output, discriminator_vjp, _ = jax.vjp(discriminate, state.d_params, fake, has_aux=True)
@@ -122,9 +125,9 @@ def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradie
     def loss_of_fake(output: DiscriminatorOutput, real: bool, recognition: float) -> tuple[jax.Array, LossTerms]:
         return _output_loss(models, output, fake, faces.label, real, recognition)
 
-    # The two networks have different losses of the same output: discriminator_vjp, the linearization of the one forward
-    # pass, is applied to the cotangent of each. The discriminator's gradient is the part for d_params, with target fake;
-    # the generator's gradient is the part for the synthetic faces, with target real, and flows on through generator_vjp.
+    # The two networks have different losses of the same output: discriminator_vjp, the linearization of one forward
+    # pass, is applied to the cotangent of each loss. With target fake, the part for d_params is the discriminator's
+    # gradient; with target real, the part for the synthetic faces flows on to the generator through generator_vjp.
     d_cotangent, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(output, False, weights.synthetic_recognition)
     g_cotangent, g_terms = jax.grad(loss_of_fake, has_aux=True)(output, True, weights.recognition)
     d_real_gradient, d_stats, d_real_terms = _gradients_on_real_faces(models, state, faces, adversarial=True)
@@ -226,7 +229,7 @@ def _classification(
         entropy = jnp.mean(losses.cross_entropy(output.lengths, label))
         return entropy, {"cross_entropy": entropy}
     margin = jnp.mean(losses.margin(output.lengths, label, weights.margin_power))
-    target = jax.lax.stop_gradient((face + 1.0) / 2.0)  # the generator is not trained to match the reconstruction
+    target = jax.lax.stop_gradient((face + 1.0) / 2.0)  # the reconstruction follows the face, not the reverse
     reconstruction = jnp.mean(losses.reconstruction(output.reconstruction, target))
     return margin + weights.reconstruction * reconstruction, {"margin": margin, "reconstruction": reconstruction}
 

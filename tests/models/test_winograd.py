@@ -34,7 +34,7 @@ def test_equals_the_direct_correlation(taps: int, side: int, padding: int, heigh
 @pytest.mark.parametrize(("side", "taps"), [(2, 2), (3, 2), (4, 3), (3, 4)])
 def test_transforms_are_exact_but_for_rounding(side: int, taps: int) -> None:
     """One row of pixels, in float64: the identity behind the tiles."""
-    outputs, kernel, tile = (matrix.astype(np.float64) for matrix in convolution._transforms(side, taps))
+    outputs, kernel, tile = (matrix.astype(np.float64) for matrix in convolution._winograd_transforms(side, taps))
     random = np.random.default_rng(0)
     g, d = random.standard_normal(taps), random.standard_normal(side + taps - 1)
     np.testing.assert_allclose(outputs @ ((kernel @ g) * (tile @ d)), np.correlate(d, g, "valid"), atol=1e-6)
@@ -70,7 +70,7 @@ def test_wide_layers_take_it_on_a_cpu_and_agree_with_the_direct_way(monkeypatch:
     folds = [jax.vmap(way)(jnp.stack([x, -x])) for way in ways]
     assert [shape[0] for shape, _ in taken] == [4, 2, 2] * 2
     taken.clear()
-    monkeypatch.setattr(convolution, "_CHANNELS", 1_000)
+    monkeypatch.setattr(convolution, "_WINOGRAD_MIN_CHANNELS", 1_000)
     direct = [way(x) for way in ways]
     assert not taken
     for one, both, other in zip(fast, folds, direct, strict=True):

@@ -18,7 +18,7 @@ LAYOUTS = [
     FoldLayout(DEVICES, 1),
     FoldLayout(DEVICES[:2], 4, "batch"),
 ]
-layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout.leading} {layout.parallel}")
+layouts = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout.leading_shape} {layout.parallel}")
 FOLDS = 4
 
 

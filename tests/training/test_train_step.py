@@ -11,8 +11,9 @@ import numpy as np
 import optax
 import pytest
 
+from icegan_jax.models.generator import to_float, to_uint8
 from icegan_jax.models.perceptual import load_perceptual_network, perceptual_features
-from icegan_jax.training.inference import synthesize_classes, to_float, to_uint8
+from icegan_jax.training.inference import synthesize_classes
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
 from icegan_jax.training.train_step import Batch, Metrics, train_step
 from tests.training import tiny

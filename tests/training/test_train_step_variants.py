@@ -11,7 +11,8 @@ import optax
 import pytest
 
 from icegan_jax.models.discriminator import ConvolutionalDiscriminator
-from icegan_jax.training.inference import predict, to_float
+from icegan_jax.models.generator import to_float
+from icegan_jax.training.inference import predict
 from icegan_jax.training.parallel import FoldLayout, build_programs
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
 from icegan_jax.training.train_step import Metrics, train_step
