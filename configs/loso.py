@@ -1,6 +1,6 @@
 """ICE-GAN as published: leave-one-subject-out over the prepared databases (paper, Table I).
 
-    python -m icegan_jax.prepare --source=clips --raw=clips.csv --out=data/megc2019
+    python -m icegan_jax.prepare --source=megc2019 --raw=MEGC --out=data/megc2019
     python -m icegan_jax.main --config=configs/loso.py --workdir=runs/loso
 
 The settings are full width, 128x128, batch 16, 100 epochs and the loss weights of section IV-B: 68 folds of about
@@ -69,7 +69,7 @@ def get_config() -> ConfigDict:
     config.loss.perceptual = 0.1  # alpha, weight of the perceptual term in L_ip (paper, IV-B); 0: no such term
     config.loss.perceptual_network = "vgg16"  # "vgg16" (paper) or "alexnet", both ImageNet
     config.loss.perceptual_layer = "relu2_2"  # Johnson et al. 2016; the paper names no layer
-    # The gradients of 5e-4 times a mean are below Adam's epsilon: the reconstruction does not learn. loso_pair.py: 0.392.
+    # Gradients of 5e-4 times a mean are below Adam's epsilon: the reconstruction does not learn (loso_pair.py: 0.392).
     config.loss.reconstruction = 5e-4  # beta, weight of the reconstruction term in L_cls (paper, IV-B)
     config.loss.margin_power = 2  # exponent of the hinges in the margin loss: 2 (paper, eq. 5) or 1 (released)
 

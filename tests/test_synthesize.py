@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icegan_jax.data.images import read_colour
+from icegan_jax.data.images import read_color
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.synthesize import main
 from tests.inference.conftest import face_picture as face_picture
@@ -43,7 +43,7 @@ def test_a_picture_comes_out(
     assert lines[0].endswith(", fold tiny_s1")
     assert lines[1:] == [f"written: {out}, and how it was made: face.png.json"]
     assert sorted(path.name for path in out.parent.iterdir()) == ["face.png", "face.png.json"]
-    changed = (read_colour(out) != read_colour(face_picture)).any(axis=2)
+    changed = (read_color(out) != read_color(face_picture)).any(axis=2)
     assert 0.05 < changed.mean() < 0.5
 
 
@@ -80,7 +80,7 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--apex_at=0.3"], "--apex_at is of a sequence; give --frames=25 too, for example"),
         (["--draws=0"], "--draws=0: give 1 to 32"),
         (["--seed=-1"], "--seed=-1: give 0 to 2147483615"),
-        (["--face=0"], "--face=0: faces are counted from 1, from the left"),
+        (["--face=0"], "--face=0: give 1 or more; faces are counted from the left"),
         (["--input=FOLDER", "--face=1"], "--face counts the faces of one picture; give a picture as --input, or leave"),
         (["--input=FOLDER"], "FOLDER: no picture in this folder; put jpg, jpeg, png, bmp, webp files there"),
         (["--input=OUT/none.png"], "OUT/none.png: no such picture or folder; correct --input"),
@@ -172,4 +172,4 @@ def test_the_input_is_left_as_it_was(run_dir: Path, face_picture: Path, tmp_path
     out = tmp_path / "a.jpg"
     assert main([f"--workdir={run_dir}", f"--input={face_picture}", f"--out={out}", "--intensity=0"]) == 0
     assert face_picture.read_bytes() == before
-    assert np.ptp(read_colour(out)) > 200
+    assert np.ptp(read_color(out)) > 200

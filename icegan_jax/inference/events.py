@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, SpottingResult, spot_events
+from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
 from icegan_jax.inference.inputs import FrameSource
 from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate
@@ -25,7 +25,7 @@ Grey = NDArray[np.uint8]
 
 
 def spot_source(source: FrameSource, trace_path: Path) -> SpottingResult:
-    """Spot the events of a recording, and write the row of each frame to ``trace_path`` as soon as it is computed.
+    """Spot the events of a recording, and write the row of each frame to ``trace_path`` as soon as the row is computed.
 
     Raises:
         UserError: The frame rate is unknown, no face is detected in any frame, or a frame cannot be read.
@@ -38,7 +38,7 @@ def spot_source(source: FrameSource, trace_path: Path) -> SpottingResult:
         writer.writerow((*ROW_FIELDS, "seconds"))
         first, fps = source.frame_numbers[0], source.fps
 
-        def write(row: Row) -> None:
+        def write(row: TraceRow) -> None:
             cells = [_format_cell(value) for value in astuple(row)]
             writer.writerow((*cells, f"{(row.position - first) / fps:.3f}"))
 
@@ -63,7 +63,7 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
     """Yield each event with its frames {number: uint8[h, w]}, onset to offset, ordered by the offsets.
 
     The frames of a macro-expression are not read: its dictionary is empty. Each frame is decoded once, even where
-    events overlap, and released as soon as no remaining event needs it.
+    events overlap, and released as soon as no remaining event needs the frame.
     """
     remaining = sorted((event for event in events if event.kind == "micro"), key=lambda event: event.offset)
     wanted = sorted({n for event in remaining for n in source.frame_numbers if event.onset <= n <= event.offset})

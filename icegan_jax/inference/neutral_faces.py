@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data import align
-from icegan_jax.data.images import PICTURE_SUFFIXES, read_colour, to_grey
+from icegan_jax.data.images import PICTURE_SUFFIXES, read_color, to_gray
 from icegan_jax.data.landmarks import Box, Face, find_face, find_faces
 from icegan_jax.errors import UserError
 
@@ -89,11 +89,11 @@ def find_neutral_faces(paths: Sequence[Path], size: int, number: int | None = No
 
 
 def _find_neutral_face(path: Path, size: int, number: int | None) -> NeutralFace:
-    picture = read_colour(path)
-    grey = to_grey(picture)
+    picture = read_color(path)
+    grey = to_gray(picture)
     face, note = _find_face(path, grey, number)
     box = face.box().within(grey.shape)
-    onset = align.to_grey(align.crop_face(grey, box, align.IDENTITY, size))
+    onset = align.to_gray(align.crop_face(grey, box, align.IDENTITY, size))
     return NeutralFace(path.stem, picture, box, onset, note)
 
 

@@ -1,4 +1,4 @@
-"""Synthesis: from a request to a picture or sequence, with a JSON file beside it that documents the request."""
+"""Synthesis: from a request to a picture or sequence, with a JSON file that documents the request."""
 
 import difflib
 import hashlib
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.images import colour_profile
+from icegan_jax.data.images import color_profile
 from icegan_jax.errors import UserError
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
@@ -102,7 +102,7 @@ def check_request(request: SynthesisRequest) -> None:
     """Check the options of a request before anything is read.
 
     Raises:
-        UserError: names the option, its value, and the values that it may have.
+        UserError: An option is invalid; the message names the option, its value and the valid values.
     """
     _check_numbers(request)
     _check_out(request)
@@ -126,7 +126,7 @@ def _check_numbers(request: SynthesisRequest) -> None:
     if not 0 <= request.seed <= _MAX_SEED:
         raise UserError(f"--seed={request.seed}: give 0 to {_MAX_SEED}")
     if request.face is not None and request.face < 1:
-        raise UserError(f"--face={request.face}: faces are counted from 1, from the left")
+        raise UserError(f"--face={request.face}: give 1 or more; faces are counted from the left")
 
 
 def _check_out(request: SynthesisRequest) -> None:
@@ -144,7 +144,7 @@ def _check_out(request: SynthesisRequest) -> None:
             f"--out={request.out} is the picture given as --input, which it would replace; give another name"
         )
     if request.face is not None and request.input.is_dir():
-        raise UserError("--face counts the faces of one picture; give a picture as --input, or leave it out")
+        raise UserError("--face counts the faces of one picture; give a picture as --input, or omit --face")
 
 
 def envelope(frames: int, apex_at: float) -> NDArray[np.float64]:
@@ -173,7 +173,7 @@ def apex_frame(frames: int, apex_at: float) -> int:
 
 
 def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
-    """Write the picture or sequence of a request, then the JSON file beside it; notes are printed on stderr.
+    """Write the picture or sequence of a request, then the JSON file; notes are printed on stderr.
 
     Returns:
         The lines to print.
@@ -195,7 +195,7 @@ def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
         neutral_faces = [face.close_up(_CELL) for face in neutral_faces]
     renderer = build_renderer(ensemble, neutral_faces, labels, draws, crop=request.crop)
     provenance = provenance_metadata(request, ensemble, neutral_faces)
-    profile = colour_profile(request.input) if grid is None and not request.crop else None
+    profile = color_profile(request.input) if grid is None and not request.crop else None
     data = _encode(request, renderer, grid, provenance, profile)
     write_bytes(request.out, data)
     json_path = request.out.with_name(request.out.name + ".json")

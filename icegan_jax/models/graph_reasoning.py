@@ -19,7 +19,8 @@ from icegan_jax.models.convolution import matrix_product, rounded_einsum
 from icegan_jax.models.layers import WEIGHT_INIT, Convolution, instance_norm
 
 # A module multiplies up to six learned matrices. With N(0, 0.02) for each, their product is under 1e-8 for 8 channels,
-# smaller than Adam's epsilon, and never learns: the initializer is variance-preserving instead (README, deviations).
+# smaller than Adam's epsilon, and never learns: the initializer is variance-preserving instead
+# (docs/how-it-differs-from-the-paper.md, "Differences in every configuration").
 _INNER_INIT = nn.initializers.lecun_normal()
 _NODE_REDUCTION = 4  # channels per node of the compact form
 

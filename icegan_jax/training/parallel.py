@@ -25,6 +25,9 @@ PARALLEL_MODES = ("folds", "batch")  # what several devices share: the folds, or
 
 _BATCH_AXIS = "batch"  # name of the device axis over which a batch is sharded
 
+# Lengths of the training calls: full, shorter before an evaluation, and shorter at the end (see ``loop.call_lengths``).
+_MAX_CALL_LENGTHS = 3
+
 # Compiler options of the initialization, which runs for a second: XLA took 43 s to optimize its dozens of random draws,
 # and takes 7 s without optimization.
 _INIT_OPTIONS = {"xla_backend_optimization_level": 0}
@@ -75,32 +78,55 @@ def fold_map(device: jax.Device) -> Callable[..., Any]:
 
 
 class CompiledProgram:
-    """A program that is compiled once, by ``compile`` or the first call, for arguments of fixed shapes."""
+    """A program that is compiled once for each of a limited number of argument shapes.
 
-    def __init__(self, program: Any, options: dict[str, int] | None, compile_s: list[float]) -> None:
-        """Wrap ``program``, a result of pmap; ``compile`` appends the compilation's seconds to ``compile_s``."""
+    The number of shapes is limited, because an unexpected second compilation would take minutes without a message.
+    """
+
+    def __init__(
+        self, program: Any, options: dict[str, int] | None, compile_s: list[float], max_shapes: int = 1
+    ) -> None:
+        """Wrap a program without compiling it.
+
+        Args:
+          program: the result of ``pmap``.
+          options: options of the compiler.
+          compile_s: list to which the seconds of each compilation are appended.
+          max_shapes: maximum number of different argument shapes.
+        """
         self._program = program
         self._options = options
         self._compile_s = compile_s
-        self._compiled: Any = None
+        self._max_shapes = max_shapes
+        self._compiled: dict[tuple[Any, ...], Any] = {}
 
-    def compile(self, *arguments: Any) -> None:
-        """Compile for arrays, or ``jax.ShapeDtypeStruct``, of these shapes, unless the program is compiled."""
-        if self._compiled is None:
+    def compile(self, *arguments: Any) -> Any:
+        """Return the program compiled for these shapes, of arrays or ``jax.ShapeDtypeStruct``; compile it if needed.
+
+        Raises:
+          TypeError: the program has been compiled for ``max_shapes`` other shapes.
+        """
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments))
+        if shapes not in self._compiled:
+            if len(self._compiled) == self._max_shapes:
+                raise TypeError(f"the program has other argument shapes than the {self._max_shapes} compiled ones")
             start = time.perf_counter()
-            self._compiled = self._program.lower(*arguments).compile(compiler_options=self._options)
+            self._compiled[shapes] = self._program.lower(*arguments).compile(compiler_options=self._options)
             self._compile_s.append(time.perf_counter() - start)
+        return self._compiled[shapes]
 
     def __call__(self, *arguments: Any) -> Any:
         """Dispatch the program to the devices and return its arrays, which are computed asynchronously."""
-        self.compile(*arguments)
-        return self._compiled(*arguments)
+        return self.compile(*arguments)(*arguments)
 
     def memory_bytes(self) -> int:
-        """Return the memory that the compiled program needs on each device, arguments included, in bytes."""
-        sizes = self._compiled.memory_analysis()
-        arguments_and_outputs = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-        return int(arguments_and_outputs + sizes.temp_size_in_bytes)
+        """Return the memory that the program needs on each device, arguments included, in bytes."""
+        return max(_bytes_on_device(compiled.memory_analysis()) for compiled in self._compiled.values())
+
+
+def _bytes_on_device(sizes: Any) -> int:
+    arguments_and_outputs = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    return int(arguments_and_outputs + sizes.temp_size_in_bytes)
 
 
 class ParallelPrograms(NamedTuple):
@@ -143,14 +169,16 @@ def build_programs(models: Models, devices: Sequence[jax.Device], parallel: str 
         map_folds: Callable[..., Any] = device_map,
         donate: tuple[int, ...] = (),
         options: dict[str, int] | None = None,
+        max_shapes: int = 1,
     ) -> CompiledProgram:
         folds = map_folds(functools.partial(function, models))
         mapped = jax.pmap(folds, axis_name=_BATCH_AXIS, devices=devices, donate_argnums=donate)
-        return CompiledProgram(mapped, options, compile_s)
+        return CompiledProgram(mapped, options, compile_s, max_shapes)
 
     return ParallelPrograms(
         create_state=program(create_state, vmap_folds, options=_INIT_OPTIONS),
-        train_steps=program(train_steps, donate=(0,)),  # the new states take the memory of the old ones
+        # donation: the new states take the memory of the old ones
+        train_steps=program(train_steps, donate=(0,), max_shapes=_MAX_CALL_LENGTHS),
         predict=program(predict),
         synthesize_classes=None if models.generator is None else program(synthesize_classes),
         compile_s=compile_s,

@@ -1,4 +1,4 @@
-"""What a run's synthesis.npz files are read as, and what is said of damaged ones."""
+"""Reading of a run's synthesis.npz files, and the messages about damaged files."""
 
 from pathlib import Path
 
@@ -42,31 +42,32 @@ def test_folds_come_one_after_another(tmp_path):
     assert faces.clip == ["c0", "c1", "c0"] and faces.fold == ["d_s1", "d_s1", "d_s2"]
 
 
-def test_no_faces(tmp_path):
+def test_run_without_faces_raises(tmp_path):
     with pytest.raises(UserError, match="no folds/.*finished run with a generator"):
         read_faces(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"apex": None}, "damaged or incomplete"),
-        ({"subject": None}, "people's names"),
+        ({"subject": None}, "names of the subjects"),
         ({"apex": np.zeros((2, 5, 5), np.uint8)}, "do not belong together"),
         ({"onset": np.zeros((2, 4, 4))}, "damaged"),
         ({"clip": np.array(["c0"])}, "do not belong together"),
         ({"label": np.array([0, 3])}, "none of the 3 classes"),
+        ({"label": np.array([0, 1j])}, "damaged"),
     ],
 )
-def test_damage_is_named(tmp_path, change, said):
+def test_damaged_file_is_named(tmp_path, change, message):
     content = {name: value for name, value in (fold(1) | change).items() if value is not None}
     file = write(tmp_path, "d_s1", content)
-    with pytest.raises(UserError, match=said) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         read_faces(tmp_path)
     assert str(raised.value).startswith(f"{file}: ")
 
 
-def test_a_cut_file_is_named(tmp_path):
+def test_truncated_file_is_named(tmp_path):
     file = write(tmp_path, "d_s1", fold(1))
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(UserError, match="damaged or incomplete"):
