@@ -41,9 +41,9 @@ class CaseResult:
     def record_refusal(self, error: Exception, *named: str) -> None:
         """Record a refusal, which must be one line with one of the names."""
         self.outcome, self.message = "refused", str(error)
-        self.must(self.message.isprintable() and self.message.strip(), f"not one line: {self.message!r}")
-        self.must(len(self.message) <= MAX_MESSAGE, f"{len(self.message)} characters")
-        self.must(any(name in self.message for name in named), f"names none of {named}: {self.message}")
+        self.require(self.message.isprintable() and self.message.strip(), f"not one line: {self.message!r}")
+        self.require(len(self.message) <= MAX_MESSAGE, f"{len(self.message)} characters")
+        self.require(any(name in self.message for name in named), f"names none of {named}: {self.message}")
 
 
 Case = Callable[[random.Random, Path, CaseResult], None]
