@@ -1,4 +1,4 @@
-"""Each bad value has its line; good ones become networks and a plan."""
+"""Validation of the config, and the networks and training settings that are built from it."""
 
 import math
 import re
@@ -95,11 +95,11 @@ def with_value(field: str, value: Any) -> Any:
     return config
 
 
-@pytest.mark.parametrize(("field", "value", "wish"), BAD)
-def test_a_bad_value_is_named_with_what_it_may_be(field: str, value: Any, wish: str) -> None:
+@pytest.mark.parametrize(("field", "value", "requirement"), BAD)
+def test_a_bad_value_is_named_with_its_range(field: str, value: Any, requirement: str) -> None:
     with pytest.raises(UserError) as caught:
         validate(with_value(field, value))
-    pattern = rf"config\.{re.escape(field)} is .+: it {re.escape(wish)}"
+    pattern = rf"config\.{re.escape(field)} is .+: it {re.escape(requirement)}"
     assert re.fullmatch(pattern, str(caught.value)), str(caught.value)
 
 
@@ -137,7 +137,7 @@ def test_the_cost_network_is_checked_where_it_is_used(field: str, value: str, li
     assert build_models(config, steps=1).perceptual is None
 
 
-def test_networks_get_the_config_s_values() -> None:
+def test_networks_get_the_values_of_the_config() -> None:
     config = demo.get_config()
     config.loss.adversarial = 0.25
     config.model.noise = 7
@@ -149,7 +149,7 @@ def test_networks_get_the_config_s_values() -> None:
     assert [layer.name for layer in models.perceptual.layers] == ["relu1"]
 
 
-def test_networks_are_made_for_the_classes_of_the_data() -> None:
+def test_networks_are_built_for_the_classes_of_the_data() -> None:
     made = [build_models(demo.get_config(), steps=1, classes=number) for number in (3, 5)]
     assert [models.classes for models in made] == [models.discriminator.classes for models in made] == [3, 5]
     assert build_models(demo.get_config(), steps=1).classes == 3

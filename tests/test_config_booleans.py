@@ -1,4 +1,4 @@
-"""The fields that choose a protocol, a network or a selection: which go together, and what becomes of them."""
+"""Fields that choose a protocol, a network or a selection: valid combinations, and their effects."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_fields_that_need_each_other(fields: dict[str, Any], line: str) -> None:
     assert str(caught.value) == line
 
 
-def test_fields_that_have_each_other() -> None:
+def test_valid_combinations() -> None:
     config = loso.get_config()
     chosen = {"selection": "inner", "inner_share": 0.2, "every": 10, "oracle": True}
     config.evaluation.update(chosen)
@@ -61,7 +61,7 @@ def test_fields_that_have_each_other() -> None:
     validate(config)
 
 
-def test_networks_get_the_switches() -> None:
+def test_networks_get_the_choices() -> None:
     config = demo.get_config()
     config.model.update({"generator": "se", "grm": "compact", "routing_axis": "input", "adversarial_dimension": 0})
     config.model.update({"reconstruction_hidden": (8, 9, 10), "reconstruction_spectral": True})
