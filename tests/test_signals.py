@@ -93,7 +93,7 @@ def test_a_signal_whose_exception_was_dropped_is_sent_again() -> None:
 def test_a_signal_whose_exception_was_dropped_raises_before_it_is_deferred() -> None:
     with pytest.raises(Stopped), handle_signals():
         with pytest.raises(Stopped):
-            send(signal.SIGTERM)  # whoever holds it up
+            send(signal.SIGTERM)  # also from code that defers it
         with defer_signals():
             raise AssertionError("not reached")
 
