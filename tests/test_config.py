@@ -150,8 +150,8 @@ def test_networks_get_the_values_of_the_config() -> None:
 
 
 def test_networks_are_built_for_the_classes_of_the_data() -> None:
-    made = [build_models(demo.get_config(), steps=1, classes=number) for number in (3, 5)]
-    assert [models.classes for models in made] == [models.discriminator.classes for models in made] == [3, 5]
+    built = [build_models(demo.get_config(), steps=1, classes=number) for number in (3, 5)]
+    assert [models.classes for models in built] == [models.discriminator.classes for models in built] == [3, 5]
     assert build_models(demo.get_config(), steps=1).classes == 3
 
 
@@ -175,15 +175,15 @@ def train_config(**training: Any) -> Any:
 
 
 def test_epochs_pass_over_all_pairs() -> None:
-    made = train_config(epochs=3, batch_size=16, steps_per_call=1)
-    assert (made.steps_per_epoch, made.steps) == (7, 21)  # 100 / 16, rounded up
+    built = train_config(epochs=3, batch_size=16, steps_per_call=1)
+    assert (built.steps_per_epoch, built.steps) == (7, 21)  # 100 / 16, rounded up
 
 
-def test_steps_override_epochs_and_are_rounded_up_to_whole_calls() -> None:
-    assert train_config(steps=7, steps_per_call=5).steps == 10
+def test_steps_override_epochs_and_do_not_depend_on_the_steps_per_call() -> None:
+    assert train_config(steps=7, steps_per_call=5).steps == 7
     assert train_config(steps=10, steps_per_call=5).steps == 10
-    made = train_config(steps=3, steps_per_call=5)
-    assert (made.steps, made.steps_per_call) == (3, 3)
+    built = train_config(steps=3, steps_per_call=5)
+    assert (built.steps, built.steps_per_call) == (3, 3)
 
 
 def test_no_more_folds_on_a_device_than_there_are() -> None:
@@ -196,8 +196,8 @@ def test_zero_folds_leaves_the_number_to_the_memory() -> None:
 
 
 def test_devices_that_share_batches_hold_all_folds() -> None:
-    made = train_config(parallel="batch", batch_size=8, folds_per_device=12)
-    assert (made.parallel, made.folds_per_device, made.batch_size) == ("batch", 10, 8)
+    built = train_config(parallel="batch", batch_size=8, folds_per_device=12)
+    assert (built.parallel, built.folds_per_device, built.batch_size) == ("batch", 10, 8)
 
 
 def test_a_batch_that_the_devices_cannot_share() -> None:
