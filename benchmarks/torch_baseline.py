@@ -50,7 +50,7 @@ Update = Callable[[], Any]  # one update of every fold; returns the loss terms
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and prints; returns 2 for bad input."""
+    """Run the benchmark and return the exit code."""
     parser = Parser("torch_baseline", __doc__)
     add_arguments(parser)
     add = parser.add_argument
