@@ -192,7 +192,7 @@ def compile_update(models: Models, states: TrainState, batches: Batch, folds: in
 
 
 def gflop_direct(models: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> float:
-    """Return the GFLOP of one update of all folds with direct convolutions, by XLA's cost analysis of the lowered program.
+    """Return the GFLOP of one update of all folds with direct convolutions, by XLA's cost analysis as lowered.
 
     The update in bfloat16 is analyzed, as bfloat16 convolutions are always direct.
     """
