@@ -137,10 +137,10 @@ def _torch_update(
 ) -> Update:
     import torch
 
-    from benchmarks.torch_step import Adam, create_fold, create_task, to_batch, update
+    from benchmarks.torch_step import Adam, create_fold, create_setup, to_batch, train_step
 
     torch.set_num_threads(threads)
-    task = create_task(models, args.channels_last, args.compile)
+    setup = create_setup(models, args.channels_last, args.compile)
     adam = Adam(training.learning_rate, training.b1, training.b2, args.steps + _WARM_UP)
     folds = [(states, batches)]
     if args.folds > 1:
@@ -150,7 +150,7 @@ def _torch_update(
     def update_all() -> Any:
         terms = {}
         for fold, batch in runs:
-            terms = update(task, fold, batch)
+            terms = train_step(setup, fold, batch)
         return terms
 
     return update_all

@@ -77,7 +77,7 @@ class Generator(nn.Module):
 
 
 class DiscriminatorOutput(NamedTuple):
-    """Probability of being real float[b], lengths of the class capsules float[b, k], reconstruction float[b, 1, n, n]."""
+    """Probability of a real face float[b], lengths of class capsules float[b, k], reconstruction float[b, 1, n, n]."""
 
     real_prob: Tensor
     lengths: Tensor

@@ -29,7 +29,7 @@ class Adam(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """One fold's training: networks (``judge`` and ``synthesize`` call them, compiled or not) and optimizer."""
+    """Networks and optimizer of one fold; ``synthesize`` and ``discriminate`` call the networks, compiled or not."""
 
     generator: Generator
     discriminator: Discriminator
