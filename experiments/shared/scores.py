@@ -46,7 +46,7 @@ def score_runs(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda
 
 
 def scores_with_intervals(tables: Sequence[dict[Person, metrics.Counts]]) -> dict[str, object]:
-    """Return ``uf1`` and ``uar`` with ``_sd``, ``_low`` and ``_high``, as ``score_runs``, of the counts of each seed."""
+    """Return ``uf1`` and ``uar`` with ``_sd``, ``_low`` and ``_high``, of the counts of each seed."""
     everybody = list_people(*tables)
     scores: dict[str, object] = {}
     for name in RATIOS:

@@ -64,7 +64,7 @@ def test_table(run: Path) -> None:
         "| method | frames | clips | mean | median | within 1 | worst |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| ratio | crop | 4 | 1.25 | 1 | 75% | 3: d/s/c1 |",
-        "| middle | numbers alone | 1 | 0.00 | 0 | 100% | 0: d/s/c0 |",
+        "| middle | numbers only | 1 | 0.00 | 0 | 100% | 0: d/s/c0 |",
     ]
     text = (run / "scores.md").read_text()
     assert "frames, all clips:" in text and "frames, without p01/positive_1:" in text
