@@ -21,7 +21,7 @@ from icegan_jax.data.ingest.annotation import RELEASES, Source
 from icegan_jax.data.ingest.build import prepare_clips, prepare_procedural
 from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
 from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
-from icegan_jax.data.ingest.discover import ALL_THREE, CLIPS, NAMES
+from icegan_jax.data.ingest.discover import CLIPS_SOURCE, MEGC2019_SOURCE, SOURCE_NAMES
 from icegan_jax.data.ingest.messages import finding_lines, result_lines
 from icegan_jax.data.ingest.overrides import read_overrides
 from icegan_jax.data.ingest.protocol import PROTOCOLS
@@ -127,7 +127,7 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_places(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     text = "a database, your own clips, or megc2019: CASME II, SAMM and SMIC in one folder; may be given several times"
-    add("--source", required=True, action="append", choices=(PROCEDURAL, *NAMES), help=text)
+    add("--source", required=True, action="append", choices=(PROCEDURAL, *SOURCE_NAMES), help=text)
     text = "the folder of the unpacked database, or your clips.csv; the first --raw belongs to the first --source"
     add("--raw", action="append", metavar="PATH", help=text)
     text = "folder to make; an earlier dataset there is replaced, and clips that did not change are taken over from it"
@@ -231,15 +231,15 @@ def _sources(args: argparse.Namespace) -> list[Source]:
     raw = args.raw or []
     if len(raw) != len(args.source):
         example = "--source=clips needs --raw=CLIPS.csv; see --help for its columns"
-        if args.source != [CLIPS] or raw:
+        if args.source != [CLIPS_SOURCE] or raw:
             example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
         raise UserError(f"{len(args.source)} --source but {len(raw)} --raw: {example}")
-    alone = len(args.source) == 1 and args.source[0] not in (CLIPS, ALL_THREE)
+    alone = len(args.source) == 1 and args.source[0] not in (CLIPS_SOURCE, MEGC2019_SOURCE)
     if args.annotation and not alone:
         raise UserError("--annotation belongs to one database; give a single --source with it, none of clips, megc2019")
-    if args.release and CLIPS in args.source:
+    if args.release and CLIPS_SOURCE in args.source:
         raise UserError("--release is of databases; remove it, or name the folders in the clips.csv")
-    if args.classes and args.source != [CLIPS] * len(args.source):
+    if args.classes and args.source != [CLIPS_SOURCE] * len(args.source):
         raise UserError("--classes names the classes of --source=clips; remove it")
     annotation = Path(args.annotation) if args.annotation else None
     return [Source(name, Path(path), annotation, args.release) for name, path in zip(args.source, raw, strict=True)]

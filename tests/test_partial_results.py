@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.folds import all_subjects_fold, leave_one_subject_out
-from icegan_jax.finalize import remove_partial_results, set_aside_results, write_partial_results
+from icegan_jax.finalize import remove_old_results, rename_old_results, write_partial_results
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold, state_of
 
@@ -81,7 +81,7 @@ def test_earlier_results_are_kept_under_another_name_until_there_are_new_ones(tm
     write("first")
     (tmp_path / "report" / "mine.txt").write_text("mine")
     (tmp_path / "config.json").write_text("{}")
-    set_aside_results(tmp_path)
+    rename_old_results(tmp_path)
     kept = {name: data for name, (_, data) in state_of(tmp_path).items()}
     assert kept == {
         "config.json": b"{}",
@@ -91,11 +91,11 @@ def test_earlier_results_are_kept_under_another_name_until_there_are_new_ones(tm
         "report.old/mine.txt": b"mine",
         "report_no_faces.old/index.html": b"first",
     }
-    set_aside_results(tmp_path)  # stopped and started again, without results in between
+    rename_old_results(tmp_path)  # stopped and started again, without results in between
     assert {name: data for name, (_, data) in state_of(tmp_path).items()} == kept
     write("second")
-    set_aside_results(tmp_path)
+    rename_old_results(tmp_path)
     assert {data for name, (_, data) in state_of(tmp_path).items() if name != "config.json"} == {b"second"}
     (tmp_path / PARTIAL).write_text("{}")
-    remove_partial_results(tmp_path)
+    remove_old_results(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

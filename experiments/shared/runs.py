@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
 from icegan_jax import train as train_module
-from icegan_jax.compilation_cache import default_cache, set_cache_dir
+from icegan_jax.compilation_cache import default_cache_dir, set_cache_dir
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json
@@ -60,7 +60,7 @@ def train_run(options: Options, seed: int, fields: Mapping[str, object], data: s
         return run
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # without the messages of TFDS and JAX
-    set_cache_dir(default_cache(os.environ))
+    set_cache_dir(default_cache_dir(os.environ))
     train_module.train_and_evaluate(config, run, Processes(), LOST_S, options.force_resume)
     jax.clear_caches()  # frees the compiled programs, which no other run uses
     gc.collect()

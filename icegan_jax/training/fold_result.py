@@ -7,7 +7,7 @@ from typing import Any
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
-from icegan_jax.errors import UserError, raise_unreadable
+from icegan_jax.errors import UserError, raise_if_unreadable
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json_with_checksum, sha256_of, temporary_files, write_json_with_checksum
 from icegan_jax.run_dir import (
@@ -89,7 +89,7 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, train_config: TrainConfig 
                 return f"{folder / name}: not what the fold wrote"
         classes, rows = read_predictions(folder / PREDICTIONS_FILE)
     except (OSError, UserError) as error:
-        raise_unreadable(folder, error)
+        raise_if_unreadable(folder, error)
         return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     if train_config and (content["steps"], content.get("run", "")) != (train_config.steps, train_config.run):
         return f"{folder / RESULT_FILE}: of another run, or of {content['steps']} steps instead of {train_config.steps}"
@@ -155,7 +155,7 @@ def _go_back_to_evaluations(folder: Path, train_config: TrainConfig, warn: Calla
     with FoldCheckpoints(folder) as store:
         beyond = sorted(step for step in store.steps() if step > until)
         if beyond:
-            places = ", ".join(str(store.set_aside(step)) for step in beyond)
+            places = ", ".join(str(store.move_to_damaged(step)) for step in beyond)
             instead = f"goes on from step {max(store.steps())}" if store.steps() else "starts anew"
             warn(
                 f"{folder / EVALUATIONS_FILE}: the evaluation of step {until + 1} is missing or damaged, "

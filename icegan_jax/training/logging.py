@@ -24,7 +24,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 
-from icegan_jax.io import CHECKSUM, fsync, has_valid_checksum, write_text
+from icegan_jax.io import fsync, has_checksum, has_valid_checksum, write_text
 from icegan_jax.run_dir import METRICS_FILE
 
 _EVENTS_FILE = "events.out.tfevents"  # the part of a file's name by which TensorBoard recognizes the file
@@ -110,7 +110,7 @@ def _keeps(line: str, step: int) -> bool:
         return False
     return (
         has_valid_checksum(entry)
-        if CHECKSUM in entry
+        if has_checksum(entry)
         else all(isinstance(value, int | float | None) for value in entry.values())
     )
 

@@ -24,7 +24,7 @@ from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
 from icegan_jax.run_dir import EVALUATIONS_FILE, METRICS_FILE, SYNTHESIS_FILE, events_dir, fold_dir, is_finished
 from icegan_jax.signals import Stopped, defer_signals
-from icegan_jax.training.checkpoint import KEPT, FoldCheckpoints, newest_common_checkpoint, steps_in
+from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints, checkpoint_steps, newest_common_checkpoint
 from icegan_jax.training.distributed import Processes
 from icegan_jax.training.evaluate import evaluate_group, write_evaluations
 from icegan_jax.training.fold_result import write_result
@@ -133,7 +133,7 @@ def train_folds(
         return []
     start = time.perf_counter()
     with out_of_memory_hints(train_config):
-        capacity = plan_capacity(models, train_config, devices, len(folds), len(unfinished), processes.here)
+        capacity = plan_capacity(models, train_config, devices, len(folds), len(unfinished), processes.local_count)
     elapsed = Elapsed(time.perf_counter() - start, capacity.compile_s)
     if capacity.reason:
         print(capacity.reason, flush=True)
@@ -168,7 +168,9 @@ def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
       size: the number of folds that train side by side.
       steps: steps of the whole training.
     """
-    saved = {fold.name: {0} | steps_in(fold_dir(run_dir, fold)) for fold in folds}  # restoring shows which are intact
+    saved = {
+        fold.name: {0} | checkpoint_steps(fold_dir(run_dir, fold)) for fold in folds
+    }  # restoring shows which are intact
     by_progress = sorted(folds, key=lambda fold: -max(saved[fold.name]))  # a stable sort
     # Dynamic programming over the first n folds: (steps left, steps repeated, groups); start of their last group.
     cost, start_of = [(0, 0, 0)], [0]
@@ -415,7 +417,7 @@ class FoldGroup:
                 state = self.context.layout.take_state(states, place)
                 fold_run.checkpoints.save(state, {"iterator": positions[place], **now})
         for fold_run in self.fold_runs:  # not before: the folds have the step before in common until all have this step
-            fold_run.checkpoints.keep_newest(KEPT)
+            fold_run.checkpoints.keep_newest(MAX_TO_KEEP)
 
     def write_results(self, states: TrainState) -> None:
         """Predict and synthesize the test clips of every fold, and write its result.json last.

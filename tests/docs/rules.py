@@ -32,14 +32,14 @@ from icegan_jax.data.databases import READERS
 from icegan_jax.data.ingest import discover
 from icegan_jax.training.distributed import Processes
 from tests.benchmarks import tiny_workload
-from tests.damage.world import config_of
+from tests.damage.runs import config_of
 from tests.docs.fixtures import SIZE
 from tests.docs.pages import ROOT, fenced
 from tests.experiments import fabricated_runs
 from tests.in_process import run_main
-from tests.inference.moving import astronaut
+from tests.inference.recordings import astronaut
 from tests.interruption import run as kills
-from tests.interruption.chain import Timing
+from tests.interruption.kill_and_resume import Timing
 from tests.test_app import free_port
 
 Patch = pytest.MonkeyPatch
@@ -129,7 +129,7 @@ def _printed_reader(words: Sequence[str], patch: Patch) -> int:
     exec(compile(code, str(page), "exec"), reader.__dict__)
     patch.setitem(READERS, "demo", reader.__dict__["read"])
     for name in ("icegan_jax.data.ingest.discover", "icegan_jax.prepare"):
-        patch.setattr(f"{name}.NAMES", (*discover.NAMES, "demo"))
+        patch.setattr(f"{name}.SOURCE_NAMES", (*discover.SOURCE_NAMES, "demo"))
     return module(words, patch)
 
 
@@ -190,7 +190,7 @@ def _app(words: Sequence[str], patch: Patch) -> int:
 
 
 def _tables(words: Sequence[str], patch: Patch) -> int:
-    train = fabricated_runs.training(lambda *_: 3, Path("made_up").absolute(), [])
+    train = fabricated_runs.training(lambda *_: 3, Path("fabricated").absolute(), [])
     patch.setattr(runs, "train_run", train)
     patch.setattr("experiments.shared.faces.prepared_faces", lambda *_: "DATA")
     patch.setattr("experiments.shared.synthesis.l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
@@ -324,7 +324,7 @@ RULES = (
     Rule(r"python -m icegan_jax\.synthesize ", module),
     Rule(r"python -m icegan_jax\.export ", module),
     Rule(r"python exported/load\.py ", script),
-    Rule(r"python -m icegan_jax\.app ", _app, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"),
+    Rule(r"python -m icegan_jax\.app ", _app, "on a free port; serves nothing: tests/browser/test_app.py does"),
     Rule(r"python -m icegan_jax\.compare ", module),
     Rule(r"python -m experiments\.guessing_study ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python -m experiments\.apex_spotting ", module),
@@ -334,7 +334,7 @@ RULES = (
         "nine seconds of one drawn person",
         ("--minutes=0.15", "--subjects=1", "--frames=14"),
     ),
-    Rule(r"python -m experiments\.", _tables, "made-up runs in place of the training, as in tests/experiments"),
+    Rule(r"python -m experiments\.", _tables, "fabricated runs in place of the training, as in tests/experiments"),
     Rule(r"python -m benchmarks\.step_time ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
     Rule(
         r"python -m benchmarks\.torch_baseline",
@@ -349,7 +349,7 @@ RULES = (
         "one clip of 25 frames",
         ("--clips=1", "--lengths", "25", "--workers=1", "--scale=0.5"),
     ),
-    Rule(r"python -m benchmarks\.soak ", _soak, "made-up samples: tests/benchmarks/test_soak.py trains"),
+    Rule(r"python -m benchmarks\.soak ", _soak, "fabricated samples: tests/benchmarks/test_soak.py trains"),
     Rule(r"python -m tests\.interruption\.run", _kills, "kills nothing: tests/interruption/test_kills.py does"),
     Rule(r"python -m tests\.fuzz\.run", module, "four cases, of each kind one", ("--cases=4",)),
     Rule(r"python -m tests\.data\.fuzz\.run", module, "two cases", ("--cases=2",)),

@@ -60,7 +60,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             state, progress = store.restore(4, like)
             leaves, form = jax.tree.flatten(state.d_params)
             leaves[0] = jnp.full_like(leaves[0], jnp.nan)
-            store.discard_after(0)
+            store.delete_after(0)
             store.save(state.replace(d_params=jax.tree.unflatten(form, leaves)), progress)
         yield run_dir
 

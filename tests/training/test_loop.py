@@ -260,7 +260,7 @@ def test_a_resumed_fold_counts_the_time_before(programs: ParallelPrograms, whole
     with checkpoints(tmp_path, fold) as store:
         assert store.steps() == {PLAN.steps}  # of a finished fold only the newest is kept
         state, progress = store.restore(PLAN.steps, like)
-        store.discard_after(0)
+        store.delete_after(0)
         store.save(state, progress | {"wall_s": 1000.0, "compile_s": 100.0})
     train(tmp_path)
     result = json.loads(fold_file(tmp_path, fold, "result.json").read_text())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.results import require_scored
-from icegan_jax.io import ARRAY_DAMAGE
+from icegan_jax.io import NPZ_ERRORS
 
 GrayImages = NDArray[np.uint8]
 ClipKey = tuple[tuple[str, str], str]  # ((dataset, subject), clip name)
@@ -135,7 +135,7 @@ def _read_fold(file: Path) -> SynthesizedFaces:
             if "dataset" not in content or "subject" not in content:
                 raise UserError(f"{file}: an older file without the names of the subjects; train this run again")
             dataset, subject, clip = ([str(name) for name in content[key]] for key in ("dataset", "subject", "clip"))
-    except ARRAY_DAMAGE as error:
+    except NPZ_ERRORS as error:
         raise UserError(f"{file}: damaged or incomplete; train this fold again") from error
     n = len(onset) if onset.ndim else 0
     fits = onset.ndim == 3 and synthetic.ndim == 4 and apex.shape == onset.shape and 0 < n == len(synthetic)
