@@ -231,7 +231,7 @@ def _soak(words: Sequence[str], patch: Patch) -> int:
 
 
 def _kills(words: Sequence[str], patch: Patch) -> int:
-    patch.setattr(kills, "uninterrupted", lambda *_: Timing(1, 1, 1, 1, 1))
+    patch.setattr(kills, "run_uninterrupted", lambda *_: Timing(1, 1, 1, 1, 1))
     patch.setattr(kills, "kill_all", lambda wanted, *_: wanted)
     return module(words, patch)
 
