@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from icegan_jax.errors import UserError
-from tests.data.fuzz.running import Hang, limited
+from tests.data.fuzz.command import TimeLimitExceeded, time_limit
 
 LIMIT = 20  # seconds; a case takes a tenth of one on an idle machine
 LONGEST = 1000  # characters of a message
@@ -52,10 +52,10 @@ def judged(case: Case, seed: str, folder: Path) -> Verdict:
     """Runs a case in an empty folder; all of it depends on the seed alone."""
     verdict = Verdict("")
     try:
-        with _silent(verdict), limited(LIMIT), warnings.catch_warnings():
+        with _silent(verdict), time_limit(LIMIT), warnings.catch_warnings():
             warnings.simplefilter("error")
             case(random.Random(seed), folder, verdict)
-    except Hang:
+    except TimeLimitExceeded:
         verdict.breaches.append(f"more than {LIMIT} s: {_place()}")
     except UserError as error:
         verdict.breaches.append(f"refused where nothing may be refused: {error}")

@@ -1,4 +1,4 @@
-"""Runs of prepare that are killed outright, as by SIGKILL or a power cut."""
+"""Run of prepare that are killed outright, as by SIGKILL or a power cut."""
 
 import multiprocessing
 import os

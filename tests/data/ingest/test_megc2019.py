@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.databases import READERS, Source
-from icegan_jax.data.ingest.annotation import Annotation, Finding
+from icegan_jax.data.ingest.annotation import Annotation, ClipKey, Finding
 from icegan_jax.data.ingest.collect_clips import collect_clips
 from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
-from icegan_jax.data.ingest.protocol import ClipKey, ClipSelection, compare_with_expected_counts, select_clips
+from icegan_jax.data.ingest.protocol import ClipSelection, compare_with_expected_counts, select_clips
 from icegan_jax.data.video import list_frames
 from icegan_jax.errors import UserError
-from tests.data.fabricate import Fake
+from tests.data.fabricate import FabricatedClip
 from tests.data.fabricated_casme2 import build_casme2, casme2_clips
 from tests.data.fabricated_databases import NOT_IN_SMIC_E, composite_clips, write_official
 from tests.data.fabricated_samm import build_samm, samm_clips
@@ -21,7 +21,7 @@ from tests.data.fabricated_smic import build_smic, smic_clips
 
 # Clips per class and number of subjects (docs/databases.md, "MEGC2019 clips").
 _COMPLETE = {"casme2": ((88, 32, 25), 24), "samm": ((92, 26, 15), 28), "smic": ((70, 51, 43), 16)}
-_FAKES = {fake.key: fake for fake in (*casme2_clips(), *samm_clips(), *smic_clips())}
+_CLIPS = {clip.key: clip for clip in (*casme2_clips(), *samm_clips(), *smic_clips())}
 
 Build = Callable[[Path], Path]
 
@@ -48,17 +48,17 @@ def _check(dataset: str, root: Path) -> None:
     assert _numbers(dataset, present) == _COMPLETE[dataset]
     assert compare_with_expected_counts(selection, present) == []
     assert {key: label for key, (_, label) in present.items()} == {
-        fake.key: fake.label for fake in composite_clips() if fake.dataset == dataset
+        clip.key: clip.label for clip in composite_clips() if clip.dataset == dataset
     }
     for key, (annotation, _) in present.items():
-        _check_frames(annotation, _FAKES[key])
+        _check_frames(annotation, _CLIPS[key])
 
 
-def _check_frames(annotation: Annotation, fake: Fake) -> None:
+def _check_frames(annotation: Annotation, clip: FabricatedClip) -> None:
     numbers = list_frames(annotation.frames[0])
-    assert (annotation.onset or numbers[0], annotation.offset or numbers[-1]) == (fake.onset, fake.offset)
-    assert annotation.apex == fake.apex
-    assert fake.onset in numbers
+    assert (annotation.onset or numbers[0], annotation.offset or numbers[-1]) == (clip.onset, clip.offset)
+    assert annotation.apex == clip.apex
+    assert clip.onset in numbers
 
 
 @pytest.mark.parametrize("form", ["xlsx", "csv"])
@@ -108,7 +108,7 @@ def test_smic_e_has_157_and_names_the_seven(tmp_path: Path, nested: bool) -> Non
     assert findings[-1].message.startswith("157 of 164 clips: 65 of 70 negative, 51 of 51 positive, 41 of 43 surprise")
     assert present["smic", "s18", "s18_sur_03"][1] == 2
     for key, (annotation, _) in present.items():
-        _check_frames(annotation, _FAKES[key])
+        _check_frames(annotation, _CLIPS[key])
 
 
 def test_smic_e_beside_the_plain_release_is_complete(tmp_path: Path) -> None:
