@@ -53,10 +53,10 @@ def test_registered_it_is_a_source_like_any_other(
     assert '"demo": demo.read,' in GUIDE.read_text(encoding="utf-8")
     monkeypatch.setattr(collect_clips, "READERS", {"demo": demo.read})
     monkeypatch.setattr("icegan_jax.data.ingest.discover.SOURCE_NAMES", ("demo",))
-    gathered = collect_clips.collect_clips([Source("demo", tree(tmp_path))])
-    assert gathered.protocol == "three"
-    assert [(c.name, c.label, c.onset, c.apex, c.offset) for c in gathered.clips] == [("demo/p01/smile_1", 1, 1, 5, 9)]
-    assert [f.clip for f in gathered.findings if f.kind == "missing"] == ["demo/p02/cry_1"]
+    collected = collect_clips.collect_clips([Source("demo", tree(tmp_path))])
+    assert collected.protocol == "three"
+    assert [(c.name, c.label, c.onset, c.apex, c.offset) for c in collected.clips] == [("demo/p01/smile_1", 1, 1, 5, 9)]
+    assert [f.clip for f in collected.findings if f.kind == "missing"] == ["demo/p02/cry_1"]
 
 
 def test_the_files_and_words_named_by_the_guide_exist() -> None:

@@ -105,7 +105,7 @@ def test_padding_of_clip_names_never_takes_the_folder_of_another_row(tmp_path: P
     assert [a.frames for a in read(tmp_path).annotations] == [(folder,)]
 
 
-def test_the_newest_coding_sheet_is_used_and_said(tmp_path: Path) -> None:
+def test_the_newest_coding_sheet_is_used_with_a_note(tmp_path: Path) -> None:
     tree(tmp_path)
     relabelled = [row if row[0] != "05" else (*row[:8], "fear") for row in SHEET]
     write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET)
@@ -148,7 +148,7 @@ def test_the_older_xls(tmp_path: Path) -> None:
     assert database.annotations[2].where == "CASME2_label_Ver_2.xls, row 4"
 
 
-def test_remarks_between_rows_are_passed_over(tmp_path: Path) -> None:
+def test_remarks_between_rows_are_ignored(tmp_path: Path) -> None:
     tree(tmp_path)
     write_xlsx(tmp_path / "CASME2-coding.xlsx", [*SHEET, (None,), ("? means unsure",)])
     assert len(read(tmp_path).annotations) == 4

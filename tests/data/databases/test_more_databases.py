@@ -208,7 +208,7 @@ def test_4dme_leaves_several_classes_to_the_protocol(tmp_path: Path) -> None:
     assert "more than one class" in excluded["fourdme/12/c01"]
 
 
-def test_4dme_does_not_guess_whose_folder_it_is(tmp_path: Path) -> None:
+def test_4dme_refuses_a_folder_of_two_subjects(tmp_path: Path) -> None:
     write_frames(tmp_path, "gray/c01")
     write_xlsx(tmp_path / "labels.xlsx", [*FOURDME[:2], (13, *FOURDME[1][1:])])
     with pytest.raises(UserError, match="row 3: fold_name 'c01' is of subject 13 here and of 12 in labels.xlsx, row 2"):

@@ -162,7 +162,7 @@ def test_cameras_are_kept_apart(tmp_path: Path) -> None:
         read(tmp_path, "smic_nir")
 
 
-def test_without_the_name_of_a_camera_it_is_hs_and_said(tmp_path: Path) -> None:
+def test_without_the_name_of_a_camera_it_is_hs_with_a_note(tmp_path: Path) -> None:
     all_tree(tmp_path, "faces")
     assert messages_of_kind(read(tmp_path), "note")["smic"].startswith("no folder's name says which camera")
 
@@ -191,7 +191,7 @@ def test_a_video_of_a_long_clip_starts_at_its_first_frame(tmp_path: Path) -> Non
     assert (clip.onset, clip.offset) == (63, 92)
 
 
-def test_workbooks_of_other_databases_beside_smic_all_are_passed_over(tmp_path: Path) -> None:
+def test_workbooks_of_other_databases_beside_smic_all_are_ignored(tmp_path: Path) -> None:
     all_tree(tmp_path)
     write_csv(tmp_path / "samm.csv", [("Subject", "Filename", "Onset Frame"), ("006", "006_1_2", 1)])
     assert not read(tmp_path).findings

@@ -44,7 +44,7 @@ def prepared_case(runner: CaseRunner) -> Iterator[Case]:
     yield runner.run(list(KINDS).index("text among frames"))
 
 
-def test_a_silent_change_is_a_breach(prepared_case: Case) -> None:
+def test_a_silent_change_is_a_violation(prepared_case: Case) -> None:
     result = prepared_case.result
     assert result is not None and violations(prepared_case) == []
     key = next(key for key in result.labels if "/".join(key) not in result.reported)
@@ -60,7 +60,7 @@ def test_a_silent_change_is_a_breach(prepared_case: Case) -> None:
         assert any(words.replace("2", str(result.labels[key])) in breach for breach in found), words
 
 
-def test_a_wrong_end_is_a_breach(prepared_case: Case) -> None:
+def test_a_wrong_exit_is_a_violation(prepared_case: Case) -> None:
     full, check = prepared_case.full, prepared_case.check
     wrong = {
         "full: ValueError": replace(prepared_case, full=replace(full, code=None, crash="Traceback\nValueError: x")),
@@ -94,7 +94,7 @@ def test_a_damaged_video_is_one_line_in_a_process_of_its_own(tmp_path: Path) -> 
     assert "cleo1.mp4: not a readable video" in completed.stderr
 
 
-def test_the_command_says_what_was_done(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_command_prints_the_damage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["--case=3", f"--keep={tmp_path}"]) == 0
     first = capsys.readouterr().out
     assert first.startswith("case 3: workbook: zeros") and first.endswith("\n1 of 1\n")

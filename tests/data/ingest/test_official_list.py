@@ -44,7 +44,7 @@ def test_complete_set_agrees(tmp_path: Path, form: str) -> None:
     assert [(f.kind, f.clip) for f in findings] == ([("note", "samm/032/032_3_1")] if form == "441" else [])
 
 
-def test_line_ends_are_those_of_the_organisers(tmp_path: Path) -> None:
+def test_line_ends_are_those_of_the_organizers(tmp_path: Path) -> None:
     data = write_official(tmp_path / "gt.csv").read_bytes()
     assert data.count(b"\r\n") == 442
     path = tmp_path / "semicolons.csv"
@@ -63,7 +63,7 @@ def test_line_ends_are_those_of_the_organisers(tmp_path: Path) -> None:
         ("SMIC-HS,s01,s01_sur_01,2", ("smic", "s01", "s01_sur_01")),
     ],
 )
-def test_names_are_ours(tmp_path: Path, line: str, key: tuple[str, str, str]) -> None:
+def test_names_are_normalized(tmp_path: Path, line: str, key: tuple[str, str, str]) -> None:
     path = tmp_path / "gt.csv"
     path.write_text(f"{line}\n", encoding="utf-8")
     (row,) = read_official_list(path)
@@ -120,7 +120,7 @@ def test_differences_are_named(tmp_path: Path) -> None:
     assert "not in the annotation" in findings[2].message
 
 
-def test_clip_that_a_rule_left_out_says_so(tmp_path: Path) -> None:
+def test_a_clip_left_out_by_a_rule_names_the_reason(tmp_path: Path) -> None:
     clips = [c for c in casme2_clips() if c.label is not None]
     out = next(c for c in casme2_clips() if c.clip == "EP12_01f")
     path = write_official(tmp_path / "gt.csv", [*clips, FabricatedClip(*out.key, "disgust", 0, 8, 9, 10)])
@@ -129,7 +129,7 @@ def test_clip_that_a_rule_left_out_says_so(tmp_path: Path) -> None:
     assert "left out: MEGC2019 left it out: no apex" in finding.message
 
 
-def test_what_the_counts_name_is_not_named_again(tmp_path: Path) -> None:
+def test_a_clip_reported_by_the_counts_is_not_reported_again(tmp_path: Path) -> None:
     path = write_official(tmp_path / "gt.csv")
     assert _compared(path, _selection(*smic_clips()), without="s20_ne_01") == []
 

@@ -43,7 +43,7 @@ def _selected(dataset: str, database: DatabaseAnnotation, protocol: str = "megc2
 
 
 def _compared(selection: ClipSelection, without: Iterable[str] = ()) -> list[Finding]:
-    """Count findings where all clips but those named have frames."""
+    """Return the findings on the counts where all clips but ``without`` have frames."""
     lost = set(without)
     return compare_with_expected_counts(selection, {a.key for a, _ in selection.annotations if a.clip not in lost})
 
@@ -114,7 +114,7 @@ def test_workbook_of_2019_gives_the_same_clips() -> None:
 
 
 @pytest.mark.parametrize("clip", ["sub04/EP12_01f", "sub05/EP09_05f"])
-def test_cell_filled_in_by_hand_does_not_bring_the_clip_back(clip: str) -> None:
+def test_an_apex_filled_in_by_hand_does_not_select_the_clip(clip: str) -> None:
     selection = _selected("casme2", _database("casme2", _with(clip, apex=10)))
     assert len(selection.annotations) == 145
     assert f"casme2/{clip}" not in {a.name for a, _ in selection.annotations}
@@ -281,9 +281,9 @@ def test_three_of_another_database(emotion: str, label: int | None) -> None:
 )
 def test_five(dataset: str, classes: tuple[str, ...], counts: tuple[int, ...]) -> None:
     selection = _selected(dataset, _database(dataset), "five")
-    found = Counter(label for _, label in selection.annotations)
+    counts_by_label = Counter(label for _, label in selection.annotations)
     assert selection.classes == classes
-    assert tuple(found[k] for k in range(5)) == counts
+    assert tuple(counts_by_label[k] for k in range(5)) == counts
     assert _compared(selection) == []
     assert _kinds(_compared(_selected(dataset, DatabaseAnnotation(_database(dataset).annotations[10:]), "five")))
 

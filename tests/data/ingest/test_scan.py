@@ -17,16 +17,16 @@ def test_folders_of_images_and_videos_at_any_depth(tmp_path: Path) -> None:
     write_frames(tmp_path, ".hidden", ["1.jpg"])
     write_frames(tmp_path, "__MACOSX/006", ["1.jpg"])
     write_frames(tmp_path, "", ["figure1.jpg", ".12.jpg"])
-    found = {clip.path: clip.parts for clip in scan_folders(tmp_path).clips}
+    parts_by_path = {clip.path: clip.parts for clip in scan_folders(tmp_path).clips}
     root = tmp_path.name
-    assert found == {
+    assert parts_by_path == {
         shallow: (root, "006_1_2"),
         deep: (root, "a", "b", "c", "d", "e", "s01", "s1_ne_01"),
         both: (root, "s2"),
         both / "clip1.avi": (root, "s2", "clip1"),
         both / "clip2.MP4": (root, "s2", "clip2"),
     }
-    assert [clip.path for clip in scan_folders(tmp_path).clips] == sorted(found)
+    assert [clip.path for clip in scan_folders(tmp_path).clips] == sorted(parts_by_path)
     clip = scan_folders(tmp_path).clips[-1]
     assert (clip.name, clip.parent) == ("clip2", "s2")
 
@@ -51,13 +51,13 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     ]
 
 
-def test_a_root_given_in_another_way_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_root_has_its_folder_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_frames(tmp_path, "SMIC_all_raw/HS/s1")
     monkeypatch.chdir(tmp_path / "SMIC_all_raw")
     assert scan_folders(".").clips[0].parts == ("SMIC_all_raw", "HS", "s1")
 
 
-def test_too_deep_is_not_walked(tmp_path: Path) -> None:
+def test_folders_below_the_depth_limit_are_not_scanned(tmp_path: Path) -> None:
     write_frames(tmp_path, "1/2/3/4/5/6/7/8")
     write_frames(tmp_path, "1/2/3/4/5/6/7/8/9")
     assert [clip.name for clip in scan_folders(tmp_path).clips] == ["8"]

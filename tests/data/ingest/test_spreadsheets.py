@@ -231,16 +231,16 @@ def edited_sheet(path: Path, old: bytes, new: bytes) -> Path:
 
 
 @pytest.mark.parametrize("size", [b"A1", b"A1:XFD1048576"])
-def test_a_wrong_size_written_in_the_sheet_does_no_harm(tmp_path: Path, size: bytes) -> None:
+def test_a_wrong_sheet_size_is_ignored(tmp_path: Path, size: bytes) -> None:
     check(edited_sheet(tmp_path / "a.xlsx", b"A1:D3", size))
 
 
-def test_a_row_far_below_is_not_waited_for(tmp_path: Path) -> None:
+def test_rows_after_many_blank_rows_are_not_read(tmp_path: Path) -> None:
     far = b'<row r="1048576"><c r="A1048576"><v>1</v></c></row></sheetData>'
     check(edited_sheet(tmp_path / "a.xlsx", b"</sheetData>", far))
 
 
-def test_a_bomb_is_refused(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     path = edited_sheet(tmp_path / "a.xlsx", b"</sheetData>", b" " * 101_000_000 + b"</sheetData>")
     assert path.stat().st_size < 1_000_000
     with pytest.raises(UserError, match="a.xlsx: unpacks to more than 100 MB"):
@@ -254,7 +254,7 @@ def test_more_rows_than_any_annotation(tmp_path: Path) -> None:
         read_table(path, ["a", "b"])
 
 
-def test_warnings_of_openpyxl_stay_inside(tmp_path: Path) -> None:
+def test_warnings_of_openpyxl_are_not_shown(tmp_path: Path) -> None:
     path = write_xlsx(tmp_path / "a.xlsx", ROWS)
     whole = zipfile.ZipFile(BytesIO(path.read_bytes()))
     styles = b'<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"/>'
