@@ -136,8 +136,7 @@ def test_a_folder_whose_name_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     strange = folder(Path(os.fsdecode(os.fsencode(tmp_path) + b"/sub\xff")), range(10, 21))
     resolved = resolve(annotated(strange))
     assert resolved.clip is None and resolved.damaged
-    assert (
-        "the name is not UTF-8" in resolved.findings[0].message and resolved.findings[0].remedy == "rename the folder"
-    )
+    (error,) = resolved.findings
+    assert "the name is not UTF-8" in error.message and error.remedy == "rename the folder"
     valid = folder(tmp_path / "cropped", range(10, 21))
     assert resolve(annotated(strange, valid)).clip is not None
