@@ -29,7 +29,8 @@ from benchmarks.workload import (
     random_batches,
 )
 from icegan_jax.config import build_models
-from icegan_jax.training.inference import predict, to_float, to_uint8
+from icegan_jax.models.generator import to_float, to_uint8
+from icegan_jax.training.inference import predict
 from icegan_jax.training.state import Models, TrainState
 
 COLUMNS = (
