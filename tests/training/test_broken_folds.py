@@ -207,6 +207,6 @@ def test_a_kill_between_the_checkpoints_of_two_folds_and_damage_besides(
     largest.write_bytes(b"")
     capsys.readouterr()
     assert train(tmp_path, tiny.train_config(checkpoint_every=2)) == []
-    told = capsys.readouterr()
-    assert "going back to step 2" in told.err
-    assert "going on from step 2 of 8" in told.out
+    message = capsys.readouterr()
+    assert "going back to step 2" in message.err
+    assert "going on from step 2 of 8" in message.out

@@ -24,8 +24,8 @@ def test_a_damaged_line_is_left_out(tmp_path: Path, damage: str) -> None:
     (tmp_path / METRICS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     with open_log(tmp_path, 4) as log:
         write_line(log, 5, 0.25, {"loss": 0.1234567})
-    found = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text().splitlines()]
-    assert found == [{"step": 1, "loss": 0.5}, {"step": 4}, {"step": 5, "epoch": 0.25, "loss": 0.123457}]
+    actual = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text().splitlines()]
+    assert actual == [{"step": 1, "loss": 0.5}, {"step": 4}, {"step": 5, "epoch": 0.25, "loss": 0.123457}]
 
 
 def test_bytes_that_are_no_text_are_damage(tmp_path: Path) -> None:
@@ -129,5 +129,5 @@ def test_words_of_any_language_stay(tmp_path: Path) -> None:
     (tmp_path / METRICS_FILE).write_text('{"step": 1, "d_length_žal\u2028": 1}\n', encoding="utf-8")
     with open_log(tmp_path, 1) as log:
         write_line(log, 2, 1.0, {"d_length_žal\u2028": 0.5})
-    found = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text(encoding="utf-8").split("\n")[:-1]]
-    assert [line["d_length_žal\u2028"] for line in found] == [1, 0.5]
+    actual = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [line["d_length_žal\u2028"] for line in actual] == [1, 0.5]

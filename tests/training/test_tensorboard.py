@@ -22,17 +22,17 @@ def test_each_quantity_is_a_scalar_at_its_step(tmp_path: Path) -> None:
     with open_events(tmp_path / "new" / "fold", 0) as events:
         write_scalars(events, 5, 0.5, {"g_l1": np.float32(0.1), "d_real_length_so, žal": 2, "steps_per_s": 3.0})
         write_scalars(events, 10, 1.0, {"g_l1": math.nan, "waiting_share": np.float64(-np.inf)})
-    found = scalars(tmp_path / "new" / "fold")
-    assert {tag: [step for step, _ in points] for tag, points in found.items()} == {
+    actual = scalars(tmp_path / "new" / "fold")
+    assert {tag: [step for step, _ in points] for tag, points in actual.items()} == {
         "epoch": [5, 10],
         "g/l1": [5, 10],
         "d/real_length_so, žal": [5],
         "speed/steps_per_s": [5],
         "speed/waiting_share": [10],
     }
-    assert found["epoch"] == [(5, 0.5), (10, 1.0)]
-    assert found["g/l1"][0][1] == np.float32(0.1) and math.isnan(found["g/l1"][1][1])
-    assert found["speed/waiting_share"] == [(10, -math.inf)]
+    assert actual["epoch"] == [(5, 0.5), (10, 1.0)]
+    assert actual["g/l1"][0][1] == np.float32(0.1) and math.isnan(actual["g/l1"][1][1])
+    assert actual["speed/waiting_share"] == [(10, -math.inf)]
 
 
 def test_an_event_can_be_seen_at_once_and_no_thread_writes_it(tmp_path: Path) -> None:
