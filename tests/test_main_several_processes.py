@@ -183,7 +183,7 @@ def files(run_dir: Path) -> set[str]:
     return {name for name in actual if name.startswith(("folds/", "data/")) and "/checkpoints/" not in name}
 
 
-def test_two_commands_started_at_once_on_one_run_directory(single: Path, tmp_path: Path) -> None:
+def test_two_simultaneous_commands_on_one_run_directory(single: Path, tmp_path: Path) -> None:
     """Two runs, not two processes of one: the second is refused, and the first is not affected."""
     shared = tmp_path / "new" / "shared"
     both = [start_single(shared), start_single(shared)]

@@ -126,7 +126,7 @@ def write_status(path: Path, **content: Any) -> None:
     path.write_text(json.dumps({"state": RUNNING, "note": "1", **content}))
 
 
-def test_a_dead_process_is_lost_at_once(tmp_path: Path, process: Process) -> None:
+def test_a_dead_process_is_lost_immediately(tmp_path: Path, process: Process) -> None:
     path = tmp_path / "0.json"
     write_status(path, **process.identity)
     monitor = ProcessMonitor(path, NEVER_S)

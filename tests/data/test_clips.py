@@ -80,7 +80,7 @@ def test_reads_what_it_writes_with_other_classes(tmp_path: Path) -> None:
         (["anger", "Anger"], "class 'Anger' is there twice; name each class once"),
     ],
 )
-def test_classes_that_cannot_be_told_apart(names: list[str], message: str) -> None:
+def test_classes_that_are_not_distinct(names: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_classes(names)
 

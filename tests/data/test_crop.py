@@ -58,7 +58,7 @@ def test_neighbors_are_real_frames_after_the_onset_up_to_the_offset(clip: Clip) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_open_apex_is_spotted_and_the_method_is_said(clip: Clip, method: str) -> None:
+def test_a_missing_apex_is_spotted_and_the_method_is_reported(clip: Clip, method: str) -> None:
     cropped = crop_clip(replace(clip, apex=None), CropOptions(apex=method))
     (change,) = cropped.changes
     assert (change.field, change.old, change.new) == ("apex", None, cropped.apex)
@@ -149,13 +149,13 @@ def test_the_box_of_a_later_frame_serves_a_hidden_onset(clip: Clip) -> None:
     assert (old, new) == (10, 11) and "no face found in the onset: the box is that of a later frame" in reason
 
 
-def test_several_faces_are_said(clip: Clip) -> None:
+def test_several_faces_are_reported(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         cv2.imwrite(str(path), np.hstack([read_frame(path)] * 2))
     assert _face_rows(crop_clip(clip, CropOptions())) == [(2, 1, "2 faces: the largest one")]
 
 
-def test_a_face_that_needs_help_is_said(clip: Clip) -> None:
+def test_a_face_found_after_retries_is_reported(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         small = cv2.resize(read_frame(path), None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(path), small)
@@ -164,7 +164,7 @@ def test_a_face_that_needs_help_is_said(clip: Clip) -> None:
     assert "upsampled twice" in str(new)
 
 
-def test_a_face_beyond_the_image_is_said(clip: Clip) -> None:
+def test_a_face_beyond_the_image_is_reported(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         cv2.imwrite(str(path), read_frame(path)[:, 80:])
     rows = _face_rows(crop_clip(clip, CropOptions()))

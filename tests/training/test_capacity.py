@@ -129,7 +129,7 @@ def test_memory_of_which_nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.reason == "1 fold on each of 1 x made up: its free memory is not known"
 
 
-def test_the_choice_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_choice_is_printed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     gib = 2**30
     made, _ = fit(monkeypatch, 10 * gib, lambda number: number * gib)
     line = "a fold needs 1.00 GiB, 8.00 GiB of 10.00 free on each may be used"
@@ -199,7 +199,7 @@ def test_memory_grows_with_the_folds(held: dict[int, tuple[int, int]]) -> None:
     assert held[4][1] <= 4.4 * held[1][1]
 
 
-def test_folds_in_turn_need_no_more_than_folds_at_once(held: dict[int, tuple[int, int]]) -> None:
+def test_loop_folds_needs_no_more_memory_than_vmap_folds(held: dict[int, tuple[int, int]]) -> None:
     """What one fold needs, times their number, is enough on a CPU too."""
     layout = FoldLayout(tuple(DEVICES[:1]), 4)
     programs = build_programs(NETWORKS, layout.devices)

@@ -13,7 +13,7 @@ from icegan_jax import io
 from icegan_jax.io import checksum_of
 from icegan_jax.run_dir import METRICS_FILE
 from icegan_jax.training.logging import append, open_log, sync_logs, write_line
-from tests.test_io import room_for
+from tests.test_io import file_size_limit
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_killed_while_lines_are_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / METRICS_FILE).read_text() == text
 
 
-def test_a_full_disk_is_told_with_the_log(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_with_the_log(tmp_path: Path) -> None:
     """What was written of the line is left out at the next start; everything before it is there."""
     with open_log(tmp_path, 0) as log:
         write_line(log, 1, 0.5, {"loss": 1.0})
     before = (tmp_path / METRICS_FILE).read_text()
-    with room_for(len(before) + 7), pytest.raises(OSError) as caught, open_log(tmp_path, 1) as log:
+    with file_size_limit(len(before) + 7), pytest.raises(OSError) as caught, open_log(tmp_path, 1) as log:
         write_line(log, 2, 0.5, {"loss": 1.0})
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / METRICS_FILE))
     assert (tmp_path / METRICS_FILE).read_text() == before + '{"step"'

@@ -102,7 +102,7 @@ def assert_neighbour_unmoved(actual: tuple[TrainState, Terms], unbroken: tuple[T
 
 
 @pytest.mark.parametrize(("at", "factor"), [(0, INF), (1, INF), (1, NAN), (1, 1e34), (STEPS - 1, INF)])
-def test_the_step_that_broke_the_parameters_is_found_at_once(
+def test_the_step_that_broke_the_parameters_is_found_immediately(
     programs: ParallelPrograms, unbroken: tuple[TrainState, Terms], at: int, factor: float
 ) -> None:
     """No loss has read them yet; 1e34 times Adam's 1e-4 is a learning rate of 1e30, whose squares overflow."""

@@ -72,7 +72,7 @@ def test_an_expression_a_second_after_another_is_found_as_it_is(apart: int) -> N
     assert [second.onset, second.offset] == pytest.approx([605 + apart, 625 + apart], abs=3)
 
 
-def test_a_longer_expression_is_told_apart() -> None:
+def test_a_longer_expression_is_distinguished() -> None:
     (event,) = find_events(traced(course(2400, (1000, 1075, 0.2))))
     assert event.kind == "macro"
     assert event.onset == pytest.approx(1005, abs=15) and event.offset == pytest.approx(1080, abs=15)
