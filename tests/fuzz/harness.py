@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from icegan_jax.errors import UserError
-from tests.data.fuzz.running import Hang, limited
+from tests.data.fuzz.command import TimeLimitExceeded, time_limit
 
 LIMIT_S = 20  # a case takes a tenth of a second on an idle machine
 MAX_MESSAGE = 1000  # characters
@@ -53,10 +53,10 @@ def run_case(case: Case, seed: str, folder: Path) -> CaseResult:
     """Run a case in an empty folder; the case depends on the seed alone."""
     result = CaseResult("")
     try:
-        with _silent(result), limited(LIMIT_S), warnings.catch_warnings():
+        with _silent(result), time_limit(LIMIT_S), warnings.catch_warnings():
             warnings.simplefilter("error")
             case(random.Random(seed), folder, result)
-    except Hang:
+    except TimeLimitExceeded:
         result.violations.append(f"more than {LIMIT_S} s: {_place()}")
     except UserError as error:
         result.violations.append(f"refused where nothing may be refused: {error}")
