@@ -16,32 +16,32 @@ def test_recovers_a_rigid_motion_to_a_tenth_of_a_pixel(
     face_image: Gray, degrees: float, shift: tuple[float, float]
 ) -> None:
     darker = (0.8 * moved(face_image, degrees, shift) + 10).astype(np.uint8)
-    actual = estimate_motion(face_image, darker, FACE)
-    assert actual is not None
+    found = estimate_motion(face_image, darker, FACE)
+    assert found is not None
     corners = np.array([(x, y, 1) for x in (60, 170) for y in (70, 190)], np.float64)
     expected = corners @ head_motion(face_image, degrees, shift).T
-    np.testing.assert_allclose(corners @ actual.T, expected, atol=0.1)
+    np.testing.assert_allclose(corners @ found.T, expected, atol=0.1)
 
 
 def test_large_faces_are_registered_at_a_smaller_scale_as_exactly(face_image: Gray) -> None:
     enlarged = cv2.resize(face_image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
     large = np.asarray(enlarged, np.uint8)
     box = Box(240, 280, 680, 760)
-    actual = estimate_motion(large, moved(large, 1, (5, -3)), box)
-    assert actual is not None
+    found = estimate_motion(large, moved(large, 1, (5, -3)), box)
+    assert found is not None
     center = np.array([460, 520, 1.0])
     expected = head_motion(large, 1, (5, -3)) @ center
-    np.testing.assert_allclose(actual @ center, expected, atol=0.2)
+    np.testing.assert_allclose(found @ center, expected, atol=0.2)
 
 
-def test_an_expression_does_not_pass_for_head_motion(face_image: Gray) -> None:
-    actual = estimate_motion(face_image, smiling(face_image, 1.0), FACE)
-    assert actual is not None
+def test_an_expression_is_not_taken_for_head_motion(face_image: Gray) -> None:
+    found = estimate_motion(face_image, smiling(face_image, 1.0), FACE)
+    assert found is not None
     center = np.array([115, 130, 1.0])
-    assert np.linalg.norm(actual @ center - center[:2]) < 0.5
+    assert np.linalg.norm(found @ center - center[:2]) < 0.5
 
 
-def test_what_cannot_be_registered_gives_none(face_image: Gray) -> None:
+def test_failed_registration_returns_none(face_image: Gray) -> None:
     assert estimate_motion(face_image, np.full_like(face_image, 90), FACE) is None
     assert estimate_motion(face_image, face_image[:-1], FACE) is None
     assert estimate_motion(face_image, moved(face_image, 0, (60, 0)), FACE) is None
