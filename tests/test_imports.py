@@ -35,7 +35,7 @@ LAYERS = (
 # Library: the only files that may name it.
 OWNERS = {
     "orbax": {"training/checkpoint.py"},
-    "tensorflow_datasets": {"data/dataset.py"},
+    "tensorflow_datasets": {"data/dataset.py", "data/tfds_builder.py"},
     "grain": {"data/pipeline.py"},
     "openpyxl": {"data/ingest/spreadsheets.py"},
     "xlrd": {"data/ingest/spreadsheets.py"},
