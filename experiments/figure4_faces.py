@@ -52,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     out = options.out / "figure4_faces"
     write_tables(out, "Figure 4: synthetic faces and the real apex", COLUMNS, table_rows(found), _notes(options.seeds))
-    style.save(draw_models(first, rows, classes), out / "figure4.png")
+    style.save_figure(draw_models(first, rows, classes), out / "figure4.png")
     best_and_worst = {model: extremes(found[model], _EXTREMES) for model in MODELS}
-    style.save(draw_extremes(best_and_worst, classes), out / "extremes.png")
+    style.save_figure(draw_extremes(best_and_worst, classes), out / "extremes.png")
     print(f"pictures: {out / 'figure4.png'}, {out / 'extremes.png'}")
 
 
@@ -63,7 +63,7 @@ def check_same_clips(faces: Mapping[Path, SynthesizedFaces]) -> None:
     first, *others = faces
     for run in others:
         mine, theirs = faces[run], faces[first]
-        if (mine.person, mine.clip) != (theirs.person, theirs.clip) or not np.array_equal(mine.onset, theirs.onset):
+        if (mine.subject, mine.clip) != (theirs.subject, theirs.clip) or not np.array_equal(mine.onset, theirs.onset):
             raise UserError(f"{run}: held out other clips than {first}; remove both and train them on the same data")
 
 
@@ -86,7 +86,7 @@ def _row(runs: Sequence[SynthesizedFaces]) -> dict[str, object]:
             l1.append(float(off[label]))
             wrong.append(float(np.delete(off, label).mean()) if len(off) > 1 else float("nan"))
             like.append(ssim(apex, run.synthetic[row, label]))
-            people.append(run.person[row])
+            people.append(run.subject[row])
             seeds.append(seed)
     means = {"l1": l1, "ssim": like, "l1_of_wrong_class": wrong}
     cells = {key: cell for name, values in means.items() for key, cell in cells_of(name, values, people, seeds).items()}
@@ -102,7 +102,7 @@ def extremes(runs: Sequence[SynthesizedFaces], count: int) -> list[Extreme]:
     for seed, run in enumerate(runs):
         for row, apex in enumerate(run.apex):
             face = run.synthetic[row, run.label[row]]
-            name, onset = "/".join((*run.person[row], run.clip[row])), run.onset[row]
+            name, onset = "/".join((*run.subject[row], run.clip[row])), run.onset[row]
             likeness = ssim(apex, face), ssim(apex, onset)
             scored.append(Extreme(*likeness, name, seed, int(run.label[row]), onset, face, apex))
     scored.sort(key=lambda entry: (-entry.ssim, entry.name, entry.seed))

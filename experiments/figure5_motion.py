@@ -60,7 +60,7 @@ class Motion(NamedTuple):
 
     def key(self, row: int) -> Key:
         """Dataset, subject and clip of a row."""
-        return (*self.faces.person[row], self.faces.clip[row])
+        return (*self.faces.subject[row], self.faces.clip[row])
 
 
 class Share(NamedTuple):
@@ -92,11 +92,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     shares = [share for seed, motion in enumerate(motions) for share in shares_of(motion, seed)]
     rows = table_rows(shares)
     write_tables(out, "Figure 5: share of the change inside the muscles' regions", COLUMNS, rows, _notes(motions))
-    style.save(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
+    style.save_figure(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
     first = motions[0]
     people = rows_by_rule(first.faces, _ROWS, len(EXPRESSIONS))
     regions = [[first.regions.of_class(first.key(row), label) for label in range(len(EXPRESSIONS))] for row in people]
-    style.save(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
+    style.save_figure(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
     print(f"pictures: {out / 'figure5.png'}, {out / 'figure5_people.png'}")
 
 
@@ -115,14 +115,16 @@ def read_motion(run: Path, data: str = "") -> Motion:
     units_of(classes)
     if not data:
         data = str(of_run(run, read_json(run / "config.json"), "name the prepared folder with --data"))
-    onsets = {(*person, clip): onset for person, clip, onset in zip(found.person, found.clip, found.onset, strict=True)}
+    onsets = {
+        (*person, clip): onset for person, clip, onset in zip(found.subject, found.clip, found.onset, strict=True)
+    }
     return Motion(found, muscle_regions(data, onsets))
 
 
 def shares_of(motion: Motion, seed: int) -> list[Share]:
     """Every synthesis of every clip in the region of the class asked, and the real apex in that of its own."""
     faces, shares = motion.faces, []
-    for row, (onset, person) in enumerate(zip(faces.onset, faces.person, strict=True)):
+    for row, (onset, person) in enumerate(zip(faces.onset, faces.subject, strict=True)):
         masks = motion.regions.masks[motion.key(row)]
         shifts = [np.roll(onset, 1, axis) for axis in (0, 1)]  # by one pixel: it changes wherever the face has edges
         changed = [(SYNTHETIC, label, face) for label, face in enumerate(faces.synthetic[row])]

@@ -22,8 +22,8 @@ import numpy.typing as npt
 from icegan_jax.data.names import check_classes
 from icegan_jax.errors import UserError, describe_os_error
 from icegan_jax.evaluation import bootstrap, metrics
-from icegan_jax.evaluation.bootstrap import interval
-from icegan_jax.evaluation.published_predictions import classes_of, read_published_predictions, to_numbers
+from icegan_jax.evaluation.bootstrap import percentile_interval
+from icegan_jax.evaluation.published_predictions import class_indices, infer_classes, read_published_predictions
 from icegan_jax.io import write_text
 
 MOST_ANSWERS = 10_000_000  # of one draw: clips times epochs; about half a gigabyte while they are counted
@@ -144,7 +144,9 @@ def apply_rules(counts: Counts) -> Iterator[tuple[str, tuple[float, float, float
 
 
 def _ranges(scores: Floats) -> dict[str, GuessRange]:
-    return {name: GuessRange(float(of.mean()), *interval(of)) for name, of in zip(SCORES, scores.T, strict=True)}
+    return {
+        name: GuessRange(float(of.mean()), *percentile_interval(of)) for name, of in zip(SCORES, scores.T, strict=True)
+    }
 
 
 EPILOG = """\
@@ -211,8 +213,8 @@ def run(options: argparse.Namespace) -> str:
         raise UserError(f"--seed={options.seed}: give a number from 0")
     answers = read_published_predictions(options.file)
     names = check_classes(options.classes.split(",")) if options.classes else None
-    classes = classes_of([answers], names)
-    labels = to_numbers(answers.path, answers.label, classes)
+    classes = infer_classes([answers], names)
+    labels = class_indices(answers.path, answers.label, classes)
     clips = np.bincount(labels, minlength=len(classes))
     rows: list[tuple[str, str, dict[str, GuessRange]]] = []
     for guesser, chances in (
@@ -221,7 +223,7 @@ def run(options: argparse.Namespace) -> str:
     ):
         table = simulate(
             labels,
-            answers.people,
+            answers.subject_keys,
             chances,
             epochs=options.epochs,
             draws=options.draws,
@@ -230,15 +232,15 @@ def run(options: argparse.Namespace) -> str:
         )
         rows += [(guesser, rule, ranges) for rule, ranges in table.items()]
     if answers.prediction is not None:
-        guesses = to_numbers(answers.path, answers.prediction, classes)
-        counts = count(labels, metrics.group_ids(answers.people), guesses[None], len(classes))
+        guesses = class_indices(answers.path, answers.prediction, classes)
+        counts = count(labels, metrics.group_ids(answers.subject_keys), guesses[None], len(classes))
         own = dict(apply_rules(counts))
         for rule, name in (("last epoch", "pooled over the folds"), ("mean over folds, last epoch", "mean over folds")):
             scores = (GuessRange(value, value, value) for value in own[rule])
             rows.append(("the predictions of FILE", name, dict(zip(SCORES, scores, strict=True))))
     counted = ", ".join(f"{count} {name}" for name, count in zip(classes, clips, strict=True))
     about = [
-        f"{len(labels)} clips in {len(set(answers.people))} folds ({counted}).",
+        f"{len(labels)} clips in {len(set(answers.subject_keys))} folds ({counted}).",
         f"{options.draws} guessers of each kind, {options.epochs} test epochs, "
         f"{options.correlation:.0%} of the answers carried over from the epoch before, seed {options.seed}.",
         f"Mean over the guessers, and the range that holds {bootstrap.LEVEL:.0%} of them.",

@@ -26,7 +26,7 @@ from experiments.shared.scores import references, with_intervals
 from experiments.shared.seeds import count_rows
 from experiments.shared.tables import Row, write_tables
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.evaluation.results import read_scored
+from icegan_jax.evaluation.results import read_scored_results
 from icegan_jax.evaluation.score_table import ORACLE_NAME
 
 SCORES = ("uf1", "uar")
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, _ = parse(__doc__, argv)
     data = faces(options, TO_LEAVE_OUT)
     runs = train_seeds(options, _fields(options), data)
-    found = [read_scored(run / "results.json")["by_selection"] for run in runs]
+    found = [read_scored_results(run / "results.json")["by_selection"] for run in runs]
     evaluations = _count_evaluations(runs[0])
     guesses = _guess(runs[0], evaluations)
     floors = references(runs)

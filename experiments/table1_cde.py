@@ -20,7 +20,7 @@ from experiments.shared.options import command, parse
 from experiments.shared.runs import train_seeds
 from experiments.shared.scores import published, references, scores
 from experiments.shared.tables import write_tables
-from icegan_jax.evaluation.results import read_scored
+from icegan_jax.evaluation.results import read_scored_results
 
 COLUMNS = (
     "part",
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data = faces(options, TO_LEAVE_OUT)
     runs = train_seeds(options, {}, data)
     rows = [{"part": "all", **published("I", "all"), **scores(runs), **references(runs)}]
-    for database in read_scored(runs[0] / "results.json")["datasets"]:
+    for database in read_scored_results(runs[0] / "results.json")["datasets"]:
         ours = scores(runs, lambda row, name=database: row.dataset == name)
         rows.append({"part": database, **published("I", database), **ours, **references(runs, database)})
     rows += [{"part": f"published: {name}", **published(f"I {name}", "all")} for name in OTHERS]

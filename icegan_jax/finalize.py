@@ -25,9 +25,9 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
-from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored, score
+from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored_results, score
 from icegan_jax.evaluation.score_table import ORACLE_NAME, format_table, score_rows
-from icegan_jax.evaluation.selection import at_evaluation, best_on_inner, best_test_epoch
+from icegan_jax.evaluation.selection import best_on_inner, best_test_epoch, predictions_at
 from icegan_jax.io import sha256_of, write_json, write_json_with_checksum
 from icegan_jax.provenance import PACKAGES
 from icegan_jax.report import write_report
@@ -198,7 +198,7 @@ def finalize_run(
         summary, written = format_table(score_rows(results)), f"scores: {run_dir / 'results.json'}"
     else:
         rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS_FILE)[1]
-        results = build_unscored(rows, pairs.classes, **about)
+        results = build_unscored_results(rows, pairs.classes, **about)
         summary, written = _about_fit(results), f"run:    {run_dir}\nuse it: {_example(run_dir)}"
     warnings = {
         fold.name: content["warnings"] for fold, content in zip(folds, finished, strict=True) if content.get("warnings")
@@ -273,7 +273,7 @@ def _choose(
     if histories and all(len(fold.inner) for fold in folds):
         chosen = [best_on_inner(found, pairs.label[fold.inner]) for fold, found in zip(folds, histories, strict=True)]
         chosen_steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, chosen, strict=True)}
-        rows["inner"] = [row for found, best in zip(last, chosen, strict=True) for row in at_evaluation(found, best)]
+        rows["inner"] = [row for found, best in zip(last, chosen, strict=True) for row in predictions_at(found, best)]
     scores: dict[str, Mapping[str, object]] = {}
     for name, found in rows.items():
         labels, answers = [row.label for row in found], [row.prediction for row in found]

@@ -11,7 +11,7 @@ from icegan_jax.cli import ArgumentParser, run_command
 from icegan_jax.evaluation import score_table
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.io import write_bytes, write_text
-from icegan_jax.reporting.figures import draw_pictures
+from icegan_jax.reporting.figures import draw_report_figures
 from icegan_jax.reporting.page.document import render_page
 from icegan_jax.reporting.run_files import read_run
 from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR
@@ -65,7 +65,7 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
       OSError: a file cannot be written.
     """
     run = read_run(run_dir, faces=not no_faces)
-    pictures = draw_pictures(run)
+    pictures = draw_report_figures(run)
     html = render_page(run, pictures, no_faces=no_faces)
     out = run_dir / (REPORT_WITHOUT_FACES_DIR if no_faces else REPORT_DIR)
     if run.scored:

@@ -25,6 +25,7 @@ LAYERS = (
         "compilation_cache",
         "prepare",
         "report",
+        "compare",
         "predict",
         "synthesize",
         "app",

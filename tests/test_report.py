@@ -95,7 +95,7 @@ def test_without_faces_none_is_read(run):
 
 def test_faces_of_other_classes_are_refused(run):
     for file in run.glob("folds/*/synthesis.npz"):
-        fabricated.write_synthesis(file, num_classes=4, person=tuple(file.parent.name.split("_")))
+        fabricated.write_synthesis(file, num_classes=4, subject=tuple(file.parent.name.split("_")))
     with pytest.raises(UserError, match="hold faces of 4 classes, the run has 3: train it again"):
         report.write_report(run)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments.shared.seeds import count_people, draw_scores, people_of, seed_scores
-from icegan_jax.evaluation.bootstrap import interval
+from icegan_jax.evaluation.bootstrap import percentile_interval
 
 _EQUAL = 0.005  # of UF1; a table's last digit, rounded up
 
@@ -34,7 +34,7 @@ def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
     seeds = seed_scores(tables[0], "uf1") - seed_scores(tables[1], "uf1")
     drawn = [draw_scores(table, "uf1", everybody) for table in tables]
     changes = drawn[0] - drawn[1]
-    return Difference(float(seeds.mean()), *interval(changes[~np.isnan(changes)]), seeds.tolist())
+    return Difference(float(seeds.mean()), *percentile_interval(changes[~np.isnan(changes)]), seeds.tolist())
 
 
 def difference_note(name: str, first: Sequence[Path], second: Sequence[Path]) -> str:

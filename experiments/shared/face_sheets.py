@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from icegan_jax.evaluation.synthesis.faces import Grey, SynthesizedFaces
+from icegan_jax.evaluation.synthesis.faces import GrayImages, SynthesizedFaces
 from icegan_jax.reporting import style
 
 _CELL = 1.0  # inches: 128 pixels are 150 at 150 dpi
@@ -35,9 +35,9 @@ class Extreme(NamedTuple):
     name: str
     seed: int
     label: int
-    onset: Grey
-    synthetic: Grey
-    apex: Grey
+    onset: GrayImages
+    synthetic: GrayImages
+    apex: GrayImages
 
 
 def draw_models(faces: Mapping[str, SynthesizedFaces], chosen: Sequence[int], classes: Sequence[str]) -> Figure:
@@ -58,9 +58,11 @@ def draw_models(faces: Mapping[str, SynthesizedFaces], chosen: Sequence[int], cl
     for place, name in enumerate(faces, start=1):
         start, end = lefts[place][0], lefts[place][-1] + _CELL
         x, y = (start + end) / 2 / width, 1 - 1.1 / height
-        figure.text(x, y, style.plain(name), ha="center", fontsize=style.TEXT_SIZE + 2, color=style.INK)
+        figure.text(
+            x, y, style.escape_mathtext(name), ha="center", fontsize=style.TEXT_SIZE + 2, color=style.TEXT_COLOR
+        )
         line = 1 - 1.17 / height
-        figure.add_artist(Line2D([start / width, end / width], [line, line], color=style.FAINT, linewidth=0.8))
+        figure.add_artist(Line2D([start / width, end / width], [line, line], color=style.MUTED_COLOR, linewidth=0.8))
     some = next(iter(faces.values()))
     for number, row in enumerate(chosen):
         label = int(some.label[row])
@@ -69,13 +71,13 @@ def draw_models(faces: Mapping[str, SynthesizedFaces], chosen: Sequence[int], cl
             for column, (face, head) in enumerate(zip(group, heads, strict=True)):
                 axes = _face(figure, lefts[place][column], _HEAD + number * (_CELL + _GAP), face)
                 if number == 0:
-                    axes.set_title(_plain(head), fontsize=style.TEXT_SIZE, color=style.INK, pad=4)
+                    axes.set_title(_plain(head), fontsize=style.TEXT_SIZE, color=style.TEXT_COLOR, pad=4)
                 if (0 < place < len(shown) - 1 and column == label) or place == len(shown) - 1:
-                    axes.spines[:].set(visible=True, color=style.class_colour(label), linewidth=2.4)
+                    axes.spines[:].set(visible=True, color=style.class_color(label), linewidth=2.4)
                 if place == len(shown) - 1:
                     _badge(axes, _plain(classes[label]), label)
                 if place == 0:
-                    _beside(axes, f"{_plain(some.person[row][1])}\n{_plain(some.clip[row])}")
+                    _beside(axes, f"{_plain(some.subject[row][1])}\n{_plain(some.clip[row])}")
     return figure
 
 
@@ -104,13 +106,13 @@ def draw_extremes(extremes: Mapping[str, Sequence[Extreme]], classes: Sequence[s
             ]
             if number == 0:
                 for axes, text in zip(cells, heads, strict=True):
-                    axes.set_title(text, fontsize=style.TEXT_SIZE, color=style.INK, pad=4)
+                    axes.set_title(text, fontsize=style.TEXT_SIZE, color=style.TEXT_COLOR, pad=4)
             if place == 0:
-                _beside(cells[0], style.plain(name), style.TITLE_SIZE)
-            cells[1].spines[:].set(visible=True, color=style.class_colour(entry.label), linewidth=2.4)
+                _beside(cells[0], style.escape_mathtext(name), style.TITLE_SIZE)
+            cells[1].spines[:].set(visible=True, color=style.class_color(entry.label), linewidth=2.4)
             _badge(cells[1], _plain(classes[entry.label]), entry.label)
             likeness = f"SSIM {entry.ssim:.3f}, of the onset {entry.of_onset:.3f}"
-            text = f"{style.plain(style.shortened(entry.name, 40))}, seed {entry.seed}\n{likeness}"
+            text = f"{style.escape_mathtext(style.truncate(entry.name, 40))}, seed {entry.seed}\n{likeness}"
             cells[1].text(
                 0.5, -0.05, text, ha="center", va="top", transform=cells[1].transAxes, fontsize=style.SMALL_SIZE
             )
@@ -126,26 +128,28 @@ def _lefts(sizes: Sequence[int]) -> list[list[float]]:
     return lefts
 
 
-def _face(figure: Figure, left: float, top: float, face: Grey) -> Axes:
-    axes = style.picture_axes(figure, left, top, _CELL)
+def _face(figure: Figure, left: float, top: float, face: GrayImages) -> Axes:
+    axes = style.image_axes(figure, left, top, _CELL)
     axes.imshow(face, cmap="gray", vmin=0, vmax=255)
     return axes
 
 
 def _badge(axes: Axes, text: str, label: int) -> None:
-    box = {"facecolor": style.class_colour(label), "edgecolor": "none", "pad": 1.6}
+    box = {"facecolor": style.class_color(label), "edgecolor": "none", "pad": 1.6}
     axes.text(0.04, 0.04, text, transform=axes.transAxes, fontsize=style.SMALL_SIZE, color="white", bbox=box)
 
 
 def _beside(axes: Axes, text: str, size: int = style.SMALL_SIZE) -> None:
-    axes.text(-0.07, 0.5, text, transform=axes.transAxes, ha="right", va="center", fontsize=size, color=style.INK)
+    axes.text(
+        -0.07, 0.5, text, transform=axes.transAxes, ha="right", va="center", fontsize=size, color=style.TEXT_COLOR
+    )
 
 
 def _title(figure: Figure, title: str, note: str) -> None:
     width, height = figure.get_size_inches()
-    figure.text(0.15 / width, 1 - 0.38 / height, title, fontsize=style.TITLE_SIZE + 4, color=style.INK)
-    figure.text(0.15 / width, 1 - 0.64 / height, note, fontsize=style.TEXT_SIZE, color=style.FAINT)
+    figure.text(0.15 / width, 1 - 0.38 / height, title, fontsize=style.TITLE_SIZE + 4, color=style.TEXT_COLOR)
+    figure.text(0.15 / width, 1 - 0.64 / height, note, fontsize=style.TEXT_SIZE, color=style.MUTED_COLOR)
 
 
 def _plain(name: str) -> str:
-    return style.plain(style.shortened(name, _NAME))
+    return style.escape_mathtext(style.truncate(name, _NAME))

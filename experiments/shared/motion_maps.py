@@ -55,9 +55,9 @@ def draw_classes(
         figure.text(0.1 / width, 1 - (top + _LARGE / 2) / height, words, va="center", fontsize=style.TEXT_SIZE + 1)
         for label, name in enumerate(classes):
             left = _SIDE + label * (_LARGE + _GAP)
-            axes = style.picture_axes(figure, left, top, _LARGE)
+            axes = style.image_axes(figure, left, top, _LARGE)
             if place == 0:
-                axes.set_title(_plain(name), fontsize=style.TITLE_SIZE, color=style.class_colour(label), pad=5)
+                axes.set_title(_plain(name), fontsize=style.TITLE_SIZE, color=style.class_color(label), pad=5)
             if (kind, label) not in maps:
                 axes.text(0.5, 0.5, "no such clip", ha="center", transform=axes.transAxes, fontsize=style.TEXT_SIZE)
                 continue
@@ -96,10 +96,10 @@ def draw_people(
         onset, label = faces.onset[row].astype(float), int(faces.label[row])
         shown = [(None, None), *zip(faces.synthetic[row], masks, strict=True), (faces.apex[row], masks[label])]
         for column, ((face, mask), head) in enumerate(zip(shown, columns, strict=True)):
-            axes = style.picture_axes(figure, side + column * (_SMALL + _GAP), _HEAD + place * (_SMALL + _GAP), _SMALL)
+            axes = style.image_axes(figure, side + column * (_SMALL + _GAP), _HEAD + place * (_SMALL + _GAP), _SMALL)
             if face is None or mask is None:
                 axes.imshow(onset, cmap="gray", vmin=0, vmax=255)
-                words = f"{_plain(faces.person[row][1])}\n{_plain(faces.clip[row])}"
+                words = f"{_plain(faces.subject[row][1])}\n{_plain(faces.clip[row])}"
                 axes.text(
                     -0.06, 0.5, words, ha="right", va="center", transform=axes.transAxes, fontsize=style.SMALL_SIZE
                 )
@@ -108,7 +108,7 @@ def draw_people(
             if place == 0:
                 axes.set_title(head, fontsize=style.TEXT_SIZE + 1, pad=4)
             if column in (1 + label, len(columns) - 1):
-                axes.spines[:].set(visible=True, color=style.class_colour(label), linewidth=2.4)
+                axes.spines[:].set(visible=True, color=style.class_color(label), linewidth=2.4)
     _bar(figure, ("0", f"{_FULL:.0f} grey levels of 255 and more"), 0.5)
     return figure
 
@@ -125,8 +125,8 @@ def _show(axes: Axes, face: NDArray[np.float64], heat: NDArray[np.float64], regi
 
 def _title(figure: Figure, title: str, note: str) -> None:
     width, height = figure.get_size_inches()
-    figure.text(0.15 / width, 1 - 0.36 / height, title, fontsize=style.TITLE_SIZE + 3, color=style.INK)
-    figure.text(0.15 / width, 1 - 0.6 / height, note, fontsize=style.TEXT_SIZE, color=style.FAINT)
+    figure.text(0.15 / width, 1 - 0.36 / height, title, fontsize=style.TITLE_SIZE + 3, color=style.TEXT_COLOR)
+    figure.text(0.15 / width, 1 - 0.6 / height, note, fontsize=style.TEXT_SIZE, color=style.MUTED_COLOR)
 
 
 def _bar(figure: Figure, ends: tuple[str, str], bottom: float) -> None:
@@ -142,4 +142,4 @@ def _bar(figure: Figure, ends: tuple[str, str], bottom: float) -> None:
 
 
 def _plain(name: str) -> str:
-    return style.plain(style.shortened(name, 16))
+    return style.escape_mathtext(style.truncate(name, 16))

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
-from icegan_jax.evaluation.synthesis.scores import mean_over_people
+from icegan_jax.evaluation.synthesis.scores import mean_over_subjects
 
 
 def cells_of(name: str, values: Sequence[float], people: Sequence[Hashable], seeds: Sequence[int]) -> dict[str, object]:
@@ -20,8 +20,10 @@ def cells_of(name: str, values: Sequence[float], people: Sequence[Hashable], see
       seeds: of the run that each clip comes from; name_sd is the standard deviation of their means.
     """
     array, of_seed = np.asarray(values, np.float64), np.asarray(seeds)
-    found = mean_over_people(array, people)
-    means = [mean_over_people(array[of_seed == seed], range(int((of_seed == seed).sum()))).mean for seed in set(seeds)]
+    found = mean_over_subjects(array, people)
+    means = [
+        mean_over_subjects(array[of_seed == seed], range(int((of_seed == seed).sum()))).mean for seed in set(seeds)
+    ]
     known = [mean for mean in means if not np.isnan(mean)]
     sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
     return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_sd": sd}
@@ -33,11 +35,11 @@ def rows_by_rule(faces: SynthesizedFaces, count: int, num_classes: int) -> list[
     People are spread evenly over their sorted names. The wanted class turns from row to row, in label order; the
     person's first clip of that class is taken, by name, or the first clip where there is none.
     """
-    people = sorted(set(faces.person))
+    people = sorted(set(faces.subject))
     places = np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)
     rows = []
     for turn, place in enumerate(places):
-        mine = [row for row, person in enumerate(faces.person) if person == people[place]]
+        mine = [row for row, person in enumerate(faces.subject) if person == people[place]]
         mine.sort(key=lambda row: faces.clip[row])
         wanted = [row for row in mine if faces.label[row] == turn % num_classes]
         rows.append((wanted or mine)[0])

@@ -10,9 +10,9 @@ import numpy as np
 from experiments.shared.seeds import RATIOS, Person, count_people, draw_scores, people_of, seed_scores
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
-from icegan_jax.evaluation.bootstrap import interval
+from icegan_jax.evaluation.bootstrap import percentile_interval
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.results import read_scored
+from icegan_jax.evaluation.results import read_scored_results
 
 PAPER = Path(__file__).parents[1] / "paper.csv"
 UNKNOWN = "not at hand"
@@ -38,7 +38,9 @@ def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: 
     found["predictions"] = int(np.sum(counts))
     found["people"] = len(people_of(*tables))
     found["seeds"] = len(runs)
-    found["selection"] = ", ".join(sorted({str(read_scored(run / "results.json")["selection"]) for run in runs}))
+    found["selection"] = ", ".join(
+        sorted({str(read_scored_results(run / "results.json")["selection"]) for run in runs})
+    )
     return found
 
 
@@ -50,7 +52,7 @@ def with_intervals(tables: Sequence[dict[Person, metrics.Counts]]) -> dict[str, 
         values = seed_scores(tables, name)
         found[name] = float(values.mean())
         found[f"{name}_sd"] = float(values.std(ddof=1)) if len(values) > 1 else None
-        low_high = interval(draw_scores(tables, name, everybody)) if len(everybody) > 1 else (None, None)
+        low_high = percentile_interval(draw_scores(tables, name, everybody)) if len(everybody) > 1 else (None, None)
         found[f"{name}_low"], found[f"{name}_high"] = low_high
     return found
 
@@ -89,7 +91,7 @@ def references(runs: Sequence[Path], database: str | None = None) -> dict[str, o
     """
     found: dict[str, list[float]] = {"floor_uf1": [], "random_uf1": [], "linear_uf1": []}
     for run in runs:
-        results = read_scored(run / "results.json")
+        results = read_scored_results(run / "results.json")
         floors = results["floors"] if database is None else results["dataset_floors"][database]
         found["floor_uf1"] += [block["uf1"] for name, block in floors.items() if name.startswith("always_")]
         found["random_uf1"] += [floors["prior_random"]["uf1"]]

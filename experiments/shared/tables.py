@@ -42,7 +42,7 @@ def write_tables(out: Path, title: str, columns: Sequence[str], rows: Sequence[R
     lines = ["| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(columns), *cells]]
     markdown = "\n".join([f"# {title}", "", *lines, "", *(f"- {note}" for note in notes)]) + "\n"
     write_text(out / "table.md", markdown)
-    style.save(_picture(title, heads, cells, notes), out / "table.png")
+    style.save_figure(_picture(title, heads, cells, notes), out / "table.png")
     print(f"{markdown}\ntable: {out / 'table.csv'}, {out / 'table.md'}, {out / 'table.png'}", flush=True)
     return markdown
 
@@ -72,7 +72,12 @@ def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]],
 
     def write(x: float, line: float, text: str, **look: object) -> None:
         place = (x / width, 1 - (0.2 + line * _LINE) / height)
-        figure.text(*place, style.plain(text), va="top", **{"fontsize": style.TEXT_SIZE, "color": style.INK} | look)
+        figure.text(
+            *place,
+            style.escape_mathtext(text),
+            va="top",
+            **{"fontsize": style.TEXT_SIZE, "color": style.TEXT_COLOR} | look,
+        )
 
     numeric = [
         any(line[place][:1].isdigit() or line[place][:1] == "-" for line in cells) for place in range(len(columns))
@@ -81,14 +86,14 @@ def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]],
     for line, texts in enumerate([columns, *cells]):
         left = 0.15
         for place, (text, wide) in enumerate(zip(texts, widths, strict=True)):
-            look: dict[str, object] = {"color": style.FAINT} if line == 0 else {}
+            look: dict[str, object] = {"color": style.MUTED_COLOR} if line == 0 else {}
             if numeric[place]:
                 write(left + wide - 0.2, line + 1.4, text, ha="right", **look)
             else:
                 write(left, line + 1.4, text, **look)
             left += wide
     for line, text in enumerate(under):
-        write(0.15, len(cells) + 2.8 + line, text, fontsize=style.SMALL_SIZE, color=style.FAINT)
+        write(0.15, len(cells) + 2.8 + line, text, fontsize=style.SMALL_SIZE, color=style.MUTED_COLOR)
     return figure
 
 

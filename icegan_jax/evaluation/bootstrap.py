@@ -166,7 +166,7 @@ def _resampled(
 
 
 def _intervals(scores: npt.NDArray[np.float64]) -> Intervals:
-    return Intervals(*(interval(column) for column in scores.T))
+    return Intervals(*(percentile_interval(column) for column in scores.T))
 
 
 def draw_groups(number: int, draws: int = NUM_DRAWS, seed: int = 0) -> npt.NDArray[np.int64]:
@@ -174,7 +174,7 @@ def draw_groups(number: int, draws: int = NUM_DRAWS, seed: int = 0) -> npt.NDArr
     return np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=draws)
 
 
-def interval(scores: npt.NDArray[np.float64]) -> Interval:
+def percentile_interval(scores: npt.NDArray[np.float64]) -> Interval:
     """What holds 95% of the scores float64[draws], as much left out below as above (percentile interval)."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(scores, [tail, 1 - tail])

@@ -1,36 +1,39 @@
-"""McNemar's test: do two recognizers differ, by the clips of which only one is right?
+"""Two recognizers on the same clips: match the clips, score both, and test the difference."""
 
-Which clip of one file is which clip of another.
-
-Two recognizers on the same clips: whose score is higher, and does the difference show anything?
-
-python -m icegan_jax.evaluation.compare OURS THEIRS
-"""
-
-import argparse
 import csv
 import io
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, binomtest
 
-from icegan_jax.data.names import cell, check_classes
-from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.data.names import cell
+from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.published_predictions import (
     PublishedPredictions,
-    classes_of,
+    class_indices,
+    infer_classes,
     read_published_predictions,
-    to_numbers,
 )
 from icegan_jax.evaluation.score_table import format_score
 from icegan_jax.io import write_text
+
+ROWS = ("OURS", "THEIRS", "difference")
+COLUMNS = (
+    "dataset",
+    "who",
+    *(f"{score}{end}" for score in ("uf1", "uar", "accuracy") for end in ("", "_low", "_high")),
+)
+
+ClipKey = tuple[str, ...]  # ([dataset,] subject, clip name or class)
+IntArray = npt.NDArray[np.int64]
+ScoreWithInterval = tuple[float, tuple[float, float] | None]
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class McNemar:
     """The exact test (McNemar 1947) and its mid-p variant (Fagerland, Lydersen, Laake 2013).
 
     Attributes:
-      only_first: clips of which the first alone is right (b).
-      only_second: clips of which the second alone is right (c).
+      only_first: number of clips that the first recognizer alone classifies correctly (b).
+      only_second: number of clips that the second recognizer alone classifies correctly (c).
       p: two-sided, from the binomial distribution of b among b + c; 1 where both are 0.
       mid_p: p less the probability of exactly this b: less conservative.
     """
@@ -50,201 +53,39 @@ class McNemar:
     mid_p: float
 
 
-def mcnemar(
-    labels: npt.NDArray[np.integer], first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
-) -> McNemar:
-    """Test whether the two are right equally often; each int[n], clip for clip.
-
-    Clips count as independent, which those of one subject are not: beside it belongs the paired
-    subject bootstrap (`bootstrap.paired_differences`).
-    """
-    only_first = int(np.sum((first == labels) & (second != labels)))
-    only_second = int(np.sum((first != labels) & (second == labels)))
-    total = only_first + only_second
-    if not total:
-        return McNemar(0, 0, 1.0, 1.0)
-    p = float(binomtest(only_first, total).pvalue)
-    less = min(only_first, only_second)
-    mid_p = 2 * binom.cdf(less, total, 0.5) - binom.pmf(less, total, 0.5)
-    return McNemar(only_first, only_second, p, float(min(mid_p, 1.0)))
-
-
-Key = tuple[str, ...]
-
-Numbers = npt.NDArray[np.int64]
-
-
 @dataclass(frozen=True)
 class MatchedClips:
-    """The clips that both files hold, m of them.
+    """The m clips that both files hold.
 
     Attributes:
-      first: int64[m], their places in the first file, in its order.
-      second: int64[m], their places in the second.
-      left_out: how many clips of the first and of the second have no partner.
-      by_order: whether clips were matched by order within subject and class, for want of names.
+      first: int64[m], indices into the first file, in its order.
+      second: int64[m], indices into the second file.
+      left_out: number of clips of the first and of the second file without a partner.
+      by_order: whether clips were matched by order within subject and class, as one file names no clips.
     """
 
-    first: Numbers
-    second: Numbers
+    first: IntArray
+    second: IntArray
     left_out: tuple[int, int]
     by_order: bool
 
 
-def match_clips(
-    first: PublishedPredictions, second: PublishedPredictions, first_label: Numbers, second_label: Numbers, common: bool
-) -> MatchedClips:
-    """Match clips by dataset (where both name it), subject and clip name.
-
-    Where a file names no clips, they are matched by their order within (subject, class); with
-    `common` a subject's class whose counts differ is then left out altogether.
-
-    Args:
-      first: the one file.
-      second: the other.
-      first_label: int64[n], true classes of the first.
-      second_label: int64[k], of the second.
-      common: leave out clips that only one file has, rather than refuse.
-
-    Raises:
-      UserError: without datasets two clips cannot be told apart, a clip is there twice, the files
-        hold different clips and `common` is false, or no clip is in both.
-    """
-    with_dataset = first.dataset is not None and second.dataset is not None
-    by_order = first.clip is None or second.clip is None
-    places = []
-    for answers, labels in ((first, first_label), (second, second_label)):
-        if not with_dataset:
-            _require_one_dataset(answers, by_order)
-        keys = _keys(answers, labels, with_dataset, by_order)
-        found: dict[Key, list[int]] = defaultdict(list)
-        for place, key in enumerate(keys):
-            found[key].append(place)
-        twice = next((key for key, at in found.items() if len(at) > 1 and not by_order), None)
-        if twice:
-            raise UserError(f"{answers.path}: two lines of the clip {' '.join(twice)}: keep one")
-        places.append(found)
-    ours, theirs = places
-    both = [key for key in ours if len(ours[key]) == len(theirs.get(key, ()))]
-    matched = sorted(pair_ for key in both for pair_ in zip(ours[key], theirs[key], strict=True))
-    left_out = (len(first.subject) - len(matched), len(second.subject) - len(matched))
-    if not matched:
-        raise UserError(
-            f"{second.path}: no clip of {first.path} is in it (there {_example(ours, by_order)}, here "
-            f"{_example(theirs, by_order)}): name datasets, subjects and clips alike"
-        )
-    if any(left_out) and not common:
-        odd = next(key for key in [*ours, *theirs] if len(ours.get(key, ())) != len(theirs.get(key, ())))
-        raise UserError(
-            f"{second.path}: {left_out[0]} clips are only in {first.path} and {left_out[1]} only here, such as "
-            f"{_spoken(odd, by_order)}: give --common to compare the {len(matched)} that both hold"
-        )
-    mine, other = np.array(matched, np.int64).T
-    return MatchedClips(mine, other, left_out, by_order)
-
-
-def _keys(answers: PublishedPredictions, labels: Numbers, with_dataset: bool, by_order: bool) -> list[Key]:
-    names = [str(label) for label in labels] if by_order else answers.clip or []
-    keys: list[Key] = list(zip(answers.subject, names, strict=True))
-    if with_dataset:
-        return [(dataset.casefold(), *key) for dataset, key in zip(answers.dataset or [], keys, strict=True)]
-    return keys
-
-
-def _require_one_dataset(answers: PublishedPredictions, by_order: bool) -> None:
-    """Refuse a subject (or a subject's clip) that two datasets share, where the other file names none."""
-    if answers.dataset is None:
-        return
-    names = [""] * len(answers.subject) if by_order or answers.clip is None else answers.clip
-    owners = Counter(
-        (subject, name) for _, subject, name in set(zip(answers.dataset, answers.subject, names, strict=True))
-    )
-    shared = next((key for key, number in owners.items() if number > 1), None)
-    if shared:
-        raise UserError(
-            f"{answers.path}: {' '.join(shared).strip()} is in two datasets, and the other file names no dataset: "
-            "add a column dataset to it"
-        )
-
-
-def _example(found: dict[Key, list[int]], by_order: bool) -> str:
-    return repr(_spoken(next(iter(found)), by_order))
-
-
-def _spoken(key: Key, by_order: bool) -> str:
-    return " ".join(key[:-1]) + f" (class {key[-1]})" if by_order else " ".join(key)
-
-
-EPILOG = """\
-OURS and THEIRS are each a run directory, a predictions.csv, another CSV with the columns subject,
-label and prediction (dataset and clip where there are some; names such as database, filename, gt
-and pred are known too), the log that MEGC2019 asked for ("casme2 sub01", then "EP02_01f 1 1" for
-each clip), or a text log that has for each subject a line "Subject: NAME" and lists
-"predicted ... [0, 2]" and "ground truth ... [0, 1]"; of several lists the last counts. Classes are
-words, numbers from 0 that --classes names, or without --classes numbers from 1. Clips are matched by
-dataset, subject and clip name; where a file names no clips, by their order within a subject's class.
-Then McNemar's counts and the list of clips depend on that order; the scores and their intervals do
-not.
-
-how to read it:
-  [low, high]   95% interval when subjects are resampled
-  difference    OURS less THEIRS, the same subjects drawn for both. An interval that holds 0 does
-                not show that the two differ. It does not cover the training seed, and it says
-                nothing where one of them chose its epoch by its test clips
-                (python -m experiments.guessing_study).
-  McNemar       of the clips of which only one is right: are they shared out like coin throws?
-                p exact, mid-p less conservative. It takes clips as independent, which those of
-                one subject are not: where it and the interval disagree, trust the interval.
-
-example:
-  python -m icegan_jax.evaluation.compare runs/loso_pair runs/loso --out=runs/comparison
-"""
-
-ROWS = ("OURS", "THEIRS", "difference")
-
-COLUMNS = (
-    "dataset",
-    "who",
-    *(f"{score}{end}" for score in ("uf1", "uar", "accuracy") for end in ("", "_low", "_high")),
-)
-
-Cell = tuple[float, tuple[float, float] | None]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m icegan_jax.evaluation.compare",
-        description="Compare two recognizers on the same clips.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("ours", metavar="OURS", type=Path, help="run directory, CSV or log")
-    parser.add_argument("theirs", metavar="THEIRS", type=Path, help="likewise")
-    parser.add_argument("--classes", help="names of the classes in label order: negative,positive,surprise")
-    parser.add_argument("--common", action="store_true", help="leave out clips that only one of them has")
-    parser.add_argument("--out", type=Path, help="folder for comparison.csv and differing_clips.csv")
-    options = parser.parse_args(argv)
-    try:
-        print(compare_predictions(options.ours, options.theirs, options.classes, options.common, options.out), end="")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {describe_os_error(error, '--out')}, or give another --out", file=sys.stderr)
-        return 2
-    return 0
-
-
-def compare_predictions(first: Path, second: Path, names: str | None, common: bool, out: Path | None) -> str:
-    """Read, match and score two files; writes two CSV files where `out` names a folder.
+def compare_predictions(
+    first: Path,
+    second: Path,
+    classes: Sequence[str] | None = None,
+    *,
+    common_only: bool = False,
+    out: Path | None = None,
+) -> str:
+    """Read, match and score two files of predictions.
 
     Args:
-      first: OURS.
-      second: THEIRS.
-      names: of the classes in label order, commas between them.
-      common: leave out clips that only one has.
-      out: a folder, or None.
+      first: OURS, in any form that `read_published_predictions` reads.
+      second: THEIRS, likewise.
+      classes: names of the classes in label order; inferred from the files if not given.
+      common_only: leave out clips that only one of the files has.
+      out: folder for comparison.csv and differing_clips.csv; nothing is written if not given.
 
     Returns:
       The text for the terminal.
@@ -253,78 +94,185 @@ def compare_predictions(first: Path, second: Path, names: str | None, common: bo
       UserError: a file is damaged or holds no predictions, or their clips or true classes differ.
     """
     files = [read_published_predictions(path) for path in (first, second)]
-    classes = classes_of(files, check_classes(names.split(",")) if names else None)
-    labels = [to_numbers(file.path, file.label, classes) for file in files]
-    answers = [_predicted(file, classes) for file in files]
-    matched = match_clips(files[0], files[1], labels[0], labels[1], common)
-    truth, ours, theirs = labels[0][matched.first], answers[0][matched.first], answers[1][matched.second]
-    _require_one_truth(files, labels, matched, classes)
-    named, place = (files[0], matched.first) if files[0].dataset else (files[1], matched.second)
-    people = [named.people[at] for at in place]
+    classes = infer_classes(files, classes)
+    labels = [class_indices(file.path, file.label, classes) for file in files]
+    predictions = [_predicted_classes(file, classes) for file in files]
+    matched = match_clips(files[0], files[1], labels[0], labels[1], common_only)
+    truth = labels[0][matched.first]
+    ours, theirs = predictions[0][matched.first], predictions[1][matched.second]
+    _require_equal_labels(files, labels, matched, classes)
+    with_dataset, indices = (files[0], matched.first) if files[0].dataset else (files[1], matched.second)
+    subjects = [with_dataset.subject_keys[index] for index in indices]
 
     parts = {"all": np.arange(len(truth))}
-    datasets = sorted({dataset for dataset, _ in people})
+    datasets = sorted({dataset for dataset, _ in subjects})
     if len(datasets) > 1:
-        parts |= {name: np.array([i for i, (owner, _) in enumerate(people) if owner == name]) for name in datasets}
+        parts |= {name: np.flatnonzero([dataset == name for dataset, _ in subjects]) for name in datasets}
     table = {
-        name: _compare_scores(truth[part], ours[part], theirs[part], [people[at] for at in part], len(classes))
+        name: _compare_scores(truth[part], ours[part], theirs[part], [subjects[i] for i in part], len(classes))
         for name, part in parts.items()
     }
     lines = [f"OURS    {files[0].path}", f"THEIRS  {files[1].path}", f"classes {', '.join(classes)}"]
-    lines += _remarks(matched)
+    lines += _matching_notes(matched)
     for name, part in parts.items():
         test = mcnemar(truth[part], ours[part], theirs[part])
-        lines += ["", f"{name}: {len(part)} clips of {len({people[at] for at in part})} subjects"]
+        lines += ["", f"{name}: {len(part)} clips of {len({subjects[i] for i in part})} subjects"]
         lines += [f"{'':14}{'UF1   [95% interval]':26}{'UAR   [95% interval]':26}accuracy"]
-        for row, cells in zip(ROWS, table[name], strict=True):
-            lines.append(f"  {row:12}" + "".join(f"{format_score(*cell):26}" for cell in cells).rstrip())
+        for row, scores in zip(ROWS, table[name], strict=True):
+            lines.append(f"  {row:12}" + "".join(f"{format_score(*score):26}" for score in scores).rstrip())
         lines.append(
             f"  McNemar: only OURS right b = {test.only_first}, only THEIRS right c = {test.only_second}, "
-            f"exact p {_chance(test.p)}, mid-p {_chance(test.mid_p)}"
+            f"exact p {_format_probability(test.p)}, mid-p {_format_probability(test.mid_p)}"
         )
-    lines += ["", f"the two answer {int(np.sum(ours != theirs))} of {len(truth)} clips differently"]
+    lines += ["", f"the predictions differ on {int(np.sum(ours != theirs))} of {len(truth)} clips"]
     if out is not None:
-        write_text(out / "comparison.csv", _csv(table))
-        clips = [""] * len(truth)
-        for file, at in zip(files, (matched.first, matched.second), strict=True):
-            clips = [file.clip[i] for i in at] if file.clip and not any(clips) else clips
-        write_text(out / "differing_clips.csv", _differing(people, clips, truth, ours, theirs, classes))
+        write_text(out / "comparison.csv", _comparison_csv(table))
+        clips = _matched_names(files, matched)
+        write_text(out / "differing_clips.csv", _differing_csv(subjects, clips, truth, ours, theirs, classes))
     return "\n".join(lines) + "\n"
 
 
-def _predicted(file: PublishedPredictions, classes: Sequence[str]) -> Numbers:
+def mcnemar(
+    labels: npt.NDArray[np.integer], first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
+) -> McNemar:
+    """Test whether two recognizers are correct equally often.
+
+    The test takes clips as independent, which those of one subject are not: report the paired subject bootstrap
+    (`bootstrap.paired_differences`) beside the test.
+
+    Args:
+      labels: int[n], the true classes.
+      first: int[n], predictions of the first recognizer, clip for clip.
+      second: int[n], predictions of the second recognizer.
+    """
+    only_first = int(np.sum((first == labels) & (second != labels)))
+    only_second = int(np.sum((first != labels) & (second == labels)))
+    total = only_first + only_second
+    if not total:
+        return McNemar(0, 0, 1.0, 1.0)
+    p = float(binomtest(only_first, total).pvalue)
+    smaller = min(only_first, only_second)
+    mid_p = 2 * binom.cdf(smaller, total, 0.5) - binom.pmf(smaller, total, 0.5)
+    return McNemar(only_first, only_second, p, float(min(mid_p, 1.0)))
+
+
+def match_clips(
+    first: PublishedPredictions,
+    second: PublishedPredictions,
+    first_label: IntArray,
+    second_label: IntArray,
+    common_only: bool,
+) -> MatchedClips:
+    """Match clips by dataset (where both files have a dataset column), subject and clip name.
+
+    Where a file names no clips, the clips are matched by their order within (subject, class). With `common_only`, a
+    subject's class whose counts differ is then left out altogether.
+
+    Args:
+      first: the first file.
+      second: the second file.
+      first_label: int64[n], true classes of the first file.
+      second_label: int64[k], true classes of the second file.
+      common_only: leave out clips that only one file has, instead of raising.
+
+    Raises:
+      UserError: two clips cannot be distinguished without datasets, a clip appears twice, the files hold different
+        clips and `common_only` is false, or no clip is in both.
+    """
+    with_dataset = first.dataset is not None and second.dataset is not None
+    by_order = first.clip is None or second.clip is None
+    indices_by_key = []
+    for file, labels in ((first, first_label), (second, second_label)):
+        if not with_dataset:
+            _require_one_dataset(file, by_order)
+        indices: dict[ClipKey, list[int]] = defaultdict(list)
+        for index, key in enumerate(_clip_keys(file, labels, with_dataset, by_order)):
+            indices[key].append(index)
+        repeated = next((key for key, entries in indices.items() if len(entries) > 1 and not by_order), None)
+        if repeated:
+            raise UserError(f"{file.path}: two lines of the clip {' '.join(repeated)}: keep one")
+        indices_by_key.append(indices)
+    ours, theirs = indices_by_key
+    common = [key for key in ours if len(ours[key]) == len(theirs.get(key, ()))]
+    matched = sorted(index_pair for key in common for index_pair in zip(ours[key], theirs[key], strict=True))
+    left_out = (len(first.subject) - len(matched), len(second.subject) - len(matched))
+    if not matched:
+        examples = [repr(_format_key(next(iter(indices)), by_order)) for indices in indices_by_key]
+        raise UserError(
+            f"{second.path}: no clip of {first.path} is in it (there {examples[0]}, here {examples[1]}): "
+            "name datasets, subjects and clips alike"
+        )
+    if any(left_out) and not common_only:
+        unmatched = next(key for key in [*ours, *theirs] if len(ours.get(key, ())) != len(theirs.get(key, ())))
+        raise UserError(
+            f"{second.path}: {left_out[0]} clips are only in {first.path} and {left_out[1]} only here, such as "
+            f"{_format_key(unmatched, by_order)}: give --common to compare the {len(matched)} that both hold"
+        )
+    first_indices, second_indices = np.array(matched, np.int64).T
+    return MatchedClips(first_indices, second_indices, left_out, by_order)
+
+
+def _clip_keys(file: PublishedPredictions, labels: IntArray, with_dataset: bool, by_order: bool) -> list[ClipKey]:
+    names = [str(label) for label in labels] if by_order else file.clip or []
+    keys: list[ClipKey] = list(zip(file.subject, names, strict=True))
+    if with_dataset:
+        return [(dataset.casefold(), *key) for dataset, key in zip(file.dataset or [], keys, strict=True)]
+    return keys
+
+
+def _require_one_dataset(file: PublishedPredictions, by_order: bool) -> None:
+    """Raise UserError where two datasets share a subject (or a subject's clip): the other file has no dataset."""
+    if file.dataset is None:
+        return
+    names = [""] * len(file.subject) if by_order or file.clip is None else file.clip
+    clips = set(zip(file.dataset, file.subject, names, strict=True))
+    datasets_of = Counter((subject, name) for _, subject, name in clips)
+    shared = next((key for key, number in datasets_of.items() if number > 1), None)
+    if shared:
+        raise UserError(
+            f"{file.path}: {' '.join(shared).strip()} is in two datasets, and the other file names no dataset: "
+            "add a column dataset to it"
+        )
+
+
+def _format_key(key: ClipKey, by_order: bool) -> str:
+    return " ".join(key[:-1]) + f" (class {key[-1]})" if by_order else " ".join(key)
+
+
+def _predicted_classes(file: PublishedPredictions, classes: Sequence[str]) -> IntArray:
     if file.prediction is None:
         raise UserError(f"{file.path}: no column of predictions: name it prediction in the first line")
-    return to_numbers(file.path, file.prediction, classes)
+    return class_indices(file.path, file.prediction, classes)
 
 
-def _require_one_truth(
-    files: Sequence[PublishedPredictions], labels: Sequence[Numbers], matched: MatchedClips, classes: Sequence[str]
+def _require_equal_labels(
+    files: Sequence[PublishedPredictions], labels: Sequence[IntArray], matched: MatchedClips, classes: Sequence[str]
 ) -> None:
-    for mine, other in zip(matched.first, matched.second, strict=True):
-        if labels[0][mine] != labels[1][other]:
-            name = " ".join([files[0].subject[mine], *(files[0].clip or [])[mine : mine + 1]])
+    for i, j in zip(matched.first, matched.second, strict=True):
+        if labels[0][i] != labels[1][j]:
+            name = " ".join([files[0].subject[i], *(files[0].clip or [])[i : i + 1]])
             raise UserError(
-                f"{files[1].path}: the clip {name} is {classes[labels[1][other]]}, but {classes[labels[0][mine]]} in "
+                f"{files[1].path}: the clip {name} is {classes[labels[1][j]]}, but {classes[labels[0][i]]} in "
                 f"{files[0].path}: compare files of one annotation, or give --classes in the order of the numbers"
             )
 
 
 def _compare_scores(
-    truth: Numbers, ours: Numbers, theirs: Numbers, people: list[tuple[str, str]], size: int
-) -> list[list[Cell]]:
-    """The three scores with their intervals: of OURS, of THEIRS, and the difference."""
-    scores = [metrics.score_all(metrics.confusion(truth, answers, size)) for answers in (ours, theirs)]
-    drawn = [bootstrap.subject_bootstrap(truth, answers, people, num_classes=size) for answers in (ours, theirs)]
-    drawn.append(bootstrap.paired_differences(truth, ours, theirs, people, num_classes=size))
+    truth: IntArray, ours: IntArray, theirs: IntArray, subjects: list[tuple[str, str]], num_classes: int
+) -> list[list[ScoreWithInterval]]:
+    """Return UF1, UAR and accuracy with their intervals: of OURS, of THEIRS, and the difference."""
+    both = (ours, theirs)
+    scores = [metrics.score_all(metrics.confusion(truth, predicted, num_classes)) for predicted in both]
+    intervals = [bootstrap.subject_bootstrap(truth, predicted, subjects, num_classes=num_classes) for predicted in both]
+    intervals.append(bootstrap.paired_differences(truth, ours, theirs, subjects, num_classes=num_classes))
     rows = []
-    for values, found in zip((*scores, scores[0] - scores[1]), drawn, strict=True):
-        intervals = (None,) * 3 if found is None else (found.uf1, found.uar, found.accuracy)
-        rows.append([(float(value), interval) for value, interval in zip(values, intervals, strict=True)])
+    for values, of_row in zip((*scores, scores[0] - scores[1]), intervals, strict=True):
+        ends = (None,) * 3 if of_row is None else (of_row.uf1, of_row.uar, of_row.accuracy)
+        rows.append([(float(value), interval) for value, interval in zip(values, ends, strict=True)])
     return rows
 
 
-def _remarks(matched: MatchedClips) -> list[str]:
+def _matching_notes(matched: MatchedClips) -> list[str]:
     lines = []
     if any(matched.left_out):
         lines.append(f"left out: {matched.left_out[0]} clips that only OURS has, {matched.left_out[1]} of THEIRS")
@@ -333,37 +281,43 @@ def _remarks(matched: MatchedClips) -> list[str]:
     return lines
 
 
-def _chance(p: float) -> str:
+def _matched_names(files: Sequence[PublishedPredictions], matched: MatchedClips) -> list[str]:
+    """Return the name of each matched clip, from the first file that names clips; empty names where none does."""
+    for file, indices in zip(files, (matched.first, matched.second), strict=True):
+        if file.clip and any(names := [file.clip[i] for i in indices]):
+            return names
+    return [""] * len(matched.first)
+
+
+def _format_probability(p: float) -> str:
     return f"= {p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
-def _csv(table: dict[str, list[list[Cell]]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+def _comparison_csv(table: dict[str, list[list[ScoreWithInterval]]]) -> str:
+    lines: list[Sequence[str]] = [COLUMNS]
     for name, rows in table.items():
-        for row, cells in zip(ROWS, rows, strict=True):
-            numbers = [number for value, interval in cells for number in (value, *(interval or (None, None)))]
-            writer.writerow((cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers)))
-    return text.getvalue()
+        for row, scores in zip(ROWS, rows, strict=True):
+            numbers = [number for value, interval in scores for number in (value, *(interval or (None, None)))]
+            lines.append((cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers)))
+    return _to_csv(lines)
 
 
-def _differing(
-    people: list[tuple[str, str]],
+def _differing_csv(
+    subjects: list[tuple[str, str]],
     clips: list[str],
-    truth: Numbers,
-    ours: Numbers,
-    theirs: Numbers,
+    truth: IntArray,
+    ours: IntArray,
+    theirs: IntArray,
     classes: Sequence[str],
 ) -> str:
+    lines: list[Sequence[str]] = [("dataset", "subject", "clip", "label", "ours", "theirs")]
+    for i in np.flatnonzero(ours != theirs):
+        names = (classes[labels[i]] for labels in (truth, ours, theirs))
+        lines.append([cell(text) for text in (*subjects[i], clips[i], *names)])
+    return _to_csv(lines)
+
+
+def _to_csv(lines: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("dataset", "subject", "clip", "label", "ours", "theirs"))
-    for at in np.flatnonzero(ours != theirs):
-        words = (classes[labels[at]] for labels in (truth, ours, theirs))
-        writer.writerow(map(cell, (*people[at], clips[at], *words)))
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -35,7 +35,7 @@ import numpy.typing as npt
 from icegan_jax.data.clips import EXPRESSIONS, label_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import predictions
-from icegan_jax.evaluation.results import refuse_unscored
+from icegan_jax.evaluation.results import require_scored
 from icegan_jax.io import read_text
 
 Columns = tuple[list[str], list[str], list[str], list[str], list[str]]
@@ -107,7 +107,7 @@ _NUMBER = re.compile(r"(\d+)(?:\.0*)?")
 Log = tuple[list[str] | None, list[str], list[str], list[str]]
 
 
-def read_log(path: Path, text: str) -> Log:
+def read_text_log(path: Path, text: str) -> Log:
     """Read the two lists of every subject; where a subject has several of a kind, the last counts.
 
     Args:
@@ -239,7 +239,7 @@ class PublishedPredictions:
     classes: tuple[str, ...] | None
 
     @property
-    def people(self) -> list[tuple[str, str]]:
+    def subject_keys(self) -> list[tuple[str, str]]:
         """(dataset, subject) of each clip; the dataset is empty where the file names none."""
         return list(zip(self.dataset or [""] * len(self.subject), self.subject, strict=True))
 
@@ -254,8 +254,8 @@ def read_published_predictions(path: Path) -> PublishedPredictions:
     if path.is_dir():
         path = path / "predictions.csv"
     if path.name == "predictions.csv":
-        refuse_unscored(path.parent)
-        refuse_unscored(path.absolute().parent.parent.parent)  # of RUN/folds/all
+        require_scored(path.parent)
+        require_scored(path.absolute().parent.parent.parent)  # of RUN/folds/all
     text = read_text(path).removeprefix("\ufeff")
     try:
         return _read_by_format(path, text)
@@ -263,7 +263,7 @@ def read_published_predictions(path: Path) -> PublishedPredictions:
         raise UserError(f"{path}: {error}: write the file again as CSV") from error
 
 
-def classes_of(files: Sequence[PublishedPredictions], names: Sequence[str] | None = None) -> tuple[str, ...]:
+def infer_classes(files: Sequence[PublishedPredictions], names: Sequence[str] | None = None) -> tuple[str, ...]:
     """The classes, in label order, that the words and numbers of these files stand for.
 
     `names` where given; else those that a file tells; else negative, positive and surprise where
@@ -288,7 +288,7 @@ def classes_of(files: Sequence[PublishedPredictions], names: Sequence[str] | Non
     return tuple(map(str, range(max(numbers) + 1)))
 
 
-def to_numbers(path: Path, cells: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
+def class_indices(path: Path, cells: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
     """The index of each cell's class: its name, an emotion of it, or its number from 0 (a name in 1, 2, 3).
 
     Raises:
@@ -312,7 +312,7 @@ def _read_by_format(path: Path, text: str) -> PublishedPredictions:
     header = [name.casefold() for name in header]
     is_log = path.suffix.casefold() in (".txt", ".log") or not set(header) & set(NAMES["subject"])
     if len(header) == 1 or (is_log and "[" in text):
-        dataset, subject, label, prediction = read_log(path, text)
+        dataset, subject, label, prediction = read_text_log(path, text)
         return PublishedPredictions(path, dataset, subject, None, label, prediction, None)
     return _read_table(path, text, delimiter, header)
 

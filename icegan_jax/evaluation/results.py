@@ -57,7 +57,7 @@ def score(
     }
 
 
-def summarise(predictions: Sequence[Prediction], classes: Sequence[str] = EXPRESSIONS) -> dict[str, Any]:
+def score_predictions(predictions: Sequence[Prediction], classes: Sequence[str] = EXPRESSIONS) -> dict[str, Any]:
     """Score a run's predictions, together and database by database.
 
     Args:
@@ -97,7 +97,7 @@ def _score_rows(rows: Sequence[Prediction], num_classes: int) -> Score:
     )
 
 
-ANEW = "start the command that trained the run again: it writes the results anew from the finished folds"
+RERUN_HINT = "start the command that trained the run again: it writes the results anew from the finished folds"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def build_results(
         "num_people": people,
         "seed": seed,
         "classes": list(classes),
-        **summarise(predictions, classes),
+        **score_predictions(predictions, classes),
         "references": dict(references or {}),
         "timing": asdict(timing),
         "versions": dict(versions),
@@ -173,7 +173,7 @@ def build_results(
     return results
 
 
-def build_unscored(
+def build_unscored_results(
     predictions: Sequence[Prediction],
     classes: Sequence[str] = EXPRESSIONS,
     *,
@@ -212,7 +212,7 @@ def build_unscored(
     }
 
 
-def read_scored(path: Path) -> dict[str, Any]:
+def read_scored_results(path: Path) -> dict[str, Any]:
     """Read results.json as ``read_results`` does, of a run that has a score.
 
     Raises:
@@ -224,7 +224,7 @@ def read_scored(path: Path) -> dict[str, Any]:
     return results
 
 
-def refuse_unscored(run_dir: Path) -> None:
+def require_scored(run_dir: Path) -> None:
     """Does nothing unless a run directory's results.json says that the run has no score.
 
     Raises:
@@ -259,7 +259,7 @@ def read_results(path: Path) -> dict[str, Any]:
     except UserError as error:
         if not path.is_file():
             raise
-        raise UserError(f"{error}; remove the file and {ANEW}") from error
+        raise UserError(f"{error}; remove the file and {RERUN_HINT}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def best_test_epoch(folds: Sequence[tuple[Sequence[Evaluation], Labels]]) -> dic
     return {"uf1": pooled(metrics.uf1), "uar": pooled(metrics.uar)}
 
 
-def at_evaluation(rows: Sequence[Prediction], evaluation: Evaluation) -> list[Prediction]:
+def predictions_at(rows: Sequence[Prediction], evaluation: Evaluation) -> list[Prediction]:
     """A fold's predictions of its last step, turned into those of an evaluation of the same test clips."""
     return [
         dataclasses.replace(row, prediction=int(np.argmax(lengths)), scores=tuple(lengths.tolist()))

@@ -52,20 +52,20 @@ class FaceGrid:
         step = self.side + _GAP
         for column, head in enumerate(self.heads):
             place = (self._left + column * step + self.side // 2, self._top - _GAP)
-            pen.text(place, self._fitting(head), style.INK, _font(_TEXT), anchor="md", align="center")
+            pen.text(place, self._fitting(head), style.TEXT_COLOR, _font(_TEXT), anchor="md", align="center")
         for row, name in enumerate(self.rows):
             place = (self._left - _EDGE, self._top + row * step + self.side // 2)
-            pen.text(place, style.shortened(_shown(name), _MOST_NAME), style.INK, _font(_TEXT), anchor="rm")
+            pen.text(place, style.truncate(_shown(name), _MOST_NAME), style.TEXT_COLOR, _font(_TEXT), anchor="rm")
             for column, cell in enumerate(cells[row]):
                 page.paste(Image.fromarray(cell), (self._left + column * step, self._top + row * step))
         for number, line in enumerate(self._foot_lines()):
             top = self._top + len(self.rows) * step + number * _SMALL_LINE
-            pen.text((_EDGE, top), line, style.FAINT, _font(_SMALL), anchor="la")
+            pen.text((_EDGE, top), line, style.MUTED_COLOR, _font(_SMALL), anchor="la")
         return np.array(page)
 
     @property
     def _left(self) -> int:
-        names = [style.shortened(_shown(name), _MOST_NAME) for name in self.rows]
+        names = [style.truncate(_shown(name), _MOST_NAME) for name in self.rows]
         widest = max(_width(name, _TEXT) for name in names)
         return _EDGE + (widest + _EDGE if widest else 0)
 
@@ -93,9 +93,9 @@ class FaceGrid:
         lines = []
         for line in map(_shown, head.split("\n")):
             limit = len(line)
-            while limit > 1 and _width(style.shortened(line, limit), _TEXT) > self.side:
+            while limit > 1 and _width(style.truncate(line, limit), _TEXT) > self.side:
                 limit -= 1
-            lines.append(style.shortened(line, limit))
+            lines.append(style.truncate(line, limit))
         return "\n".join(lines)
 
 

@@ -20,7 +20,7 @@ from icegan_jax.inference.quality_flags import Flag
 from icegan_jax.inference.recognition import Recognition
 from icegan_jax.inference.visualize import draw_recognition
 from icegan_jax.io import write_json, write_text
-from icegan_jax.reporting.page.html import NUMBER, Cell, Column, image, paragraph, table
+from icegan_jax.reporting.page.html import NUMBER, Cell, Column, embed_image, paragraph, table
 from icegan_jax.reporting.page.template import render_document
 
 PREDICTIONS_CSV = "predictions.csv"
@@ -170,7 +170,7 @@ def _strip(reading: Recognition, strip: Image.Image, classes: Sequence[str]) -> 
     content = io.BytesIO()
     strip.save(content, "WEBP", quality=_QUALITY)
     words = f"{reading.name}: onset, apex and their difference; answer {reading.answer(classes)}"
-    shown = image(content.getvalue(), words, "image/webp")
+    shown = embed_image(content.getvalue(), words, "image/webp")
     return f'<figure class="sheet">{shown}<figcaption>{escape(words)}</figcaption></figure>'
 
 

@@ -35,7 +35,7 @@ from icegan_jax.inference.media import (
 from icegan_jax.inference.neutral_faces import NeutralFace, find_neutral_faces, list_pictures
 from icegan_jax.inference.visualize import difference_image
 from icegan_jax.io import write_bytes, write_json
-from icegan_jax.reporting.grids import GAIN
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 
 LEAST_FRAMES = 3  # onset, apex, offset
 
@@ -245,7 +245,7 @@ def _sheet(
     """Rows and columns of the faces."""
     heads = [model.classes[label] + (f"\ndraw {draw}" if len(draws) > 1 else "") for label in labels for draw in draws]
     if order.differences:
-        heads += [head + f"\nchange, x{GAIN}" for head in heads]
+        heads += [head + f"\nchange, x{DIFFERENCE_GAIN}" for head in heads]
     rows = [path.stem for path in paths] if order.source.is_dir() else [""]
     side = model.size * -(-_LEAST_CELL // model.size) if order.crop else _CELL
     return FaceGrid(tuple(rows), ("onset", *heads), side, _description(order, model, draws))

@@ -21,14 +21,14 @@ from icegan_jax.data.video import read_colour_video
 from icegan_jax.errors import UserError
 from icegan_jax.inference.recognition import Recognition
 from icegan_jax.reporting import style
-from icegan_jax.reporting.grids import GAIN
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 
 Grey = NDArray[np.uint8]
 
 
 def difference_image(onset: Grey, face: Grey) -> Image.Image:
     """The signed change from uint8[h, w] to uint8[h, w], RGB: red brighter, blue darker, ``GAIN`` times enlarged."""
-    change = (face.astype(np.float64) - onset) * GAIN / 255
+    change = (face.astype(np.float64) - onset) * DIFFERENCE_GAIN / 255
     return Image.fromarray(matplotlib.colormaps["RdBu_r"]((change + 1) / 2, bytes=True)[..., :3])
 
 
@@ -57,13 +57,17 @@ def draw_recognition(reading: Recognition, classes: Sequence[str]) -> Image.Imag
         _grey(reading.apex_face),
         difference_image(reading.onset_face, reading.apex_face),
     ]
-    heads = [_at("onset", reading, reading.onset), _at("apex", reading, reading.apex), f"apex - onset, x{GAIN}"]
+    heads = [
+        _at("onset", reading, reading.onset),
+        _at("apex", reading, reading.apex),
+        f"apex - onset, x{DIFFERENCE_GAIN}",
+    ]
     width = len(faces) * (_TILE + _GAP) + _GAP + _BARS
     strip = Image.new("RGB", (width, _HEAD + _TILE + _GAP), "white")
     pen = ImageDraw.Draw(strip)
     for place, (face, head) in enumerate(zip(faces, heads, strict=True)):
         left = _GAP + place * (_TILE + _GAP)
-        pen.text((left, _HEAD - 8), head, fill=style.INK, font=_font(_TEXT), anchor="ls")
+        pen.text((left, _HEAD - 8), head, fill=style.TEXT_COLOR, font=_font(_TEXT), anchor="ls")
         strip.paste(face.resize((_TILE, _TILE), Image.Resampling.BICUBIC), (left, _HEAD))
     _draw_bars(pen, width - _BARS, reading, classes)
     return strip
@@ -81,24 +85,28 @@ def _at(word: str, reading: Recognition, frame: int) -> str:
 def _draw_bars(pen: ImageDraw.ImageDraw, left: int, reading: Recognition, classes: Sequence[str]) -> None:
     assert reading.lengths is not None
     best = int(np.argmax(reading.lengths))
-    pen.text((left, _HEAD - 8), "length of the capsule", fill=style.FAINT, font=_font(_TEXT), anchor="ls")
+    pen.text((left, _HEAD - 8), "length of the capsule", fill=style.MUTED_COLOR, font=_font(_TEXT), anchor="ls")
     step = min(58, _TILE // len(classes))
     for label, (name, length) in enumerate(zip(classes, reading.lengths, strict=True)):
         top = _HEAD + label * step
-        word = f"{style.shortened(name, 18)}  {length:.2f}"
+        word = f"{style.truncate(name, 18)}  {length:.2f}"
         pen.text(
-            (left, top + 14), word, fill=style.INK if label == best else style.FAINT, font=_font(_TEXT), anchor="ls"
+            (left, top + 14),
+            word,
+            fill=style.TEXT_COLOR if label == best else style.MUTED_COLOR,
+            font=_font(_TEXT),
+            anchor="ls",
         )
         full = _BARS - 2 * _GAP
-        pen.rectangle((left, top + 20, left + full, top + 30), fill=style.GRID)
+        pen.rectangle((left, top + 20, left + full, top + 30), fill=style.GRID_COLOR)
         pen.rectangle(
-            (left, top + 20, left + int(full * min(float(length), 1)), top + 30), fill=style.class_colour(label)
+            (left, top + 20, left + int(full * min(float(length), 1)), top + 30), fill=style.class_color(label)
         )
     foot = f"shown: {reading.truth}" if reading.truth else ""
     words = ", ".join(flag.word.replace("_", " ") for flag in reading.flags)
-    for line, text in enumerate((foot, style.shortened(words, 38))):
+    for line, text in enumerate((foot, style.truncate(words, 38))):
         place = (left, _HEAD + _TILE - 18 + 18 * line)
-        pen.text(place, text, fill=style.INK if line == 0 else "#b3541e", font=_font(_TEXT - 2), anchor="ls")
+        pen.text(place, text, fill=style.TEXT_COLOR if line == 0 else "#b3541e", font=_font(_TEXT - 2), anchor="ls")
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -8,17 +8,17 @@ from icegan_jax.reporting import style
 from icegan_jax.reporting.grids import (
     WorstClip,
     choose_examples,
-    draw_changes,
+    draw_difference_maps,
     draw_synthesis_grid,
-    find_worst,
-    mean_changes,
+    find_worst_clips,
+    mean_differences,
 )
-from icegan_jax.reporting.plots import draw_confusion, draw_losses
+from icegan_jax.reporting.plots import draw_confusion_matrix, draw_training_curves
 from icegan_jax.reporting.run_files import Run
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ReportFigures:
     """PNG files, None where the run has nothing to draw.
 
     Attributes:
@@ -38,25 +38,27 @@ class Pictures:
     losses: bytes | None = None
 
 
-def draw_pictures(run: Run) -> Pictures:
+def draw_report_figures(run: Run) -> ReportFigures:
     """Draw what the run has: matrices where it has a score, faces where it was read with them, curves."""
     confusion, confusions = None, {}
     if run.scored:
-        confusion = style.png(draw_confusion(run.counts, f"{run.counts.sum()} held-out clips", run.classes))
+        confusion = style.figure_to_png(
+            draw_confusion_matrix(run.counts, f"{run.counts.sum()} held-out clips", run.classes)
+        )
         if len(run.results["datasets"]) > 1:
             for name, block in run.results["datasets"].items():
                 counts = np.array(block["confusion"], np.int64)
-                title = f"{style.shortened(name, 20)}: {counts.sum()} held-out clips"
-                confusions[name] = style.png(draw_confusion(counts, title, run.classes))
-    losses = style.png(draw_losses(run.logs, run.classes)) if run.logs else None
+                title = f"{style.truncate(name, 20)}: {counts.sum()} held-out clips"
+                confusions[name] = style.figure_to_png(draw_confusion_matrix(counts, title, run.classes))
+    losses = style.figure_to_png(draw_training_curves(run.logs, run.classes)) if run.logs else None
     if run.faces is None:
-        return Pictures(confusion, confusions, losses=losses)
+        return ReportFigures(confusion, confusions, losses=losses)
     title = "Synthesis of held-out subjects" if run.scored else "Synthesis of people it was trained on"
-    return Pictures(
+    return ReportFigures(
         confusion=confusion,
         confusions=confusions,
-        worst=find_worst(run.predictions, run.faces),
-        changes=style.png(draw_changes(mean_changes(run.faces), run.classes)),
-        synthesis=style.png(draw_synthesis_grid(choose_examples(run.faces), run.classes, title)),
+        worst=find_worst_clips(run.predictions, run.faces),
+        changes=style.figure_to_png(draw_difference_maps(mean_differences(run.faces), run.classes)),
+        synthesis=style.figure_to_png(draw_synthesis_grid(choose_examples(run.faces), run.classes, title)),
         losses=losses,
     )

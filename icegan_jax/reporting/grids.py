@@ -41,7 +41,7 @@ NAME_LIMIT = 20
 SHOWN = 99.5  # percentile at which the colours end: hair and background reach far beyond the face
 
 
-class Changes(NamedTuple):
+class DifferenceMaps(NamedTuple):
     """Mean absolute differences to the onset, in grey levels of 255.
 
     Attributes:
@@ -55,7 +55,7 @@ class Changes(NamedTuple):
     clips: tuple[int, ...]
 
 
-def mean_changes(faces: SynthesizedFaces) -> Changes:
+def mean_differences(faces: SynthesizedFaces) -> DifferenceMaps:
     """The mean change of each pixel, class by class."""
     onset = faces.onset.astype(np.int16)
     k = faces.synthetic.shape[1]
@@ -63,10 +63,10 @@ def mean_changes(faces: SynthesizedFaces) -> Changes:
     clips = np.bincount(faces.label, minlength=k)
     real = [moved[faces.label == label].sum(axis=0) / max(clips[label], 1) for label in range(k)]
     synthetic = [np.abs(faces.synthetic[:, label] - onset).mean(axis=0) for label in range(k)]
-    return Changes(np.stack(real), np.stack(synthetic), tuple(clips.tolist()))
+    return DifferenceMaps(np.stack(real), np.stack(synthetic), tuple(clips.tolist()))
 
 
-def draw_changes(changes: Changes, classes: Sequence[str]) -> Figure:
+def draw_difference_maps(changes: DifferenceMaps, classes: Sequence[str]) -> Figure:
     """Draw the real changes over the synthetic ones, a column per class and a colour bar per row."""
     width = LEFT + len(classes) * (SIDE + GAP) + BAR
     figure = Figure(figsize=(width, HEAD + 2 * (SIDE + ROW)))
@@ -78,16 +78,16 @@ def draw_changes(changes: Changes, classes: Sequence[str]) -> Figure:
         top = HEAD + place * (SIDE + ROW)
         limit = max(float(np.percentile(maps, SHOWN)), 1.0)
         for column, label in enumerate(classes):
-            axes = style.picture_axes(figure, LEFT + column * (SIDE + GAP), top, SIDE)
+            axes = style.image_axes(figure, LEFT + column * (SIDE + GAP), top, SIDE)
             drawn = axes.imshow(maps[column], cmap="Blues", vmin=0, vmax=limit)
             if not place:
-                word = style.plain(style.shortened(label, NAME_LIMIT))
-                axes.set_title(word, fontsize=style.TITLE_SIZE, color=style.INK, pad=6)
+                word = style.escape_mathtext(style.truncate(label, NAME_LIMIT))
+                axes.set_title(word, fontsize=style.TITLE_SIZE, color=style.TEXT_COLOR, pad=6)
             number = f"{clips[column]} clip" + "s" * (clips[column] > 1)
             words = f"{number}, mean {maps[column].mean():.1f}" if clips[column] else "no clip"
-            axes.set_xlabel(words, fontsize=style.SMALL_SIZE, color=style.INK)
+            axes.set_xlabel(words, fontsize=style.SMALL_SIZE, color=style.TEXT_COLOR)
         middle = 1 - (top + SIDE / 2) / figure.get_figheight()
-        figure.text(0.15 / width, middle, name, fontsize=style.TITLE_SIZE, color=style.INK, va="center")
+        figure.text(0.15 / width, middle, name, fontsize=style.TITLE_SIZE, color=style.TEXT_COLOR, va="center")
         _draw_bar(figure, drawn, LEFT + len(classes) * (SIDE + GAP), top)
     return figure
 
@@ -103,9 +103,9 @@ def _draw_bar(figure: Figure, drawn: AxesImage, left: float, top: float) -> None
 
 MAX_ROWS = 8
 
-CHANGES = "RdBu_r"  # matplotlib's colours of a signed difference: red brighter, blue darker
+DIFFERENCE_COLORMAP = "RdBu_r"  # matplotlib's colours of a signed difference: red brighter, blue darker
 
-GAIN = 4  # a quarter of the grey range shows at full colour
+DIFFERENCE_GAIN = 4  # a quarter of the grey range shows at full colour
 
 SHEET_CELL = 1.22  # inches: 128 pixels are 183 at 150 dpi
 
@@ -135,7 +135,7 @@ class Example:
       apex: uint8[h, w], the real expression.
     """
 
-    person: str
+    subject: str
     clip: str
     label: int
     onset: npt.NDArray[np.uint8]
@@ -149,7 +149,7 @@ def choose_examples(faces: SynthesizedFaces, max_rows: int = MAX_ROWS) -> list[E
     They are spread evenly over the sorted people. The wanted class turns from row to row, in label order; a person's
     first clip of that class is taken, or the first clip where there is none.
     """
-    people = sorted(set(faces.person))
+    people = sorted(set(faces.subject))
     rows = np.linspace(0, len(people) - 1, min(max_rows, len(people))).round().astype(int)
     wanted = (number % faces.synthetic.shape[1] for number in range(len(rows)))
     return [_pick(faces, people[row], label) for row, label in zip(rows, wanted, strict=True)]
@@ -164,7 +164,7 @@ def draw_synthesis_grid(
     255 / GAIN grey levels and more show at full colour.
     """
     columns = 2 + 2 * len(classes) + 1
-    longest = max(len(name) for example in examples for name in (_short(example.person), example.clip))
+    longest = max(len(name) for example in examples for name in (_short(example.subject), example.clip))
     side = 0.35 + LETTER * min(longest, SHEET_NAME_LIMIT)
     width = side + columns * (SHEET_CELL + SHEET_GAP) + 3 * SHEET_GAP + 0.15
     height = SHEET_HEAD + len(examples) * (SHEET_CELL + SHEET_GAP) + FOOT
@@ -173,7 +173,7 @@ def draw_synthesis_grid(
     def place(row: int, column: int) -> Axes:
         left = side + column * (SHEET_CELL + SHEET_GAP) + (3 * SHEET_GAP if column > len(classes) + 1 else 0)
         top = SHEET_HEAD + row * (SHEET_CELL + SHEET_GAP)
-        return style.picture_axes(figure, left, top, SHEET_CELL)
+        return style.image_axes(figure, left, top, SHEET_CELL)
 
     for row, example in enumerate(examples):
         _draw_row([place(row, column) for column in range(columns)], example, classes, first=row == 0)
@@ -183,20 +183,20 @@ def draw_synthesis_grid(
 
 def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *, first: bool) -> None:
     faces = [example.onset, *example.synthetic, example.apex]
-    words = [style.plain(style.shortened(name, CLASS_LIMIT)) for name in classes]
+    words = [style.escape_mathtext(style.truncate(name, CLASS_LIMIT)) for name in classes]
     names = ["onset", *words, "real apex"]
     heads = [*names, *names[1:]]
-    limit = 255 / GAIN
+    limit = 255 / DIFFERENCE_GAIN
     for axes, face in zip(cells, faces, strict=False):
         axes.imshow(face, cmap="gray", vmin=0, vmax=255)
     for axes, face in zip(cells[len(faces) :], faces[1:], strict=True):
         change = face.astype(np.int16) - example.onset.astype(np.int16)
-        axes.imshow(change, cmap=CHANGES, vmin=-limit, vmax=limit)
+        axes.imshow(change, cmap=DIFFERENCE_COLORMAP, vmin=-limit, vmax=limit)
     if first:
         for axes, head in zip(cells, heads, strict=True):
-            axes.set_title(head, fontsize=style.TEXT_SIZE + 1, color=style.INK, pad=4)
+            axes.set_title(head, fontsize=style.TEXT_SIZE + 1, color=style.TEXT_COLOR, pad=4)
 
-    colour = style.class_colour(example.label)
+    colour = style.class_color(example.label)
     real, asked = len(faces) - 1, 1 + example.label
     for column in (asked, real, len(faces) + example.label, len(cells) - 1):
         cells[column].spines[:].set(visible=True, color=colour, linewidth=2.2)
@@ -212,12 +212,12 @@ def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *
     cells[0].text(
         -0.07,
         0.5,
-        f"{style.plain(_short(example.person))}\n{style.plain(_short(example.clip))}",
+        f"{style.escape_mathtext(_short(example.subject))}\n{style.escape_mathtext(_short(example.clip))}",
         transform=cells[0].transAxes,
         ha="right",
         va="center",
         fontsize=style.SMALL_SIZE,
-        color=style.INK,
+        color=style.TEXT_COLOR,
     )
 
 
@@ -231,24 +231,24 @@ def _draw_headings(figure: Figure, side: float, num_classes: int, title: str) ->
     maps_start = faces_end + 4 * SHEET_GAP
     maps_end = side + (2 * num_classes + 3) * (SHEET_CELL + SHEET_GAP) + 2 * SHEET_GAP
     asked = (side + SHEET_CELL + SHEET_GAP, side + (num_classes + 1) * (SHEET_CELL + SHEET_GAP) - SHEET_GAP)
-    figure.text(*at(0.2, 0.38), title, fontsize=style.TITLE_SIZE + 4, color=style.INK)
+    figure.text(*at(0.2, 0.38), title, fontsize=style.TITLE_SIZE + 4, color=style.TEXT_COLOR)
     note = "framed: the class that the real apex shows; rows chosen by rule, not by looks"
-    figure.text(*at(0.2, 0.63), note, fontsize=style.TEXT_SIZE, color=style.FAINT)
+    figure.text(*at(0.2, 0.63), note, fontsize=style.TEXT_SIZE, color=style.MUTED_COLOR)
     for start, end, text in (
         (*asked, "synthesized apex"),
-        (maps_start, maps_end, f"difference to the onset, gain {GAIN}"),
+        (maps_start, maps_end, f"difference to the onset, gain {DIFFERENCE_GAIN}"),
     ):
         middle = (start + end) / 2
         figure.text(*at(middle, 1.14), text, ha="center", fontsize=style.TEXT_SIZE + 2)
         (left, y), (right, _) = at(start, 1.2), at(end, 1.2)
-        figure.add_artist(Line2D([left, right], [y, y], color=style.FAINT, linewidth=0.8))
+        figure.add_artist(Line2D([left, right], [y, y], color=style.MUTED_COLOR, linewidth=0.8))
 
     bar_width = 3.2
     box = ((maps_start + maps_end - bar_width) / 2 / width, 0.42 / height)
     bar = figure.add_axes((*box, bar_width / width, 0.11 / height))
-    limit = 255 / GAIN
+    limit = 255 / DIFFERENCE_GAIN
     ramp = np.linspace(-limit, limit, 256)[None]
-    bar.imshow(ramp, cmap=CHANGES, aspect="auto", extent=(-limit, limit, 0, 1))
+    bar.imshow(ramp, cmap=DIFFERENCE_COLORMAP, aspect="auto", extent=(-limit, limit, 0, 1))
     bar.set_yticks([])
     bar.set_xticks([-60, -30, 0, 30, 60], ["−60", "−30", "0", "+30", "+60"])
     bar.tick_params(labelsize=style.SMALL_SIZE, length=2)
@@ -257,14 +257,14 @@ def _draw_headings(figure: Figure, side: float, num_classes: int, title: str) ->
 
 
 def _short(name: str) -> str:
-    return style.shortened(name, SHEET_NAME_LIMIT)
+    return style.truncate(name, SHEET_NAME_LIMIT)
 
 
 def _pick(faces: SynthesizedFaces, person: tuple[str, str], wanted: int) -> Example:
-    clips = [number for number, name in enumerate(faces.person) if name == person]
+    clips = [number for number, name in enumerate(faces.subject) if name == person]
     row = next((number for number in clips if faces.label[number] == wanted), clips[0])
     return Example(
-        person=" ".join(person),
+        subject=" ".join(person),
         clip=faces.clip[row],
         label=int(faces.label[row]),
         onset=faces.onset[row],
@@ -273,7 +273,7 @@ def _pick(faces: SynthesizedFaces, person: tuple[str, str], wanted: int) -> Exam
     )
 
 
-MOST = 12  # clips shown
+MAX_WORST_CLIPS = 12  # clips shown
 
 _QUALITY = 90  # of the WebP files; a clip takes about 10 kB
 
@@ -292,9 +292,11 @@ class WorstClip(NamedTuple):
     strip: bytes | None
 
 
-def find_worst(predictions: Sequence[Prediction], faces: SynthesizedFaces, most: int = MOST) -> list[WorstClip]:
+def find_worst_clips(
+    predictions: Sequence[Prediction], faces: SynthesizedFaces, most: int = MAX_WORST_CLIPS
+) -> list[WorstClip]:
     """The wrong answers, those with the largest margin first, at most ``most`` of them."""
-    keys = zip(faces.person, faces.clip, strict=True)
+    keys = zip(faces.subject, faces.clip, strict=True)
     index = {(dataset, subject, clip): number for number, ((dataset, subject), clip) in enumerate(keys)}
     found = []
     for row in sorted((row for row in predictions if row.label != row.prediction), key=_margin, reverse=True)[:most]:
@@ -312,8 +314,8 @@ def draw_strip(onset: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8]) -> byt
       apex: uint8[h, w].
     """
     change = apex.astype(np.float64) - onset
-    share = np.clip(0.5 + change * GAIN / (2 * 255), 0, 1)
-    colours = (matplotlib.colormaps[CHANGES](share)[..., :3] * 255).round().astype(np.uint8)
+    share = np.clip(0.5 + change * DIFFERENCE_GAIN / (2 * 255), 0, 1)
+    colours = (matplotlib.colormaps[DIFFERENCE_COLORMAP](share)[..., :3] * 255).round().astype(np.uint8)
     grey = np.repeat(np.concatenate([onset, apex], axis=1)[..., None], 3, axis=2)
     data = io.BytesIO()
     strip = Image.fromarray(np.concatenate([grey, colours], axis=1))

@@ -30,7 +30,7 @@ CELL = 1.0  # inches that each further class adds
 CONFUSION_NAME_LIMIT = 14  # letters that fit under a cell
 
 
-def draw_confusion(counts: npt.NDArray[np.int64], title: str, classes: Sequence[str] = EXPRESSIONS) -> Figure:
+def draw_confusion_matrix(counts: npt.NDArray[np.int64], title: str, classes: Sequence[str] = EXPRESSIONS) -> Figure:
     """Draw counts and row percentages; the shade is the percentage.
 
     Args:
@@ -47,7 +47,7 @@ def draw_confusion(counts: npt.NDArray[np.int64], title: str, classes: Sequence[
     shades = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for truth in range(len(counts)):
         for guess in range(len(counts)):
-            colour = "white" if share[truth, guess] > 0.55 else style.INK
+            colour = "white" if share[truth, guess] > 0.55 else style.TEXT_COLOR
             percent = f"{share[truth, guess]:.0%}" if clips[truth] else "–"
             for text, drop, va, size in (
                 (f"{counts[truth, guess]}", 0.0, "bottom", 16),
@@ -56,7 +56,7 @@ def draw_confusion(counts: npt.NDArray[np.int64], title: str, classes: Sequence[
                 axes.text(guess, truth + drop, text, ha="center", va=va, fontsize=size, color=colour)
 
     ticks = range(len(counts))
-    names = [style.plain(style.shortened(name, CONFUSION_NAME_LIMIT)) for name in classes]
+    names = [style.escape_mathtext(style.truncate(name, CONFUSION_NAME_LIMIT)) for name in classes]
     axes.set_xticks(ticks, names)
     rows = [f"{name}\n{count} clips" for name, count in zip(names, clips, strict=True)]
     axes.set_yticks(ticks, rows)
@@ -68,7 +68,7 @@ def draw_confusion(counts: npt.NDArray[np.int64], title: str, classes: Sequence[
     axes.grid(which="minor", color="white", linewidth=3)
     axes.tick_params(which="minor", length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(style.plain(title), fontsize=style.TITLE_SIZE, pad=10)
+    axes.set_title(style.escape_mathtext(title), fontsize=style.TITLE_SIZE, pad=10)
 
     bar = figure.colorbar(shades, ax=axes, shrink=0.8, pad=0.03, format="{x:.0%}")
     bar.set_label("share of the true class", fontsize=style.SMALL_SIZE)
@@ -83,9 +83,9 @@ PANEL_WIDTH = 2.5
 
 PANEL_HEIGHT = 2.1
 
-LINE_COLOUR = "#5b7a9d"
+FOLD_COLOR = "#5b7a9d"
 
-MEAN_COLOUR = "#12335b"
+MEAN_COLOR = "#12335b"
 
 LOG_ABOVE = 100.0  # a mean curve whose top is this many times its bottom gets a log axis
 
@@ -150,7 +150,7 @@ def read_metrics(path: Path) -> dict[str, Curve]:
     return {name: _curve(by_step) for name, by_step in logged.items()}
 
 
-def draw_losses(folds: Sequence[Mapping[str, Curve]], classes: Sequence[str] = EXPRESSIONS) -> Figure:
+def draw_training_curves(folds: Sequence[Mapping[str, Curve]], classes: Sequence[str] = EXPRESSIONS) -> Figure:
     """Draw every logged quantity, a thin line per fold and their mean.
 
     Generator losses, discriminator losses, accuracies with capsule lengths and answers (one panel each, a
@@ -169,7 +169,7 @@ def draw_losses(folds: Sequence[Mapping[str, Curve]], classes: Sequence[str] = E
     strips = figure.subfigures(len(ratios), 1, height_ratios=ratios, squeeze=False)[:, 0]
     _draw_legend(strips[0], len(folds))
     for strip, height, (heading, panels) in zip(strips[1:], heights, sections.items(), strict=True):
-        strip.suptitle(heading, x=0.008, ha="left", fontsize=style.TITLE_SIZE, color=style.INK)
+        strip.suptitle(heading, x=0.008, ha="left", fontsize=style.TITLE_SIZE, color=style.TEXT_COLOR)
         grid = strip.subplots(height, COLUMNS, squeeze=False).ravel()
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
@@ -246,10 +246,10 @@ def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]], 
     halo = [Stroke(linewidth=3.4, foreground="white"), Normal()]
     means, broken = [], 0
     for name, label in zip(panel.names, panel.labels, strict=True):
-        colour = style.class_colour(classes.index(label)) if label else MEAN_COLOUR
+        colour = style.class_color(classes.index(label)) if label else MEAN_COLOR
         curves = [fold[name] for fold in folds if name in fold]
         for curve in curves:
-            light = colour if many else LINE_COLOUR
+            light = colour if many else FOLD_COLOR
             axes.plot(curve.steps, curve.values, color=light, linewidth=thin, alpha=0.3)
             broken += not np.isfinite(curve.values).all()
         mean = mean_over_folds(curves)
@@ -260,15 +260,15 @@ def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]], 
             color=colour,
             linewidth=1.8,
             path_effects=halo,
-            label=style.plain(style.shortened(label, NAME_LIMIT)),
+            label=style.escape_mathtext(style.truncate(label, NAME_LIMIT)),
             zorder=3,
         )
 
-    style.quiet(axes)
+    style.style_axes(axes)
     _scale(axes, panel, np.concatenate(means))
-    title = style.plain(panel.title) + (f"  (not finite in {broken})" if broken else "")
-    axes.set_title(title, fontsize=style.TEXT_SIZE, loc="left", color=style.INK)
-    axes.set_xlabel("step", fontsize=style.SMALL_SIZE, color=style.FAINT)
+    title = style.escape_mathtext(panel.title) + (f"  (not finite in {broken})" if broken else "")
+    axes.set_title(title, fontsize=style.TEXT_SIZE, loc="left", color=style.TEXT_COLOR)
+    axes.set_xlabel("step", fontsize=style.SMALL_SIZE, color=style.MUTED_COLOR)
     if many:
         columns = math.ceil(len(panel.names) / LEGEND_LINES)
         axes.legend(fontsize=style.SMALL_SIZE - 1, frameon=False, handlelength=1.2, ncols=columns)
@@ -282,8 +282,8 @@ def _scale(axes: Axes, panel: Panel, values: npt.NDArray[np.float64]) -> None:
 
 
 def _draw_legend(strip: Figure, num_folds: int) -> None:
-    one = Line2D([], [], color=LINE_COLOUR, linewidth=1, alpha=0.6)
-    mean = Line2D([], [], color=MEAN_COLOUR, linewidth=2.2)
+    one = Line2D([], [], color=FOLD_COLOR, linewidth=1, alpha=0.6)
+    mean = Line2D([], [], color=MEAN_COLOR, linewidth=2.2)
     folds = "1 fold" if num_folds == 1 else f"{num_folds} folds"
     strip.suptitle(f"Training, {folds}", fontsize=style.TITLE_SIZE + 3, x=0.008, y=0.85, ha="left")
     handles = [one, mean]

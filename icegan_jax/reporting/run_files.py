@@ -8,7 +8,7 @@ from typing import Any
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
-from icegan_jax.evaluation.results import ANEW, read_results
+from icegan_jax.evaluation.results import RERUN_HINT, read_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_any_faces
 from icegan_jax.io import CHECKSUM, read_json, sha256_of, without_checksum
 from icegan_jax.reporting.plots import Curve, read_metrics
@@ -63,7 +63,7 @@ def read_run(run_dir: Path, *, faces: bool = True) -> Run:
     if predictions and (list(classes) != results["classes"] or counts.tolist() != results["overall"]["confusion"]):
         raise UserError(
             f"{run_dir}: predictions.csv ({counts.sum()} clips) and results.json "
-            f"({results['num_clips']} clips) do not agree: {ANEW}"
+            f"({results['num_clips']} clips) do not agree: {RERUN_HINT}"
         )
     files = [fold / "metrics.jsonl" for fold in _fold_dirs(run_dir)]
     logs = [read_metrics(file) for file in files if file.exists()]
@@ -120,10 +120,10 @@ def _predictions(path: Path, results: Mapping[str, Any]) -> tuple[tuple[str, ...
     try:
         classes, predictions = read_predictions(path)
     except UserError as error:
-        raise UserError(f"{error}; {ANEW}") from error
+        raise UserError(f"{error}; {RERUN_HINT}") from error
     wanted = results.get("files", {}).get(path.name)
     if wanted is not None and sha256_of(path) != wanted:
-        raise UserError(f"{path}: not what the results were computed from; {ANEW}")
+        raise UserError(f"{path}: not what the results were computed from; {RERUN_HINT}")
     return classes, predictions
 
 

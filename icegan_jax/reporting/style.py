@@ -12,42 +12,42 @@ DPI = 150
 TITLE_SIZE = 12
 TEXT_SIZE = 9
 SMALL_SIZE = 8
-INK = "#22262e"
-FAINT = "#8a919c"
-GRID = "#e4e7eb"
+TEXT_COLOR = "#22262e"
+MUTED_COLOR = "#8a919c"
+GRID_COLOR = "#e4e7eb"
 
 # One colour per class, in label order; told apart by red-green-blind readers too
 # (Okabe and Ito, "Color Universal Design", 2008); without their yellow, too pale for a line on white. An eighth class
 # begins anew.
-CLASS_COLOURS = ("#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#000000")
+CLASS_COLORS = ("#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#000000")
 
 
-def class_colour(label: int) -> str:
+def class_color(label: int) -> str:
     """The colour of a class."""
-    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+    return CLASS_COLORS[label % len(CLASS_COLORS)]
 
 
-def shortened(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     """At most so many letters of it, an ellipsis for the rest."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def plain(text: str) -> str:
+def escape_mathtext(text: str) -> str:
     """Text that matplotlib draws as it stands: no mathematics between dollars, no controls."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text)
     return shown.replace("$", r"\$")
 
 
-def quiet(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
     """Draw only the left and lower edge of a plot, thin, with a faint grid behind the lines."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(FAINT)
-    axes.grid(color=GRID, linewidth=0.6)
+    axes.spines[["left", "bottom"]].set_color(MUTED_COLOR)
+    axes.grid(color=GRID_COLOR, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(labelsize=SMALL_SIZE, colors=INK, length=2.5)
+    axes.tick_params(labelsize=SMALL_SIZE, colors=TEXT_COLOR, length=2.5)
 
 
-def picture_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
+def image_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
     """A square for a picture, without ticks and frame; its place and size in inches from the left and the top."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
@@ -57,7 +57,7 @@ def picture_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
     return axes
 
 
-def png(figure: Figure) -> bytes:
+def figure_to_png(figure: Figure) -> bytes:
     """A figure as PNG on white.
 
     Figures are made without pyplot: nothing keeps them open, they go when the last name does.
@@ -67,6 +67,6 @@ def png(figure: Figure) -> bytes:
     return data.getvalue()
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG on white, whole or not at all."""
-    write_bytes(path, png(figure))
+    write_bytes(path, figure_to_png(figure))

@@ -29,6 +29,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         patched.setattr(memory, "build_programs", same)
         patched.setattr(jax, "local_devices", lambda: devices)
         world = make_world(folder)
-        blank = style.png(Figure(figsize=(0.1, 0.1)))
-        patched.setattr(style, "png", lambda _: blank)
+        blank = style.figure_to_png(Figure(figsize=(0.1, 0.1)))
+        patched.setattr(style, "figure_to_png", lambda _: blank)
         yield world

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from experiments import guessing_study
+from icegan_jax import compare
 from icegan_jax import config as config_module
 from icegan_jax.config import build_train_config
-from icegan_jax.evaluation import compare
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json
 from icegan_jax.training import memory

@@ -305,7 +305,7 @@ RULES = (
     Rule(
         r"python -m icegan_jax\.page ", _page, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"
     ),
-    Rule(r"python -m icegan_jax\.evaluation\.compare ", module),
+    Rule(r"python -m icegan_jax\.compare ", module),
     Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python experiments/apex_spotting\.py ", script),
     Rule(

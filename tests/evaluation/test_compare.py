@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
+from icegan_jax.compare import main
 from icegan_jax.evaluation import compare
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
 
@@ -37,7 +38,7 @@ def rows(path):
 
 def test_scores_of_both_and_their_difference(files, tmp_path, capsys):
     first, second, ours, theirs = files
-    assert compare.main([str(first), str(second), f"--out={tmp_path / 'out'}"]) == 0
+    assert main([str(first), str(second), f"--out={tmp_path / 'out'}"]) == 0
     printed = capsys.readouterr().out
     table = {(row["dataset"], row["who"]): row for row in rows(tmp_path / "out" / "comparison.csv")}
     assert list(table) == [(name, who) for name in ("all", "a", "b") for who in compare.ROWS]
@@ -61,12 +62,12 @@ def test_scores_of_both_and_their_difference(files, tmp_path, capsys):
     listed = rows(tmp_path / "out" / "differing_clips.csv")
     assert [row["subject"] + row["clip"] for row in listed] == differing
     assert {row["ours"] for row in listed} <= {"negative", "positive", "surprise"}
-    assert f"the two answer {len(differing)} of 24 clips differently" in printed
+    assert f"the predictions differ on {len(differing)} of 24 clips" in printed
 
 
 def test_the_same_answers_differ_by_nothing(files, tmp_path, capsys):
     first, *_ = files
-    assert compare.main([str(first), str(first), f"--out={tmp_path / 'out'}"]) == 0
+    assert main([str(first), str(first), f"--out={tmp_path / 'out'}"]) == 0
     for row in rows(tmp_path / "out" / "comparison.csv"):
         if row["who"] == "difference":
             assert {float(row[name]) for name in compare.COLUMNS[2:]} == {0.0}
@@ -74,7 +75,7 @@ def test_the_same_answers_differ_by_nothing(files, tmp_path, capsys):
 
 
 def test_chances_are_never_printed_as_none():
-    assert [compare._chance(p) for p in (1.0, 0.00012, 0.00001)] == ["= 1.0000", "= 0.0001", "< 0.0001"]
+    assert [compare._format_probability(p) for p in (1.0, 0.00012, 0.00001)] == ["= 1.0000", "= 0.0001", "< 0.0001"]
 
 
 def test_a_log_is_matched_by_order(files, tmp_path, capsys):
@@ -84,16 +85,16 @@ def test_a_log_is_matched_by_order(files, tmp_path, capsys):
         own = [row for row in theirs if row.subject == subject]
         text += f"Subject: {subject}\npredicted {[r.prediction for r in own]}\nground truth {[r.label for r in own]}\n"
     (tmp_path / "log.txt").write_text(text)
-    assert compare.main([str(first), str(tmp_path / "log.txt"), f"--out={tmp_path / 'log'}"]) == 0
+    assert main([str(first), str(tmp_path / "log.txt"), f"--out={tmp_path / 'log'}"]) == 0
     assert "matched by their order within a subject's class" in capsys.readouterr().out
-    compare.main([str(first), str(files[1]), f"--out={tmp_path / 'csv'}"])
+    main([str(first), str(files[1]), f"--out={tmp_path / 'csv'}"])
     written = [(tmp_path / name / "differing_clips.csv").read_text() for name in ("log", "csv")]
     assert written[0] == written[1]  # each person has one clip of a class: the order decides nothing
 
 
 def test_one_subject_has_no_interval(tmp_path, capsys):
     (tmp_path / "one.csv").write_text("subject,clip,label,prediction\ns,a,happy,sad\ns,b,sad,sad\n")
-    assert compare.main([str(tmp_path / "one.csv")] * 2) == 0
+    assert main([str(tmp_path / "one.csv")] * 2) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     # UF1: negative 2/3, positive 0. UAR: one of two.
     assert ["OURS", "0.333", "0.500", "0.500"] in lines
@@ -101,7 +102,7 @@ def test_one_subject_has_no_interval(tmp_path, capsys):
 
 
 def fails(capsys, *argv):
-    assert compare.main([str(argument) for argument in argv]) == 2
+    assert main([str(argument) for argument in argv]) == 2
     message = capsys.readouterr().err
     assert message.startswith("error: ") and message.count("\n") == 1
     return message
@@ -112,7 +113,7 @@ def test_refuses(files, tmp_path, capsys):
     text = second.read_text()
     second.write_text("\n".join(text.splitlines()[:-2]))
     assert "2 clips are only in" in fails(capsys, first, second)
-    assert compare.main([str(first), str(second), "--common"]) == 0
+    assert main([str(first), str(second), "--common"]) == 0
     assert "left out: 2 clips that only OURS has, 0 of THEIRS" in capsys.readouterr().out
     second.write_text(text.replace("s0,c0,0,", "s0,c0,1,"))
     assert "the clip s0 c0 is positive, but negative in" in fails(capsys, first, second)
@@ -126,10 +127,10 @@ def test_classes_name_the_numbers(files, capsys):
     first, second, *_ = files
     lines = [line.split(",") for line in second.read_text().splitlines()]
     turned = [lines[0]] + [[s, c, str(2 - int(t)), str(2 - int(p))] for s, c, t, p in lines[1:]]
-    assert compare.main([str(first), str(second)]) == 0
+    assert main([str(first), str(second)]) == 0
     plain = capsys.readouterr().out
     second.write_text("\n".join(",".join(line) for line in turned))
-    assert compare.main([str(first), str(second), "--classes=surprise,positive,negative"]) == 0
+    assert main([str(first), str(second), "--classes=surprise,positive,negative"]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if "McNemar" in line] == [
         line for line in plain.splitlines() if "McNemar" in line
     ]

@@ -22,7 +22,7 @@ def test_every_line_finds_its_place(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text(LOG)
     found = read_published_predictions(path)
-    assert found.people == [("casme2", "sub01"), ("casme2", "sub01"), ("smic", "s01"), ("samm", "006")]
+    assert found.subject_keys == [("casme2", "sub01"), ("casme2", "sub01"), ("smic", "s01"), ("samm", "006")]
     assert found.clip == ["EP02_01f", "EP03_02", "s01_ne_01", "006_1_2"]
     assert (found.label, found.prediction) == (["1", "0", "0", "0"], ["1", "0", "0", "2"])
     assert found.classes is None

@@ -4,7 +4,7 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions, write_predictions
-from tests.evaluation.answers import FIVE, five_rows, rows
+from tests.evaluation.example_predictions import FIVE, five_rows, rows
 
 HEADER = "dataset,subject,clip,label,prediction,negative,positive,surprise"
 

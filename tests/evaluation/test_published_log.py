@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.published_predictions import read_log, read_published_predictions
+from icegan_jax.evaluation.published_predictions import read_published_predictions, read_text_log
 
 PATH = Path("log.txt")
 LOG = """\
@@ -24,7 +24,7 @@ predicted tensor([2., 0, 1
 
 
 def test_lists_of_each_subject():
-    datasets, subjects, truth, answers = read_log(PATH, LOG)
+    datasets, subjects, truth, answers = read_text_log(PATH, LOG)
     assert datasets is None
     assert subjects == ["sub01"] * 2 + ["007"] * 4
     assert truth == list("01" + "2010")
@@ -49,13 +49,17 @@ def lists(head: str, guess: int = 0) -> str:
 
 def test_words_on_a_line_are_no_subjects_where_subjects_are_named():
     text = lists("Subject: sub01\nevaluating") + lists("Subject: sub02\nsubject independent", 2)
-    assert read_log(PATH, text) == (None, ["sub01", "sub02"], ["1", "1"], ["0", "2"])
+    assert read_text_log(PATH, text) == (None, ["sub01", "sub02"], ["1", "1"], ["0", "2"])
 
 
 @pytest.mark.parametrize("first", ["sub01", "subject sub01", "== Subject sub01 =="])
 def test_bare_subjects_where_none_is_named(first):
-    assert read_log(PATH, lists(first) + lists("007", 2)) == (None, ["sub01", "007"], ["1", "1"], ["0", "2"])
-    assert read_log(PATH, lists(first) + lists("sub01", 2))[1:] == (["sub01"], ["1"], ["2"])  # the last epoch counts
+    assert read_text_log(PATH, lists(first) + lists("007", 2)) == (None, ["sub01", "007"], ["1", "1"], ["0", "2"])
+    assert read_text_log(PATH, lists(first) + lists("sub01", 2))[1:] == (
+        ["sub01"],
+        ["1"],
+        ["2"],
+    )  # the last epoch counts
 
 
 @pytest.mark.parametrize(
@@ -77,4 +81,4 @@ def test_bare_subjects_where_none_is_named(first):
 )
 def test_damaged_log_is_named(text, message):
     with pytest.raises(UserError, match=message):
-        read_log(PATH, text)
+        read_text_log(PATH, text)

@@ -3,8 +3,8 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import write_predictions
-from icegan_jax.evaluation.published_predictions import classes_of, read_published_predictions, to_numbers
-from tests.evaluation.answers import FIVE, five_rows
+from icegan_jax.evaluation.published_predictions import class_indices, infer_classes, read_published_predictions
+from tests.evaluation.example_predictions import FIVE, five_rows
 
 EXPRESSIONS = ("negative", "positive", "surprise")
 
@@ -18,10 +18,10 @@ def write(tmp_path, text, name="theirs.csv"):
 def test_run_directory_is_read(tmp_path):
     write_predictions(tmp_path / "predictions.csv", five_rows(), FIVE)
     found = read_published_predictions(tmp_path)
-    assert found.classes == FIVE == classes_of([found])
-    assert to_numbers(found.path, found.label, FIVE).tolist() == [row.label for row in five_rows()]
-    assert to_numbers(found.path, found.prediction, FIVE).tolist() == [row.prediction for row in five_rows()]
-    assert found.people == [(row.dataset, row.subject) for row in five_rows()]
+    assert found.classes == FIVE == infer_classes([found])
+    assert class_indices(found.path, found.label, FIVE).tolist() == [row.label for row in five_rows()]
+    assert class_indices(found.path, found.prediction, FIVE).tolist() == [row.prediction for row in five_rows()]
+    assert found.subject_keys == [(row.dataset, row.subject) for row in five_rows()]
 
 
 def test_other_names_of_columns_and_a_semicolon(tmp_path):
@@ -30,7 +30,7 @@ def test_other_names_of_columns_and_a_semicolon(tmp_path):
     )
     assert (found.dataset, found.clip, found.subject) == (None, ["a", "b"], ["s1", "s2"])
     assert (found.label, found.prediction, found.classes) == (["0", "1"], ["2", "1"], None)
-    assert found.people == [("", "s1"), ("", "s2")]
+    assert found.subject_keys == [("", "s1"), ("", "s2")]
 
 
 def test_own_columns_with_another_column_are_a_table(tmp_path):
@@ -55,22 +55,22 @@ def test_own_columns_with_another_column_are_a_table(tmp_path):
 )
 def test_classes_that_the_words_stand_for(tmp_path, labels, classes, numbers):
     found = read_published_predictions(write(tmp_path, "subject,label\n" + "".join(f"s,{label}\n" for label in labels)))
-    assert classes_of([found]) == classes
-    np.testing.assert_array_equal(to_numbers(found.path, found.label, classes), numbers)
+    assert infer_classes([found]) == classes
+    np.testing.assert_array_equal(class_indices(found.path, found.label, classes), numbers)
 
 
 def test_a_zero_among_the_predictions_makes_numbers_count_from_0(tmp_path):
     found = read_published_predictions(write(tmp_path, "subject,label,prediction\ns,1,0\ns,3,1\n"))
-    assert classes_of([found]) == ("0", "1", "2", "3")
+    assert infer_classes([found]) == ("0", "1", "2", "3")
 
 
 def test_given_names_count(tmp_path):
     found = read_published_predictions(write(tmp_path, "subject,label\ns,1\n"))
-    assert classes_of([found], ["b", "a"]) == ("b", "a")
+    assert infer_classes([found], ["b", "a"]) == ("b", "a")
     with pytest.raises(UserError, match="theirs.csv: class 1 is not in 0..0 .a.: give --classes"):
-        to_numbers(found.path, found.label, ["a"])
+        class_indices(found.path, found.label, ["a"])
     with pytest.raises(UserError, match="theirs.csv: label 'c' has no class"):
-        to_numbers(found.path, ["c"], ["a", "b"])
+        class_indices(found.path, ["c"], ["a", "b"])
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,17 @@ import pytest
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import (
-    ANEW,
+    RERUN_HINT,
     Timing,
     build_results,
-    build_unscored,
+    build_unscored_results,
     read_results,
-    read_scored,
-    refuse_unscored,
+    read_scored_results,
+    require_scored,
     score,
 )
 from icegan_jax.io import write_json, write_json_with_checksum
-from tests.evaluation.answers import FIVE, five_rows, rows
+from tests.evaluation.example_predictions import FIVE, five_rows, rows
 
 TIMING = Timing(wall_s=10.0, compile_s=2.0, steps_per_s=3.0, faces_per_s=48.0)
 
@@ -123,7 +123,7 @@ def test_damaged_results_name_the_field(tmp_path, keys, value, named):
     with pytest.raises(UserError) as caught:
         read_results(path)
     assert f"{named} is" in str(caught.value) and str(path) in str(caught.value)
-    assert str(caught.value).endswith("; remove the file and " + ANEW)
+    assert str(caught.value).endswith("; remove the file and " + RERUN_HINT)
 
 
 def build_unscored_run(**changes):
@@ -135,7 +135,7 @@ def build_unscored_run(**changes):
         "versions": {"jax": "0.10.2"},
         "data_fingerprint": "abc",
     }
-    return build_unscored(rows(), **made) | changes
+    return build_unscored_results(rows(), **made) | changes
 
 
 def test_results_of_everybody_have_a_fit_and_no_score(tmp_path):
@@ -149,7 +149,7 @@ def test_results_of_everybody_have_a_fit_and_no_score(tmp_path):
     write_json_with_checksum(path, results)
     assert read_results(path) == results
     line = f"{tmp_path}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
-    for refuse in (lambda: read_scored(path), lambda: refuse_unscored(tmp_path)):
+    for refuse in (lambda: read_scored_results(path), lambda: require_scored(tmp_path)):
         with pytest.raises(UserError) as caught:
             refuse()
         assert str(caught.value) == line
@@ -157,12 +157,12 @@ def test_results_of_everybody_have_a_fit_and_no_score(tmp_path):
 
 def test_a_run_with_a_score_is_not_refused(tmp_path):
     path = tmp_path / "results.json"
-    refuse_unscored(tmp_path)  # nothing there: whoever needs results misses them
+    require_scored(tmp_path)  # nothing there: whoever needs results misses them
     path.write_text("damaged")
-    refuse_unscored(tmp_path)
+    require_scored(tmp_path)
     write_json(path, build(rows()))
-    refuse_unscored(tmp_path)
-    assert read_scored(path) == read_results(path) == build(rows())
+    require_scored(tmp_path)
+    assert read_scored_results(path) == read_results(path) == build(rows())
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_sealed_results_come_back_without_the_seal(tmp_path):
     write_json_with_checksum(path, results)
     assert read_results(path) == results
     path.write_text(path.read_text().replace('"seed": 3', '"seed": 2'))
-    with pytest.raises(UserError, match=f"{path}: its seal does not fit: .*; remove the file and {ANEW}"):
+    with pytest.raises(UserError, match=f"{path}: its seal does not fit: .*; remove the file and {RERUN_HINT}"):
         read_results(path)
 
 

@@ -1,12 +1,12 @@
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.results import summarise
-from tests.evaluation.answers import rows
+from icegan_jax.evaluation.results import score_predictions
+from tests.evaluation.example_predictions import rows
 
 
 def test_summary_pools_all_and_each_database():
-    summary = summarise(rows())
+    summary = score_predictions(rows())
     assert list(summary["datasets"]) == ["casme2", "samm"]
     overall = summary["overall"]
     assert overall["confusion"] == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
@@ -21,6 +21,6 @@ def test_summary_pools_all_and_each_database():
 
 def test_summary_refuses():
     with pytest.raises(UserError, match="no predictions to score"):
-        summarise([])
+        score_predictions([])
     with pytest.raises(UserError, match="two predictions of the clip casme2 1 a"):
-        summarise([*rows(), rows()[0]])
+        score_predictions([*rows(), rows()[0]])

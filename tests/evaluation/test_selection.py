@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, recall_score
 from experiments import guessing_study
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.selection import Evaluation, at_evaluation, best_on_inner, best_on_test, best_test_epoch
+from icegan_jax.evaluation.selection import Evaluation, best_on_inner, best_on_test, best_test_epoch, predictions_at
 
 NONE = np.empty((0, 3))
 
@@ -108,10 +108,10 @@ def test_the_best_test_epoch_is_pooled_over_folds_for_each_score():
 
 def test_predictions_of_another_evaluation():
     rows = [Prediction("d", "s", f"c{n}", n, 0, (0.5, 0.2, 0.1)) for n in range(2)]
-    found = at_evaluation(rows, Evaluation(4, np.array([[0.1, 0.2, 0.7], [0.3, 0.9, 0.0]]), NONE))
+    found = predictions_at(rows, Evaluation(4, np.array([[0.1, 0.2, 0.7], [0.3, 0.9, 0.0]]), NONE))
     assert found == [
         Prediction("d", "s", "c0", 0, 2, (0.1, 0.2, 0.7)),
         Prediction("d", "s", "c1", 1, 1, (0.3, 0.9, 0.0)),
     ]
     with pytest.raises(ValueError):
-        at_evaluation(rows, Evaluation(4, np.ones((3, 3)), NONE))
+        predictions_at(rows, Evaluation(4, np.ones((3, 3)), NONE))

@@ -47,12 +47,12 @@ def write_run(run: Path, faces: SynthesizedFaces, classes: tuple[str, ...] = EXP
             apex=faces.apex[rows],
             label=faces.label[rows],
             clip=np.array([faces.clip[row] for row in rows]),
-            dataset=np.array([faces.person[row][0] for row in rows]),
-            subject=np.array([faces.person[row][1] for row in rows]),
+            dataset=np.array([faces.subject[row][0] for row in rows]),
+            subject=np.array([faces.subject[row][1] for row in rows]),
         )
     table = [
         Prediction(*person, clip, int(label), int(label), (0.1,) * len(classes))
-        for person, clip, label in zip(faces.person, faces.clip, faces.label, strict=True)
+        for person, clip, label in zip(faces.subject, faces.clip, faces.label, strict=True)
     ]
     write_predictions(run / "predictions.csv", table, classes)
     (run / "config.json").write_text(json.dumps({"data": {"dir": "DATA"}}))

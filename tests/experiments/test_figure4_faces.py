@@ -131,7 +131,7 @@ def test_rows_are_chosen_by_names_alone() -> None:
     backwards = part(faces, list(range(8, -1, -1)))
     assert [backwards.clip[row] for row in rows_by_rule(backwards, 6, 3)] == ["c0", "c1", "c2"]
     lacking = part(faces, [0, 2, 3, 5, 6, 8])
-    chosen = [(lacking.person[row][1], lacking.clip[row]) for row in rows_by_rule(lacking, 6, 3)]
+    chosen = [(lacking.subject[row][1], lacking.clip[row]) for row in rows_by_rule(lacking, 6, 3)]
     assert chosen == [("p1", "c0"), ("p2", "c0"), ("p1", "c2")]
 
 

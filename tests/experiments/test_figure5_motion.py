@@ -126,7 +126,7 @@ def test_runs_are_trained_where_none_is_named(tmp_path: Path, monkeypatch: pytes
 
 
 def keys_of(faces: object) -> list[tuple[str, str, str]]:
-    return [(*person, clip) for person, clip in zip(faces.person, faces.clip, strict=True)]
+    return [(*person, clip) for person, clip in zip(faces.subject, faces.clip, strict=True)]
 
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

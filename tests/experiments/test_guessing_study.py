@@ -100,7 +100,7 @@ def test_missing_file(tmp_path, capsys):
     assert "absent.csv: no such file" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["experiments.guessing_study", "icegan_jax.evaluation.compare"])
+@pytest.mark.parametrize("command", ["experiments.guessing_study", "icegan_jax.compare"])
 def test_commands_need_no_jax(tmp_path, command):
     (tmp_path / "a.csv").write_text("subject,clip,label,prediction\ns,a,happy,sad\nt,b,sad,sad\n")
     files = [str(tmp_path / "a.csv")] * (2 if command.endswith("compare") else 1)

@@ -14,7 +14,7 @@ from icegan_jax.data.ingest.scan import scan_folders
 from icegan_jax.data.ingest.spreadsheets import read_headerless, read_table
 from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames
 from tests.data.conftest import record
-from tests.properties.drawing import edited, names, odd_text, outcome, scratch
+from tests.properties.strategies import edited, names, odd_text, outcome, scratch
 
 FOLDER = scratch()
 

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score, recall_score
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.compare import mcnemar
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.results import summarise
+from icegan_jax.evaluation.results import score_predictions
 
 
 @st.composite
@@ -84,9 +84,11 @@ def test_intervals(drawn, seed: int) -> None:
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=50), st.floats(0, 1))
 def test_an_interval_moves_with_its_scores(scores: list[float], more: float) -> None:
-    low, high = bootstrap.interval(np.array(scores))
+    low, high = bootstrap.percentile_interval(np.array(scores))
     assert min(scores) <= low <= np.median(scores) + 1e-12 and np.median(scores) - 1e-12 <= high <= max(scores)
-    np.testing.assert_allclose(bootstrap.interval(np.array(scores) + more), (low + more, high + more), atol=1e-9)
+    np.testing.assert_allclose(
+        bootstrap.percentile_interval(np.array(scores) + more), (low + more, high + more), atol=1e-9
+    )
 
 
 @given(answers(others=2))
@@ -107,7 +109,7 @@ def test_the_summary_s_overall_is_of_all_databases_counts(drawn) -> None:
         Prediction(f"d{person % 2}", str(person), str(number), int(label), int(answer), (0.0,) * classes)
         for number, (label, answer, person) in enumerate(zip(truth, guess, people, strict=True))
     ]
-    found = summarise(rows, names)
+    found = score_predictions(rows, names)
     parts = sum(np.array(block["confusion"]) for block in found["datasets"].values())
     np.testing.assert_array_equal(parts, found["overall"]["confusion"])
     np.testing.assert_array_equal(parts, metrics.confusion(truth, guess, classes))

@@ -15,8 +15,8 @@ from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import Timing, build_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
-from icegan_jax.reporting.figures import Pictures
-from icegan_jax.reporting.grids import find_worst
+from icegan_jax.reporting.figures import ReportFigures
+from icegan_jax.reporting.grids import find_worst_clips
 from icegan_jax.reporting.page.document import render_page
 from icegan_jax.reporting.run_files import Run
 from tests.reporting.fabricated import PNG
@@ -95,7 +95,7 @@ def report(name: str) -> str:
     label = np.array([row.label for row in rows])
     faces = SynthesizedFaces(face, np.stack([face] * 2, 1), face, label, people, [row.clip for row in rows], [name] * n)
     run = Run(f"r{name}", results, config, classes, rows, np.array([[2, 0], [2, 0]]), faces, [])
-    pictures = Pictures(confusions={name: PNG}, worst=find_worst(rows, faces))
+    pictures = ReportFigures(confusions={name: PNG}, worst=find_worst_clips(rows, faces))
     return render_page(run, pictures)
 
 

@@ -16,7 +16,7 @@ OWNER = "icegan_jax/models/perceptual.py"
 # Modules that unpickle, or run what a file holds.
 UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "pandas", "h5py"}
 RUNNERS = {"eval", "exec", "compile", "execfile", "__import__"}
-CONFIGS = "icegan_jax/config_file.py"  # runs the config file that the user names
+CONFIGS = "icegan_jax/config.py"  # runs the config file that the user names
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, str, ast.Call]]:

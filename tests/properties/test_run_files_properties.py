@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.evaluation.synthesis.faces import read_faces
 from icegan_jax.reporting import style
-from icegan_jax.reporting.grids import choose_examples, draw_changes, draw_synthesis_grid, mean_changes
+from icegan_jax.reporting.grids import choose_examples, draw_difference_maps, draw_synthesis_grid, mean_differences
 from icegan_jax.reporting.plots import read_metrics
 from icegan_jax.training.evaluate import read_evaluations
 from tests.data.conftest import pairs_of, record
-from tests.properties.drawing import edited, json_values, outcome, scratch
+from tests.properties.strategies import edited, json_values, outcome, scratch
 from tests.reporting.fabricated import write_synthesis
 
 FOLDER = scratch()
@@ -88,5 +88,5 @@ def test_arrays_of_other_shapes_and_types_are_read_or_refused(name: str, data: s
     faces = outcome(lambda: read_faces(FOLDER / "other"), "synthesis.npz", "two folds hold the same clip out")
     if faces:
         classes = [str(label) for label in range(faces.synthetic.shape[1])]
-        style.save(draw_synthesis_grid(choose_examples(faces), classes), FOLDER / "sheet.png")
-        style.save(draw_changes(mean_changes(faces), classes), FOLDER / "changes.png")
+        style.save_figure(draw_synthesis_grid(choose_examples(faces), classes), FOLDER / "sheet.png")
+        style.save_figure(draw_difference_maps(mean_differences(faces), classes), FOLDER / "changes.png")

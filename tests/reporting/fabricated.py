@@ -13,7 +13,7 @@ from skimage import data, transform
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
-from icegan_jax.evaluation.results import Timing, build_results, build_unscored
+from icegan_jax.evaluation.results import Timing, build_results, build_unscored_results
 from icegan_jax.evaluation.score_table import ORACLE_NAME
 from icegan_jax.io import read_json, sha256_of, write_json, write_json_with_checksum
 from icegan_jax.report import write_report
@@ -67,7 +67,7 @@ def write_synthesis(
     labels: tuple[int, ...] = (0, 1, 2),
     size: int = 32,
     num_classes: int = 3,
-    person: tuple[str, str] = ("a", "1"),
+    subject: tuple[str, str] = ("a", "1"),
 ) -> None:
     """A drawn change on a real face; the files that the training loop would write."""
     face = transform.resize(data.astronaut()[0:200, 130:330].mean(axis=-1) / 255, (size, size))
@@ -83,8 +83,8 @@ def write_synthesis(
         apex=apex,
         label=np.array(labels, np.int32),
         clip=np.array([f"clip{row}" for row in range(len(labels))]),
-        dataset=np.array([person[0]] * len(labels)),
-        subject=np.array([person[1]] * len(labels)),
+        dataset=np.array([subject[0]] * len(labels)),
+        subject=np.array([subject[1]] * len(labels)),
     )
 
 
@@ -132,7 +132,8 @@ def write_unscored_run(run: Path) -> Path:
     write_fold(run / "folds" / "all", (0, 1, 2), EXPRESSIONS, FOLDS[0])
     write_json(run / "config.json", CONFIG | {"protocol": "all"})
     write_json(
-        run / "results.json", build_unscored(predictions(), **ABOUT | {"protocol": "all: everybody is trained on"})
+        run / "results.json",
+        build_unscored_results(predictions(), **ABOUT | {"protocol": "all: everybody is trained on"}),
     )
     return run
 
@@ -142,7 +143,7 @@ def write_fold(
 ) -> None:
     fold.mkdir(parents=True)
     write_metrics(fold / "metrics.jsonl", offset=offset, classes=classes)
-    write_synthesis(fold / "synthesis.npz", labels, num_classes=len(classes), person=person)
+    write_synthesis(fold / "synthesis.npz", labels, num_classes=len(classes), subject=person)
     write_json(fold / "result.json", {})
 
 

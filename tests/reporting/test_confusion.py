@@ -11,7 +11,7 @@ def words(figure):
 
 
 def test_counts_and_row_percentages():
-    figure = plots.draw_confusion(np.array([[3, 1, 0], [0, 2, 0], [1, 1, 2]]), "10 clips")
+    figure = plots.draw_confusion_matrix(np.array([[3, 1, 0], [0, 2, 0], [1, 1, 2]]), "10 clips")
     expected = ["3", "75%", "1", "25%", "0", "0%", "0", "0%", "2", "100%", "0", "0%"]
     assert words(figure)[:12] == expected
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -20,7 +20,7 @@ def test_counts_and_row_percentages():
 
 def test_other_classes_have_their_names_and_room():
     classes = ("happiness", "disgust", "repression", "$urprise", "a very long name")
-    figure = plots.draw_confusion(np.eye(5, dtype=np.int64), "5 clips", classes)
+    figure = plots.draw_confusion_matrix(np.eye(5, dtype=np.int64), "5 clips", classes)
     figure.draw_without_rendering()
     axes = figure.axes[0]
     names = [label.get_text() for label in axes.get_xticklabels()]
@@ -32,11 +32,11 @@ def test_other_classes_have_their_names_and_room():
 
 @pytest.mark.parametrize("size", [1, 2, 9])
 def test_any_number_of_classes_is_drawn(size):
-    figure = plots.draw_confusion(np.eye(size, dtype=np.int64), "", [f"c{label}" for label in range(size)])
+    figure = plots.draw_confusion_matrix(np.eye(size, dtype=np.int64), "", [f"c{label}" for label in range(size)])
     figure.draw_without_rendering()
 
 
 def test_class_without_clips_has_no_percentage():
-    figure = plots.draw_confusion(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]), "$2_clips$")
+    figure = plots.draw_confusion_matrix(np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0]]), "$2_clips$")
     assert words(figure)[-6:] == ["0", "–"] * 3
     figure.draw_without_rendering()

@@ -58,7 +58,7 @@ def panels(figure):
 
 
 def drawn(folds):
-    figure = plots.draw_losses(folds)
+    figure = plots.draw_training_curves(folds)
     figure.draw_without_rendering()
     return panels(figure)
 
@@ -84,7 +84,7 @@ def test_a_line_per_fold_and_their_mean(tmp_path):
 def test_lengths_of_other_classes_share_a_panel(tmp_path, size):
     classes = tuple(f"${label}$" for label in range(size))
     fabricated.write_metrics(tmp_path / "m.jsonl", classes=classes)
-    figure = plots.draw_losses([plots.read_metrics(tmp_path / "m.jsonl")], classes)
+    figure = plots.draw_training_curves([plots.read_metrics(tmp_path / "m.jsonl")], classes)
     figure.draw_without_rendering()
     panel = panels(figure)["length_*"]
     assert len(panel.get_lines()) == 2 * size
@@ -131,7 +131,7 @@ def test_norms_stand_apart_from_losses_and_answers_share_a_panel():
     steps = np.array([0, 10])
     predicted = [f"d_real_predicted_{name}" for name in ("negative", "positive", "surprise")]
     names = ["g_l1", "g_gradient_norm", "d_real_margin", "d_parameter_norm", *predicted]
-    figure = plots.draw_losses([{name: plots.Curve(steps, np.array([1.0, 1e-4])) for name in names}])
+    figure = plots.draw_training_curves([{name: plots.Curve(steps, np.array([1.0, 1e-4])) for name in names}])
     figure.draw_without_rendering()
     rows = {strip._suptitle.get_text(): panels(strip) for strip in figure.subfigs[1:]}
     assert {heading: set(found) for heading, found in rows.items()} == {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
-from icegan_jax.reporting.grids import Changes, draw_changes, mean_changes
+from icegan_jax.reporting.grids import DifferenceMaps, draw_difference_maps, mean_differences
 
 
 def faces():
@@ -16,7 +16,7 @@ def faces():
 
 
 def test_changes_are_absolute_means_of_each_class():
-    changes = mean_changes(faces())
+    changes = mean_differences(faces())
     assert changes.clips == (2, 0, 1)
     real, synthetic = np.zeros((2, 3, 4, 4))
     real[0, 0, 0], real[2, 3, 3] = (10 + 30) / 2, 155
@@ -26,8 +26,8 @@ def test_changes_are_absolute_means_of_each_class():
 
 
 def test_the_maps_stand_in_two_rows_with_a_bar_each():
-    changes = mean_changes(faces())
-    figure = draw_changes(changes, ("$alm", "moved", "a name that is much too long"))
+    changes = mean_differences(faces())
+    figure = draw_difference_maps(changes, ("$alm", "moved", "a name that is much too long"))
     figure.draw_without_rendering()
     maps = [axes for axes in figure.axes if axes.get_images()]
     np.testing.assert_array_equal(maps[2].get_images()[0].get_array(), changes.real[2])
@@ -47,5 +47,5 @@ def test_the_maps_stand_in_two_rows_with_a_bar_each():
 
 @pytest.mark.parametrize("size", [1, 9])
 def test_any_number_of_classes_is_drawn(size):
-    changes = Changes(np.zeros((size, 4, 4)), np.zeros((size, 4, 4)), (0,) * (size - 1) + (1,))
-    draw_changes(changes, [f"c{label}" for label in range(size)]).draw_without_rendering()
+    changes = DifferenceMaps(np.zeros((size, 4, 4)), np.zeros((size, 4, 4)), (0,) * (size - 1) + (1,))
+    draw_difference_maps(changes, [f"c{label}" for label in range(size)]).draw_without_rendering()

@@ -11,7 +11,7 @@ def faces_of(folder, labels=(0, 1, 2), people=(("db", "1"),), **fields):
     for dataset, subject in people:
         fold = folder / "folds" / f"{dataset}_{subject}"
         fold.mkdir(parents=True)
-        fabricated.write_synthesis(fold / "synthesis.npz", labels, person=(dataset, subject), **fields)
+        fabricated.write_synthesis(fold / "synthesis.npz", labels, subject=(dataset, subject), **fields)
     return read_faces(folder)
 
 
@@ -21,7 +21,7 @@ def people_of(count):
 
 def test_rows_are_spread_and_classes_turn(tmp_path):
     examples = grids.choose_examples(faces_of(tmp_path, people=people_of(20)), max_rows=5)
-    chosen = [example.person for example in examples]
+    chosen = [example.subject for example in examples]
     assert chosen == ["db 00", "db 05", "db 10", "db 14", "db 19"]
     assert [example.label for example in examples] == [0, 1, 2, 0, 1]
 
@@ -29,9 +29,9 @@ def test_rows_are_spread_and_classes_turn(tmp_path):
 def test_people_of_one_fold_get_a_row_each(tmp_path):
     """As of a split, and of a run that trained on everybody."""
     faces = faces_of(tmp_path, people=people_of(3))
-    one = faces._replace(fold=["all"] * 9, person=[("db", "2"), ("db", "2"), ("db", "1")] * 3)
+    one = faces._replace(fold=["all"] * 9, subject=[("db", "2"), ("db", "2"), ("db", "1")] * 3)
     examples = grids.choose_examples(one)
-    assert [(example.person, example.label) for example in examples] == [("db 1", 2), ("db 2", 1)]
+    assert [(example.subject, example.label) for example in examples] == [("db 1", 2), ("db 2", 1)]
 
 
 def test_subject_without_the_wanted_class(tmp_path):

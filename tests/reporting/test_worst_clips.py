@@ -5,7 +5,7 @@ from PIL import Image
 
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
-from icegan_jax.reporting.grids import draw_strip, find_worst
+from icegan_jax.reporting.grids import draw_strip, find_worst_clips
 
 
 def faces_of(keys):
@@ -30,13 +30,13 @@ def test_the_surest_wrong_answer_comes_first_with_its_own_faces():
         row("2", "a", 1, 0, (0.9, 0.3)),
         row("3", "a", 0, 1, (0.2, 0.5)),
     ]
-    worst = find_worst(rows, faces_of([("db", "2", "a"), ("db", "1", "a"), ("other", "3", "a")]))
+    worst = find_worst_clips(rows, faces_of([("db", "2", "a"), ("db", "1", "a"), ("other", "3", "a")]))
     assert [(clip.row.subject, round(clip.margin, 6)) for clip in worst] == [("2", 0.6), ("3", 0.3), ("1", 0.1)]
     assert worst[1].strip is None  # of another database's person 3
     for clip, brightness in ((worst[0], 0), (worst[2], 40)):
         grey = np.asarray(Image.open(io.BytesIO(clip.strip)).convert("RGB"))[4, 12]
         assert np.abs(grey.astype(int) - brightness).max() < 6
-    assert [clip.row.subject for clip in find_worst(rows, faces_of([("db", "2", "a")]), most=1)] == ["2"]
+    assert [clip.row.subject for clip in find_worst_clips(rows, faces_of([("db", "2", "a")]), most=1)] == ["2"]
 
 
 def test_a_strip_shows_onset_apex_and_what_changed():

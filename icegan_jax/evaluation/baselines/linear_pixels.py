@@ -54,7 +54,7 @@ def linear_on_apex_pixels(
     if rows != len(label):
         raise ValueError("apex and label must have one entry per row")
     targets = np.where(np.arange(num_classes) == np.asarray(label)[:, None], 1.0, -1.0)
-    inverse = np.linalg.inv(_centred_gram(apex) + penalty * np.eye(rows))
+    inverse = np.linalg.inv(_centered_gram(apex) + penalty * np.eye(rows))
     to_residuals = penalty * inverse - 1 / rows
     residuals = to_residuals @ targets
 
@@ -69,7 +69,7 @@ def linear_on_apex_pixels(
     return np.concatenate(answers).astype(np.int64)
 
 
-def _centred_gram(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def _centered_gram(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Inner products of the images in [0, 1], each less the mean image: float64[n, n]."""
     flat = images.reshape(len(images), -1)
     gram = np.zeros((len(flat), len(flat)))

@@ -12,17 +12,17 @@ from skimage.feature import hog
 from sklearn.svm import LinearSVC
 
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.synthesis.faces import Grey
+from icegan_jax.evaluation.synthesis.faces import GrayImages
 
 # The settings of our reference classifier (shared/reference/hog_svm.py): UF1 0.837 on the real faces/micro.
 _HOG = {"orientations": 8, "pixels_per_cell": (16, 16), "cells_per_block": (2, 2)}
 _PENALTY = 0.1
 _ROUNDS = 10_000  # at most; far more than it takes to converge
 
-Descriptors = NDArray[np.float64]
+Features = NDArray[np.float64]
 
 
-class Real(NamedTuple):
+class LabeledFeatures(NamedTuple):
     """n real pairs to learn from.
 
     Attributes:
@@ -31,24 +31,24 @@ class Real(NamedTuple):
       person: (dataset, subject) of each.
     """
 
-    change: Descriptors
+    change: Features
     label: NDArray[np.integer]
-    person: Sequence[tuple[str, str]]
+    subject: Sequence[tuple[str, str]]
 
 
-def descriptors(faces: Grey) -> Descriptors:
+def hog_features(faces: GrayImages) -> Features:
     """Histograms of oriented gradients (Dalal and Triggs 2005) of uint8[n, h, w]: float64[n, d]."""
     return np.stack([hog(face, **_HOG) for face in faces])
 
 
-def learn(real: Real, held_out: Sequence[tuple[str, str]]) -> LinearSVC:
+def train_classifier(real: LabeledFeatures, held_out: Sequence[tuple[str, str]]) -> LinearSVC:
     """A linear support vector machine on the pairs of everybody but the people that a fold holds out.
 
     Raises:
       UserError: too few people or classes are left to learn from.
     """
     outside = set(held_out)
-    kept = np.array([person not in outside for person in real.person], bool)
+    kept = np.array([person not in outside for person in real.subject], bool)
     label = np.asarray(real.label)[kept]
     if len(np.unique(label)) < 2:
         names = ", ".join("_".join(person) for person in sorted(outside))[:80]

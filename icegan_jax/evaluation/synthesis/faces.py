@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.results import refuse_unscored
+from icegan_jax.evaluation.results import require_scored
 from icegan_jax.io import ARRAY_DAMAGE
 
-Grey = NDArray[np.uint8]
+GrayImages = NDArray[np.uint8]
 
 
 class SynthesizedFaces(NamedTuple):
@@ -30,11 +30,11 @@ class SynthesizedFaces(NamedTuple):
       fold: name of the folder of the fold that held the person out.
     """
 
-    onset: Grey
-    synthetic: Grey
-    apex: Grey
+    onset: GrayImages
+    synthetic: GrayImages
+    apex: GrayImages
     label: NDArray[np.int64]
-    person: list[tuple[str, str]]
+    subject: list[tuple[str, str]]
     clip: list[str]
     fold: list[str]
 
@@ -46,7 +46,7 @@ def read_faces(run_dir: Path) -> SynthesizedFaces:
       UserError: there is none (no run directory, an unfinished run, or one without a generator), one is damaged or of
         a program that did not name the people yet, two folds do not fit together, or the run trained on everybody.
     """
-    refuse_unscored(Path(run_dir))
+    require_scored(Path(run_dir))
     return read_any_faces(run_dir)
 
 
@@ -67,7 +67,7 @@ def read_any_faces(run_dir: Path) -> SynthesizedFaces:
                 f"{files[0].parent.name}; a run holds one shape, train this fold again"
             )
     faces = join_faces(parts)
-    clips = list(zip(faces.person, faces.clip, strict=True))
+    clips = list(zip(faces.subject, faces.clip, strict=True))
     if len(set(clips)) != len(clips):
         raise UserError(f"{run_dir}: two folds hold the same clip out; train the run again in an empty directory")
     return faces
@@ -79,7 +79,7 @@ def join_faces(parts: list[SynthesizedFaces]) -> SynthesizedFaces:
     synthetic = np.concatenate([part.synthetic for part in parts])
     apex = np.concatenate([part.apex for part in parts])
     label = np.concatenate([part.label for part in parts])
-    person = [entry for part in parts for entry in part.person]
+    person = [entry for part in parts for entry in part.subject]
     clip = [entry for part in parts for entry in part.clip]
     fold = [entry for part in parts for entry in part.fold]
     return SynthesizedFaces(onset, synthetic, apex, label, person, clip, fold)
@@ -89,7 +89,10 @@ def _read_fold(file: Path) -> SynthesizedFaces:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             onset, apex, synthetic = (_grey(content[name]) for name in ("onset", "apex", "synthetic"))
-            label = content["label"].astype(np.int64)
+            label = content["label"]
+            if not np.issubdtype(label.dtype, np.integer):
+                raise ValueError(f"labels of {label.dtype}")
+            label = label.astype(np.int64)
             if "dataset" not in content or "subject" not in content:
                 raise UserError(f"{file}: written before the people's names were kept; train this run again")
             names = [[str(name) for name in content[column]] for column in ("dataset", "subject", "clip")]
@@ -112,27 +115,27 @@ def _read_fold(file: Path) -> SynthesizedFaces:
     )
 
 
-def _grey(image: NDArray[np.uint8]) -> Grey:
+def _grey(image: NDArray[np.uint8]) -> GrayImages:
     if image.dtype != np.uint8:
         raise ValueError(f"{image.dtype} instead of uint8")
     return image
 
 
-Clip = tuple[tuple[str, str], str]  # the person and the clip's name
+ClipKey = tuple[tuple[str, str], str]  # the person and the clip's name
 
 
-def clip_names(faces: SynthesizedFaces) -> list[Clip]:
+def clip_keys(faces: SynthesizedFaces) -> list[ClipKey]:
     """Of each clip."""
-    return list(zip(faces.person, faces.clip, strict=True))
+    return list(zip(faces.subject, faces.clip, strict=True))
 
 
-def neighbours(faces: SynthesizedFaces, pairs: Pairs) -> tuple[Grey, NDArray[np.int64], NDArray[np.int64]]:
+def neighbor_frames(faces: SynthesizedFaces, pairs: Pairs) -> tuple[GrayImages, NDArray[np.int64], NDArray[np.int64]]:
     """Real frames beside the apexes of the clips: faces uint8[m, h, w], clip int64[m], shift int64[m].
 
     Raises:
       UserError: a clip is not among the pairs, or looks otherwise there.
     """
-    places = {clip: row for row, clip in enumerate(clip_names(faces))}
+    places = {clip: row for row, clip in enumerate(clip_keys(faces))}
     there = set()
     rows, clip = [], []
     people = zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True)
@@ -149,7 +152,7 @@ def neighbours(faces: SynthesizedFaces, pairs: Pairs) -> tuple[Grey, NDArray[np.
             there.add(place)
     missing = set(places.values()) - there
     if missing:
-        name = " ".join((*faces.person[min(missing)], faces.clip[min(missing)]))
+        name = " ".join((*faces.subject[min(missing)], faces.clip[min(missing)]))
         raise UserError(f"the clip {name} of the run is not in the data folder; give the folder that it was trained on")
     kept = np.array(rows, np.int64)
     return pairs.apex[kept], np.array(clip, np.int64), pairs.shift[kept].astype(np.int64)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import mean_squared_error, structural_similarity
 
-from icegan_jax.evaluation.synthesis.faces import Grey, SynthesizedFaces
+from icegan_jax.evaluation.synthesis.faces import GrayImages, SynthesizedFaces
 
 # Pixels that moved: those whose real flow is this long. It is the 95th percentile of the flow that noise of 1.5 grey
 # levels alone makes (faces drawn by prepare; 0.1 on faces/micro). A fixed length and not a percentile of the clip: of a
@@ -44,7 +44,7 @@ class FlowAgreement(NamedTuple):
     correlation: float
 
 
-def optical_flow(onset: Grey, face: Grey) -> Flow:
+def optical_flow(onset: GrayImages, face: GrayImages) -> Flow:
     """Where each pixel of the onset went, float32[h, w, 2], x and y in pixels; all 0 for equal faces.
 
     Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset down to full resolution. Chosen by measurement:
@@ -88,12 +88,12 @@ def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 _ROUNDING = 1 / 12
 
 
-def ssim(real: Grey, face: Grey) -> float:
+def ssim(real: GrayImages, face: GrayImages) -> float:
     """Structural similarity of two uint8[h, w] (Wang et al. 2004), windows of 7 pixels; 1 for equal faces."""
     return float(structural_similarity(real, face, data_range=255))
 
 
-def psnr(real: Grey, face: Grey) -> float:
+def psnr(real: GrayImages, face: GrayImages) -> float:
     """Peak signal to noise ratio of two uint8[h, w], in decibels; at most 58.9, which equal faces get."""
     error = mean_squared_error(real, face)
     return float(10 * np.log10(255**2 / max(error, _ROUNDING)))
@@ -142,9 +142,9 @@ class FeatureExtractors(NamedTuple):
       embed: uint8[h, w] to float[e], whose face it is.
     """
 
-    lpips: Callable[[Grey, Grey], NDArray[np.floating]]
-    features: Callable[[Grey], NDArray[np.floating]]
-    embed: Callable[[Grey], Values]
+    lpips: Callable[[GrayImages, GrayImages], NDArray[np.floating]]
+    features: Callable[[GrayImages], NDArray[np.floating]]
+    embed: Callable[[GrayImages], Values]
 
 
 class RealClips(NamedTuple):
@@ -157,26 +157,26 @@ class RealClips(NamedTuple):
       embedding: float[n, e] of the onsets, of length 1.
     """
 
-    onset: Grey
-    apex: Grey
+    onset: GrayImages
+    apex: GrayImages
     flow: Flow
     embedding: Values
 
 
-def real_clips(faces: SynthesizedFaces, networks: FeatureExtractors) -> RealClips:
+def prepare_real_clips(faces: SynthesizedFaces, networks: FeatureExtractors) -> RealClips:
     """The real side of some faces."""
     flow = [optical_flow(onset, apex) for onset, apex in zip(faces.onset, faces.apex, strict=True)]
-    return RealClips(faces.onset, faces.apex, np.stack(flow), embeddings(faces.onset, networks))
+    return RealClips(faces.onset, faces.apex, np.stack(flow), unit_embeddings(faces.onset, networks))
 
 
-def embeddings(faces: Grey, networks: FeatureExtractors) -> Values:
+def unit_embeddings(faces: GrayImages, networks: FeatureExtractors) -> Values:
     """Of uint8[n, h, w]: float[n, e], of length 1."""
     found = np.stack([networks.embed(face) for face in faces])
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def measure(
-    faces: Grey,
+def measure_faces(
+    faces: GrayImages,
     clip: Sequence[int] | NDArray[np.integer],
     real: RealClips,
     networks: FeatureExtractors,
@@ -212,7 +212,7 @@ def measure(
     return found
 
 
-def per_clip(values: Values, clip: NDArray[np.integer], n: int) -> Values:
+def mean_per_clip(values: Values, clip: NDArray[np.integer], n: int) -> Values:
     """The mean of each clip's faces, float64[n]: NaN where it has none, or one of them has no value."""
     sums, counts = np.bincount(clip, values, n), np.bincount(clip, minlength=n)
     return np.divide(sums, counts, out=np.full(n, np.nan), where=counts > 0)

@@ -15,19 +15,19 @@ from sklearn.svm import LinearSVC
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.evaluation import bootstrap, metrics
-from icegan_jax.evaluation.synthesis.classifier import Real, descriptors, learn
-from icegan_jax.evaluation.synthesis.faces import Clip, Grey, SynthesizedFaces, clip_names, neighbours
+from icegan_jax.evaluation.synthesis.classifier import LabeledFeatures, hog_features, train_classifier
+from icegan_jax.evaluation.synthesis.faces import ClipKey, GrayImages, SynthesizedFaces, clip_keys, neighbor_frames
 from icegan_jax.evaluation.synthesis.measures import (
     MEASURES,
     FeatureExtractors,
     Features,
     RealClips,
     Values,
-    embeddings,
     kernel_distance,
-    measure,
-    per_clip,
-    real_clips,
+    mean_per_clip,
+    measure_faces,
+    prepare_real_clips,
+    unit_embeddings,
 )
 
 
@@ -47,7 +47,7 @@ class Mean(NamedTuple):
     n: int
 
 
-def mean_over_people(
+def mean_over_subjects(
     values: NDArray[np.floating],
     people: Iterable[Hashable],
     *,
@@ -79,7 +79,7 @@ def mean_over_people(
         return Mean(mean, None, None, len(values))
     sums, counts = np.bincount(owner, values), np.bincount(owner)
     drawn = bootstrap.draw_groups(number, draws, seed)
-    return Mean(mean, *bootstrap.interval((drawn @ sums) / (drawn @ counts)), len(values))
+    return Mean(mean, *bootstrap.percentile_interval((drawn @ sums) / (drawn @ counts)), len(values))
 
 
 # Rows of the table. The first is what is judged, the others are what to judge it by.
@@ -91,14 +91,14 @@ COPY = "copy of the onset"
 
 REAL = "real against real"
 
-SAME_PERSON = "same person, another clip"
+SAME_SUBJECT = "same person, another clip"
 
-OTHER_PERSON = "another person"
+OTHER_SUBJECT = "another person"
 
-REAL_FACES = (COPY, REAL, SAME_PERSON, OTHER_PERSON)  # which no generator decides
+REAL_FACES = (COPY, REAL, SAME_SUBJECT, OTHER_SUBJECT)  # which no generator decides
 
 # The classifier that learnt from everybody but these people.
-Judge = Callable[[tuple[tuple[str, str], ...]], LinearSVC]
+ClassifierFactory = Callable[[tuple[tuple[str, str], ...]], LinearSVC]
 
 
 class RowValues(NamedTuple):
@@ -111,36 +111,40 @@ class RowValues(NamedTuple):
         smaller side has; none of a side of one face, which has no distance.
     """
 
-    clips: list[Clip]
+    clips: list[ClipKey]
     values: dict[str, Values]
     distances: list[tuple[float, int]]
 
 
 def synthetic_rows(
-    faces: SynthesizedFaces, real: RealClips, judge: Judge, networks: FeatureExtractors, tick: Callable[[], object]
+    faces: SynthesizedFaces,
+    real: RealClips,
+    judge: ClassifierFactory,
+    networks: FeatureExtractors,
+    tick: Callable[[], object],
 ) -> dict[str, RowValues]:
     """The rows ``SYNTHETIC`` and ``WRONG``; ``tick`` is called once per face."""
     n, k = faces.synthetic.shape[:2]
     flat = faces.synthetic.reshape(n * k, *faces.synthetic.shape[2:])
     clip, asked = np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
     shown = faces.label[clip]
-    measured = measure(flat, clip, real, networks, tick)
+    measured = measure_faces(flat, clip, real, networks, tick)
     told = _recognized(flat, clip, faces, judge)
     measured["classifier_clip_class"] = (told == shown).astype(np.float64)
     right, true = (told == asked).astype(np.float64), asked == shown
 
     def rows_where(keep: NDArray[np.bool_]) -> dict[str, Values]:
-        return {name: per_clip(values[keep], clip[keep], n) for name, values in measured.items()}
+        return {name: mean_per_clip(values[keep], clip[keep], n) for name, values in measured.items()}
 
-    of_class = rows_where(true) | {"classifier_accuracy": per_clip(right, clip, n)}
-    of_others = rows_where(~true) | {"classifier_accuracy": per_clip(right[~true], clip[~true], n)}
+    of_class = rows_where(true) | {"classifier_accuracy": mean_per_clip(right, clip, n)}
+    of_others = rows_where(~true) | {"classifier_accuracy": mean_per_clip(right[~true], clip[~true], n)}
     features = networks.features(flat).reshape(n, k, -1)
     apex = networks.features(faces.apex)
     # The j-th set of wrong faces: of each clip that of the j-th class after its own.
     sets = [features[np.arange(n), (faces.label + step) % k] for step in range(k)]
     return {
-        SYNTHETIC: RowValues(clip_names(faces), of_class, _distances(apex, sets[:1])),
-        WRONG: RowValues(clip_names(faces), of_others, _distances(apex, sets[1:])),
+        SYNTHETIC: RowValues(clip_keys(faces), of_class, _distances(apex, sets[:1])),
+        WRONG: RowValues(clip_keys(faces), of_others, _distances(apex, sets[1:])),
     }
 
 
@@ -148,7 +152,7 @@ def real_rows(
     faces: SynthesizedFaces,
     real: RealClips,
     pairs: Pairs,
-    judge: Judge,
+    judge: ClassifierFactory,
     networks: FeatureExtractors,
     tick: Callable[[], object],
 ) -> dict[str, RowValues]:
@@ -157,23 +161,23 @@ def real_rows(
     every = np.arange(n)
     apex = networks.features(faces.apex)
 
-    copy = measure(faces.onset, every, real, networks, tick, identity=False)
+    copy = measure_faces(faces.onset, every, real, networks, tick, identity=False)
     told = _recognized(faces.onset, every, faces, judge)
     copy["identity"] = np.ones(n)
     copy["classifier_accuracy"] = np.full(n, 1 / k)
     copy["classifier_clip_class"] = (told == faces.label).astype(np.float64)
 
-    near, clip, shift = neighbours(faces, pairs)
-    again = measure(near, clip, real, networks, tick, identity=False)
-    again = {name: per_clip(values, clip, n) for name, values in again.items()}
-    again["identity"] = (embeddings(faces.apex, networks) * real.embedding).sum(axis=1)
+    near, clip, shift = neighbor_frames(faces, pairs)
+    again = measure_faces(near, clip, real, networks, tick, identity=False)
+    again = {name: mean_per_clip(values, clip, n) for name, values in again.items()}
+    again["identity"] = (unit_embeddings(faces.apex, networks) * real.embedding).sum(axis=1)
     told = _recognized(faces.apex, every, faces, judge)
     again["classifier_accuracy"] = again["classifier_clip_class"] = (told == faces.label).astype(np.float64)
     features = networks.features(near) if len(near) else np.empty((0, apex.shape[1]))
     sets = [features[shift == step] for step in np.unique(shift)]
     return {
-        COPY: RowValues(clip_names(faces), copy, _distances(apex, [networks.features(faces.onset)])),
-        REAL: RowValues(clip_names(faces), again, _distances(apex, sets)),
+        COPY: RowValues(clip_keys(faces), copy, _distances(apex, [networks.features(faces.onset)])),
+        REAL: RowValues(clip_keys(faces), again, _distances(apex, sets)),
         **_other_faces(faces, real.embedding),
     }
 
@@ -181,13 +185,13 @@ def real_rows(
 def _other_faces(faces: SynthesizedFaces, embedding: Values) -> dict[str, RowValues]:
     """Mean cosine of each clip's onset with the onsets of the person's other clips, and of other people's."""
     cosine = embedding @ embedding.T
-    same = np.array([[one == other for other in faces.person] for one in faces.person])
+    same = np.array([[one == other for other in faces.subject] for one in faces.subject])
     found = {}
-    for name, pairs in ((SAME_PERSON, same & ~np.eye(len(same), dtype=bool)), (OTHER_PERSON, ~same)):
+    for name, pairs in ((SAME_SUBJECT, same & ~np.eye(len(same), dtype=bool)), (OTHER_SUBJECT, ~same)):
         counts = pairs.sum(axis=1)
         sums = np.where(pairs, cosine, 0).sum(axis=1)
         values = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-        found[name] = RowValues(clip_names(faces), {"identity": values}, [])
+        found[name] = RowValues(clip_keys(faces), {"identity": values}, [])
     return found
 
 
@@ -196,20 +200,22 @@ def _distances(apex: Features, sets: Sequence[Features]) -> list[tuple[float, in
     return [(kernel_distance(apex, one), min(len(apex), len(one))) for one in sets if min(len(apex), len(one)) > 1]
 
 
-def _recognized(images: Grey, clip: NDArray[np.integer], faces: SynthesizedFaces, judge: Judge) -> NDArray[np.int64]:
+def _recognized(
+    images: GrayImages, clip: NDArray[np.integer], faces: SynthesizedFaces, judge: ClassifierFactory
+) -> NDArray[np.int64]:
     """The class of each image, int64[m], by the classifier of the fold that holds its clip's person out."""
-    change = descriptors(images) - descriptors(faces.onset)[clip]
+    change = hog_features(images) - hog_features(faces.onset)[clip]
     fold = np.array(faces.fold)
     told = np.empty(len(images), np.int64)
     for name in np.unique(fold):
-        held_out = {person for person, other in zip(faces.person, faces.fold, strict=True) if other == name}
+        held_out = {person for person, other in zip(faces.subject, faces.fold, strict=True) if other == name}
         rows = np.flatnonzero(fold[clip] == name)
         told[rows] = judge(tuple(sorted(held_out))).predict(change[rows])
     return told
 
 
 # In the order of the table. The first is what is judged, the others are what to judge it by.
-ROWS = (SYNTHETIC, WRONG, COPY, REAL, SAME_PERSON, OTHER_PERSON)
+ROWS = (SYNTHETIC, WRONG, COPY, REAL, SAME_SUBJECT, OTHER_SUBJECT)
 
 # Means over clips with intervals, in the order of the table; the kernel distance is one number of a whole set.
 COLUMNS = (*MEASURES, "classifier_accuracy", "classifier_clip_class")
@@ -268,11 +274,11 @@ def score_faces(
       UserError: the runs' clips are not those of the pairs, or too few people are left to learn from.
     """
     people = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), strict=True))
-    learnt = Real(descriptors(pairs.apex) - descriptors(pairs.onset), pairs.label, people)
-    judge = functools.cache(functools.partial(learn, learnt))
+    learnt = LabeledFeatures(hog_features(pairs.apex) - hog_features(pairs.onset), pairs.label, people)
+    judge = functools.cache(functools.partial(train_classifier, learnt))
     parts: dict[str, list[RowValues]] = {name: [] for name in ROWS}
     for faces in runs:
-        real = real_clips(faces, networks)
+        real = prepare_real_clips(faces, networks)
         found = synthetic_rows(faces, real, judge, networks, tick)
         found |= real_rows(faces, real, pairs, judge, networks, tick)
         for name, part in found.items():
@@ -285,7 +291,7 @@ def count_faces(runs: Sequence[SynthesizedFaces], pairs: Pairs) -> int:
     total = 0
     for faces in runs:
         n, k = faces.synthetic.shape[:2]
-        total += n * k + n + len(neighbours(faces, pairs)[1])  # synthetic, copies of the onset, real
+        total += n * k + n + len(neighbor_frames(faces, pairs)[1])  # synthetic, copies of the onset, real
     return total
 
 
@@ -296,7 +302,7 @@ def _row(name: str, parts: Sequence[RowValues]) -> SynthesisRow:
     scores, deviation = {}, {}
     for column in COLUMNS:
         values = [part.values.get(column, blank) for part, blank in zip(parts, nothing, strict=True)]
-        scores[column] = mean_over_people(np.concatenate(values), people)
+        scores[column] = mean_over_subjects(np.concatenate(values), people)
         means = [float(np.nanmean(run)) for run in values if not np.isnan(run).all()]
         spread = len(means) > 1 and name not in REAL_FACES
         deviation[column] = float(np.std(means, ddof=1)) if spread else None

@@ -11,9 +11,9 @@ from PIL import Image
 from icegan_jax.inference.quality_flags import Flag
 from icegan_jax.inference.recognition import Recognition
 from icegan_jax.inference.visualize import difference_image, draw_recognition
-from icegan_jax.reporting.grids import GAIN
-from icegan_jax.reporting.page.html import image, paragraph, scroll
-from icegan_jax.reporting.style import class_colour
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
+from icegan_jax.reporting.page.html import embed_image, paragraph, scrollable
+from icegan_jax.reporting.style import class_color
 
 MOST_DRAWN = 20  # of the events of one recording
 _NOTHING = "–"
@@ -89,7 +89,7 @@ def _table(readings: Sequence[Recognition], known: Sequence[Flag], classes: Sequ
     ]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return scroll(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "events", "sideways")
+    return scrollable(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>", "events", "sideways")
 
 
 def _bars(reading: Recognition, classes: Sequence[str]) -> str:
@@ -99,7 +99,7 @@ def _bars(reading: Recognition, classes: Sequence[str]) -> str:
     for label, (name, length) in enumerate(zip(classes, reading.lengths, strict=True)):
         width = 100 * min(float(length), 1.0)
         kind = ' class="best"' if label == best else ""
-        bar = f'<span class="bar"><i style="width:{width:.1f}%;background:{class_colour(label)}"></i></span>'
+        bar = f'<span class="bar"><i style="width:{width:.1f}%;background:{class_color(label)}"></i></span>'
         lines.append(f"<li{kind}><span>{escape(name)}</span>{bar}<b>{length:.2f}</b></li>")
     return f'<ul class="bars" aria-label="length of the capsule of each class">{"".join(lines)}</ul>'
 
@@ -115,10 +115,10 @@ def _faces(reading: Recognition, classes: Sequence[str]) -> str:
     shown = (
         (Image.fromarray(reading.onset_face), "onset", _when(reading, reading.onset)),
         (Image.fromarray(reading.apex_face), "apex", _when(reading, reading.apex)),
-        (difference_image(reading.onset_face, reading.apex_face), "difference", f"x{GAIN}; red is brighter"),
+        (difference_image(reading.onset_face, reading.apex_face), "difference", f"x{DIFFERENCE_GAIN}; red is brighter"),
     )
     figures = "".join(
-        f"<figure>{image(png_data_url(face), word, 'image/png')}"
+        f"<figure>{embed_image(png_data_url(face), word, 'image/png')}"
         f"<figcaption><b>{word}</b> {escape(words)}</figcaption></figure>"
         for face, word, words in shown
     )

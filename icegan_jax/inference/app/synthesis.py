@@ -16,8 +16,8 @@ from icegan_jax.inference.media import encode_still
 from icegan_jax.inference.neutral_faces import find_neutral_faces
 from icegan_jax.inference.synthesize import MOST_INTENSITY, SynthesisRequest, provenance_of
 from icegan_jax.inference.visualize import difference_image
-from icegan_jax.reporting.grids import GAIN
-from icegan_jax.reporting.page.html import image
+from icegan_jax.reporting.grids import DIFFERENCE_GAIN
+from icegan_jax.reporting.page.html import embed_image
 
 Colour = NDArray[np.uint8]
 
@@ -49,7 +49,10 @@ def synthesis_html(model: Ensemble, path: Path, intensity: float, draw: int, wha
         mark = provenance_of(_order(path, name, intensity, draw), model, [shown])
         file = encode_still(_small(made), ".png", mark, None)
         figures.append(_figure(name, file, difference_image(neutral, _face(made, shown.box))))
-    words = f"Synthetic. With each face, what changed in its grey levels, {GAIN} times enlarged; red is brighter."
+    words = (
+        "Synthetic. With each face, what changed in its grey levels, "
+        f"{DIFFERENCE_GAIN} times enlarged; red is brighter."
+    )
     note = f"{path.name}: several faces, of which the largest is taken." if portrait.note else ""
     notes = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, words) if line)
     return f'<section class="answer">{notes}<div class="faces made">{"".join(figures)}</div></section>'
@@ -75,8 +78,8 @@ def _order(path: Path, expression: str, intensity: float, draw: int) -> Synthesi
 
 def _figure(name: str, file: bytes, change: Image.Image) -> str:
     change.thumbnail((_FACE_PIXELS, _FACE_PIXELS))
-    face = image(file, f"{name}, synthetic", "image/png")
-    below = image(png_data_url(change), f"{name}: what changed", "image/png")
+    face = embed_image(file, f"{name}, synthetic", "image/png")
+    below = embed_image(png_data_url(change), f"{name}: what changed", "image/png")
     save = download_link(file, f"{name}_synthetic.png", "Save")
     return f"<figure>{face}<figcaption><b>{escape(name)}</b> {save}</figcaption>{below}</figure>"
 

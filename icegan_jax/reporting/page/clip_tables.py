@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.reporting.page.html import NUMBER, Cell, Column, Line, paragraph, table
+from icegan_jax.reporting.page.html import NUMBER, Cell, Column, TableRow, paragraph, table
 
 _SUBJECTS = (
     "Correct clips of all clips, by subject and true class. A score per subject would mean little: many subjects have "
@@ -26,7 +26,7 @@ def render_subjects(predictions: Sequence[Prediction], classes: Sequence[str]) -
     people: dict[tuple[str, str], list[Prediction]] = {}
     for row in predictions:
         people.setdefault((row.dataset, row.subject), []).append(row)
-    rows: list[Line] = []
+    rows: list[TableRow] = []
     for (dataset, subject), found in sorted(people.items()):
         of_class = [_correct([row for row in found if row.label == label]) for label in range(len(classes))]
         rows.append([dataset, subject, Cell(str(len(found)), len(found)), _correct(found), *of_class])
@@ -39,7 +39,7 @@ def render_clips(predictions: Sequence[Prediction], classes: Sequence[str]) -> s
     """A row per clip, with a form that hides the right ones."""
     numbers = [Column(f"length {name}", NUMBER) for name in classes]
     names = [Column("dataset", "name"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
-    rows: list[Line] = []
+    rows: list[TableRow] = []
     for row in predictions:
         lengths = [Cell(f"{length:.3f}", length) for length in row.scores]
         answers = (classes[row.label], classes[row.prediction])

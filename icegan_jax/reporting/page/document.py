@@ -5,7 +5,7 @@ from html import escape
 from typing import NamedTuple
 
 from icegan_jax.evaluation.score_table import score_rows
-from icegan_jax.reporting.figures import Pictures
+from icegan_jax.reporting.figures import ReportFigures
 from icegan_jax.reporting.page import clip_tables, figures, run_settings, scores
 from icegan_jax.reporting.page.html import paragraph
 from icegan_jax.reporting.page.scores import render_selection
@@ -30,7 +30,7 @@ class Section(NamedTuple):
     html: str
 
 
-def render_page(run: Run, pictures: Pictures, *, no_faces: bool = False) -> str:
+def render_page(run: Run, pictures: ReportFigures, *, no_faces: bool = False) -> str:
     """The whole page as HTML; every name that comes from data is escaped.
 
     Args:
@@ -52,7 +52,7 @@ def render_page(run: Run, pictures: Pictures, *, no_faces: bool = False) -> str:
     return render_document(run.name, "\n".join(body))
 
 
-def _sections(run: Run, pictures: Pictures, no_faces: bool) -> Iterator[Section]:
+def _sections(run: Run, pictures: ReportFigures, no_faces: bool) -> Iterator[Section]:
     warnings = run_settings.render_warnings(run.results)
     if warnings:
         yield Section("warnings", "Warnings", warnings)
@@ -61,15 +61,15 @@ def _sections(run: Run, pictures: Pictures, no_faces: bool) -> Iterator[Section]
         yield Section("selection", "How the model was selected", render_selection(run.results))
         yield Section("confusion", "Confusion", figures.render_confusion(run, pictures))
         if run.faces is not None:
-            yield Section("worst", "Worst clips", figures.render_worst(run, pictures))
+            yield Section("worst", "Worst clips", figures.render_worst_clips(run, pictures))
         yield Section("subjects", "Subjects", clip_tables.render_subjects(run.predictions, run.classes))
         yield Section("every_clip", "Clips", clip_tables.render_clips(run.predictions, run.classes))
     if run.faces is not None:
-        yield Section("changes", "Where faces move", figures.render_changes(run, pictures))
+        yield Section("changes", "Where faces move", figures.render_difference_maps(run, pictures))
         yield Section("synthesis", "Synthesis", figures.render_synthesis(run, pictures))
     elif not no_faces:
         yield Section("faces", "Faces", paragraph(figures.NO_FACES))
     yield Section("training", "Training", figures.render_curves(pictures))
-    config = run_settings.without_places(run.config) if no_faces else run.config
+    config = run_settings.without_data_folder(run.config) if no_faces else run.config
     yield Section("configuration", "Configuration", run_settings.render_config(config))
     yield Section("versions", "Versions and time", run_settings.render_versions(run.results))

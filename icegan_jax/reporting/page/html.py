@@ -38,7 +38,7 @@ class Cell:
     value: float | None
 
 
-Line = Sequence[str | Cell]  # of a table
+TableRow = Sequence[str | Cell]  # of a table
 
 
 def paragraph(text: str, kind: str = "") -> str:
@@ -52,12 +52,12 @@ def tiles(entries: Iterable[tuple[str, str]]) -> str:
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 
-def facts(entries: Iterable[tuple[str, str]]) -> str:
+def definition_list(entries: Iterable[tuple[str, str]]) -> str:
     """A list of (name, value)."""
     return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in entries)}</dl>"
 
 
-def scroll(html: str, name: str, kind: str = "") -> str:
+def scrollable(html: str, name: str, kind: str = "") -> str:
     """A box that scrolls what is too wide, and with ``kind`` "long" what is too long.
 
     Its name is read out, and the box takes the keyboard.
@@ -70,7 +70,7 @@ def scroll(html: str, name: str, kind: str = "") -> str:
 def table(
     name: str,
     columns: Sequence[Column],
-    rows: Iterable[Line],
+    rows: Iterable[TableRow],
     marks: Sequence[str] | None = None,
     identity: str = "",
 ) -> str:
@@ -94,18 +94,18 @@ def table(
         lines.append(f"<tr{mark}>{cells}</tr>")
     named = f' id="{identity}"' if identity else ""
     content = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return scroll(f'<table class="sortable"{named}>{content}</table>', name, "long")
+    return scrollable(f'<table class="sortable"{named}>{content}</table>', name, "long")
 
 
-def picture(png: bytes, words: str, kind: str = CHART) -> str:
+def embed_figure(png: bytes, words: str, kind: str = CHART) -> str:
     """A PNG file, embedded as WebP in its own box; ``words`` say what it shows."""
     data = io.BytesIO()
     with Image.open(io.BytesIO(png)) as opened:
         opened.convert("RGB").save(data, "WEBP", lossless=kind != WIDE_SHEET, quality=_QUALITY)
-    return scroll(image(data.getvalue(), words, "image/webp"), words, kind)
+    return scrollable(embed_image(data.getvalue(), words, "image/webp"), words, kind)
 
 
-def image(content: bytes, words: str, media: str) -> str:
+def embed_image(content: bytes, words: str, media: str) -> str:
     """An embedded picture of that media type."""
     return f'<img alt="{escape(words)}" src="data:{media};base64,{base64.b64encode(content).decode("ascii")}">'
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from icegan_jax.reporting.page.html import facts
+from icegan_jax.reporting.page.html import definition_list
 
 _RUN = "run"  # the heading of fields that are in no group
 
@@ -26,7 +26,7 @@ def render_versions(results: Mapping[str, Any]) -> str:
         **{name.replace("_", " "): _number(value) for name, value in results["timing"].items()},
         **results["versions"],
     }
-    return facts((str(name), str(value)) for name, value in entries.items())
+    return definition_list((str(name), str(value)) for name, value in entries.items())
 
 
 def render_config(config: Mapping[str, Any]) -> str:
@@ -38,7 +38,7 @@ def render_config(config: Mapping[str, Any]) -> str:
         else:
             groups[_RUN].append((name, value))
     parts = [
-        f"<section><h3>{escape(group)}</h3>{facts((name, _words(value)) for name, value in fields)}</section>"
+        f"<section><h3>{escape(group)}</h3>{definition_list((name, _words(value)) for name, value in fields)}</section>"
         for group, fields in groups.items()
         if fields
     ]
@@ -49,7 +49,7 @@ def render_config(config: Mapping[str, Any]) -> str:
     )
 
 
-def without_places(config: Mapping[str, Any]) -> dict[str, Any]:
+def without_data_folder(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config without the folder of the data, which may tell its owner's name: not now, and not of earlier starts."""
     kept = {name: _without(value, "dir") if name == "data" else value for name, value in config.items()}
     if isinstance(config.get("resumed"), list):

@@ -9,7 +9,7 @@ from statistics import median_low
 from typing import Any
 
 from icegan_jax.evaluation.score_table import ORACLE_NAME, ScoreRow, format_score
-from icegan_jax.reporting.page.html import NUMBER, Cell, Column, Line, paragraph, scroll, table, tiles
+from icegan_jax.reporting.page.html import NUMBER, Cell, Column, TableRow, paragraph, scrollable, table, tiles
 
 _LAST = "last"
 
@@ -65,7 +65,7 @@ def _rule(selection: str) -> str:
 
 def _comparison(blocks: Mapping[str, Mapping[str, Any]], rule: str) -> str:
     columns = [Column("rule"), Column("UF1 [95%]", NUMBER), Column("UAR [95%]", NUMBER), Column("accuracy", NUMBER)]
-    rows: list[Line] = []
+    rows: list[TableRow] = []
     for name, block in blocks.items():
         reported = " (reported)" if name == rule else ""
         scores = [Cell(format_score(block[key], block[f"{key}_ci95"]), block[key]) for key in ("uf1", "uar")]
@@ -77,7 +77,7 @@ def _comparison(blocks: Mapping[str, Mapping[str, Any]], rule: str) -> str:
 def _steps(steps: Mapping[str, int]) -> str:
     low, high, middle = min(steps.values()), max(steps.values()), median_low(steps.values())
     words = f"The chosen steps: {low} to {high}, median {middle}"
-    rows: list[Line] = [[fold, Cell(str(step), step)] for fold, step in steps.items()]
+    rows: list[TableRow] = [[fold, Cell(str(step), step)] for fold, step in steps.items()]
     columns = [Column("fold"), Column("step", NUMBER)]
     return f"<details><summary>{words}</summary>{table('Chosen steps', columns, rows)}</details>"
 
@@ -128,7 +128,7 @@ def render_scores(results: Mapping[str, Any], rows: Sequence[ScoreRow]) -> str:
     heads = ("clips", "UF1 [95%]", "UAR [95%]", "accuracy")
     head = "<th></th>" + "".join(f'<th scope="col" class="number">{word}</th>' for word in heads)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
-    return scroll(table, "Scores") + _reading_help(results)
+    return scrollable(table, "Scores") + _reading_help(results)
 
 
 def _line(row: ScoreRow) -> str:

@@ -38,7 +38,7 @@ def test_folds_come_one_after_another(tmp_path):
     np.testing.assert_array_equal(faces.synthetic, np.concatenate([first["synthetic"], second["synthetic"]]))
     np.testing.assert_array_equal(faces.apex, np.concatenate([first["apex"], second["apex"]]))
     assert faces.label.dtype == np.int64 and faces.label.tolist() == [0, 1, 0]
-    assert faces.person == [("d", "s1"), ("d", "s1"), ("d", "s2")]
+    assert faces.subject == [("d", "s1"), ("d", "s1"), ("d", "s2")]
     assert faces.clip == ["c0", "c1", "c0"] and faces.fold == ["d_s1", "d_s1", "d_s2"]
 
 

@@ -58,7 +58,7 @@ def run(draw: Callable[[int, int], np.ndarray]) -> SynthesizedFaces:
         synthetic=np.stack([[draw(p, asked) for asked in range(3)] for p, _ in found]),
         apex=np.stack([moved(neutral(p), c, 2) for p, c in found]),
         label=np.array([c for _, c in found]),
-        person=[("d", str(p)) for p, _ in found],
+        subject=[("d", str(p)) for p, _ in found],
         clip=[f"c{c}" for _, c in found],
         fold=[f"d_{p}" for p, _ in found],
     )
@@ -98,7 +98,7 @@ def test_means_are_over_the_right_faces(table):
         of_others.append(np.mean([ssim(faces.apex[row], faces.synthetic[row, asked]) for asked in others]))
         copies.append(ssim(faces.apex[row], faces.onset[row]))
         mine = np.flatnonzero(
-            (data.subject == faces.person[row][1]) & (data.clip == faces.clip[row]) & (data.shift != 0)
+            (data.subject == faces.subject[row][1]) & (data.clip == faces.clip[row]) & (data.shift != 0)
         )
         near.append(np.mean([ssim(faces.apex[row], data.apex[other]) for other in mine]))
     expected = {scores.SYNTHETIC: of_class, scores.WRONG: of_others, scores.COPY: copies, scores.REAL: near}
@@ -127,13 +127,13 @@ def test_identity(table):
     onset = np.stack([networks().embed(neutral(p)) for p in range(PEOPLE)])
     onset /= np.linalg.norm(onset, axis=1, keepdims=True)
     others = [onset[p] @ onset[q] for p in range(PEOPLE) for q in range(PEOPLE) if p != q]
-    assert table[scores.OTHER_PERSON].scores["identity"].mean == pytest.approx(np.mean(others))
-    assert table[scores.SAME_PERSON].scores["identity"].mean == pytest.approx(1)
+    assert table[scores.OTHER_SUBJECT].scores["identity"].mean == pytest.approx(np.mean(others))
+    assert table[scores.SAME_SUBJECT].scores["identity"].mean == pytest.approx(1)
     assert table[scores.COPY].scores["identity"].mean == 1
     apex = [networks().embed(moved(neutral(p), c, 2)) for p in range(PEOPLE) for c in range(3)]
     cosine = [onset[n // 3] @ vector / np.linalg.norm(vector) for n, vector in enumerate(apex)]
     assert table[scores.REAL].scores["identity"].mean == pytest.approx(np.mean(cosine))
-    assert table[scores.OTHER_PERSON].scores["ssim"].n == 0
+    assert table[scores.OTHER_SUBJECT].scores["ssim"].n == 0
 
 
 def test_kernel_distance_is_of_whole_sets(table):
@@ -146,7 +146,7 @@ def test_kernel_distance_is_of_whole_sets(table):
     data = pairs()
     near = [kernel_distance(apex, features(data.apex[data.shift == shift])) for shift in (-2, -1, 1)]
     assert table[scores.REAL].kid == pytest.approx(np.mean(near)) and table[scores.REAL].kid_n == 12
-    assert np.isnan(table[scores.SAME_PERSON].kid) and table[scores.SAME_PERSON].kid_n == 0
+    assert np.isnan(table[scores.SAME_SUBJECT].kid) and table[scores.SAME_SUBJECT].kid_n == 0
 
 
 def test_runs_are_scored_together(table):

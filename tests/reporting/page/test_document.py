@@ -7,10 +7,10 @@ import numpy as np
 
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction
-from icegan_jax.evaluation.results import build_results, build_unscored
+from icegan_jax.evaluation.results import build_results, build_unscored_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
-from icegan_jax.reporting.figures import Pictures
-from icegan_jax.reporting.grids import draw_strip, find_worst
+from icegan_jax.reporting.figures import ReportFigures
+from icegan_jax.reporting.grids import draw_strip, find_worst_clips
 from icegan_jax.reporting.page.document import render_page
 from icegan_jax.reporting.page.template import SCRIPT
 from icegan_jax.reporting.run_files import Run
@@ -63,7 +63,7 @@ def run_of(name="run", dataset="db", **fields):
         synthetic=np.stack([face] * 3, axis=1),
         apex=face,
         label=np.array([row.label for row in predictions]),
-        person=[(row.dataset, row.subject) for row in predictions],
+        subject=[(row.dataset, row.subject) for row in predictions],
         clip=[row.clip for row in predictions],
         fold=["fold"] * len(predictions),
     )
@@ -73,8 +73,8 @@ def run_of(name="run", dataset="db", **fields):
 
 
 def pictures_of(run):
-    worst = find_worst(run.predictions, run.faces)
-    return Pictures(PNG, {"db": PNG, HOSTILE: PNG}, worst, PNG, PNG, PNG)
+    worst = find_worst_clips(run.predictions, run.faces)
+    return ReportFigures(PNG, {"db": PNG, HOSTILE: PNG}, worst, PNG, PNG, PNG)
 
 
 def test_every_name_is_escaped():
@@ -121,7 +121,7 @@ def test_numbers_of_scores_and_time():
 
 def test_without_faces_the_page_says_so_and_not_where_the_data_are():
     run = run_of(dataset="my place")
-    html = render_page(run, Pictures(confusion=PNG, losses=PNG), no_faces=True)
+    html = render_page(run, ReportFigures(confusion=PNG, losses=PNG), no_faces=True)
     with_faces = render_page(run, pictures_of(run))
     said = "This page was made without faces"
     assert said in html and said not in with_faces
@@ -131,9 +131,9 @@ def test_without_faces_the_page_says_so_and_not_where_the_data_are():
 
 def test_a_run_that_trained_on_everybody_has_no_score():
     run = run_of()
-    results = build_unscored(run.predictions, **fabricated.ABOUT)
+    results = build_unscored_results(run.predictions, **fabricated.ABOUT)
     run = Run("all", results, {}, run.classes, [], run.counts * 0, run.faces, [])
-    html = render_page(run, Pictures(synthesis=PNG))
+    html = render_page(run, ReportFigures(synthesis=PNG))
     text = "".join(parse(html).text)
     assert "trained on everybody: nobody was held out, so no score exists" in text
     assert text.index("no score exists") < text.index("no scoreeverybody was trained on") < text.index("Synthesis")
@@ -146,6 +146,6 @@ def test_a_run_that_trained_on_everybody_has_no_score():
 def test_a_run_without_faces_says_so():
     run = run_of()
     run = Run(run.name, run.results, run.config, run.classes, run.predictions, run.counts, None, [])
-    html = render_page(run, Pictures(confusion=PNG))
+    html = render_page(run, ReportFigures(confusion=PNG))
     assert "no folds/*/synthesis.npz" in html and "no folds/*/metrics.jsonl" in html
     assert "without faces" not in html and html.count("<img") == 1

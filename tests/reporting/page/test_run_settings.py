@@ -1,4 +1,4 @@
-from icegan_jax.reporting.page.run_settings import render_config, render_warnings, without_places
+from icegan_jax.reporting.page.run_settings import render_config, render_warnings, without_data_folder
 from tests.reporting.fabricated import CONFIG
 
 
@@ -12,7 +12,7 @@ def test_fields_stand_under_their_group_and_the_file_is_folded_away():
 
 
 def test_the_folder_of_the_data_is_left_out_wherever_it_is_named():
-    shared = without_places(CONFIG)
+    shared = without_data_folder(CONFIG)
     assert shared == {
         "seed": 0,
         "data": {"mirror": True},
@@ -20,7 +20,7 @@ def test_the_folder_of_the_data_is_left_out_wherever_it_is_named():
         "resumed": [{"when": "2026", "changed": {"loss.x": [1, 2]}}],
     }
     assert CONFIG["data"]["dir"] == "secret/place"
-    assert without_places({"data": "odd", "resumed": ["odd", {"changed": 3}]}) == {
+    assert without_data_folder({"data": "odd", "resumed": ["odd", {"changed": 3}]}) == {
         "data": "odd",
         "resumed": ["odd", {"changed": 3}],
     }

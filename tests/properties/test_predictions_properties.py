@@ -11,14 +11,14 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import compare
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
-from icegan_jax.evaluation.published_predictions import classes_of, read_published_predictions, to_numbers
+from icegan_jax.evaluation.published_predictions import class_indices, infer_classes, read_published_predictions
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.evaluation.score_table import format_table, score_rows, write_scores_csv
 from icegan_jax.io import CHECKSUM, write_text
-from icegan_jax.reporting.figures import Pictures
+from icegan_jax.reporting.figures import ReportFigures
 from icegan_jax.reporting.page.document import render_page
 from icegan_jax.reporting.run_files import read_run
-from tests.properties.drawing import edited, json_values, names, odd_text, outcome, scratch, words
+from tests.properties.strategies import edited, json_values, names, odd_text, outcome, scratch, words
 from tests.reporting.fabricated import predictions, write_evaluated_run
 
 FOLDER = scratch()
@@ -43,7 +43,7 @@ def test_predictions_are_read_as_they_were_written(drawn: tuple[tuple[str, ...],
     found = read_published_predictions(path)
     assert found.classes == classes and found.clip == [row.clip for row in rows]
     for cells, numbers in ((found.label, [r.label for r in rows]), (found.prediction, [r.prediction for r in rows])):
-        assert to_numbers(path, cells, classes).tolist() == numbers
+        assert class_indices(path, cells, classes).tolist() == numbers
 
 
 @given(answers(), st.data())
@@ -60,11 +60,11 @@ def test_edited_predictions_are_refused_or_of_known_classes(drawn, data: st.Data
 
 def numbers_of(path: Path) -> list[list[int]]:
     found = read_published_predictions(path)
-    classes = classes_of([found])
+    classes = infer_classes([found])
     columns = [found.label, *([found.prediction] if found.prediction else [])]
-    numbers = [to_numbers(path, column, classes).tolist() for column in columns]
+    numbers = [class_indices(path, column, classes).tolist() for column in columns]
     assert all(0 <= number < len(classes) for column in numbers for number in column)
-    assert len(found.subject) == len(numbers[0]) == len(found.people)
+    assert len(found.subject) == len(numbers[0]) == len(found.subject_keys)
     return numbers
 
 
@@ -119,8 +119,8 @@ def test_compared_with_itself_nothing_differs(people) -> None:
     lines = ["subject,clip,label,prediction"]
     lines += [f"{name},{n},{a},{b}" for name, pairs in people.items() for n, (a, b) in enumerate(pairs)]
     path.write_text("\n".join(lines))
-    text = compare.compare_predictions(path, path, "a,b,c,d,e", False, None)
-    assert f"the two answer 0 of {len(lines) - 1} clips differently" in text
+    text = compare.compare_predictions(path, path, tuple("abcde"))
+    assert f"the predictions differ on 0 of {len(lines) - 1} clips" in text
 
 
 RUN = write_evaluated_run(FOLDER / "run")
@@ -157,7 +157,7 @@ def test_results_with_a_strange_value_are_read_or_one_line(place: tuple[str | in
         assert format_table(rows).count("\n") > len(rows)
         write_scores_csv(FOLDER / "scores.csv", rows)
         run = dataclasses.replace(READ, results=found, config={"any": value})
-        write_text(FOLDER / "index.html", render_page(run, Pictures()))
+        write_text(FOLDER / "index.html", render_page(run, ReportFigures()))
 
 
 @given(json_values)
