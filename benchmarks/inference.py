@@ -33,7 +33,7 @@ from benchmarks.workload import (
     whole_numbers,
 )
 from icegan_jax.config import build_models
-from icegan_jax.training.inference import predict, to_float, to_grey
+from icegan_jax.training.inference import predict, to_float, to_uint8
 from icegan_jax.training.state import Models, TrainState
 
 COLUMNS = (
@@ -59,14 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(args: argparse.Namespace) -> Result:
     at_least_one(args, "steps")
     config, sizes = config_of(args), whole_numbers("batches", args.batches)
-    networks = build_models(config, steps=1)
+    models = build_models(config, steps=1)
     device = jax.local_devices()[0]
-    state = initial_states(networks, 1)
+    state = initial_states(models, 1)
     rows = []
     for name, function in (("D", _recognize), ("G", _synthesize)):
         for size in sizes:
-            faces = made_up_batches(networks, (), size)
-            lowered = jax.jit(functools.partial(function, networks)).lower(state, faces)
+            faces = made_up_batches(models, (), size)
+            lowered = jax.jit(functools.partial(function, models)).lower(state, faces)
             program = lowered.compile()
             jax.block_until_ready(program(state, faces))
             times = spread([timed(program, state, faces)[0] for _ in range(args.steps)])
@@ -95,18 +95,18 @@ def _measure(args: argparse.Namespace) -> Result:
 Faces = dict[str, jax.Array]
 
 
-def _recognize(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
-    return predict(networks, state, faces["onset"], faces["apex"])
+def _recognize(models: Models, state: TrainState, faces: Faces) -> jax.Array:
+    return predict(models, state, faces["onset"], faces["apex"])
 
 
-def _synthesize(networks: Models, state: TrainState, faces: Faces) -> jax.Array:
+def _synthesize(models: Models, state: TrainState, faces: Faces) -> jax.Array:
     """A face uint8[b, n, n, 1] of each onset, of its label's class."""
     onset, label = to_float(faces["onset"]), faces["label"]
-    noise = jax.random.normal(state.key, (label.shape[0], networks.noise))
+    noise = jax.random.normal(state.key, (label.shape[0], models.noise))
     variables = {"params": state.g_params, **state.g_stats}
-    expression = jax.nn.one_hot(label, networks.classes)
-    apply: Callable[..., Any] = networks.generator.apply
-    return to_grey(apply(variables, onset, noise, expression, train=False))
+    expression = jax.nn.one_hot(label, models.classes)
+    apply: Callable[..., Any] = models.generator.apply
+    return to_uint8(apply(variables, onset, noise, expression, train=False))
 
 
 def _table(result: Result) -> str:

@@ -81,14 +81,14 @@ def _measure(args: argparse.Namespace) -> Result:
     batch = config.training.batch_size
     calls = -(-args.steps // per_call)
     # What every state goes through: the turns of both, with a call each that is not timed.
-    networks = build_models(config, 2 * args.rounds * (calls + 1) * per_call)
+    models = build_models(config, 2 * args.rounds * (calls + 1) * per_call)
     device = jax.local_devices()[0]
 
     def program(folds: int) -> Program:
-        batches = batches_of(networks, folds, per_call, batch)
-        return compile_update(networks, state_shapes(networks, folds), batches, folds, per_call)
+        batches = batches_of(models, folds, per_call, batch)
+        return compile_update(models, state_shapes(models, folds), batches, folds, per_call)
 
-    single, each = program(1), state_gib(state_shapes(networks, 1))
+    single, each = program(1), state_gib(state_shapes(models, 1))
     rows, skipped = [], []
     for folds in numbers:
         together = program(folds) if folds > 1 else single
@@ -96,7 +96,7 @@ def _measure(args: argparse.Namespace) -> Result:
         if free is not None and needed > free / 2**30:
             skipped.append({"folds": folds, "needed_gib": needed, "free_gib": free / 2**30})
             continue
-        rows.append(_compare(networks, single, together, folds, batch, calls, per_call, args.rounds))
+        rows.append(_compare(models, single, together, folds, batch, calls, per_call, args.rounds))
         rows[-1]["peak_memory_gib"] = peak_memory_gib(device)
         rows[-1]["hours"] = hours(rows[-1]["side_by_side_s"], folds, batch)
     return {
@@ -125,7 +125,7 @@ def hours(step_s: float, folds: int, batch: int) -> float:
 
 
 def _compare(
-    networks: Models,
+    models: Models,
     single: Program,
     together: Program,
     folds: int,
@@ -135,8 +135,8 @@ def _compare(
     rounds: int,
 ) -> Result:
     """One row: the times of both ways, per update of all folds."""
-    states = initial_states(networks, folds)
-    batches = batches_of(networks, folds, per_call, batch)
+    states = initial_states(models, folds)
+    batches = batches_of(models, folds, per_call, batch)
     shares = split(batches, folds, keep=True)
     side: list[float] = []
     turns: list[float] = []

@@ -33,7 +33,7 @@ _NO_ARITHMETIC = {"custom-call", "rng-bit-generator", "rng", "infeed", "outfeed"
 
 # The first that an op_name matches names the layer. Spectral norm counts with its layer.
 _LAYERS = (
-    (re.compile(r"optimi[sz]er"), "optimizer"),
+    (re.compile(r"optimi[sz]er|opt_state"), "optimizer"),
     (re.compile(r"perceptual|cost_features"), "perceptual"),
     (re.compile(r"/((?:trunk|down|up|grm|reconstruction)_\d+)\b"), None),
     (re.compile(r"/(adv_caps|exp_caps)\b"), None),

@@ -143,9 +143,9 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     train_config = build_train_config(config, len(pairs.label), len(folds), 1)
     per_call = min(train_config.steps_per_call, train_config.steps_per_epoch)
     calls = math.ceil(min(args.steps or train_config.steps_per_epoch, train_config.steps_per_epoch) / per_call)
-    networks = build_models(config, (calls + 1) * per_call, len(pairs.classes))
+    models = build_models(config, (calls + 1) * per_call, len(pairs.classes))
     layout = FoldLayout(tuple(jax.local_devices()[:1]), len(folds))
-    engine = build_programs(networks, layout.devices)
+    programs = build_programs(models, layout.devices)
     iterators = [
         fold_batches(pairs, fold.train, batch_size=train_config.batch_size, seed=seed, mirror=train_config.mirror)
         for seed, fold in enumerate(folds)
@@ -155,7 +155,9 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
         next(iterators[0])
     draw_s = (time.perf_counter() - start) / _DRAIN
 
-    states = engine.create(layout.put(layout.lay(jnp.stack([fold_key(0, fold.name) for fold in folds]))))
+    states = programs.create_state(
+        layout.device_put(layout.shard(jnp.stack([fold_key(0, fold.name) for fold in folds])))
+    )
     seconds: list[float] = []
     waited = 0.0
     with Prefetcher(iterators, per_call, calls + 1, layout) as feed:
@@ -165,7 +167,7 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
             if supply is None:
                 break
             waited += time.perf_counter() - start if seconds else 0.0
-            states, metrics = jax.block_until_ready(engine.train_steps(states, supply.batches))
+            states, metrics = jax.block_until_ready(programs.train_steps(states, supply.batches))
             seconds.append(time.perf_counter() - start)
     del seconds[0]  # compiles
     check_finite(metrics)

@@ -94,7 +94,7 @@ def _measure(args: argparse.Namespace) -> Result:
 def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
     """Trains ``folds`` folds of made-up faces, one after another, and returns the samples."""
     config, pairs = _config(), _pairs(people)
-    networks = build_models(config, _SCHEDULE)
+    models = build_models(config, _SCHEDULE)
     every = min(_EVERY, max(1, steps // 20 // _PER_CALL) * _PER_CALL)
     train_config = TrainConfig(
         steps=steps,
@@ -108,9 +108,7 @@ def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> lis
         evaluate_every=every,
     )
     with Sampler(part, run_dir, _PER_CALL) as sampler:
-        train_folds(
-            networks, pairs, leave_one_subject_out(pairs)[:folds], train_config, run_dir, jax.local_devices()[:1]
-        )
+        train_folds(models, pairs, leave_one_subject_out(pairs)[:folds], train_config, run_dir, jax.local_devices()[:1])
     return sampler.samples
 
 

@@ -62,11 +62,11 @@ def _measure(args: argparse.Namespace) -> Result:
     calls = -(-args.steps // per_call)
     batch, precision = config.training.batch_size, config.training.precision
     device = jax.local_devices()[0]
-    networks = build_models(config, (calls + _WARM_UP + args.profile) * per_call)
+    models = build_models(config, (calls + _WARM_UP + args.profile) * per_call)
 
-    states = initial_states(networks, args.folds)
-    batches = batches_of(networks, args.folds, per_call, batch)
-    program = compile_update(networks, states, batches, args.folds, per_call)
+    states = initial_states(models, args.folds)
+    batches = batches_of(models, args.folds, per_call, batch)
+    program = compile_update(models, states, batches, args.folds, per_call)
     for _ in range(_WARM_UP):
         states, metrics = jax.block_until_ready(program.call(states, batches))
     rates = [matrix_rate(precision)]
@@ -78,7 +78,7 @@ def _measure(args: argparse.Namespace) -> Result:
     check_finite(metrics)
 
     step, rate = spread(seconds), sum(rates) / 2
-    direct = gflop_direct(networks, states, batches, args.folds, per_call)
+    direct = gflop_direct(models, states, batches, args.folds, per_call)
     result = {
         "median_step_s": step.median,
         "lower_quartile_step_s": step.lower,

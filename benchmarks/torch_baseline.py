@@ -82,12 +82,12 @@ def _measure(args: argparse.Namespace) -> Result:
     threads = _limit_cores(args.threads)
     if (platform := jax.default_backend()) != "cpu":
         raise UserError(f"JAX would run on the {platform}, PyTorch on the CPU: set JAX_PLATFORMS=cpu")
-    networks = build_models(config, args.steps + _WARM_UP)
-    states = initial_states(networks, args.folds)
-    batches = batches_of(networks, args.folds, 1, config.training.batch_size)
-    updates = {"torch": _torch_update(args, config.training, networks, states, batches, threads)}
+    models = build_models(config, args.steps + _WARM_UP)
+    states = initial_states(models, args.folds)
+    batches = batches_of(models, args.folds, 1, config.training.batch_size)
+    updates = {"torch": _torch_update(args, config.training, models, states, batches, threads)}
     if args.against_jax:
-        updates["jax"] = _jax_update(networks, states, batches, args.folds)
+        updates["jax"] = _jax_update(models, states, batches, args.folds)
     del states  # ours to donate, or no longer needed
     idle = {name: _warm_up(update) for name, update in updates.items()}
     rates = [matrix_rate("float32")]
@@ -138,14 +138,14 @@ def _limit_cores(threads: int | None) -> int:
 
 
 def _torch_update(
-    args: argparse.Namespace, training: Any, networks: Models, states: TrainState, batches: Any, threads: int
+    args: argparse.Namespace, training: Any, models: Models, states: TrainState, batches: Any, threads: int
 ) -> Update:
     import torch
 
     from benchmarks.torch_step import Adam, create_fold, create_task, to_batch, update
 
     torch.set_num_threads(threads)
-    task = create_task(networks, args.channels_last, args.compile)
+    task = create_task(models, args.channels_last, args.compile)
     adam = Adam(training.learning_rate, training.b1, training.b2, args.steps + _WARM_UP)
     folds = [(states, batches)]
     if args.folds > 1:
@@ -161,8 +161,8 @@ def _torch_update(
     return update_all
 
 
-def _jax_update(networks: Models, states: TrainState, batches: Any, folds: int) -> Update:
-    program = compile_update(networks, states, batches, folds, 1)
+def _jax_update(models: Models, states: TrainState, batches: Any, folds: int) -> Update:
+    program = compile_update(models, states, batches, folds, 1)
     held = [states]
 
     def update_all() -> Any:

@@ -24,7 +24,7 @@ from benchmarks.torch_layers import (
     squash,
 )
 from icegan_jax.models import discriminator, generator
-from icegan_jax.models.layers import LEAK, NORM_EPSILON, scaled
+from icegan_jax.models.layers import LEAK, NORM_EPSILON, scale_channels
 from icegan_jax.models.perceptual import PerceptualNetwork
 
 # These numbers are not in our modules' fields; tests/benchmarks/test_torch_networks.py holds them equal.
@@ -41,7 +41,7 @@ class Generator(nn.Module):
         super().__init__()
         self.class_gain, self.motion = ours.class_gain, ours.motion
         self.levels = image_size.bit_length() - 1
-        channels = [scaled(_GENERATOR_WIDTHS[min(index, 5)], ours.width) for index in range(self.levels - 1)]
+        channels = [scale_channels(_GENERATOR_WIDTHS[min(index, 5)], ours.width) for index in range(self.levels - 1)]
         self.layers = nn.ModuleDict()
         inputs = [1, *channels]
         for level, outputs in enumerate([*channels, ours.embedding], start=1):
@@ -90,7 +90,7 @@ class Discriminator(nn.Module):
     def __init__(self, ours: discriminator.CapsuleDiscriminator, image_size: int, inputs: int) -> None:
         super().__init__()
         self.classes, self.iterations, self.dimension = ours.classes, ours.iterations, ours.primary_dimension
-        widths = [scaled(width, ours.width) for width in _TRUNK_WIDTHS]
+        widths = [scale_channels(width, ours.width) for width in _TRUNK_WIDTHS]
         before = [inputs, *widths]
         self.layers = nn.ModuleDict()
         for index in range(1, 6):
@@ -107,7 +107,7 @@ class Discriminator(nn.Module):
         self.layers["adv_caps"] = Capsules(count, self.dimension, ours.adversarial_dimension, summed=True)
         self.layers["exp_caps"] = Capsules(count, self.dimension, self.classes * ours.expression_dimension)
         sizes = [self.classes * ours.expression_dimension]
-        sizes += [scaled(width, ours.reconstruction_width) for width in _RECONSTRUCTION_WIDTHS]
+        sizes += [scale_channels(width, ours.reconstruction_width) for width in _RECONSTRUCTION_WIDTHS]
         for index, (wide, outputs) in enumerate(zip(sizes, [*sizes[1:], image_size**2], strict=True), start=1):
             self.layers[f"reconstruction_{index}"] = nn.Linear(wide, outputs)
 

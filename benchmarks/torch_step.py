@@ -52,9 +52,9 @@ def create_task(settings: Models, channels_last: bool, compiled: bool = False) -
     if compiled:  # both players' gradients are taken from one graph, whose memory must outlive the first
         functorch_config.donated_buffer = False
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    if settings.cost is None:
+    if settings.perceptual is None:
         return Task(settings, None, memory_format)
-    cost = _placed(CostFeatures(settings.cost), memory_format)
+    cost = _placed(CostFeatures(settings.perceptual), memory_format)
     return Task(settings, torch.compile(cost) if compiled else cost, memory_format)
 
 

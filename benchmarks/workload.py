@@ -20,7 +20,7 @@ from benchmarks.command import Parser, Result
 from benchmarks.machine import gflop, program_gib
 from icegan_jax.config import validate
 from icegan_jax.errors import UserError
-from icegan_jax.training.parallel import over_folds
+from icegan_jax.training.parallel import fold_map
 from icegan_jax.training.state import Models, TrainState, create_state, fold_key
 from icegan_jax.training.train_step import Batch, Metrics, train_step, train_steps
 
@@ -114,15 +114,15 @@ def config_of(args: Namespace) -> ConfigDict:
 
 def described(config: ConfigDict, training: bool = True) -> Result:
     """The fields of a result that name the workload."""
-    networks = {
+    models = {
         "width": float(config.model.width),
         "precision": config.training.precision,
         "image_size": config.model.image_size,
         "recognition_input": config.model.recognition_input,
     }
     if not training:
-        return networks
-    return networks | {"batch": config.training.batch_size, "perceptual": config.loss.perceptual > 0}
+        return models
+    return models | {"batch": config.training.batch_size, "perceptual": config.loss.perceptual > 0}
 
 
 def state_gib(state: TrainState) -> float:
@@ -130,48 +130,48 @@ def state_gib(state: TrainState) -> float:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**30
 
 
-def initial_states(networks: Models, folds: int) -> TrainState:
+def initial_states(models: Models, folds: int) -> TrainState:
     """States before the first update: leading axis [f] where there are several folds, none for one."""
-    create, keys = _creation(networks, folds)
+    create, keys = _creation(models, folds)
     states = jax.jit(create).lower(keys).compile(compiler_options=_RUN_ONCE)(keys)
     return jax.block_until_ready(states)
 
 
-def state_shapes(networks: Models, folds: int) -> TrainState:
+def state_shapes(models: Models, folds: int) -> TrainState:
     """The same, as ``jax.ShapeDtypeStruct``."""
-    shapes: TrainState = jax.eval_shape(*_creation(networks, folds))
+    shapes: TrainState = jax.eval_shape(*_creation(models, folds))
     return shapes
 
 
-def _creation(networks: Models, folds: int) -> tuple[Callable[[jax.Array], TrainState], jax.Array]:
-    create = functools.partial(create_state, networks)
+def _creation(models: Models, folds: int) -> tuple[Callable[[jax.Array], TrainState], jax.Array]:
+    create = functools.partial(create_state, models)
     keys = jnp.stack([fold_key(0, f"benchmark_{index}") for index in range(folds)])
     return (create, keys[0]) if folds == 1 else (jax.vmap(create), keys)
 
 
-def made_up_batches(networks: Models, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
+def made_up_batches(models: Models, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
     """Random faces uint8[*lead, b, n, n, 1] and labels int32[*lead, b], on the device."""
     rng = np.random.default_rng(0)
-    shape = (*lead, batch, networks.image_size, networks.image_size, 1)
+    shape = (*lead, batch, models.image_size, models.image_size, 1)
     faces = {name: rng.integers(0, 256, shape, np.uint8) for name in ("onset", "apex")}
-    label = rng.integers(0, networks.classes, (*lead, batch), np.int32)
+    label = rng.integers(0, models.classes, (*lead, batch), np.int32)
     return jax.block_until_ready(jax.device_put({**faces, "label": label}))
 
 
-def batches_of(networks: Models, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
+def batches_of(models: Models, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
     """Batches for ``compile_update``: leading axes [f] of several folds, [s] of several updates."""
     lead = (folds,) if folds > 1 else ()
-    return made_up_batches(networks, lead + ((per_call,) if per_call > 1 else ()), batch)
+    return made_up_batches(models, lead + ((per_call,) if per_call > 1 else ()), batch)
 
 
-def compile_update(networks: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> Program:
-    """Compiles ``per_call`` updates of ``folds`` folds as the engine does on one device.
+def compile_update(models: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> Program:
+    """Compiles ``per_call`` updates of ``folds`` folds as the program does on one device.
 
     ``states`` and ``batches`` may be shapes (``jax.ShapeDtypeStruct``). The axes of a single fold and a single update,
     which they lack, are added within the program.
     """
-    one: Callable[..., Any] = functools.partial(train_step if per_call == 1 else train_steps, networks)
-    several = over_folds(jax.local_devices()[0])(one)
+    one: Callable[..., Any] = functools.partial(train_step if per_call == 1 else train_steps, models)
+    several = fold_map(jax.local_devices()[0])(one)
 
     def alone(*arguments: Any) -> Any:
         results = several(*jax.tree.map(lambda leaf: leaf[None], arguments))
@@ -186,19 +186,19 @@ def compile_update(networks: Models, states: TrainState, batches: Batch, folds: 
         # XLA counts the body of a loop over folds or updates once; a version may know better.
         state = _without_axes(states, int(folds > 1))
         batch = _without_axes(batches, int(folds > 1) + int(per_call > 1))
-        alike = gflop(jax.jit(functools.partial(train_step, networks)).lower(state, batch))
+        alike = gflop(jax.jit(functools.partial(train_step, models)).lower(state, batch))
         work *= folds / max(1, round(work / alike))
     return Program(compiled, work, program_gib(compiled), compile_s)
 
 
-def gflop_direct(networks: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> float:
+def gflop_direct(models: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> float:
     """GFLOP of one update of all folds, were every convolution direct, by XLA's cost analysis as lowered.
 
     They are those of the same update in bfloat16, which takes no other way.
     """
-    half = networks._replace(
-        generator=networks.generator.clone(dtype=jnp.bfloat16),
-        discriminator=networks.discriminator.clone(dtype=jnp.bfloat16),
+    half = models._replace(
+        generator=models.generator.clone(dtype=jnp.bfloat16),
+        discriminator=models.discriminator.clone(dtype=jnp.bfloat16),
     )
     state = _without_axes(states, int(folds > 1))
     batch = _without_axes(batches, int(folds > 1) + int(per_call > 1))

@@ -36,7 +36,7 @@ from icegan_jax.evaluation.synthesis.faces import read_faces
 from icegan_jax.evaluation.synthesis.measures import MOVED_PX, FeatureExtractors
 from icegan_jax.evaluation.synthesis.scores import COLUMNS, SynthesisRow, count_faces, score_faces
 from icegan_jax.io import read_json
-from icegan_jax.models.perceptual import in_batches, load_lpips, load_perceptual_network, perceptual_features
+from icegan_jax.models.perceptual import apply_in_batches, load_lpips, load_perceptual_network, perceptual_features
 
 NETWORK, LAYER = "vgg16", "relu5_3"  # whose features, averaged over the picture, the kernel distance compares
 _KID = ("kid", "kid_n")
@@ -94,7 +94,7 @@ def networks() -> FeatureExtractors:
     def pooled(faces: jax.Array) -> jax.Array:
         return perceptual_features(cost, faces[..., None] / 127.5 - 1).mean(axis=(1, 2))
 
-    features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = lambda faces: in_batches(pooled, faces)  # noqa: E731
+    features: Callable[[NDArray[np.uint8]], NDArray[np.float32]] = lambda faces: apply_in_batches(pooled, faces)  # noqa: E731
     return FeatureExtractors(load_lpips(), features, embed_face)
 
 

@@ -28,9 +28,9 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
 from icegan_jax.errors import UserError
 from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator
-from icegan_jax.models.generator import KINDS, Generator
+from icegan_jax.models.generator import GENERATOR_KINDS, Generator
 from icegan_jax.models.perceptual import load_perceptual_network
-from icegan_jax.training.parallel import PARALLEL
+from icegan_jax.training.parallel import PARALLEL_MODES
 from icegan_jax.training.state import ON_NONFINITE, LossWeights, Models, TrainConfig
 
 NO_GENERATOR = "none"  # Table III, A: the discriminator alone
@@ -130,7 +130,7 @@ FIELDS: Mapping[str, Field] = {
     ),
     "model.recognition_input": _choice("apex", "pair"),
     "model.pair_gain": _number(_MOST_WEIGHT, zero=False),
-    "model.generator": _choice(NO_GENERATOR, *KINDS),
+    "model.generator": _choice(NO_GENERATOR, *GENERATOR_KINDS),
     "model.grm": _choice("full", "compact"),
     "model.width": _FACTOR,
     "model.embedding": _SIDE,
@@ -175,7 +175,7 @@ FIELDS: Mapping[str, Field] = {
     "training.learning_rate": _number(_MOST_WEIGHT, zero=False),
     "training.b1": _share("at least 0"),
     "training.b2": _share("at least 0"),
-    "training.parallel": _choice(*PARALLEL),
+    "training.parallel": _choice(*PARALLEL_MODES),
     "training.precision": _choice("float32", "bfloat16"),
     "training.folds_per_device": _whole(0, _MOST_SIDE),
     "training.steps_per_call": _SIDE,
@@ -508,9 +508,9 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
         schedule = optax.cosine_decay_schedule(training.learning_rate, steps)
         return optax.adam(schedule, b1=training.b1, b2=training.b2)
 
-    cost = None
+    perceptual = None
     if loss.perceptual and generator is not None:
-        cost = load_perceptual_network(loss.perceptual_network, loss.perceptual_layer)
+        perceptual = load_perceptual_network(loss.perceptual_network, loss.perceptual_layer)
     weights = LossWeights(
         adversarial=loss.adversarial,
         synthesis=loss.synthesis,
@@ -523,7 +523,7 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
     return Models(
         generator=generator,
         discriminator=_discriminator(model, classes, dtype),
-        cost=cost,
+        perceptual=perceptual,
         recognition_input=model.recognition_input,
         pair_gain=model.pair_gain,
         image_size=model.image_size,

@@ -76,16 +76,16 @@ def train_and_evaluate(
             f"{len(pairs.label)} pairs of {int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
             flush=True,
         )
-        networks = build_models(config, train_config.steps, len(pairs.classes))
+        models = build_models(config, train_config.steps, len(pairs.classes))
         if processes.index:
-            train_folds(networks, pairs, mine, train_config, workdir, devices, processes)
+            train_folds(models, pairs, mine, train_config, workdir, devices, processes)
             coordination.leave(unfinished)
             ended = sum(is_finished(workdir, fold) for fold in mine)
             done = f"{processes.name}: {ended} of {len(mine)} folds finished"
             print(f"{done}{compilations}; process 0 gathers the results")
             return
         try:
-            train_folds(networks, pairs, mine, train_config, workdir, devices, processes)
+            train_folds(models, pairs, mine, train_config, workdir, devices, processes)
             coordination.gather(unfinished)
         except (UserError, OSError, Stopped):
             _conclude_partly(pairs, folds, workdir, config.seed)

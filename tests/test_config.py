@@ -134,34 +134,34 @@ def test_the_cost_network_is_checked_where_it_is_used(field: str, value: str, li
     with pytest.raises(UserError, match=re.escape(line)):
         build_models(config, steps=1)
     config.loss.perceptual = 0.0
-    assert build_models(config, steps=1).cost is None
+    assert build_models(config, steps=1).perceptual is None
 
 
 def test_networks_get_the_config_s_values() -> None:
     config = demo.get_config()
     config.loss.adversarial = 0.25
     config.model.noise = 7
-    networks = build_models(config, steps=10)
-    assert (networks.generator.width, networks.generator.motion, networks.generator.class_gain) == (0.125, True, 10.0)
-    assert (networks.discriminator.primary_types, networks.discriminator.adversarial_dimension) == (4, 32)
-    assert (networks.recognition_input, networks.pair_gain, networks.noise) == ("pair", 4.0, 7)
-    assert (networks.weights.adversarial, networks.weights.synthetic_recognition) == (0.25, 0.0)
-    assert [layer.name for layer in networks.cost.layers] == ["relu1"]
+    models = build_models(config, steps=10)
+    assert (models.generator.width, models.generator.motion, models.generator.class_gain) == (0.125, True, 10.0)
+    assert (models.discriminator.primary_types, models.discriminator.adversarial_dimension) == (4, 32)
+    assert (models.recognition_input, models.pair_gain, models.noise) == ("pair", 4.0, 7)
+    assert (models.weights.adversarial, models.weights.synthetic_recognition) == (0.25, 0.0)
+    assert [layer.name for layer in models.perceptual.layers] == ["relu1"]
 
 
 def test_networks_are_made_for_the_classes_of_the_data() -> None:
     made = [build_models(demo.get_config(), steps=1, classes=number) for number in (3, 5)]
-    assert [networks.classes for networks in made] == [networks.discriminator.classes for networks in made] == [3, 5]
+    assert [models.classes for models in made] == [models.discriminator.classes for models in made] == [3, 5]
     assert build_models(demo.get_config(), steps=1).classes == 3
 
 
 def test_the_learning_rate_falls_to_zero_as_a_cosine() -> None:
-    networks = build_models(with_value("training.learning_rate", 0.5), steps=4)
+    models = build_models(with_value("training.learning_rate", 0.5), steps=4)
     params = jnp.zeros(())
-    state = networks.g_optimizer.init(params)
+    state = models.g_optimizer.init(params)
     moves = []
     for _ in range(6):
-        change, state = networks.g_optimizer.update(jnp.ones(()), state, params)
+        change, state = models.g_optimizer.update(jnp.ones(()), state, params)
         moves.append(-float(change))
     rates = [0.5 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
     assert moves == pytest.approx([*rates, 0.0, 0.0], rel=1e-4, abs=1e-6)  # constant gradient: Adam's step is the rate

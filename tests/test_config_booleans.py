@@ -66,9 +66,9 @@ def test_networks_get_the_switches() -> None:
     config.model.update({"generator": "se", "grm": "compact", "routing_axis": "input", "adversarial_dimension": 0})
     config.model.update({"reconstruction_hidden": (8, 9, 10), "reconstruction_spectral": True})
     config.loss.margin_power = 1
-    networks = build_models(config, steps=1)
-    generator, discriminator = networks.generator, networks.discriminator
-    assert (generator.kind, generator.compact, networks.weights.margin_power) == ("se", True, 1)
+    models = build_models(config, steps=1)
+    generator, discriminator = models.generator, models.discriminator
+    assert (generator.kind, generator.compact, models.weights.margin_power) == ("se", True, 1)
     assert (discriminator.routing_axis, discriminator.adversarial_dimension) == ("input", 16)
     assert (discriminator.reconstruction_hidden, discriminator.reconstruction_spectral) == ((8, 9, 10), True)
 
@@ -76,9 +76,9 @@ def test_networks_get_the_switches() -> None:
 def test_networks_of_the_tables() -> None:
     config = demo.get_config()
     config.model.update({"generator": "none", "discriminator": "cnn", "cnn_width": 3.0})
-    networks = build_models(config, steps=1, classes=5)
-    assert (networks.generator, networks.cost) == (None, None)
-    assert networks.discriminator == ConvolutionalDiscriminator(classes=5, width=0.125, cnn_width=3.0)
+    models = build_models(config, steps=1, classes=5)
+    assert (models.generator, models.perceptual) == (None, None)
+    assert models.discriminator == ConvolutionalDiscriminator(classes=5, width=0.125, cnn_width=3.0)
 
 
 def test_evaluations_come_after_whole_calls() -> None:

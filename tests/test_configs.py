@@ -44,8 +44,8 @@ def test_a_configuration_is_sound(name: str) -> None:
     config = load(name)
     validate(config)
     train_config = build_train_config(config, num_pairs=2210, num_folds=68, num_devices=1)
-    networks = build_models(config, train_config.steps)
-    assert (networks.cost is not None) == (config.loss.perceptual > 0)
+    models = build_models(config, train_config.steps)
+    assert (models.perceptual is not None) == (config.loss.perceptual > 0)
 
 
 @pytest.mark.parametrize("name", NAMES)

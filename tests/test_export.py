@@ -75,10 +75,10 @@ def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> Non
 def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
     model = load_ensemble(run_dir, generator=True)
     onset = load_pairs(run_dir.parent / "data").onset[:1, ..., None]
-    noise = np.random.default_rng(0).normal(size=(1, model.networks.noise)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(size=(1, model.models.noise)).astype(np.float32)
     label, intensity = np.array([2], np.int32), np.array([0.7], np.float32)
-    assert model.networks.generator is not None
-    draw = jax.jit(functools.partial(model.networks.generator.apply, train=False))
+    assert model.models.generator is not None
+    draw = jax.jit(functools.partial(model.models.generator.apply, train=False))
     faces = []
     for state in model.states:
         variables = {"params": state.g_params, **state.g_stats}

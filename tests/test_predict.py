@@ -41,8 +41,8 @@ def test_a_folder_of_frames(run: Run, tmp_path: Path, capsys: pytest.CaptureFixt
     lengths = {name: float(row[name]) for name in ("negative", "positive", "surprise")}
     assert row["prediction"] == max(lengths, key=lengths.__getitem__)
     content = json.loads((out / "predictions.json").read_text())
-    (reading,) = content["readings"]
-    assert reading["scores"] == lengths and reading["folds"] == ["tiny_s0", "tiny_s1", "tiny_s2"]
+    (recognition,) = content["readings"]
+    assert recognition["scores"] == lengths and recognition["folds"] == ["tiny_s0", "tiny_s1", "tiny_s2"]
     assert content["frames"] == 7 and content["frames_per_second"] > 0
     with Image.open(out / row["strip"]) as strip:
         assert strip.width > 800 and np.asarray(strip).std() > 20
@@ -61,7 +61,7 @@ def test_a_pair(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_short_video_and_its_copy(run: Run, tmp_path: Path) -> None:
-    video = write_video(tmp_path / "film.avi", rate=60)
+    video = write_video(tmp_path / "film.avi", fps=60)
     assert run(f"--input={video}") == 0
     (row,) = table(tmp_path / "out")
     assert (row["kind"], row["apex"]) == ("clip", "4")
@@ -89,10 +89,10 @@ def test_annotated_clips_are_compared_each_by_networks_that_never_saw_its_person
     clips.write_text(HEADER + "tiny,s0,a,positive,s0,10,14,16\ntiny,s2,b,surprise,s2,10,,16\n")
     assert run(f"--input={clips}", "--exclude_subject=each") == 0
     content = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert [reading["folds"] for reading in content["readings"]] == [["tiny_s0"], ["tiny_s2"]]
-    assert [reading["truth"] for reading in content["readings"]] == ["positive", "surprise"]
-    assert [reading["apex"] for reading in content["readings"]] == [14, 14]
-    right = sum(reading["truth"] == reading["prediction"] for reading in content["readings"])
+    assert [recognition["folds"] for recognition in content["readings"]] == [["tiny_s0"], ["tiny_s2"]]
+    assert [recognition["truth"] for recognition in content["readings"]] == ["positive", "surprise"]
+    assert [recognition["apex"] for recognition in content["readings"]] == [14, 14]
+    right = sum(recognition["truth"] == recognition["prediction"] for recognition in content["readings"])
     assert content["score"]["right"] == right and content["score"]["clips"] == 2
     assert f"{right} of 2 clips as annotated" in capsys.readouterr().out
 

@@ -1,8 +1,9 @@
-"""Which of a run's networks answer: each fold has its own, and a person must meet none that was trained on them.
+"""The ensemble: the networks of a run's finished folds, whose outputs are averaged.
 
-The networks of a run's finished folds, ready to answer for faces: their lengths and faces averaged over the folds.
+A fold never trained on the subject that it held out, so the prediction for a subject of the run's own data must come
+from that fold alone.
 
-Axis letters: b face, n image side, k class, z noise.
+Axis letters: b face, n image side, k class.
 """
 
 import difflib
@@ -26,9 +27,18 @@ from icegan_jax.run_dir import PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, read_checkpoint, steps_in
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
-from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_like
+from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_template
 
-Person = tuple[str, str]  # (dataset, subject)
+_BATCH = 16  # faces at a time; a smaller batch is padded to a power of 2, so that few programs are compiled
+_GREY_PER_UNIT = 127.5  # grey levels per unit of the generator's range [-1, 1]
+
+Grey = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Subject = tuple[str, str]  # (dataset, subject)
+
+_predict = jax.jit(predict, static_argnums=0)
+_synthesize = jax.jit(synthesize, static_argnums=0)
+_motion_field = jax.jit(motion_field, static_argnums=0)
 
 
 @dataclass(frozen=True)
@@ -36,48 +46,51 @@ class TrainedFold:
     """A finished fold.
 
     Attributes:
-      name: of the fold.
-      folder: where its files are.
-      people: (dataset, subject) of those held out, whom its networks never saw.
-      step: of its checkpoint.
+        name: the name of the fold.
+        folder: the directory of its files.
+        held_out: the subjects that its networks were not trained on.
+        step: the step of its last checkpoint.
     """
 
     name: str
     folder: Path
-    people: tuple[Person, ...]
+    held_out: tuple[Subject, ...]
     step: int
 
 
-def choose_folds(run_dir: Path, *, fold: str | None = None, exclude: str | None = None) -> list[TrainedFold]:
-    """The folds whose networks answer: all finished ones, for somebody whom the run does not know.
+def choose_folds(run_dir: Path, *, fold: str | None = None, exclude_subject: str | None = None) -> list[TrainedFold]:
+    """Return the folds whose networks make up an ensemble, sorted by name; by default all finished folds.
 
     Args:
-      run_dir: the run directory.
-      fold: this one alone.
-      exclude: ``DATASET/SUBJECT`` or ``SUBJECT``: only folds that held this person out.
+        run_dir: the run directory.
+        fold: the name of the only fold to return.
+        exclude_subject: ``DATASET/SUBJECT`` or ``SUBJECT``: return only the folds that held this subject out.
 
     Raises:
-      UserError: there is no such fold or person, the fold was trained on that person, or none is finished.
+        UserError: The fold or the subject does not exist, the fold was trained on the subject, or no fold is finished.
     """
-    there = _finished(run_dir)
+    finished = _finished_folds(run_dir)
+    chosen = finished
     if fold is not None:
-        named = [each for each in there if each.name == fold]
-        if not named:
-            raise UserError(f"--fold={fold}: {run_dir} has no finished fold of that name; {_check_known(fold, there)}")
-        there = named
-    if exclude is None:
-        return there
-    wanted = _person(exclude, sorted({person for each in _finished(run_dir) for person in each.people}))
-    chosen = [each for each in there if wanted in each.people]
+        chosen = [each for each in finished if each.name == fold]
+        if not chosen:
+            near = difflib.get_close_matches(fold, [each.name for each in finished], n=1, cutoff=0.5)
+            names = ", ".join(each.name for each in finished[:8])
+            hint = f"did you mean {near[0]}?" if near else f"there are {names}"
+            raise UserError(f"--fold={fold}: {run_dir} has no finished fold of that name; {hint}")
+    if exclude_subject is None:
+        return chosen
+    subject = _match_subject(exclude_subject, sorted({subject for each in finished for subject in each.held_out}))
+    chosen = [each for each in chosen if subject in each.held_out]
     if not chosen:
         raise UserError(
-            f"--exclude_subject={exclude}: fold {fold} was trained on this person; leave --fold out, which finds the "
-            "fold that was not"
+            f"--exclude_subject={exclude_subject}: fold {fold} was trained on this subject; omit --fold, so that the "
+            "fold that held the subject out is chosen"
         )
     return chosen
 
 
-def _finished(run_dir: Path) -> list[TrainedFold]:
+def _finished_folds(run_dir: Path) -> list[TrainedFold]:
     folds = []
     for path in sorted((run_dir / "folds").glob(f"*/{RESULT_FILE}")):
         folder = path.parent
@@ -88,156 +101,159 @@ def _finished(run_dir: Path) -> list[TrainedFold]:
         folds.append(TrainedFold(folder.name, folder, held_out, max(steps)))
     if not folds:
         raise UserError(
-            f"{run_dir}: no fold is finished yet; start the training command again, or wait until one is (the first "
-            f"folds/*/{RESULT_FILE})"
+            f"{run_dir}: no fold is finished yet; start the training command again, or wait for the first "
+            f"folds/*/{RESULT_FILE}"
         )
     return folds
 
 
-def _person(name: str, known: Sequence[Person]) -> Person:
-    """The person of that name.
+def _match_subject(name: str, held_out: Sequence[Subject]) -> Subject:
+    """Return the only subject of that name, ``DATASET/SUBJECT`` or ``SUBJECT``.
 
     Raises:
-      UserError: there is none, or there are several of different datasets.
+        UserError: No subject has that name, or subjects of several datasets have it.
     """
-    found = [person for person in known if name in ("/".join(person), person[1])]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = " or ".join("/".join(person) for person in found)
-        raise UserError(f"--exclude_subject={name}: there are several of that name; give {names}")
-    if not known:
+    matches = [subject for subject in held_out if name in ("/".join(subject), subject[1])]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        names = " or ".join("/".join(subject) for subject in matches)
+        raise UserError(f"--exclude_subject={name}: several datasets have a subject of that name; give {names}")
+    if not held_out:
         raise UserError(
-            f"--exclude_subject={name}: the run trained on everybody and held nobody out; give a run with "
-            "--config.protocol=loso, or leave the option out for a stranger"
+            f"--exclude_subject={name}: the run trained on all subjects and held none out; give a run with "
+            "--config.protocol=loso, or omit the option for a person outside the training data"
         )
-    near = difflib.get_close_matches(name, ["/".join(person) for person in known], n=1, cutoff=0.5)
-    guess = f"; did you mean {near[0]}?" if near else ""
+    near = difflib.get_close_matches(name, ["/".join(subject) for subject in held_out], n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
     raise UserError(
-        f"--exclude_subject={name}: the run's finished folds held out nobody of that name{guess}; leave the option out "
-        "for a stranger, whom no network ever saw"
+        f"--exclude_subject={name}: no finished fold of the run held out a subject of that name{hint}; omit the option "
+        "for a person outside the training data"
     )
-
-
-def _check_known(name: str, there: Sequence[TrainedFold]) -> str:
-    near = difflib.get_close_matches(name, [each.name for each in there], n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(each.name for each in there[:8])}"
-
-
-_predict = jax.jit(predict, static_argnums=0)
-
-_synthesize = jax.jit(synthesize, static_argnums=0)
-
-_motion_field = jax.jit(motion_field, static_argnums=0)
-
-_BATCH = 16  # faces at a time; fewer are filled up to a power of 2, so that few programs are compiled
-
-Grey = NDArray[np.uint8]
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """One or several trained networks of a run.
+    """The trained networks of one or several folds.
 
     Attributes:
-      run_dir: the run directory.
-      run: its id.
-      folds: whose networks these are.
-      classes: names, in label order.
-      networks: the modules; no optimizer of theirs is used.
-      states: one of each fold, with the parameters that were asked for alone.
+        run_dir: the run directory.
+        run_id: the id of the run.
+        folds: the folds, in the order of ``states``.
+        classes: the class names, in label order.
+        models: the modules; their optimizers are not used.
+        states: the state of each fold, with the parameters of the discriminator or those of the generator only.
     """
 
     run_dir: Path
-    run: str
+    run_id: str
     folds: tuple[TrainedFold, ...]
     classes: tuple[str, ...]
-    networks: Models
+    models: Models
     states: tuple[TrainState, ...]
 
     @property
-    def size(self) -> int:
+    def image_size(self) -> int:
         """Pixels on a side of a face."""
-        return self.networks.image_size
+        return self.models.image_size
+
+    @property
+    def fold_names(self) -> tuple[str, ...]:
+        """The names of the folds."""
+        return tuple(fold.name for fold in self.folds)
 
     def predict(self, onset: Grey, apex: Grey) -> Floats:
-        """Capsule lengths float32[b, k], means over the folds, of faces uint8[b, n, n] cropped as ``prepare`` does.
+        """Return the capsule lengths of onset/apex pairs, means over the folds.
 
-        Faces that are looked at together or apart get the same lengths but for rounding.
+        Args:
+            onset: uint8[b, n, n], cropped as ``prepare`` crops.
+            apex: uint8[b, n, n], registered to the onset.
+
+        Returns:
+            float32[b, k]. The lengths of a pair depend on the other pairs of the batch by rounding only.
         """
-        return self._mean(_predict, onset[..., None], apex[..., None])
+        return self._mean_over_folds(_predict, onset[..., None], apex[..., None])
 
     def synthesize(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32], intensity: Floats) -> Grey:
-        """Faces uint8[b, n, n]: each onset uint8[b, n, n] with a class, means over the folds.
+        """Return the generator's faces, means over the folds.
 
         Args:
-          label: int32[b], indices into ``classes``.
-          draw: int32[b], which noise: an onset with another one gets another face.
-          intensity: float32[b], see ``Generator``.
+            onset: uint8[b, n, n], the neutral faces.
+            label: int32[b], indices into ``classes``.
+            draw: int32[b], the number of the noise vector.
+            intensity: float32[b], see ``Generator``.
+
+        Returns:
+            uint8[b, n, n].
         """
-        faces = self._mean(_synthesize, onset[..., None], label, draw, np.asarray(intensity, np.float32))
-        return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * 127.5), np.uint8)
+        faces = self._mean_over_folds(_synthesize, onset[..., None], label, draw, np.asarray(intensity, np.float32))
+        return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * _GREY_PER_UNIT), np.uint8)
 
     def motion_field(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32]) -> Floats:
-        """What makes an onset uint8[b, n, n] the face of a class: float32[b, n, n, 3], means over the folds.
+        """Return the change from an onset to the generator's face at intensity 1, means over the folds.
 
-        Of each pixel the way, rows and columns in pixels, to the one that takes its place, and grey levels that are
-        added. Times an intensity it is the change at that intensity. The mean motion moves a face; the mean of faces
-        that each fold moves in its own way, as ``synthesize`` gives it, is blurred.
+        The change times an intensity is the change at that intensity. A face moved by the mean motion stays sharp,
+        whereas the mean of faces that each fold moves in a different way, which ``synthesize`` returns, is blurred.
 
         Args:
-          label, draw: see ``synthesize``.
-        """
-        return self._mean(_motion_field, onset[..., None], label, draw) * np.array((1, 1, 127.5), np.float32)
+            onset, label, draw: see ``synthesize``.
 
-    def _mean(self, program: Callable[..., Any], *rows: NDArray[Any]) -> Floats:
-        """The mean over the folds of what a program says of rows [b, ...]."""
-        found = []
+        Returns:
+            float32[b, n, n, 3]: the rows and columns, in pixels, from each pixel to the pixel that replaces it, and
+            the grey levels that are added.
+        """
+        return self._mean_over_folds(_motion_field, onset[..., None], label, draw) * np.array(
+            (1, 1, _GREY_PER_UNIT), np.float32
+        )
+
+    def _mean_over_folds(self, program: Callable[..., Any], *rows: NDArray[Any]) -> Floats:
+        """Return the mean over the folds of a program's results for rows [b, ...], computed in batches."""
+        means = []
         for start in range(0, len(rows[0]), _BATCH):
             batch = [row[start : start + _BATCH] for row in rows]
             count = len(batch[0])
-            filled = [_filled(row, 1 << (count - 1).bit_length()) for row in batch]
-            answers = [np.asarray(program(self.networks, state, *filled), np.float64)[:count] for state in self.states]
-            found.append(np.mean(answers, axis=0))
-        return np.concatenate(found).astype(np.float32)
+            padded = [_pad(row, 1 << (count - 1).bit_length()) for row in batch]
+            results = [np.asarray(program(self.models, state, *padded), np.float64)[:count] for state in self.states]
+            means.append(np.mean(results, axis=0))
+        return np.concatenate(means).astype(np.float32)
 
 
-def load_ensemble(run_dir: Path, *, generator: bool, fold: str | None = None, exclude: str | None = None) -> Ensemble:
-    """Reads the networks of a run's finished folds; nothing is written.
+def load_ensemble(
+    run_dir: Path, *, generator: bool, fold: str | None = None, exclude_subject: str | None = None
+) -> Ensemble:
+    """Read the networks of a run's finished folds. Nothing is written.
 
     Args:
-      run_dir: the run directory.
-      generator: whether the generator is wanted, or the discriminator. Each fold holds one of them in memory.
-      fold, exclude: see ``choose_folds``.
+        run_dir: the run directory.
+        generator: True: read the generators; False: read the discriminators. The others take no memory.
+        fold, exclude_subject: see ``choose_folds``.
 
     Raises:
-      UserError: the run, a fold or a checkpoint is missing, damaged or of another config, or has no generator.
+        UserError: The run, a fold or a checkpoint is missing, damaged or of another config, or has no generator.
     """
-    stored, config = _read_run(run_dir)
+    stored, config = _read_config(run_dir)
     if generator and config.model.generator == NO_GENERATOR:
         raise UserError(f"{run_dir}: trained without a generator (config.model.generator=none); give another run")
-    config.loss.perceptual = 0.0  # its network serves training alone
-    folds = choose_folds(run_dir, fold=fold, exclude=exclude)
+    config.loss.perceptual = 0.0  # Only training uses the perceptual network.
+    folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
     classes = read_predictions(folds[0].folder / PREDICTIONS_FILE)[0]
-    networks = build_models(config, max(1, folds[0].step), len(classes))
-    shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
-    states = tuple(_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
-    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, networks, states)
+    models = build_models(config, max(1, folds[0].step), len(classes))
+    shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
+    states = tuple(_read_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
+    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, models, states)
 
 
 def has_generator(run_dir: Path) -> bool:
-    """Whether the run trained one.
+    """Return whether the run trained a generator.
 
     Raises:
-      UserError: as ``load_model``.
+        UserError: The run's config.json is missing, damaged, or of another version of the program.
     """
-    return bool(_read_run(run_dir)[1].model.generator != NO_GENERATOR)
+    return bool(_read_config(run_dir)[1].model.generator != NO_GENERATOR)
 
 
-def _read_run(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
-    """config.json and the config in it."""
+def _read_config(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
+    """Return the content of config.json and the config in it."""
     stored = read_run_config(run_dir)
     config = ConfigDict(config_fields(stored))
     try:
@@ -248,25 +264,25 @@ def _read_run(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
     return stored, config
 
 
-def _state(fold: TrainedFold, run: str, seed: int, shapes: TrainState, generator: bool) -> TrainState:
-    """A fold's trained parameters; the trees that are not asked for are empty."""
-    like = state_like(shapes, fold_key(seed, fold.name))
+def _read_state(fold: TrainedFold, run_id: str, seed: int, shapes: TrainState, generator: bool) -> TrainState:
+    """Return a fold's trained state; the optimizers and the parameters of the other network are empty."""
+    like = state_template(shapes, fold_key(seed, fold.name))
     try:
-        state = read_checkpoint(fold.folder, fold.step, f"{run} {fold.name}", like)
+        state = read_checkpoint(fold.folder, fold.step, f"{run_id} {fold.name}", like)
     except DamagedCheckpoint as error:
         raise UserError(
             f"{fold.folder / 'checkpoints' / str(fold.step)}: damaged or of another config: {error}; start the "
             "training command again, or choose another fold with --fold"
         ) from None
-    nothing: Any = {}
-    state = state.replace(g_optimizer=nothing, d_optimizer=nothing)  # type: ignore[attr-defined]
+    empty: Any = {}
+    state = state.replace(g_opt_state=empty, d_opt_state=empty)  # type: ignore[attr-defined]
     if generator:
-        state = state.replace(d_params=nothing, d_stats=nothing)
+        state = state.replace(d_params=empty, d_stats=empty)
     else:
-        state = state.replace(g_params=nothing, g_stats=nothing)
+        state = state.replace(g_params=empty, g_stats=empty)
     return jax.device_put(state)
 
 
-def _filled(rows: NDArray[Any], size: int) -> jax.Array:
-    """Rows [b, ...] with the first one repeated behind them, [size, ...]."""
+def _pad(rows: NDArray[Any], size: int) -> jax.Array:
+    """Append copies of the first row to rows [b, ...], up to [size, ...]."""
     return jnp.asarray(np.concatenate([rows, np.repeat(rows[:1], size - len(rows), axis=0)]))

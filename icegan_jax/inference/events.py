@@ -1,116 +1,74 @@
-"""Long recordings: candidate events, spotted in one pass and read in a second, in memory that does not grow."""
+"""The candidate events of a long recording: spotted in a first pass over the frames, read again in a second one.
+
+Memory does not grow with the length of the recording.
+"""
 
 import csv
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, SpottingResult, spot_events
 from icegan_jax.errors import UserError
-from icegan_jax.inference import quality_flags
-from icegan_jax.inference.face_crops import crop_event
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.quality_flags import Flag
-from icegan_jax.inference.recognition import Recognition
+from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate
+
+TRACE_FILE = "trace.csv"
+MIN_FACE_SHARE = 0.5  # of the frames; a recording whose face is detected in fewer is flagged
 
 Grey = NDArray[np.uint8]
 
-TRACE = "trace.csv"
-_MACRO = Flag("macro", "Longer than half a second: a macro-expression or a blink, perhaps; it was not recognized.")
-LEAST_SEEN = 0.5  # of the frames: a recording in which a face is seen for less is flagged
 
-
-def spot_events_in(footage: FrameSource, trace: Path) -> SpottingResult:
-    """Spots the events of a recording, writing each frame's row to ``trace`` as it is known.
+def spot_source(source: FrameSource, trace_path: Path) -> SpottingResult:
+    """Spot the events of a recording, and write the row of each frame to ``trace_path`` as soon as it is computed.
 
     Raises:
-        UserError: the frame rate is not known, no face is ever seen, or a frame cannot be read.
-        OSError: the trace cannot be written.
+        UserError: The frame rate is unknown, no face is detected in any frame, or a frame cannot be read.
+        OSError: The trace cannot be written.
     """
-    if footage.rate is None:
-        raise UserError(f"{footage.path}: events cannot be timed without a frame rate; name it with --fps")
-    with trace.open("w", newline="", encoding="utf-8") as file:
+    if source.fps is None:
+        raise UserError(f"{source.path}: events cannot be timed without a frame rate; give it with --fps")
+    with trace_path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*ROW_FIELDS, "seconds"))
-        first, rate = footage.numbers[0], footage.rate
+        first, fps = source.frame_numbers[0], source.fps
 
-        def note(row: Row) -> None:
-            cells = [_cell(value) for value in astuple(row)]
-            writer.writerow((*cells, f"{(row.position - first) / rate:.3f}"))
+        def write(row: Row) -> None:
+            cells = [_format_cell(value) for value in astuple(row)]
+            writer.writerow((*cells, f"{(row.position - first) / fps:.3f}"))
 
-        frames = footage.read(footage.numbers)
-        bar = tqdm(frames, total=len(footage.numbers), desc="looking for events", unit="frame", dynamic_ncols=True)
-        spotting = spot_events(bar, footage.rate, on_row=note)
+        frames = source.read(source.frame_numbers)
+        bar = tqdm(frames, total=len(source.frame_numbers), desc="spotting events", unit="frame", dynamic_ncols=True)
+        spotting = spot_events(bar, fps, on_row=write)
     if not spotting.trace.seen.any():
-        raise UserError(f"{footage.path}: no face in any frame; give a recording of a frontal face")
+        raise UserError(f"{source.path}: no face in any frame; give a recording of a frontal face")
     return spotting
 
 
-def recognize_candidates(
-    footage: FrameSource,
-    spotting: SpottingResult,
-    options: CropOptions,
-    ask: Callable[[Grey, Grey], NDArray[np.float32]],
-    folds: tuple[str, ...],
-) -> Iterator[Recognition]:
-    """Reads the recording again and yields a reading per event, in the order of their ends.
+def recording_flags(source: FrameSource, spotting: SpottingResult) -> list[QualityFlag]:
+    """Return the quality flags of the recording as a whole."""
+    flags = flag_frame_rate(source.fps)
+    share = float(spotting.trace.seen.mean())
+    if share < MIN_FACE_SHARE:
+        flags.append(QualityFlag("face_rarely_seen", f"A face was seen in {share:.0%} of the frames only."))
+    return flags
 
-    A macro-expression is named with its times; no network is asked, since they know micro-expressions alone. An event
-    on whose onset no face is found is named without an answer.
 
-    Args:
-        ask: capsule lengths float32[b, k] of onsets and apexes uint8[b, n, n], cropped.
-        folds: whose networks answer.
+def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Grey]]]:
+    """Yield each event with its frames {number: uint8[h, w]}, onset to offset, ordered by the offsets.
+
+    The frames of a macro-expression are not read: its dictionary is empty. Each frame is decoded once, even where
+    events overlap, and released as soon as no remaining event needs it.
     """
-    assert footage.rate is not None
-    digits = max(3, len(str(len(spotting.events))))
-    names = {event: f"{footage.name}_{number:0{digits}d}" for number, event in enumerate(spotting.events, start=1)}
-    for event, frames in _collect_frames(footage, spotting.events):
-        at = (footage.numbers[0], event.onset, event.apex, event.offset, footage.rate)
-        reading = Recognition(
-            names[event], footage.source, event.kind, *at, flags=tuple(quality_flags.flag_frame_rate(footage.rate))
-        )
-        if event.kind != "micro":
-            yield replace(reading, flags=(*reading.flags, _MACRO))
-            continue
-        try:
-            sight = crop_event(footage, frames, options)
-        except UserError as error:
-            yield replace(reading, flags=(*reading.flags, Flag("not_read", f"Not recognized: {error}.")))
-            continue
-        (lengths,) = ask(sight.onset_face[None], sight.apex_face[None])
-        yield reading.answered(sight, lengths, folds)
-
-
-def recording_flags(footage: FrameSource, spotting: SpottingResult) -> list[Flag]:
-    """What the recording as a whole gives cause for."""
-    found = quality_flags.flag_frame_rate(footage.rate)
-    seen = float(spotting.trace.seen.mean())
-    if seen < LEAST_SEEN:
-        found.append(Flag("face_rarely_seen", f"A face was seen in {seen:.0%} of the frames only."))
-    return found
-
-
-def _cell(value: float | int | bool) -> str:
-    """A value of the trace in a table: empty where it is not known."""
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.5g}"
-    return str(int(value))
-
-
-def _collect_frames(footage: FrameSource, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Grey]]]:
-    """Each event with its frames, onset to offset; of a macro-expression without. None is held longer than needed."""
-    micro = [event for event in events if event.kind == "micro"]
-    wanted = sorted({n for event in micro for n in footage.numbers if event.onset <= n <= event.offset})
+    remaining = sorted((event for event in events if event.kind == "micro"), key=lambda event: event.offset)
+    wanted = sorted({n for event in remaining for n in source.frame_numbers if event.onset <= n <= event.offset})
     held: dict[int, Grey] = {}
-    waiting = sorted(micro, key=lambda event: event.offset)
-    frames = footage.read(wanted)
+    frames = source.read(wanted)
     for event in sorted(events, key=lambda event: event.offset):
         if event.kind != "micro":
             yield event, {}
@@ -119,6 +77,13 @@ def _collect_frames(footage: FrameSource, events: Sequence[Event]) -> Iterator[t
             number, image = next(frames)
             held[number] = image
         yield event, {n: image for n, image in held.items() if event.onset <= n <= event.offset}
-        waiting.remove(event)
-        earliest = min((each.onset for each in waiting), default=event.offset + 1)
+        remaining.remove(event)
+        earliest = min((other.onset for other in remaining), default=event.offset + 1)
         held = {n: image for n, image in held.items() if n >= earliest}
+
+
+def _format_cell(value: float | int | bool) -> str:
+    """Format a value of the trace: NaN as an empty cell, a bool as 0 or 1."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.5g}"
+    return str(int(value))

@@ -1,4 +1,4 @@
-"""A clip's face, found once on the onset and followed from there: crops for the networks, and flags."""
+"""The face crops of one clip, made as ``prepare`` makes them, and the quality flags of the clip."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,22 +13,23 @@ from icegan_jax.data.spotting import Trace, quietest_interval, trace_video
 from icegan_jax.errors import UserError
 from icegan_jax.inference import quality_flags
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.quality_flags import Flag
+from icegan_jax.inference.quality_flags import QualityFlag
+
+FIRST, QUIETEST = "first", "quietest"  # the onset of a clip without annotation
 
 Grey = NDArray[np.uint8]
-
-FIRST, QUIETEST = "first", "quietest"
 
 
 @dataclass(frozen=True)
 class FaceCrops:
-    """What is to be seen of one clip.
+    """The crops of one clip.
 
     Attributes:
         onset, apex, offset: frame numbers.
-        onset_face, apex_face: uint8[n, n], cropped and registered as ``prepare`` does.
-        box: of the crop, in pixels of the onset.
-        flags: what to be wary of.
+        onset_face: uint8[n, n], the cropped onset.
+        apex_face: uint8[n, n], the cropped apex, registered to the onset.
+        box: the crop, in pixels of the onset.
+        flags: the quality flags of the clip.
     """
 
     onset: int
@@ -37,71 +38,87 @@ class FaceCrops:
     onset_face: Grey
     apex_face: Grey
     box: Box
-    flags: tuple[Flag, ...]
+    flags: tuple[QualityFlag, ...]
 
 
-def crop_source(footage: FrameSource, onset: str, options: CropOptions) -> FaceCrops:
-    """Looks at one clip.
+def crop_source(source: FrameSource, onset: str, options: CropOptions) -> FaceCrops:
+    """Detect the face in the onset, spot the apex, and crop both frames.
 
     Args:
-        footage: its frames. Where it has an annotation, that holds, and the apex is spotted where it is open.
-        onset: a frame number, ``first``, or ``quietest``: the middle of the stretch in which least moves; the apex
-            may then lie before it.
-        options: size of the crops, registration, how the apex is spotted.
+        source: the frames. An annotation overrides ``onset``; the apex is spotted only where the annotation has none.
+        onset: a frame number, ``FIRST``, or ``QUIETEST``: the middle of the interval with the least motion; the apex
+            may then lie before the onset.
+        options: the size of the crops, the registration, and the method of apex spotting.
 
     Raises:
-        UserError: there is no such frame, no face, or a frame cannot be read.
+        UserError: The onset does not exist, no face is detected, or a frame cannot be read.
     """
-    if footage.clip is not None:
-        clip = footage.clip
-        return _face_crops(inspect_clip(clip, options, footage.numbers, footage.read), clip, footage.rate)
-    numbers = footage.numbers
+    if source.clip is not None:
+        return _crop(source.clip, source, options)
+    numbers = source.frame_numbers
     if len(numbers) < 2:
-        raise UserError(f"{footage.path}: holds one frame, which shows no change; give the frames from onset to offset")
+        raise UserError(f"{source.path}: holds one frame, which shows no change; give the frames from onset to offset")
     if onset == QUIETEST:
-        return _from_quietest(footage, options)
+        return _crop_from_quietest(source, options)
     first = numbers[0] if onset == FIRST else int(onset)
     if first not in numbers or first == numbers[-1]:
         raise UserError(
-            f"--onset={onset}: {footage.path} has frames {numbers[0]} to {numbers[-1]}; name one before the last"
+            f"--onset={onset}: {source.path} has frames {numbers[0]} to {numbers[-1]}; give one before the last"
         )
-    clip = Clip("", "", footage.name, -1, footage.path, onset=first, apex=None, offset=numbers[-1])
-    return _face_crops(inspect_clip(clip, options, numbers, footage.read), clip, footage.rate)
+    clip = Clip("", "", source.name, -1, source.path, onset=first, apex=None, offset=numbers[-1])
+    return _crop(clip, source, options)
 
 
-def crop_event(footage: FrameSource, frames: dict[int, Grey], options: CropOptions) -> FaceCrops:
-    """Looks at an event of a recording, whose frames, onset to offset, are at hand."""
+def crop_event(source: FrameSource, frames: dict[int, Grey], options: CropOptions) -> FaceCrops:
+    """Crop an event of a recording.
 
-    def read(wanted: Iterable[int]) -> Iterator[tuple[int, Grey]]:
-        return ((number, frames[number]) for number in wanted)
+    Args:
+        source: the recording.
+        frames: {frame number: uint8[h, w]} of the event, onset to offset.
+        options: see ``crop_source``.
 
-    return crop_source(replace(footage, numbers=sorted(frames), read=read), FIRST, options)
+    Raises:
+        UserError: No face is detected.
+    """
+
+    def read(numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+        return ((number, frames[number]) for number in numbers)
+
+    return crop_source(replace(source, frame_numbers=sorted(frames), read=read), FIRST, options)
 
 
-def _face_crops(sighting: FaceDetection, clip: Clip, rate: float | None) -> FaceCrops:
-    cropped = sighting.cropped
-    found = quality_flags.flag_face(sighting) + quality_flags.flag_change(cropped)
-    found += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, rate)
-    apex = cropped.faces[cropped.shifts.index(0)]
-    return FaceCrops(clip.onset, cropped.apex, clip.offset, cropped.onset, apex, sighting.box, tuple(found))
+def _crop(clip: Clip, source: FrameSource, options: CropOptions) -> FaceCrops:
+    return _face_crops(inspect_clip(clip, options, source.frame_numbers, source.read), clip, source.fps)
 
 
-def _from_quietest(footage: FrameSource, options: CropOptions) -> FaceCrops:
-    """Numbers the frames anew, the quietest first: what moves may lie before it as well as after it."""
-    numbers = footage.numbers
-    if footage.rate is None:
-        raise UserError(f"{footage.path}: --onset={QUIETEST} needs the frame rate; name it with --fps")
-    onset = quietest_interval(Trace.of(trace_video(footage.read(numbers), footage.rate), footage.rate))
-    order = [onset, *(number for number in numbers if number != onset)]
+def _face_crops(detection: FaceDetection, clip: Clip, fps: float | None) -> FaceCrops:
+    cropped = detection.cropped
+    flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped)
+    flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, fps)
+    apex_face = cropped.faces[cropped.shifts.index(0)]
+    return FaceCrops(clip.onset, cropped.apex, clip.offset, cropped.onset, apex_face, detection.box, tuple(flags))
 
-    def read(wanted: Iterable[int]) -> Iterator[tuple[int, Grey]]:
-        places = sorted(set(wanted))
-        if places[:1] == [0]:
-            yield 0, next(iter(footage.read([onset])))[1]
-            places = places[1:]
-        frames = footage.read([order[place] for place in places])
-        yield from ((place, image) for place, (_, image) in zip(places, frames, strict=True))
 
-    clip = Clip("", "", footage.name, -1, footage.path, onset=0, apex=None, offset=len(order) - 1)
-    sight = _face_crops(inspect_clip(clip, options, range(len(order)), read), clip, None)
-    return replace(sight, onset=onset, apex=order[sight.apex], offset=max(numbers))
+def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
+    """Crop with the quietest frame as the onset and the apex in any other frame.
+
+    ``inspect_clip`` spots the apex after the onset only. The frames are therefore numbered anew: the quietest is 0,
+    all others follow.
+    """
+    numbers = source.frame_numbers
+    if source.fps is None:
+        raise UserError(f"{source.path}: --onset={QUIETEST} needs the frame rate; give it with --fps")
+    onset = quietest_interval(Trace.of(trace_video(source.read(numbers), source.fps), source.fps))
+    number_at = [onset, *(number for number in numbers if number != onset)]
+
+    def read(positions: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+        rest = sorted(set(positions))
+        if rest[:1] == [0]:
+            yield 0, next(iter(source.read([onset])))[1]
+            rest = rest[1:]
+        frames = source.read([number_at[position] for position in rest])
+        yield from ((position, image) for position, (_, image) in zip(rest, frames, strict=True))
+
+    clip = Clip("", "", source.name, -1, source.path, onset=0, apex=None, offset=len(number_at) - 1)
+    crops = _face_crops(inspect_clip(clip, options, range(len(number_at)), read), clip, None)
+    return replace(crops, onset=onset, apex=number_at[crops.apex], offset=max(numbers))

@@ -1,4 +1,4 @@
-"""Many faces on one picture: a row for each neutral face, a column for each expression, with their names."""
+"""A grid of pictures of faces with row names, column names and a caption."""
 
 import functools
 from collections.abc import Sequence
@@ -12,102 +12,106 @@ from PIL import Image, ImageDraw, ImageFont
 
 from icegan_jax.reporting import style
 
-Colour = NDArray[np.uint8]
+# In pixels.
+_GAP = 8  # between cells
+_MARGIN = 16  # around the grid
+_FONT_SIZE = 15
+_LINE_HEIGHT = 19
+_CAPTION_FONT_SIZE = 12
+_CAPTION_LINE_HEIGHT = 16
+_MAX_ROW_NAME = 24  # letters
 
-_GAP = 8  # pixels between cells
-_EDGE = 16  # around everything
-_TEXT = 15
-_LINE = 19
-_SMALL = 12
-_SMALL_LINE = 16
-_MOST_NAME = 24  # letters of a row's name
+Color = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class FaceGrid:
-    """Where things are.
+    """The layout of a grid.
 
     Attributes:
-        rows: names, left of the rows; an empty one takes no room.
-        heads: above the columns, of one line or several.
-        side: pixels on a side of a cell.
-        foot: words below.
+        row_names: the names left of the rows; where all are empty, the grid has no column of names.
+        column_names: the names above the columns, of one line or several.
+        cell_size: pixels on a side of a cell.
+        caption: the text below the grid.
     """
 
-    rows: tuple[str, ...]
-    heads: tuple[str, ...]
-    side: int
-    foot: str
+    row_names: tuple[str, ...]
+    column_names: tuple[str, ...]
+    cell_size: int
+    caption: str
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
-        height = self._top + len(self.rows) * (self.side + _GAP) + len(self._foot_lines()) * _SMALL_LINE + _EDGE
-        return self._right + _EDGE, height
+        caption_height = len(self._caption_lines()) * _CAPTION_LINE_HEIGHT
+        height = self._top + len(self.row_names) * (self.cell_size + _GAP) + caption_height + _MARGIN
+        return self._right + _MARGIN, height
 
-    def drawn(self, cells: Sequence[Sequence[Colour]]) -> Colour:
-        """The sheet uint8[h, w, 3] with cells uint8[side, side, 3], row by row."""
-        page = Image.new("RGB", self.size, "white")
-        pen = ImageDraw.Draw(page)
-        step = self.side + _GAP
-        for column, head in enumerate(self.heads):
-            place = (self._left + column * step + self.side // 2, self._top - _GAP)
-            pen.text(place, self._fitting(head), style.TEXT_COLOR, _font(_TEXT), anchor="md", align="center")
-        for row, name in enumerate(self.rows):
-            place = (self._left - _EDGE, self._top + row * step + self.side // 2)
-            pen.text(place, style.truncate(_shown(name), _MOST_NAME), style.TEXT_COLOR, _font(_TEXT), anchor="rm")
+    def draw(self, cells: Sequence[Sequence[Color]]) -> Color:
+        """Draw the cells uint8[cell_size, cell_size, 3], row by row, and return the picture uint8[h, w, 3]."""
+        picture = Image.new("RGB", self.size, "white")
+        pen = ImageDraw.Draw(picture)
+        step = self.cell_size + _GAP
+        for column, name in enumerate(self.column_names):
+            at = (self._left + column * step + self.cell_size // 2, self._top - _GAP)
+            pen.text(at, self._shorten(name), style.TEXT_COLOR, _font(_FONT_SIZE), anchor="md", align="center")
+        for row, name in enumerate(self.row_names):
+            at = (self._left - _MARGIN, self._top + row * step + self.cell_size // 2)
+            pen.text(
+                at, style.truncate(_printable(name), _MAX_ROW_NAME), style.TEXT_COLOR, _font(_FONT_SIZE), anchor="rm"
+            )
             for column, cell in enumerate(cells[row]):
-                page.paste(Image.fromarray(cell), (self._left + column * step, self._top + row * step))
-        for number, line in enumerate(self._foot_lines()):
-            top = self._top + len(self.rows) * step + number * _SMALL_LINE
-            pen.text((_EDGE, top), line, style.MUTED_COLOR, _font(_SMALL), anchor="la")
-        return np.array(page)
+                picture.paste(Image.fromarray(cell), (self._left + column * step, self._top + row * step))
+        for number, line in enumerate(self._caption_lines()):
+            top = self._top + len(self.row_names) * step + number * _CAPTION_LINE_HEIGHT
+            pen.text((_MARGIN, top), line, style.MUTED_COLOR, _font(_CAPTION_FONT_SIZE), anchor="la")
+        return np.array(picture)
 
     @property
     def _left(self) -> int:
-        names = [style.truncate(_shown(name), _MOST_NAME) for name in self.rows]
-        widest = max(_width(name, _TEXT) for name in names)
-        return _EDGE + (widest + _EDGE if widest else 0)
+        names = [style.truncate(_printable(name), _MAX_ROW_NAME) for name in self.row_names]
+        width = max(_text_width(name, _FONT_SIZE) for name in names)
+        return _MARGIN + (width + _MARGIN if width else 0)
 
     @property
     def _right(self) -> int:
-        return self._left + len(self.heads) * (self.side + _GAP) - _GAP
+        return self._left + len(self.column_names) * (self.cell_size + _GAP) - _GAP
 
     @property
     def _top(self) -> int:
-        return _EDGE + _LINE * max(head.count("\n") + 1 for head in self.heads) + _GAP // 2
+        return _MARGIN + _LINE_HEIGHT * max(name.count("\n") + 1 for name in self.column_names) + _GAP // 2
 
-    def _foot_lines(self) -> list[str]:
-        """The foot, broken between words where the cells end."""
+    def _caption_lines(self) -> list[str]:
+        """Wrap the caption at the width of the grid."""
         lines: list[str] = []
-        for word in _shown(self.foot).split():
+        for word in _printable(self.caption).split():
             longer = f"{lines[-1]} {word}" if lines else word
-            if lines and _width(longer, _SMALL) <= self._right - _EDGE:
+            if lines and _text_width(longer, _CAPTION_FONT_SIZE) <= self._right - _MARGIN:
                 lines[-1] = longer
             else:
                 lines.append(word)
         return lines
 
-    def _fitting(self, head: str) -> str:
-        """A column's head, each line cut to the width of a cell."""
+    def _shorten(self, name: str) -> str:
+        """Cut each line of a column name to the width of a cell."""
         lines = []
-        for line in map(_shown, head.split("\n")):
+        for line in map(_printable, name.split("\n")):
             limit = len(line)
-            while limit > 1 and _width(style.truncate(line, limit), _TEXT) > self.side:
+            while limit > 1 and _text_width(style.truncate(line, limit), _FONT_SIZE) > self.cell_size:
                 limit -= 1
             lines.append(style.truncate(line, limit))
         return "\n".join(lines)
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _width(text: str, size: int) -> int:
+def _text_width(text: str, size: int) -> int:
     return round(_font(size).getlength(text))
 
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings: it has Greek and Cyrillic too."""
+    """Return DejaVu Sans, which matplotlib contains: the font has Greek and Cyrillic letters, too."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

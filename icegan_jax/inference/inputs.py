@@ -1,123 +1,186 @@
-"""What a command is asked to read: an onset/apex pair, a folder of frames, a video, a clips.csv, or a camera."""
+"""The inputs of recognition: an onset/apex pair, a folder of frames, a video, the clips of a clips.csv, or a camera."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.crop import ReadFrames
 from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, video_facts
 from icegan_jax.errors import UserError
+from icegan_jax.inference.media import check_disk_space
+
+# The headers of these containers count the frames exactly: where fewer can be read, the file is cut or damaged.
+_EXACT_CONTAINERS = (".mp4", ".mov", ".avi", ".m4v")
+_EXCESS_FRAMES = 2  # that such a header may count beyond the last frame
+
+RECORDING_FILE = "recording.avi"
+_CAMERA_CODEC = "MJPG"  # each frame is coded alone, so that no change between two frames is lost
+_NOMINAL_FPS = 30.0  # The header is written before the first frame and stays; the measured rate is used instead.
 
 Grey = NDArray[np.uint8]
-
-# Containers whose header counts the frames exactly: where fewer can be read, the file is cut or damaged.
-_EXACT = (".mp4", ".mov", ".avi", ".m4v")
-_LOST = 2  # frames that a header may count beyond the last one
 
 
 @dataclass(frozen=True)
 class FrameSource:
-    """Frames of one recording.
+    """The frames of one recording, which are read when they are needed.
 
     Attributes:
-        name: unique within a call.
-        path: as given; what messages name.
-        numbers: of the frames that exist, ascending.
-        rate: frames per second; None where it is not known.
-        read: gives (number, uint8[h, w]) of numbers, ascending.
-        clip: its annotation, where it has one.
-        video: whether it is a video file, of which a copy can be made.
-        title: what answers call it; the path, if nothing is given.
+        name: unique within a call; file names derive from it.
+        path: the file or folder, as given; messages name it.
+        frame_numbers: of the frames that exist, ascending.
+        fps: frames per second; None where the rate is unknown.
+        read: yields (number, uint8[h, w]) for ascending frame numbers.
+        clip: the annotation; None without one.
+        is_video: whether the path is a video file, of which an annotated copy can be written.
+        title: the name of the input in the results; empty: the path.
     """
 
     name: str
     path: Path
-    numbers: Sequence[int]
-    rate: float | None
+    frame_numbers: Sequence[int]
+    fps: float | None
     read: ReadFrames
     clip: Clip | None = None
-    video: bool = False
+    is_video: bool = False
     title: str = ""
 
     @property
-    def source(self) -> str:
-        """What answers call it."""
+    def input_name(self) -> str:
+        """The name of the input in the results."""
         return self.title or str(self.path)
 
 
-def open_inputs(given: Sequence[str], rate: float | None, classes: Sequence[str]) -> list[FrameSource]:
-    """Looks at what was given; no frame is decoded but to count those of a video.
+def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str]) -> list[FrameSource]:
+    """Open the input of a command. Frames are decoded only to count those of a video.
 
     Args:
-        given: one path, or the two pictures of a pair.
-        rate: frames per second, which beats what a video says.
-        classes: of the networks, for the labels of a clips.csv.
+        paths: one path, or the two pictures of an onset/apex pair.
+        fps: frames per second, which overrides the rate in a video's header; None: that rate.
+        classes: the classes of the networks, for the labels of a clips.csv.
+
+    Returns:
+        One source, or of a clips.csv one for each clip.
 
     Raises:
-        UserError: there is no such file, or it is none of the kinds.
+        UserError: The file is missing or of no known kind.
     """
-    if len(given) == 2:
-        return [_pair(Path(given[0]), Path(given[1]))]
-    if len(given) > 2:
-        raise UserError(f"--input: {len(given)} paths; give one, or the two pictures of a pair: onset, then apex")
-    path = Path(given[0])
+    if len(paths) == 2:
+        return [_open_pair(Path(paths[0]), Path(paths[1]))]
+    if len(paths) > 2:
+        raise UserError(f"--input: {len(paths)} paths; give one, or the two pictures of a pair: onset, then apex")
+    path = Path(paths[0])
     if path.suffix.lower() == ".csv":
-        return _annotated(path, rate, classes)
+        return _open_clips(path, fps, classes)
     if path.is_dir():
-        return [FrameSource(path.resolve().name, path, list(index_frames(path)), rate, partial(read_frames, path))]
+        return [FrameSource(path.resolve().name, path, list(index_frames(path)), fps, partial(read_frames, path))]
     if not path.is_file():
         raise UserError(
             f"{path}: no such file or folder; give --input a picture pair, a folder, a video or a clips.csv"
         )
     if path.suffix.lower() in (*IMAGE_SUFFIXES, ".webp"):
         raise UserError(f"{path}: one picture shows no change; give the pair: --input {path} APEX, the onset first")
-    return [open_video(path, rate)]
+    return [open_video(path, fps)]
 
 
-def open_video(path: Path, rate: float | None) -> FrameSource:
-    """A video file.
+def open_video(path: Path, fps: float | None) -> FrameSource:
+    """Open a video file and count its frames.
+
+    Args:
+        path: the video.
+        fps: frames per second, which overrides the rate in the header; None: that rate.
 
     Raises:
-        UserError: it cannot be read, holds no picture, or ends before its header says.
+        UserError: The video cannot be read, holds no frame, or ends before the frame count of its header.
     """
     facts = video_facts(path)
-    if path.suffix.lower() in _EXACT and facts.frames + _LOST < facts.promised:
+    if path.suffix.lower() in _EXACT_CONTAINERS and facts.frames + _EXCESS_FRAMES < facts.promised:
         raise UserError(
-            f"{path}: breaks off at frame {facts.frames} of {facts.promised}; copy it again, or convert what is there "
-            "to a new file"
+            f"{path}: breaks off at frame {facts.frames} of {facts.promised}; copy it again, or convert the readable "
+            "part to a new file"
         )
     read = partial(read_frames, path)
-    return FrameSource(path.stem, path, range(facts.frames), rate or facts.rate, read, video=True)
+    return FrameSource(path.stem, path, range(facts.frames), fps or facts.rate, read, is_video=True)
 
 
-def _pair(onset: Path, apex: Path) -> FrameSource:
-    faces = {0: read_frame(onset), 1: read_frame(apex)}
-    if faces[0].shape != faces[1].shape:
-        (h, w), (high, wide) = faces[0].shape, faces[1].shape
-        raise UserError(f"{apex}: is {wide}x{high}, the onset {onset} {w}x{h}; give two frames of one recording")
+def _open_pair(onset: Path, apex: Path) -> FrameSource:
+    frames = {0: read_frame(onset), 1: read_frame(apex)}
+    if frames[0].shape != frames[1].shape:
+        (h, w), (apex_h, apex_w) = frames[0].shape, frames[1].shape
+        raise UserError(f"{apex}: is {apex_w}x{apex_h}, the onset {onset} {w}x{h}; give two frames of one recording")
 
     def read(numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
-        return ((number, faces[number]) for number in numbers)
+        return ((number, frames[number]) for number in numbers)
 
     clip = Clip("", "", apex.stem, -1, apex, onset=0, apex=1, offset=1)
     return FrameSource(apex.stem, apex, (0, 1), None, read, clip)
 
 
-def _annotated(path: Path, rate: float | None, classes: Sequence[str]) -> list[FrameSource]:
-    """The clips of a clips.csv, each with the frames of its own recording."""
-    found = []
+def _open_clips(path: Path, fps: float | None, classes: Sequence[str]) -> list[FrameSource]:
+    """Open the recording of each clip of a clips.csv."""
+    sources = []
     for clip in read_clips(path, classes):
         if clip.frames.is_dir():
             numbers: Sequence[int] = list(index_frames(clip.frames))
-            its_rate = rate
+            clip_fps = fps
         else:
             facts = video_facts(clip.frames)
-            numbers, its_rate = range(facts.frames), rate or facts.rate
+            numbers, clip_fps = range(facts.frames), fps or facts.rate
         read = partial(read_frames, clip.frames)
-        found.append(FrameSource(clip.name.replace("/", "_"), clip.frames, numbers, its_rate, read, clip))
-    return found
+        sources.append(FrameSource(clip.name.replace("/", "_"), clip.frames, numbers, clip_fps, read, clip))
+    return sources
+
+
+def record_camera(index: int, seconds: float, out: Path) -> float:
+    """Record a camera to a video file.
+
+    Args:
+        index: the number of the camera; 0 is the first.
+        seconds: the length of the recording.
+        out: the .avi to write.
+
+    Returns:
+        The measured frames per second.
+
+    Raises:
+        UserError: The camera cannot be opened or delivers no frames, or the disk is full.
+    """
+    camera = cv2.VideoCapture(index)
+    if not camera.isOpened():
+        raise UserError(
+            f"camera {index}: cannot be opened; check that it is connected, not in use and readable for this user, "
+            "or give a video"
+        )
+    writer: cv2.VideoWriter | None = None
+    start = now = time.perf_counter()
+    count = 0
+    try:
+        with tqdm(total=seconds, unit="s", desc=f"camera {index}", dynamic_ncols=True) as bar:
+            while now - start < seconds:
+                ok, frame = camera.read()
+                if not ok:
+                    break
+                if writer is None:
+                    start = time.perf_counter()  # A camera may need a second before its first frame.
+                    size = (frame.shape[1], frame.shape[0])
+                    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*_CAMERA_CODEC), _NOMINAL_FPS, size)
+                writer.write(frame)
+                count += 1
+                now = time.perf_counter()
+                bar.n = min(seconds, round(now - start, 1))
+                bar.refresh()
+    finally:
+        camera.release()
+        if writer is not None:
+            writer.release()
+    check_disk_space(out)
+    if count < 2:
+        raise UserError(f"camera {index}: delivers no frames; close other programs that use it, or give a video")
+    return (count - 1) / (now - start)

@@ -1,78 +1,188 @@
-"""A recording, looked at and answered: as one clip, or as the events that are found in it."""
+"""Recognition: the predicted class of one clip, or of each event of a long recording."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.crop import CropOptions
+from icegan_jax.data.landmarks import Box
+from icegan_jax.data.spotting import SpottingResult
+from icegan_jax.errors import UserError
 from icegan_jax.inference import events
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.inference.face_crops import crop_source
+from icegan_jax.inference.face_crops import FaceCrops, crop_event, crop_source
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.quality_flags import Flag, flag_frame_rate
-from icegan_jax.inference.recognition import Recognition
+from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate, flag_margin
 
-LONG_SECONDS = 3.0  # a longer recording is searched for events; six micro-expressions of half a second fit in
-LONG_FRAMES = 300  # the same where the frame rate is not known: 1.5 s at 200 frames per second (CASME II)
+LONG_SECONDS = 3.0  # A longer recording is searched for events: six micro-expressions of half a second fit in.
+LONG_FRAMES = 300  # the same where the frame rate is unknown: 1.5 s at 200 frames per second (CASME II)
+_MACRO = QualityFlag(
+    "macro", "Longer than half a second: a macro-expression or a blink, perhaps; it was not recognized."
+)
 
-
-def is_long(footage: FrameSource) -> bool:
-    """Whether a recording is better searched for events than read as one clip."""
-    count = len(footage.numbers)
-    return count > LONG_FRAMES if footage.rate is None else count > LONG_SECONDS * footage.rate
+Grey = NDArray[np.uint8]
 
 
-def recognize_clip(footage: FrameSource, onset: str, options: CropOptions, model: Ensemble) -> Recognition:
-    """Reads frames as one clip.
+@dataclass(frozen=True)
+class Recognition:
+    """The result for one clip or event.
+
+    Attributes:
+        name: unique within a call; the name of its picture strip.
+        input_name: the input, as given.
+        kind: "clip", or of an event "micro" (at most half a second) or "macro" (longer; no prediction is made).
+        first_frame: the number of the recording's first frame, which is second 0.
+        onset, apex, offset: frame numbers.
+        fps: frames per second; None where the rate is unknown.
+        flags: the quality flags.
+        truth: the annotated class; None without an annotation.
+        lengths: float32[k], the capsule lengths; None without a prediction, as are the three fields that follow.
+        onset_face: uint8[n, n], the cropped onset.
+        apex_face: uint8[n, n], the cropped apex, registered to the onset.
+        box: the crop, in pixels of the onset.
+        folds: the names of the folds whose networks made the prediction.
+    """
+
+    name: str
+    input_name: str
+    kind: str
+    first_frame: int
+    onset: int
+    apex: int
+    offset: int
+    fps: float | None
+    flags: tuple[QualityFlag, ...]
+    truth: str | None = None
+    lengths: NDArray[np.float32] | None = None
+    onset_face: Grey | None = None
+    apex_face: Grey | None = None
+    box: Box | None = None
+    folds: tuple[str, ...] = ()
+
+    def with_prediction(self, crops: FaceCrops, lengths: NDArray[np.float32], folds: tuple[str, ...]) -> "Recognition":
+        """Return a copy with the crops, and the capsule lengths float32[k] that the networks of the folds predict."""
+        result = replace(
+            self,
+            onset=crops.onset,
+            apex=crops.apex,
+            offset=crops.offset,
+            lengths=lengths,
+            onset_face=crops.onset_face,
+            apex_face=crops.apex_face,
+            box=crops.box,
+            folds=folds,
+        )
+        return replace(result, flags=(*self.flags, *crops.flags, *flag_margin(result.margin)))
+
+    def seconds(self, frame: int) -> float | None:
+        """Return the time of a frame in seconds since the first frame; None where the frame rate is unknown."""
+        return None if self.fps is None else (frame - self.first_frame) / self.fps
+
+    def predicted_class(self, classes: Sequence[str]) -> str | None:
+        """Return the class of the longest capsule; None without a prediction."""
+        return None if self.lengths is None else classes[int(np.argmax(self.lengths))]
+
+    @property
+    def margin(self) -> float | None:
+        """The difference between the longest capsule and the second longest; None without a prediction."""
+        if self.lengths is None or len(self.lengths) < 2:
+            return None
+        second, first = np.sort(self.lengths)[-2:]
+        return float(first - second)
+
+
+def is_long(source: FrameSource) -> bool:
+    """Return whether a recording is too long for one clip, so that it is searched for events."""
+    count = len(source.frame_numbers)
+    return count > LONG_FRAMES if source.fps is None else count > LONG_SECONDS * source.fps
+
+
+def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemble: Ensemble) -> Recognition:
+    """Recognize the expression of one clip.
 
     Args:
-        footage: the frames.
-        onset: see ``look``.
-        options: how faces are cropped.
-        model: whose discriminators answer.
+        source: the frames of the clip.
+        onset: see ``crop_source``.
+        options: how the faces are cropped.
+        ensemble: the networks.
 
     Raises:
-        UserError: see ``look``.
+        UserError: see ``crop_source``.
     """
-    sight = crop_source(footage, onset, options)
-    (lengths,) = model.predict(sight.onset_face[None], sight.apex_face[None])
-    label = -1 if footage.clip is None else footage.clip.label
-    pair = footage.clip is not None and not footage.clip.dataset
-    reading = Recognition(
-        name=footage.name,
-        source=footage.source,
+    crops = crop_source(source, onset, options)
+    (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
+    label = -1 if source.clip is None else source.clip.label
+    is_pair = source.clip is not None and not source.clip.dataset  # two pictures have no frame rate
+    result = Recognition(
+        name=source.name,
+        input_name=source.input_name,
         kind="clip",
-        first=footage.numbers[0],
-        onset=sight.onset,
-        apex=sight.apex,
-        offset=sight.offset,
-        rate=footage.rate,
-        flags=() if pair else tuple(flag_frame_rate(footage.rate)),
-        truth=model.classes[label] if label >= 0 else None,
+        first_frame=source.frame_numbers[0],
+        onset=crops.onset,
+        apex=crops.apex,
+        offset=crops.offset,
+        fps=source.fps,
+        flags=() if is_pair else tuple(flag_frame_rate(source.fps)),
+        truth=ensemble.classes[label] if label >= 0 else None,
     )
-    return reading.answered(sight, lengths, _names(model))
+    return result.with_prediction(crops, lengths, ensemble.fold_names)
 
 
 def recognize_events(
-    footage: FrameSource, options: CropOptions, model: Ensemble, folder: Path
-) -> tuple[list[Recognition], list[Flag]]:
-    """Searches a recording for events, and reads each.
+    source: FrameSource, options: CropOptions, ensemble: Ensemble, folder: Path
+) -> tuple[list[Recognition], list[QualityFlag]]:
+    """Spot the events of a recording and recognize the expression of each.
 
     Args:
-        footage, options, model: see ``read_clip``.
-        folder: where ``events.TRACE`` is written.
+        source, options, ensemble: see ``recognize_clip``.
+        folder: where ``events.TRACE_FILE`` is written.
 
     Returns:
-        The events in the order of their onsets, and the flags of the recording as a whole.
+        The events, ordered by their onsets, and the quality flags of the recording as a whole.
 
     Raises:
-        UserError: see ``events.spot``.
+        UserError: see ``events.spot_source``.
     """
-    spotting = events.spot_events_in(footage, folder / events.TRACE)
-    found = events.recognize_candidates(footage, spotting, options, model.predict, _names(model))
-    bar = tqdm(found, total=len(spotting.events), unit="event", desc="reading events", dynamic_ncols=True)
-    return sorted(bar, key=lambda reading: reading.onset), events.recording_flags(footage, spotting)
+    spotting = events.spot_source(source, folder / events.TRACE_FILE)
+    results = recognize_spotted(source, spotting, options, ensemble)
+    bar = tqdm(results, total=len(spotting.events), unit="event", desc="recognizing events", dynamic_ncols=True)
+    return sorted(bar, key=lambda result: result.onset), events.recording_flags(source, spotting)
 
 
-def _names(model: Ensemble) -> tuple[str, ...]:
-    return tuple(fold.name for fold in model.folds)
+def recognize_spotted(
+    source: FrameSource, spotting: SpottingResult, options: CropOptions, ensemble: Ensemble
+) -> Iterator[Recognition]:
+    """Read the recording again and yield the result of each spotted event, ordered by their offsets.
+
+    A macro-expression gets no prediction, since the networks are trained on micro-expressions only; neither does an
+    event whose onset shows no face.
+    """
+    assert source.fps is not None
+    digits = max(3, len(str(len(spotting.events))))
+    names = {event: f"{source.name}_{number:0{digits}d}" for number, event in enumerate(spotting.events, start=1)}
+    for event, frames in events.read_event_frames(source, spotting.events):
+        result = Recognition(
+            name=names[event],
+            input_name=source.input_name,
+            kind=event.kind,
+            first_frame=source.frame_numbers[0],
+            onset=event.onset,
+            apex=event.apex,
+            offset=event.offset,
+            fps=source.fps,
+            flags=tuple(flag_frame_rate(source.fps)),
+        )
+        if event.kind != "micro":
+            yield replace(result, flags=(*result.flags, _MACRO))
+            continue
+        try:
+            crops = crop_event(source, frames, options)
+        except UserError as error:
+            yield replace(result, flags=(*result.flags, QualityFlag("not_read", f"Not recognized: {error}.")))
+            continue
+        (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
+        yield result.with_prediction(crops, lengths, ensemble.fold_names)

@@ -1,9 +1,4 @@
-"""The course of an expression in time: how far it has gone in each frame.
-
-What is asked of ``synthesize``, checked before anything is read.
-
-From an order to the file that was asked for, and a JSON file beside it that says how it was made.
-"""
+"""Synthesis: from a request to a picture or sequence, with a JSON file beside it that documents the request."""
 
 import difflib
 import hashlib
@@ -24,10 +19,10 @@ from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_grid import FaceGrid
 from icegan_jax.inference.media import (
-    ALTERED_NOTE,
-    MOST_PIXELS,
+    COMPOSITE,
+    MAX_PIXELS,
     SOFTWARE,
-    SYNTHETIC_NOTE,
+    SYNTHETIC,
     ProvenanceMetadata,
     encode_sequence,
     encode_still,
@@ -37,79 +32,52 @@ from icegan_jax.inference.visualize import difference_image
 from icegan_jax.io import write_bytes, write_json
 from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 
-LEAST_FRAMES = 3  # onset, apex, offset
-
-
-def envelope(frames: int, apex_at: float) -> NDArray[np.float64]:
-    """Shares of the full expression, float64[frames]: 0 at the onset, 1 at the apex, 0 at the offset.
-
-    Half a cosine leads up and half a one down, so that nothing starts or stops with a jerk. The curve is chosen here:
-    the databases annotate the three moments and nothing in between. (The program's drawn people move likewise, each
-    with a bend of their own: ``data/procedural/play.py``.)
-
-    Args:
-        frames: at least ``LEAST_FRAMES``.
-        apex_at: where the apex lies, 0 to 1 of the way from the first to the last frame; it falls on a whole frame
-            between the two.
-    """
-    apex = apex_frame(frames, apex_at)
-    i = np.arange(frames)
-    up, down = i / apex, (frames - 1 - i) / (frames - 1 - apex)
-    return 0.5 - 0.5 * np.cos(np.pi * np.minimum(up, down))
-
-
-def apex_frame(frames: int, apex_at: float) -> int:
-    """The position of the apex, from 0."""
-    return min(max(round(apex_at * (frames - 1)), 1), frames - 2)
-
-
 ALL_EXPRESSIONS = "all"
+STILL_SUFFIXES = (".png", ".jpg", ".jpeg")
+SEQUENCE_SUFFIXES = (".gif", ".webp", ".mp4")
 
-STILLS = (".png", ".jpg", ".jpeg")
+MIN_FRAMES = 3  # onset, apex, offset
+_MAX_FRAMES = 1000
+_TRAINED_INTENSITY = 1.0
+MAX_INTENSITY = 2.0  # chosen here: a micro-expression twice as large is still a plausible face
+_MAX_DRAWS = 32
+_MAX_SEED = 2**31 - 1 - _MAX_DRAWS  # the numbers of draws are int32
+_MAX_FPS = 1000.0
+_MAX_GIF_FPS = 50.0  # Delays are hundredths of a second (GIF89a), and browsers play a delay below two of them as ten.
 
-SEQUENCES = (".gif", ".webp", ".mp4")
+_CELL = 224  # pixels on a side of a face in a grid; the crop takes about 128 of them
+_MIN_CROP_CELL = 128  # pixels on a side of a generator's own face in a grid; small faces are enlarged pixel by pixel
+_MAX_NAMED_FOLDS = 3  # in the description; the JSON file names all
 
-FULL_INTENSITY = 1.0  # the face as trained
-
-MOST_INTENSITY = 2.0  # chosen here: a micro-expression twice as large is still a plausible face
-
-_MOST_FRAMES = 1000
-
-_MOST_DRAWS = 32  # side by side
-
-_MOST_NUMBER = 2**31 - 1 - _MOST_DRAWS  # numbers of draws are int32
-
-_MOST_RATE = 1000.0
-
-_GIF_RATE = 50.0  # delays are hundredths of a second (GIF89a), and browsers show one below two of them as ten
+Color = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class SynthesisRequest:
-    """What is to be made.
+    """The options of one synthesis.
 
     Attributes:
-        source: a picture, or a folder of pictures.
+        input: a picture, or a folder of pictures.
         out: the file to write.
-        expression: a class of the run, or ``ALL``.
-        intensity: how much of the change, 1 is as trained.
-        frames: of a sequence; None: a still.
-        apex_at: where the sequence's apex lies, from 0 to 1.
-        rate: frames per second of the sequence.
-        draws: how many noise draws.
-        seed: number of the first one.
-        face: which face of the picture, from 1; None: the largest.
-        crop: the networks' own faces, grey, instead of the changed picture.
-        differences: show beside each face what changed.
+        expression: a class of the run, or ``ALL_EXPRESSIONS``.
+        intensity: the factor of the change; 1 as trained.
+        frames: the length of the sequence; None: a still.
+        apex_at: the position of the sequence's apex, from 0 (onset) to 1 (offset).
+        fps: frames per second of the sequence.
+        draws: the number of noise draws.
+        seed: the number of the first draw.
+        face: the number of the face in the picture, from 1, left to right; None: the largest face.
+        crop: write the generators' own grey faces instead of composites.
+        differences: add the difference images to the grid.
     """
 
-    source: Path
+    input: Path
     out: Path
     expression: str
     intensity: float
     frames: int | None
     apex_at: float
-    rate: float
+    fps: float
     draws: int
     seed: int
     face: int | None
@@ -118,229 +86,259 @@ class SynthesisRequest:
 
     @property
     def suffix(self) -> str:
-        """Of the file to write, in small letters."""
+        """The suffix of the output in lower case."""
         return self.out.suffix.lower()
 
     @property
-    def shown_rate(self) -> float:
-        """Frames per second as the file can hold them: delays are whole hundredths or thousandths of a second."""
+    def playback_fps(self) -> float:
+        """Frames per second that the file can hold: delays are whole hundredths or thousandths of a second."""
         if self.suffix == ".mp4":
-            return self.rate
+            return self.fps
         ticks = 100 if self.suffix == ".gif" else 1000
-        return ticks / round(ticks / self.rate)
+        return ticks / round(ticks / self.fps)
 
 
-def check_request(order: SynthesisRequest) -> None:
-    """Refuses what cannot be made.
+def check_request(request: SynthesisRequest) -> None:
+    """Check the options of a request before anything is read.
 
     Raises:
-        UserError: names the option, its value, and what it may be.
+        UserError: names the option, its value, and the values that it may have.
     """
-    _check_numbers(order)
-    _check_out(order)
+    _check_numbers(request)
+    _check_out(request)
 
 
-def _check_numbers(order: SynthesisRequest) -> None:
-    if not 0 <= order.intensity <= MOST_INTENSITY:  # nor NaN
+def _check_numbers(request: SynthesisRequest) -> None:
+    if not 0 <= request.intensity <= MAX_INTENSITY:  # NaN is refused, too
         raise UserError(
-            f"--intensity={order.intensity:g}: give 0 (the onset) to {MOST_INTENSITY:g}; 1 is what was trained"
+            f"--intensity={request.intensity:g}: give 0 (the onset) to {MAX_INTENSITY:g}; 1 is what was trained"
         )
-    if order.frames is not None and not LEAST_FRAMES <= order.frames <= _MOST_FRAMES:
-        raise UserError(f"--frames={order.frames}: give {LEAST_FRAMES} (onset, apex, offset) to {_MOST_FRAMES}")
-    if not 0 < order.apex_at < 1:
-        raise UserError(f"--apex_at={order.apex_at:g}: give a share between 0 (the onset) and 1 (the offset)")
-    most = _GIF_RATE if order.suffix == ".gif" else _MOST_RATE
-    if not (math.isfinite(order.rate) and 1 <= order.rate <= most):
-        why = "; a GIF shows no more, .webp and .mp4 do" if order.suffix == ".gif" and order.rate > most else ""
-        raise UserError(f"--fps={order.rate:g}: give 1 to {most:g}{why}")
-    if not 1 <= order.draws <= _MOST_DRAWS:
-        raise UserError(f"--draws={order.draws}: give 1 to {_MOST_DRAWS}")
-    if not 0 <= order.seed <= _MOST_NUMBER:
-        raise UserError(f"--seed={order.seed}: give 0 to {_MOST_NUMBER}")
-    if order.face is not None and order.face < 1:
-        raise UserError(f"--face={order.face}: faces are counted from 1, from the left")
+    if request.frames is not None and not MIN_FRAMES <= request.frames <= _MAX_FRAMES:
+        raise UserError(f"--frames={request.frames}: give {MIN_FRAMES} (onset, apex, offset) to {_MAX_FRAMES}")
+    if not 0 < request.apex_at < 1:
+        raise UserError(f"--apex_at={request.apex_at:g}: give a share between 0 (the onset) and 1 (the offset)")
+    most = _MAX_GIF_FPS if request.suffix == ".gif" else _MAX_FPS
+    if not (math.isfinite(request.fps) and 1 <= request.fps <= most):
+        hint = "; a GIF shows no more, .webp and .mp4 do" if request.suffix == ".gif" and request.fps > most else ""
+        raise UserError(f"--fps={request.fps:g}: give 1 to {most:g}{hint}")
+    if not 1 <= request.draws <= _MAX_DRAWS:
+        raise UserError(f"--draws={request.draws}: give 1 to {_MAX_DRAWS}")
+    if not 0 <= request.seed <= _MAX_SEED:
+        raise UserError(f"--seed={request.seed}: give 0 to {_MAX_SEED}")
+    if request.face is not None and request.face < 1:
+        raise UserError(f"--face={request.face}: faces are counted from 1, from the left")
 
 
-def _check_out(order: SynthesisRequest) -> None:
-    stills, sequences = (", ".join(suffixes) for suffixes in (STILLS, SEQUENCES))
-    if order.suffix not in (*STILLS, *SEQUENCES):
-        raise UserError(f"--out={order.out}: give a name that ends in {stills} or, with --frames, in {sequences}")
-    if order.frames is None and order.suffix in SEQUENCES:
-        raise UserError(f"--out={order.out} is a sequence: give --frames=25, for example, or a name in {stills}")
-    if order.frames is not None and order.suffix in STILLS:
-        raise UserError(f"--out={order.out} is a still, --frames a sequence: give a name in {sequences}")
-    if order.out.is_dir():
-        raise UserError(f"--out={order.out} is a folder; give the name of a file")
-    if order.out.exists() and order.source.exists() and order.out.samefile(order.source):
-        raise UserError(f"--out={order.out} is the picture given as --input, which it would replace; give another name")
-    if order.face is not None and order.source.is_dir():
+def _check_out(request: SynthesisRequest) -> None:
+    stills, sequences = (", ".join(suffixes) for suffixes in (STILL_SUFFIXES, SEQUENCE_SUFFIXES))
+    if request.suffix not in (*STILL_SUFFIXES, *SEQUENCE_SUFFIXES):
+        raise UserError(f"--out={request.out}: give a name that ends in {stills} or, with --frames, in {sequences}")
+    if request.frames is None and request.suffix in SEQUENCE_SUFFIXES:
+        raise UserError(f"--out={request.out} is a sequence: give --frames=25, for example, or a name in {stills}")
+    if request.frames is not None and request.suffix in STILL_SUFFIXES:
+        raise UserError(f"--out={request.out} is a still, --frames a sequence: give a name in {sequences}")
+    if request.out.is_dir():
+        raise UserError(f"--out={request.out} is a folder; give the name of a file")
+    if request.out.exists() and request.input.exists() and request.out.samefile(request.input):
+        raise UserError(
+            f"--out={request.out} is the picture given as --input, which it would replace; give another name"
+        )
+    if request.face is not None and request.input.is_dir():
         raise UserError("--face counts the faces of one picture; give a picture as --input, or leave it out")
 
 
-Colour = NDArray[np.uint8]
+def envelope(frames: int, apex_at: float) -> NDArray[np.float64]:
+    """Return the share of the full expression in each frame: 0 at the onset, 1 at the apex, 0 at the offset.
 
-_CELL = 224  # pixels on a side of a face on a sheet: about 128 of them are the crop
+    Half a cosine leads up and another one down, so that the motion starts and stops smoothly. The curve is chosen here:
+    the databases annotate the three moments and nothing in between. (The synthetic clips follow a similar curve, see
+    ``data/synthetic/animate.py``.)
 
-_LEAST_CELL = 128  # of a network's own small face, which is repeated pixel by pixel
-
-_NAMED_FOLDS = 3  # in the description; the record has all
-
-
-def synthesize_file(order: SynthesisRequest, model: Ensemble) -> list[str]:
-    """Writes the picture or sequence, then the JSON file.
+    Args:
+        frames: the number of frames, at least ``MIN_FRAMES``.
+        apex_at: the position of the apex, from 0 (first frame) to 1 (last frame), see ``apex_frame``.
 
     Returns:
-        The lines that tell of it; what to be wary of is printed on stderr before.
+        float64[frames].
+    """
+    apex = apex_frame(frames, apex_at)
+    i = np.arange(frames)
+    up, down = i / apex, (frames - 1 - i) / (frames - 1 - apex)
+    return 0.5 - 0.5 * np.cos(np.pi * np.minimum(up, down))
+
+
+def apex_frame(frames: int, apex_at: float) -> int:
+    """Return the index of the apex frame: the nearest to ``apex_at`` that is neither the first nor the last frame."""
+    return min(max(round(apex_at * (frames - 1)), 1), frames - 2)
+
+
+def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
+    """Write the picture or sequence of a request, then the JSON file beside it; notes are printed on stderr.
+
+    Returns:
+        The lines to print.
 
     Raises:
-        UserError: the input cannot be read or shows no face, the run knows no such expression, or a sheet is too large.
-        OSError: a file cannot be written.
+        UserError: The input cannot be read or shows no face, the expression is no class of the run, or the grid is
+            too large for the file format.
+        OSError: A file cannot be written.
     """
-    labels = _labels(order.expression, model)
-    paths = list_pictures(order.source)
-    draws = range(order.seed, order.seed + order.draws)
-    alone = paths == [order.source] and len(labels) == len(draws) == 1 and not order.differences
-    sheet = None if alone else _sheet(order, model, paths, labels, draws)
-    _check_size(order, sheet)
-    portraits = find_neutral_faces(paths, model.size, order.face)
-    for note in (*(portrait.note for portrait in portraits if portrait.note), *_notes(order)):
+    labels = _labels(request.expression, ensemble)
+    paths = list_pictures(request.input)
+    draws = range(request.seed, request.seed + request.draws)
+    is_single = paths == [request.input] and len(labels) == len(draws) == 1 and not request.differences
+    grid = None if is_single else _grid(request, ensemble, paths, labels, draws)
+    neutral_faces = find_neutral_faces(paths, ensemble.image_size, request.face)
+    for note in (*(face.note for face in neutral_faces if face.note), *_notes(request)):
         print(f"note: {note}", file=sys.stderr)
-    if sheet is not None and not order.crop:
-        portraits = [portrait.framed(_CELL) for portrait in portraits]
-    paint = build_renderer(model, portraits, labels, draws, crop=order.crop)
-    mark = provenance_of(order, model, portraits)
-    profile = colour_profile(order.source) if sheet is None and not order.crop else None
-    data = _encode(order, paint, sheet, mark, profile)
-    write_bytes(order.out, data)
-    beside = order.out.with_name(order.out.name + ".json")
-    more = {"file": order.out.name, "sha256": hashlib.sha256(data).hexdigest()}
-    write_json(beside, {**more, "description": mark.description, **mark.record})
-    return [mark.description, f"written: {order.out}, and how it was made: {beside.name}"]
+    if grid is not None and not request.crop:
+        neutral_faces = [face.close_up(_CELL) for face in neutral_faces]
+    renderer = build_renderer(ensemble, neutral_faces, labels, draws, crop=request.crop)
+    provenance = provenance_metadata(request, ensemble, neutral_faces)
+    profile = colour_profile(request.input) if grid is None and not request.crop else None
+    data = _encode(request, renderer, grid, provenance, profile)
+    write_bytes(request.out, data)
+    json_path = request.out.with_name(request.out.name + ".json")
+    checksum = {"file": request.out.name, "sha256": hashlib.sha256(data).hexdigest()}
+    write_json(json_path, {**checksum, "description": provenance.description, **provenance.record})
+    return [provenance.description, f"written: {request.out}, and how it was made: {json_path.name}"]
 
 
-def provenance_of(order: SynthesisRequest, model: Ensemble, portraits: Sequence[NeutralFace]) -> ProvenanceMetadata:
-    """The mark of what an order gives."""
-    draws = range(order.seed, order.seed + order.draws)
+def provenance_metadata(
+    request: SynthesisRequest, ensemble: Ensemble, neutral_faces: Sequence[NeutralFace]
+) -> ProvenanceMetadata:
+    """Return the provenance metadata of a request's output."""
+    draws = range(request.seed, request.seed + request.draws)
     return ProvenanceMetadata(
-        SYNTHETIC_NOTE if order.crop else ALTERED_NOTE,
-        _description(order, model, draws),
-        _synthesis_record(order, model, portraits),
+        SYNTHETIC if request.crop else COMPOSITE,
+        _description(request, ensemble, draws),
+        _record(request, ensemble, neutral_faces),
     )
 
 
-def _labels(expression: str, model: Ensemble) -> list[int]:
-    """Which classes are asked for."""
+def _labels(expression: str, ensemble: Ensemble) -> list[int]:
     if expression == ALL_EXPRESSIONS:
-        return list(range(len(model.classes)))
-    if expression not in model.classes:
-        near = difflib.get_close_matches(expression, model.classes, n=1, cutoff=0.5)
-        guess = f"did you mean {near[0]}?" if near else f"or {ALL_EXPRESSIONS}"
-        raise UserError(f"--expression={expression}: the run knows {', '.join(model.classes)}; {guess}")
-    return [model.classes.index(expression)]
+        return list(range(len(ensemble.classes)))
+    if expression not in ensemble.classes:
+        near = difflib.get_close_matches(expression, ensemble.classes, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"or {ALL_EXPRESSIONS}"
+        raise UserError(f"--expression={expression}: the run knows {', '.join(ensemble.classes)}; {hint}")
+    return [ensemble.classes.index(expression)]
 
 
-def _sheet(
-    order: SynthesisRequest, model: Ensemble, paths: Sequence[Path], labels: Sequence[int], draws: Sequence[int]
+def _grid(
+    request: SynthesisRequest, ensemble: Ensemble, paths: Sequence[Path], labels: Sequence[int], draws: Sequence[int]
 ) -> FaceGrid:
-    """Rows and columns of the faces."""
-    heads = [model.classes[label] + (f"\ndraw {draw}" if len(draws) > 1 else "") for label in labels for draw in draws]
-    if order.differences:
-        heads += [head + f"\nchange, x{DIFFERENCE_GAIN}" for head in heads]
-    rows = [path.stem for path in paths] if order.source.is_dir() else [""]
-    side = model.size * -(-_LEAST_CELL // model.size) if order.crop else _CELL
-    return FaceGrid(tuple(rows), ("onset", *heads), side, _description(order, model, draws))
+    """Return the grid of the faces.
 
-
-def _check_size(order: SynthesisRequest, sheet: FaceGrid | None) -> None:
-    """Of a sheet; a single picture's size is checked where it is written."""
-    if sheet is not None and max(sheet.size) > (most := MOST_PIXELS[order.suffix]):
-        w, h = sheet.size
+    Raises:
+        UserError: The grid is too large for the file format. The size of a single picture is checked by its encoder.
+    """
+    names = [
+        ensemble.classes[label] + (f"\ndraw {draw}" if len(draws) > 1 else "") for label in labels for draw in draws
+    ]
+    if request.differences:
+        names += [name + f"\nchange, x{DIFFERENCE_GAIN}" for name in names]
+    rows = [path.stem for path in paths] if request.input.is_dir() else [""]
+    n = ensemble.image_size
+    cell_size = n * math.ceil(_MIN_CROP_CELL / n) if request.crop else _CELL
+    grid = FaceGrid(tuple(rows), ("onset", *names), cell_size, _description(request, ensemble, draws))
+    if max(grid.size) > (most := MAX_PIXELS[request.suffix]):
+        w, h = grid.size
         raise UserError(
-            f"{order.source}: its sheet would be {w}x{h} pixels, a {order.suffix} holds {most}; give fewer pictures, "
-            "fewer --draws or one --expression"
+            f"{request.input}: the grid would have {w}x{h} pixels, a {request.suffix} holds {most}; give fewer "
+            "pictures, fewer --draws or one --expression"
         )
+    return grid
 
 
 def _encode(
-    order: SynthesisRequest, paint: Renderer, sheet: FaceGrid | None, mark: ProvenanceMetadata, profile: bytes | None
+    request: SynthesisRequest,
+    renderer: Renderer,
+    grid: FaceGrid | None,
+    provenance: ProvenanceMetadata,
+    profile: bytes | None,
 ) -> bytes:
-    def picture(share: float) -> Colour:
-        faces = paint.faces(order.intensity * share)
-        return faces[0][0] if sheet is None else _draw_grid(sheet, paint.onsets(), faces, order.differences)
+    def picture(share: float) -> Color:
+        faces = renderer.render(request.intensity * share)
+        return faces[0][0] if grid is None else _draw_grid(grid, renderer.neutral(), faces, request.differences)
 
-    if order.frames is None:
-        return encode_still(picture(1.0), order.suffix, mark, profile)
+    if request.frames is None:
+        return encode_still(picture(1.0), request.suffix, provenance, profile)
 
-    def frames() -> Iterator[Colour]:
-        shares = envelope(order.frames or 0, order.apex_at)
+    def frames() -> Iterator[Color]:
+        shares = envelope(request.frames or 0, request.apex_at)
         for share in tqdm(shares, desc="frames", unit="frame", disable=None):
             yield picture(float(share))
 
+    # The palette of a GIF is chosen from the onset and the apex, before the frames are rendered one by one. In a whole
+    # picture the face may be small: its close-ups are added as samples of their own.
     ends = [picture(0.0), picture(1.0)]
-    faces = [] if sheet else [replace(paint.portraits[0], picture=end).framed(_CELL).picture for end in ends]
-    samples = ends if order.crop else [*ends, *faces]
-    return encode_sequence(frames(), order.suffix, order.shown_rate, mark, profile, samples)
+    close_ups = []
+    if grid is None and not request.crop:
+        close_ups = [replace(renderer.neutral_faces[0], picture=end).close_up(_CELL).picture for end in ends]
+    return encode_sequence(
+        frames(), request.suffix, request.playback_fps, provenance, profile, samples=[*ends, *close_ups]
+    )
 
 
-def _draw_grid(
-    sheet: FaceGrid, onsets: Sequence[Colour], faces: Sequence[Sequence[Colour]], differences: bool
-) -> Colour:
+def _draw_grid(grid: FaceGrid, onsets: Sequence[Color], faces: Sequence[Sequence[Color]], differences: bool) -> Color:
     rows = []
     for onset, row in zip(onsets, faces, strict=True):
         cells = [onset, *row]
         if differences:
-            cells += [np.asarray(difference_image(_grey(onset), _grey(face))) for face in row]
-        times = sheet.side // len(onset)
+            cells += [np.asarray(difference_image(_to_grey(onset), _to_grey(face))) for face in row]
+        times = grid.cell_size // len(onset)
         rows.append([cell.repeat(times, axis=0).repeat(times, axis=1) for cell in cells])
-    return sheet.drawn(rows)
+    return grid.draw(rows)
 
 
-def _grey(picture: Colour) -> NDArray[np.uint8]:
-    """The change is the same in all three channels, but where one of them is white or black."""
+def _to_grey(picture: Color) -> NDArray[np.uint8]:
+    """Return the mean of the channels: a change is equal in all three, except where one is clipped."""
     return np.asarray(np.rint(picture.mean(axis=2)), np.uint8)
 
 
-def _description(order: SynthesisRequest, model: Ensemble, draws: Sequence[int]) -> str:
-    """One sentence for the file and the user."""
-    names = [fold.name for fold in model.folds]
-    whose = f"fold {names[0]}" if len(names) == 1 else f"mean of folds {', '.join(names)}"
-    if len(names) > _NAMED_FOLDS:
-        whose = f"mean of {len(names)} folds"
-    expression = ", ".join(model.classes) if order.expression == ALL_EXPRESSIONS else order.expression
+def _description(request: SynthesisRequest, ensemble: Ensemble, draws: Sequence[int]) -> str:
+    """Return one sentence about the output, for its metadata and for the user."""
+    names = ensemble.fold_names
+    folds = f"fold {names[0]}" if len(names) == 1 else f"mean of folds {', '.join(names)}"
+    if len(names) > _MAX_NAMED_FOLDS:
+        folds = f"mean of {len(names)} folds"
+    expression = ", ".join(ensemble.classes) if request.expression == ALL_EXPRESSIONS else request.expression
     draw = f"draw {draws[0]}" if len(draws) == 1 else f"draws {draws[0]} to {draws[-1]}"
     return (
-        f"Synthetic expression, not a recording: {expression}, intensity {order.intensity:g}, {draw}; "
-        f"{SOFTWARE} (ICE-GAN), run {model.run[:8]}, {whose}"
+        f"Synthetic expression, not a recording: {expression}, intensity {request.intensity:g}, {draw}; "
+        f"{SOFTWARE} (ICE-GAN), run {ensemble.run_id[:8]}, {folds}"
     )
 
 
-def _synthesis_record(order: SynthesisRequest, model: Ensemble, portraits: Sequence[NeutralFace]) -> dict[str, Any]:
-    """What was asked and who answered; of paths the names alone, since the file may go to others."""
+def _record(request: SynthesisRequest, ensemble: Ensemble, neutral_faces: Sequence[NeutralFace]) -> dict[str, Any]:
+    """Return the request and the networks for the JSON file; of the input the name only, as the file may be shared."""
     record: dict[str, Any] = {
         "software": SOFTWARE,
-        "run": model.run,
-        "folds": [fold.name for fold in model.folds],
-        "input": order.source.name,
-        "expressions": list(model.classes) if order.expression == ALL_EXPRESSIONS else [order.expression],
-        "intensity": order.intensity,
-        "seed": order.seed,
-        "draws": list(range(order.seed, order.seed + order.draws)),
-        "crop": order.crop,
-        "faces": len(portraits),
+        "run": ensemble.run_id,
+        "folds": list(ensemble.fold_names),
+        "input": request.input.name,
+        "expressions": list(ensemble.classes) if request.expression == ALL_EXPRESSIONS else [request.expression],
+        "intensity": request.intensity,
+        "seed": request.seed,
+        "draws": list(range(request.seed, request.seed + request.draws)),
+        "crop": request.crop,
+        "faces": len(neutral_faces),
     }
-    if order.frames is not None:
+    if request.frames is not None:
         record["sequence"] = {
-            "frames": order.frames,
-            "frames_per_second": order.shown_rate,
-            "apex": apex_frame(order.frames, order.apex_at),
-            "course": [round(float(share), 6) for share in envelope(order.frames, order.apex_at)],
+            "frames": request.frames,
+            "frames_per_second": request.playback_fps,
+            "apex": apex_frame(request.frames, request.apex_at),
+            "envelope": [round(float(share), 6) for share in envelope(request.frames, request.apex_at)],
         }
     return record
 
 
-def _notes(order: SynthesisRequest) -> Iterator[str]:
-    """What comes out otherwise than one might expect."""
-    if order.intensity > FULL_INTENSITY:
-        yield f"--intensity={order.intensity:g} exaggerates: the networks were trained to reach 1"
-    if order.frames is not None and abs(order.shown_rate / order.rate - 1) > 0.005:
-        yield f"a {order.suffix} plays at {order.shown_rate:.4g} frames per second, not at {order.rate:g}"
+def _notes(request: SynthesisRequest) -> Iterator[str]:
+    """Yield notes about results that the user might not expect."""
+    if request.intensity > _TRAINED_INTENSITY:
+        yield f"--intensity={request.intensity:g} exaggerates: the networks were trained to reach 1"
+    if request.frames is not None and abs(request.playback_fps / request.fps - 1) > 0.005:
+        yield f"a {request.suffix} plays at {request.playback_fps:.4g} frames per second, not at {request.fps:g}"

@@ -1,12 +1,6 @@
-"""What changed in a face, in colours.
-
-The picture that goes with an answer: onset, apex, what changed between them, and how long each capsule is.
-
-A copy of a video with the face's box, and the answer while an event lasts.
-"""
+"""Visualization of a result: the difference image, the picture strip, and the annotated copy of a video."""
 
 import math
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,191 +13,170 @@ from tqdm import tqdm
 
 from icegan_jax.data.video import read_colour_video
 from icegan_jax.errors import UserError
-from icegan_jax.inference.recognition import Recognition
+from icegan_jax.inference.media import check_disk_space
+from icegan_jax.inference.recognize import Recognition
 from icegan_jax.reporting import style
 from icegan_jax.reporting.grids import DIFFERENCE_GAIN
+
+# The strip, in pixels.
+_FACE = 224
+_GAP = 12
+_HEADING = 30
+_BARS = 250  # width of the column of capsule lengths
+_BAR_STEP = 58
+_FONT_SIZE = 15
+_FLAG_COLOR = "#b3541e"
+
+# The annotated video.
+ANNOTATED_VIDEO = "annotated.mp4"
+_CODEC = "mp4v"  # MPEG-4 part 2, which OpenCV's own FFmpeg writes on every platform, quickly
+# A higher rate is rounded: MPEG-4 divides a second into at most 65,535 ticks, and OpenCV counts in 1/1000 frames.
+_MAX_FRACTIONAL_FPS = 65.0
+_MIN_SIDE = 400  # pixels; smaller frames are enlarged, so that the text is legible
+_EVENT_COLOR = (60, 200, 255)  # blue, green, red
+_COUNTER_COLOR = (190, 190, 190)
 
 Grey = NDArray[np.uint8]
 
 
 def difference_image(onset: Grey, face: Grey) -> Image.Image:
-    """The signed change from uint8[h, w] to uint8[h, w], RGB: red brighter, blue darker, ``GAIN`` times enlarged."""
-    change = (face.astype(np.float64) - onset) * DIFFERENCE_GAIN / 255
-    return Image.fromarray(matplotlib.colormaps["RdBu_r"]((change + 1) / 2, bytes=True)[..., :3])
+    """Return the signed difference of two faces as an RGB picture: red is brighter than the onset, blue is darker.
+
+    Args:
+        onset: uint8[h, w].
+        face: uint8[h, w]; its difference to the onset is multiplied by ``DIFFERENCE_GAIN``.
+    """
+    difference = (face.astype(np.float64) - onset) * DIFFERENCE_GAIN / 255
+    return Image.fromarray(matplotlib.colormaps["RdBu_r"]((difference + 1) / 2, bytes=True)[..., :3])
 
 
-_TILE = 224  # pixels on a side of a face
-
-_GAP = 12
-
-_HEAD = 30
-
-_BARS = 250  # width of the column with the capsules
-
-_TEXT = 15
-
-
-def draw_recognition(reading: Recognition, classes: Sequence[str]) -> Image.Image:
-    """Draws a reading that has an answer.
-
-    The difference is signed, red brighter and blue darker than the onset, ``GAIN`` times enlarged.
+def draw_recognition(result: Recognition, classes: Sequence[str]) -> Image.Image:
+    """Draw the strip of a result with a prediction: onset, apex, their difference, and the capsule lengths.
 
     Returns:
-      RGB, 1,000 by 300 pixels or so.
+        An RGB picture of about 1,000 by 300 pixels.
     """
-    assert reading.onset_face is not None and reading.apex_face is not None and reading.lengths is not None
+    assert result.onset_face is not None and result.apex_face is not None and result.lengths is not None
     faces = [
-        _grey(reading.onset_face),
-        _grey(reading.apex_face),
-        difference_image(reading.onset_face, reading.apex_face),
+        Image.fromarray(result.onset_face).convert("RGB"),
+        Image.fromarray(result.apex_face).convert("RGB"),
+        difference_image(result.onset_face, result.apex_face),
     ]
-    heads = [
-        _at("onset", reading, reading.onset),
-        _at("apex", reading, reading.apex),
+    headings = [
+        _heading("onset", result, result.onset),
+        _heading("apex", result, result.apex),
         f"apex - onset, x{DIFFERENCE_GAIN}",
     ]
-    width = len(faces) * (_TILE + _GAP) + _GAP + _BARS
-    strip = Image.new("RGB", (width, _HEAD + _TILE + _GAP), "white")
+    width = len(faces) * (_FACE + _GAP) + _GAP + _BARS
+    strip = Image.new("RGB", (width, _HEADING + _FACE + _GAP), "white")
     pen = ImageDraw.Draw(strip)
-    for place, (face, head) in enumerate(zip(faces, heads, strict=True)):
-        left = _GAP + place * (_TILE + _GAP)
-        pen.text((left, _HEAD - 8), head, fill=style.TEXT_COLOR, font=_font(_TEXT), anchor="ls")
-        strip.paste(face.resize((_TILE, _TILE), Image.Resampling.BICUBIC), (left, _HEAD))
-    _draw_bars(pen, width - _BARS, reading, classes)
+    for column, (face, heading) in enumerate(zip(faces, headings, strict=True)):
+        left = _GAP + column * (_FACE + _GAP)
+        _draw_text(pen, (left, _HEADING - 8), heading, style.TEXT_COLOR)
+        strip.paste(face.resize((_FACE, _FACE), Image.Resampling.BICUBIC), (left, _HEADING))
+    _draw_lengths(pen, width - _BARS, result, classes)
     return strip
 
 
-def _grey(face: Grey) -> Image.Image:
-    return Image.fromarray(face).convert("RGB")
+def _heading(name: str, result: Recognition, frame: int) -> str:
+    seconds = result.seconds(frame)
+    return f"{name}: frame {frame}" + ("" if seconds is None else f", {seconds:.2f} s")
 
 
-def _at(word: str, reading: Recognition, frame: int) -> str:
-    seconds = reading.seconds(frame)
-    return f"{word}: frame {frame}" + ("" if seconds is None else f", {seconds:.2f} s")
+def _draw_lengths(pen: ImageDraw.ImageDraw, left: int, result: Recognition, classes: Sequence[str]) -> None:
+    """Draw a bar for the capsule length of each class, and below them the annotation and the flags."""
+    assert result.lengths is not None
+    longest = int(np.argmax(result.lengths))
+    _draw_text(pen, (left, _HEADING - 8), "length of the capsule", style.MUTED_COLOR)
+    step = min(_BAR_STEP, _FACE // len(classes))
+    width = _BARS - 2 * _GAP
+    for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True)):
+        top = _HEADING + label * step
+        text = f"{style.truncate(name, 18)}  {length:.2f}"
+        _draw_text(pen, (left, top + 14), text, style.TEXT_COLOR if label == longest else style.MUTED_COLOR)
+        pen.rectangle((left, top + 20, left + width, top + 30), fill=style.GRID_COLOR)
+        bar = (left, top + 20, left + int(width * min(float(length), 1)), top + 30)
+        pen.rectangle(bar, fill=style.class_color(label))
+    truth = f"shown: {result.truth}" if result.truth else ""
+    flags = ", ".join(flag.word.replace("_", " ") for flag in result.flags)
+    _draw_text(pen, (left, _HEADING + _FACE - 18), truth, style.TEXT_COLOR, _FONT_SIZE - 2)
+    _draw_text(pen, (left, _HEADING + _FACE), style.truncate(flags, 38), _FLAG_COLOR, _FONT_SIZE - 2)
 
 
-def _draw_bars(pen: ImageDraw.ImageDraw, left: int, reading: Recognition, classes: Sequence[str]) -> None:
-    assert reading.lengths is not None
-    best = int(np.argmax(reading.lengths))
-    pen.text((left, _HEAD - 8), "length of the capsule", fill=style.MUTED_COLOR, font=_font(_TEXT), anchor="ls")
-    step = min(58, _TILE // len(classes))
-    for label, (name, length) in enumerate(zip(classes, reading.lengths, strict=True)):
-        top = _HEAD + label * step
-        word = f"{style.truncate(name, 18)}  {length:.2f}"
-        pen.text(
-            (left, top + 14),
-            word,
-            fill=style.TEXT_COLOR if label == best else style.MUTED_COLOR,
-            font=_font(_TEXT),
-            anchor="ls",
-        )
-        full = _BARS - 2 * _GAP
-        pen.rectangle((left, top + 20, left + full, top + 30), fill=style.GRID_COLOR)
-        pen.rectangle(
-            (left, top + 20, left + int(full * min(float(length), 1)), top + 30), fill=style.class_color(label)
-        )
-    foot = f"shown: {reading.truth}" if reading.truth else ""
-    words = ", ".join(flag.word.replace("_", " ") for flag in reading.flags)
-    for line, text in enumerate((foot, style.truncate(words, 38))):
-        place = (left, _HEAD + _TILE - 18 + 18 * line)
-        pen.text(place, text, fill=style.TEXT_COLOR if line == 0 else "#b3541e", font=_font(_TEXT - 2), anchor="ls")
+def _draw_text(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: str, size: int = _FONT_SIZE) -> None:
+    pen.text(at, text, fill=color, font=ImageFont.load_default(size), anchor="ls")
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
-
-
-ANNOTATED_VIDEO = "annotated.mp4"
-
-_CODEC = "mp4v"  # MPEG-4 part 2: what OpenCV's own FFmpeg writes into mp4 everywhere, quickly
-
-_MOST_FRACTIONAL = 65.0  # frames per second: MPEG-4 counts time in at most 65,535 parts of a second, OpenCV in 1000ths
-
-_SHORTEST = 400  # pixels: smaller pictures are enlarged, so that words can be read
-
-_COLOUR = (60, 200, 255)  # blue, green, red
-
-_QUIET = (190, 190, 190)
-
-
-def annotate_video(
-    video: Path, out: Path, rate: float, readings: Sequence[Recognition], classes: Sequence[str]
-) -> None:
-    """Writes a copy of a video on which every event is named while it lasts; there is no sound.
+def annotate_video(video: Path, out: Path, fps: float, results: Sequence[Recognition], classes: Sequence[str]) -> None:
+    """Write a copy of a video, without sound, that names each event from its onset to its offset.
 
     Args:
         video: the recording.
-        out: the copy to write.
-        rate: frames per second.
-        readings: of the recording, whose frames are positions in the video.
-        classes: of the answers.
+        out: the .mp4 to write.
+        fps: frames per second.
+        results: the results for the recording; frame numbers are positions in the video.
+        classes: the class names, in label order.
 
     Raises:
-        UserError: the video cannot be read or written.
+        UserError: The video cannot be read or written, or the disk is full.
     """
-    waiting = sorted(readings, key=lambda reading: reading.onset)
+    remaining = sorted(results, key=lambda result: result.onset)
     writer: cv2.VideoWriter | None = None
     try:
         bar = tqdm(read_colour_video(video), desc="annotated copy", unit="frame", dynamic_ncols=True)
         for position, picture in enumerate(bar):
-            times = max(1, math.ceil(_SHORTEST / min(picture.shape[:2])))
-            large = cv2.resize(picture, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
-            frame = np.ascontiguousarray(large)
+            scale = max(1, math.ceil(_MIN_SIDE / min(picture.shape[:2])))
+            frame = np.ascontiguousarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
             if writer is None:
-                writer = _open_writer(out, rate, frame.shape)
-            waiting = [reading for reading in waiting if reading.offset >= position]
-            now = [reading for reading in waiting if reading.onset <= position]
-            _draw_frame(frame, position, rate, now, classes, times)
+                writer = _open_writer(out, fps, frame.shape)
+            remaining = [result for result in remaining if result.offset >= position]
+            current = [result for result in remaining if result.onset <= position]
+            _draw_frame(frame, position, fps, current, classes, scale)
             writer.write(frame)
     finally:
         if writer is not None:
             writer.release()
-    check_room(out)
+    check_disk_space(out)
 
 
-def check_room(video: Path) -> None:
-    """Refuses a video that filled the disk: OpenCV's writer says nothing of that.
-
-    Raises:
-        UserError: less than a mebibyte is left where it lies.
-    """
-    if shutil.disk_usage(video.parent).free < 2**20:
-        raise UserError(f"{video.name}: the disk is full; free some space, or choose --out on another disk")
-
-
-def _open_writer(out: Path, rate: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
-    held = rate if rate < _MOST_FRACTIONAL else round(rate)
-    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*_CODEC), held, (shape[1], shape[0]))
+def _open_writer(out: Path, fps: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
+    rounded = fps if fps < _MAX_FRACTIONAL_FPS else round(fps)
+    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*_CODEC), rounded, (shape[1], shape[0]))
     if not writer.isOpened():
-        raise UserError(f"{out.name}: OpenCV cannot write mp4 here; leave the copy out with --no_copy")
+        raise UserError(f"{out.name}: OpenCV cannot write mp4 here; omit the copy with --no_copy")
     return writer
 
 
 def _draw_frame(
-    frame: NDArray[np.uint8], position: int, rate: float, now: Sequence[Recognition], classes: Sequence[str], times: int
+    frame: NDArray[np.uint8],
+    position: int,
+    fps: float,
+    current: Sequence[Recognition],
+    classes: Sequence[str],
+    scale: int,
 ) -> None:
+    """Draw the frame counter, and the box and the prediction of each current event, into a frame uint8[h, w, 3].
+
+    Args:
+        scale: the factor by which the frame was enlarged.
+    """
     height = frame.shape[0]
-    scale = height / 480
-    _write_text(frame, f"{position}  {position / rate:.2f} s", (8, height - 8), 0.5 * scale, _QUIET)
-    for line, reading in enumerate(now):
-        if reading.box is not None:
-            corners = np.array([reading.box.left, reading.box.top, reading.box.right, reading.box.bottom])
-            left, top, right, bottom = np.rint(times * (corners + 0.5) - 0.5).astype(int).tolist()
-            cv2.rectangle(frame, (left, top), (right, bottom), _COLOUR, max(1, round(2 * scale)), cv2.LINE_AA)
-        answer = reading.answer(classes)
-        text = (
-            f"{answer} {max(reading.lengths):.2f}"
-            if answer is not None and reading.lengths is not None
-            else reading.kind
-        )
-        phase = "apex" if position == reading.apex else "onset to apex" if position < reading.apex else "apex to offset"
-        _write_text(frame, f"{text}  ({phase})", (8, int((28 + 30 * line) * scale) + 8), 0.8 * scale, _COLOUR)
+    size = height / 480
+    _put_text(frame, f"{position}  {position / fps:.2f} s", (8, height - 8), 0.5 * size, _COUNTER_COLOR)
+    for line, result in enumerate(current):
+        if result.box is not None:
+            corners = np.array([result.box.left, result.box.top, result.box.right, result.box.bottom])
+            left, top, right, bottom = np.rint(scale * (corners + 0.5) - 0.5).astype(int).tolist()
+            cv2.rectangle(frame, (left, top), (right, bottom), _EVENT_COLOR, max(1, round(2 * size)), cv2.LINE_AA)
+        text = result.kind
+        if result.lengths is not None:
+            text = f"{result.predicted_class(classes)} {max(result.lengths):.2f}"
+        phase = "apex" if position == result.apex else "onset to apex" if position < result.apex else "apex to offset"
+        _put_text(frame, f"{text}  ({phase})", (8, int((28 + 30 * line) * size) + 8), 0.8 * size, _EVENT_COLOR)
 
 
-def _write_text(
-    frame: NDArray[np.uint8], text: str, place: tuple[int, int], scale: float, colour: tuple[int, ...]
-) -> None:
-    plain = text.encode("ascii", "replace").decode()  # OpenCV's letters
-    thick = max(1, round(2 * scale))
-    cv2.putText(frame, plain, place, cv2.FONT_HERSHEY_SIMPLEX, max(scale, 0.35), (0, 0, 0), 3 * thick, cv2.LINE_AA)
-    cv2.putText(frame, plain, place, cv2.FONT_HERSHEY_SIMPLEX, max(scale, 0.35), colour, thick, cv2.LINE_AA)
+def _put_text(frame: NDArray[np.uint8], text: str, at: tuple[int, int], size: float, color: tuple[int, ...]) -> None:
+    ascii_text = text.encode("ascii", "replace").decode()  # OpenCV's font has no other letters
+    thickness = max(1, round(2 * size))
+    for stroke, stroke_color in ((3 * thickness, (0, 0, 0)), (thickness, color)):  # an outline, then the text
+        cv2.putText(frame, ascii_text, at, cv2.FONT_HERSHEY_SIMPLEX, max(size, 0.35), stroke_color, stroke, cv2.LINE_AA)

@@ -29,7 +29,7 @@ def squash(s: jax.Array) -> jax.Array:
 _AXES = {"input": 1, "output": 2}  # of the votes [b, p, k, d]
 
 
-def route(votes: jax.Array, iterations: int, axis: str = "output") -> jax.Array:
+def dynamic_routing(votes: jax.Array, iterations: int, axis: str = "output") -> jax.Array:
     """Dynamic routing by agreement (Sabour et al. 2017, procedure 1).
 
     The couplings are a softmax: over the output capsules an input capsule shares itself out among them (Sabour); over
@@ -81,4 +81,6 @@ class RoutedCapsules(nn.Module):
         if self.capsules == 1 and self.axis == "output":  # a softmax over one is 1: routing is the plain sum of votes
             return squash(u.reshape(-1, p * i) @ transform.reshape(p * i, -1))[:, None, :]
         votes = jnp.einsum("bpi,pid->bpd", u, transform)
-        return route(votes.reshape(*votes.shape[:2], self.capsules, self.dimension), self.iterations, self.axis)
+        return dynamic_routing(
+            votes.reshape(*votes.shape[:2], self.capsules, self.dimension), self.iterations, self.axis
+        )

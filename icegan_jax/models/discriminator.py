@@ -14,7 +14,15 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from icegan_jax.models.capsules import RoutedCapsules, length, squash
-from icegan_jax.models.layers import NORM_EPSILON, WEIGHT_INIT, Convolution, Dense, instance_norm, leaky_relu, scaled
+from icegan_jax.models.layers import (
+    NORM_EPSILON,
+    WEIGHT_INIT,
+    Convolution,
+    Dense,
+    instance_norm,
+    leaky_relu,
+    scale_channels,
+)
 
 _PATCHGAN_WIDTHS = (64, 128, 256, 512, 512, 64)
 
@@ -36,7 +44,7 @@ def patchgan(
     Returns:
       float[b, m, m, features]; m is 8 for n = 128.
     """
-    widths = [scaled(c, width) for c in _PATCHGAN_WIDTHS]
+    widths = [scale_channels(c, width) for c in _PATCHGAN_WIDTHS]
     convolution = functools.partial(Convolution, dtype=dtype)
     for index, channels in enumerate(widths[:5], start=1):
         layer = convolution(channels, stride=2 if index <= 3 else 1, use_bias=index in (1, 5), name=f"trunk_{index}")
@@ -167,7 +175,7 @@ class CapsuleDiscriminator(nn.Module):
         x = (capsules * mask[:, :, None]).reshape(capsules.shape[0], -1)
         dense = functools.partial(Dense, spectral=self.reconstruction_spectral, dtype=self.dtype)
         for index, width in enumerate(self.reconstruction_hidden, start=1):
-            features = scaled(width, self.reconstruction_width)
+            features = scale_channels(width, self.reconstruction_width)
             x = nn.relu(dense(features, name=f"reconstruction_{index}")(x, train=train))
         last = f"reconstruction_{len(self.reconstruction_hidden) + 1}"
         x = nn.sigmoid(dense(size * size, kernel_init=WEIGHT_INIT, name=last)(x, train=train))
@@ -212,7 +220,7 @@ class ConvolutionalDiscriminator(nn.Module):
           train: see ``trunk``.
         """
         width = self.width * self.cnn_width
-        features = scaled(_CNN_FEATURES, width)
+        features = scale_channels(_CNN_FEATURES, width)
         x = patchgan(
             image,
             features,

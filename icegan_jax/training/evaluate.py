@@ -25,7 +25,7 @@ from icegan_jax.training.state import TrainState
 
 
 def evaluate_group(
-    engine: ParallelPrograms,
+    programs: ParallelPrograms,
     states: TrainState,
     pairs: Pairs,
     filled: Sequence[Fold],
@@ -47,8 +47,8 @@ def evaluate_group(
       The places of the folds of which a capsule length is not a finite number; nothing is written of them.
     """
     tests = [fold.test for fold in filled]
-    all_lengths = recognize_clips(engine, states, pairs, tests, layout, batch_size)
-    all_faces, synthesize = None, engine.synthesize
+    all_lengths = recognize_clips(programs, states, pairs, tests, layout, batch_size)
+    all_faces, synthesize = None, programs.synthesize_classes
     if synthesize is not None:
         all_faces = _in_rounds(lambda onset, _: synthesize(states, onset), pairs, tests, layout, batch_size)
     broken = []
@@ -76,7 +76,7 @@ def evaluate_group(
 
 
 def recognize_clips(
-    engine: ParallelPrograms,
+    programs: ParallelPrograms,
     states: TrainState,
     pairs: Pairs,
     clips: Sequence[np.ndarray],
@@ -88,7 +88,7 @@ def recognize_clips(
     ``clips``: indices into ``pairs``, int64[...] for each of g folds, at least one each; m is at least the largest
     number of them.
     """
-    return _in_rounds(lambda onset, apex: engine.predict(states, onset, apex), pairs, clips, layout, batch_size)
+    return _in_rounds(lambda onset, apex: programs.predict(states, onset, apex), pairs, clips, layout, batch_size)
 
 
 def _in_rounds(
@@ -108,7 +108,9 @@ def _in_rounds(
     found = []
     for start in range(0, size, batch_size):
         index = padded[:, start : start + batch_size]
-        onset, apex = (layout.put(layout.lay(images[index][..., None])) for images in (pairs.onset, pairs.apex))
+        onset, apex = (
+            layout.device_put(layout.shard(images[index][..., None])) for images in (pairs.onset, pairs.apex)
+        )
         found.append(program(onset, apex))
     return np.concatenate([layout.gather(np.asarray(values)) for values in found], axis=1)
 
@@ -129,7 +131,7 @@ def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Predicti
 
 
 def write_evaluations(
-    engine: ParallelPrograms,
+    programs: ParallelPrograms,
     states: TrainState,
     step: int,
     pairs: Pairs,
@@ -151,10 +153,10 @@ def write_evaluations(
     Raises:
       OSError: as ``fold_log.append``.
     """
-    tests = recognize_clips(engine, states, pairs, [fold.test for fold in filled], layout, batch_size)
+    tests = recognize_clips(programs, states, pairs, [fold.test for fold in filled], layout, batch_size)
     inner = np.empty((len(filled), 0, tests.shape[2]))
     if all(len(fold.inner) for fold in filled):
-        inner = recognize_clips(engine, states, pairs, [fold.inner for fold in filled], layout, batch_size)
+        inner = recognize_clips(programs, states, pairs, [fold.inner for fold in filled], layout, batch_size)
     broken = []
     for place, (fold, stream, *lengths) in enumerate(zip(filled, streams, tests, inner, strict=False)):
         if stream is None:

@@ -59,7 +59,7 @@ from icegan_jax.training.monitor import (
 )
 from icegan_jax.training.parallel import FoldLayout, ParallelPrograms
 from icegan_jax.training.prefetch import CallTimer, Prefetcher
-from icegan_jax.training.state import Models, TrainConfig, TrainState, fold_key, state_like
+from icegan_jax.training.state import Models, TrainConfig, TrainState, fold_key, state_template
 from icegan_jax.training.train_step import Metrics
 
 
@@ -97,7 +97,7 @@ class CompletedCall(NamedTuple):
 
 
 def run_calls(
-    engine: ParallelPrograms,
+    programs: ParallelPrograms,
     states: TrainState,
     step: int,
     train_config: TrainConfig,
@@ -124,10 +124,10 @@ def run_calls(
     prefetched, saved, calls = prefetcher.take(), step, list[CompletedCall]()
     if prefetched is None:
         return states
-    engine.train_steps.compile(states, prefetched.batches)
+    programs.train_steps.compile(states, prefetched.batches)
     with defer_signals() as asked, CallTimer() as timer:
         while prefetched is not None:
-            states, metrics = engine.train_steps(states, prefetched.batches)
+            states, metrics = programs.train_steps(states, prefetched.batches)
             step += train_config.steps_per_call
             calls.append(CompletedCall(step, metrics, prefetched.indices, prefetched.ready, timer.watch(metrics)))
             last, stop = step >= train_config.steps, asked()
@@ -313,7 +313,7 @@ def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
 
 
 def train_group(
-    engine: ParallelPrograms,
+    programs: ParallelPrograms,
     pairs: Pairs,
     group: Sequence[Fold],
     train_config: TrainConfig,
@@ -329,7 +329,7 @@ def train_group(
     program compiled for a full group serves every group.
 
     Args:
-      engine: for the layout's devices.
+      programs: for the layout's devices.
       warn: takes one line.
       before: what was spent on the group before, which counts as its folds' time.
 
@@ -342,14 +342,14 @@ def train_group(
       UserError: a checkpoint cannot be read or written.
       OSError: another file of a fold cannot be.
     """
-    start, compiled = time.perf_counter(), sum(engine.compile_s)
+    start, compiled = time.perf_counter(), sum(programs.compile_s)
     filled = [*group, *[group[0]] * (layout.folds - len(group))]
     batches = [_batches(pairs, fold, train_config) for fold in filled]
     with contextlib.ExitStack() as stack:
         fold_runs = open_fold_runs(stack, group, pairs, train_config, run_dir)
         stores = [fold_run.store for fold_run in fold_runs]
         keys = [fold_key(train_config.seed, fold.name) for fold in filled]
-        likes = [state_like(engine.shapes(), key) for key in keys[: len(group)]]
+        likes = [state_template(programs.state_shapes(), key) for key in keys[: len(group)]]
         with defer_signals():  # Orbax's event loop swallows what a signal's handler raises, or waits for ever
             step, restored = newest_common_checkpoint(stores, [fold.name for fold in group], likes, warn)
         earlier = NO_TIME  # of each fold, before this start
@@ -359,17 +359,17 @@ def train_group(
             for iterator, (_, progress) in zip(batches, restored, strict=True):
                 iterator.set_state(progress["iterator"])
             earlier = Elapsed(**{name: restored[0][1][name] for name in Elapsed._fields})
-            states = layout.join([state for state, _ in restored])
+            states = layout.stack_states([state for state, _ in restored])
             del restored, _  # as large as the states
         else:
-            states = engine.create(layout.put(layout.lay(jnp.stack(keys))))
+            states = programs.create_state(layout.device_put(layout.shard(jnp.stack(keys))))
         open_logs(stack, fold_runs, step, train_config, run_dir)
         bar.update(step)
 
         def clock() -> dict[str, float]:
             """What each fold has cost so far: its share of its group's."""
             wall_s = before.wall_s + time.perf_counter() - start
-            compile_s = before.compile_s + sum(engine.compile_s) - compiled
+            compile_s = before.compile_s + sum(programs.compile_s) - compiled
             share = Elapsed(earlier.wall_s + wall_s / len(group), earlier.compile_s + compile_s / len(group))
             return share._asdict()
 
@@ -378,7 +378,7 @@ def train_group(
             for place, fold_run in enumerate(fold_runs):
                 if fold_run.well:
                     sync_logs(fold_run.logs)
-                    fold_run.store.save(layout.part(states, place), {"iterator": positions[place], **now})
+                    fold_run.store.save(layout.take_state(states, place), {"iterator": positions[place], **now})
             for fold_run in fold_runs:  # not before: all must have the step before in common until all have this one
                 fold_run.store.keep_newest(KEPT)
 
@@ -402,18 +402,26 @@ def train_group(
         def evaluate(step: int, states: TrainState) -> None:
             streams = [fold_run.evaluations if fold_run.well else None for fold_run in fold_runs]
             for place in write_evaluations(
-                engine, states, step, pairs, filled, streams, layout, train_config.batch_size
+                programs, states, step, pairs, filled, streams, layout, train_config.batch_size
             ):
                 fold_runs[place].give_up(step, STATISTICS_ONLY, (), train_config)
 
         calls = (train_config.steps - step) // train_config.steps_per_call
         prefetcher = stack.enter_context(Prefetcher(batches, train_config.steps_per_call, calls, layout))
         states = run_calls(
-            engine, states, step, train_config, prefetcher, log, evaluate, save, lambda: any(m.well for m in fold_runs)
+            programs,
+            states,
+            step,
+            train_config,
+            prefetcher,
+            log,
+            evaluate,
+            save,
+            lambda: any(m.well for m in fold_runs),
         )
         folders = [fold_run.folder if fold_run.well else None for fold_run in fold_runs]
         if any(folders):
-            for place in evaluate_group(engine, states, pairs, filled, folders, layout, train_config.batch_size):
+            for place in evaluate_group(programs, states, pairs, filled, folders, layout, train_config.batch_size):
                 fold_runs[place].give_up(train_config.steps, STATISTICS_ONLY, (), train_config)
         for fold_run in fold_runs:
             if fold_run.well:
@@ -459,7 +467,7 @@ def _show(bar: "tqdm[Any]", values: dict[str, Any], places: Sequence[int]) -> No
 
 
 def train_folds(
-    networks: Models,
+    models: Models,
     pairs: Pairs,
     folds: Sequence[Fold],
     train_config: TrainConfig,
@@ -484,14 +492,14 @@ def train_folds(
       NonFiniteError: a fold's numbers went wrong, and the plan says to stop.
       Stopped: by a signal; what was under way is saved.
     """
-    if networks.classes != len(pairs.classes):
-        raise ValueError(f"networks of {networks.classes} classes for pairs of {len(pairs.classes)}")
+    if models.classes != len(pairs.classes):
+        raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
     todo = [fold for fold in folds if not is_finished(run_dir, fold)]
     if not todo:
         return []
     start = time.perf_counter()
     with out_of_memory_hints(train_config):
-        fit = plan_capacity(networks, train_config, devices, len(folds), len(todo), processes.here)
+        fit = plan_capacity(models, train_config, devices, len(folds), len(todo), processes.here)
     before = Elapsed(time.perf_counter() - start, fit.compile_s)
     if fit.reason:
         print(fit.reason, flush=True)
@@ -504,7 +512,7 @@ def train_folds(
             bar.set_description(f"{who}folds {len(folds) - len(todo) + 1}-{len(folds)}, group {index}/{len(groups)}")
             spent = before if index == 1 else NO_TIME
             with out_of_memory_hints(train_config, fit.layout.folds_per_device):
-                failed = train_group(fit.engine, pairs, group, train_config, run_dir, fit.layout, bar, _warn, spent)
+                failed = train_group(fit.programs, pairs, group, train_config, run_dir, fit.layout, bar, _warn, spent)
             for failure in failed:
                 _warn(describe_skipped_fold(failure))
             failures += failed

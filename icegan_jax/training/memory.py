@@ -136,20 +136,20 @@ class FoldCapacity(NamedTuple):
     """How the folds are laid out.
 
     Attributes:
-      engine: for the layout's devices; its training program is compiled where memory decided.
+      programs: for the layout's devices; its training program is compiled where memory decided.
       layout: which fold lies where.
       reason: a line that tells what was chosen and why; empty where the plan says how many folds.
       compile_s: seconds spent compiling.
     """
 
-    engine: ParallelPrograms
+    programs: ParallelPrograms
     layout: FoldLayout
     reason: str
     compile_s: float
 
 
 def plan_capacity(
-    networks: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, todo: int, sharers: int = 1
+    models: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, todo: int, sharers: int = 1
 ) -> FoldCapacity:
     """Lays out folds: as many on each device as the plan says or, where it says 0, as many as fit.
 
@@ -164,7 +164,7 @@ def plan_capacity(
     Raises:
       UserError: not even one fold fits.
     """
-    build = functools.partial(_build, networks, train_config, devices)
+    build = functools.partial(_build, models, train_config, devices)
     if train_config.folds_per_device:
         return FoldCapacity(*build(todo, train_config.folds_per_device), "", 0.0)
     free = free_bytes(devices[0])
@@ -176,35 +176,35 @@ def plan_capacity(
     holders = 1 if train_config.parallel == "batch" else len(devices)  # devices with folds of their own
     most = MOST_ON_CPU if on_cpu else folds
 
-    engine, layout = build(folds, 1)
-    one = _needed(engine, train_config, networks.image_size, layout, on_cpu)
+    programs, layout = build(folds, 1)
+    one = _needed(programs, train_config, models.image_size, layout, on_cpu)
     if one > usable:
         raise UserError(
             f"one fold needs {one / _GIB:.2f} GiB, but {usable / _GIB:.2f} GiB may be used of {free / _GIB:.2f} GiB "
             f"free for each of {_names(devices)}: lower config.training.batch_size ({train_config.batch_size}) or "
             "config.model.width"
         )
-    single = engine, layout
+    single = programs, layout
     number = balanced_folds(folds, holders, min(usable // one, most))
     if 2 * todo <= number * holders:
         folds, number = todo, balanced_folds(todo, holders, number)
-    compile_s = sum(engine.compile_s)
+    compile_s = sum(programs.compile_s)
     while number > 1:
-        engine, layout = build(folds, number)
-        needed = _needed(engine, train_config, networks.image_size, layout, on_cpu)
-        compile_s += sum(engine.compile_s)
+        programs, layout = build(folds, number)
+        needed = _needed(programs, train_config, models.image_size, layout, on_cpu)
+        compile_s += sum(programs.compile_s)
         if needed <= usable:
             break
         number = balanced_folds(folds, holders, max(1, min(number - 1, number * usable // needed)))
     else:
-        engine, layout = single
+        programs, layout = single
     reason = (
         f"{_count(layout.folds, 'fold')} at a time on {_names(layout.devices)}, "
         f"{_count(math.ceil(todo / layout.folds), 'group')}: a fold needs {one / _GIB:.2f} GiB, "
         f"{usable / _GIB:.2f} GiB of {free / _GIB:.2f} free on each may be used"
     )
     return FoldCapacity(
-        engine, layout, reason + (f"; more than {most} gain nothing on a CPU" if on_cpu else ""), compile_s
+        programs, layout, reason + (f"; more than {most} gain nothing on a CPU" if on_cpu else ""), compile_s
     )
 
 
@@ -215,22 +215,22 @@ def balanced_folds(folds: int, holders: int, room: int) -> int:
 
 
 def _build(
-    networks: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, number: int
+    models: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, number: int
 ) -> tuple[ParallelPrograms, FoldLayout]:
-    """The engine and the layout of ``number`` folds on a device, without devices that would have none."""
+    """The programs and the layout of ``number`` folds on a device, without devices that would have none."""
     used = devices if train_config.parallel == "batch" else devices[: math.ceil(folds / number)]
-    return build_programs(networks, used, train_config.parallel), FoldLayout(tuple(used), number, train_config.parallel)
+    return build_programs(models, used, train_config.parallel), FoldLayout(tuple(used), number, train_config.parallel)
 
 
-def _needed(engine: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
+def _needed(programs: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
     """Compiles the training program; bytes on each device that training takes, everything included."""
-    state = engine.shapes()
-    states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*layout.leading, *leaf.shape), leaf.dtype), state)
+    state = programs.state_shapes()
+    states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*layout.leading_shape, *leaf.shape), leaf.dtype), state)
     batches = _batch_shapes(train_config, size, layout)
-    engine.train_steps.compile(states, batches)
+    programs.train_steps.compile(states, batches)
     fold = _bytes(state)
     supplies = _SUPPLIES * _bytes(batches) // len(layout.devices)
-    held = engine.train_steps.memory()
+    held = programs.train_steps.memory_bytes()
     if on_cpu:  # states that come from checkpoints are there twice, before the program runs for the first time
         held = max(held, 2 * fold * layout.folds_per_device)
     return held + supplies + _COPIES * fold
@@ -239,7 +239,7 @@ def _needed(engine: ParallelPrograms, train_config: TrainConfig, size: int, layo
 def _batch_shapes(train_config: TrainConfig, size: int, layout: FoldLayout) -> dict[str, jax.ShapeDtypeStruct]:
     """What ``Layout.lay_batches`` makes of the batches of a call."""
     share = train_config.batch_size // len(layout.devices) if layout.parallel == "batch" else train_config.batch_size
-    shape = (*layout.leading, train_config.steps_per_call, share)
+    shape = (*layout.leading_shape, train_config.steps_per_call, share)
     face = jax.ShapeDtypeStruct((*shape, size, size, 1), jnp.uint8)
     return {"onset": face, "apex": face, "label": jax.ShapeDtypeStruct(shape, jnp.int32)}
 

@@ -96,7 +96,7 @@ class CompiledProgram:
         self.compile(*arguments)
         return self._compiled(*arguments)
 
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         """Bytes on each device that the compiled program works in, arguments included, as XLA planned them."""
         sizes = self._compiled.memory_analysis()
         held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
@@ -110,37 +110,37 @@ class ParallelPrograms(NamedTuple):
     device's share of a batch in ``train_steps``, and the same whole batch for all devices in the others.
 
     Attributes:
-      create: keys [r, f] to states.
+      create_state: keys [r, f] to states.
       train_steps: states (donated) and batches [r, f, s, b, ...] to states and the terms of each update [r, f, s].
       predict: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
-      synthesize: states and onset to faces uint8[r, f, b, k, n, n]; None where there is no generator.
+      synthesize_classes: states and onset to faces uint8[r, f, b, k, n, n]; None where there is no generator.
       compile_s: seconds spent compiling, an entry per program, added when it is compiled.
-      shapes: the form of one fold's state (arrays without axes [r, f], as ``jax.ShapeDtypeStruct``).
+      state_shapes: the form of one fold's state (arrays without axes [r, f], as ``jax.ShapeDtypeStruct``).
     """
 
-    create: CompiledProgram
+    create_state: CompiledProgram
     train_steps: CompiledProgram
     predict: CompiledProgram
-    synthesize: CompiledProgram | None
+    synthesize_classes: CompiledProgram | None
     compile_s: list[float]
-    shapes: Callable[[], TrainState]
+    state_shapes: Callable[[], TrainState]
 
 
-def over_folds(device: jax.Device) -> Callable[..., Any]:
+def fold_map(device: jax.Device) -> Callable[..., Any]:
     """What makes a function of one fold one of many that lie on this device: ``in_turn`` or ``at_once``."""
     return loop_folds if device.platform == "cpu" else vmap_folds
 
 
-def build_programs(networks: Models, devices: Sequence[jax.Device], parallel: str = "folds") -> ParallelPrograms:
+def build_programs(models: Models, devices: Sequence[jax.Device], parallel: str = "folds") -> ParallelPrograms:
     """The programs for these devices, which share out ``folds``, or each ``batch``.
 
     Gradients, loss terms and the statistics of batch norm are then means over the devices, and a pair gets the noise
     that a single device draws for it: the numbers of one device, but for rounding.
     """
     if parallel == "batch" and len(devices) > 1:
-        networks = networks._replace(batch_axis=_AXIS, discriminator=networks.discriminator.clone(batch_axis=_AXIS))
+        models = models._replace(batch_axis=_AXIS, discriminator=models.discriminator.clone(batch_axis=_AXIS))
     compile_s: list[float] = []
-    many = over_folds(devices[0])
+    many = fold_map(devices[0])
 
     def spread(
         function: Callable[..., Any],
@@ -149,21 +149,23 @@ def build_programs(networks: Models, devices: Sequence[jax.Device], parallel: st
         over: Callable[..., Any] = many,
     ) -> CompiledProgram:
         program = jax.pmap(
-            over(functools.partial(function, networks)), axis_name=_AXIS, devices=devices, donate_argnums=donate
+            over(functools.partial(function, models)), axis_name=_AXIS, devices=devices, donate_argnums=donate
         )
         return CompiledProgram(program, options, compile_s)
 
     return ParallelPrograms(
-        create=spread(create_state, options=_RUN_ONCE, over=vmap_folds),
+        create_state=spread(create_state, options=_RUN_ONCE, over=vmap_folds),
         train_steps=spread(train_steps, donate=(0,)),
         predict=spread(predict),
-        synthesize=None if networks.generator is None else spread(synthesize_classes),
+        synthesize_classes=None if models.generator is None else spread(synthesize_classes),
         compile_s=compile_s,
-        shapes=functools.cache(lambda: jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))),
+        state_shapes=functools.cache(
+            lambda: jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
+        ),
     )
 
 
-PARALLEL = ("folds", "batch")  # what the devices share out
+PARALLEL_MODES = ("folds", "batch")  # what the devices share out
 
 
 @dataclass(frozen=True)
@@ -186,21 +188,21 @@ class FoldLayout:
         return self.folds_per_device * (1 if self.parallel == "batch" else len(self.devices))
 
     @property
-    def leading(self) -> tuple[int, int]:
+    def leading_shape(self) -> tuple[int, int]:
         """(r, f)."""
         return len(self.devices), self.folds_per_device
 
-    def lay(self, values: Any) -> Any:
+    def shard(self, values: Any) -> Any:
         """An array [g, ...] as [r, f, ...]: split among the devices, or once for each device."""
         if self.parallel == "batch":
             library = np if isinstance(values, np.ndarray) else jnp
-            return library.broadcast_to(values[None], (*self.leading, *values.shape[1:]))
-        return values.reshape(*self.leading, *values.shape[1:])
+            return library.broadcast_to(values[None], (*self.leading_shape, *values.shape[1:]))
+        return values.reshape(*self.leading_shape, *values.shape[1:])
 
-    def lay_batches(self, values: np.ndarray) -> np.ndarray:
+    def shard_batches(self, values: np.ndarray) -> np.ndarray:
         """Batches [g, s, b, ...] as [r, f, s, b, ...], or as [r, f, s, b / r, ...] where devices share each batch."""
         if self.parallel == "folds":
-            return np.asarray(self.lay(values))
+            return np.asarray(self.shard(values))
         folds, steps, size = values.shape[:3]
         shares = values.reshape(folds, steps, len(self.devices), size // len(self.devices), *values.shape[3:])
         return np.moveaxis(shares, 2, 0)
@@ -209,20 +211,20 @@ class FoldLayout:
         """The opposite of ``lay``: an array [r, f, ...] as [g, ...]."""
         return values[0] if self.parallel == "batch" else values.reshape(self.folds, *values.shape[2:])
 
-    def put(self, tree: Any) -> Any:
+    def device_put(self, tree: Any) -> Any:
         """Copies arrays [r, f, ...] of the host to their devices; returns at once."""
         mesh = jax.sharding.Mesh(np.array(self.devices), ("device",))
         return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("device")))
 
-    def join(self, states: Sequence[TrainState]) -> TrainState:
+    def stack_states(self, states: Sequence[TrainState]) -> TrainState:
         """The states of g folds, of arrays on the host, as one on the devices, [r, f, ...]."""
 
         def together(*leaves: Any) -> jax.Array:
-            return self.put(self.lay(jnp.stack(leaves) if is_key(leaves[0]) else np.stack(leaves)))
+            return self.device_put(self.shard(jnp.stack(leaves) if is_key(leaves[0]) else np.stack(leaves)))
 
         return jax.tree.map(together, *states)
 
-    def part(self, states: TrainState, fold: int) -> TrainState:
+    def take_state(self, states: TrainState, fold: int) -> TrainState:
         """The state of one fold of the group out of arrays [r, f, ...], copied on its device."""
         device, place = (0, fold) if self.parallel == "batch" else divmod(fold, self.folds_per_device)
 

@@ -119,6 +119,6 @@ class Prefetcher:
         def stacked(name: str) -> np.ndarray:
             return np.stack([np.stack([batch[name] for batch in fold]) for fold in drawn])
 
-        content = {name: self._layout.lay_batches(stacked(name)) for name in _FIELDS}
-        batches = jax.block_until_ready(self._layout.put(content))
+        content = {name: self._layout.shard_batches(stacked(name)) for name in _FIELDS}
+        batches = jax.block_until_ready(self._layout.device_put(content))
         return PrefetchedBatches(batches, stacked("index"), positions, time.perf_counter())

@@ -43,7 +43,7 @@ class Models(NamedTuple):
     Attributes:
       generator: the module; None trains the discriminator alone, on real faces (paper, Table III, A).
       discriminator: the module, with capsules or without.
-      cost: the perceptual loss's network; None leaves that loss out.
+      perceptual: the perceptual loss's network; None leaves that loss out.
       recognition_input: ``apex`` or ``pair``, see ``recognition_image``.
       pair_gain: likewise.
       image_size: pixels on a side.
@@ -56,7 +56,7 @@ class Models(NamedTuple):
 
     generator: Generator | None
     discriminator: CapsuleDiscriminator | ConvolutionalDiscriminator
-    cost: PerceptualNetwork | None
+    perceptual: PerceptualNetwork | None
     recognition_input: str
     pair_gain: float
     image_size: int
@@ -81,17 +81,17 @@ class TrainState:
       key: the fold's random key, never changed; every stream is derived from it, its name and the step.
       g_params, d_params: parameters; the generator's trees are empty where there is none.
       g_stats, d_stats: power iteration vectors and batch-norm statistics.
-      g_optimizer, d_optimizer: optimizer states.
+      g_opt_state, d_opt_state: optimizer states.
     """
 
     step: jax.Array
     key: jax.Array
     g_params: Any
     g_stats: Any
-    g_optimizer: Any
+    g_opt_state: Any
     d_params: Any
     d_stats: Any
-    d_optimizer: Any
+    d_opt_state: Any
 
 
 def fold_key(seed: int, fold: str) -> jax.Array:
@@ -109,7 +109,7 @@ def is_key(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def state_like(shapes: TrainState, key: jax.Array) -> TrainState:
+def state_template(shapes: TrainState, key: jax.Array) -> TrainState:
     """The form of one fold's state, its arrays without memory of their own.
 
     Args:
@@ -123,16 +123,16 @@ def state_like(shapes: TrainState, key: jax.Array) -> TrainState:
     return cast(TrainState, jax.tree.map(blank, shapes))
 
 
-def create_state(networks: Models, key: jax.Array) -> TrainState:
+def create_state(models: Models, key: jax.Array) -> TrainState:
     """A fold's state before its first update. Pure: works under ``vmap`` over keys."""
-    face = jnp.zeros((1, networks.image_size, networks.image_size, 1))
-    noise, expression = jnp.zeros((1, networks.noise)), jnp.zeros((1, networks.classes))
+    face = jnp.zeros((1, models.image_size, models.image_size, 1))
+    noise, expression = jnp.zeros((1, models.noise)), jnp.zeros((1, models.classes))
     g: Any = {"params": {}}
-    if networks.generator is not None:
-        g = networks.generator.init(derive_key(key, "generator"), face, noise, expression, train=True)
+    if models.generator is not None:
+        g = models.generator.init(derive_key(key, "generator"), face, noise, expression, train=True)
     label = jnp.zeros((1,), jnp.int32)
-    d = networks.discriminator.init(
-        derive_key(key, "discriminator"), networks.discriminator_input(face, face), label, train=True
+    d = models.discriminator.init(
+        derive_key(key, "discriminator"), models.discriminator_input(face, face), label, train=True
     )
     g_stats, g_params = flax.core.pop(g, "params")
     d_stats, d_params = flax.core.pop(d, "params")
@@ -141,10 +141,10 @@ def create_state(networks: Models, key: jax.Array) -> TrainState:
         key=key,
         g_params=g_params,
         g_stats=g_stats,
-        g_optimizer=networks.g_optimizer.init(g_params),
+        g_opt_state=models.g_optimizer.init(g_params),
         d_params=d_params,
         d_stats=d_stats,
-        d_optimizer=networks.d_optimizer.init(d_params),
+        d_opt_state=models.d_optimizer.init(d_params),
     )
 
 

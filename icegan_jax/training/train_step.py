@@ -44,17 +44,17 @@ class Gradients(NamedTuple):
     terms: LossTerms
 
 
-def gan_gradients(networks: Models, state: TrainState, faces: FaceBatch) -> Gradients:
+def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradients:
     """Both players' gradients.
 
     One pass of the generator, and one of the discriminator over its fakes, serve both: the discriminator's verdict
     is linearized once and pulled back with each player's loss. Real and synthetic faces are separate batches for
     batch norm; the running statistics follow the real ones, which evaluation sees.
     """
-    generator, weights = networks.generator, networks.weights
+    generator, weights = models.generator, models.weights
     assert generator is not None
-    noise = _noise(networks, state, faces.label.shape[0])
-    expression = jax.nn.one_hot(faces.label, networks.classes)
+    noise = _noise(models, state, faces.label.shape[0])
+    expression = jax.nn.one_hot(faces.label, models.classes)
 
     def synthesize(g_params: Any) -> tuple[jax.Array, Any]:
         variables = {"params": g_params, **state.g_stats}
@@ -63,22 +63,22 @@ def gan_gradients(networks: Models, state: TrainState, faces: FaceBatch) -> Grad
     def appearance_loss(face: jax.Array) -> tuple[jax.Array, LossTerms]:
         terms = {"l1": jnp.mean(losses.l1(face, faces.apex))}
         loss = terms["l1"]
-        if networks.cost is not None:
-            features = (perceptual_features(networks.cost, x, generator.dtype) for x in (faces.onset, face))
+        if models.perceptual is not None:
+            features = (perceptual_features(models.perceptual, x, generator.dtype) for x in (faces.onset, face))
             terms["perceptual"] = jnp.mean(losses.perceptual(*features))
             loss = loss + weights.perceptual * terms["perceptual"]
         return weights.synthesis * loss, terms
 
-    discriminate = functools.partial(_discriminate, networks, state, faces)
+    discriminate = functools.partial(_discriminate, models, state, faces)
     fake, generator_vjp, g_stats = jax.vjp(synthesize, state.g_params, has_aux=True)
     output, discriminator_vjp, _ = jax.vjp(discriminate, state.d_params, fake, has_aux=True)
 
     def loss_of_fake(output: DiscriminatorOutput, real: bool, recognition: float) -> tuple[jax.Array, LossTerms]:
-        return _player_loss(networks, output, fake, faces.label, real, recognition)
+        return _player_loss(models, output, fake, faces.label, real, recognition)
 
     d_cotangent, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(output, False, weights.synthetic_recognition)
     g_cotangent, g_terms = jax.grad(loss_of_fake, has_aux=True)(output, True, weights.recognition)
-    d_real_gradient, d_stats, d_real_terms = _gradients_on_real_faces(networks, state, faces, adversarial=True)
+    d_real_gradient, d_stats, d_real_terms = _gradients_on_real_faces(models, state, faces, adversarial=True)
     d_gradient = jax.tree.map(jnp.add, d_real_gradient, discriminator_vjp(d_cotangent)[0])
     appearance_gradient, appearance_terms = jax.grad(appearance_loss, has_aux=True)(fake)
     (g_gradient,) = generator_vjp(appearance_gradient + discriminator_vjp(g_cotangent)[1])
@@ -86,21 +86,21 @@ def gan_gradients(networks: Models, state: TrainState, faces: FaceBatch) -> Grad
     return Gradients(g_gradient, d_gradient, g_stats, d_stats, terms | _prefixed("d_fake", d_fake_terms))
 
 
-def classifier_gradients(networks: Models, state: TrainState, faces: FaceBatch) -> Gradients:
+def classifier_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradients:
     """The gradient of a discriminator that has nobody to play against; the generator's trees stay empty."""
-    d_gradient, d_stats, terms = _gradients_on_real_faces(networks, state, faces, adversarial=False)
+    d_gradient, d_stats, terms = _gradients_on_real_faces(models, state, faces, adversarial=False)
     return Gradients(state.g_params, d_gradient, state.g_stats, d_stats, _prefixed("d_real", terms))
 
 
 def _gradients_on_real_faces(
-    networks: Models, state: TrainState, faces: FaceBatch, adversarial: bool
+    models: Models, state: TrainState, faces: FaceBatch, adversarial: bool
 ) -> tuple[Any, Any, LossTerms]:
     """The discriminator's gradient on the real apexes, its new statistics, and the loss terms."""
 
     def real_loss(d_params: Any) -> tuple[jax.Array, tuple[Any, LossTerms]]:
-        output, d_stats = _discriminate(networks, state, faces, d_params, faces.apex)
+        output, d_stats = _discriminate(models, state, faces, d_params, faces.apex)
         real = True if adversarial else None
-        loss, terms = _player_loss(networks, output, faces.apex, faces.label, real, networks.weights.recognition)
+        loss, terms = _player_loss(models, output, faces.apex, faces.label, real, models.weights.recognition)
         return loss, (d_stats, terms | _predicted_shares(output))
 
     gradient, (d_stats, terms) = jax.grad(real_loss, has_aux=True)(state.d_params)
@@ -115,14 +115,12 @@ def _predicted_shares(output: DiscriminatorOutput) -> LossTerms:
 
 
 def _discriminate(
-    networks: Models, state: TrainState, faces: FaceBatch, d_params: Any, face: jax.Array
+    models: Models, state: TrainState, faces: FaceBatch, d_params: Any, face: jax.Array
 ) -> tuple[DiscriminatorOutput, Any]:
     """The discriminator's verdict on faces float[b, n, n, 1], and its new statistics."""
     variables = {"params": d_params, **state.d_stats}
-    image = networks.discriminator_input(faces.onset, face)
-    output, d_stats = networks.discriminator.apply(
-        variables, image, faces.label, train=True, mutable=list(state.d_stats)
-    )
+    image = models.discriminator_input(faces.onset, face)
+    output, d_stats = models.discriminator.apply(variables, image, faces.label, train=True, mutable=list(state.d_stats))
     return cast(DiscriminatorOutput, output), d_stats
 
 
@@ -130,17 +128,17 @@ def _prefixed(player: str, terms: LossTerms) -> LossTerms:
     return {f"{player}_{name}": value for name, value in terms.items()}
 
 
-def _noise(networks: Models, state: TrainState, number: int) -> jax.Array:
+def _noise(models: Models, state: TrainState, number: int) -> jax.Array:
     """The noise float32[number, z] of this step; of a batch spread over devices, this device's rows of it."""
     key = jax.random.fold_in(derive_key(state.key, "noise"), state.step)
-    if networks.batch_axis is None:
-        return jax.random.normal(key, (number, networks.noise))
-    whole = jax.random.normal(key, (number * jax.lax.axis_size(networks.batch_axis), networks.noise))
-    return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(networks.batch_axis) * number, number)
+    if models.batch_axis is None:
+        return jax.random.normal(key, (number, models.noise))
+    whole = jax.random.normal(key, (number * jax.lax.axis_size(models.batch_axis), models.noise))
+    return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(models.batch_axis) * number, number)
 
 
 def _player_loss(
-    networks: Models,
+    models: Models,
     output: DiscriminatorOutput,
     face: jax.Array,
     label: jax.Array,
@@ -151,7 +149,7 @@ def _player_loss(
 
     ``real``: what the player wants the face taken for; None: there is no L_gan. ``recognition``: the weight of L_cls.
     """
-    weights = networks.weights
+    weights = models.weights
     classification, terms = _classification(weights, output, face, label)
     loss = recognition * classification
     if real is not None:
@@ -160,7 +158,7 @@ def _player_loss(
     correct = jnp.argmax(output.lengths, axis=1) == label
     terms["accuracy"] = jnp.mean(correct.astype(jnp.float32))
     lengths = jnp.mean(output.lengths, axis=0)
-    terms |= {f"length_{index}": lengths[index] for index in range(networks.classes)}
+    terms |= {f"length_{index}": lengths[index] for index in range(models.classes)}
     return loss, terms
 
 
@@ -182,7 +180,7 @@ Batch = Mapping[str, jax.Array | np.ndarray]
 Metrics = dict[str, jax.Array]
 
 
-def train_step(networks: Models, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
     """One simultaneous update of generator and discriminator on one fold (paper, eq. 4 to 8).
 
     Without a generator, of the discriminator alone, on real faces and without L_gan (paper, Table III, A).
@@ -198,24 +196,24 @@ def train_step(networks: Models, state: TrainState, batch: Batch) -> tuple[Train
       of each player the norms of its gradient and of its parameters and statistics after the update (see ``_norms``).
     """
     faces = FaceBatch(to_float(batch["onset"]), to_float(batch["apex"]), jnp.asarray(batch["label"]))
-    find = classifier_gradients if networks.generator is None else gan_gradients
-    g_gradient, d_gradient, g_stats, d_stats, terms = find(networks, state, faces)
-    if networks.batch_axis is not None:
-        g_gradient, d_gradient, terms = jax.lax.pmean((g_gradient, d_gradient, terms), networks.batch_axis)
-    g_change, g_optimizer = networks.g_optimizer.update(g_gradient, state.g_optimizer, state.g_params)
-    d_change, d_optimizer = networks.d_optimizer.update(d_gradient, state.d_optimizer, state.d_params)
+    find = classifier_gradients if models.generator is None else gan_gradients
+    g_gradient, d_gradient, g_stats, d_stats, terms = find(models, state, faces)
+    if models.batch_axis is not None:
+        g_gradient, d_gradient, terms = jax.lax.pmean((g_gradient, d_gradient, terms), models.batch_axis)
+    g_change, g_opt_state = models.g_optimizer.update(g_gradient, state.g_opt_state, state.g_params)
+    d_change, d_opt_state = models.d_optimizer.update(d_gradient, state.d_opt_state, state.d_params)
     state = dataclasses.replace(
         state,
         step=state.step + 1,
         g_params=optax.apply_updates(state.g_params, g_change),
         g_stats=g_stats,
-        g_optimizer=g_optimizer,
+        g_opt_state=g_opt_state,
         d_params=optax.apply_updates(state.d_params, d_change),
         d_stats=d_stats,
-        d_optimizer=d_optimizer,
+        d_opt_state=d_opt_state,
     )
     terms |= _norms("d", d_gradient, state.d_params, state.d_stats)
-    if networks.generator is not None:
+    if models.generator is not None:
         terms |= _norms("g", g_gradient, state.g_params, state.g_stats)
     return state, terms
 
@@ -232,6 +230,6 @@ def _norms(player: str, gradient: Any, params: Any, stats: Any) -> Metrics:
     return {f"{player}_{name}_norm": optax.tree.norm(tree) for name, tree in trees.items()}
 
 
-def train_steps(networks: Models, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
+def train_steps(models: Models, state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
     """Several updates of one fold; arrays of ``batches`` have a leading axis [s], and so have the metrics."""
-    return jax.lax.scan(functools.partial(train_step, networks), state, batches)
+    return jax.lax.scan(functools.partial(train_step, models), state, batches)

@@ -8,13 +8,13 @@ from icegan_jax.training.state import Models, TrainState, create_state, fold_key
 Arrays = dict[str, torch.Tensor]
 
 
-def moved_state(networks: Models) -> TrainState:
+def moved_state(models: Models) -> TrainState:
     """A fold's initial state with every parameter and statistic moved off its start.
 
     At the start biases are 0, the running variance 1, and what the graph reasoning adds is near nothing: an error
     there would not show.
     """
-    state = jax.jit(lambda key: create_state(networks, key))(fold_key(0, "moved"))
+    state = jax.jit(lambda key: create_state(models, key))(fold_key(0, "moved"))
     rng = jax.random.key(1)
 
     def moved(tree: object, size: float) -> object:

@@ -24,7 +24,7 @@ HloModule jit_update, is_scheduled=true
 }
 
 ENTRY %main.5 (a: f32[2,2]) -> f32[2,2] {
-  %a = f32[2,2]{1,0} parameter(0), metadata={op_name="state.g_optimizer[0].mu"}
+  %a = f32[2,2]{1,0} parameter(0), metadata={op_name="state.g_opt_state[0].mu"}
   %product = f32[2,2]{1,0} fusion(%a), kind=kOutput, calls=%fused_dot, \
 metadata={op_name="jit(update)/transpose(jvp(Discriminator))/Discriminator._trunk/trunk_4/dot_general"}
   %moved = f32[2,2]{1,0} fusion(%a), kind=kLoop, calls=%fused_move, \

@@ -60,16 +60,16 @@ def as_seen(theirs: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool) -> None:
-    networks = tiny.networks(**CASES[case])
-    state = moved_state(networks)
-    network = torch_networks.Generator(networks.generator, networks.image_size, networks.noise, 3)
+    models = tiny.models(**CASES[case])
+    state = moved_state(models)
+    network = torch_networks.Generator(models.generator, models.image_size, models.noise, 3)
     network.load_state_dict(to_torch(state.g_params, state.g_stats))
     if channels_last:
         network.to(memory_format=torch.channels_last)
-    onset, expression = grey(0, networks.image_size), np.eye(3, dtype=np.float32)[[2, 0]]
-    noise = np.random.default_rng(1).normal(size=(2, networks.noise)).astype(np.float32)
+    onset, expression = grey(0, models.image_size), np.eye(3, dtype=np.float32)[[2, 0]]
+    noise = np.random.default_rng(1).normal(size=(2, models.noise)).astype(np.float32)
     variables = {"params": state.g_params, **state.g_stats}
-    apply = jax.jit(lambda *x: networks.generator.apply(variables, *x, train=True, mutable=list(state.g_stats)))
+    apply = jax.jit(lambda *x: models.generator.apply(variables, *x, train=True, mutable=list(state.g_stats)))
     face, stats = apply(onset, noise, expression)
     assert float(jnp.std(face)) > 0.1
     theirs = network(nchw(onset), torch.from_numpy(noise), torch.from_numpy(expression), keep=True)
@@ -81,15 +81,15 @@ def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("train", [True, False])
 def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> None:
-    networks = tiny.networks(**CASES[case])
-    state = moved_state(networks)
-    channels = 1 if networks.recognition_input == "apex" else 2
-    network = torch_networks.Discriminator(networks.discriminator, networks.image_size, channels)
+    models = tiny.models(**CASES[case])
+    state = moved_state(models)
+    channels = 1 if models.recognition_input == "apex" else 2
+    network = torch_networks.Discriminator(models.discriminator, models.image_size, channels)
     network.load_state_dict(to_torch(state.d_params, state.d_stats))
     network.train(train)
-    image, label = grey(0, networks.image_size, channels), jnp.array([1, 2]) if train else None
+    image, label = grey(0, models.image_size, channels), jnp.array([1, 2]) if train else None
     variables = {"params": state.d_params, **state.d_stats}
-    apply = jax.jit(lambda *x: networks.discriminator.apply(variables, *x, train=train, mutable=list(state.d_stats)))
+    apply = jax.jit(lambda *x: models.discriminator.apply(variables, *x, train=train, mutable=list(state.d_stats)))
     verdict, stats = apply(image, label)
     theirs = network(nchw(image), None if label is None else torch.from_numpy(np.array(label, np.int64)), keep=train)
     assert float(jnp.std(verdict.reconstruction)) > 1e-3
@@ -102,12 +102,12 @@ def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> Non
 
 
 def test_statistics_stay_where_they_are_not_kept() -> None:
-    networks = tiny.networks()
-    state = moved_state(networks)
-    network = torch_networks.Discriminator(networks.discriminator, networks.image_size, 2)
+    models = tiny.models()
+    state = moved_state(models)
+    network = torch_networks.Discriminator(models.discriminator, models.image_size, 2)
     before = to_torch(state.d_params, state.d_stats)
     network.load_state_dict(before)
-    image, label = nchw(grey(0, networks.image_size, 2)), torch.tensor([0, 1])
+    image, label = nchw(grey(0, models.image_size, 2)), torch.tensor([0, 1])
     network(image, label)
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     network(image, label, keep=True)

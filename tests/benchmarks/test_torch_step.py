@@ -46,10 +46,10 @@ def split(arrays: Arrays) -> tuple[Arrays, Arrays]:
     return dead, {name: array for name, array in arrays.items() if name not in dead}
 
 
-def noise_of(networks: Models, state: TrainState, number: int) -> torch.Tensor:
+def noise_of(models: Models, state: TrainState, number: int) -> torch.Tensor:
     """The noise of the state's next update."""
     key = jax.random.fold_in(derive_key(state.key, "noise"), state.step)
-    return torch.from_numpy(np.array(jax.random.normal(key, (number, networks.noise))))
+    return torch.from_numpy(np.array(jax.random.normal(key, (number, models.noise))))
 
 
 def same_terms(ours: dict[str, jax.Array], theirs: dict[str, torch.Tensor]) -> None:
@@ -65,24 +65,24 @@ def plain() -> dict[str, Any]:
         "generator": Generator(width=1 / 16, embedding=6, class_gain=10.0),
         "discriminator": CapsuleDiscriminator(width=1 / 32, primary_types=2, primary_dimension=4, norm="instance"),
         "recognition_input": "apex",
-        "cost": load_perceptual_network("alexnet", "relu2"),
+        "perceptual": load_perceptual_network("alexnet", "relu2"),
         "weights": tiny.WEIGHTS._replace(synthetic_recognition=0.0, perceptual=2.0),
     }
 
 
 @pytest.mark.parametrize("changes", [dict, plain], ids=["loso_pair", "plain_with_perceptual"])
 def test_losses_and_gradients_are_the_same(changes: Any) -> None:
-    networks = tiny.networks(**changes(), g_optimizer=KEEP, d_optimizer=KEEP)
-    state, batch = moved_state(networks), tiny.batch()
-    after, metrics = jax.jit(lambda state, batch: train_step(networks, state, batch))(state, batch)
+    models = tiny.models(**changes(), g_optimizer=KEEP, d_optimizer=KEEP)
+    state, batch = moved_state(models), tiny.batch()
+    after, metrics = jax.jit(lambda state, batch: train_step(models, state, batch))(state, batch)
 
-    task = torch_step.create_task(networks, channels_last=True)
+    task = torch_step.create_task(models, channels_last=True)
     fold = torch_step.create_fold(task, state, ADAM)
-    terms = torch_step.set_gradients(task, fold, torch_step.to_batch(batch), noise_of(networks, state, tiny.BATCH))
+    terms = torch_step.set_gradients(task, fold, torch_step.to_batch(batch), noise_of(models, state, tiny.BATCH))
     same_terms(metrics, terms)
     for player, network, ours in (
-        ("g", fold.generator, after.g_optimizer),
-        ("d", fold.discriminator, after.d_optimizer),
+        ("g", fold.generator, after.g_opt_state),
+        ("d", fold.discriminator, after.d_opt_state),
     ):
         gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
         (dead, live), (their_dead, their_live) = (split(arrays) for arrays in (to_torch(ours), gradients))
@@ -100,13 +100,13 @@ def test_losses_and_gradients_are_the_same(changes: Any) -> None:
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_two_updates_move_the_weights_alike(channels_last: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adam and its schedule, and the second update's losses, which every weight of the first decides."""
-    networks = tiny.networks(g_optimizer=adam(), d_optimizer=adam())
-    state = start = moved_state(networks)
-    task = torch_step.create_task(networks, channels_last)
+    models = tiny.models(g_optimizer=adam(), d_optimizer=adam())
+    state = start = moved_state(models)
+    task = torch_step.create_task(models, channels_last)
     fold = torch_step.create_fold(task, state, ADAM)
-    step = jax.jit(lambda state, batch: train_step(networks, state, batch))
+    step = jax.jit(lambda state, batch: train_step(models, state, batch))
     for seed in (0, 1):
-        batch, noise = tiny.batch(seed), noise_of(networks, state, tiny.BATCH)
+        batch, noise = tiny.batch(seed), noise_of(models, state, tiny.BATCH)
         monkeypatch.setattr(torch, "randn", lambda *_, noise=noise: noise)
         state, metrics = step(state, batch)
         same_terms(metrics, torch_step.update(task, fold, torch_step.to_batch(batch)))

@@ -138,7 +138,7 @@ def test_a_pair(opened: Opened, tmp_path: Path) -> None:
 
 def test_a_video(opened: Opened, tmp_path: Path) -> None:
     visit = opened("A clip")
-    put(visit, VIDEO, write_video(tmp_path / "film.avi", rate=40))
+    put(visit, VIDEO, write_video(tmp_path / "film.avi", fps=40))
     answer = press(visit, "Recognize")
     assert answer.locator(".class").inner_text() in EXPRESSIONS
     assert "Filmed at 40 frames per second" in answer.locator(".flags").inner_text()

@@ -14,7 +14,7 @@ from tests.damage.world import STEPS, World, config_of, make_world
 
 @pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One engine, of one device, for every run: its programs are compiled once.
+    """Programs of one device, for every run: its programs are compiled once.
 
     Figures are rendered for the first runs alone: to turn one into pixels, which is matplotlib's work, took as long
     as all the rest of a run. The later runs make them all the same, from what they recovered.

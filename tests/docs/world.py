@@ -58,10 +58,10 @@ def _makes(command: Command, name: str) -> bool:
 
 def _write_interview(path: Path) -> None:
     """Four seconds of a face at rest that smiles once, for a third of a second."""
-    rate, smiles = 60, {120 + i: strength for i, strength in enumerate(np.sin(np.linspace(0, np.pi, 20)))}
+    fps, smiles = 60, {120 + i: strength for i, strength in enumerate(np.sin(np.linspace(0, np.pi, 20)))}
     height, width = astronaut().shape
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
-    for number in range(4 * rate):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+    for number in range(4 * fps):
         grey = smiling(astronaut(), float(smiles[number])) if number in smiles else astronaut()
         writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
     writer.release()

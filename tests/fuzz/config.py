@@ -152,13 +152,13 @@ def _used(rng: random.Random, config: ConfigDict, verdict: Verdict) -> None:
         verdict.must(
             0 < train_config.steps < 2**31 and train_config.steps % train_config.steps_per_call == 0, f"{train_config}"
         )
-        networks = build_models(config, train_config.steps)
+        models = build_models(config, train_config.steps)
     except UserError as error:
         return verdict.refused(error, "config.", "loss.perceptual")
     if rng.random() < TRACED:
         with config.unlocked():
             config.model.update({name: value for name, value in SMALL.items() if rng.random() < 0.9})
-        networks = build_models(config, train_config.steps)
-        shapes = jax.eval_shape(functools.partial(create_state, networks), jax.random.key(0))
+        models = build_models(config, train_config.steps)
+        shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
         verdict.must(all(0 not in leaf.shape for leaf in jax.tree.leaves(shapes.d_params)), "an empty layer")
     return None

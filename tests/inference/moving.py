@@ -23,11 +23,11 @@ def astronaut() -> Grey:
 
 def frames(strengths: Sequence[float] = STRENGTHS) -> list[Grey]:
     """The face with its expression so strong, as head and light drift."""
-    drawn = []
+    draw = []
     for i, strength in enumerate(strengths):
         frame = moved(smiling(astronaut(), strength), 0.1 * i, (0.3 * i, -0.2 * i))
-        drawn.append(np.clip(frame * (1 - 0.005 * i) + i, 0, 255).astype(np.uint8))
-    return drawn
+        draw.append(np.clip(frame * (1 - 0.005 * i) + i, 0, 255).astype(np.uint8))
+    return draw
 
 
 def write_folder(folder: Path, first: int = 10, strengths: Sequence[float] = STRENGTHS) -> Path:
@@ -38,11 +38,11 @@ def write_folder(folder: Path, first: int = 10, strengths: Sequence[float] = STR
     return folder
 
 
-def write_video(path: Path, strengths: Sequence[float] = STRENGTHS, rate: float = 60.0, codec: str = "MJPG") -> Path:
+def write_video(path: Path, strengths: Sequence[float] = STRENGTHS, fps: float = 60.0, codec: str = "MJPG") -> Path:
     """The same as a video; the apex is at position 4."""
     pictures = frames(strengths)
     height, width = pictures[0].shape
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
     assert writer.isOpened()
     for picture in pictures:
         writer.write(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))

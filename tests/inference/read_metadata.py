@@ -29,7 +29,7 @@ def packet_in(path: Path) -> bytes:
     return found if isinstance(found, bytes) else found.encode()
 
 
-def mark_in(path: Path) -> tuple[str, str, dict[str, Any]]:
+def metadata_in(path: Path) -> tuple[str, str, dict[str, Any]]:
     """Digital source type, description and record of a file."""
     tree = ElementTree.fromstring(packet_in(path).decode().split("?>", 1)[1].rsplit("<?xpacket", 1)[0])
     (source,), (record,), (description,) = (list(tree.iter(name)) for name in (_SOURCE, _RECORD, _DESCRIPTION))

@@ -30,13 +30,13 @@ def test_all_finished_folds_answer_for_a_stranger(run_dir: Path) -> None:
 
 @pytest.mark.parametrize("person", ["s1", "tiny/s1"])
 def test_only_those_that_never_saw_a_person_answer_for_them(run_dir: Path, person: str) -> None:
-    assert names(run_dir, exclude=person) == ["tiny_s1"]
-    assert names(run_dir, exclude=person, fold="tiny_s1") == ["tiny_s1"]
+    assert names(run_dir, exclude_subject=person) == ["tiny_s1"]
+    assert names(run_dir, exclude_subject=person, fold="tiny_s1") == ["tiny_s1"]
 
 
 def test_a_split_held_several_people_out(tmp_path: Path) -> None:
     fake(tmp_path, "split_0", [("a", "s1"), ("b", "s2")])
-    assert names(tmp_path, exclude="s2") == ["split_0"]
+    assert names(tmp_path, exclude_subject="s2") == ["split_0"]
 
 
 def test_one_fold(run_dir: Path) -> None:
@@ -54,8 +54,11 @@ def test_the_newest_checkpoint_counts(tmp_path: Path) -> None:
     [
         ({"fold": "tiny_s4"}, "--fold=tiny_s4: .* no finished fold of that name; did you mean tiny_s"),
         ({"fold": "?"}, r"--fold=\?: .*; there are tiny_s0, tiny_s1, tiny_s2$"),
-        ({"exclude": "tiny/s5"}, "--exclude_subject=tiny/s5: .* nobody of that name; did you mean tiny/s.*stranger"),
-        ({"fold": "tiny_s0", "exclude": "s1"}, "fold tiny_s0 was trained on this person; leave --fold out"),
+        (
+            {"exclude_subject": "tiny/s5"},
+            "--exclude_subject=tiny/s5: .* nobody of that name; did you mean tiny/s.*stranger",
+        ),
+        ({"fold": "tiny_s0", "exclude_subject": "s1"}, "fold tiny_s0 was trained on this person; leave --fold out"),
     ],
 )
 def test_a_wrong_choice_is_named_with_the_right_one(run_dir: Path, options: dict[str, str], message: str) -> None:
@@ -68,15 +71,15 @@ def test_equal_subjects_of_two_datasets_are_told_apart(tmp_path: Path) -> None:
     for dataset in ("casme2", "samm"):
         fake(tmp_path, f"{dataset}_s1", [(dataset, "s1")])
     with pytest.raises(UserError, match="several of that name; give casme2/s1 or samm/s1"):
-        choose_folds(tmp_path, exclude="s1")
-    assert names(tmp_path, exclude="samm/s1") == ["samm_s1"]
+        choose_folds(tmp_path, exclude_subject="s1")
+    assert names(tmp_path, exclude_subject="samm/s1") == ["samm_s1"]
 
 
 def test_a_run_on_everybody_held_nobody_out(tmp_path: Path) -> None:
     fake(tmp_path, "all", [])
     assert names(tmp_path) == ["all"]
     with pytest.raises(UserError, match="trained on everybody and held nobody out"):
-        choose_folds(tmp_path, exclude="s1")
+        choose_folds(tmp_path, exclude_subject="s1")
 
 
 def test_no_fold_is_finished(tmp_path: Path) -> None:

@@ -34,7 +34,9 @@ def test_a_held_out_person_gets_the_lengths_of_the_run(run_dir: Path, pairs: Pai
     rows = read_predictions(run_dir / "predictions.csv")[1]
     for person in ("s0", "s1", "s2"):
         mine = (pairs.subject == person) & (pairs.shift == 0)
-        lengths = load_ensemble(run_dir, generator=False, exclude=person).predict(pairs.onset[mine], pairs.apex[mine])
+        lengths = load_ensemble(run_dir, generator=False, exclude_subject=person).predict(
+            pairs.onset[mine], pairs.apex[mine]
+        )
         chex.assert_shape(lengths, (3, 3))
         np.testing.assert_allclose(lengths, [row.scores for row in rows if row.subject == person], atol=2e-6)
 
@@ -70,7 +72,7 @@ def test_faces_are_synthesized_by_class_draw_and_intensity(generator: Ensemble, 
 def test_only_the_network_that_is_asked_for_is_held(recognizer: Ensemble, generator: Ensemble) -> None:
     assert not recognizer.states[0].g_params and recognizer.states[0].d_params
     assert not generator.states[0].d_params and generator.states[0].g_params
-    assert not recognizer.states[0].d_optimizer and not generator.states[0].g_optimizer
+    assert not recognizer.states[0].d_opt_state and not generator.states[0].g_opt_state
 
 
 def test_nothing_is_written_to_the_run(run_dir: Path) -> None:

@@ -13,9 +13,9 @@ from tests.inference.moving import frames, write_folder, write_pair
 OPTIONS = CropOptions(size=64)
 
 
-def opened(*given: Path, rate: float | None = None) -> FrameSource:
-    (footage,) = open_inputs([str(path) for path in given], rate, ("a", "b", "c"))
-    return footage
+def opened(*given: Path, fps: float | None = None) -> FrameSource:
+    (source,) = open_inputs([str(path) for path in given], fps, ("a", "b", "c"))
+    return source
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +24,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_clip_is_seen_as_prepare_crops_it(folder: Path) -> None:
-    sight = crop_source(opened(folder, rate=100), FIRST, OPTIONS)
-    assert (sight.onset, sight.apex, sight.offset) == (10, 14, 16)
+    crops = crop_source(opened(folder, fps=100), FIRST, OPTIONS)
+    assert (crops.onset, crops.apex, crops.offset) == (10, 14, 16)
     cropped = crop_clip(Clip("d", "s", "c", 0, folder, 10, None, 16), OPTIONS)
-    np.testing.assert_array_equal(sight.onset_face, cropped.onset)
-    np.testing.assert_array_equal(sight.apex_face, cropped.faces[cropped.shifts.index(0)])
-    assert 60 < sight.box.width < 160
+    np.testing.assert_array_equal(crops.onset_face, cropped.onset)
+    np.testing.assert_array_equal(crops.apex_face, cropped.faces[cropped.shifts.index(0)])
+    assert 60 < crops.box.width < 160
 
 
 def test_the_onset_may_be_named(folder: Path) -> None:
@@ -40,22 +40,22 @@ def test_the_onset_may_be_named(folder: Path) -> None:
 
 
 def test_a_pair_is_seen_as_it_is(tmp_path: Path) -> None:
-    sight = crop_source(opened(*write_pair(tmp_path)), FIRST, OPTIONS)
-    assert (sight.onset, sight.apex, sight.offset, sight.flags) == (0, 1, 1, ())
-    assert (sight.onset_face != sight.apex_face).any()
+    crops = crop_source(opened(*write_pair(tmp_path)), FIRST, OPTIONS)
+    assert (crops.onset, crops.apex, crops.offset, crops.flags) == (0, 1, 1, ())
+    assert (crops.onset_face != crops.apex_face).any()
 
 
 def test_an_event_is_seen_from_its_frames(folder: Path) -> None:
     held = dict(enumerate(frames(), start=10))
-    sight = crop_event(opened(folder, rate=100), held, OPTIONS)
-    assert (sight.onset, sight.apex, sight.offset) == (10, 14, 16)
+    crops = crop_event(opened(folder, fps=100), held, OPTIONS)
+    assert (crops.onset, crops.apex, crops.offset) == (10, 14, 16)
 
 
 def test_what_moves_may_lie_before_the_quietest_frame(tmp_path: Path) -> None:
     strengths = [0.5, 1.0, 0.6, 0.2, *[0.0] * 30]
-    footage = opened(write_folder(tmp_path / "late", 0, strengths), rate=60)
-    sight = crop_source(footage, QUIETEST, OPTIONS)
-    assert sight.onset > 6 and sight.apex == 1
+    source = opened(write_folder(tmp_path / "late", 0, strengths), fps=60)
+    crops = crop_source(source, QUIETEST, OPTIONS)
+    assert crops.onset > 6 and crops.apex == 1
 
 
 def test_the_quietest_frame_needs_a_rate(folder: Path) -> None:

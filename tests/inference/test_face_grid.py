@@ -25,7 +25,7 @@ def places(page: NDArray[np.uint8], wanted: list[list[NDArray[np.uint8]]]) -> ND
 def test_every_cell_has_its_place() -> None:
     sheet = FaceGrid(("anna", "bob"), ("onset", "joy\ndraw 1", "joy\ndraw 2"), SIDE, "how it was made")
     wanted = cells(2, 3)
-    page = sheet.drawn(wanted)
+    page = sheet.draw(wanted)
     assert page.shape == (*sheet.size[::-1], 3) and page.dtype == np.uint8
     at = places(page, wanted)
     assert (at[:, :, 0] == at[:, :1, 0]).all() and (at[:, :, 1] == at[:1, :, 1]).all()
@@ -36,7 +36,7 @@ def test_every_cell_has_its_place() -> None:
 
 def test_one_row_without_a_name_takes_no_room_for_it() -> None:
     named, plain = (FaceGrid((name,), ("onset", "joy"), SIDE, "") for name in ("anna", ""))
-    assert places(plain.drawn(cells(1, 2)), cells(1, 2))[0, 0, 1] == 16
+    assert places(plain.draw(cells(1, 2)), cells(1, 2))[0, 0, 1] == 16
     assert named.size[0] > plain.size[0]
 
 
@@ -44,7 +44,7 @@ def test_long_names_are_cut() -> None:
     heads = ("onset", "contempt\u0000 and surprise together")
     short, long = (FaceGrid((name,), heads, SIDE, "") for name in ("n" * 24, "n" * 400))
     assert abs(long.size[0] - short.size[0]) < 10
-    places(long.drawn(cells(1, 2)), cells(1, 2))
+    places(long.draw(cells(1, 2)), cells(1, 2))
 
 
 def test_the_foot_is_broken_where_the_cells_end() -> None:
@@ -52,7 +52,7 @@ def test_the_foot_is_broken_where_the_cells_end() -> None:
     assert short.size[0] == long.size[0]
     lines, rest = divmod(long.size[1] - short.size[1], 16)
     assert lines >= 3 and rest == 0
-    foot = long.drawn(cells(1, 2))[-16 * (lines + 1) - 16 :]
+    foot = long.draw(cells(1, 2))[-16 * (lines + 1) - 16 :]
     inked = [(foot[16 * line : 16 * line + 16] < 200).any() for line in range(lines + 2)]
     assert inked == [True] * (lines + 1) + [False]
     assert (foot[:, -16:] == 255).all()

@@ -12,8 +12,8 @@ from icegan_jax.inference.inputs import FrameSource, open_inputs
 from tests.inference.moving import write_folder, write_pair, write_video
 
 
-def opened(*given: Path | str, rate: float | None = None) -> list[FrameSource]:
-    return open_inputs([str(path) for path in given], rate, EXPRESSIONS)
+def opened(*given: Path | str, fps: float | None = None) -> list[FrameSource]:
+    return open_inputs([str(path) for path in given], fps, EXPRESSIONS)
 
 
 def refused(*given: Path | str) -> str:
@@ -30,21 +30,21 @@ def test_a_pair(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    (footage,) = opened(write_folder(tmp_path / "frames"), rate=200)
-    assert list(footage.numbers) == list(range(10, 17))
-    assert (footage.name, footage.rate, footage.video, footage.clip) == ("frames", 200, False, None)
+    (source,) = opened(write_folder(tmp_path / "frames"), fps=200)
+    assert list(source.frame_numbers) == list(range(10, 17))
+    assert (source.name, source.fps, source.is_video, source.clip) == ("frames", 200, False, None)
 
 
 def test_a_video(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "film.avi", rate=60)
-    (footage,) = opened(path)
-    assert (list(footage.numbers), footage.rate, footage.video) == (list(range(7)), 60, True)
-    assert opened(path, rate=120)[0].rate == 120
+    path = write_video(tmp_path / "film.avi", fps=60)
+    (source,) = opened(path)
+    assert (list(source.frame_numbers), source.fps, source.is_video) == (list(range(7)), 60, True)
+    assert opened(path, fps=120)[0].fps == 120
 
 
 def test_annotated_clips(tmp_path: Path) -> None:
     write_folder(tmp_path / "frames")
-    write_video(tmp_path / "film.avi", rate=50)
+    write_video(tmp_path / "film.avi", fps=50)
     table = tmp_path / "clips.csv"
     table.write_text(
         "dataset,subject,clip,label,frames,onset,apex,offset\n"
@@ -53,7 +53,7 @@ def test_annotated_clips(tmp_path: Path) -> None:
     one, two = opened(table)
     assert (one.name, two.name) == ("mine_anna_one", "mine_bob_two")
     assert one.clip is not None and two.clip is not None and (one.clip.label, two.clip.apex) == (1, None)
-    assert (one.rate, two.rate, one.video, two.video) == (None, 50, False, False)
+    assert (one.fps, two.fps, one.is_video, two.is_video) == (None, 50, False, False)
 
 
 def test_what_is_none_of_these(tmp_path: Path) -> None:

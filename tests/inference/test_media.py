@@ -9,20 +9,13 @@ from PIL import ExifTags, Image, ImageCms, ImageSequence
 
 from icegan_jax.errors import UserError
 from icegan_jax.inference import media
-from icegan_jax.inference.media import (
-    ALTERED_NOTE,
-    SOFTWARE,
-    SYNTHETIC_NOTE,
-    ProvenanceMetadata,
-    encode_sequence,
-    encode_still,
-)
-from tests.inference.read_metadata import mark_in
+from icegan_jax.inference.media import COMPOSITE, SOFTWARE, SYNTHETIC, ProvenanceMetadata, encode_sequence, encode_still
+from tests.inference.read_metadata import metadata_in
 
 Colour = NDArray[np.uint8]
 
-MARK = ProvenanceMetadata(
-    ALTERED_NOTE, "Synthetic: ünsicher & <sharp>, joy; run 1", {"run": "1", "draws": [0, 1], "name": 'a<b&"c\n'}
+PROVENANCE = ProvenanceMetadata(
+    COMPOSITE, "Synthetic: ünsicher & <sharp>, joy; run 1", {"run": "1", "draws": [0, 1], "name": 'a<b&"c\n'}
 )
 SEQUENCES = pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
 STILLS = pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg"])
@@ -68,16 +61,16 @@ def test_a_sequence_has_its_frames_and_its_mark(
     def one_at_a_time() -> Iterator[Colour]:
         yield from frames
 
-    path = write(encode_sequence(one_at_a_time(), suffix, 25.0, MARK, None, [frames[0], frames[-1]]), suffix)
+    path = write(encode_sequence(one_at_a_time(), suffix, 25.0, PROVENANCE, None, [frames[0], frames[-1]]), suffix)
     found = read_back(path)
     assert len(found) == 8
     for frame, wanted in zip(found, frames, strict=True):
         shown = cv2.GaussianBlur(frame[:41, :63], (0, 0), 2).astype(int)
         assert np.abs(shown - cv2.GaussianBlur(wanted, (0, 0), 2)).mean() < 6
-    assert mark_in(path) == (
+    assert metadata_in(path) == (
         "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
-        MARK.description,
-        MARK.record,
+        PROVENANCE.description,
+        PROVENANCE.record,
     )
 
 
@@ -86,31 +79,32 @@ def test_a_still_has_its_picture_and_its_mark(
     frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str
 ) -> None:
     path = write(
-        encode_still(frames[3], suffix, ProvenanceMetadata(SYNTHETIC_NOTE, MARK.description, MARK.record), None), suffix
+        encode_still(frames[3], suffix, ProvenanceMetadata(SYNTHETIC, PROVENANCE.description, PROVENANCE.record), None),
+        suffix,
     )
     with Image.open(path) as image:
         assert np.abs(np.asarray(image).astype(int) - frames[3]).max() <= (0 if suffix == ".png" else 12)
         assert "icc_profile" not in image.info
         if suffix == ".png":
-            assert (image.info["Software"], image.info["Description"]) == (SOFTWARE, MARK.description)
+            assert (image.info["Software"], image.info["Description"]) == (SOFTWARE, PROVENANCE.description)
         else:
             assert image.getexif()[ExifTags.Base.Software] == SOFTWARE
-            assert image.info["comment"].decode() == MARK.description
-    source, description, record = mark_in(path)
+            assert image.info["comment"].decode() == PROVENANCE.description
+    source, description, record = metadata_in(path)
     assert source == "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-    assert (description, record) == (MARK.description, MARK.record)
+    assert (description, record) == (PROVENANCE.description, PROVENANCE.record)
 
 
 def test_a_gif_says_it_in_a_comment_too_and_plays_for_ever(
     frames: list[Colour], write: Callable[[bytes, str], Path]
 ) -> None:
-    with Image.open(write(encode_sequence(frames, ".gif", 25.0, MARK, None, frames[:1]), ".gif")) as image:
-        assert image.info["comment"].decode() == MARK.description
+    with Image.open(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, frames[:1]), ".gif")) as image:
+        assert image.info["comment"].decode() == PROVENANCE.description
         assert image.info["loop"] == 0
 
 
 def test_in_a_gif_what_rests_does_not_flicker(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
-    found = read_back(write(encode_sequence(frames, ".gif", 25.0, MARK, None, [frames[0], frames[-1]]), ".gif"))
+    found = read_back(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, [frames[0], frames[-1]]), ".gif"))
     for frame in found:
         frame[12:28, 20:40] = 0
     assert all(np.array_equal(frame, found[0]) for frame in found)
@@ -119,22 +113,22 @@ def test_in_a_gif_what_rests_does_not_flicker(frames: list[Colour], write: Calla
 def test_grey_levels_are_kept_in_a_gif(write: Callable[[bytes, str], Path]) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(8, 32)
     frames = [np.repeat(np.roll(levels, 5 * number, axis=1)[..., None], 3, axis=2) for number in range(5)]
-    found = read_back(write(encode_sequence(frames, ".gif", 25.0, MARK, None, frames[:2]), ".gif"))
+    found = read_back(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, frames[:2]), ".gif"))
     assert all(np.array_equal(*pair) for pair in zip(found, frames, strict=True))
 
 
 @pytest.mark.parametrize(("suffix", "rate", "milliseconds"), [(".gif", 50.0, 20), (".webp", 125.0, 8)])
 def test_the_rate_is_the_one_asked_for(
-    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str, rate: float, milliseconds: int
+    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str, fps: float, milliseconds: int
 ) -> None:
-    with Image.open(write(encode_sequence(frames, suffix, rate, MARK, None, frames[:1]), suffix)) as image:
+    with Image.open(write(encode_sequence(frames, suffix, fps, PROVENANCE, None, frames[:1]), suffix)) as image:
         image.seek(1)
         image.load()
         assert image.info["duration"] == milliseconds
 
 
 def test_the_rate_of_a_video(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
-    video = cv2.VideoCapture(str(write(encode_sequence(frames, ".mp4", 12.5, MARK, None, frames[:1]), ".mp4")))
+    video = cv2.VideoCapture(str(write(encode_sequence(frames, ".mp4", 12.5, PROVENANCE, None, frames[:1]), ".mp4")))
     assert video.get(cv2.CAP_PROP_FPS) == 12.5
     size = [video.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
     assert size == [64, 42]  # of 63x41
@@ -142,17 +136,17 @@ def test_the_rate_of_a_video(frames: list[Colour], write: Callable[[bytes, str],
 
 def test_colours_keep_their_profile(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    files = [write(encode_still(frames[0], suffix, MARK, profile), suffix) for suffix in (".png", ".jpg")] + [
-        write(encode_sequence(frames, ".webp", 25.0, MARK, profile, frames[:1]), ".webp")
+    files = [write(encode_still(frames[0], suffix, PROVENANCE, profile), suffix) for suffix in (".png", ".jpg")] + [
+        write(encode_sequence(frames, ".webp", 25.0, PROVENANCE, profile, frames[:1]), ".webp")
     ]
     for path in files:
         with Image.open(path) as image:
             assert image.info["icc_profile"] == profile
-        assert mark_in(path)[1] == MARK.description
+        assert metadata_in(path)[1] == PROVENANCE.description
 
 
 def test_a_video_that_opencv_does_not_write_is_refused(frames: list[Colour], monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk: its writer says nothing."""
     monkeypatch.setattr(media, "count_video_frames", lambda path: 3)
     with pytest.raises(UserError, match=r"OpenCV could not write an \.mp4 of 64x42 pixels in .*; free space there"):
-        encode_sequence(frames, ".mp4", 25.0, MARK, None, frames[:1])
+        encode_sequence(frames, ".mp4", 25.0, PROVENANCE, None, frames[:1])

@@ -69,14 +69,14 @@ def test_of_several_folds_it_is_the_mean(model: Ensemble, run_dir: Path, onset: 
 
 
 def test_a_generator_that_draws_the_face_moves_nothing() -> None:
-    networks = tiny.networks(generator=Generator(width=1 / 16, embedding=6, kind="encoder_decoder"))
+    models = tiny.models(generator=Generator(width=1 / 16, embedding=6, kind="encoder_decoder"))
     onset = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8))
-    noise, expression = jnp.zeros((2, networks.noise)), jnp.zeros((2, 3))
-    start = jax.jit(functools.partial(networks.generator.init, train=True))
+    noise, expression = jnp.zeros((2, models.noise)), jnp.zeros((2, 3))
+    start = jax.jit(functools.partial(models.generator.init, train=True))
     stats, params = flax.core.pop(start(jax.random.key(0), to_float(onset), noise, expression), "params")
     state = TrainState(jnp.zeros((), jnp.int32), jax.random.key(1), params, stats, {}, {}, {}, {})
     rows = (onset, jnp.asarray(LABEL), jnp.asarray(DRAW))
-    change = np.asarray(jax.jit(motion_field, static_argnums=0)(networks, state, *rows))
-    face = jax.jit(synthesize, static_argnums=0)(networks, state, *rows, jnp.ones(2))
+    change = np.asarray(jax.jit(motion_field, static_argnums=0)(models, state, *rows))
+    face = jax.jit(synthesize, static_argnums=0)(models, state, *rows, jnp.ones(2))
     assert (change[..., :2] == 0).all() and np.abs(change[..., 2]).max() > 0.1
     np.testing.assert_allclose(np.asarray(to_float(onset))[..., 0] + change[..., 2], face, atol=1e-5)

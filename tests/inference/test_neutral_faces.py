@@ -30,17 +30,18 @@ def test_it_is_cropped_as_prepare_crops_an_onset(face_picture: Path, tmp_path: P
     for number in (1, 2):
         (tmp_path / f"img{number}.png").write_bytes(face_picture.read_bytes())
     clip = Clip("mine", "anna", "clip", 0, tmp_path, onset=1, apex=2, offset=2)
-    (portrait,) = find_neutral_faces([face_picture], 128)
-    assert np.array_equal(portrait.onset, crop_clip(clip, CropOptions()).onset)
-    assert np.array_equal(portrait.picture, read_colour(face_picture))
-    assert (portrait.name, portrait.note) == ("neutral", "")
+    (neutral_face,) = find_neutral_faces([face_picture], 128)
+    assert np.array_equal(neutral_face.onset, crop_clip(clip, CropOptions()).onset)
+    assert np.array_equal(neutral_face.picture, read_colour(face_picture))
+    assert (neutral_face.name, neutral_face.note) == ("neutral", "")
 
 
 def test_of_two_faces_the_largest_is_taken_and_told(two_faces: Path) -> None:
-    (portrait,) = find_neutral_faces([two_faces], 32)
-    assert portrait.box.left > 216
+    (neutral_face,) = find_neutral_faces([two_faces], 32)
+    assert neutral_face.box.left > 216
     assert (
-        portrait.note == f"{two_faces}: 2 faces, of which the largest is taken; --face=N takes another, from the left"
+        neutral_face.note
+        == f"{two_faces}: 2 faces, of which the largest is taken; --face=N takes another, from the left"
     )
 
 
@@ -62,23 +63,23 @@ def test_a_picture_without_a_face_is_refused(tmp_path: Path, number: int | None)
 @pytest.mark.parametrize("side", [80, 300])
 def test_a_framed_face_lies_in_its_box(face_picture: Path, side: int) -> None:
     """The crop of the framed picture is that of the picture, but for a resampling more."""
-    (portrait,) = find_neutral_faces([face_picture], 32)
-    framed = portrait.framed(side)
-    assert framed.picture.shape == (side, side, 3)
-    grey = np.asarray(Image.fromarray(framed.picture).convert("L"))
-    again: NDArray[np.float32] = crop_face(grey, framed.box, IDENTITY, 32)
-    assert np.abs(again - portrait.onset).mean() < 2
-    middle = (framed.box.left + framed.box.right) / 2, (framed.box.top + framed.box.bottom) / 2
+    (neutral_face,) = find_neutral_faces([face_picture], 32)
+    close_up = neutral_face.close_up(side)
+    assert close_up.picture.shape == (side, side, 3)
+    grey = np.asarray(Image.fromarray(close_up.picture).convert("L"))
+    again: NDArray[np.float32] = crop_face(grey, close_up.box, IDENTITY, 32)
+    assert np.abs(again - neutral_face.onset).mean() < 2
+    middle = (close_up.box.left + close_up.box.right) / 2, (close_up.box.top + close_up.box.bottom) / 2
     assert middle == pytest.approx(((side - 1) / 2, (side - 1) / 2))
 
 
 def test_what_lies_beyond_the_picture_is_white(face_picture: Path, tmp_path: Path) -> None:
-    (portrait,) = find_neutral_faces([face_picture], 32)
-    box = portrait.box
+    (neutral_face,) = find_neutral_faces([face_picture], 32)
+    box = neutral_face.box
     close = (int(box.left) - 4, int(box.top) - 4, int(box.right) + 4, int(box.bottom) + 4)
     Image.open(face_picture).crop(close).save(tmp_path / "close.png")
     (cut,) = find_neutral_faces([tmp_path / "close.png"], 32)
-    assert (cut.framed(100).picture[:4] == 255).all()
+    assert (cut.close_up(100).picture[:4] == 255).all()
 
 
 def test_the_pictures_of_a_folder(tmp_path: Path) -> None:

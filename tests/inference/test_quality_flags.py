@@ -10,28 +10,28 @@ from icegan_jax.inference import quality_flags
 NOISE = np.random.default_rng(0).integers(0, 3, (4, 16, 16)).astype(np.uint8)
 
 
-def sighting(width: float = 100, count: int = 1, travel: float = 0.0, *changes: CropRepair) -> FaceDetection:
+def detection(width: float = 100, count: int = 1, travel: float = 0.0, *changes: CropRepair) -> FaceDetection:
     points = np.array([[0.0, 0.0], [width, width]])
     onset = 100 + NOISE[0]
     cropped = ClipCrops(5, (-1, 0, 1), onset, 100 + NOISE[1:], changes, 4)
     return FaceDetection(cropped, Face(points, count, 0, ""), Box(0, 0, 120, 120), travel)
 
 
-def words(found: list[quality_flags.Flag]) -> list[str]:
+def words(found: list[quality_flags.QualityFlag]) -> list[str]:
     return [flag.word for flag in found]
 
 
 @pytest.mark.parametrize(("rate", "word"), [(None, "rate_unknown"), (25.0, "slow_camera"), (60.0, ""), (200.0, "")])
-def test_the_frame_rate(rate: float | None, word: str) -> None:
-    assert words(quality_flags.flag_frame_rate(rate)) == [word] * bool(word)
+def test_the_frame_rate(fps: float | None, word: str) -> None:
+    assert words(quality_flags.flag_frame_rate(fps)) == [word] * bool(word)
 
 
 def test_a_good_sighting_has_no_flag() -> None:
-    assert quality_flags.flag_face(sighting()) == []
+    assert quality_flags.flag_face(detection()) == []
 
 
 def test_what_can_be_wrong_with_a_face() -> None:
-    seen = sighting(
+    seen = detection(
         79,
         2,
         6.0,
@@ -47,12 +47,12 @@ def test_what_can_be_wrong_with_a_face() -> None:
 
 
 def test_a_face_that_was_found_later_or_with_help() -> None:
-    late = sighting(
+    late = detection(
         100, 1, 0.0, CropRepair("face", 10, 12, "no face found in the onset: the box is that of a later frame")
     )
     late = replace(late, face=replace(late.face, position=2))
     assert words(quality_flags.flag_face(late)) == ["no_face_in_onset"]
-    helped = sighting(
+    helped = detection(
         100, 1, 0.0, CropRepair("face", None, "equalised and upsampled", "the detector found no face without")
     )
     helped = replace(helped, face=replace(helped.face, help="equalised and upsampled"))
@@ -60,7 +60,7 @@ def test_a_face_that_was_found_later_or_with_help() -> None:
 
 
 def test_noise_alone_hardly_moves() -> None:
-    still = sighting().cropped
+    still = detection().cropped
     assert words(quality_flags.flag_change(still)) == ["hardly_moves"]
     faces = still.faces.copy()
     faces[:, 4:8] += 10
@@ -79,8 +79,8 @@ def test_noise_alone_hardly_moves() -> None:
         (0, 5, 60, None, []),
     ],
 )
-def test_times(onset: int, apex: int, offset: int, rate: float | None, expected: list[str]) -> None:
-    assert words(quality_flags.flag_duration(onset, apex, offset, rate)) == expected
+def test_times(onset: int, apex: int, offset: int, fps: float | None, expected: list[str]) -> None:
+    assert words(quality_flags.flag_duration(onset, apex, offset, fps)) == expected
 
 
 @pytest.mark.parametrize(("margin", "expected"), [(0.05, ["close_call"]), (0.3, []), (None, [])])

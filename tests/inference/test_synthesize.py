@@ -17,28 +17,28 @@ from icegan_jax.inference.composite import composite_face
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.neutral_faces import NeutralFace, find_neutral_faces
 from icegan_jax.inference.synthesize import SynthesisRequest, synthesize_file
-from tests.inference.read_metadata import mark_in
+from tests.inference.read_metadata import metadata_in
 
 Colour = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def portrait(face_picture: Path, model: Ensemble) -> NeutralFace:
-    (found,) = find_neutral_faces([face_picture], model.size)
+def neutral_face(face_picture: Path, model: Ensemble) -> NeutralFace:
+    (found,) = find_neutral_faces([face_picture], model.image_size)
     return found
 
 
 @pytest.fixture
-def order(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
+def request(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
     """Surprise on the picture, a still."""
     return SynthesisRequest(
-        source=face_picture,
+        input=face_picture,
         out=tmp_path / "made.png",
         expression="surprise",
         intensity=1.0,
         frames=None,
         apex_at=0.5,
-        rate=25.0,
+        fps=25.0,
         draws=1,
         seed=0,
         face=None,
@@ -47,47 +47,49 @@ def order(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
     )
 
 
-def made(order: SynthesisRequest, model: Ensemble) -> Colour:
-    synthesize_file(order, model)
-    return read_colour(order.out)
+def made(request: SynthesisRequest, model: Ensemble) -> Colour:
+    synthesize_file(request, model)
+    return read_colour(request.out)
 
 
 Asked = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]
 
 
-def asked(portrait: NeutralFace, label: int, draw: int) -> Asked:
-    return portrait.onset[None], np.array([label], np.int32), np.array([draw], np.int32)
+def asked(neutral_face: NeutralFace, label: int, draw: int) -> Asked:
+    return neutral_face.onset[None], np.array([label], np.int32), np.array([draw], np.int32)
 
 
-def test_the_picture_is_changed_in_its_face(order: SynthesisRequest, model: Ensemble, portrait: NeutralFace) -> None:
-    change = model.motion_field(*asked(portrait, 2, 0))[0]
-    found = made(order, model)
-    assert np.array_equal(found, composite_face(portrait.picture, portrait.box, change, 1.0))
-    assert (found != portrait.picture).mean() > 0.02
+def test_the_picture_is_changed_in_its_face(
+    request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace
+) -> None:
+    change = model.motion_field(*asked(neutral_face, 2, 0))[0]
+    found = made(request, model)
+    assert np.array_equal(found, composite_face(neutral_face.picture, neutral_face.box, change, 1.0))
+    assert (found != neutral_face.picture).mean() > 0.02
 
 
-def test_intensity_0_is_the_picture(order: SynthesisRequest, model: Ensemble, portrait: NeutralFace) -> None:
-    assert np.array_equal(made(replace(order, intensity=0.0), model), portrait.picture)
+def test_intensity_0_is_the_picture(request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace) -> None:
+    assert np.array_equal(made(replace(request, intensity=0.0), model), neutral_face.picture)
 
 
-def test_a_crop_is_the_networks_own_face(order: SynthesisRequest, model: Ensemble, portrait: NeutralFace) -> None:
-    face = model.synthesize(*asked(portrait, 2, 7), np.array([0.5], np.float32))[0]
-    found = made(replace(order, crop=True, seed=7, intensity=0.5), model)
+def test_a_crop_is_the_networks_own_face(request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace) -> None:
+    face = model.synthesize(*asked(neutral_face, 2, 7), np.array([0.5], np.float32))[0]
+    found = made(replace(request, crop=True, seed=7, intensity=0.5), model)
     assert np.array_equal(found, np.repeat(face[..., None], 3, axis=2))
-    assert mark_in(order.out)[0].endswith("/trainedAlgorithmicMedia")
+    assert metadata_in(request.out)[0].endswith("/trainedAlgorithmicMedia")
 
 
-def test_file_and_json_say_how_it_was_made(order: SynthesisRequest, model: Ensemble) -> None:
-    lines = synthesize_file(replace(order, seed=3, intensity=0.6), model)
-    source, description, record = mark_in(order.out)
+def test_file_and_json_say_how_it_was_made(request: SynthesisRequest, model: Ensemble) -> None:
+    lines = synthesize_file(replace(request, seed=3, intensity=0.6), model)
+    source, description, record = metadata_in(request.out)
     assert source.endswith("/compositeWithTrainedAlgorithmicMedia")
     assert description == (
         "Synthetic expression, not a recording: surprise, intensity 0.6, draw 3; "
-        f"icegan_jax 0.1.0 (ICE-GAN), run {model.run[:8]}, mean of folds tiny_s0, tiny_s1, tiny_s2"
+        f"icegan_jax 0.1.0 (ICE-GAN), run {model.run_id[:8]}, mean of folds tiny_s0, tiny_s1, tiny_s2"
     )
     assert record == {
         "software": "icegan_jax 0.1.0",
-        "run": model.run,
+        "run": model.run_id,
         "folds": ["tiny_s0", "tiny_s1", "tiny_s2"],
         "input": "neutral.png",
         "expressions": ["surprise"],
@@ -97,16 +99,16 @@ def test_file_and_json_say_how_it_was_made(order: SynthesisRequest, model: Ensem
         "crop": False,
         "faces": 1,
     }
-    beside = json.loads((order.out.parent / "made.png.json").read_text())
+    beside = json.loads((request.out.parent / "made.png.json").read_text())
     assert beside.keys() == {"file", "sha256", "description", *record}
     assert record.items() <= beside.items() and beside["file"] == "made.png"
-    assert lines == [description, f"written: {order.out}, and how it was made: made.png.json"]
+    assert lines == [description, f"written: {request.out}, and how it was made: made.png.json"]
 
 
-def test_all_classes_stand_beside_the_onset(order: SynthesisRequest, model: Ensemble) -> None:
+def test_all_classes_stand_beside_the_onset(request: SynthesisRequest, model: Ensemble) -> None:
     """Without a change all cells are the same; with one each face has its own."""
-    still = made(replace(order, expression="all", intensity=0.0, out=order.out.with_name("rest.png")), model)
-    sheet = made(replace(order, expression="all"), model)
+    still = made(replace(request, expression="all", intensity=0.0, out=request.out.with_name("rest.png")), model)
+    sheet = made(replace(request, expression="all"), model)
     assert still.shape == sheet.shape
     assert sheet.shape[1] == 2 * 16 + 4 * 224 + 3 * 8
     cells = [slice(16 + column * 232, 16 + column * 232 + 224) for column in range(4)]
@@ -116,57 +118,57 @@ def test_all_classes_stand_beside_the_onset(order: SynthesisRequest, model: Ense
     assert all(np.array_equal(still[40:-60, cell], onset) for cell in cells)
 
 
-def test_differences_are_the_change_in_colours(order: SynthesisRequest, model: Ensemble) -> None:
-    sheet = made(replace(order, differences=True, intensity=2.0), model)
+def test_differences_are_the_change_in_colours(request: SynthesisRequest, model: Ensemble) -> None:
+    sheet = made(replace(request, differences=True, intensity=2.0), model)
     assert sheet.shape[1] == 2 * 16 + 3 * 224 + 2 * 8
     last = sheet[70:-60, -16 - 224 : -16].astype(int)
     assert (last[0, 0] == last[-1, -1]).all()  # where nothing changes
     assert np.abs(last - last[0, 0]).max() > 20
 
 
-def test_draws_stand_side_by_side(order: SynthesisRequest, model: Ensemble, portrait: NeutralFace) -> None:
-    sheet = made(replace(order, draws=3, seed=4, crop=True), model)
+def test_draws_stand_side_by_side(request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace) -> None:
+    sheet = made(replace(request, draws=3, seed=4, crop=True), model)
     for place_, draw in enumerate((4, 5, 6), start=1):
-        face = model.synthesize(*asked(portrait, 2, draw), np.ones(1, np.float32))[0]
+        face = model.synthesize(*asked(neutral_face, 2, draw), np.ones(1, np.float32))[0]
         left = 16 + place_ * (128 + 8)
         found = sheet[:, left : left + 128 : 4, 0]  # a network's pixel is 4x4 here
         tops = [top for top in range(len(found) - 124) if np.array_equal(found[top : top + 128 : 4], face)]
         assert tops, f"draw {draw} is not where it ought to be"
-    assert mark_in(order.out)[2]["draws"] == [4, 5, 6]
+    assert metadata_in(request.out)[2]["draws"] == [4, 5, 6]
 
 
 def test_a_folder_gives_a_row_for_each(
-    order: SynthesisRequest, model: Ensemble, face_picture: Path, tmp_path: Path
+    request: SynthesisRequest, model: Ensemble, face_picture: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "faces"
     folder.mkdir()
     for name in ("anna", "bob"):
         (folder / f"{name}.png").write_bytes(face_picture.read_bytes())
-    rows = made(replace(order, source=folder), model)
+    rows = made(replace(request, input=folder), model)
     (folder / "bob.png").unlink()
-    row = made(replace(order, source=folder), model)
+    row = made(replace(request, input=folder), model)
     assert len(rows) - len(row) == 224 + 8
-    assert mark_in(order.out)[2]["input"] == "faces"
-    (folder / "wall.png").write_bytes((order.out).read_bytes())
+    assert metadata_in(request.out)[2]["input"] == "faces"
+    (folder / "wall.png").write_bytes((request.out).read_bytes())
     Image.new("RGB", (80, 80)).save(folder / "wall.png")
     with pytest.raises(UserError, match=r"wall\.png: no face found"):
-        synthesize_file(replace(order, source=folder), model)
+        synthesize_file(replace(request, input=folder), model)
 
 
 def test_a_sequence_goes_from_the_onset_to_the_apex_and_back(
-    order: SynthesisRequest, model: Ensemble, portrait: NeutralFace, tmp_path: Path
+    request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace, tmp_path: Path
 ) -> None:
-    crop = replace(order, crop=True, frames=5, out=tmp_path / "clip.gif", rate=20.0)
+    crop = replace(request, crop=True, frames=5, out=tmp_path / "clip.gif", fps=20.0)
     synthesize_file(crop, model)
     with Image.open(crop.out) as image:
         shown = [(np.array(frame.convert("L")), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
     frames = [frame for frame, duration in shown for _ in range(round(duration / 50))]
-    asked_for = asked(portrait, 2, 0)
+    asked_for = asked(neutral_face, 2, 0)
     wanted = [model.synthesize(*asked_for, np.array([share], np.float32))[0] for share in (0, 0.5, 1, 0.5, 0)]
     assert len(frames) == 5
     assert all(np.array_equal(*pair) for pair in zip(frames, wanted, strict=True))
-    assert np.array_equal(frames[0], portrait.onset)
-    assert mark_in(crop.out)[2]["sequence"] == {
+    assert np.array_equal(frames[0], neutral_face.onset)
+    assert metadata_in(crop.out)[2]["sequence"] == {
         "frames": 5,
         "frames_per_second": 20.0,
         "apex": 2,
@@ -176,12 +178,12 @@ def test_a_sequence_goes_from_the_onset_to_the_apex_and_back(
 
 @pytest.mark.parametrize("suffix", [".webp", ".mp4", ".gif"])
 def test_a_sequence_of_the_picture_or_of_a_sheet(
-    order: SynthesisRequest, model: Ensemble, tmp_path: Path, suffix: str
+    request: SynthesisRequest, model: Ensemble, tmp_path: Path, suffix: str
 ) -> None:
     expression = "all" if suffix == ".mp4" else "surprise"
-    clip = replace(order, frames=4, out=tmp_path / f"clip{suffix}", expression=expression)
+    clip = replace(request, frames=4, out=tmp_path / f"clip{suffix}", expression=expression)
     synthesize_file(clip, model)
-    assert mark_in(clip.out)[2]["sequence"]["frames"] == 4
+    assert metadata_in(clip.out)[2]["sequence"]["frames"] == 4
     if suffix != ".mp4":
         with Image.open(clip.out) as image:
             assert image.size == (240, 260)
@@ -211,41 +213,41 @@ def odd(kind: str, picture: Image.Image, path: Path) -> Image.Image:
     ("kind", "suffix"), [("16 bits", ".png"), ("rgba", ".png"), ("cmyk", ".jpg"), ("turned", ".png")]
 )
 def test_odd_pictures_work(
-    order: SynthesisRequest, model: Ensemble, face_picture: Path, tmp_path: Path, kind: str, suffix: str
+    request: SynthesisRequest, model: Ensemble, face_picture: Path, tmp_path: Path, kind: str, suffix: str
 ) -> None:
     path = tmp_path / f"odd{suffix}"
     with Image.open(face_picture) as picture:
         wanted = np.asarray(odd(kind, picture.convert("RGB"), path)).astype(int)
-    found = made(replace(order, source=path), model)
+    found = made(replace(request, input=path), model)
     assert found.shape == (260, 240, 3)
     assert np.abs(found[:60] - wanted[:60]).max() <= (8 if kind == "cmyk" else 0)
     assert np.abs(found[60:] - wanted[60:]).mean() < 4
 
 
-def test_a_class_that_the_run_does_not_know(order: SynthesisRequest, model: Ensemble) -> None:
+def test_a_class_that_the_run_does_not_know(request: SynthesisRequest, model: Ensemble) -> None:
     with pytest.raises(UserError) as refusal:
-        synthesize_file(replace(order, expression="suprise"), model)
+        synthesize_file(replace(request, expression="suprise"), model)
     known = ", ".join(EXPRESSIONS)
     assert str(refusal.value) == f"--expression=suprise: the run knows {known}; did you mean surprise?"
     with pytest.raises(UserError, match=f"--expression=xyz: the run knows {known}; or all"):
-        synthesize_file(replace(order, expression="xyz"), model)
+        synthesize_file(replace(request, expression="xyz"), model)
 
 
 def test_a_sheet_that_the_file_cannot_hold(
-    order: SynthesisRequest, model: Ensemble, monkeypatch: pytest.MonkeyPatch
+    request: SynthesisRequest, model: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(synthesize.MOST_PIXELS, ".png", 500)
+    monkeypatch.setitem(synthesize.MAX_PIXELS, ".png", 500)
     with pytest.raises(
         UserError, match=r"neutral\.png: its sheet would be 952x\d+ pixels, a \.png holds 500; give fewer"
     ):
-        synthesize_file(replace(order, expression="all"), model)
+        synthesize_file(replace(request, expression="all"), model)
 
 
 def test_what_comes_out_otherwise_is_told(
-    order: SynthesisRequest, model: Ensemble, capsys: pytest.CaptureFixture[str]
+    request: SynthesisRequest, model: Ensemble, capsys: pytest.CaptureFixture[str]
 ) -> None:
     synthesize_file(
-        replace(order, intensity=1.5, frames=3, rate=30.0, out=order.out.with_suffix(".gif"), crop=True), model
+        replace(request, intensity=1.5, frames=3, fps=30.0, out=request.out.with_suffix(".gif"), crop=True), model
     )
     assert capsys.readouterr().err.splitlines() == [
         "note: --intensity=1.5 exaggerates: the networks were trained to reach 1",

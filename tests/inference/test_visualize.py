@@ -6,30 +6,31 @@ from PIL import Image
 
 from icegan_jax.data.landmarks import Box
 from icegan_jax.inference.outputs import render_predictions_page
-from icegan_jax.inference.quality_flags import Flag
-from icegan_jax.inference.recognition import Recognition
+from icegan_jax.inference.quality_flags import QualityFlag
+from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import difference_image, draw_recognition
 
 CLASSES = ("negative", "positive", "surprise")
 FACE = np.full((32, 32), 120, np.uint8)
 
 
-def reading(**changes: object) -> Recognition:
+def recognition(**changes: object) -> Recognition:
     apex = FACE.copy()
     apex[8:16] += 30
     whole = Recognition(
-        "clip<1>", "film.mp4", "micro", 10, 12, 15, 20, 100.0, (Flag("close_call", "Two are alike."),), "positive",
+        "clip<1>", "film.mp4", "micro", 10, 12, 15, 20, 100.0,
+        (QualityFlag("close_call", "Two are alike."),), "positive",
         np.array([0.7, 0.65, 0.1], np.float32), FACE, apex, Box(1, 2, 3, 4), ("f",),
     )  # fmt: skip
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
 def test_what_a_reading_says() -> None:
-    assert reading().answer(CLASSES) == "negative"
-    assert reading().margin == pytest.approx(0.05)
-    assert reading().seconds(15) == pytest.approx(0.05)
-    assert reading(lengths=None).answer(CLASSES) is None and reading(lengths=None).margin is None
-    assert reading(rate=None).seconds(15) is None
+    assert recognition().predicted_class(CLASSES) == "negative"
+    assert recognition().margin == pytest.approx(0.05)
+    assert recognition().seconds(15) == pytest.approx(0.05)
+    assert recognition(lengths=None).predicted_class(CLASSES) is None and recognition(lengths=None).margin is None
+    assert recognition(fps=None).seconds(15) is None
 
 
 def test_a_difference_is_red_where_it_is_brighter_and_blue_where_darker() -> None:
@@ -41,16 +42,19 @@ def test_a_difference_is_red_where_it_is_brighter_and_blue_where_darker() -> Non
 
 
 def test_a_strip_shows_faces_and_bars() -> None:
-    strip = np.asarray(draw_recognition(reading(), CLASSES))
+    strip = np.asarray(draw_recognition(recognition(), CLASSES))
     assert strip.shape[2] == 3 and (strip[100, 100] == 120).all()  # the onset
-    longer = np.asarray(draw_recognition(reading(lengths=np.array([0.7, 0.95, 0.1], np.float32)), CLASSES))
+    longer = np.asarray(draw_recognition(recognition(lengths=np.array([0.7, 0.95, 0.1], np.float32)), CLASSES))
     orange = [(np.abs(image.astype(int) - (230, 159, 0)).max(axis=2) == 0).sum() for image in (strip, longer)]
     assert orange[1] > 1.3 * orange[0] > 0
 
 
 def test_a_page_says_once_what_is_true_of_all() -> None:
-    shared = Flag("rate_unknown", "No rate is known.")
-    two = [reading(flags=(shared,)), reading(name="b", flags=(shared, Flag("close_call", "Two are alike.")))]
+    shared = QualityFlag("rate_unknown", "No rate is known.")
+    two = [
+        recognition(flags=(shared,)),
+        recognition(name="b", flags=(shared, QualityFlag("close_call", "Two are alike."))),
+    ]
     page = render_predictions_page("Answers", two, [draw_recognition(each, CLASSES) for each in two], CLASSES, [])
     assert page.count("No rate is known.") == 1 and page.count("Two are alike.") == 1
     assert "clip&lt;1&gt;" in page and "clip<1>" not in page
@@ -58,10 +62,12 @@ def test_a_page_says_once_what_is_true_of_all() -> None:
 
 
 def test_a_page_without_events() -> None:
-    page = render_predictions_page("Answers", [], [], CLASSES, [Flag("slow_camera", "Filmed slowly.")])
+    page = render_predictions_page("Answers", [], [], CLASSES, [QualityFlag("slow_camera", "Filmed slowly.")])
     assert "No event was found." in page and "Filmed slowly." in page
 
 
 def test_a_page_says_where_the_other_strips_are() -> None:
-    page = render_predictions_page("Answers", [reading(), reading(name="b")], [Image.new("RGB", (4, 4))], CLASSES, [])
+    page = render_predictions_page(
+        "Answers", [recognition(), recognition(name="b")], [Image.new("RGB", (4, 4))], CLASSES, []
+    )
     assert "The other 1 are in the folder strips" in page

@@ -67,7 +67,7 @@ def double_line(run_dir: Path) -> None:
     [
         (flip_prediction, "procedural_p02/predictions.csv"),
         (change_face, "procedural_p01/synthetic"),
-        (other_parameters, "procedural_p01/state g_optimizer"),
+        (other_parameters, "procedural_p01/state g_opt_state"),
         (double_line, "procedural_p01/metrics.jsonl"),
     ],
 )

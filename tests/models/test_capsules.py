@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.models.capsules import RoutedCapsules, length, route, squash
+from icegan_jax.models.capsules import RoutedCapsules, dynamic_routing, length, squash
 
 Array64 = NDArray[np.float64]
 VOTES = jax.random.normal(jax.random.key(0), (2, 5, 3, 4))
@@ -58,7 +58,7 @@ def test_a_zero_capsule_is_short_and_differentiable() -> None:
 
 @pytest.mark.parametrize("iterations", [1, 2, 3, 5])
 def test_routing_equals_plain_loops(iterations: int) -> None:
-    found = route(VOTES, iterations)
+    found = dynamic_routing(VOTES, iterations)
     chex.assert_shape(found, (2, 3, 4))
     for example, capsules in zip(np.asarray(VOTES, np.float64), found, strict=True):
         np.testing.assert_allclose(capsules, route_by_loops(example, iterations)[0], rtol=1e-4, atol=1e-6)
@@ -68,13 +68,13 @@ def test_routing_finds_the_capsule_that_votes_agree_on() -> None:
     """All input capsules vote alike for output 0 and at odds for output 1: routing sends them to 0."""
     votes = jnp.zeros((1, 4, 2, 2)).at[:, :, 0].set(jnp.array([1.0, 0.0]))
     votes = votes.at[0, :, 1].set(jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
-    equal, routed = length(route(votes, 1))[0], length(route(votes, 3))[0]
+    equal, routed = length(dynamic_routing(votes, 1))[0], length(dynamic_routing(votes, 3))[0]
     assert routed[0] > equal[0] > routed[1]
 
 
 def test_gradient_is_that_of_the_last_weighted_sum() -> None:
     wish = jax.random.normal(jax.random.key(1), (2, 3, 4))
-    found = jax.grad(lambda votes: jnp.sum(wish * route(votes, 3)))(VOTES)
+    found = jax.grad(lambda votes: jnp.sum(wish * dynamic_routing(votes, 3)))(VOTES)
     coefficients = jnp.asarray(np.stack([route_by_loops(v, 3)[1] for v in np.asarray(VOTES, np.float64)]), jnp.float32)
 
     def last_iteration(votes: jax.Array) -> jax.Array:
@@ -101,19 +101,19 @@ def test_one_capsule_is_routing_to_one_capsule() -> None:
     u = jax.random.normal(jax.random.key(2), (2, 5, 6))
     variables = module.init(jax.random.key(3), u)
     votes = jnp.einsum("bpi,pid->bpd", u, variables["params"]["transform"])[:, :, None, :]
-    chex.assert_trees_all_close(module.apply(variables, u), route(votes, 3), rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(module.apply(variables, u), dynamic_routing(votes, 3), rtol=1e-5, atol=1e-6)
 
 
 def test_couplings_over_the_input_capsules_make_weighted_means() -> None:
     """Equal couplings are 1 / p; then those of the input capsules that agree with the output grow."""
     votes = np.asarray(VOTES, np.float64)
     means = np.stack([[squash_by_loops(votes[b, :, k].mean(axis=0)) for k in range(3)] for b in range(2)])
-    np.testing.assert_allclose(route(VOTES, 1, "input"), means, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(dynamic_routing(VOTES, 1, "input"), means, rtol=1e-4, atol=1e-6)
     agreement = np.exp(np.einsum("bpkd,bkd->bpk", votes, means))
     couplings = agreement / agreement.sum(axis=1, keepdims=True)
     summed = np.einsum("bpk,bpkd->bkd", couplings, votes)
     wanted = np.stack([[squash_by_loops(s) for s in example] for example in summed])
-    np.testing.assert_allclose(route(VOTES, 2, "input"), wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(dynamic_routing(VOTES, 2, "input"), wanted, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("capsules", [1, 3])
@@ -124,7 +124,7 @@ def test_a_layer_routes_over_its_axis(capsules: int) -> None:
     variables = module.init(jax.random.key(3), u)
     votes = jnp.einsum("bpi,pid->bpd", u, variables["params"]["transform"]).reshape(2, 5, capsules, 4)
     found = module.apply(variables, u)
-    chex.assert_trees_all_close(found, route(votes, 3, "input"), rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(found, dynamic_routing(votes, 3, "input"), rtol=1e-5, atol=1e-6)
     assert float(jnp.max(jnp.abs(found - module.clone(axis="output").apply(variables, u)))) > 0.01
 
 

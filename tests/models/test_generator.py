@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from icegan_jax.models.generator import KINDS, Generator
-from icegan_jax.models.layers import scaled
+from icegan_jax.models.generator import GENERATOR_KINDS, Generator
+from icegan_jax.models.layers import scale_channels
 
 NOISE, CLASSES = 6, 3
 
@@ -59,7 +59,7 @@ PARTS = {  # of each kind, but for up_1 to up_5; at 32 pixels
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", GENERATOR_KINDS)
 def test_each_kind_has_its_parts(kind: str) -> None:
     variables, face = shapes_of(Generator(kind=kind, width=1 / 8, embedding=8), 32)
     chex.assert_shape(face, (2, 32, 32, 1))
@@ -149,4 +149,9 @@ def test_examples_do_not_mix(trained: tuple[Generator, Any]) -> None:
 
 
 def test_scaled_widths() -> None:
-    assert [scaled(64, 1.0), scaled(64, 0.125), scaled(64, 1 / 256), scaled(3, 0.5)] == [64, 8, 1, 2]
+    assert [
+        scale_channels(64, 1.0),
+        scale_channels(64, 0.125),
+        scale_channels(64, 1 / 256),
+        scale_channels(3, 0.5),
+    ] == [64, 8, 1, 2]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from icegan_jax.models.perceptual import in_batches, load_lpips
+from icegan_jax.models.perceptual import apply_in_batches, load_lpips
 
 SIZE = 32  # AlexNet's maps: 7, 3 and 1 pixels on a side
 
@@ -68,5 +68,5 @@ def test_batches_keep_the_order_and_drop_the_filling():
         shapes.append(x.shape)
         return 2 * x[:, 0]
 
-    np.testing.assert_array_equal(in_batches(twice, rows), 2.0 * np.arange(35))
+    np.testing.assert_array_equal(apply_in_batches(twice, rows), 2.0 * np.arange(35))
     assert shapes == [(16, 1)] * 3

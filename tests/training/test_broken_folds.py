@@ -25,7 +25,7 @@ from icegan_jax.training.parallel import build_programs
 from icegan_jax.training.state import TrainConfig, fold_key
 from tests.training import tiny
 
-NETWORKS = tiny.networks()
+NETWORKS = tiny.models()
 PAIRS = tiny.pairs()
 FOLDS = leave_one_subject_out(PAIRS)[:2]  # one group
 GOOD, BAD = FOLDS
@@ -53,7 +53,9 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         with pytest.MonkeyPatch.context() as killing, pytest.raises(Killed):
             killing.setattr(loop, "evaluate_group", _kill)
             train(run_dir, tiny.train_config(steps=4))
-        like = jax.tree.map(lambda leaf: leaf[0, 0], shared.create(jnp.stack([fold_key(0, "any")] * 2).reshape(1, 2)))
+        like = jax.tree.map(
+            lambda leaf: leaf[0, 0], shared.create_state(jnp.stack([fold_key(0, "any")] * 2).reshape(1, 2))
+        )
         with FoldCheckpoints(run_dir / "folds" / BAD.name, f" {BAD.name}") as store:
             state, progress = store.restore(4, like)
             leaves, form = jax.tree.flatten(state.d_params)

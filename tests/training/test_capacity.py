@@ -10,13 +10,13 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.training import memory
-from icegan_jax.training import parallel as engine_module
+from icegan_jax.training import parallel as parallel_module
 from icegan_jax.training.memory import MOST_ON_CPU, USED, FoldCapacity, balanced_folds, plan_capacity
 from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs, vmap_folds
 from icegan_jax.training.state import TrainConfig
 from tests.training import tiny
 
-NETWORKS = tiny.networks()
+NETWORKS = tiny.models()
 DEVICES = jax.local_devices()
 AUTO = tiny.train_config(folds_per_device=0)
 
@@ -58,7 +58,9 @@ def fit(
     """Fits folds of made-up sizes; also returns the numbers of folds that were asked about."""
     asked = []
 
-    def needed(engine: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
+    def needed(
+        programs: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool
+    ) -> int:
         assert on_cpu == (platform == "cpu")
         asked.append(layout.folds_per_device)
         return needs(layout.folds_per_device)
@@ -109,7 +111,7 @@ def test_the_program_of_one_fold_serves_where_one_was_chosen(monkeypatch: pytest
     monkeypatch.setattr(memory, "build_programs", build)
     made = plan_capacity(NETWORKS, AUTO, DEVICES[:1], 3, 3)
     assert made.layout.folds_per_device == 1
-    assert built == [made.engine]
+    assert built == [made.programs]
 
 
 def test_not_even_one_fold(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,31 +144,31 @@ def test_what_the_plan_says_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_devices_without_a_fold_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fit(monkeypatch, 10**9, folds=9, devices=8)[0].layout.leading == (5, 2)
-    assert fit(monkeypatch, 10**9, folds=3, devices=8)[0].layout.leading == (3, 1)
+    assert fit(monkeypatch, 10**9, folds=9, devices=8)[0].layout.leading_shape == (5, 2)
+    assert fit(monkeypatch, 10**9, folds=3, devices=8)[0].layout.leading_shape == (3, 1)
     assert fit(monkeypatch, None, train_config=tiny.train_config(folds_per_device=4), folds=9, devices=8)[
         0
-    ].layout.leading == (3, 4)
+    ].layout.leading_shape == (3, 4)
 
 
 def test_devices_that_share_batches_all_hold_every_fold(monkeypatch: pytest.MonkeyPatch) -> None:
     train_config = tiny.train_config(folds_per_device=0, parallel="batch")
     made, _ = fit(monkeypatch, 1000, folds=9, devices=3, train_config=train_config)
-    assert (made.layout.leading, made.layout.folds, made.layout.parallel) == ((3, 5), 5, "batch")
+    assert (made.layout.leading_shape, made.layout.folds, made.layout.parallel) == ((3, 5), 5, "batch")
 
 
 def test_the_devices_and_processes_of_a_cpu_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "MOST_ON_CPU", 8)
-    assert fit(monkeypatch, 800, platform="cpu", devices=1)[0].layout.leading == (1, 5)  # room for 6: 5 + 4
-    assert fit(monkeypatch, 800, platform="cpu", devices=2)[0].layout.leading == (2, 3)
-    assert fit(monkeypatch, 800, platform="cpu", devices=2, sharers=2)[0].layout.leading == (2, 1)
-    assert fit(monkeypatch, 800, devices=2, sharers=2)[0].layout.leading == (2, 5)
+    assert fit(monkeypatch, 800, platform="cpu", devices=1)[0].layout.leading_shape == (1, 5)  # room for 6: 5 + 4
+    assert fit(monkeypatch, 800, platform="cpu", devices=2)[0].layout.leading_shape == (2, 3)
+    assert fit(monkeypatch, 800, platform="cpu", devices=2, sharers=2)[0].layout.leading_shape == (2, 1)
+    assert fit(monkeypatch, 800, devices=2, sharers=2)[0].layout.leading_shape == (2, 5)
 
 
 def test_more_than_a_cpu_gains_by_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     made, asked = fit(monkeypatch, 10**9, folds=68, platform="cpu")
     assert (made.layout.folds_per_device, asked) == (MOST_ON_CPU, [1])
-    assert fit(monkeypatch, 10**9, folds=68, platform="cpu", devices=4)[0].layout.leading == (4, MOST_ON_CPU)
+    assert fit(monkeypatch, 10**9, folds=68, platform="cpu", devices=4)[0].layout.leading_shape == (4, MOST_ON_CPU)
     assert fit(monkeypatch, 10**9, folds=68)[0].layout.folds == 68
 
 
@@ -182,12 +184,12 @@ def held() -> dict[int, tuple[int, int]]:
     """Bytes for 1 and 4 folds at once: what XLA plans for the training program, and what training is taken to need."""
     found = {}
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine_module, "over_folds", lambda _: vmap_folds)  # as on an accelerator
+        patched.setattr(parallel_module, "fold_map", lambda _: vmap_folds)  # as on an accelerator
         for number in (1, 4):
             layout = FoldLayout(tuple(DEVICES[:1]), number)
-            engine = build_programs(NETWORKS, layout.devices)
-            needed = memory._needed(engine, AUTO, tiny.SIZE, layout, False)
-            found[number] = engine.train_steps.memory(), needed
+            programs = build_programs(NETWORKS, layout.devices)
+            needed = memory._needed(programs, AUTO, tiny.SIZE, layout, False)
+            found[number] = programs.train_steps.memory_bytes(), needed
     return found
 
 
@@ -200,12 +202,12 @@ def test_memory_grows_with_the_folds(held: dict[int, tuple[int, int]]) -> None:
 def test_folds_in_turn_need_no_more_than_folds_at_once(held: dict[int, tuple[int, int]]) -> None:
     """What one fold needs, times their number, is enough on a CPU too."""
     layout = FoldLayout(tuple(DEVICES[:1]), 4)
-    engine = build_programs(NETWORKS, layout.devices)
-    assert memory._needed(engine, AUTO, tiny.SIZE, layout, False) <= held[4][1]
+    programs = build_programs(NETWORKS, layout.devices)
+    assert memory._needed(programs, AUTO, tiny.SIZE, layout, False) <= held[4][1]
 
 
 def test_what_is_needed_is_the_program_and_what_lies_beside_it(held: dict[int, tuple[int, int]]) -> None:
-    state = memory._bytes(build_programs(NETWORKS, DEVICES[:1]).shapes())
+    state = memory._bytes(build_programs(NETWORKS, DEVICES[:1]).state_shapes())
     batch = AUTO.steps_per_call * AUTO.batch_size * (2 * tiny.SIZE**2 + 4)
     for number, (program, needed) in held.items():
         assert program > number * (state + batch)
@@ -214,24 +216,26 @@ def test_what_is_needed_is_the_program_and_what_lies_beside_it(held: dict[int, t
 
 def test_the_programs_after_training_need_less(held: dict[int, tuple[int, int]]) -> None:
     layout = FoldLayout(tuple(DEVICES[:1]), 4)
-    engine = build_programs(NETWORKS, layout.devices)
-    states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, 4, *leaf.shape), leaf.dtype), engine.shapes())
+    programs = build_programs(NETWORKS, layout.devices)
+    states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, 4, *leaf.shape), leaf.dtype), programs.state_shapes())
     faces = jax.ShapeDtypeStruct((1, 4, tiny.BATCH, tiny.SIZE, tiny.SIZE, 1), np.uint8)
-    engine.predict.compile(states, faces, faces)
-    engine.synthesize.compile(states, faces)
-    assert engine.predict.memory() < held[4][0]
-    assert engine.synthesize.memory() < held[4][0]
+    programs.predict.compile(states, faces, faces)
+    programs.synthesize_classes.compile(states, faces)
+    assert programs.predict.memory_bytes() < held[4][0]
+    assert programs.synthesize_classes.memory_bytes() < held[4][0]
 
 
 def test_what_was_compiled_to_be_measured_is_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     layout = FoldLayout(tuple(DEVICES[:1]), 4)
-    engine = build_programs(NETWORKS, layout.devices)
-    memory._needed(engine, AUTO, tiny.SIZE, layout, True)
-    assert len(engine.compile_s) == 1
+    programs = build_programs(NETWORKS, layout.devices)
+    memory._needed(programs, AUTO, tiny.SIZE, layout, True)
+    assert len(programs.compile_s) == 1
     keys = jax.random.split(jax.random.key(0), 4)
-    states = engine.create(layout.put(layout.lay(keys)))
+    states = programs.create_state(layout.device_put(layout.shard(keys)))
     batch = tiny.batch()
     steps = {name: np.stack([np.stack([value] * AUTO.steps_per_call)] * 4) for name, value in batch.items()}
-    states, _ = engine.train_steps(states, layout.put({name: layout.lay_batches(v) for name, v in steps.items()}))
-    assert len(engine.compile_s) == 2  # create and train_steps
+    states, _ = programs.train_steps(
+        states, layout.device_put({name: layout.shard_batches(v) for name, v in steps.items()})
+    )
+    assert len(programs.compile_s) == 2  # create and train_steps
     assert np.asarray(states.step).tolist() == [[AUTO.steps_per_call] * 4]

@@ -36,10 +36,10 @@ def state_at(step: int) -> TrainState:
         key=fold_key(0, "a"),
         g_params=g,
         g_stats={"spectral": {"layer": {"direction": jnp.asarray(rng.normal(size=3), jnp.float32)}}},
-        g_optimizer=optax.adam(1e-3).init(g),
+        g_opt_state=optax.adam(1e-3).init(g),
         d_params=d,
         d_stats={},
-        d_optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, 10)).init(d),
+        d_opt_state=optax.adam(optax.cosine_decay_schedule(1e-3, 10)).init(d),
     )
 
 

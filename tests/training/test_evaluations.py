@@ -22,7 +22,7 @@ from icegan_jax.training.parallel import ParallelPrograms, build_programs
 from icegan_jax.training.state import TrainConfig
 from tests.training import tiny
 
-NETWORKS = tiny.networks()
+NETWORKS = tiny.models()
 PAIRS = tiny.pairs(subjects=4)
 FOLDS = [keep_inner(fold, PAIRS, 0.5, 0) for fold in leave_one_subject_out(PAIRS)[:2]]  # 2 of 3 people kept: 6 clips
 PLAN = tiny.train_config(steps=10, evaluate_every=4)  # 2 steps a call, a checkpoint every 4, two folds side by side
@@ -30,8 +30,8 @@ EVALUATED = [4, 8, 10]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def engine() -> Iterator[ParallelPrograms]:
-    """One engine for every run of this file: its programs are compiled once."""
+def programs() -> Iterator[ParallelPrograms]:
+    """One set of programs for every run of this file, so that the programs are compiled once."""
     shared = build_programs(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(memory, "build_programs", lambda *_: shared)
@@ -56,8 +56,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("whole"))
 
 
-def test_a_line_per_evaluation_and_one_after_the_last_step(engine: ParallelPrograms, whole: Path) -> None:
-    assert len(engine.compile_s) == 4  # create, train_steps, predict, synthesize
+def test_a_line_per_evaluation_and_one_after_the_last_step(programs: ParallelPrograms, whole: Path) -> None:
+    assert len(programs.compile_s) == 4  # create, train_steps, predict, synthesize
     for fold in FOLDS:
         assert (len(fold.test), len(fold.inner)) == (3, 6)
         history = read_evaluations(whole / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)
@@ -124,10 +124,10 @@ def test_a_checkpoint_comes_after_the_evaluation(whole: Path, tmp_path: Path, mo
     """Stopped just before the evaluation of step 8, which is a checkpoint's step too."""
     write = loop.write_evaluations
 
-    def stopping(engine: Any, states: Any, step: int, *rest: Any) -> list[int]:
+    def stopping(programs: Any, states: Any, step: int, *rest: Any) -> list[int]:
         if step == 8:
             raise KeyboardInterrupt
-        return write(engine, states, step, *rest)
+        return write(programs, states, step, *rest)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(loop, "write_evaluations", stopping)

@@ -21,7 +21,7 @@ from icegan_jax.training.parallel import ParallelPrograms, build_programs
 from icegan_jax.training.state import TrainConfig, fold_key
 from tests.training import event_files, tiny
 
-NETWORKS = tiny.networks()
+NETWORKS = tiny.models()
 PAIRS = tiny.pairs()
 FOLDS = leave_one_subject_out(PAIRS)  # three: a group of two, and one beside a copy of itself
 PLAN = tiny.train_config()  # 8 steps, two a call, a checkpoint every 4
@@ -30,8 +30,8 @@ TIMES = ("steps_per_s", "waiting_share")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def engine() -> Iterator[ParallelPrograms]:
-    """One engine for every run of this file: its programs are compiled once."""
+def programs() -> Iterator[ParallelPrograms]:
+    """One set of programs for every run of this file, so that the programs are compiled once."""
     shared = build_programs(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(memory, "build_programs", lambda *_: shared)
@@ -66,9 +66,9 @@ def contents(run_dir: Path, fold: Fold) -> dict[str, Any]:
     return {**faces, "predictions": fold_file(run_dir, fold, "predictions.csv").read_bytes(), "log": lines}
 
 
-def parameters(engine: ParallelPrograms, run_dir: Path, fold: Fold) -> list[bytes]:
+def parameters(programs: ParallelPrograms, run_dir: Path, fold: Fold) -> list[bytes]:
     """Every array of the fold's last checkpoint."""
-    like = engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2))
+    like = programs.create_state(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2))
     with checkpoints(run_dir, fold) as store:
         state, _ = store.restore(PLAN.steps, jax.tree.map(lambda leaf: leaf[0, 0], like))
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state.replace(key=None))]
@@ -82,10 +82,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_dir
 
 
-def test_one_compilation_serves_every_group(engine: ParallelPrograms, whole: Path) -> None:
-    assert len(engine.compile_s) == 4  # create, train_steps, predict, synthesize
+def test_one_compilation_serves_every_group(programs: ParallelPrograms, whole: Path) -> None:
+    assert len(programs.compile_s) == 4  # create, train_steps, predict, synthesize
     compiled = [json.loads(fold_file(whole, fold, "result.json").read_text())["compile_s"] for fold in FOLDS]
-    np.testing.assert_allclose(compiled, [sum(engine.compile_s) / 2] * 2 + [0.0])
+    np.testing.assert_allclose(compiled, [sum(programs.compile_s) / 2] * 2 + [0.0])
 
 
 @pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
@@ -151,15 +151,15 @@ def test_the_events_for_tensorboard_say_what_the_log_says(whole: Path, fold: Fol
 def test_networks_must_know_the_classes_of_the_pairs(tmp_path: Path) -> None:
     other = dataclasses.replace(PAIRS, classes=("a", "b"))
     with pytest.raises(ValueError, match="networks of 3 classes for pairs of 2"):
-        train_folds(tiny.networks(), other, FOLDS, PLAN, tmp_path, jax.local_devices())
+        train_folds(tiny.models(), other, FOLDS, PLAN, tmp_path, jax.local_devices())
     assert not list(tmp_path.iterdir())
 
 
-def test_folds_differ(engine: ParallelPrograms, whole: Path) -> None:
+def test_folds_differ(programs: ParallelPrograms, whole: Path) -> None:
     """In their first parameters, their faces and their noise: no fold repeats another's numbers."""
     first = [logged(whole, fold)[0]["d_real_margin"] for fold in FOLDS]
     assert len(set(first)) == len(FOLDS)
-    assert parameters(engine, whole, FOLDS[0]) != parameters(engine, whole, FOLDS[1])
+    assert parameters(programs, whole, FOLDS[0]) != parameters(programs, whole, FOLDS[1])
 
 
 def test_finished_folds_are_left_alone(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_only_what_is_missing_is_trained(whole: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("which", [1, 2])
 @pytest.mark.parametrize("step", [4, 6])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(
-    engine: ParallelPrograms, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, which: int
+    programs: ParallelPrograms, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, which: int
 ) -> None:
     """Stopped before the checkpoint of step 4 (started anew) or after it (resumed), in either group."""
     write, calls = FoldRun.write, []
@@ -222,7 +222,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
         assert {tag: found[tag] for tag in found if "speed" not in tag} == {
             tag: wanted[tag] for tag in wanted if "speed" not in tag
         }
-    assert parameters(engine, tmp_path, FOLDS[-1]) == parameters(engine, whole, FOLDS[-1])
+    assert parameters(programs, tmp_path, FOLDS[-1]) == parameters(programs, whole, FOLDS[-1])
 
 
 def test_a_line_half_written_when_the_machine_stopped(whole: Path, tmp_path: Path) -> None:
@@ -249,12 +249,14 @@ def test_a_run_needs_no_events(whole: Path, tmp_path: Path) -> None:
         assert contents(tmp_path, fold) == contents(whole, fold)
 
 
-def test_a_resumed_fold_counts_the_time_before(engine: ParallelPrograms, whole: Path, tmp_path: Path) -> None:
+def test_a_resumed_fold_counts_the_time_before(programs: ParallelPrograms, whole: Path, tmp_path: Path) -> None:
     """Steps per second come from all steps and all of their time, not from the last start's alone."""
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     fold = FOLDS[-1]
     fold_file(tmp_path, fold, "result.json").unlink()
-    like = jax.tree.map(lambda leaf: leaf[0, 0], engine.create(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2)))
+    like = jax.tree.map(
+        lambda leaf: leaf[0, 0], programs.create_state(jax.numpy.stack([fold_key(0, "any")] * 2).reshape(1, 2))
+    )
     with checkpoints(tmp_path, fold) as store:
         assert store.steps() == {PLAN.steps}  # of a finished fold only the newest is kept
         state, progress = store.restore(PLAN.steps, like)

@@ -13,7 +13,7 @@ import pytest
 
 from icegan_jax.errors import UserError
 from icegan_jax.run_dir import NONFINITE_FILE
-from icegan_jax.training import parallel as engine_module
+from icegan_jax.training import parallel as parallel_module
 from icegan_jax.training.logging import named_metrics
 from icegan_jax.training.monitor import (
     Batch,
@@ -55,37 +55,41 @@ def breaking(inner: optax.GradientTransformation) -> optax.GradientTransformatio
 
 
 @pytest.fixture(scope="module")
-def engine() -> ParallelPrograms:
+def programs() -> ParallelPrograms:
     """Two discriminators alone, side by side as on an accelerator: one program computes both."""
-    networks = tiny.networks(generator=None, d_optimizer=breaking(tiny.adam(1e-4)))
+    models = tiny.models(generator=None, d_optimizer=breaking(tiny.adam(1e-4)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine_module, "over_folds", lambda _: vmap_folds)
-        return build_programs(networks, DEVICES)
+        patched.setattr(parallel_module, "fold_map", lambda _: vmap_folds)
+        return build_programs(models, DEVICES)
 
 
-def begin(engine: ParallelPrograms) -> TrainState:
-    return engine.create(LAYOUT.put(LAYOUT.lay(jnp.stack([fold_key(0, str(fold)) for fold in range(FOLDS)]))))
+def begin(programs: ParallelPrograms) -> TrainState:
+    return programs.create_state(
+        LAYOUT.device_put(LAYOUT.shard(jnp.stack([fold_key(0, str(fold)) for fold in range(FOLDS)])))
+    )
 
 
-def train(engine: ParallelPrograms, states: TrainState) -> tuple[TrainState, Terms]:
+def train(programs: ParallelPrograms, states: TrainState) -> tuple[TrainState, Terms]:
     """A call: the state of fold 0 and the terms [g, s]."""
     batches = [[tiny.batch(STEPS * fold + step) for step in range(STEPS)] for fold in range(FOLDS)]
     faces = {
-        name: LAYOUT.lay_batches(np.stack([np.stack([np.asarray(batch[name]) for batch in fold]) for fold in batches]))
+        name: LAYOUT.shard_batches(
+            np.stack([np.stack([np.asarray(batch[name]) for batch in fold]) for fold in batches])
+        )
         for name in ("onset", "apex", "label")
     }
-    after, metrics = engine.train_steps(states, LAYOUT.put(faces))
-    return LAYOUT.part(after, 0), {name: LAYOUT.gather(value) for name, value in jax.device_get(metrics).items()}
+    after, metrics = programs.train_steps(states, LAYOUT.device_put(faces))
+    return LAYOUT.take_state(after, 0), {name: LAYOUT.gather(value) for name, value in jax.device_get(metrics).items()}
 
 
 def break_fold_1(states: TrainState, at: int, factor: float) -> TrainState:
     marks = {"at": np.array([-1, at], np.int32), "factor": np.array([1, factor], np.float32)}
-    return states.replace(d_optimizer=states.d_optimizer | LAYOUT.put(jax.tree.map(LAYOUT.lay, marks)))
+    return states.replace(d_opt_state=states.d_opt_state | LAYOUT.device_put(jax.tree.map(LAYOUT.shard, marks)))
 
 
 @pytest.fixture(scope="module")
-def unbroken(engine: ParallelPrograms) -> tuple[TrainState, Terms]:
-    return train(engine, begin(engine))
+def unbroken(programs: ParallelPrograms) -> tuple[TrainState, Terms]:
+    return train(programs, begin(programs))
 
 
 def assert_neighbour_unmoved(found: tuple[TrainState, Terms], unbroken: tuple[TrainState, Terms]) -> None:
@@ -99,10 +103,10 @@ def assert_neighbour_unmoved(found: tuple[TrainState, Terms], unbroken: tuple[Tr
 
 @pytest.mark.parametrize(("at", "factor"), [(0, INF), (1, INF), (1, NAN), (1, 1e34), (STEPS - 1, INF)])
 def test_the_step_that_broke_the_parameters_is_found_at_once(
-    engine: ParallelPrograms, unbroken: tuple[TrainState, Terms], at: int, factor: float
+    programs: ParallelPrograms, unbroken: tuple[TrainState, Terms], at: int, factor: float
 ) -> None:
     """No loss has read them yet; 1e34 times Adam's 1e-4 is a learning rate of 1e30, whose squares overflow."""
-    found = train(engine, break_fold_1(begin(engine), at, factor))
+    found = train(programs, break_fold_1(begin(programs), at, factor))
     broken = first_nonfinite(found[1], 1)
     assert broken is not None
     assert broken.offset == at
@@ -112,12 +116,12 @@ def test_the_step_that_broke_the_parameters_is_found_at_once(
     assert_neighbour_unmoved(found, unbroken)
 
 
-def test_losses_are_named_before_norms(engine: ParallelPrograms, unbroken: tuple[TrainState, Terms]) -> None:
-    states = begin(engine)
+def test_losses_are_named_before_norms(programs: ParallelPrograms, unbroken: tuple[TrainState, Terms]) -> None:
+    states = begin(programs)
     transform = np.array(states.d_params["exp_caps"]["transform"])
     transform[0, 1, 0, 0, 0] = NAN
-    params = {**states.d_params, "exp_caps": {"transform": LAYOUT.put(transform)}}
-    found = train(engine, states.replace(d_params=params))
+    params = {**states.d_params, "exp_caps": {"transform": LAYOUT.device_put(transform)}}
+    found = train(programs, states.replace(d_params=params))
     broken = first_nonfinite(found[1], 1)
     assert broken is not None
     names = list(broken.terms)
@@ -132,13 +136,13 @@ def test_nothing_is_found_where_nothing_broke(unbroken: tuple[TrainState, Terms]
     assert [first_nonfinite(unbroken[1], fold) for fold in range(FOLDS)] == [None, None]
 
 
-def test_capsules_that_collapsed_are_seen(engine: ParallelPrograms) -> None:
+def test_capsules_that_collapsed_are_seen(programs: ParallelPrograms) -> None:
     """Without the votes for two of the classes, all faces of fold 1 are taken for the third."""
-    states = begin(engine)
+    states = begin(programs)
     transform = np.array(states.d_params["exp_caps"]["transform"])
     votes = transform[0, 1].reshape(*transform.shape[2:4], 3, -1)
     votes[:, :, [0, 2]] = 0
-    _, terms = train(engine, states.replace(d_params={**states.d_params, "exp_caps": {"transform": transform}}))
+    _, terms = train(programs, states.replace(d_params={**states.d_params, "exp_caps": {"transform": transform}}))
     assert terms["d_real_predicted_1"][1].tolist() == [1.0] * STEPS
     line = {name: value[1] for name, value in named_metrics(mean_metrics(terms), ("a", "b", "c")).items()}
     warning = CollapseMonitor("tiny_s1", ("a", "b", "c"), STEPS, 1, STEPS).see(STEPS, line)
@@ -169,12 +173,12 @@ def spoilt(tree: Any, name: str, value: float) -> Any:
 @pytest.fixture(scope="module")
 def whole() -> tuple[TrainState, Any]:
     """The first state of one fold, both networks, and its update."""
-    networks = tiny.networks()
-    state = jax.jit(functools.partial(create_state, networks))(fold_key(0, "a"))
-    return state, jax.jit(functools.partial(train_step, networks))
+    models = tiny.models()
+    state = jax.jit(functools.partial(create_state, models))(fold_key(0, "a"))
+    return state, jax.jit(functools.partial(train_step, models))
 
 
-@pytest.mark.parametrize("part", ["g_params", "g_stats", "g_optimizer", "d_params", "d_stats", "d_optimizer"])
+@pytest.mark.parametrize("part", ["g_params", "g_stats", "g_opt_state", "d_params", "d_stats", "d_opt_state"])
 def test_what_is_not_finite_anywhere_in_a_state_shows_at_the_next_update(
     whole: tuple[TrainState, Any], part: str
 ) -> None:
@@ -192,12 +196,12 @@ def test_what_is_not_finite_anywhere_in_a_state_shows_at_the_next_update(
     assert hidden == {}
 
 
-def after_one(networks: Models) -> tuple[TrainState, Metrics]:
+def after_one(models: Models) -> tuple[TrainState, Metrics]:
     """One update on made-up faces."""
 
     @jax.jit
     def run(key: jax.Array) -> tuple[TrainState, Metrics]:
-        return train_step(networks, create_state(networks, key), tiny.batch())
+        return train_step(models, create_state(models, key), tiny.batch())
 
     return run(fold_key(0, "a"))
 
@@ -205,10 +209,10 @@ def after_one(networks: Models) -> tuple[TrainState, Metrics]:
 def test_a_gradient_beyond_float32_counts_though_every_loss_is_finite() -> None:
     """Adam would divide by infinity and never move those weights again: nothing else would show it."""
     weights = tiny.WEIGHTS._replace(recognition=1e25)
-    after, metrics = after_one(tiny.networks(generator=None, weights=weights))
+    after, metrics = after_one(tiny.models(generator=None, weights=weights))
     found = first_nonfinite({name: np.asarray(value)[None, None] for name, value in metrics.items()}, 0)
     assert found == NonFinite(0, {"d_gradient_norm": INF})
-    moments = [np.asarray(leaf) for name, leaf in leaves(after.d_optimizer) if ".nu" in name]
+    moments = [np.asarray(leaf) for name, leaf in leaves(after.d_opt_state) if ".nu" in name]
     assert any(np.isinf(leaf).any() for leaf in moments)
     assert all(np.isfinite(leaf).all() for _, leaf in leaves(after.d_params))
 

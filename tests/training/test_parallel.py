@@ -11,23 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from icegan_jax.training import parallel as engine_module
+from icegan_jax.training import parallel as parallel_module
 from icegan_jax.training import train_step as step_module
 from icegan_jax.training.inference import predict, synthesize_classes
-from icegan_jax.training.parallel import (
-    FoldLayout,
-    ParallelPrograms,
-    build_programs,
-    loop_folds,
-    over_folds,
-    vmap_folds,
-)
+from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs, fold_map, loop_folds, vmap_folds
 from icegan_jax.training.state import TrainState, create_state, fold_key
 from icegan_jax.training.train_step import train_step
 from tests.training import tiny
 
 FOLDS, STEPS = 4, 2
-NETWORKS = tiny.networks()
+NETWORKS = tiny.models()
 # On one fold.
 one_state = jax.jit(functools.partial(create_state, NETWORKS))
 one_update = jax.jit(functools.partial(train_step, NETWORKS))
@@ -79,13 +72,13 @@ def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, 
 def build(over: Any, devices: Sequence[jax.Device], parallel: str = "folds") -> ParallelPrograms:
     """An engine for folds in turn, as on a CPU, or at once, as on an accelerator."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(engine_module, "over_folds", lambda _: over)
+        patched.setattr(parallel_module, "fold_map", lambda _: over)
         return build_programs(NETWORKS, devices, parallel)
 
 
 def test_a_cpu_takes_folds_in_turn_and_an_accelerator_at_once() -> None:
     gpu: Any = SimpleNamespace(platform="gpu")
-    assert (over_folds(jax.local_devices()[0]), over_folds(gpu)) == (loop_folds, vmap_folds)
+    assert (fold_map(jax.local_devices()[0]), fold_map(gpu)) == (loop_folds, vmap_folds)
 
 
 @pytest.fixture(scope="module", params=[loop_folds, vmap_folds], ids=lambda over: over.__name__)
@@ -94,8 +87,8 @@ def wide(request: pytest.FixtureRequest) -> ParallelPrograms:
     return build(request.param, jax.local_devices()[:1])
 
 
-def run(engine: ParallelPrograms, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
-    after, metrics = engine.train_steps(arranged(states, layout), arranged(batches, layout))
+def run(programs: ParallelPrograms, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
+    after, metrics = programs.train_steps(arranged(states, layout), arranged(batches, layout))
     return flat(after), flat(metrics)
 
 
@@ -145,14 +138,14 @@ def test_a_fold_does_not_see_the_others(wide: ParallelPrograms, states: TrainSta
 
 def test_states_are_made_from_keys_as_one_fold_s_is(wide: ParallelPrograms, states: TrainState) -> None:
     keys = jnp.stack([fold_key(0, str(fold)) for fold in range(FOLDS)]).reshape(1, FOLDS)
-    chex.assert_trees_all_close(flat(wide.create(keys)), states.replace(key=None), rtol=1e-5, atol=1e-6)
+    chex.assert_trees_all_close(flat(wide.create_state(keys)), states.replace(key=None), rtol=1e-5, atol=1e-6)
 
 
 def test_recognition_and_synthesis_of_many_folds(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
     layout = (1, FOLDS)
     onset, apex = batches["onset"][:, 0], batches["apex"][:, 0]
     lengths = flat(wide.predict(arranged(states, layout), *arranged((onset, apex), layout)))
-    faces = flat(wide.synthesize(arranged(states, layout), arranged(onset, layout)))
+    faces = flat(wide.synthesize_classes(arranged(states, layout), arranged(onset, layout)))
     chex.assert_shape(lengths, (FOLDS, tiny.BATCH, 3))
     chex.assert_shape(faces, (FOLDS, tiny.BATCH, 3, tiny.SIZE, tiny.SIZE))
     state = jax.tree.map(lambda leaf: leaf[2], states)
@@ -171,15 +164,15 @@ def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: Tra
         return original(*arguments)
 
     monkeypatch.setattr(step_module, "train_step", counted)
-    engine = build_programs(NETWORKS, jax.local_devices()[:1])
-    assert engine.compile_s == []
-    first = run(engine, (1, FOLDS), states, batches)
-    assert len(engine.compile_s) == 1
-    assert engine.compile_s[0] > 0
+    programs = build_programs(NETWORKS, jax.local_devices()[:1])
+    assert programs.compile_s == []
+    first = run(programs, (1, FOLDS), states, batches)
+    assert len(programs.compile_s) == 1
+    assert programs.compile_s[0] > 0
     traces = len(traced)
     assert traces > 0
-    second = run(engine, (1, FOLDS), states, batches)
-    assert (len(engine.compile_s), len(traced)) == (1, traces)
+    second = run(programs, (1, FOLDS), states, batches)
+    assert (len(programs.compile_s), len(traced)) == (1, traces)
     chex.assert_trees_all_equal(first, second)
 
 
@@ -213,11 +206,13 @@ def sharing(request: pytest.FixtureRequest) -> tuple[ParallelPrograms, FoldLayou
 def test_devices_that_share_batches_equal_one_device(
     sharing: tuple[ParallelPrograms, FoldLayout], states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
 ) -> None:
-    engine, layout = sharing
+    programs, layout = sharing
     two = jax.tree.map(lambda leaf: leaf[:2], (states, batches, one_by_one))
-    laid = {name: layout.lay_batches(np.asarray(value)) for name, value in two[1].items()}
+    laid = {name: layout.shard_batches(np.asarray(value)) for name, value in two[1].items()}
     assert laid["onset"].shape == (SHARERS, 2, STEPS, 1, tiny.SIZE, tiny.SIZE, 1)
-    after, metrics = engine.train_steps(layout.put(jax.tree.map(layout.lay, two[0])), layout.put(laid))
+    after, metrics = programs.train_steps(
+        layout.device_put(jax.tree.map(layout.shard, two[0])), layout.device_put(laid)
+    )
     found = shared_states(after), {name: np.asarray(value)[0] for name, value in metrics.items()}
     assert_equal_but_for_rounding(found, two[2], two[0])
 
@@ -225,11 +220,11 @@ def test_devices_that_share_batches_equal_one_device(
 def test_devices_that_share_batches_make_the_states_of_one(
     sharing: tuple[ParallelPrograms, FoldLayout], states: TrainState
 ) -> None:
-    engine, layout = sharing
+    programs, layout = sharing
     keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
     wanted = jax.tree.map(lambda leaf: leaf[:2], states.replace(key=None))
     chex.assert_trees_all_close(
-        shared_states(engine.create(layout.put(layout.lay(keys)))), wanted, rtol=1e-5, atol=1e-6
+        shared_states(programs.create_state(layout.device_put(layout.shard(keys)))), wanted, rtol=1e-5, atol=1e-6
     )
 
 
@@ -237,8 +232,8 @@ def test_one_device_has_nobody_to_share_a_batch_with(states: TrainState, batches
     """The very same program."""
     texts = []
     for parallel in ("folds", "batch"):
-        engine = build_programs(NETWORKS, jax.local_devices()[:1], parallel)
+        programs = build_programs(NETWORKS, jax.local_devices()[:1], parallel)
         texts.append(
-            engine.train_steps._program.lower(arranged(states, (1, FOLDS)), arranged(batches, (1, FOLDS))).as_text()
+            programs.train_steps._program.lower(arranged(states, (1, FOLDS)), arranged(batches, (1, FOLDS))).as_text()
         )
     assert texts[0] == texts[1]

@@ -21,7 +21,7 @@ from icegan_jax.training.state import TrainConfig
 from tests.interruption.compare import differences, last_state
 from tests.training import tiny
 
-NETWORKS = tiny.networks()
+NETWORKS = tiny.models()
 PAIRS = tiny.pairs(subjects=4)
 FOLDS = leave_one_subject_out(PAIRS)
 DEVICES = jax.local_devices()
@@ -44,10 +44,10 @@ def engines() -> Any:
     """Engines by devices and what they share out: the programs of a layout are compiled once for the file."""
     made: dict[Any, ParallelPrograms] = {}
 
-    def build(networks: Any, devices: Sequence[jax.Device], parallel: str) -> ParallelPrograms:
-        assert networks is NETWORKS
+    def build(models: Any, devices: Sequence[jax.Device], parallel: str) -> ParallelPrograms:
+        assert models is NETWORKS
         key = (tuple(devices), parallel)
-        made[key] = made.get(key) or build_programs(networks, devices, parallel)
+        made[key] = made.get(key) or build_programs(models, devices, parallel)
         return made[key]
 
     with pytest.MonkeyPatch.context() as patched:
@@ -154,8 +154,8 @@ def test_one_compilation_serves_folds_of_all_sizes(
     alone: Path, tmp_path: Path, engines: dict[Any, ParallelPrograms], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Groups of two and two, and then of two and one: nothing is compiled that another group has not used."""
-    engine = engines[(DEVICES[0],), "folds"]
-    assert len(engine.compile_s) == 4
+    programs = engines[(DEVICES[0],), "folds"]
+    assert len(programs.compile_s) == 4
     pairs = uneven()
     folds = leave_one_subject_out(pairs)
     assert [len(fold.test) for fold in folds] == [1, 3, 9, 3]
@@ -164,7 +164,7 @@ def test_one_compilation_serves_folds_of_all_sizes(
         for fold in some:
             rows = read_predictions(tmp_path / run / "folds" / fold.name / "predictions.csv")[1]
             assert [row.clip for row in rows] == pairs.clip[fold.test].tolist()
-    assert len(engine.compile_s) == 4
+    assert len(programs.compile_s) == 4
     for fold in folds[:2]:  # beside the same fold in both runs
         one, other = (
             (tmp_path / run / "folds" / fold.name / "predictions.csv").read_bytes() for run in ("all", "three")
@@ -181,7 +181,7 @@ def test_a_number_chosen_by_memory_trains_the_same_run(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Room for three of four folds: two groups of two, and the line that says so."""
-    needs: Callable[..., int] = lambda engine, train_config, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
+    needs: Callable[..., int] = lambda programs, train_config, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
     monkeypatch.setattr(memory, "MOST_ON_CPU", 8)
     monkeypatch.setattr(memory, "_needed", needs)
     monkeypatch.setattr(memory, "free_bytes", lambda _: 40)

@@ -6,7 +6,7 @@ import pytest
 from configs import demo, loso, loso_pair, released
 from icegan_jax.config import build_models
 from icegan_jax.errors import UserError
-from icegan_jax.training.parameters import count, count_discriminator, match_cnn_width, parameter_table
+from icegan_jax.training.parameters import count_discriminator, count_parameters, match_cnn_width, parameter_table
 from icegan_jax.training.state import create_state
 
 IMAGE, EMBEDDING, NOISE, CLASSES = 128, 320, 100, 3
@@ -45,10 +45,10 @@ def reconstruction_count(expression: int, hidden: tuple[int, ...]) -> int:
 
 def counted(config: object) -> tuple[int, int, int]:
     """Parameters of the generator, the discriminator and its trunk, as the program has them."""
-    networks = build_models(config, steps=1)  # type: ignore[arg-type]
-    state = jax.eval_shape(lambda key: create_state(networks, key), jax.random.key(0))
+    models = build_models(config, steps=1)  # type: ignore[arg-type]
+    state = jax.eval_shape(lambda key: create_state(models, key), jax.random.key(0))
     trunk = {name: tree for name, tree in state.d_params.items() if name.startswith(("trunk", "norm"))}
-    return count(state.g_params), count(state.d_params), count(trunk)
+    return count_parameters(state.g_params), count_parameters(state.d_params), count_parameters(trunk)
 
 
 FULL = [64, 128, 256, 512, 512, 512]
@@ -138,19 +138,19 @@ def test_the_generators_of_table_3() -> None:
 
 
 def test_a_discriminator_without_capsules_is_as_large_as_wanted() -> None:
-    networks = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    models = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
     trunk = trunk_count([64, 128, 256, 512, 512, 64], 128)
-    assert count_discriminator(networks) == trunk + convolution(4, 128, 128) + convolution(4, 128, 1 + CLASSES)
-    width = match_cnn_width(networks, 27_244_544)
+    assert count_discriminator(models) == trunk + convolution(4, 128, 128) + convolution(4, 128, 1 + CLASSES)
+    width = match_cnn_width(models, 27_244_544)
     wide = build_models(without_cost(discriminator="cnn", cnn_width=width), steps=1)  # type: ignore[arg-type]
     assert count_discriminator(wide) == pytest.approx(27_244_544, rel=0.02)
-    assert count_discriminator(networks) < 0.3 * count_discriminator(wide)
+    assert count_discriminator(models) < 0.3 * count_discriminator(wide)
 
 
 def test_no_width_for_a_handful_of_parameters() -> None:
-    networks = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    models = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="^no config.model.cnn_width gives about 10 parameters"):
-        match_cnn_width(networks, 10)
+        match_cnn_width(models, 10)
 
 
 def test_a_table_without_a_generator() -> None:

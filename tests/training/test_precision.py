@@ -19,14 +19,14 @@ from tests.training import tiny
 PLAN = dataclasses.replace(tiny.PLAN, steps=120, steps_per_call=20, checkpoint_every=120, folds_per_device=6)
 
 
-def networks(dtype: str) -> Models:
-    fast = tiny.networks(g_optimizer=tiny.adam(3e-3), d_optimizer=tiny.adam(3e-3))
+def models(dtype: str) -> Models:
+    fast = tiny.models(g_optimizer=tiny.adam(3e-3), d_optimizer=tiny.adam(3e-3))
     halved = {"dtype": jnp.dtype(dtype)}
     return fast._replace(generator=fast.generator.clone(**halved), discriminator=fast.discriminator.clone(**halved))
 
 
 def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
-    half = networks("bfloat16")
+    half = models("bfloat16")
     state = jax.eval_shape(lambda key: create_state(half, key), jax.random.key(0))
     batch = tiny.batch(0)
     lowered = jax.jit(lambda state, batch: train_step(half, state, batch)).lower(state, batch)
@@ -36,7 +36,7 @@ def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
     assert "bf16" in lowered.as_text()
     assert (
         "bf16"
-        not in jax.jit(lambda state, batch: train_step(networks("float32"), state, batch)).lower(state, batch).as_text()
+        not in jax.jit(lambda state, batch: train_step(models("float32"), state, batch)).lower(state, batch).as_text()
     )
 
 
@@ -48,7 +48,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
 
     def run(dtype: str) -> Score:
         folder: Path = tmp_path_factory.mktemp(dtype)
-        train_folds(networks(dtype), pairs, folds, PLAN, folder, jax.local_devices()[:1])
+        train_folds(models(dtype), pairs, folds, PLAN, folder, jax.local_devices()[:1])
         rows = [row for fold in folds for row in read_predictions(fold_dir(folder, fold) / "predictions.csv")[1]]
         people = [(row.dataset, row.subject) for row in rows]
         return score([row.label for row in rows], [row.prediction for row in rows], people, len(pairs.classes))

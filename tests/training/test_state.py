@@ -24,13 +24,11 @@ def test_streams_differ() -> None:
 
 
 def test_a_state_is_made_of_shapes_alone_until_it_is_computed() -> None:
-    networks = tiny.networks()
-    state = jax.eval_shape(lambda key: create_state(networks, key), jax.random.key(0))
+    models = tiny.models()
+    state = jax.eval_shape(lambda key: create_state(models, key), jax.random.key(0))
     assert (state.step.shape, state.step.dtype) == ((), np.int32)
     assert set(state.g_stats) == {"spectral"}
     assert set(state.d_stats) == {"spectral", "batch_stats"}
     assert state.d_params["trunk_1"]["kernel"].shape == (4, 4, 2, 2)  # a pair of pictures in
-    alone = jax.eval_shape(
-        lambda key: create_state(networks._replace(recognition_input="apex"), key), jax.random.key(0)
-    )
+    alone = jax.eval_shape(lambda key: create_state(models._replace(recognition_input="apex"), key), jax.random.key(0))
     assert alone.d_params["trunk_1"]["kernel"].shape == (4, 4, 1, 2)

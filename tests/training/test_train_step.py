@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from icegan_jax.models.perceptual import load_perceptual_network, perceptual_features
-from icegan_jax.training.inference import synthesize_classes, to_float, to_grey
+from icegan_jax.training.inference import synthesize_classes, to_float, to_uint8
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
 from icegan_jax.training.train_step import Batch, Metrics, train_step
 from tests.training import tiny
@@ -31,24 +31,24 @@ def largest(x: jax.Array) -> float:
 
 
 def plain_losses(
-    networks: Models, state: TrainState, batch: Batch
+    models: Models, state: TrainState, batch: Batch
 ) -> tuple[Callable[[Any], jax.Array], Callable[[Any], jax.Array]]:
     """L_D of the discriminator's parameters and L_G of the generator's, each with the other player fixed."""
-    weights, label = networks.weights, batch["label"]
+    weights, label = models.weights, batch["label"]
     onset, apex = (batch[name].astype(jnp.float32) / 127.5 - 1 for name in ("onset", "apex"))
     noise_key = jax.random.fold_in(derive_key(state.key, "noise"), state.step)
-    noise = jax.random.normal(noise_key, (tiny.BATCH, networks.noise))
+    noise = jax.random.normal(noise_key, (tiny.BATCH, models.noise))
 
     def fake_of(g_params: Any) -> jax.Array:
         variables = {"params": g_params, **state.g_stats}
         expression = jnp.eye(3)[label]
-        return networks.generator.apply(variables, onset, noise, expression, train=True, mutable=["spectral"])[0]
+        return models.generator.apply(variables, onset, noise, expression, train=True, mutable=["spectral"])[0]
 
     def verdict_of(d_params: Any, face: jax.Array) -> Any:
         variables = {"params": d_params, **state.d_stats}
         image = jnp.concatenate([face, 4.0 * (face - onset)], axis=3)
         mutable = ["spectral", "batch_stats"]
-        return networks.discriminator.apply(variables, image, label, train=True, mutable=mutable)[0]
+        return models.discriminator.apply(variables, image, label, train=True, mutable=mutable)[0]
 
     def cross_entropy(output: Any, real: bool) -> jax.Array:
         length = output.real_prob
@@ -75,7 +75,7 @@ def plain_losses(
     def g_loss(g_params: Any) -> jax.Array:
         fake = fake_of(g_params)
         output = verdict_of(state.d_params, fake)
-        before, after = (perceptual_features(networks.cost, x) for x in (onset, fake))
+        before, after = (perceptual_features(models.perceptual, x) for x in (onset, fake))
         likeness = jnp.mean(jnp.abs(fake - apex)) + weights.perceptual * jnp.mean((before - after) ** 2)
         return (
             weights.synthesis * likeness
@@ -93,19 +93,19 @@ def one_update() -> dict[str, Any]:
     The step is plain gradient descent of a large rate: a parameter's change is the gradient, nothing rounded off.
     """
     rate = 1000.0
-    networks = tiny.networks(
-        cost=load_perceptual_network("alexnet", "relu1"), g_optimizer=optax.sgd(rate), d_optimizer=optax.sgd(rate)
+    models = tiny.models(
+        perceptual=load_perceptual_network("alexnet", "relu1"), g_optimizer=optax.sgd(rate), d_optimizer=optax.sgd(rate)
     )
 
     @jax.jit
     def run(key: jax.Array, batch: Batch) -> dict[str, Any]:
-        state = create_state(networks, key).replace(step=jnp.int32(5))
-        after, metrics = train_step(networks, state, batch)
-        d_loss, g_loss = plain_losses(networks, state, batch)
+        state = create_state(models, key).replace(step=jnp.int32(5))
+        after, metrics = train_step(models, state, batch)
+        d_loss, g_loss = plain_losses(models, state, batch)
         onset, apex = to_float(batch["onset"]), to_float(batch["apex"])
-        output, real_stats = networks.discriminator.apply(
+        output, real_stats = models.discriminator.apply(
             {"params": state.d_params, **state.d_stats},
-            networks.discriminator_input(onset, apex),
+            models.discriminator_input(onset, apex),
             batch["label"],
             train=True,
             mutable=["spectral", "batch_stats"],
@@ -119,7 +119,7 @@ def one_update() -> dict[str, Any]:
             "metrics": metrics,
             "after": after.replace(key=None),
             "lengths": output.lengths,
-            "weights": networks.weights,
+            "weights": models.weights,
         }
 
     return run(fold_key(0, "a"), tiny.batch())
@@ -190,9 +190,9 @@ Run = tuple[TrainState, list[Metrics]]
 def thirty_steps() -> tuple[TrainState, Run]:
     """A state, and that state after 30 updates on one batch with the loss terms of each."""
     weights = tiny.WEIGHTS._replace(synthesis=100.0)
-    networks = tiny.networks(weights=weights, g_optimizer=tiny.adam(5e-3), d_optimizer=tiny.adam(5e-3))
-    state = first = jax.jit(functools.partial(create_state, networks))(fold_key(0, "a"))
-    step = jax.jit(functools.partial(train_step, networks))
+    models = tiny.models(weights=weights, g_optimizer=tiny.adam(5e-3), d_optimizer=tiny.adam(5e-3))
+    state = first = jax.jit(functools.partial(create_state, models))(fold_key(0, "a"))
+    step = jax.jit(functools.partial(train_step, models))
     log = []
     for _ in range(30):
         state, metrics = step(state, tiny.batch())
@@ -233,22 +233,22 @@ def test_every_parameter_and_statistic_moves(thirty_steps: tuple[TrainState, Run
 
 
 def test_noise_is_drawn_anew_at_each_step(thirty_steps: tuple[TrainState, Run]) -> None:
-    networks, state = tiny.networks(), thirty_steps[0]
+    models, state = tiny.models(), thirty_steps[0]
     keys = [jax.random.fold_in(derive_key(state.key, "noise"), step) for step in (0, 1)]
-    noise = [jax.random.normal(key, (tiny.BATCH, networks.noise)) for key in keys]
+    noise = [jax.random.normal(key, (tiny.BATCH, models.noise)) for key in keys]
     assert float(jnp.min(jnp.abs(noise[0] - noise[1]))) > 0
 
 
 def test_synthesis_shows_each_class_of_each_onset(thirty_steps: tuple[TrainState, Run]) -> None:
     state = thirty_steps[1][0]
     onset = tiny.batch()["onset"]
-    faces = jax.jit(functools.partial(synthesize_classes, tiny.networks()))(state, onset)
+    faces = jax.jit(functools.partial(synthesize_classes, tiny.models()))(state, onset)
     chex.assert_shape(faces, (tiny.BATCH, 3, tiny.SIZE, tiny.SIZE))
     chex.assert_type(faces, jnp.uint8)
 
 
 def test_grey_levels_survive_the_way_to_float_and_back() -> None:
     grey = jnp.arange(256, dtype=jnp.uint8)
-    chex.assert_trees_all_equal(to_grey(to_float(grey)), grey)
+    chex.assert_trees_all_equal(to_uint8(to_float(grey)), grey)
     np.testing.assert_allclose(to_float(grey)[jnp.array([0, 255])], [-1.0, 1.0])
-    np.testing.assert_array_equal(to_grey(jnp.array([-7.0, 7.0])), [0, 255])
+    np.testing.assert_array_equal(to_uint8(jnp.array([-7.0, 7.0])), [0, 255])

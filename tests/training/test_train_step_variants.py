@@ -26,12 +26,12 @@ PREDICTED = {f"d_real_predicted_{index}" for index in range(3)}
 NORMS = ("gradient_norm", "parameter_norm", "statistic_norm")
 
 
-def judged(networks: Models, state: TrainState, d_params: Any, face: jax.Array) -> Any:
+def judged(models: Models, state: TrainState, d_params: Any, face: jax.Array) -> Any:
     """The verdict on a face in training."""
     batch = tiny.batch()
     variables = {"params": d_params, **state.d_stats}
-    image = networks.discriminator_input(to_float(batch["onset"]), face)
-    return networks.discriminator.apply(variables, image, batch["label"], train=True, mutable=list(state.d_stats))[0]
+    image = models.discriminator_input(to_float(batch["onset"]), face)
+    return models.discriminator.apply(variables, image, batch["label"], train=True, mutable=list(state.d_stats))[0]
 
 
 def assert_followed(before: Any, after: Any, gradient: Any) -> None:
@@ -45,12 +45,12 @@ def assert_followed(before: Any, after: Any, gradient: Any) -> None:
 @pytest.mark.parametrize("power", [1, 2])
 def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
     weights = tiny.WEIGHTS._replace(margin_power=power, recognition=0.5)
-    networks = tiny.networks(generator=None, weights=weights, **DESCENT)
+    models = tiny.models(generator=None, weights=weights, **DESCENT)
     batch = tiny.batch()
 
     def loss(state: TrainState, d_params: Any) -> jax.Array:
         apex, present = to_float(batch["apex"]), jnp.eye(3)[batch["label"]]
-        output = judged(networks, state, d_params, apex)
+        output = judged(models, state, d_params, apex)
         short, long = jnp.maximum(0, 0.9 - output.lengths), jnp.maximum(0, output.lengths - 0.1)
         if power == 2:
             short, long = short * short, long * long
@@ -60,9 +60,9 @@ def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
 
     @jax.jit
     def run(key: jax.Array) -> tuple[TrainState, TrainState, Metrics, Any]:
-        state = create_state(networks, key)
+        state = create_state(models, key)
         value_and_gradient = jax.value_and_grad(functools.partial(loss, state))(state.d_params)
-        return state, *train_step(networks, state, batch), value_and_gradient
+        return state, *train_step(models, state, batch), value_and_gradient
 
     state, after, metrics, (value, gradient) = run(fold_key(0, "a"))
     assert_followed(state.d_params, after.d_params, gradient)
@@ -79,7 +79,7 @@ def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
 @pytest.fixture(scope="module")
 def without_capsules() -> dict[str, Any]:
     """One update with a discriminator without capsules, and the plain gradients of both losses."""
-    networks = tiny.networks(discriminator=CNN, weights=tiny.WEIGHTS._replace(reconstruction=1e6), **DESCENT)
+    models = tiny.models(discriminator=CNN, weights=tiny.WEIGHTS._replace(reconstruction=1e6), **DESCENT)
     batch = tiny.batch()
     onset, apex = to_float(batch["onset"]), to_float(batch["apex"])
     w, present = tiny.WEIGHTS, jnp.eye(3)[batch["label"]]
@@ -88,22 +88,22 @@ def without_capsules() -> dict[str, Any]:
         return jnp.mean(-jnp.log(jnp.sum(present * output.lengths, axis=1)))
 
     def losses(key: jax.Array, state: TrainState) -> Any:
-        noise = jax.random.normal(key, (tiny.BATCH, networks.noise))
+        noise = jax.random.normal(key, (tiny.BATCH, models.noise))
 
         def fake_of(g_params: Any) -> jax.Array:
             variables = {"params": g_params, **state.g_stats}
-            return networks.generator.apply(variables, onset, noise, present, train=True, mutable=["spectral"])[0]
+            return models.generator.apply(variables, onset, noise, present, train=True, mutable=["spectral"])[0]
 
         def d_loss(d_params: Any) -> jax.Array:
-            real = judged(networks, state, d_params, apex)
-            fake = judged(networks, state, d_params, fake_of(state.g_params))
+            real = judged(models, state, d_params, apex)
+            fake = judged(models, state, d_params, fake_of(state.g_params))
             adversarial = -jnp.mean(jnp.log(real.real_prob)) - jnp.mean(jnp.log(1 - fake.real_prob))
             recognized = w.recognition * recognition(real) + w.synthetic_recognition * recognition(fake)
             return w.adversarial * adversarial + recognized
 
         def g_loss(g_params: Any) -> jax.Array:
             fake = fake_of(g_params)
-            output = judged(networks, state, state.d_params, fake)
+            output = judged(models, state, state.d_params, fake)
             adversarial = -jnp.mean(jnp.log(output.real_prob))
             return jnp.mean(jnp.abs(fake - apex)) + w.adversarial * adversarial + recognition(output)
 
@@ -111,8 +111,8 @@ def without_capsules() -> dict[str, Any]:
 
     @jax.jit
     def run(key: jax.Array) -> dict[str, Any]:
-        state = create_state(networks, key)
-        after, metrics = train_step(networks, state, batch)
+        state = create_state(models, key)
+        after, metrics = train_step(models, state, batch)
         noise_key = jax.random.fold_in(derive_key(key, "noise"), 0)
         d_loss, g_loss = losses(noise_key, state)
         return {
@@ -121,7 +121,7 @@ def without_capsules() -> dict[str, Any]:
             "metrics": metrics,
             "d": jax.grad(d_loss)(state.d_params),
             "g": jax.grad(g_loss)(state.g_params),
-            "lengths": predict(networks, state, batch["onset"], batch["apex"]),
+            "lengths": predict(models, state, batch["onset"], batch["apex"]),
         }
 
     return run(fold_key(0, "a"))
@@ -143,9 +143,9 @@ def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, A
 
 def test_without_capsules_classes_are_learnt() -> None:
     """Its margins of probability grow on a repeated batch."""
-    networks = tiny.networks(discriminator=CNN, generator=None, d_optimizer=tiny.adam(5e-3))
-    state = jax.jit(functools.partial(create_state, networks))(fold_key(0, "a"))
-    step = jax.jit(functools.partial(train_step, networks))
+    models = tiny.models(discriminator=CNN, generator=None, d_optimizer=tiny.adam(5e-3))
+    state = jax.jit(functools.partial(create_state, models))(fold_key(0, "a"))
+    step = jax.jit(functools.partial(train_step, models))
     log = []
     for _ in range(30):
         state, metrics = step(state, tiny.batch())
@@ -155,18 +155,20 @@ def test_without_capsules_classes_are_learnt() -> None:
 
 def test_two_discriminators_alone_side_by_side() -> None:
     """Their states have empty trees, which lie on the devices, train and come back as others do; no synthesis."""
-    networks = tiny.networks(generator=None)
-    engine = build_programs(networks, jax.local_devices()[:1])
-    assert engine.synthesize is None
+    models = tiny.models(generator=None)
+    programs = build_programs(models, jax.local_devices()[:1])
+    assert programs.synthesize_classes is None
     layout = FoldLayout((jax.local_devices()[0],), 2)
     keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
     batches = {name: np.stack([np.stack([value] * 2)] * 2) for name, value in tiny.batch().items()}
-    states = engine.create(layout.put(layout.lay(keys)))
-    after, metrics = engine.train_steps(states, layout.put({n: layout.lay_batches(v) for n, v in batches.items()}))
+    states = programs.create_state(layout.device_put(layout.shard(keys)))
+    after, metrics = programs.train_steps(
+        states, layout.device_put({n: layout.shard_batches(v) for n, v in batches.items()})
+    )
     assert {name.partition("_")[0] for name in metrics} == {"d"}
-    swapped = layout.join([layout.part(after, fold).replace(key=keys[fold]) for fold in (1, 0)])
-    alone = jax.jit(functools.partial(create_state, networks))(keys[0])
-    step = jax.jit(functools.partial(train_step, networks))
+    swapped = layout.stack_states([layout.take_state(after, fold).replace(key=keys[fold]) for fold in (1, 0)])
+    alone = jax.jit(functools.partial(create_state, models))(keys[0])
+    step = jax.jit(functools.partial(train_step, models))
     for _ in range(2):
         alone, _ = step(alone, tiny.batch())
-    chex.assert_trees_all_close(layout.part(swapped, 1).d_stats, alone.d_stats, rtol=1e-3, atol=1e-5)
+    chex.assert_trees_all_close(layout.take_state(swapped, 1).d_stats, alone.d_stats, rtol=1e-3, atol=1e-5)

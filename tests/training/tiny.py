@@ -44,7 +44,7 @@ def adam(rate: float) -> optax.GradientTransformation:
     return optax.adam(rate, eps=1e-4)
 
 
-def networks(**changes: Any) -> Models:
+def models(**changes: Any) -> Models:
     """Both networks at a 16th and 32nd of their width, as ``loso_pair`` has them; ``changes`` to the fields."""
     tiny = Models(
         generator=Generator(width=1 / 16, embedding=6, motion=True),
@@ -57,7 +57,7 @@ def networks(**changes: Any) -> Models:
             capsule_std=1.0,
             reconstruction_width=1 / 64,
         ),
-        cost=None,
+        perceptual=None,
         recognition_input="pair",
         pair_gain=4.0,
         image_size=SIZE,

@@ -1,4 +1,4 @@
-"""What stands where on the page, and what is called when something is pressed. The only file that knows gradio."""
+"""The layout of the page, its style, and the functions that its buttons call. No other file imports gradio."""
 
 from collections.abc import Callable, Mapping
 from html import escape
@@ -8,53 +8,118 @@ import gradio as gr
 
 from icegan_jax.data.video import VIDEO_SUFFIXES
 from icegan_jax.errors import UserError, describe_os_error
-from icegan_jax.inference.app import html, style
+from icegan_jax.inference.app import html
 from icegan_jax.inference.app.recognition import recognize_pair_html, recognize_video_html
-from icegan_jax.inference.app.synthesis import FACE, MOST_DRAW, WHOLE, synthesis_html
+from icegan_jax.inference.app.synthesis import FACE, MAX_DRAW, WHOLE, synthesis_html
 from icegan_jax.inference.app.uploads import Uploads, path_of
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
-from icegan_jax.inference.synthesize import MOST_INTENSITY
+from icegan_jax.inference.synthesize import MAX_INTENSITY
 
-MOST_UPLOADED = "500mb"
-_KEPT_S = 86400  # a file of a page that stays open for longer than a day is removed
+MAX_UPLOAD = "500mb"
+_MAX_UPLOAD_AGE_S = 86400  # An upload of a session that lasts longer is removed.
+_CLEANUP_INTERVAL_S = 3600
+
+_TITLE = "ICE-GAN: micro-expressions"
+_INK = "#12335b"  # of the buttons, as in the report
+_FONT = ("system-ui", "sans-serif")
+_MONO_FONT = ("ui-monospace", "monospace")
+_CAUTION = (
+    "No lie detector, and no proof of what somebody feels: a prediction is one of the classes of the training data, "
+    "whatever the face shows. Use pictures of people who agreed to it. Your files stay on the computer that runs "
+    "this page and are removed when you close it; the metadata of synthesized faces says that they are synthetic."
+)
+_CSS = """
+.gradio-container { width: 100%; max-width: 60rem !important; margin: 0 auto !important; }
+.gradio-container .html-container { padding: .25rem 0; }
+@media (max-width: 40rem) { .gradio-container .fillable { padding: .75rem 1rem; } }
+.words h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; font-weight: 600; }
+.words p { max-width: 46rem; margin: .25rem 0; line-height: 1.55; }
+.soft, .words .soft { color: #5d6673; }
+.dark .soft, .dark .words .soft { color: #9aa3af; }
+.note { background: #fff3d6; color: #22262e; border-left: .25rem solid #d69a00; padding: .6rem .9rem; }
+.dark .note { background: #33290f; color: #e6e8eb; }
+.problem { color: #b3261e; background: #fdecea; border-left: .25rem solid #b3261e; padding: .6rem .9rem; margin: 0;
+  overflow-wrap: anywhere; }
+.dark .problem { color: #ffb4ab; background: #3a1513; border-color: #ff9d94; }
+.dark input[type=range] { --neutral-200: #475569; }
+.result { font-size: 1rem; line-height: 1.5; }
+.result .class { font-size: 1.5rem; font-weight: 600; margin: 0; }
+.result h3 { font-size: 1.1rem; font-weight: 600; margin: 1.5rem 0 .25rem; }
+.result p { margin: .25rem 0; }
+.bars { list-style: none; margin: .75rem 0; padding: 0; max-width: 34rem; }
+.bars li { display: grid; grid-template-columns: minmax(5rem, max-content) 1fr 2.5rem; gap: .75rem; align-items: center;
+  padding: .2rem 0; margin: 0; overflow-wrap: anywhere; }
+.bars .bar { display: block; height: .7rem; border-radius: .35rem; overflow: hidden;
+  background: var(--border-color-primary); }
+.bars .bar i { display: block; height: 100%; }
+.bars b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
+.bars .best span, .bars .best b { font-weight: 650; }
+.flags { margin: .75rem 0; padding: .6rem .9rem .6rem 1.9rem; border-left: .25rem solid #d69a00;
+  background: var(--background-fill-secondary); list-style: disc; }
+.flags li { margin: .1rem 0; }
+.sideways { overflow-x: auto; margin: .75rem 0; }
+.result .sideways :is(table, tr) { border: 0; }
+.sideways table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.result .sideways :is(th, td) { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: top; border: 0;
+  border-bottom: 1px solid var(--border-color-primary); white-space: nowrap; }
+.result .sideways th { font-weight: 500; color: #5d6673; }
+.dark .result .sideways th { color: #9aa3af; }
+.result .sideways td:last-child { white-space: normal; }
+.sideways td:last-child { min-width: 16rem; }
+.result a { margin: 0; padding: 0; }
+.result img { display: block; border-radius: .6rem; max-width: 100%; height: auto; margin: 0; }
+.faces { display: grid; gap: .75rem; max-width: 56rem; margin: .75rem 0; }
+.faces.synthetic { grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); }
+.faces.synthetic figure { max-width: 18rem; }
+@media (max-width: 40rem) { .faces.synthetic { grid-template-columns: 1fr; }
+  .faces.synthetic figure { max-width: none; display: grid; grid-template-columns: 1fr 1fr; gap: 0 .5rem;
+    align-items: center; }
+  .faces.synthetic figcaption { grid-column: 1 / 3; grid-row: 1; } }
+.faces.three { max-width: 46rem; grid-template-columns: repeat(3, 1fr); }
+.faces figure { margin: 0; }
+.faces img { width: 100%; }
+.faces figcaption { font-size: .85rem; line-height: 1.35; padding: .3rem 0; color: #5d6673; }
+.dark .faces figcaption { color: #9aa3af; }
+.dark .result img { filter: brightness(.85); }
+"""
 
 Value = Mapping[str, Any] | None  # of a component that holds a file, as the browser sends it
 
-_CAUTION = (
-    "No lie detector, and no proof of what somebody feels: an answer is one of the classes that the networks know, "
-    "whatever the face shows. Use pictures of people who agreed to it. What you put in stays on the computer that runs "
-    "this page and is removed when you close it; made faces are marked as synthetic."
-)
-
 
 def build(recognizer: Ensemble, generator: Ensemble | None) -> gr.Blocks:
-    """The page.
+    """Return the page.
 
     Args:
-      recognizer: whose discriminators answer.
-      generator: whose generators make faces; None: the page has no such part.
+        recognizer: the discriminators.
+        generator: the generators; None: the page has no tab for synthesis.
     """
     uploads = Uploads()
-    with gr.Blocks(title=style.TITLE, analytics_enabled=False, delete_cache=(3600, _KEPT_S)) as page:
-        gr.HTML(_head(recognizer), elem_classes="words")
+    with gr.Blocks(
+        title=_TITLE, analytics_enabled=False, delete_cache=(_CLEANUP_INTERVAL_S, _MAX_UPLOAD_AGE_S)
+    ) as page:
+        gr.HTML(_heading(recognizer), elem_classes="words")
         with gr.Tabs():
             with gr.Tab("Two pictures"):
-                neutral = _pair(recognizer, uploads)
+                neutral = _pair_tab(recognizer, uploads)
             with gr.Tab("A clip"):
-                _clip(recognizer, uploads)
+                _video_tab(recognizer, uploads)
             if generator is not None:
-                with gr.Tab("Make faces"):
-                    _faces(generator, neutral, uploads)
-        page.unload(_forgetting(uploads))
+                with gr.Tab("Synthesis"):
+                    _synthesis_tab(generator, neutral, uploads)
+
+        def end_session(request: gr.Request) -> None:
+            uploads.end_session(request.session_hash)
+
+        page.unload(end_session)
     return page
 
 
 def launch(page: gr.Blocks, host: str, port: int) -> None:
-    """Serves the page from a thread of its own.
+    """Serve the page from a thread of its own.
 
-    Everything that gradio would take from the environment is said here: no link to share, no history in the browser,
-    no documents of an interface, no second server.
+    All arguments that gradio would take from the environment are set here: no public link, no history in the browser,
+    no API documentation, no second server.
     """
     page.launch(
         server_name=host,
@@ -64,7 +129,7 @@ def launch(page: gr.Blocks, host: str, port: int) -> None:
         inbrowser=False,
         share=False,
         show_error=True,
-        max_file_size=MOST_UPLOADED,
+        max_file_size=MAX_UPLOAD,
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
@@ -74,14 +139,14 @@ def launch(page: gr.Blocks, host: str, port: int) -> None:
         num_workers=0,
         root_path="",
         theme=_theme(),
-        css=style.STYLE,
+        css=_CSS,
     )
 
 
 def _theme() -> gr.Theme:
-    theme = gr.themes.Base(font=style.FONT, font_mono=style.MONO, primary_hue="blue", neutral_hue="slate")
+    theme = gr.themes.Base(font=_FONT, font_mono=_MONO_FONT, primary_hue="blue", neutral_hue="slate")
     return theme.set(
-        button_primary_background_fill=style.INK,
+        button_primary_background_fill=_INK,
         button_primary_background_fill_dark="#2c5a92",
         button_primary_background_fill_hover="#1d4a80",
         button_primary_background_fill_hover_dark="#3a6cab",
@@ -90,82 +155,86 @@ def _theme() -> gr.Theme:
     )
 
 
-def _head(model: Ensemble) -> str:
-    count = f"{len(model.folds)} folds" if len(model.folds) > 1 else f"fold {model.folds[0].name}"
-    words = f"Networks of {count} of the run {model.run_dir.resolve().name}. They know {', '.join(model.classes)}."
-    return f'<h1>Micro-expressions</h1><p class="soft">{escape(words)}</p><p class="note">{escape(_CAUTION)}</p>'
+def _heading(ensemble: Ensemble) -> str:
+    names = ensemble.fold_names
+    folds = f"{len(names)} folds" if len(names) > 1 else f"fold {names[0]}"
+    run = ensemble.run_dir.resolve().name
+    text = f"Networks of {folds} of the run {run}. Classes: {', '.join(ensemble.classes)}."
+    return f'<h1>Micro-expressions</h1><p class="soft">{escape(text)}</p><p class="note">{escape(_CAUTION)}</p>'
 
 
-def _pair(model: Ensemble, uploads: Uploads) -> gr.Image:
+def _pair_tab(ensemble: Ensemble, uploads: Uploads) -> gr.Image:
+    """Add the tab for two pictures, and return the component of the neutral face."""
     with gr.Row():
         neutral = _picture("The neutral face", uploads)
         expression = _picture("The same face with an expression", uploads)
     button = gr.Button("Recognize", variant="primary")
-    answer = gr.HTML()
+    output = gr.HTML()
 
     def recognize(first: Value, second: Value) -> str:
-        given = {"the neutral face": first, "the face with an expression": second}
-        return _error_as_html(lambda a, b: recognize_pair_html(model, a, b), given)
+        files = {"the neutral face": first, "the face with an expression": second}
+        return _html_or_error(lambda onset, apex: recognize_pair_html(ensemble, onset, apex), files)
 
-    _connect(button.click, recognize, [neutral, expression], answer)
+    _connect(button.click, recognize, [neutral, expression], output)
     return neutral
 
 
-def _clip(model: Ensemble, uploads: Uploads) -> None:
+def _video_tab(ensemble: Ensemble, uploads: Uploads) -> None:
     with gr.Row():
-        clip = gr.File(
+        video = gr.File(
             label="A video of a face: mp4, mov, avi, mkv or gif", file_types=list(VIDEO_SUFFIXES), height=180
         )
         with gr.Column():
-            names = [("its first frame", FIRST), ("where least moves", QUIETEST)]
-            onset = gr.Radio(names, value=FIRST, label="The neutral face is")
-            rate = gr.Number(0, label="Frames per second (0: what the file says)", minimum=0, maximum=100_000)
+            choices = [("its first frame", FIRST), ("where least moves", QUIETEST)]
+            onset = gr.Radio(choices, value=FIRST, label="The neutral face is")
+            fps = gr.Number(0, label="Frames per second (0: as in the file)", minimum=0, maximum=100_000)
     button = gr.Button("Recognize", variant="primary")
-    answer = gr.HTML()
-    _noting(clip.change, clip, uploads)
+    output = gr.HTML()
+    _register_uploads(video.change, video, uploads)
 
-    def recognize(value: Value, fps: float | None, neutral: str) -> str:
-        said = fps if fps and fps > 0 else None
-        return _error_as_html(lambda path: recognize_video_html(model, path, said, neutral), {"the video": value})
+    def recognize(value: Value, rate: float | None, neutral: str) -> str:
+        fps = rate if rate and rate > 0 else None
+        return _html_or_error(lambda path: recognize_video_html(ensemble, path, fps, neutral), {"the video": value})
 
-    _connect(button.click, recognize, [clip, rate, onset], answer)
+    _connect(button.click, recognize, [video, fps, onset], output)
 
 
-def _faces(model: Ensemble, before: gr.Image, uploads: Uploads) -> None:
+def _synthesis_tab(ensemble: Ensemble, first_picture: gr.Image, uploads: Uploads) -> None:
+    """Add the tab for synthesis; a neutral face that is uploaded to the first tab appears here, too."""
     with gr.Row():
         neutral = _picture("A neutral face", uploads)
-        before.upload(None, before, neutral, js="(face) => face")  # what is at hand need not be put in twice
+        first_picture.upload(None, first_picture, neutral, js="(face) => face")
         with gr.Column():
             label = "Intensity: 0 changes nothing, 1 is as trained"
-            intensity = gr.Slider(0, MOST_INTENSITY, value=1, step=0.1, label=label, buttons=[])
+            intensity = gr.Slider(0, MAX_INTENSITY, value=1, step=0.1, label=label, buttons=[])
             label = "Noise: another number, another face of the same expression"
-            draw = gr.Slider(0, MOST_DRAW, value=0, step=1, label=label, buttons=[])
-            what = gr.Radio([("the face", FACE), ("the whole picture", WHOLE)], value=FACE, label="Show")
-    button = gr.Button("Make faces", variant="primary")
-    answer = gr.HTML()
+            draw = gr.Slider(0, MAX_DRAW, value=0, step=1, label=label, buttons=[])
+            view = gr.Radio([("the face", FACE), ("the whole picture", WHOLE)], value=FACE, label="Show")
+    button = gr.Button("Synthesize", variant="primary")
+    output = gr.HTML()
 
-    def make(value: Value, share: float | None, noise: float | None, kind: str) -> str:
-        given = {"a neutral face": value}
-        return _error_as_html(lambda path: synthesis_html(model, path, share or 0.0, int(noise or 0), kind), given)
+    def synthesize(value: Value, share: float | None, number: float | None, kind: str) -> str:
+        files = {"a neutral face": value}
+        return _html_or_error(lambda path: synthesis_html(ensemble, path, share or 0.0, int(number or 0), kind), files)
 
-    for event in (button.click, intensity.input, draw.input, what.input):
-        _connect(event, make, [neutral, intensity, draw, what], answer)
+    for event in (button.click, intensity.input, draw.input, view.input):
+        _connect(event, synthesize, [neutral, intensity, draw, view], output)
 
 
 def _picture(label: str, uploads: Uploads) -> gr.Image:
     image = gr.Image(label=label, sources=["upload", "clipboard"], type="filepath", height=320, buttons=[])
-    _noting(image.change, image, uploads)
+    _register_uploads(image.change, image, uploads)
     return image
 
 
-def _error_as_html(action: Callable[..., str], given: Mapping[str, Value]) -> str:
-    """What an action says of the files given, or in one line what is wrong with them."""
-    paths = [path for path in map(path_of, given.values()) if path is not None]
-    if len(paths) < len(given):
-        missing = next(name for name, value in given.items() if path_of(value) is None)
+def _html_or_error(action: Callable[..., str], files: Mapping[str, Value]) -> str:
+    """Return the HTML of an action on the files, or an error message where one is missing or cannot be read."""
+    paths = [path for path in map(path_of, files.values()) if path is not None]
+    if len(paths) < len(files):
+        missing = next(name for name, value in files.items() if path_of(value) is None)
         return html.error_html(f"Drop {missing} first.")
     for path in paths:
-        if not path.exists():  # the page stood open for longer than _KEPT_S
+        if not path.exists():  # The session is older than _MAX_UPLOAD_AGE_S.
             return html.error_html(f"{path.name} was removed meanwhile; drop it again.")
     try:
         return action(*paths)
@@ -179,9 +248,9 @@ def _error_as_html(action: Callable[..., str], given: Mapping[str, Value]) -> st
 
 
 def _connect(event: Callable[..., Any], action: Callable[..., str], inputs: list[Any], output: gr.HTML) -> None:
-    """Calls an action, one at a time for all who look at the page; it gets files as ``path_of`` takes them."""
-    # Not preprocessed: gradio would open pictures itself, and show a traceback where one is damaged.
-    # always_last: of a slider that moves on meanwhile, the place where it stops.
+    """Call an action at an event; the actions of all sessions run one at a time."""
+    # preprocess=False: gradio would open pictures itself, and show a traceback for a damaged one.
+    # always_last: while an action runs, only the last event of a moving slider is kept.
     event(
         action,
         inputs,
@@ -193,15 +262,8 @@ def _connect(event: Callable[..., Any], action: Callable[..., str], inputs: list
     )
 
 
-def _noting(event: Callable[..., Any], component: Any, uploads: Uploads) -> None:
-    def note(value: Value, request: gr.Request) -> None:
-        uploads.note(request.session_hash, value)
+def _register_uploads(event: Callable[..., Any], component: Any, uploads: Uploads) -> None:
+    def register(value: Value, request: gr.Request) -> None:
+        uploads.add(request.session_hash, value)
 
-    event(note, component, None, preprocess=False, queue=False, show_progress="hidden", api_visibility="private")
-
-
-def _forgetting(uploads: Uploads) -> Callable[..., None]:
-    def forget(request: gr.Request) -> None:
-        uploads.forget(request.session_hash)
-
-    return forget
+    event(register, component, None, preprocess=False, queue=False, show_progress="hidden", api_visibility="private")

@@ -1,4 +1,4 @@
-"""What the page does when it is asked to recognize: files in, HTML out."""
+"""The page's recognition: uploaded files in, HTML out."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,42 +11,44 @@ from icegan_jax.inference.face_crops import FIRST
 from icegan_jax.inference.inputs import open_inputs, open_video
 from icegan_jax.inference.recognize import is_long, recognize_clip, recognize_events
 
-MOST_SECONDS = 60.0  # a longer recording keeps the page waiting for minutes
+MAX_SECONDS = 60.0  # A longer recording would take minutes.
 
 
-def recognize_pair_html(model: Ensemble, neutral: Path, expression: Path) -> str:
-    """Recognizes the expression of a pair of pictures.
+def recognize_pair_html(ensemble: Ensemble, neutral: Path, expression: Path) -> str:
+    """Recognize the expression of a pair of pictures.
 
     Raises:
-        UserError: a picture cannot be read, their sizes differ, or they show no face.
+        UserError: A picture cannot be read, the sizes differ, or no face is detected.
     """
-    (footage,) = open_inputs([str(neutral), str(expression)], None, model.classes)
-    return html.clip_html(recognize_clip(footage, FIRST, CropOptions(size=model.size), model), model.classes)
+    (source,) = open_inputs([str(neutral), str(expression)], None, ensemble.classes)
+    result = recognize_clip(source, FIRST, CropOptions(size=ensemble.image_size), ensemble)
+    return html.clip_html(result, ensemble.classes)
 
 
-def recognize_video_html(model: Ensemble, path: Path, rate: float | None, onset: str) -> str:
-    """Recognizes the expression of a video of up to 3 seconds, or those of the events in one of up to a minute.
+def recognize_video_html(ensemble: Ensemble, path: Path, fps: float | None, onset: str) -> str:
+    """Recognize the expression of a video of up to 3 seconds, or those of the events in one of up to a minute.
 
     Args:
+        ensemble: the networks.
         path: the video.
-        rate: frames per second; None: what the file says.
-        onset: see ``look``; only of a short one.
+        fps: frames per second; None: the rate in the video's header.
+        onset: see ``face_crops.crop_source``; used for a short video only.
 
     Raises:
-        UserError: the video cannot be read, is too long, or shows no face.
+        UserError: The video cannot be read, has no frame rate, is too long, or shows no face.
     """
-    footage = open_video(path, rate)
-    if footage.rate is None:
-        raise UserError(f"{path}: does not say its frames per second; write them beside it")
-    seconds = len(footage.numbers) / footage.rate
-    if seconds > MOST_SECONDS:
+    source = open_video(path, fps)
+    if source.fps is None:
+        raise UserError(f"{path}: has no frame rate; enter its frames per second")
+    seconds = len(source.frame_numbers) / source.fps
+    if seconds > MAX_SECONDS:
         raise UserError(
-            f"{path}: takes {seconds:.0f} s, this page reads {MOST_SECONDS:.0f} at most; give it to python -m "
-            f"icegan_jax.predict --workdir={model.run_dir}"
+            f"{path}: takes {seconds:.0f} s, this page reads {MAX_SECONDS:.0f} at most; give it to python -m "
+            f"icegan_jax.predict --workdir={ensemble.run_dir}"
         )
-    options = CropOptions(size=model.size)
-    if not is_long(footage):
-        return html.clip_html(recognize_clip(footage, onset, options, model), model.classes)
-    with TemporaryDirectory() as folder:
-        readings, flags = recognize_events(footage, options, model, Path(folder))
-    return html.recording_html(readings, flags, model.classes)
+    options = CropOptions(size=ensemble.image_size)
+    if not is_long(source):
+        return html.clip_html(recognize_clip(source, onset, options, ensemble), ensemble.classes)
+    with TemporaryDirectory() as folder:  # for the trace, which the page does not show
+        results, flags = recognize_events(source, options, ensemble, Path(folder))
+    return html.recording_html(results, flags, ensemble.classes)

@@ -1,7 +1,4 @@
-"""Where the page listens.
-
-The page's server: nothing that is put in outlives it, and nothing goes to another host.
-"""
+"""The page's server: uploads are removed when it ends, and no other host is contacted."""
 
 import ipaddress
 import os
@@ -18,17 +15,17 @@ from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
 from icegan_jax.signals import Stopped
 
 
-def check_free(host: str, port: int) -> None:
-    """Sees that something can listen there.
+def check_port_free(host: str, port: int) -> None:
+    """Check that a server can listen at an address.
 
     Raises:
-      UserError: nothing can.
+        UserError: The port is in use, or the address is not one of this computer.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as door:
-            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            door.bind(address)
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
     except OSError as error:
         raise UserError(
             f"--host={host} --port={port}: nothing can listen there ({error.strerror}); give another --port or --host"
@@ -36,39 +33,42 @@ def check_free(host: str, port: int) -> None:
 
 
 def is_local(host: str) -> bool:
-    """Whether nobody but this computer reaches what listens there."""
+    """Return whether only this computer can reach a server that listens at an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def serve(run_dir: Path, fold: str | None, exclude: str | None, host: str, port: int) -> None:
-    """Shows the page until it is stopped.
+def serve(run_dir: Path, fold: str | None, exclude_subject: str | None, host: str, port: int) -> None:
+    """Serve the page until a signal stops the program.
 
     Args:
-      run_dir, fold, exclude: see ``load_model``.
-      host, port: where to listen, see ``check_free``.
+        run_dir, fold, exclude_subject: see ``load_ensemble``.
+        host, port: the address to listen at, see ``check_port_free``.
 
     Raises:
-      UserError: see ``load_model``.
+        UserError: see ``load_ensemble``.
     """
-    recognizer = load_ensemble(run_dir, generator=False, fold=fold, exclude=exclude)
-    generator = load_ensemble(run_dir, generator=True, fold=fold, exclude=exclude) if has_generator(run_dir) else None
-    if generator is None:
-        print("this run was trained without a generator: the page makes no faces")
-    print("warming up: programs are compiled before the first picture comes", flush=True)
+    recognizer = load_ensemble(run_dir, generator=False, fold=fold, exclude_subject=exclude_subject)
+    generator = None
+    if has_generator(run_dir):
+        generator = load_ensemble(run_dir, generator=True, fold=fold, exclude_subject=exclude_subject)
+    else:
+        print("this run was trained without a generator: the page synthesizes no faces")
+    print("compiling the programs", flush=True)
     start = time.perf_counter()
-    _warm_up(recognizer, generator)
+    _compile(recognizer, generator)
     print(f"ready after {time.perf_counter() - start:.1f} s")
     with TemporaryDirectory(prefix="icegan-page-") as folder:
-        os.environ.update(_environment(Path(folder).resolve(), host))
-        from icegan_jax.inference.app import layout  # not before: gradio makes folders where the environment says
+        os.environ.update(_gradio_environment(Path(folder).resolve(), host))
+        # gradio reads these variables when it is imported: hence the import here.
+        from icegan_jax.inference.app import layout
 
         page = layout.build(recognizer, generator)
         try:
             layout.launch(page, host, port)
-            print(f"page: http://{host}:{port} (Ctrl-C ends it and removes what was put in)", flush=True)
+            print(f"page: http://{host}:{port} (Ctrl-C closes the page and removes the uploads)", flush=True)
             page.block_thread()
         except Stopped:
             print("the page is closed")
@@ -76,20 +76,20 @@ def serve(run_dir: Path, fold: str | None, exclude: str | None, host: str, port:
             page.close(verbose=False)
 
 
-def _environment(folder: Path, host: str) -> dict[str, str]:
-    """What gradio reads from the environment alone."""
-    known = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
+def _gradio_environment(folder: Path, host: str) -> dict[str, str]:
+    """Return the settings of gradio that only environment variables can change."""
+    no_proxy = os.environ.get("no_proxy", os.environ.get("NO_PROXY", ""))
     return {
         "GRADIO_TEMP_DIR": str(folder),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_ALLOWED_PATHS": "",
-        "no_proxy": f"{known},{host}" if known else host,  # gradio asks itself whether it answers
+        "no_proxy": f"{no_proxy},{host}" if no_proxy else host,  # gradio sends a request to its own server
     }
 
 
-def _warm_up(recognizer: Ensemble, generator: Ensemble | None) -> None:
-    """Compiles what a click needs, and loads what finds faces."""
-    size, count = recognizer.size, len(recognizer.classes)
+def _compile(recognizer: Ensemble, generator: Ensemble | None) -> None:
+    """Compile the programs and load the face detector, so that the first click is as fast as the others."""
+    size, count = recognizer.image_size, len(recognizer.classes)
     find_face([np.zeros((size, size), np.uint8)], tries=1)
     blank = np.zeros((1, size, size), np.uint8)
     recognizer.predict(blank, blank)

@@ -1,4 +1,4 @@
-"""What the page does when it is asked for faces: a neutral face in, one with each expression out, as HTML."""
+"""The page's synthesis: a picture of a neutral face in, HTML with a face for each expression out."""
 
 from html import escape
 from pathlib import Path
@@ -9,65 +9,62 @@ from PIL import Image
 
 from icegan_jax.data.images import to_grey
 from icegan_jax.data.landmarks import Box
-from icegan_jax.inference.app.html import download_link, png_data_url
+from icegan_jax.inference.app.html import download_link, png_bytes
 from icegan_jax.inference.composite import build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.media import encode_still
 from icegan_jax.inference.neutral_faces import find_neutral_faces
-from icegan_jax.inference.synthesize import MOST_INTENSITY, SynthesisRequest, provenance_of
+from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.inference.visualize import difference_image
 from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 from icegan_jax.reporting.page.html import embed_image
 
-Colour = NDArray[np.uint8]
-
-MOST_DRAW = 31
+MAX_DRAW = 31
 FACE, WHOLE = "face", "whole"
 _FACE_PIXELS = 320  # on a side, of a face with its surroundings
-_WHOLE_PIXELS = 800  # of the longer side; synthesize writes the picture as large as it is
+_WHOLE_PIXELS = 800  # of the longer side; the command synthesize keeps the size of the picture
+
+Color = NDArray[np.uint8]
 
 
-def synthesis_html(model: Ensemble, path: Path, intensity: float, draw: int, what: str) -> str:
-    """Puts every class of the run on a neutral face.
+def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, view: str) -> str:
+    """Synthesize every class of the run on a neutral face.
 
     Args:
-        model: whose generators draw.
-        path: a picture of the face; the largest one in it is taken.
-        intensity: how much of the change, 0 to ``MOST_INTENSITY``; 1 is as trained.
-        draw: which noise, 0 to ``MOST_DRAW``.
-        what: ``FACE`` shows the face and its surroundings, ``WHOLE`` the picture.
+        ensemble: the generators.
+        path: a picture, whose largest face is used.
+        intensity: the factor of the change, clipped to [0, ``MAX_INTENSITY``]; 1 as trained.
+        draw: the number of the noise draw, clipped to [0, ``MAX_DRAW``].
+        view: ``FACE`` shows the face and its surroundings, ``WHOLE`` the picture.
 
     Raises:
-        UserError: the picture cannot be read or shows no face.
+        UserError: The picture cannot be read or shows no face.
     """
-    (portrait,) = find_neutral_faces([path], model.size)
-    intensity, draw = min(max(intensity, 0.0), MOST_INTENSITY), min(max(draw, 0), MOST_DRAW)
-    shown = portrait if what == WHOLE else portrait.framed(_FACE_PIXELS)
-    paint = build_renderer(model, [shown], range(len(model.classes)), [draw], crop=False)
-    neutral, figures = _face(shown.picture, shown.box), []
-    for name, made in zip(model.classes, paint.faces(intensity)[0], strict=True):
-        mark = provenance_of(_order(path, name, intensity, draw), model, [shown])
-        file = encode_still(_small(made), ".png", mark, None)
-        figures.append(_figure(name, file, difference_image(neutral, _face(made, shown.box))))
-    words = (
-        "Synthetic. With each face, what changed in its grey levels, "
-        f"{DIFFERENCE_GAIN} times enlarged; red is brighter."
-    )
-    note = f"{path.name}: several faces, of which the largest is taken." if portrait.note else ""
-    notes = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, words) if line)
-    return f'<section class="answer">{notes}<div class="faces made">{"".join(figures)}</div></section>'
+    (neutral_face,) = find_neutral_faces([path], ensemble.image_size)
+    intensity, draw = min(max(intensity, 0.0), MAX_INTENSITY), min(max(draw, 0), MAX_DRAW)
+    shown = neutral_face if view == WHOLE else neutral_face.close_up(_FACE_PIXELS)
+    renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
+    onset, figures = _grey_box(shown.picture, shown.box), []
+    for name, picture in zip(ensemble.classes, renderer.render(intensity)[0], strict=True):
+        provenance = provenance_metadata(_request(path, name, intensity, draw), ensemble, [shown])
+        png = encode_still(_shrink(picture), ".png", provenance, None)
+        figures.append(_figure(name, png, difference_image(onset, _grey_box(picture, shown.box))))
+    note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
+    legend = f"Synthetic. Below each face: the difference of grey levels, x{DIFFERENCE_GAIN}; red is brighter."
+    lines = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, legend) if line)
+    return f'<section class="result">{lines}<div class="faces synthetic">{"".join(figures)}</div></section>'
 
 
-def _order(path: Path, expression: str, intensity: float, draw: int) -> SynthesisRequest:
-    """The same, asked of ``synthesize``: what the file says of itself."""
+def _request(path: Path, expression: str, intensity: float, draw: int) -> SynthesisRequest:
+    """Return the request of the command synthesize for the same picture, for the provenance metadata."""
     return SynthesisRequest(
-        source=path,
+        input=path,
         out=Path(f"{expression}_synthetic.png"),
         expression=expression,
         intensity=intensity,
         frames=None,
         apex_at=0.5,
-        rate=25.0,
+        fps=25.0,
         draws=1,
         seed=draw,
         face=None,
@@ -76,21 +73,21 @@ def _order(path: Path, expression: str, intensity: float, draw: int) -> Synthesi
     )
 
 
-def _figure(name: str, file: bytes, change: Image.Image) -> str:
-    change.thumbnail((_FACE_PIXELS, _FACE_PIXELS))
-    face = embed_image(file, f"{name}, synthetic", "image/png")
-    below = embed_image(png_data_url(change), f"{name}: what changed", "image/png")
-    save = download_link(file, f"{name}_synthetic.png", "Save")
-    return f"<figure>{face}<figcaption><b>{escape(name)}</b> {save}</figcaption>{below}</figure>"
+def _figure(name: str, png: bytes, difference: Image.Image) -> str:
+    difference.thumbnail((_FACE_PIXELS, _FACE_PIXELS))
+    face = embed_image(png, f"{name}, synthetic", "image/png")
+    below = embed_image(png_bytes(difference), f"{name}: what changed", "image/png")
+    link = download_link(png, f"{name}_synthetic.png", "Save")
+    return f"<figure>{face}<figcaption><b>{escape(name)}</b> {link}</figcaption>{below}</figure>"
 
 
-def _face(picture: Colour, box: Box) -> NDArray[np.uint8]:
-    """The grey levels in the box."""
+def _grey_box(picture: Color, box: Box) -> NDArray[np.uint8]:
+    """Return the grey levels in the box."""
     top, left = max(0, round(box.top)), max(0, round(box.left))
     return to_grey(np.ascontiguousarray(picture[top : round(box.bottom) + 1, left : round(box.right) + 1]))
 
 
-def _small(picture: Colour) -> Colour:
-    seen = Image.fromarray(picture)
-    seen.thumbnail((_WHOLE_PIXELS, _WHOLE_PIXELS))
-    return np.asarray(seen, np.uint8)
+def _shrink(picture: Color) -> Color:
+    shown = Image.fromarray(picture)
+    shown.thumbnail((_WHOLE_PIXELS, _WHOLE_PIXELS))
+    return np.asarray(shown, np.uint8)

@@ -1,4 +1,4 @@
-"""The files that were put in: which session holds which, so that each goes with the last session that holds it."""
+"""The uploaded files: each is removed when the last session that uses it ends."""
 
 import contextlib
 import threading
@@ -8,29 +8,29 @@ from typing import Any
 
 
 class Uploads:
-    """Notes files and removes them; several threads may call it."""
+    """Registry of the uploaded files of each session; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[str, set[Path]] = {}
+        self._files: dict[str, set[Path]] = {}
 
-    def note(self, session: str | None, value: Mapping[str, Any] | None) -> None:
-        """Notes that a session holds the file of a component's value, see ``path_of``."""
+    def add(self, session: str | None, value: Mapping[str, Any] | None) -> None:
+        """Register the file of a component's value, see ``path_of``, for a session."""
         path = path_of(value)
         if session is not None and path is not None:
             with self._lock:
-                self._held.setdefault(session, set()).add(path)
+                self._files.setdefault(session, set()).add(path)
 
-    def forget(self, session: str | None) -> None:
-        """A session is over: removes the files that no other one holds."""
+    def end_session(self, session: str | None) -> None:
+        """Remove the files of a session that no other session uses."""
         with self._lock:
-            gone = self._held.pop(session or "", set())
-            for path in gone.difference(*self._held.values()):
+            files = self._files.pop(session or "", set())
+            for path in files.difference(*self._files.values()):
                 path.unlink(missing_ok=True)
-                with contextlib.suppress(OSError):  # another file may lie there
+                with contextlib.suppress(OSError):  # The folder may hold another file.
                     path.parent.rmdir()
 
 
 def path_of(value: Mapping[str, Any] | None) -> Path | None:
-    """The file of a component's value as the browser sends it; gradio has checked that it was put in."""
+    """Return the file of a component's value as the browser sends it; gradio has checked that it was uploaded."""
     return Path(value["path"]) if value and value.get("path") else None

@@ -1,1 +1,1 @@
-"""A run's networks as files that any program with jax and numpy can load."""
+"""Export of an ensemble as files that any program with jax and numpy can load."""

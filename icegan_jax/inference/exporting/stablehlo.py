@@ -1,4 +1,4 @@
-"""The networks as programs that hold their parameters: StableHLO, serialized by ``jax.export``.
+"""Export of an ensemble as StableHLO programs that contain their parameters, serialized by ``jax.export``.
 
 Axis letters: b face, n image side, k class.
 """
@@ -10,67 +10,69 @@ import jax.numpy as jnp
 from jax import export
 
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.training.inference import predict, synthesize, to_grey
+from icegan_jax.training.inference import predict, synthesize, to_uint8
 from icegan_jax.training.state import TrainState
 
 PLATFORMS = ("cpu", "cuda")
-# The reconstruction network draws what neither program returns, and is most of a discriminator: zeros take its place.
+# The discriminator's reconstruction network is most of its parameters, and neither program returns its output: zeros
+# replace these parameters, so that the files stay small.
 _UNUSED = (".d_params['reconstruction", ".d_stats['spectral']['reconstruction")
 
 
-def export_recognizer(model: Ensemble) -> bytes:
-    """The program (onset, apex uint8[b, n, n]) to capsule lengths float32[b, k], for any b."""
+def export_recognizer(ensemble: Ensemble) -> bytes:
+    """Export the program (onset, apex uint8[b, n, n]) to capsule lengths float32[b, k], for any b."""
 
     def lengths(state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:
-        return predict(model.networks, state, onset[None, ..., None], apex[None, ..., None])[0]
+        return predict(ensemble.models, state, onset[None, ..., None], apex[None, ..., None])[0]
 
-    face = _faces(model)
-    return _exported(_mean_over_folds(lengths, model), face, face)
-
-
-def export_generator(model: Ensemble) -> bytes:
-    """The program (onset uint8[b, n, n], label, draw int32[b], intensity float32[b]) to faces uint8[b, n, n]."""
-
-    def face(state: TrainState, onset: jax.Array, *of_row: jax.Array) -> jax.Array:
-        rows = [value[None] for value in of_row]
-        return synthesize(model.networks, state, onset[None, ..., None], *rows)[0]
-
-    mean = _mean_over_folds(face, model)
-    onset = _faces(model)
-    number = jax.ShapeDtypeStruct(onset.shape[:1], jnp.int32)
-    share = jax.ShapeDtypeStruct(onset.shape[:1], jnp.float32)
-    return _exported(lambda *rows: to_grey(mean(*rows)), onset, number, number, share)
+    faces = _faces(ensemble)
+    return _export(_mean_over_folds(lengths, ensemble), faces, faces)
 
 
-def _faces(model: Ensemble) -> jax.ShapeDtypeStruct:
-    """uint8[b, n, n], b open."""
+def export_generator(ensemble: Ensemble) -> bytes:
+    """Export the program (onset uint8[b, n, n], label, draw int32[b], intensity float32[b]) to faces uint8[b, n, n]."""
+
+    def face(state: TrainState, onset: jax.Array, *scalars: jax.Array) -> jax.Array:
+        rows = [scalar[None] for scalar in scalars]
+        return synthesize(ensemble.models, state, onset[None, ..., None], *rows)[0]
+
+    mean = _mean_over_folds(face, ensemble)
+    onset = _faces(ensemble)
+    integers = jax.ShapeDtypeStruct(onset.shape[:1], jnp.int32)
+    intensity = jax.ShapeDtypeStruct(onset.shape[:1], jnp.float32)
+    return _export(lambda *rows: to_uint8(mean(*rows)), onset, integers, integers, intensity)
+
+
+def _faces(ensemble: Ensemble) -> jax.ShapeDtypeStruct:
+    """Return the shape uint8[b, n, n] with a symbolic b."""
     (b,) = export.symbolic_shape("b")
-    return jax.ShapeDtypeStruct((b, model.size, model.size), jnp.uint8)
+    return jax.ShapeDtypeStruct((b, ensemble.image_size, ensemble.image_size), jnp.uint8)
 
 
-def _mean_over_folds(of_one: Callable[..., jax.Array], model: Ensemble) -> Callable[..., jax.Array]:
-    """What a function of (state, one face's arguments) says on average over the folds, for rows of them.
+def _mean_over_folds(function: Callable[..., jax.Array], ensemble: Ensemble) -> Callable[..., jax.Array]:
+    """Return the mean over the folds of a function of (state, one face's arguments), mapped over rows of arguments.
 
-    Each row goes through alone (``vmap``): so no shape within depends on b, which the networks' convolutions look at.
+    ``vmap`` maps over the rows, so that no shape inside depends on b: the networks' convolutions choose their algorithm
+    by concrete shapes.
     """
-    leaves, tree = jax.tree_util.tree_flatten_with_path(model.states[0])
-    needed = [not jax.tree_util.keystr(path).startswith(_UNUSED) for path, _ in leaves]
-    states = [jax.tree.leaves(state) for state in model.states]
-    stacked = [jnp.stack(same) for same, need in zip(zip(*states, strict=True), needed, strict=True) if need]
+    leaves, tree = jax.tree_util.tree_flatten_with_path(ensemble.states[0])
+    is_used = [not jax.tree_util.keystr(path).startswith(_UNUSED) for path, _ in leaves]
+    states = [jax.tree.leaves(state) for state in ensemble.states]
+    stacked = [jnp.stack(folds) for folds, used in zip(zip(*states, strict=True), is_used, strict=True) if used]
 
-    def of_fold(kept: list[jax.Array], row: tuple[jax.Array, ...]) -> jax.Array:
-        there = iter(kept)
-        filled = [
-            next(there) if need else jnp.zeros(leaf.shape, leaf.dtype)
-            for need, (_, leaf) in zip(needed, leaves, strict=True)
+    def of_fold(used_leaves: list[jax.Array], row: tuple[jax.Array, ...]) -> jax.Array:
+        remaining = iter(used_leaves)
+        all_leaves = [
+            next(remaining) if used else jnp.zeros(leaf.shape, leaf.dtype)
+            for used, (_, leaf) in zip(is_used, leaves, strict=True)
         ]
-        return of_one(jax.tree.unflatten(tree, filled), *row)
+        return function(jax.tree.unflatten(tree, all_leaves), *row)
 
     def mean(*row: jax.Array) -> jax.Array:
-        return jnp.mean(jax.lax.map(lambda kept: of_fold(kept, row), stacked), axis=0)
+        return jnp.mean(jax.lax.map(lambda used_leaves: of_fold(used_leaves, row), stacked), axis=0)
 
     return jax.vmap(mean)
 
 
-def _exported(function: Callable[..., jax.Array], *shapes: jax.ShapeDtypeStruct) -> bytes:
+def _export(function: Callable[..., jax.Array], *shapes: jax.ShapeDtypeStruct) -> bytes:
     return bytes(export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).serialize())

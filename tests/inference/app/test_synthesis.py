@@ -61,7 +61,7 @@ def test_every_file_says_that_it_is_synthetic(model: Ensemble, photo: Path) -> N
         words = f"Synthetic expression, not a recording: {name}, intensity 0.5, draw 3; "
         assert picture.info["Description"].startswith(words)
         packet = picture.info["XML:com.adobe.xmp"]
-        assert "compositeWithTrainedAlgorithmicMedia" in packet and f'"run": "{model.run}"' in packet
+        assert "compositeWithTrainedAlgorithmicMedia" in packet and f'"run": "{model.run_id}"' in packet
         assert f'download="{name}_synthetic.png"' in html
 
 

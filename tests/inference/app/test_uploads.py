@@ -15,11 +15,11 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_goes_with_the_last_session_that_holds_it(file: Path) -> None:
     uploads = Uploads()
-    uploads.note("a", {"path": str(file)})
-    uploads.note("b", {"path": str(file)})
-    uploads.forget("a")
+    uploads.add("a", {"path": str(file)})
+    uploads.add("b", {"path": str(file)})
+    uploads.end_session("a")
     assert file.exists()
-    uploads.forget("b")
+    uploads.end_session("b")
     assert not file.exists() and not file.parent.exists()
 
 
@@ -27,22 +27,22 @@ def test_another_session_holds_its_own(file: Path) -> None:
     other = file.with_name("other.png")
     other.write_bytes(b"other")
     uploads = Uploads()
-    uploads.note("a", {"path": str(file)})
-    uploads.note("a", {"path": str(file)})
-    uploads.note("b", {"path": str(other)})
-    uploads.forget("a")
+    uploads.add("a", {"path": str(file)})
+    uploads.add("a", {"path": str(file)})
+    uploads.add("b", {"path": str(other)})
+    uploads.end_session("a")
     assert not file.exists() and other.exists()
 
 
 def test_nothing_to_forget(file: Path) -> None:
     uploads = Uploads()
-    uploads.forget("nobody")
-    uploads.forget(None)
-    uploads.note("a", None)
-    uploads.note(None, {"path": str(file)})
-    uploads.note("a", {"path": str(file)})
+    uploads.end_session("nobody")
+    uploads.end_session(None)
+    uploads.add("a", None)
+    uploads.add(None, {"path": str(file)})
+    uploads.add("a", {"path": str(file)})
     file.unlink()
-    uploads.forget("a")  # whose file somebody was quicker to remove
+    uploads.end_session("a")  # whose file somebody was quicker to remove
 
 
 @pytest.mark.parametrize("value,path", [(None, None), ({}, None), ({"path": None}, None), ({"path": "a"}, Path("a"))])
