@@ -1,6 +1,6 @@
 """ICE-GAN as published: leave-one-subject-out over the prepared databases (paper, Table I).
 
-    python -m icegan_jax.prepare --source=clips --raw=clips.csv --out=data/megc2019
+    python -m icegan_jax.prepare --source=megc2019 --raw=MEGC --out=data/megc2019
     python -m icegan_jax.main --config=configs/loso.py --workdir=runs/loso
 
 Full width, 128x128, batch 16, 100 epochs, loss weights of section IV-B. Expect 68 trainings of about 13,800 steps:

@@ -2,7 +2,8 @@
 
     python -m icegan_jax.main --config=configs/loso_pair.py --workdir=runs/loso_pair
 
-A micro-expression is a change, and the neutral face is known. The README tells what each difference is for.
+A micro-expression is a change, and the neutral face is known. The reason of each difference:
+docs/how-it-differs-from-the-paper.md, "Differences in the recommended configuration".
 """
 
 from ml_collections import ConfigDict

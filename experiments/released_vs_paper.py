@@ -1,7 +1,7 @@
 """Where the authors' definitions depart from the paper: each switch of `configs/released.py`, flipped alone.
 
-    python experiments/switches.py --preset=demo              drawn faces, minutes
-    python experiments/switches.py --preset=full --data=DATA  the licensed databases
+    python -m experiments.released_vs_paper --preset=demo              drawn faces, minutes
+    python -m experiments.released_vs_paper --preset=full --data=DATA  the licensed databases
 
 The base is the preset; every row changes one thing to what the definitions have, the last row all of them. The split by
 people is that of Table III.

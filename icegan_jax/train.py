@@ -73,7 +73,8 @@ def train_and_evaluate(
         who = f"{processes.name}: {len(mine)} of " if processes.count > 1 else ""
         print(
             f"{who}{len(folds)} fold{'s' * (len(folds) > 1)} of {train_config.steps} steps, "
-            f"{len(pairs.label)} pairs of {int((pairs.shift == 0).sum())} clips, {len(devices)} x {devices[0].device_kind}",
+            f"{len(pairs.label)} pairs of {int((pairs.shift == 0).sum())} clips, "
+            f"{len(devices)} x {devices[0].device_kind}",
             flush=True,
         )
         models = build_models(config, train_config.steps, len(pairs.classes))

@@ -23,8 +23,8 @@ IDENTITY: Motion = np.eye(2, 3)
 # ECC works on the crop with this much of its width around it, so that a moved frame has pixels to
 # show.
 _ECC_MARGIN = 0.15
-# Gaussian blur before ECC, in pixels (reference/hog_svm.py), at crops of at most this many pixels:
-# larger ones are scaled down, which leaves 2 working pixels for each of the 128 of the output.
+# Gaussian blur before ECC, in pixels (docs/design.md, "Test faces and the reference classifier"), at crops of at most
+# _ECC_PIXELS; larger ones are scaled down, which leaves 2 working pixels for each of the 128 of the output.
 _ECC_SIGMA = 2.0
 _ECC_PIXELS = 256
 _ECC_STEPS = 100

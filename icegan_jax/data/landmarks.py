@@ -20,7 +20,8 @@ from PIL import ImageFile
 Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
 
-# Margin around the landmarks' tight box, as a fraction of its width (as reference/hog_svm.py).
+# Margin around the landmarks' tight box, as a fraction of its width (docs/design.md, "Test faces and the reference
+# classifier").
 MARGIN = 0.1
 # Refinement: the landmarks are found again in a crop this much larger than their box on every side,
 # scaled to this many pixels, until no side of the box moves by more than 1% of its width. Chosen

@@ -17,7 +17,8 @@ from icegan_jax.models.convolution import matrix_product, rounded_einsum
 from icegan_jax.models.layers import WEIGHT_INIT, Convolution, instance_norm
 
 # The module multiplies six learned matrices. With N(0, 0.02) each, their product is under 1e-8 for 8 channels,
-# smaller than Adam's epsilon, and never learns: variance-preserving starts instead (README, deviations).
+# smaller than Adam's epsilon, and never learns: variance-preserving starts instead
+# (docs/how-it-differs-from-the-paper.md, "Differences in every configuration").
 _INNER_INIT = nn.initializers.lecun_normal()
 
 

@@ -1,8 +1,7 @@
-"""How each command of the pages is run here, and what is not as its reader runs it, with the reason.
+"""Rules that say how the tests run each command of the documentation, and how that differs from a user's run.
 
-A command is run in this process, with the words of the page. ``uv run`` in front of it, and the environment and the
-launcher that it is started with, are taken away, and RUN is runs/mine; what a rule adds comes behind the page's own
-options.
+A command runs in this process, with the words of the page. ``uv run``, environment variables and launchers in front of
+the program are removed, and RUN is runs/mine; the options of a rule follow the page's own.
 """
 
 import functools
@@ -34,8 +33,8 @@ from icegan_jax.data.ingest import discover
 from icegan_jax.training.distributed import Processes
 from tests.benchmarks import small
 from tests.damage.world import config_of
+from tests.docs.fixtures import SIZE
 from tests.docs.pages import ROOT, fenced
-from tests.docs.world import SIZE
 from tests.experiments import fabricated_runs
 from tests.in_process import run_main
 from tests.inference.moving import astronaut
@@ -52,11 +51,11 @@ class Rule:
     """How the commands of a kind are run.
 
     Attributes:
-        of: a regular expression for the start of the command, without what is in front of the program.
-        run: takes the command's words, ``add`` behind them, and returns the exit code.
-        why: what is not as the reader of the page runs it; empty where all is.
-        add: options behind those of the page, which they overrule.
-        code: what the page says that the exit code is.
+        of: a regular expression for the start of the command, from the program on.
+        run: takes the command's words followed by ``add``, and returns the exit code.
+        why: how the run differs from a user's; empty where both are the same.
+        add: options that follow and override those of the page.
+        code: the exit code that the page gives.
     """
 
     of: str
@@ -67,7 +66,7 @@ class Rule:
 
 
 def program_of(words: Sequence[str]) -> list[str]:
-    """The command without environment, launcher and ``uv run``."""
+    """Return the command without environment variables, launcher and ``uv run``."""
     rest = [re.sub(r"\bRUN\b", "runs/mine", word) for word in words]
     while re.fullmatch(r"[A-Z_]+=.*", rest[0]):
         rest = rest[1:]
@@ -84,7 +83,7 @@ def program_of(words: Sequence[str]) -> list[str]:
 def module(words: Sequence[str], patch: Patch) -> int:
     """``python -m NAME OPTIONS``."""
     assert words[:2] == ["python", "-m"], words
-    return int(importlib.import_module(words[2]).main(words[3:]))
+    return int(importlib.import_module(words[2]).main(words[3:]) or 0)
 
 
 def script(words: Sequence[str], patch: Patch) -> int:
@@ -104,7 +103,7 @@ def training(words: Sequence[str], patch: Patch) -> int:
 
 
 def _small_training(words: Sequence[str], patch: Patch) -> int:
-    """Where a run with the same fields is finished, goes on with a copy of it: networks are trained once."""
+    """Train, or copy a finished run with the same fields: networks are trained once."""
     workdir = Path(next(word for word in words if word.startswith("--workdir=")).removeprefix("--workdir="))
     finished = [
         path.parent for path in Path("runs").glob("*/results.json") if (path.parent / "predictions.csv").is_file()
@@ -123,7 +122,7 @@ def _one_of_two(words: Sequence[str], patch: Patch) -> int:
 
 
 def _printed_reader(words: Sequence[str], patch: Patch) -> int:
-    """With the reader of the page in the package, as it is printed there."""
+    """Run the command with the reader printed on the page registered in the package."""
     page = ROOT / "docs" / "add-a-database.md"
     (code,) = (match[2] for match in fenced(page.read_text(encoding="utf-8"), "python"))
     reader = types.ModuleType("demo")
@@ -135,13 +134,13 @@ def _printed_reader(words: Sequence[str], patch: Patch) -> int:
 
 
 def _databases(words: Sequence[str], patch: Patch) -> int:
-    """With the face of each picture looked for once: the frames of all clips are links to a few files."""
-    found = functools.cache(lambda data, shape: landmarks.find_face([_FRAMES[data]]))
+    """Run the command with one face detection per picture: the frames of all clips are links to a few files."""
+    detect = functools.cache(lambda data, shape: landmarks.find_face([_FRAMES[data]]))
 
     def find_face(frames: Any, *_: Any) -> Any:
         first = next(iter(frames))
         _FRAMES[first.tobytes()] = first
-        return found(first.tobytes(), first.shape)
+        return detect(first.tobytes(), first.shape)
 
     patch.setattr(crop, "find_face", find_face)
     return module(words, patch)
@@ -151,7 +150,7 @@ _FRAMES: dict[bytes, Any] = {}
 
 
 def _searching(words: Sequence[str], patch: Patch) -> int:
-    """The video shows one expression; where none is found, it is not what it ought to be."""
+    """Search the video and check that its one expression is found."""
     code = module(words, patch)
     (out,) = (Path(word.removeprefix("--out=")) for word in words if word.startswith("--out="))
     assert len((out / "predictions.csv").read_text().splitlines()) == 2
@@ -159,17 +158,17 @@ def _searching(words: Sequence[str], patch: Patch) -> int:
 
 
 class _Camera:
-    """Stands for a camera of 8 pictures, 50 a second."""
+    """A substitute for a camera, with 8 pictures, 50 a second."""
 
-    left = 8
+    remaining = 8
 
     def isOpened(self) -> bool:  # noqa: N802 (OpenCV's name)
         return True
 
     def read(self) -> tuple[bool, Any]:
-        self.left -= 1
+        self.remaining -= 1
         time.sleep(0.02)
-        return self.left >= 0, cv2.cvtColor(astronaut(), cv2.COLOR_GRAY2BGR)
+        return self.remaining >= 0, cv2.cvtColor(astronaut(), cv2.COLOR_GRAY2BGR)
 
     def release(self) -> None:
         pass
@@ -181,7 +180,7 @@ def _camera(words: Sequence[str], patch: Patch) -> int:
     return module(words, patch)
 
 
-def _page(words: Sequence[str], patch: Patch) -> int:
+def _app(words: Sequence[str], patch: Patch) -> int:
     pytest.importorskip("gradio")
     served: list[Path] = []
     patch.setattr("icegan_jax.app.serve", lambda run_dir, *_: served.append(run_dir))
@@ -195,13 +194,19 @@ def _tables(words: Sequence[str], patch: Patch) -> int:
     patch.setattr(runs, "train", train)
     patch.setattr("experiments.shared.faces.faces", lambda *_: "DATA")
     patch.setattr("experiments.shared.synthesis.l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
-    return script(words, patch)
+    patch.setattr(sys, "argv", list(words[2:]))
+    patch.delitem(sys.modules, words[2], raising=False)  # imported again, the experiment sees what is patched here
+    try:
+        runpy.run_module(words[2], run_name="__main__")
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def _step(words: Sequence[str], patch: Patch) -> int:
     read: list[bool] = []
     patch.setattr(step_time, "run", lambda parser, _, __, argv: read.append(bool(parser.parse_args(argv))) or 0)
-    code = int(step_time.main(words[2:]))
+    code = int(step_time.main(words[3:]))
     assert read == [True]
     return code
 
@@ -210,7 +215,7 @@ def _torch(words: Sequence[str], patch: Patch) -> int:
     config = small.config()
     patch.setattr(demo, "get_config", config.copy_and_resolve_references)
     patch.setattr(machine, "_PRODUCTS", {"cpu": (64, 1)})
-    return script(words, patch)
+    return module(words, patch)
 
 
 def _soak(words: Sequence[str], patch: Patch) -> int:
@@ -242,7 +247,12 @@ def _suite(words: Sequence[str], patch: Patch) -> int:
     return 0
 
 
-def _watches(words: Sequence[str], patch: Patch) -> int:
+def _golden(words: Sequence[str], patch: Patch) -> int:
+    source = (ROOT / "tests" / "golden" / "__main__.py").read_text(encoding="utf-8")
+    return 0 if all(f'"{word.partition("=")[0]}"' in source for word in words[3:]) else 2
+
+
+def _reads_events(words: Sequence[str], patch: Patch) -> int:
     (folder,) = (word.removeprefix("--logdir=") for word in words[1:])
     return 0 if list(Path(folder).glob("*/events.out.tfevents.*")) else 1
 
@@ -252,7 +262,7 @@ def _extras() -> set[str]:
 
 
 def _tiny() -> tuple[str, ...]:
-    """The fields of the tiny run in tests/damage in which it is not ``configs/loso.py``, as options, and two steps."""
+    """Return options for two steps of the tiny run of tests/damage, as differences from configs/loso.py."""
     usual, tiny = loso.get_config(), config_of(Path())
     tiny.training.update(steps=2, checkpoint_every=2, folds_per_device=1)
     tiny.evaluation.every = 0
@@ -269,20 +279,30 @@ _PREPARE = r"python -m icegan_jax\.prepare "
 _OF_MEGC = f"{_PREPARE}--source=(casme2|samm|smic|megc2019) "
 _QUICK = (f"--size={SIZE}", "--workers=1")
 _FABRICATED = (
-    "made-up databases of full size, whose clips show one face in small: it is looked for once, and not registered; "
+    "fabricated databases of full size, whose clips show one small face: it is detected once, and not registered; "
 )
 
 _SMALL = (
-    "two steps of the demo's networks in tiny, whatever the config, so that one training serves all; SLURM, MPI and "
-    "GPUs are not here: tests/test_many_devices.py reads their options"
+    "two steps of tiny networks, whatever the config, so that one training serves all; without SLURM, MPI and GPUs: "
+    "tests/test_many_devices.py checks their options"
 )
 
 RULES = (
-    Rule(r"(pip|uv) ", _installs, "installs from the network: .ci/run does, and then runs the suite; files are there"),
-    Rule("pytest", _suite, "is this suite, or a part of it"),
-    Rule("tensorboard ", _watches, "TensorBoard is no dependency; tests/training/test_tensorboard.py reads the files"),
+    Rule(r"(pip|uv) ", _installs, "installs from the network, as .ci/run does; here the named files must exist"),
+    Rule("pytest", _suite, "runs this suite, or a part of it"),
+    Rule("(ruff|mypy|pre-commit)", lambda words, patch: 0, "checks the whole repository, as .ci/run does"),
+    Rule(
+        r"python -m tests\.golden ",
+        _golden,
+        "takes two minutes and faces that are not in the repository: reads its options",
+    ),
+    Rule(
+        "tensorboard ",
+        _reads_events,
+        "TensorBoard is no dependency; tests/training/test_tensorboard.py reads the files",
+    ),
     Rule(f"{_MAIN}.*--parameters", training),
-    Rule(f"{_MAIN}.*--coordinator=", _one_of_two, "trains nothing: tests/test_main_processes.py starts both processes"),
+    Rule(f"{_MAIN}.*--coordinator=", _one_of_two, "trains nothing: tests/test_main_several_processes.py starts both"),
     Rule(f"{_MAIN}(?!.*data.dir=)", _small_training, f"{_SMALL}; on DATA", (*_tiny(), "--config.data.dir=DATA")),
     Rule(_MAIN, _small_training, _SMALL, _tiny()),
     Rule(f"{_PREPARE}--source=procedural", module, "one drawn person", (*_QUICK, "--subjects=1", "--frames=6")),
@@ -292,40 +312,38 @@ RULES = (
     Rule(
         _OF_MEGC,
         _databases,
-        f"{_FABRICATED}goes elsewhere, as training on 442 clips takes too long",
+        f"{_FABRICATED}writes to another folder, since training on 442 clips takes too long",
         (*_QUICK, "--register=none", "--out=of_databases"),
     ),
     Rule(r"python -m icegan_jax\.report ", module),
-    Rule(r"python -m icegan_jax\.predict .*--input=0 ", _camera, "a made-up camera of 8 pictures"),
+    Rule(r"python -m icegan_jax\.predict .*--input=0 ", _camera, "a substitute for the camera, with 8 pictures"),
     Rule(r"python -m icegan_jax\.predict .*--input=interview\.mp4 ", _searching),
     Rule(r"python -m icegan_jax\.predict ", module),
     Rule(r"python -m icegan_jax\.synthesize ", module),
     Rule(r"python -m icegan_jax\.export ", module),
     Rule(r"python exported/load\.py ", script),
-    Rule(
-        r"python -m icegan_jax\.page ", _page, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"
-    ),
+    Rule(r"python -m icegan_jax\.app ", _app, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"),
     Rule(r"python -m icegan_jax\.compare ", module),
-    Rule(r"python -m icegan_jax\.evaluation\.inflation ", module, "20 guessers", ("--draws=20",)),
-    Rule(r"python experiments/apex_spotting\.py ", script),
+    Rule(r"python -m experiments\.guessing_study ", module, "20 guessers", ("--draws=20",)),
+    Rule(r"python -m experiments\.apex_spotting ", module),
     Rule(
-        r"python experiments/event_spotting\.py ",
-        script,
+        r"python -m experiments\.event_spotting ",
+        module,
         "nine seconds of one drawn person",
         ("--minutes=0.15", "--subjects=1", "--frames=14"),
     ),
-    Rule(r"python experiments/", _tables, "made-up runs in place of the training, as in tests/experiments"),
-    Rule(r"python benchmarks/step_time\.py ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
+    Rule(r"python -m experiments\.", _tables, "made-up runs in place of the training, as in tests/experiments"),
+    Rule(r"python -m benchmarks\.step_time ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
     Rule(
-        r"python benchmarks/torch_baseline\.py",
+        r"python -m benchmarks\.torch_baseline",
         _torch,
         "where PyTorch is not installed, as the page says, its error; else the small workload, one step",
         ("--config=demo", "--width=0.0625", "--steps=1", "--batch=3", "--folds=1", "--noagainst_jax"),
         code=2 if importlib.util.find_spec("torch") is None else 0,
     ),
     Rule(
-        r"python benchmarks/prepare_throughput\.py",
-        script,
+        r"python -m benchmarks\.prepare_throughput",
+        module,
         "one clip of 25 frames",
         ("--clips=1", "--lengths", "25", "--workers=1", "--scale=0.5"),
     ),
@@ -337,5 +355,5 @@ RULES = (
 
 
 def rule_of(text: str) -> Rule | None:
-    """The first rule that a program's command matches."""
+    """Return the first rule that matches a command."""
     return next((rule for rule in RULES if re.match(rule.of, text)), None)

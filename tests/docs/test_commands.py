@@ -1,4 +1,4 @@
-"""Every command of the README and of the pages in docs/ is run, in a folder that holds what they name."""
+"""Every command of the documentation runs, in a folder that holds the inputs that the commands name."""
 
 import re
 import shlex
@@ -10,53 +10,57 @@ from typing import Any
 import jax
 import pytest
 
-from tests.docs import world
+from tests.docs import fixtures
 from tests.docs.pages import PAGES, ROOT, Command, commands, fenced
 from tests.docs.rules import RULES, program_of, rule_of
 
 COMMANDS = commands()
-ONCE = [command for i, command in enumerate(COMMANDS) if command.words not in {other.words for other in COMMANDS[:i]}]
-_MADE = re.compile(r"(?:^|=)(DATA|exported|runs/\w+)(?=$|/)")  # by other commands
+UNIQUE = [command for i, command in enumerate(COMMANDS) if command.words not in {c.words for c in COMMANDS[:i]}]
+_PRODUCED = re.compile(r"(?:^|=)(DATA|exported|runs/\w+)(?=$|/)")  # inputs that other commands write
 
 
 @dataclass
-class World:
-    """A folder to run in, and the words that were run there."""
+class Workspace:
+    """A folder to run commands in.
+
+    Attributes:
+        folder: the folder, with the files of ``fixtures.build``.
+        finished: the words of the commands that ran there.
+    """
 
     folder: Path
-    done: set[tuple[str, ...]] = field(default_factory=set)
+    finished: set[tuple[str, ...]] = field(default_factory=set)
 
     def run(self, command: Command) -> None:
-        """Runs a command by its rule, once; what it needs from another one comes first."""
-        words = program_of(command.words)
-        if tuple(words) in self.done:
+        """Run a command by its rule, once, after the commands that write its inputs."""
+        program = program_of(command.words)
+        if tuple(program) in self.finished:
             return
-        rule = rule_of(shlex.join(words))
-        assert rule is not None, f"{command.place}: no rule says how to run {command.text}"
-        words = [*words, *rule.add]
-        for name in [found for word in words for found in _MADE.findall(word)]:
-            maker = world.maker_of(name, COMMANDS)
-            if maker is not None and program_of(maker.words) != program_of(command.words):
-                if not (self.folder / name).exists():
-                    self.run(maker)
+        rule = rule_of(shlex.join(program))
+        assert rule is not None, f"{command.position}: tests/docs/rules.py has no rule for {command.text}"
+        words = [*program, *rule.add]
+        for name in [match for word in words for match in _PRODUCED.findall(word)]:
+            producer = fixtures.producer_of(name, COMMANDS)
+            if producer is not None and program_of(producer.words) != program and not (self.folder / name).exists():
+                self.run(producer)
         devices = jax.local_devices()[:1]
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.folder)
             patch.setattr(jax, "local_devices", lambda: devices)
-            assert rule.run(words, patch) == rule.code, f"{command.place}: {command.text}"
-        self.done.add(tuple(program_of(command.words)))
+            assert rule.run(words, patch) == rule.code, f"{command.position}: {command.text}"
+        self.finished.add(tuple(program))
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> World:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("docs")
-    world.build(folder)
-    return World(folder)
+    fixtures.build(folder)
+    return Workspace(folder)
 
 
-@pytest.mark.parametrize("command", ONCE, ids=lambda command: command.place)
-def test_the_command_runs(command: Command, there: World) -> None:
-    there.run(command)
+@pytest.mark.parametrize("command", UNIQUE, ids=lambda command: command.position)
+def test_the_command_runs(command: Command, workspace: Workspace) -> None:
+    workspace.run(command)
 
 
 def test_every_rule_is_used() -> None:
@@ -65,22 +69,33 @@ def test_every_rule_is_used() -> None:
 
 
 def test_the_pages_have_commands() -> None:
-    assert len(ONCE) > 40 and {command.place.partition(":")[0] for command in COMMANDS} >= {"README.md", "train.md"}
+    pages = {command.position.partition(":")[0] for command in COMMANDS}
+    assert len(UNIQUE) > 40 and pages >= {"README.md", "CONTRIBUTING.md", "train.md", "recognize.md"}
 
 
-def test_the_exported_networks_answer_as_printed(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python of the page about exports."""
-    there.run(next(command for command in COMMANDS if "icegan_jax.export" in command.words))
-    page = ROOT / "docs" / "use-your-own-video.md"
-    (code,) = (match[2] for match in fenced(page.read_text(encoding="utf-8"), "python"))
-    monkeypatch.chdir(there.folder)
+def test_the_readme_installs_and_runs_with_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert "pip install uv && uv run python -m icegan_jax.main --config=configs/demo.py --workdir=runs/demo" in text
+    assert "pip install uv && uv run pytest" in text
+
+
+def test_the_program_of_the_export_page_runs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.run(next(command for command in COMMANDS if "icegan_jax.export" in command.words))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    names = _run_programs("docs/export.md", workspace, monkeypatch)
+    assert names["lengths"].shape == (1, 3) and names["faces"].shape == (1, fixtures.SIZE, fixtures.SIZE)
+
+
+def test_every_printed_program_is_run_by_a_test() -> None:
+    """tests/data/databases/test_add_a_database.py runs the reader of add-a-database.md."""
+    with_programs = [page.name for page in PAGES if fenced(page.read_text(encoding="utf-8"), "python")]
+    assert with_programs == ["add-a-database.md", "export.md"]
+
+
+def _run_programs(page: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Run the Python blocks of a page one after another in the workspace; return the names that they define."""
+    monkeypatch.chdir(workspace.folder)
     names: dict[str, Any] = {}
-    exec(compile(code, str(page), "exec"), names)
-    assert names["lengths"].shape == (1, 3) and names["faces"].shape == (1, world.SIZE, world.SIZE)
-
-
-def test_only_these_pages_print_programs() -> None:
-    """Each is run: the reader by tests/data/readers/test_add_a_database.py as well."""
-    found = [page.name for page in PAGES if fenced(page.read_text(encoding="utf-8"), "python")]
-    assert found == ["add-a-database.md", "use-your-own-video.md"]
+    for match in fenced((ROOT / page).read_text(encoding="utf-8"), "python"):
+        exec(compile(match[2], page, "exec"), names)
+    return names

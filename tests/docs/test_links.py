@@ -1,4 +1,4 @@
-"""Links and pictures of the README and of the pages in docs/ lead somewhere."""
+"""The targets of the links and pictures of the documentation exist."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ import pytest
 
 from tests.docs.pages import PAGES, anchors, links
 
-HERE = [(page, link) for page in PAGES for link in links(page) if not link.startswith("https://")]
+LOCAL = [(page, link) for page in PAGES for link in links(page) if not link.startswith("https://")]
 
 
 def test_there_are_links() -> None:
-    assert len(HERE) > 30 and any(link.endswith(".png") for _, link in HERE)
+    assert len(LOCAL) > 30 and any(link.endswith(".png") for _, link in LOCAL)
 
 
-@pytest.mark.parametrize(("page", "link"), HERE, ids=lambda value: value.name if isinstance(value, Path) else value)
+@pytest.mark.parametrize(("page", "link"), LOCAL, ids=lambda value: value.name if isinstance(value, Path) else value)
 def test_a_link_leads_to_a_file_and_a_heading(page: Path, link: str) -> None:
     path, _, anchor = link.partition("#")
     target = page.parent / path if path else page
@@ -21,7 +21,7 @@ def test_a_link_leads_to_a_file_and_a_heading(page: Path, link: str) -> None:
     assert not anchor or anchor in anchors(target), f"{page.name}: {link}"
 
 
-def test_every_page_is_linked_from_the_readme_or_a_page_of_it() -> None:
+def test_every_page_is_reachable_from_the_readme() -> None:
     reached, todo = {PAGES[0]}, [PAGES[0]]
     while todo:
         page = todo.pop()

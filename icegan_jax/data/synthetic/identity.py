@@ -14,7 +14,7 @@ FRAME_WIDTH = 240
 CENTRE_X = 120.0  # the face's midline, frame pixels
 EYE_Y = 132.0  # height of the pupils, frame pixels
 CROP_SIDE = 128  # side of the prepared face crop (docs/design.md, "Crop and registration")
-CROP_PADDING = 1.2  # landmark box plus 10% on each side (shared reference/hog_svm.py)
+CROP_PADDING = 1.2  # landmark box plus 10% on each side (docs/design.md, "Test faces and the reference classifier")
 
 HAIR_STYLES = ("short", "long", "receding", "cropped")
 

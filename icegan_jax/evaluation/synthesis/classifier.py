@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.synthesis.faces import GrayImages
 
-# The settings of our reference classifier (shared/reference/hog_svm.py): UF1 0.837 on the real faces/micro.
+# The settings of our reference classifier (docs/design.md, "Test faces and the reference classifier").
 _HOG = {"orientations": 8, "pixels_per_cell": (16, 16), "cells_per_block": (2, 2)}
 _PENALTY = 0.1
 _ROUNDS = 10_000  # at most; far more than it takes to converge

@@ -1,4 +1,4 @@
-"""A scratch folder with everything that the pages' commands name, but for what other commands of them leave."""
+"""A folder with all inputs of the commands on the pages, except for the outputs of other commands."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +16,16 @@ from tests.data.fabricated_smic import build_smic
 from tests.docs.pages import ROOT, Command
 from tests.inference.moving import astronaut, frames, write_folder, write_pair, write_video
 
-SIZE = 32  # pixels on a side of a prepared face: the least that the networks take
-_OURS = ("configs", "experiments", "benchmarks", "tests", "pyproject.toml", "requirements.txt", "constraints.txt")
+SIZE = 32  # pixels on a side of a prepared face: the smallest that the networks accept
+_REPOSITORY = ("configs", "experiments", "benchmarks", "tests", "pyproject.toml", "requirements.txt", "constraints.txt")
 _PEOPLE = ("anna", "bob", "carl")
 _CLASSES = ("negative", "happiness", "surprise")
-_SMALL = 0.5  # of the fabricated databases' frames: a face of 50 pixels, which the detector is made to see
+_SCALE = 0.5  # of the frames of the fabricated databases; the patched detector finds their face of 50 pixels
 
 
 def build(folder: Path) -> None:
-    """Lays out what a reader would have: pictures, videos, clips, and made-up databases of full size."""
-    for name in _OURS:
+    """Write the inputs of a user: pictures, videos, clips, and fabricated databases of full size."""
+    for name in _REPOSITORY:
         (folder / name).symlink_to(ROOT / name)
     write_pair(folder)
     cv2.imwrite(str(folder / "neutral.png"), cv2.cvtColor(skimage.data.astronaut()[:260, 110:350], cv2.COLOR_RGB2BGR))
@@ -42,12 +42,12 @@ def build(folder: Path) -> None:
     _write_databases(folder)
 
 
-def maker_of(name: str, known: Sequence[Command]) -> Command | None:
-    """The first command that leaves the prepared folder, run or export of that name."""
-    return next((command for command in known if _makes(command, name)), None)
+def producer_of(name: str, commands: Sequence[Command]) -> Command | None:
+    """Return the first command that writes the prepared folder, run or export of that name."""
+    return next((command for command in commands if _produces(command, name)), None)
 
 
-def _makes(command: Command, name: str) -> bool:
+def _produces(command: Command, name: str) -> bool:
     program = next((word for word in command.words if word.startswith("icegan_jax.")), "")
     if program == "icegan_jax.prepare":
         return {"--source=clips", f"--out={name}"} <= set(command.words)
@@ -57,7 +57,7 @@ def _makes(command: Command, name: str) -> bool:
 
 
 def _write_interview(path: Path) -> None:
-    """Four seconds of a face at rest that smiles once, for a third of a second."""
+    """Write a video of four seconds: a face at rest that smiles once, for a third of a second."""
     fps, smiles = 60, {120 + i: strength for i, strength in enumerate(np.sin(np.linspace(0, np.pi, 20)))}
     height, width = astronaut().shape
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
@@ -68,14 +68,14 @@ def _write_interview(path: Path) -> None:
 
 
 def _write_clips(folder: Path) -> None:
-    """clips.csv: three people with a clip of each class; of one the apex is open, one is a video."""
+    """Write clips.csv: three people with a clip of each class; one clip has no apex, one is a video."""
     rows = [HEADER]
     for person in _PEOPLE:
         for label in _CLASSES:
-            place = f"clips/{person}/{label}"
-            write_folder(folder / place)
+            frames_folder = f"clips/{person}/{label}"
+            write_folder(folder / frames_folder)
             apex = "" if (person, label) == ("anna", "surprise") else "14"
-            rows.append(f"mine,{person},{label},{label},{place},10,{apex},16")
+            rows.append(f"mine,{person},{label},{label},{frames_folder},10,{apex},16")
     write_video(folder / "clips/bob/happiness.avi")
     rows[rows.index("mine,bob,happiness,happiness,clips/bob/happiness,10,14,16")] = (
         "mine,bob,happiness,happiness,clips/bob/happiness.avi,0,4,6"
@@ -84,13 +84,13 @@ def _write_clips(folder: Path) -> None:
 
 
 def _write_databases(folder: Path) -> None:
-    """CASME2, SAMM and SMIC, all in MEGC too, the organisers' list, and DEMO of the page about readers."""
+    """Write CASME2, SAMM and SMIC, all in MEGC too, the organizers' list, and DEMO of add-a-database.md."""
     images = []
     for i, frame in enumerate(frames()):
         images.append(folder / f"small{i}.jpg")
-        cv2.imwrite(str(images[-1]), cv2.resize(frame, None, fx=_SMALL, fy=_SMALL, interpolation=cv2.INTER_AREA))
-    for name, make in (("CASME2", build_casme2), ("SAMM", build_samm), ("SMIC", build_smic)):
-        make(folder / "MEGC" / name, images=images)
+        cv2.imwrite(str(images[-1]), cv2.resize(frame, None, fx=_SCALE, fy=_SCALE, interpolation=cv2.INTER_AREA))
+    for name, build_database in (("CASME2", build_casme2), ("SAMM", build_samm), ("SMIC", build_smic)):
+        build_database(folder / "MEGC" / name, images=images)
         (folder / name).symlink_to(f"MEGC/{name}")
     write_official(folder / "combined_3class_gt.csv")
     clip = folder / "DEMO" / "p01" / "smile_1"
