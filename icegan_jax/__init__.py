@@ -11,12 +11,13 @@ __version__ = "0.1.0"
 
 # Name: the module that defines it. ``prepare`` is the module itself, which can be called, see icegan_jax/prepare.py.
 _MODULES = {
+    "PreparedDataset": "icegan_jax.prepare",
     "Recognition": "icegan_jax.inference.recognize",
-    "RecordingResult": "icegan_jax.api",
-    "Recognizer": "icegan_jax.api",
+    "RecordingResult": "icegan_jax.inference.recognize",
+    "Recognizer": "icegan_jax.inference.recognizer",
     "Run": "icegan_jax.api",
-    "Synthesis": "icegan_jax.api",
-    "Synthesizer": "icegan_jax.api",
+    "Synthesis": "icegan_jax.inference.synthesizer",
+    "Synthesizer": "icegan_jax.inference.synthesizer",
     "UserError": "icegan_jax.errors",
     "get_config": "icegan_jax.api",
     "load_run": "icegan_jax.api",
@@ -25,6 +26,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "PreparedDataset",
     "Recognition",
     "RecordingResult",
     "Recognizer",
@@ -40,19 +42,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from icegan_jax.api import (
-        Recognizer,
-        RecordingResult,
-        Run,
-        Synthesis,
-        Synthesizer,
-        get_config,
-        load_run,
-        train_and_evaluate,
-    )
+    from icegan_jax.api import Run, get_config, load_run, train_and_evaluate
     from icegan_jax.errors import UserError
-    from icegan_jax.inference.recognize import Recognition
-    from icegan_jax.prepare import prepare
+    from icegan_jax.inference.recognize import Recognition, RecordingResult
+    from icegan_jax.inference.recognizer import Recognizer
+    from icegan_jax.inference.synthesizer import Synthesis, Synthesizer
+    from icegan_jax.prepare import PreparedDataset, prepare
 
 
 def __getattr__(name: str) -> Any:

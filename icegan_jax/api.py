@@ -1,19 +1,18 @@
 """The Python interface: a trained run, the named configs, and training. See docs/python.md."""
 
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
-from numpy.typing import ArrayLike
 
 from icegan_jax.config import load_config
 from icegan_jax.errors import UserError
-from icegan_jax.inference.array_inputs import AnyPath, Picture
-from icegan_jax.inference.ensemble import choose_folds, has_generator, read_run
+from icegan_jax.inference.array_inputs import AnyPath, Array, Picture
+from icegan_jax.inference.ensemble import choose_folds, has_generator, read_classes
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.recognize import Recognition, RecordingResult, Recognizer
+from icegan_jax.inference.recognize import Recognition, RecordingResult
+from icegan_jax.inference.recognizer import Recognizer
 from icegan_jax.inference.synthesizer import Synthesis, Synthesizer
 
 _CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout as in an installation
@@ -79,7 +78,7 @@ class Run:
 
     def recognize_events(
         self,
-        recording: AnyPath | ArrayLike | FrameSource,
+        recording: AnyPath | Array | FrameSource,
         *,
         fps: float | None = None,
         register: str = "rigid",

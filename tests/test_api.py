@@ -95,7 +95,9 @@ def test_the_names_of_the_interface() -> None:
     ],
 )
 def test_prepare_is_a_function_and_a_command_in_any_order_of_imports(lines: str) -> None:
-    code = f"{lines}\nassert callable(prepare) and callable(icegan_jax.prepare)\nprint(icegan_jax.prepare.main.__name__)"
+    code = (
+        f"{lines}\nassert callable(prepare) and callable(icegan_jax.prepare)\nprint(icegan_jax.prepare.main.__name__)"
+    )
     assert python(code) == "main\n"
 
 
@@ -237,7 +239,10 @@ def test_synthesis_of_a_prepared_crop(run: icegan_jax.Run, run_dir: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"expression": "surprised"}, "expression: 'surprised'; the classes of the run are negative, positive, surprise"),
+        (
+            {"expression": "surprised"},
+            "expression: 'surprised'; the classes of the run are negative, positive, surprise",
+        ),
         ({"intensity": 3}, "intensity: 3; give 0"),
         ({"intensity": float("nan")}, "intensity: nan"),
         ({"seed": -1}, "seed: -1"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from icegan_jax.data.images import read_colour, read_grey, to_grey
 
@@ -15,12 +15,8 @@ _CHANNELS = 3
 Grey = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 AnyPath = str | os.PathLike[str]
-Picture = ArrayLike | AnyPath
-
-
-def is_path(value: object) -> bool:
-    """Return whether an argument is a path rather than an array."""
-    return isinstance(value, str | os.PathLike)
+Array = NDArray[Any]
+Picture = Array | AnyPath
 
 
 def to_grey_picture(picture: Picture, name: str) -> Grey:
@@ -39,16 +35,16 @@ def to_grey_picture(picture: Picture, name: str) -> Grey:
         ValueError: The shape or the range is wrong.
         UserError: The file cannot be read.
     """
-    if is_path(picture):
-        return read_grey(Path(picture), "give another picture")  # type: ignore[arg-type]
+    if isinstance(picture, AnyPath):
+        return read_grey(Path(picture), "give another picture")
     array = _to_picture(picture, name)
     return array if array.ndim == 2 else to_grey(array)
 
 
 def to_color_picture(picture: Picture, name: str) -> Color:
     """Return a picture as RGB uint8[h, w, 3]; arguments and errors as ``to_grey_picture``."""
-    if is_path(picture):
-        return read_colour(Path(picture))  # type: ignore[arg-type]
+    if isinstance(picture, AnyPath):
+        return read_colour(Path(picture))
     array = _to_picture(picture, name)
     return array if array.ndim == 3 else np.repeat(array[..., None], _CHANNELS, axis=2)
 
@@ -65,7 +61,7 @@ def to_prepared_crop(picture: Picture, name: str, image_size: int) -> Grey:
     return crop
 
 
-def to_grey_frames(frames: ArrayLike, name: str) -> Grey:
+def to_grey_frames(frames: Array, name: str) -> Grey:
     """Return the frames of a clip as grey levels.
 
     Args:
@@ -90,7 +86,7 @@ def to_grey_frames(frames: ArrayLike, name: str) -> Grey:
     return array[..., 0] if array.shape[3] == 1 else np.stack([to_grey(frame) for frame in array])
 
 
-def _to_picture(picture: ArrayLike, name: str) -> NDArray[np.uint8]:
+def _to_picture(picture: Array, name: str) -> NDArray[np.uint8]:
     """Return uint8[h, w] or uint8[h, w, 3]."""
     array = _to_uint8(picture, name)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -101,8 +97,8 @@ def _to_picture(picture: ArrayLike, name: str) -> NDArray[np.uint8]:
     return array
 
 
-def _to_uint8(values: ArrayLike, name: str) -> NDArray[np.uint8]:
-    array: NDArray[Any] = np.asarray(values)
+def _to_uint8(values: Array, name: str) -> NDArray[np.uint8]:
+    array = np.asarray(values)
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)
     if not np.issubdtype(array.dtype, np.floating):

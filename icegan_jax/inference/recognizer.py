@@ -1,25 +1,21 @@
 """The recognizer: the discriminators of a run, applied to pictures, clips and long recordings."""
 
 import math
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from icegan_jax.data.crop import REGISTRATIONS, CropOptions
 from icegan_jax.errors import UserError
 from icegan_jax.inference.array_inputs import (
     AnyPath,
+    Array,
     Picture,
-    is_path,
     to_grey_frames,
     to_grey_picture,
     to_prepared_crop,
 )
 from icegan_jax.inference.ensemble import load_ensemble
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
-from icegan_jax.inference.inputs import FrameSource, open_inputs, pair_source
+from icegan_jax.inference.inputs import FrameSource, array_source, open_inputs, pair_source
 from icegan_jax.inference.recognize import (
     Recognition,
     RecordingResult,
@@ -84,14 +80,15 @@ class Recognizer:
         if cropped:
             if apex is None or isinstance(onset, FrameSource):
                 raise ValueError("apex: missing; with cropped=True give two crops")
-            crops = [to_prepared_crop(onset, "onset", self.image_size), to_prepared_crop(apex, "apex", self.image_size)]
+            n = self.image_size
+            crops = to_prepared_crop(onset, "onset", n), to_prepared_crop(apex, "apex", n)
             return recognize_crops(*crops, self.ensemble)
         source = self._source(onset, fps) if apex is None else _pair(onset, apex, fps)
         return recognize_clip(source, _onset_text(onset_frame), self._options(register), self.ensemble)
 
     def recognize_events(
         self,
-        recording: AnyPath | ArrayLike | FrameSource,
+        recording: AnyPath | Array | FrameSource,
         *,
         fps: float | None = None,
         register: str = REGISTRATIONS[0],
@@ -123,24 +120,21 @@ class Recognizer:
             raise ValueError(f"register: {register!r}; give {' or '.join(map(repr, REGISTRATIONS))}")
         return CropOptions(register=register, size=self.image_size)
 
-    def _source(self, clip: AnyPath | ArrayLike | FrameSource, fps: float | None, name: str = "onset") -> FrameSource:
+    def _source(self, clip: AnyPath | Array | FrameSource, fps: float | None, name: str = "onset") -> FrameSource:
         """Return the frames of a clip or recording; ``name`` is the argument that messages name."""
         if fps is not None and not (math.isfinite(fps) and fps > 0):
             raise ValueError(f"fps: {fps}; give a number above 0")
         if isinstance(clip, FrameSource):
             return clip
-        if is_path(clip):
-            path = Path(clip)  # type: ignore[arg-type]
+        if isinstance(clip, AnyPath):
+            path = Path(clip)
             if path.suffix.lower() == ".csv":
-                raise UserError(f"{path}: holds several clips; give the path of one, or use python -m icegan_jax.predict")
+                raise UserError(
+                    f"{path}: holds several clips; give one, or use python -m icegan_jax.predict"
+                )
             (source,) = open_inputs([str(path)], fps, self.classes)
             return source
-        frames = to_grey_frames(clip, name)  # type: ignore[arg-type]
-
-        def read(numbers: Iterable[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-            return ((number, frames[number]) for number in numbers)
-
-        return FrameSource("clip", Path(name), range(len(frames)), fps, read, title="array")
+        return array_source(to_grey_frames(clip, name), Path(name), fps)
 
 
 def _pair(onset: Picture | FrameSource, apex: Picture, fps: float | None) -> FrameSource:
@@ -153,7 +147,7 @@ def _pair(onset: Picture | FrameSource, apex: Picture, fps: float | None) -> Fra
         raise ValueError(
             f"apex: shape {frames[1].shape}, but the onset has {frames[0].shape}; give two frames of one recording"
         )
-    return pair_source(*frames, path=Path(apex) if is_path(apex) else Path("onset"))  # type: ignore[arg-type]
+    return pair_source(*frames, path=Path(apex) if isinstance(apex, AnyPath) else Path("onset"))
 
 
 def _onset_text(onset_frame: int | str) -> str:

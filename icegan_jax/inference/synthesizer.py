@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.landmarks import Box
-from icegan_jax.inference.array_inputs import AnyPath, Picture, is_path, to_color_picture, to_prepared_crop
+from icegan_jax.inference.array_inputs import AnyPath, Picture, to_color_picture, to_prepared_crop
 from icegan_jax.inference.composite import composite_face, generator_inputs
 from icegan_jax.inference.ensemble import load_ensemble
 from icegan_jax.inference.media import ProvenanceMetadata, encode_still
@@ -134,7 +134,7 @@ class Synthesizer:
             (change,) = self.ensemble.motion_field(onset, label, draw)
             picture = composite_face(neutral.picture, neutral.box, change, intensity)
         request = SynthesisRequest(
-            input=Path(face) if is_path(face) else Path("array"),  # type: ignore[arg-type]
+            input=Path(face) if isinstance(face, AnyPath) else Path("array"),
             out=Path(f"{expression}_synthetic.png"),
             expression=expression,
             intensity=intensity,
@@ -160,5 +160,5 @@ class Synthesizer:
         if cropped:
             crop = to_prepared_crop(face, "face", n)
             return NeutralFace("face", np.repeat(crop[..., None], 3, axis=2), Box(0, 0, n, n), crop)
-        name = str(face) if is_path(face) else "face"
-        return crop_neutral_face(to_color_picture(face, "face"), name, n, face_number)
+        path = Path(face) if isinstance(face, AnyPath) else Path("face")
+        return crop_neutral_face(to_color_picture(face, "face"), path, n, face_number)

@@ -105,7 +105,6 @@ MAX_ROWS = 8
 
 DIFFERENCE_COLORMAP = "RdBu_r"  # matplotlib's colours of a signed difference: red brighter, blue darker
 
-DIFFERENCE_GAIN = 4  # a quarter of the grey range shows at full colour
 
 SHEET_CELL = 1.22  # inches: 128 pixels are 183 at 150 dpi
 
@@ -186,7 +185,7 @@ def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *
     words = [style.escape_mathtext(style.truncate(name, CLASS_LIMIT)) for name in classes]
     names = ["onset", *words, "real apex"]
     heads = [*names, *names[1:]]
-    limit = 255 / DIFFERENCE_GAIN
+    limit = 255 / style.DIFFERENCE_GAIN
     for axes, face in zip(cells, faces, strict=False):
         axes.imshow(face, cmap="gray", vmin=0, vmax=255)
     for axes, face in zip(cells[len(faces) :], faces[1:], strict=True):
@@ -236,7 +235,7 @@ def _draw_headings(figure: Figure, side: float, num_classes: int, title: str) ->
     figure.text(*at(0.2, 0.63), note, fontsize=style.TEXT_SIZE, color=style.MUTED_COLOR)
     for start, end, text in (
         (*asked, "synthesized apex"),
-        (maps_start, maps_end, f"difference to the onset, gain {DIFFERENCE_GAIN}"),
+        (maps_start, maps_end, f"difference to the onset, gain {style.DIFFERENCE_GAIN}"),
     ):
         middle = (start + end) / 2
         figure.text(*at(middle, 1.14), text, ha="center", fontsize=style.TEXT_SIZE + 2)
@@ -246,7 +245,7 @@ def _draw_headings(figure: Figure, side: float, num_classes: int, title: str) ->
     bar_width = 3.2
     box = ((maps_start + maps_end - bar_width) / 2 / width, 0.42 / height)
     bar = figure.add_axes((*box, bar_width / width, 0.11 / height))
-    limit = 255 / DIFFERENCE_GAIN
+    limit = 255 / style.DIFFERENCE_GAIN
     ramp = np.linspace(-limit, limit, 256)[None]
     bar.imshow(ramp, cmap=DIFFERENCE_COLORMAP, aspect="auto", extent=(-limit, limit, 0, 1))
     bar.set_yticks([])
@@ -314,7 +313,7 @@ def draw_strip(onset: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8]) -> byt
       apex: uint8[h, w].
     """
     change = apex.astype(np.float64) - onset
-    share = np.clip(0.5 + change * DIFFERENCE_GAIN / (2 * 255), 0, 1)
+    share = np.clip(0.5 + change * style.DIFFERENCE_GAIN / (2 * 255), 0, 1)
     colours = (matplotlib.colormaps[DIFFERENCE_COLORMAP](share)[..., :3] * 255).round().astype(np.uint8)
     grey = np.repeat(np.concatenate([onset, apex], axis=1)[..., None], 3, axis=2)
     data = io.BytesIO()

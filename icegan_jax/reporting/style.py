@@ -2,11 +2,13 @@
 
 import io
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from icegan_jax.io import write_bytes
+
+if TYPE_CHECKING:  # a prediction, which uses the colors, does without matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DPI = 150
 TITLE_SIZE = 12
@@ -15,6 +17,7 @@ SMALL_SIZE = 8
 TEXT_COLOR = "#22262e"
 MUTED_COLOR = "#8a919c"
 GRID_COLOR = "#e4e7eb"
+DIFFERENCE_GAIN = 4  # a quarter of the grey range shows at full color
 
 # One colour per class, in label order; told apart by red-green-blind readers too
 # (Okabe and Ito, "Color Universal Design", 2008); without their yellow, too pale for a line on white. An eighth class
@@ -38,7 +41,7 @@ def escape_mathtext(text: str) -> str:
     return shown.replace("$", r"\$")
 
 
-def style_axes(axes: Axes) -> None:
+def style_axes(axes: "Axes") -> None:
     """Draw only the left and lower edge of a plot, thin, with a faint grid behind the lines."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED_COLOR)
@@ -47,7 +50,7 @@ def style_axes(axes: Axes) -> None:
     axes.tick_params(labelsize=SMALL_SIZE, colors=TEXT_COLOR, length=2.5)
 
 
-def image_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
+def image_axes(figure: "Figure", left: float, top: float, side: float) -> "Axes":
     """A square for a picture, without ticks and frame; its place and size in inches from the left and the top."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
@@ -57,7 +60,7 @@ def image_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
     return axes
 
 
-def figure_to_png(figure: Figure) -> bytes:
+def figure_to_png(figure: "Figure") -> bytes:
     """A figure as PNG on white.
 
     Figures are made without pyplot: nothing keeps them open, they go when the last name does.
@@ -67,6 +70,6 @@ def figure_to_png(figure: Figure) -> bytes:
     return data.getvalue()
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG on white, whole or not at all."""
     write_bytes(path, figure_to_png(figure))

@@ -59,7 +59,7 @@ def test_every_event_is_read_in_the_order_of_their_ends() -> None:
         (30, 34, 36),
     ]
     assert [recognition.name for recognition in found] == ["film_001", "film_003", "film_002"]
-    assert found[0].predicted_class(("a", "b", "c")) == "b" and found[0].folds == FOLDS
+    assert found[0].label == "b" and found[0].folds == FOLDS
     assert found[0].seconds(found[0].apex) == pytest.approx(14 / 60)
 
 

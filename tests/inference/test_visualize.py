@@ -20,16 +20,16 @@ def recognition(**changes: object) -> Recognition:
     whole = Recognition(
         "clip<1>", "film.mp4", "micro", 10, 12, 15, 20, 100.0,
         (QualityFlag("close_call", "Two are alike."),), "positive",
-        np.array([0.7, 0.65, 0.1], np.float32), FACE, apex, Box(1, 2, 3, 4), ("f",),
+        np.array([0.7, 0.65, 0.1], np.float32), FACE, apex, Box(1, 2, 3, 4), ("f",), CLASSES,
     )  # fmt: skip
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
 def test_what_a_reading_says() -> None:
-    assert recognition().predicted_class(CLASSES) == "negative"
+    assert recognition().label == "negative"
     assert recognition().margin == pytest.approx(0.05)
     assert recognition().seconds(15) == pytest.approx(0.05)
-    assert recognition(lengths=None).predicted_class(CLASSES) is None and recognition(lengths=None).margin is None
+    assert recognition(lengths=None).label is None and recognition(lengths=None).margin is None
     assert recognition(fps=None).seconds(15) is None
 
 
