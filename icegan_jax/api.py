@@ -136,7 +136,10 @@ def train_and_evaluate(config: ConfigDict | str, workdir: AnyPath, *, force_resu
     """
     # The training loop imports TFDS, Grain and Matplotlib, which a prediction does not need.
     from icegan_jax import train
+    from icegan_jax.evaluation.results import read_results
+    from icegan_jax.training.distributed import LOST_S, Processes
 
     if isinstance(config, str):
         config = get_config(config)
-    return train.train_and_evaluate(config, Path(workdir), force_resume=force_resume)
+    train.train_and_evaluate(config, Path(workdir), Processes(), LOST_S, force_resume)
+    return read_results(Path(workdir) / "results.json")

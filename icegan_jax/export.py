@@ -99,7 +99,7 @@ def _content(ensemble: Ensemble, programs: dict[str, Any]) -> dict[str, Any]:
     return {
         "classes": list(ensemble.classes),
         "image_size": ensemble.image_size,
-        "input": ensemble.networks.recognition_input,
+        "input": ensemble.models.recognition_input,
         "faces": _FACES,
         "synthetic": "faces of the generator are synthetic: mark them as such where they are shown",
         "run": str(ensemble.run_dir.resolve().name),

@@ -129,9 +129,7 @@ class Recognizer:
         if isinstance(clip, AnyPath):
             path = Path(clip)
             if path.suffix.lower() == ".csv":
-                raise UserError(
-                    f"{path}: holds several clips; give one, or use python -m icegan_jax.predict"
-                )
+                raise UserError(f"{path}: holds several clips; give one, or use python -m icegan_jax.predict")
             (source,) = open_inputs([str(path)], fps, self.classes)
             return source
         return array_source(to_grey_frames(clip, name), Path(name), fps)
