@@ -22,34 +22,38 @@ Result = dict[str, Any]
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line, and which takes no shortened option."""
+    """An argument parser that reports an error in one line and accepts no abbreviated option."""
 
-    def __init__(self, description: str | None) -> None:
+    def __init__(self, name: str, description: str | None) -> None:
+        """Describe the benchmark ``benchmarks.NAME``."""
         super().__init__(
-            description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+            prog=f"python -m benchmarks.{name}",
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         self.add_argument("--json", action="store_true", help="prints one line of JSON")
 
     def error(self, message: str) -> NoReturn:
-        """Raises ``UserError`` instead of printing the usage."""
+        """Raise ``UserError`` instead of printing the usage."""
         raise UserError(f"{message}; see --help")
 
 
-def run(
+def run_benchmark(
     parser: Parser,
     measure: Callable[[argparse.Namespace], Result],
     table: Callable[[Result], str],
     argv: Sequence[str] | None,
 ) -> int:
-    """Measures and prints a table or, with --json, one line; returns 2 for bad input.
+    """Measure and prints a table or, with --json, one line; returns 2 for bad input.
 
     ``machine``, ``versions``, ``date`` and ``command`` join what ``measure`` returns.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    named = {"date": now(), "command": command_line(parser.prog, argv)}
+    named = {"date": timestamp(), "command": command_line(parser.prog, argv)}
     try:
         args = parser.parse_args(argv)
-        before = host()
+        before = describe_host()
         result = measure(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -71,23 +75,23 @@ def heading(result: Result) -> str:
     )
 
 
-def fresh(function: Callable[..., Any], *arguments: object) -> Any:
-    """Calls in a new process and returns the result: a peak of memory is that of a whole process."""
+def run_in_new_process(function: Callable[..., Any], *arguments: object) -> Any:
+    """Call in a new process and returns the result: a peak of memory is that of a whole process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
-def command_line(script: str, argv: Sequence[str]) -> str:
-    """The command as one would type it in the repository's root."""
-    return shlex.join(["python", f"benchmarks/{Path(script).name}", *argv])
+def command_line(prog: str, argv: Sequence[str]) -> str:
+    """Return the command that a user types in the repository's root, such as ``python -m benchmarks.soak --json``."""
+    return shlex.join([*prog.split(), *argv])
 
 
-def now() -> str:
+def timestamp() -> str:
     """The time, to the second, with its zone."""
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def host() -> Result:
+def describe_host() -> Result:
     """The machine without its accelerator; ``load``: how many programs wanted a core over the last minute."""
     return {
         "cpu": cpu_model(),

@@ -1,6 +1,6 @@
 """Faces per second of the trained program: recognition by the discriminator, synthesis by the generator.
 
-    python benchmarks/inference.py [--batches=1,16,256] [--width=1] [--precision=float32|bfloat16] [--steps=10]
+    python -m benchmarks.inference [--batches=1,16,256] [--width=1] [--precision=float32|bfloat16] [--steps=10]
         [--config=loso|loso_pair|demo] [--json]
 
 D: onset and apex to the lengths of the class capsules, as evaluation does. G: an onset, noise and one class to one
@@ -12,25 +12,21 @@ import argparse
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe, gflop, peak_memory_gib, spread, timed
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device, gflop, peak_memory_gib, quartiles, timed
 from benchmarks.workload import (
     PACKAGES,
     add_arguments,
-    at_least_one,
-    config_of,
-    described,
+    build_config,
+    check_positive,
+    describe_workload,
     initial_states,
-    made_up_batches,
-    whole_numbers,
+    parse_counts,
+    random_batches,
 )
 from icegan_jax.config import build_models
 from icegan_jax.training.inference import predict, to_float, to_uint8
@@ -47,29 +43,28 @@ COLUMNS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "inference.py"
+    """Measure and prints; returns 2 for bad input."""
+    parser = Parser("inference", __doc__)
     add_arguments(parser, training=False)
     parser.add_argument("--batches", default="1,16,256", help="faces at a time (default: 1,16,256)")
     parser.add_argument("--steps", type=int, default=10, help="batches timed (default: 10)")
-    return run(parser, _measure, _table, argv)
+    return run_benchmark(parser, _measure, _table, argv)
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "steps")
-    config, sizes = config_of(args), whole_numbers("batches", args.batches)
+    check_positive(args, "steps")
+    config, sizes = build_config(args), parse_counts("batches", args.batches)
     models = build_models(config, steps=1)
     device = jax.local_devices()[0]
     state = initial_states(models, 1)
     rows = []
     for name, function in (("D", _recognize), ("G", _synthesize)):
         for size in sizes:
-            faces = made_up_batches(models, (), size)
+            faces = random_batches(models, (), size)
             lowered = jax.jit(functools.partial(function, models)).lower(state, faces)
             program = lowered.compile()
             jax.block_until_ready(program(state, faces))
-            times = spread([timed(program, state, faces)[0] for _ in range(args.steps)])
+            times = quartiles([timed(program, state, faces)[0] for _ in range(args.steps)])
             work = gflop(lowered, program)
             rows.append(
                 {
@@ -86,8 +81,8 @@ def _measure(args: argparse.Namespace) -> Result:
         "rows": rows,
         "steps": args.steps,
         "peak_memory_gib": peak_memory_gib(device),
-        **described(config, training=False),
-        "machine": describe(device),
+        **describe_workload(config, training=False),
+        "machine": describe_device(device),
         "versions": versions(*PACKAGES),
     }
 

@@ -1,6 +1,6 @@
 """Folds trained side by side, as one program, against the same folds one after another.
 
-    python benchmarks/loso_throughput.py [--folds=1,2,4,8] [--width=1] [--batch=16] [--precision=float32|bfloat16]
+    python -m benchmarks.loso_throughput [--folds=1,2,4,8] [--width=1] [--batch=16] [--precision=float32|bfloat16]
         [--[no]perceptual] [--rounds=3] [--steps=2] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--json]
 
 Of each number of folds, the same states are advanced in turn by the program for all of them and by the program for
@@ -17,31 +17,27 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 import jax.numpy as jnp
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe, peak_memory_gib, spread, timed
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device, peak_memory_gib, quartiles, timed
 from benchmarks.workload import (
     PACKAGES,
     Program,
     add_arguments,
-    at_least_one,
-    batches_of,
+    build_config,
     check_finite,
+    check_positive,
     compile_update,
-    config_of,
-    described,
+    describe_workload,
     initial_states,
+    parse_counts,
     state_gib,
     state_shapes,
-    whole_numbers,
+    update_batches,
 )
 from icegan_jax.config import build_models
 from icegan_jax.training.memory import free_bytes
@@ -62,22 +58,21 @@ COLUMNS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "loso_throughput.py"
+    """Measure and prints; returns 2 for bad input."""
+    parser = Parser("loso_throughput", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", default="1,2,4,8", help="numbers of folds (default: 1,2,4,8)")
     add("--rounds", type=int, default=3, help="turns of each of the two (default: 3)")
     add("--steps", type=int, default=2, help="updates timed per turn (default: 2)")
     add("--steps_per_call", type=int, default=1, help="updates per call of the compiled program (default: 1)")
-    return run(parser, _measure, _table, argv)
+    return run_benchmark(parser, _measure, _table, argv)
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    numbers = whole_numbers("folds", args.folds)
-    at_least_one(args, "rounds", "steps", "steps_per_call")
-    config, per_call = config_of(args), args.steps_per_call
+    numbers = parse_counts("folds", args.folds)
+    check_positive(args, "rounds", "steps", "steps_per_call")
+    config, per_call = build_config(args), args.steps_per_call
     batch = config.training.batch_size
     calls = -(-args.steps // per_call)
     # What every state goes through: the turns of both, with a call each that is not timed.
@@ -85,7 +80,7 @@ def _measure(args: argparse.Namespace) -> Result:
     device = jax.local_devices()[0]
 
     def program(folds: int) -> Program:
-        batches = batches_of(models, folds, per_call, batch)
+        batches = update_batches(models, folds, per_call, batch)
         return compile_update(models, state_shapes(models, folds), batches, folds, per_call)
 
     single, each = program(1), state_gib(state_shapes(models, 1))
@@ -108,8 +103,8 @@ def _measure(args: argparse.Namespace) -> Result:
         "rounds": args.rounds,
         "steps": calls * per_call,
         "steps_per_call": per_call,
-        **described(config),
-        "machine": describe(device),
+        **describe_workload(config),
+        "machine": describe_device(device),
         "versions": versions(*PACKAGES),
     }
 
@@ -136,8 +131,8 @@ def _compare(
 ) -> Result:
     """One row: the times of both ways, per update of all folds."""
     states = initial_states(models, folds)
-    batches = batches_of(models, folds, per_call, batch)
-    shares = split(batches, folds, keep=True)
+    batches = update_batches(models, folds, per_call, batch)
+    shares = split_folds(batches, folds, keep=True)
     side: list[float] = []
     turns: list[float] = []
 
@@ -154,11 +149,11 @@ def _compare(
     for _ in range(rounds):
         states, metrics = _turn(all_at_once, states, calls, per_call, side)
         check_finite(metrics)
-        several = split(states, folds)
+        several = split_folds(states, folds)
         several, metrics = _turn(in_turn, several, calls, per_call, turns)
         check_finite(metrics)
-        states = joined(several)
-    one, other = spread(side), spread(turns)
+        states = join_folds(several)
+    one, other = quartiles(side), quartiles(turns)
     return {
         "folds": folds,
         "side_by_side_s": one.median,
@@ -181,7 +176,7 @@ def _turn(advance: Callable[[Any], Any], states: Any, calls: int, per_call: int,
     return states, metrics
 
 
-def split(tree: Any, folds: int, keep: bool = False) -> list[Any]:
+def split_folds(tree: Any, folds: int, keep: bool = False) -> list[Any]:
     """The folds [f] of a tree, apart; the tree's memory is given back array by array unless ``keep``."""
     if folds == 1:
         return [tree]
@@ -194,7 +189,7 @@ def split(tree: Any, folds: int, keep: bool = False) -> list[Any]:
     return [jax.tree.unflatten(structure, [column[index] for column in columns]) for index in range(folds)]
 
 
-def joined(trees: Sequence[Any]) -> Any:
+def join_folds(trees: Sequence[Any]) -> Any:
     """The opposite of ``split``; the memory of ``trees`` is given back array by array."""
     if len(trees) == 1:
         return trees[0]

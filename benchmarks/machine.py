@@ -20,7 +20,7 @@ _REPEATS = 20  # of which the median is taken
 LIBRARY_PRODUCT = re.compile(r'custom_call_target="[^"]*(gemm|matmul|dot|conv)', re.IGNORECASE)
 
 
-class Spread(NamedTuple):
+class Quartiles(NamedTuple):
     """Median and quartiles of several times, in seconds."""
 
     median: float
@@ -28,20 +28,20 @@ class Spread(NamedTuple):
     upper: float
 
 
-def spread(seconds: Sequence[float]) -> Spread:
-    """Summarises the times."""
+def quartiles(seconds: Sequence[float]) -> Quartiles:
+    """Summarize the times."""
     lower, median, upper = (float(value) for value in np.percentile(seconds, [25, 50, 75]))
-    return Spread(median, lower, upper)
+    return Quartiles(median, lower, upper)
 
 
 def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-    """Calls, waits until the device is done, and returns the seconds and the result."""
+    """Call, waits until the device is done, and returns the seconds and the result."""
     start = time.perf_counter()
     result = jax.block_until_ready(call(*arguments))
     return time.perf_counter() - start, result
 
 
-def describe(device: jax.Device) -> Result:
+def describe_device(device: jax.Device) -> Result:
     """The device as ``machine`` of a result names it, beside what ``command.host`` says."""
     return {"device": device.device_kind, "platform": device.platform, "devices": jax.local_device_count()}
 
@@ -63,7 +63,7 @@ def matrix_rate(dtype: str) -> float:
     multiply = jax.jit(jnp.matmul)
     jax.block_until_ready(multiply(a, b))
     seconds = [timed(lambda: [multiply(a, b) for _ in range(calls)])[0] / calls for _ in range(_REPEATS)]
-    return 2 * side**3 / spread(seconds).median / 1e9
+    return 2 * side**3 / quartiles(seconds).median / 1e9
 
 
 def gflop(lowered: Any, compiled: Any = None) -> float:

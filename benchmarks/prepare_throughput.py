@@ -1,6 +1,6 @@
 """How fast faces are registered, cropped and spotted, and how much memory a clip takes as it grows.
 
-    python benchmarks/prepare_throughput.py [--raw=clips.csv] [--scale=2] [--workers=N] [--json]
+    python -m benchmarks.prepare_throughput [--raw=clips.csv] [--scale=2] [--workers=N] [--json]
 
 Clips of any length are made from one short clip, drawn or the first of --raw, by playing it back and forth. Frames are
 enlarged --scale times: a drawn face is then about as large as in CASME II. Prints a table, or
@@ -26,20 +26,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
 import cv2
 
-from benchmarks.command import command_line, cpu_model, fresh, now, peak_rss_gib, versions
-from icegan_jax.data.align import IDENTITY, crop_face, estimate_motion, match_brightness, to_grey
+from benchmarks.command import command_line, cpu_model, peak_rss_gib, run_in_new_process, timestamp, versions
+from icegan_jax.data.align import IDENTITY, crop_face, estimate_motion, match_brightness, to_gray
 from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
-from icegan_jax.data.clips import Clip, movement, read_clips
+from icegan_jax.data.clips import Clip, frames_after_onset, read_clips
 from icegan_jax.data.crop import SIZE, CropOptions, crop_clip
 from icegan_jax.data.ingest.build import prepare_clips
 from icegan_jax.data.ingest.repairs import repair_annotation
-from icegan_jax.data.landmarks import Grey, find_face
-from icegan_jax.data.synthetic import write_clips_to
+from icegan_jax.data.landmarks import Gray, find_face
+from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 
@@ -49,7 +46,7 @@ PACKAGES = ("numpy", "opencv-python-headless", "dlib-bin", "pillow")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
+    """Measure and prints; returns 2 for bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="its first clip is played (default: a drawn one)")
@@ -65,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    result["command"] = command_line("prepare_throughput.py", sys.argv[1:] if argv is None else argv)
+    result["command"] = command_line("python -m benchmarks.prepare_throughput", sys.argv[1:] if argv is None else argv)
     print(json.dumps(result, indent=2) if args.json else _table(result))
     return 0
 
@@ -74,16 +71,19 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything heavy runs in fresh processes: a process inherits its parent's peak memory."""
     load = os.getloadavg()[0]
     source = folder / "source"
-    width, height = fresh(write_source, args.raw, source, args.scale)
+    width, height = run_in_new_process(write_source, args.raw, source, args.scale)
     lengths = sorted({PART_FRAMES, *args.lengths})
     for length in lengths:
         write_clip(source, folder / str(length), length)
     clip = folder / str(PART_FRAMES)
-    memory = {n: fresh(peak_memory, folder / str(n)) for n in args.lengths}
-    parts = fresh(time_parts, clip)
-    together = {n: fresh(time_together, clip, folder / f"all_{n}", args.clips, n) for n in sorted({1, args.workers})}
+    memory = {n: run_in_new_process(peak_memory, folder / str(n)) for n in args.lengths}
+    parts = run_in_new_process(time_parts, clip)
+    together = {
+        n: run_in_new_process(time_together, clip, folder / f"all_{n}", args.clips, n)
+        for n in sorted({1, args.workers})
+    }
     return {
-        "date": now(),
+        "date": timestamp(),
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "load": round(load, 1), "system": platform.platform()},
         "versions": versions(*PACKAGES),
         "frame_pixels": [width, height],
@@ -95,15 +95,15 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def write_source(raw: Path | None, out: Path, scale: float) -> tuple[int, int]:
-    """Writes the short clip's frames, enlarged, as out/0.jpg onwards; returns their width and height."""
+    """Write the short clip's frames, enlarged, as out/0.jpg onwards; returns their width and height."""
     if raw is None:
-        raw = write_clips_to(out.with_name("drawn"), seed=0, subjects=1, clips_per_class=1, frames=25, progress=False)
+        raw = draw_clips(out.with_name("drawn"), seed=0, subjects=1, clips_per_class=1, frames=25, progress=False)
     clip = read_clips(raw)[0]
     numbers = list_frames(clip.frames)
     clip, _ = repair_annotation(clip, numbers)
     out.mkdir()
     image = None
-    for i, (_, frame) in enumerate(read_frames(clip.frames, [clip.onset, *movement(clip, numbers)])):
+    for i, (_, frame) in enumerate(read_frames(clip.frames, [clip.onset, *frames_after_onset(clip, numbers)])):
         image = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(out / f"{i}.jpg"), image)
     assert image is not None
@@ -111,7 +111,7 @@ def write_source(raw: Path | None, out: Path, scale: float) -> tuple[int, int]:
 
 
 def write_clip(source: Path, out: Path, length: int) -> None:
-    """Writes ``length`` frames: those of ``source`` from the first to the last, back again, and so on."""
+    """Write ``length`` frames: those of ``source`` from the first to the last, back again, and so on."""
     files = [source / f"{n}.jpg" for n in list_frames(source)]
     out.mkdir()
     for n, file in enumerate(itertools.islice(itertools.cycle([*files, *files[-2:0:-1]]), length)):
@@ -119,13 +119,13 @@ def write_clip(source: Path, out: Path, length: int) -> None:
 
 
 def peak_memory(frames: Path) -> float:
-    """Spots and crops one clip in this process; returns the process's peak memory in MiB."""
+    """Spot and crops one clip in this process; returns the process's peak memory in MiB."""
     crop_clip(_clip(frames, 0), CropOptions())
     return round(peak_rss_gib() * 2**10, 1)
 
 
 def time_together(frames: Path, out: Path, clips: int, workers: int) -> dict[str, float]:
-    """Prepares the same clip several times over; CPU seconds are those of all its processes."""
+    """Prepare the same clip several times over; CPU seconds are those of all its processes."""
     before = _cpu_seconds()
     with _Clock() as clock:
         prepare_clips([_clip(frames, i) for i in range(clips)], out, workers=workers, progress=False)
@@ -142,7 +142,7 @@ def _cpu_seconds() -> float:
 
 
 def time_parts(folder: Path) -> dict[str, float]:
-    """Returns frames per second of each part; of the face, faces per second (one per clip)."""
+    """Return frames per second of each part; of the face, faces per second (one per clip)."""
     cv2.setNumThreads(1)
     speed: dict[str, float] = {}
 
@@ -154,7 +154,7 @@ def time_parts(folder: Path) -> dict[str, float]:
 
     numbers = list_frames(folder)
     with timed("read", len(numbers)):
-        images: dict[int, Grey] = dict(read_frames(folder, numbers))
+        images: dict[int, Gray] = dict(read_frames(folder, numbers))
     onset, moving = images[numbers[0]], numbers[1:]
     find_face([onset])  # loads the models
     with timed("find face (once per clip)", 1):
@@ -170,16 +170,16 @@ def time_parts(folder: Path) -> dict[str, float]:
         for n in moving:
             motion = motions[n]
             crop = crop_face(images[n], box, IDENTITY if motion is None else motion, SIZE)
-            crops[n] = to_grey(match_brightness(crop, neutral))
+            crops[n] = to_gray(match_brightness(crop, neutral))
     points = points_in_crop(face.points, box, SIZE)
     for method in METHODS[:-1]:
         with timed(f"spot, {method}", len(moving)):
-            spot_apex(to_grey(neutral), crops.items(), method=method, offset=crops[moving[-1]], points=points)
+            spot_apex(to_gray(neutral), crops.items(), method=method, offset=crops[moving[-1]], points=points)
     return speed
 
 
 class _Clock:
-    """Measures the wall time of a with-block."""
+    """Measure the wall time of a with-block."""
 
     seconds = 0.0
 

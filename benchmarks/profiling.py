@@ -54,7 +54,7 @@ class Operation(NamedTuple):
 
 
 def profile(compiled: Any, states: TrainState, batches: Batch, per_call: int) -> dict[str, dict[str, float]]:
-    """Traces one call. ``states`` are donated.
+    """Trace one call. ``states`` are donated.
 
     Returns:
       ``by_kind`` and ``by_layer``, each name to milliseconds per update, largest first. On a CPU they are summed

@@ -33,7 +33,7 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Takes a sample of this process every tenth of a second, in a thread, while entered."""
+    """Take a sample of this process every tenth of a second, in a thread, while entered."""
 
     def __init__(self, part: str, run_dir: Path, per_line: int) -> None:
         """``per_line``: steps that a line of a fold's log stands for."""

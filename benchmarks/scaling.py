@@ -1,6 +1,6 @@
 """How time and memory grow with the data: seconds per epoch and peak memory against the number of clips.
 
-    python benchmarks/scaling.py [--clips=100,442,2000,10000] [--folds=1] [--width=0.0625] [--batch=16]
+    python -m benchmarks.scaling [--clips=100,442,2000,10000] [--folds=1] [--width=0.0625] [--batch=16]
         [--steps=0] [--data=DIR] [--config=demo|loso|loso_pair] [--precision=float32|bfloat16] [--json]
 
 A few procedural clips are drawn and prepared (or taken from the prepared folder --data), and their pairs repeated
@@ -21,22 +21,19 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
 import jax
 import jax.numpy as jnp
 
-from benchmarks.command import Parser, Result, fresh, markdown, peak_rss_gib, run, versions
-from benchmarks.machine import describe, spread
+from benchmarks.command import Parser, Result, markdown, peak_rss_gib, run_benchmark, run_in_new_process, versions
+from benchmarks.machine import describe_device, quartiles
 from benchmarks.workload import (
     PACKAGES,
     add_arguments,
-    at_least_one,
+    build_config,
     check_finite,
-    config_of,
-    described,
-    whole_numbers,
+    check_positive,
+    describe_workload,
+    parse_counts,
 )
 from icegan_jax.config import build_models, build_train_config
 from icegan_jax.data.dataset import Pairs, Record, load_pairs, write_pairs
@@ -48,7 +45,7 @@ from icegan_jax.training.parallel import FoldLayout, build_programs
 from icegan_jax.training.prefetch import Prefetcher
 from icegan_jax.training.state import fold_key
 
-SHIFTS = (-2, -1, 0, 1, 2)  # of a clip's pairs: the apex and its four neighbours
+SHIFTS = (-2, -1, 0, 1, 2)  # of a clip's pairs: the apex and its four neighbors
 _SUBJECTS = 68  # people among whom the clips are shared out, as in MEGC2019; fewer where clips are few
 _DRAIN = 64  # batches drawn without training, for the time that the pipeline takes alone
 COLUMNS = (
@@ -68,9 +65,8 @@ COLUMNS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "scaling.py"
+    """Measure and prints; returns 2 for bad input."""
+    parser = Parser("scaling", __doc__)
     add_arguments(parser)
     parser.set_defaults(config="demo", width=0.0625, perceptual=False)
     add = parser.add_argument
@@ -78,28 +74,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--folds", type=int, default=1, help="folds side by side (default: 1)")
     add("--steps", type=int, default=0, help="updates timed at most (default: 0, a whole epoch)")
     add("--data", type=Path, help="prepared folder whose pairs are repeated (default: procedural ones)")
-    return run(parser, _measure, _table, argv)
+    return run_benchmark(parser, _measure, _table, argv)
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "folds")
-    config, sizes = config_of(args), whole_numbers("clips", args.clips)
+    check_positive(args, "folds")
+    config, sizes = build_config(args), parse_counts("clips", args.clips)
     if sizes[0] < 4:
         raise UserError(f"--clips is {sizes[0]}: give 4 or more, two each of two people")
     rows = []
     with tempfile.TemporaryDirectory() as name:
         source = args.data or Path(name) / "source"
         if not args.data:
-            fresh(_draw, source)
+            run_in_new_process(_draw, source)
         for clips in sizes:
             folder = Path(name) / str(clips)
-            fresh(write_clips, source, folder, clips)
-            rows.append(fresh(measure_size, folder, args))
+            run_in_new_process(write_clips, source, folder, clips)
+            rows.append(run_in_new_process(measure_size, folder, args))
     return {
         "rows": rows,
         "folds": args.folds,
-        **described(config),
-        "machine": describe(jax.local_devices()[0]),
+        **describe_workload(config),
+        "machine": describe_device(jax.local_devices()[0]),
         "versions": versions(*PACKAGES, "grain"),
     }
 
@@ -109,7 +105,7 @@ def _draw(folder: Path) -> None:
 
 
 def write_clips(source: Path, folder: Path, clips: int) -> None:
-    """Writes ``clips`` clips of five pairs, those of the prepared folder ``source`` repeated in turn."""
+    """Write ``clips`` clips of five pairs, those of the prepared folder ``source`` repeated in turn."""
     write_pairs(folder, _records(load_pairs(source), clips))
 
 
@@ -137,7 +133,7 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     data_gib = (pairs.onset.nbytes + pairs.apex.nbytes) / 2**30
     load_peak = peak_rss_gib()
 
-    config = config_of(args)
+    config = build_config(args)
     config.model.image_size = pairs.onset.shape[1]
     folds = leave_one_subject_out(pairs)[: args.folds]
     train_config = build_train_config(config, len(pairs.label), len(folds), 1)
@@ -178,7 +174,7 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
         "epoch_s": sum(seconds) / steps * train_config.steps_per_epoch,
         "steps": steps,
         "steps_per_epoch": train_config.steps_per_epoch,
-        "median_step_ms": 1e3 * spread(seconds).median / per_call,
+        "median_step_ms": 1e3 * quartiles(seconds).median / per_call,
         "draw_ms": 1e3 * draw_s,
         "waiting": waited / sum(seconds),
         "load_s": load_s,

@@ -1,6 +1,6 @@
 """Whether long runs stay small: memory, open files and threads of a training process, early and late.
 
-    python benchmarks/soak.py --steps=5000 --folds=20 --samples=soak.csv
+    python -m benchmarks.soak --steps=5000 --folds=20 --samples=soak.csv
 
 Trains one fold of tiny networks for many steps, with checkpoints, logs and evaluations, then many folds one after
 another in the same process, as a run does. Ends with exit code 1 where the late memory is above the early one by more
@@ -15,17 +15,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device
 from benchmarks.sampling import Sample, Sampler
-from benchmarks.workload import PACKAGES, at_least_one
+from benchmarks.workload import PACKAGES, check_positive
 from configs import demo
 from icegan_jax.config import build_models, validate
 from icegan_jax.data.clips import EXPRESSIONS
@@ -45,8 +42,7 @@ _PEOPLE = 3  # of the one fold's run; the many folds have one person each
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; returns the exit code."""
-    parser = Parser(__doc__)
-    parser.prog = "soak.py"
+    parser = Parser("soak", __doc__)
     parser.add_argument("--steps", type=int, default=5000, help="of the one fold (default: 5000)")
     parser.add_argument("--folds", type=int, default=20, help="one after another (default: 20)")
     parser.add_argument("--samples", type=Path, help="writes the samples there, as CSV")
@@ -57,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         grown.extend(result["grown"])
         return result
 
-    code = run(parser, measure, _table, argv)
+    code = run_benchmark(parser, measure, _table, argv)
     return 1 if grown else code
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "steps", "folds")
+    check_positive(args, "steps", "folds")
     if args.steps < 10 * _PER_CALL or args.folds < 4:
         raise UserError(f"--steps={args.steps} --folds={args.folds}: give {10 * _PER_CALL} steps and 4 folds or more")
     if not Path("/proc/self/statm").exists():
@@ -86,13 +82,13 @@ def _measure(args: argparse.Namespace) -> Result:
         "grown": [line for row in rows for line in row["grown"]],
         "log_kib_per_1000_steps": logs,
         "seconds": [part[-1].seconds for part in (long, many)],
-        "machine": describe(jax.local_devices()[0]),
+        "machine": describe_device(jax.local_devices()[0]),
         "versions": versions(*PACKAGES, "orbax-checkpoint"),
     }
 
 
 def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
-    """Trains ``folds`` folds of made-up faces, one after another, and returns the samples."""
+    """Train ``folds`` folds of made-up faces, one after another, and returns the samples."""
     config, pairs = _config(), _pairs(people)
     models = build_models(config, _SCHEDULE)
     every = min(_EVERY, max(1, steps // 20 // _PER_CALL) * _PER_CALL)

@@ -1,6 +1,6 @@
 """How long one update of both networks takes, and which share of the machine's own matrix rate it reaches.
 
-    python benchmarks/step_time.py [--width=1] [--folds=1] [--precision=float32|bfloat16] [--[no]perceptual]
+    python -m benchmarks.step_time [--width=1] [--folds=1] [--precision=float32|bfloat16] [--[no]perceptual]
         [--steps=10] [--batch=16] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--profile] [--json]
 
 The update is the training's own (training/step.py), of all folds side by side on the first device, on made-up faces
@@ -16,27 +16,23 @@ tells where its time went. Prints a table, or one line of JSON with --json.
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe, matmul_precision, matrix_rate, peak_memory_gib, spread, timed
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device, matmul_precision, matrix_rate, peak_memory_gib, quartiles, timed
 from benchmarks.profiling import profile
 from benchmarks.workload import (
     PACKAGES,
     add_arguments,
-    at_least_one,
-    batches_of,
+    build_config,
     check_finite,
+    check_positive,
     compile_update,
-    config_of,
-    described,
+    describe_workload,
     gflop_direct,
     initial_states,
+    update_batches,
 )
 from icegan_jax.config import build_models
 
@@ -44,28 +40,27 @@ _WARM_UP = 2  # calls before the timed ones: the first touches memory for the fi
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "step_time.py"
+    """Measure and prints; returns 2 for bad input."""
+    parser = Parser("step_time", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", type=int, default=1, help="folds side by side (default: 1)")
     add("--steps", type=int, default=10, help="updates timed (default: 10)")
     add("--steps_per_call", type=int, default=1, help="updates per call of the compiled program (default: 1)")
     add("--profile", action="store_true", help="tells where the time goes")
-    return run(parser, _measure, _table, argv)
+    return run_benchmark(parser, _measure, _table, argv)
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "folds", "steps", "steps_per_call")
-    config, per_call = config_of(args), args.steps_per_call
+    check_positive(args, "folds", "steps", "steps_per_call")
+    config, per_call = build_config(args), args.steps_per_call
     calls = -(-args.steps // per_call)
     batch, precision = config.training.batch_size, config.training.precision
     device = jax.local_devices()[0]
     models = build_models(config, (calls + _WARM_UP + args.profile) * per_call)
 
     states = initial_states(models, args.folds)
-    batches = batches_of(models, args.folds, per_call, batch)
+    batches = update_batches(models, args.folds, per_call, batch)
     program = compile_update(models, states, batches, args.folds, per_call)
     for _ in range(_WARM_UP):
         states, metrics = jax.block_until_ready(program.call(states, batches))
@@ -77,7 +72,7 @@ def _measure(args: argparse.Namespace) -> Result:
     rates.append(matrix_rate(precision))
     check_finite(metrics)
 
-    step, rate = spread(seconds), sum(rates) / 2
+    step, rate = quartiles(seconds), sum(rates) / 2
     direct = gflop_direct(models, states, batches, args.folds, per_call)
     result = {
         "median_step_s": step.median,
@@ -100,8 +95,8 @@ def _measure(args: argparse.Namespace) -> Result:
         "folds": args.folds,
         "steps": calls * per_call,
         "steps_per_call": per_call,
-        **described(config),
-        "machine": describe(device),
+        **describe_workload(config),
+        "machine": describe_device(device),
         "versions": versions(*PACKAGES),
     }
     if args.profile:

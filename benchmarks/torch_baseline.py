@@ -1,6 +1,6 @@
 """How fast plain PyTorch trains the same networks on this CPU, and our own update beside it.
 
-    python benchmarks/torch_baseline.py [--width=1] [--folds=1] [--batch=16] [--[no]perceptual] [--steps=10]
+    python -m benchmarks.torch_baseline [--width=1] [--folds=1] [--batch=16] [--[no]perceptual] [--steps=10]
         [--config=loso|loso_pair|demo] [--threads=N] [--[no]channels_last] [--compile] [--noagainst_jax] [--json]
 
 PyTorch is an extra of this project: `uv sync --extra torch` first, or only its smaller build for CPUs. The networks
@@ -19,28 +19,24 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.command import Parser, Result, markdown, run, versions
-from benchmarks.machine import describe, matrix_rate, spread, timed
+from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.machine import describe_device, matrix_rate, quartiles, timed
 from benchmarks.workload import (
     PACKAGES,
     add_arguments,
-    at_least_one,
-    batches_of,
+    build_config,
     check_finite,
+    check_positive,
     compile_update,
-    config_of,
-    described,
+    describe_workload,
     initial_states,
+    update_batches,
 )
 from icegan_jax.config import build_models
 from icegan_jax.errors import UserError
@@ -54,9 +50,8 @@ Update = Callable[[], Any]  # one update of every fold; returns the loss terms
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures and prints; returns 2 for bad input."""
-    parser = Parser(__doc__)
-    parser.prog = "torch_baseline.py"
+    """Measure and prints; returns 2 for bad input."""
+    parser = Parser("torch_baseline", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", type=int, default=1, help="folds trained (default: 1)")
@@ -67,16 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--compile", action="store_true", help="torch.compile (default: eager)")
     add("--against_jax", action="store_true", default=True, help="also times our own update (default)")
     add("--noagainst_jax", "--no-against_jax", action="store_false", dest="against_jax", help="PyTorch alone")
-    return run(parser, _measure, _table, argv)
+    return run_benchmark(parser, _measure, _table, argv)
 
 
 def _measure(args: argparse.Namespace) -> Result:
-    at_least_one(args, "folds", "steps")
+    check_positive(args, "folds", "steps")
     if importlib.util.find_spec("torch") is None:
         raise UserError(
             "PyTorch is not installed: uv sync --extra torch (or only its build for CPUs, which is smaller)"
         )
-    config = config_of(args)
+    config = build_config(args)
     if config.training.precision != "float32":
         raise UserError(f"--precision is {config.training.precision}: the PyTorch version is float32 only")
     threads = _limit_cores(args.threads)
@@ -84,7 +79,7 @@ def _measure(args: argparse.Namespace) -> Result:
         raise UserError(f"JAX would run on the {platform}, PyTorch on the CPU: set JAX_PLATFORMS=cpu")
     models = build_models(config, args.steps + _WARM_UP)
     states = initial_states(models, args.folds)
-    batches = batches_of(models, args.folds, 1, config.training.batch_size)
+    batches = update_batches(models, args.folds, 1, config.training.batch_size)
     updates = {"torch": _torch_update(args, config.training, models, states, batches, threads)}
     if args.against_jax:
         updates["jax"] = _jax_update(models, states, batches, args.folds)
@@ -95,20 +90,20 @@ def _measure(args: argparse.Namespace) -> Result:
     rates.append(matrix_rate("float32"))
     for values in terms.values():
         check_finite({name: jnp.asarray(np.asarray(value)) for name, value in values.items()})
-    steps = {name: spread(values) for name, values in seconds.items()}
+    steps = {name: quartiles(values) for name, values in seconds.items()}
     return {
         **_named("", steps["torch"], seconds["torch"]),
         **(_named("jax_", steps["jax"], seconds["jax"]) if args.against_jax else {}),
         **({"ratio": steps["torch"].median / steps["jax"].median} if args.against_jax else {}),
         "folds": args.folds,
         "steps": args.steps,
-        **described(config),
+        **describe_workload(config),
         "channels_last": args.channels_last,
         "compiled": args.compile,
         "threads": threads,
         "idle_cores": idle,
         "matrix_rate_gflops": sum(rates) / 2,
-        "machine": describe(jax.local_devices()[0]),
+        "machine": describe_device(jax.local_devices()[0]),
         "versions": versions("torch", *PACKAGES),
     }
 
@@ -123,7 +118,7 @@ def _named(prefix: str, step: Any, seconds: list[float]) -> Result:
 
 
 def _limit_cores(threads: int | None) -> int:
-    """Gives this process ``threads`` cores; only threads started later heed it. Returns how many it has."""
+    """Give this process ``threads`` cores; only threads started later heed it. Returns how many it has."""
     if not hasattr(os, "sched_setaffinity"):
         if threads is None:
             return os.cpu_count() or 1
@@ -174,7 +169,7 @@ def _jax_update(models: Models, states: TrainState, batches: Any, folds: int) ->
 
 
 def _warm_up(update: Update) -> float:
-    """Runs a few updates; returns the cores kept busy after the last."""
+    """Run a few updates; returns the cores kept busy after the last."""
     for _ in range(_WARM_UP):
         jax.block_until_ready(update())
     before = time.process_time()
@@ -183,7 +178,7 @@ def _warm_up(update: Update) -> float:
 
 
 def _take_turns(updates: dict[str, Update], steps: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Times ``steps`` updates of each, in turns; returns the seconds of each update, and the last loss terms."""
+    """Time ``steps`` updates of each, in turns; returns the seconds of each update, and the last loss terms."""
     seconds: dict[str, list[float]] = {name: [] for name in updates}
     terms: dict[str, Any] = {}
     for share in np.array_split(np.arange(steps), min(_TURNS, steps)):

@@ -137,8 +137,8 @@ def route(votes: Tensor, iterations: int) -> Tensor:
     return squash(torch.einsum("bpk,bpkd->bkd", logits.softmax(dim=2), votes))
 
 
-def move(image: Tensor, motion: Tensor) -> Tensor:
-    """Fetches every pixel of float[b, 1, n, n] from float[b, 2, n, n] (rows, columns) away, bilinearly."""
+def warp(image: Tensor, motion: Tensor) -> Tensor:
+    """Fetch every pixel of float[b, 1, n, n] from float[b, 2, n, n] (rows, columns) away, bilinearly."""
     n = image.shape[2]
     place = torch.arange(n, dtype=image.dtype)
     rows, columns = place[:, None] + motion[:, 0], place + motion[:, 1]

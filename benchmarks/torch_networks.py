@@ -19,9 +19,9 @@ from benchmarks.torch_layers import (
     GraphReasoning,
     instance_norm,
     length,
-    move,
     route,
     squash,
+    warp,
 )
 from icegan_jax.models import discriminator, generator
 from icegan_jax.models.layers import LEAK, NORM_EPSILON, scale_channels
@@ -73,10 +73,10 @@ class Generator(nn.Module):
         x = self.layers["up_1"](F.leaky_relu(x, LEAK), keep)
         if not self.motion:
             return torch.tanh(x)
-        return torch.clamp(move(onset, _PIXELS_PER_UNIT * x[:, :2]) + x[:, 2:], -1.0, 1.0)
+        return torch.clamp(warp(onset, _PIXELS_PER_UNIT * x[:, :2]) + x[:, 2:], -1.0, 1.0)
 
 
-class Verdict(NamedTuple):
+class DiscriminatorOutput(NamedTuple):
     """Realness float[b], class capsules' lengths float[b, k], reconstruction float[b, 1, n, n] in [0, 1]."""
 
     real_prob: Tensor
@@ -111,7 +111,7 @@ class Discriminator(nn.Module):
         for index, (wide, outputs) in enumerate(zip(sizes, [*sizes[1:], image_size**2], strict=True), start=1):
             self.layers[f"reconstruction_{index}"] = nn.Linear(wide, outputs)
 
-    def forward(self, image: Tensor, label: Tensor | None, keep: bool = False) -> Verdict:
+    def forward(self, image: Tensor, label: Tensor | None, keep: bool = False) -> DiscriminatorOutput:
         """Judges float[b, c, n, n]; ``label`` int64[b]: the class reconstructed (None: the predicted one)."""
         x = F.leaky_relu(self.layers["trunk_1"](image, keep), LEAK)
         for index in range(2, 6):
@@ -132,10 +132,10 @@ class Discriminator(nn.Module):
             x = F.relu(self.layers[f"reconstruction_{index}"](x))
         x = torch.sigmoid(self.layers["reconstruction_3"](x))
         n = image.shape[2]
-        return Verdict(length(adversarial), lengths, x.view(-1, 1, n, n))
+        return DiscriminatorOutput(length(adversarial), lengths, x.view(-1, 1, n, n))
 
 
-class CostFeatures(nn.Module):
+class PerceptualFeatures(nn.Module):
     """The perceptual loss's network, cut as ``ours`` is; frozen."""
 
     mean: Tensor
@@ -146,12 +146,12 @@ class CostFeatures(nn.Module):
         self.settings = ours.layers
         self.kernels = nn.ParameterList(torch.from_numpy(k.transpose(3, 2, 0, 1).copy()) for k, _ in ours.weights)
         self.biases = nn.ParameterList(torch.from_numpy(bias.copy()) for _, bias in ours.weights)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])  # ImageNet's colours
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])  # ImageNet's colors
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Grey faces float[b, 1, n, n] in [-1, 1] to features float[b, c, h, w]."""
+        """Gray faces float[b, 1, n, n] in [-1, 1] to features float[b, c, h, w]."""
         x = ((image + 1) / 2 - self.mean) / self.std
         for layer, kernel, bias in zip(self.settings, self.kernels, self.biases, strict=True):
             if layer.pool:

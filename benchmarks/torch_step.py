@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._functorch import config as functorch_config
 
-from benchmarks.torch_networks import CostFeatures, Discriminator, Generator, Verdict
+from benchmarks.torch_networks import Discriminator, DiscriminatorOutput, Generator, PerceptualFeatures
 from benchmarks.torch_weights import to_torch
 from icegan_jax.training import losses
 from icegan_jax.training.state import Models, TrainState
@@ -34,12 +34,12 @@ class Fold(NamedTuple):
     generator: Generator
     discriminator: Discriminator
     synthesize: Callable[..., Tensor]
-    judge: Callable[..., Verdict]
+    judge: Callable[..., DiscriminatorOutput]
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
 
 
-class Task(NamedTuple):
+class SharedSetup(NamedTuple):
     """What every fold shares: our networks' settings, the cost network, PyTorch's memory format."""
 
     settings: Models
@@ -47,18 +47,18 @@ class Task(NamedTuple):
     memory_format: torch.memory_format
 
 
-def create_task(settings: Models, channels_last: bool, compiled: bool = False) -> Task:
-    """Takes the cost network's weights from ``settings``; ``compiled``: for networks that torch.compile has seen."""
+def create_setup(settings: Models, channels_last: bool, compiled: bool = False) -> SharedSetup:
+    """Take the cost network's weights from ``settings``; ``compiled``: for networks that torch.compile has seen."""
     if compiled:  # both players' gradients are taken from one graph, whose memory must outlive the first
         functorch_config.donated_buffer = False
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     if settings.perceptual is None:
-        return Task(settings, None, memory_format)
-    cost = _placed(CostFeatures(settings.perceptual), memory_format)
-    return Task(settings, torch.compile(cost) if compiled else cost, memory_format)
+        return SharedSetup(settings, None, memory_format)
+    cost = _placed(PerceptualFeatures(settings.perceptual), memory_format)
+    return SharedSetup(settings, torch.compile(cost) if compiled else cost, memory_format)
 
 
-def create_fold(task: Task, state: TrainState, adam: Adam, compiled: bool = False) -> Fold:
+def create_fold(task: SharedSetup, state: TrainState, adam: Adam, compiled: bool = False) -> Fold:
     """Both networks with the weights of ``state``, one fold of ours without a leading axis."""
     settings = task.settings
     channels = 1 if settings.recognition_input == "apex" else 2
@@ -84,7 +84,7 @@ def to_batch(batch: Mapping[str, Any]) -> Batch:
     return {**faces, "label": torch.from_numpy(np.array(batch["label"], np.int64))}
 
 
-def update(task: Task, fold: Fold, batch: Batch) -> Terms:
+def train_step(task: SharedSetup, fold: Fold, batch: Batch) -> Terms:
     """One simultaneous update; ``batch``: ``onset`` and ``apex`` uint8[b, 1, n, n], ``label`` int64[b]."""
     noise = torch.randn(len(batch["label"]), task.settings.noise)
     terms = set_gradients(task, fold, batch, noise)
@@ -93,8 +93,8 @@ def update(task: Task, fold: Fold, batch: Batch) -> Terms:
     return terms
 
 
-def set_gradients(task: Task, fold: Fold, batch: Batch, noise: Tensor) -> Terms:
-    """Gives every parameter its gradient, and returns the loss terms float32[] by the names ours have.
+def set_gradients(task: SharedSetup, fold: Fold, batch: Batch, noise: Tensor) -> Terms:
+    """Give every parameter its gradient, and returns the loss terms float32[] by the names ours have.
 
     One pass of the generator and one of the discriminator over its fakes serve both players. The running
     statistics and the power iteration follow the real faces.
@@ -103,8 +103,8 @@ def set_gradients(task: Task, fold: Fold, batch: Batch, noise: Tensor) -> Terms:
     onset, apex = (to_float(batch[name]).contiguous(memory_format=task.memory_format) for name in ("onset", "apex"))
     label = batch["label"]
     fake = fold.synthesize(onset, noise, F.one_hot(label, settings.classes).float(), keep=True)
-    fake_verdict = fold.judge(look(settings, onset, fake), label)
-    real_verdict = fold.judge(look(settings, onset, apex), label, keep=True)
+    fake_verdict = fold.judge(discriminator_input(settings, onset, fake), label)
+    real_verdict = fold.judge(discriminator_input(settings, onset, apex), label, keep=True)
 
     fake_terms = _recognition_terms(fake_verdict, fake, label)
     d_fake = {"adversarial": adversarial(fake_verdict.real_prob, real=False), **fake_terms}
@@ -130,7 +130,7 @@ def set_gradients(task: Task, fold: Fold, batch: Batch, noise: Tensor) -> Terms:
 
 
 def _differentiate(network: nn.Module, loss: Tensor, retain_graph: bool = False) -> None:
-    """Sets the gradients of this network alone, so that nothing is computed for the other's weights.
+    """Set the gradients of this network alone, so that nothing is computed for the other's weights.
 
     ``backward`` lays each out in memory as its weight, which fused Adam takes for granted; ``autograd.grad`` does not.
     """
@@ -144,7 +144,7 @@ def player_loss(settings: Models, terms: Terms, recognition: float) -> Tensor:
     return settings.weights.adversarial * terms["adversarial"] + recognition * classification
 
 
-def _recognition_terms(verdict: Verdict, face: Tensor, label: Tensor) -> Terms:
+def _recognition_terms(verdict: DiscriminatorOutput, face: Tensor, label: Tensor) -> Terms:
     lengths = verdict.lengths
     present = F.one_hot(label, lengths.shape[1]).to(lengths.dtype)
     short = F.relu(losses.MARGIN_PRESENT - lengths).square()
@@ -163,7 +163,7 @@ def adversarial(real_prob: Tensor, real: bool) -> Tensor:
     return -torch.log((real_prob if real else 1.0 - real_prob) + 1e-6).mean()
 
 
-def look(settings: Models, onset: Tensor, face: Tensor) -> Tensor:
+def discriminator_input(settings: Models, onset: Tensor, face: Tensor) -> Tensor:
     """The discriminator's image: float[b, 1, n, n], or with two channels where it sees the onset too."""
     if settings.recognition_input == "apex":
         return face
@@ -171,5 +171,5 @@ def look(settings: Models, onset: Tensor, face: Tensor) -> Tensor:
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """uint8 grey levels to float32 in [-1, 1]."""
+    """uint8 gray levels to float32 in [-1, 1]."""
     return pixels.float() / 127.5 - 1.0

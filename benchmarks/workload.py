@@ -47,7 +47,7 @@ class Program(NamedTuple):
 
 
 def add_arguments(parser: Parser, training: bool = True) -> None:
-    """Adds what names a workload: config, width, precision and, of a training, batch and perceptual term."""
+    """Add what names a workload: config, width, precision and, of a training, batch and perceptual term."""
     add = parser.add_argument
     add("--config", default="loso", help=f"{', '.join(_CONFIGS)} (default: loso)")
     add("--width", type=float, help="factor on the channels (default: the config's; loso's is 1)")
@@ -60,8 +60,8 @@ def add_arguments(parser: Parser, training: bool = True) -> None:
     add("--noperceptual", "--no-perceptual", action="store_false", dest="perceptual", help="without it")
 
 
-def at_least_one(args: Namespace, *names: str) -> None:
-    """Refuses options below 1.
+def check_positive(args: Namespace, *names: str) -> None:
+    """Refuse options below 1.
 
     Raises:
       UserError: names the option and its value.
@@ -72,7 +72,7 @@ def at_least_one(args: Namespace, *names: str) -> None:
             raise UserError(f"--{name} is {value}: give 1 or more")
 
 
-def whole_numbers(option: str, text: str) -> list[int]:
+def parse_counts(option: str, text: str) -> list[int]:
     """The numbers of ``1,2,4``, sorted, each once.
 
     Raises:
@@ -87,7 +87,7 @@ def whole_numbers(option: str, text: str) -> list[int]:
     return numbers
 
 
-def config_of(args: Namespace) -> ConfigDict:
+def build_config(args: Namespace) -> ConfigDict:
     """The config with the options in its fields, checked.
 
     Raises:
@@ -112,7 +112,7 @@ def config_of(args: Namespace) -> ConfigDict:
     return config
 
 
-def described(config: ConfigDict, training: bool = True) -> Result:
+def describe_workload(config: ConfigDict, training: bool = True) -> Result:
     """The fields of a result that name the workload."""
     models = {
         "width": float(config.model.width),
@@ -149,7 +149,7 @@ def _creation(models: Models, folds: int) -> tuple[Callable[[jax.Array], TrainSt
     return (create, keys[0]) if folds == 1 else (jax.vmap(create), keys)
 
 
-def made_up_batches(models: Models, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
+def random_batches(models: Models, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
     """Random faces uint8[*lead, b, n, n, 1] and labels int32[*lead, b], on the device."""
     rng = np.random.default_rng(0)
     shape = (*lead, batch, models.image_size, models.image_size, 1)
@@ -158,14 +158,14 @@ def made_up_batches(models: Models, lead: tuple[int, ...], batch: int) -> dict[s
     return jax.block_until_ready(jax.device_put({**faces, "label": label}))
 
 
-def batches_of(models: Models, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
+def update_batches(models: Models, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
     """Batches for ``compile_update``: leading axes [f] of several folds, [s] of several updates."""
     lead = (folds,) if folds > 1 else ()
-    return made_up_batches(models, lead + ((per_call,) if per_call > 1 else ()), batch)
+    return random_batches(models, lead + ((per_call,) if per_call > 1 else ()), batch)
 
 
 def compile_update(models: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> Program:
-    """Compiles ``per_call`` updates of ``folds`` folds as the program does on one device.
+    """Compile ``per_call`` updates of ``folds`` folds as the program does on one device.
 
     ``states`` and ``batches`` may be shapes (``jax.ShapeDtypeStruct``). The axes of a single fold and a single update,
     which they lack, are added within the program.
@@ -211,7 +211,7 @@ def _without_axes(tree: Any, number: int) -> Any:
 
 
 def check_finite(metrics: Metrics) -> None:
-    """Refuses losses that are not numbers: what was measured was not training.
+    """Refuse losses that are not numbers: what was measured was not training.
 
     Raises:
       UserError: names them.

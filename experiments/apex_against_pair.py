@@ -1,22 +1,18 @@
 """Does the neutral face help recognition? The same LOSO runs with the apex alone (the paper) and with the pair.
 
-python experiments/apex_against_pair.py --preset=demo --data=DATA     small networks on any prepared faces, minutes
-python experiments/apex_against_pair.py --preset=demo                 drawn faces
-python experiments/apex_against_pair.py --preset=full --data=DATA     the licensed databases
+python -m experiments.apex_against_pair --preset=demo --data=DATA     small networks on any prepared faces, minutes
+python -m experiments.apex_against_pair --preset=demo                 drawn faces
+python -m experiments.apex_against_pair --preset=full --data=DATA     the licensed databases
 """
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_LEAVE_OUT, faces
-from experiments.shared.options import command, parse
+from experiments.shared.faces import LOSO_FACES, prepared_faces
+from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import references, scores
+from experiments.shared.scores import baseline_scores, score_runs
 from experiments.shared.tables import write_tables
 
 INPUTS = ("apex", "pair")
@@ -24,11 +20,11 @@ COLUMNS = ("input", "uf1", "uar", "selection", "floor_uf1", "random_uf1", "linea
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_LEAVE_OUT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, LOSO_FACES)
     runs = {kind: train_seeds(options, {"model.recognition_input": kind}, data) for kind in INPUTS}
-    rows = [{"input": kind, **scores(found), **references(found)} for kind, found in runs.items()]
+    rows = [{"input": kind, **score_runs(found), **baseline_scores(found)} for kind, found in runs.items()]
     notes = (
         f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",
         difference_note("pair against apex", runs["pair"], runs["apex"]),
@@ -37,4 +33,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

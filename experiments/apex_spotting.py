@@ -1,6 +1,6 @@
 """How many frames does each way of spotting the apex err by? Spots it where it is given, and compares.
 
-    python experiments/apex_spotting.py --raw=clips.csv --out=runs/apex [--exclude=SUBJECT/CLIP ...] [--whole]
+    python -m experiments.apex_spotting --raw=clips.csv --out=runs/apex [--exclude=SUBJECT/CLIP ...] [--whole]
 
 Every method of `icegan_jax.data.apex`, on crops that are registered to the onset and on crops that are not. Clips whose
 apex is not given, or has no frame, are left out. Without --raw, faces are drawn (--subjects, --frames, --seed).
@@ -20,12 +20,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, to_grey
+from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, to_gray
 from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
-from icegan_jax.data.clips import Clip, movement, read_clips
+from icegan_jax.data.clips import Clip, frames_after_onset, read_clips
 from icegan_jax.data.ingest.repairs import repair_annotation
-from icegan_jax.data.landmarks import Box, Face, Grey, Points, find_face
-from icegan_jax.data.synthetic import write_clips_to
+from icegan_jax.data.landmarks import Box, Face, Gray, Points, find_face
+from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 from icegan_jax.io import write_text
@@ -35,7 +35,7 @@ REGISTERED, CROPPED, WHOLE, NUMBERS = "crop, registered", "crop", "whole frame",
 
 
 @dataclass(frozen=True)
-class Spotted:
+class SpottedApex:
     """One clip's apex, given and spotted; a row of spotted.csv."""
 
     clip: str
@@ -47,7 +47,7 @@ class Spotted:
 
 
 @dataclass(frozen=True)
-class Score:
+class MethodScore:
     """The absolute error of one method in frames; a row of the table."""
 
     method: str
@@ -62,7 +62,7 @@ class Score:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Spots, prints the tables and writes them; returns 2 for bad input."""
+    """Spot, prints the tables and writes them; returns 2 for bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
@@ -91,19 +91,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _spot_all(args: argparse.Namespace) -> list[Spotted]:
+def _spot_all(args: argparse.Namespace) -> list[SpottedApex]:
     raw = args.raw
     if raw is None:
         raw = args.out / f"drawn_{args.seed}_{args.subjects}_{args.frames}" / "clips.csv"
         if not raw.exists():
             options = {"subjects": args.subjects, "clips_per_class": 1, "frames": args.frames, "seed": args.seed}
-            write_clips_to(raw.parent, **options, progress=True)
+            draw_clips(raw.parent, **options, progress=True)
     clips = []
     for clip in read_clips(raw):
         numbers = list_frames(clip.frames)
         settled, _ = repair_annotation(clip, numbers)
         if clip.apex is not None and settled.apex == clip.apex:
-            clips.append((settled, movement(settled, numbers)))
+            clips.append((settled, frames_after_onset(settled, numbers)))
     if not clips:
         raise UserError(f"{raw}: no clip has an apex to compare with; fill in the column apex")
     unknown = set(args.exclude) - {f"{clip.subject}/{clip.clip}" for clip, _ in clips}
@@ -113,8 +113,8 @@ def _spot_all(args: argparse.Namespace) -> list[Spotted]:
     return [row for clip, moving in bar for row in _spot(clip, moving, args.whole)]
 
 
-def _spot(clip: Clip, moving: list[int], whole: bool) -> Iterator[Spotted]:
-    """Spots one clip's apex among the frames ``moving`` in every way."""
+def _spot(clip: Clip, moving: list[int], whole: bool) -> Iterator[SpottedApex]:
+    """Spot one clip's apex among the frames ``moving`` in every way."""
     ((_, onset),) = read_frames(clip.frames, [clip.onset])
     face = find_face([onset])
     if face is None:
@@ -143,25 +143,25 @@ def _spot(clip: Clip, moving: list[int], whole: bool) -> Iterator[Spotted]:
             yield _row(clip, method, WHOLE, apex)
 
 
-def _row(clip: Clip, method: str, frames: str, apex: int) -> Spotted:
+def _row(clip: Clip, method: str, frames: str, apex: int) -> SpottedApex:
     assert clip.apex is not None
-    return Spotted(clip.name, method, frames, clip.apex, apex, apex - clip.apex)
+    return SpottedApex(clip.name, method, frames, clip.apex, apex, apex - clip.apex)
 
 
-def _crops(clip: Clip, onset: Grey, moving: list[int], box: Box, registered: bool) -> Iterator[tuple[int, Grey]]:
-    """Yields (number, crop) of the onset and the frames after it, as `prepare` makes them."""
+def _crops(clip: Clip, onset: Gray, moving: list[int], box: Box, registered: bool) -> Iterator[tuple[int, Gray]]:
+    """Yield (number, crop) of the onset and the frames after it, as `prepare` makes them."""
     neutral = crop_face(onset, box, IDENTITY, SIZE)
-    yield clip.onset, to_grey(neutral)
+    yield clip.onset, to_gray(neutral)
     for number, frame in read_frames(clip.frames, moving):
         yield number, crop_frame(frame, onset, neutral, box, register=registered)[0]
 
 
-def _landmarks(frame: Grey, of_onset: Face) -> Points:
+def _landmarks(frame: Gray, of_onset: Face) -> Points:
     face = find_face([frame])
     return of_onset.points if face is None else face.points
 
 
-def _scores(rows: Sequence[Spotted], excluded: str) -> list[Score]:
+def _scores(rows: Sequence[SpottedApex], excluded: str) -> list[MethodScore]:
     """One score per method and kind of frames, in the order of ``METHODS``."""
     scores = []
     kinds = sorted({(row.method, row.frames) for row in rows}, key=lambda kind: (METHODS.index(kind[0]), kind[1]))
@@ -171,11 +171,11 @@ def _scores(rows: Sequence[Spotted], excluded: str) -> list[Score]:
         worst = max(mine, key=lambda row: abs(row.error))
         within = statistics.fmean(error <= 1 for error in errors)
         mean, median = statistics.fmean(errors), statistics.median(errors)
-        scores.append(Score(method, frames, excluded, len(mine), mean, median, within, max(errors), worst.clip))
+        scores.append(MethodScore(method, frames, excluded, len(mine), mean, median, within, max(errors), worst.clip))
     return scores
 
 
-def _csv(rows: Sequence[Spotted] | Sequence[Score]) -> str:
+def _csv(rows: Sequence[SpottedApex] | Sequence[MethodScore]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in fields(rows[0])])
@@ -183,7 +183,7 @@ def _csv(rows: Sequence[Spotted] | Sequence[Score]) -> str:
     return text.getvalue()
 
 
-def _markdown(scores: Sequence[Score]) -> str:
+def _markdown(scores: Sequence[MethodScore]) -> str:
     head = ["method", "frames", "clips", "mean", "median", "within 1", "worst"]
     cells = [
         [

@@ -1,7 +1,7 @@
 """Does synthesis help recognition, and does it help more than classical augmentation?
 
-    python experiments/augmentation_against_gan.py --preset=demo              drawn faces, minutes
-    python experiments/augmentation_against_gan.py --preset=full --data=DATA  the licensed databases
+    python -m experiments.augmentation_against_gan --preset=demo              drawn faces, minutes
+    python -m experiments.augmentation_against_gan --preset=full --data=DATA  the licensed databases
 
 The discriminator alone, with and without mirroring, shifting and brightness; and the same beside the generator, without
 and with recognition trained on the synthetic faces too. Leak-free: a fold's generator is trained with the fold, on its
@@ -10,16 +10,12 @@ training people, so that no synthetic face comes from a model that saw a held-ou
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces, split_fields
-from experiments.shared.options import command, parse
+from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
+from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import references, scores
+from experiments.shared.scores import baseline_scores, score_runs
 from experiments.shared.tables import write_tables
 
 COLUMNS = ("training", "uf1", "uar", "selection", "floor_uf1", "random_uf1", "linear_uf1", "predictions")
@@ -38,11 +34,11 @@ ROWS = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_SPLIT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, SPLIT_FACES)
     runs = {name: train_seeds(options, {**split_fields(options), **fields}, data) for name, fields in ROWS.items()}
-    rows = [{"training": name, **scores(found), **references(found)} for name, found in runs.items()]
+    rows = [{"training": name, **score_runs(found), **baseline_scores(found)} for name, found in runs.items()]
     first, *others = runs
     notes = (
         f"{options.seeds} splits by people, the same for all rows of a seed; mean [95% interval over people] ± "
@@ -55,4 +51,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

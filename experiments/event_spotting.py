@@ -1,6 +1,6 @@
 """How many micro-expressions of an hour of video are spotted, and how often is there a false alarm?
 
-    python experiments/event_spotting.py --raw=clips.csv --out=runs/spotting [--minutes=60] [--fps=60] [--seed=0]
+    python -m experiments.event_spotting --raw=clips.csv --out=runs/spotting [--minutes=60] [--fps=60] [--seed=0]
 
 Builds a video of the clips: each person for a minute, every clip untouched, in random order, with 2 to 6 seconds of
 rest before and after it. A rest is the clip's own onset, moved and lit as heads and light drift in the clips (measured
@@ -36,14 +36,14 @@ from tqdm import tqdm
 from icegan_jax.data.align import crop_face, estimate_motion
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.landmarks import find_face
-from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, spot_events
-from icegan_jax.data.synthetic import write_clips_to
+from icegan_jax.data.spotting import ROW_FIELDS, Event, TraceRow, spot_events
+from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 from icegan_jax.io import write_text
 
-Grey = NDArray[np.uint8]
-Course = NDArray[np.float64]
+Gray = NDArray[np.uint8]
+Trajectory = NDArray[np.float64]
 
 STRETCH_SECONDS = 60.0  # of one person
 REST_SECONDS = (2.0, 6.0)
@@ -52,7 +52,7 @@ MEMORY_SAMPLES = 12
 
 
 @dataclass(frozen=True)
-class Taken:
+class MeasuredClip:
     """A clip as it is played.
 
     Attributes:
@@ -61,18 +61,18 @@ class Taken:
         middle: float64[2], x and y of the face's middle in the onset.
         course: float64[n, 4], head and light of every frame against the onset: shift in pixels (x, y), turn about the
             middle in radians, and the logarithm of the brightness.
-        noise: standard deviation of the camera's noise, grey levels.
+        noise: standard deviation of the camera's noise, gray levels.
     """
 
     clip: Clip
-    frames: list[Grey]
+    frames: list[Gray]
     middle: NDArray[np.float64]
-    course: Course
+    course: Trajectory
     noise: float
 
 
 @dataclass(frozen=True)
-class Piece:
+class VideoSegment:
     """Consecutive frames of the video: a clip, or a rest before a clip or at the end of a person's stretch.
 
     Attributes:
@@ -85,13 +85,13 @@ class Piece:
 
     first: int
     frames: int
-    taken: Taken
-    since: Taken | None
+    taken: MeasuredClip
+    since: MeasuredClip | None
     resting: bool
 
 
 @dataclass(frozen=True)
-class Planted:
+class PlantedEvent:
     """A clip in the video; a row of planted.csv."""
 
     subject: str
@@ -119,7 +119,7 @@ class Score:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Builds, spots, prints the table and writes it; returns 2 for bad input."""
+    """Build, spots, prints the table and writes it; returns 2 for bad input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
@@ -147,19 +147,19 @@ def _run(args: argparse.Namespace) -> None:
     video = args.out / "video.avi"
     length = round(args.minutes * 60 * args.fps)
     rng = np.random.default_rng(args.seed)
-    pieces = plan(people, length, args.fps, rng)
-    planted = planted_in(pieces)
+    pieces = plan_video(people, length, args.fps, rng)
+    planted = list_planted_events(pieces)
     write_text(args.out / "planted.csv", as_csv(planted))
     drift = Drift.of([taken.course for clips in people.values() for taken in clips])
-    drawn = (frame for piece in pieces for frame in draw(piece, drift, rng))
+    drawn = (frame for piece in pieces for frame in render_segment(piece, drift, rng))
     write_video(video, tqdm(drawn, total=length, desc="building", unit="frame"), args.fps)
 
-    memory = Memory(length)
+    memory = MemorySampler(length)
     with (args.out / "trace.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(ROW_FIELDS)
 
-        def keep(row: Row) -> None:
+        def keep(row: TraceRow) -> None:
             writer.writerow(astuple(row))
             memory.count()
 
@@ -177,17 +177,17 @@ def _run(args: argparse.Namespace) -> None:
     print(f"memory along the way in MiB (and the most until then): {told}")
 
 
-def _people(args: argparse.Namespace) -> dict[str, list[Taken]]:
-    """Reads every person's clips, a clip at a time."""
+def _people(args: argparse.Namespace) -> dict[str, list[MeasuredClip]]:
+    """Read every person's clips, a clip at a time."""
     raw = args.raw
     if raw is None:
         raw = args.out / f"drawn_{args.seed}_{args.subjects}_{args.frames}" / "clips.csv"
         if not raw.exists():
             options = {"subjects": args.subjects, "clips_per_class": 1, "frames": args.frames, "seed": args.seed}
-            write_clips_to(raw.parent, **options, progress=True)
-    people: dict[str, list[Taken]] = {}
+            draw_clips(raw.parent, **options, progress=True)
+    people: dict[str, list[MeasuredClip]] = {}
     for clip in tqdm(read_clips(raw), desc="measuring", unit="clip"):
-        people.setdefault(clip.subject, []).append(take(clip))
+        people.setdefault(clip.subject, []).append(measure_clip(clip))
     known = {f"{taken.clip.subject}/{taken.clip.clip}" for clips in people.values() for taken in clips}
     for name in args.exclude:
         if name not in known:
@@ -198,8 +198,8 @@ def _people(args: argparse.Namespace) -> dict[str, list[Taken]]:
     return people
 
 
-def take(clip: Clip) -> Taken:
-    """Reads a clip and measures how head, light and noise behave in it.
+def measure_clip(clip: Clip) -> MeasuredClip:
+    """Read a clip and measures how head, light and noise behave in it.
 
     Raises:
         UserError: the apex is not given, a frame cannot be read, or the onset shows no face.
@@ -224,15 +224,15 @@ def take(clip: Clip) -> Taken:
         course[i, 2] = math.atan2(motion[1, 0], motion[0, 0])
         course[i, 3] = math.log(crop_face(frame, box, motion, 32).mean())
     course[:, 3] -= course[0, 3]
-    noise = float(np.mean([noise_of(a, b) for a, b in itertools.pairwise(frames)]))
-    return Taken(clip, frames, middle, course, noise)
+    noise = float(np.mean([estimate_noise(a, b) for a, b in itertools.pairwise(frames)]))
+    return MeasuredClip(clip, frames, middle, course, noise)
 
 
-def noise_of(a: Grey, b: Grey) -> float:
+def estimate_noise(a: Gray, b: Gray) -> float:
     """The deviation of the noise of two frames, from what their fine detail does not share."""
     change = a.astype(np.float32) - b
     fine = np.abs(change - cv2.blur(change, (5, 5)))
-    # A pixel less its 25 neighbours' mean keeps 24/25 of the variance; two frames have twice that of one.
+    # A pixel less its 25 neighbors' mean keeps 24/25 of the variance; two frames have twice that of one.
     return float(np.median(fine)) / 0.6745 / math.sqrt(2 * 24 / 25)
 
 
@@ -240,20 +240,20 @@ def noise_of(a: Grey, b: Grey) -> float:
 class Drift:
     """How far head and light are from the onset's, and how far they move in a frame: float64[4] each, rms."""
 
-    reach: Course
-    step: Course
+    reach: Trajectory
+    step: Trajectory
 
     @classmethod
-    def of(cls, courses: Sequence[Course]) -> "Drift":
-        """Measures it over all clips; both directions of the shift count alike."""
+    def of(cls, courses: Sequence[Trajectory]) -> "Drift":
+        """Measure it over all clips; both directions of the shift count alike."""
         reach = np.sqrt(np.mean(np.concatenate(courses) ** 2, axis=0))
         step = np.sqrt(np.mean(np.concatenate([np.diff(course, axis=0) for course in courses]) ** 2, axis=0))
         for rms in (reach, step):
             rms[:2] = math.sqrt(float(np.mean(rms[:2] ** 2)))
         return cls(np.maximum(reach, 1e-9), np.clip(step, 1e-9, reach))
 
-    def wander(self, frames: int, rng: np.random.Generator) -> Course:
-        """Draws float64[frames, 4]: noise that was smoothed twice, with this reach and step."""
+    def wander(self, frames: int, rng: np.random.Generator) -> Trajectory:
+        """Draw float64[frames, 4]: noise that was smoothed twice, with this reach and step."""
         keep = np.exp(-self.step / self.reach)
         # Variance of an autoregression with the double pole ``keep``, from noise of variance 1.
         size = np.sqrt((1 + keep**2) / (1 - keep**2) ** 3)
@@ -267,12 +267,14 @@ class Drift:
         return path
 
 
-def plan(people: dict[str, list[Taken]], length: int, fps: float, rng: np.random.Generator) -> list[Piece]:
-    """Plans a video of ``length`` frames: people take turns of a minute, and play their clips in random order.
+def plan_video(
+    people: dict[str, list[MeasuredClip]], length: int, fps: float, rng: np.random.Generator
+) -> list[VideoSegment]:
+    """Plan a video of ``length`` frames: people take turns of a minute, and play their clips in random order.
 
     Every stretch ends with a rest of at least the shortest length.
     """
-    pieces: list[Piece] = []
+    pieces: list[VideoSegment] = []
     turns: list[str] = []
     at = 0
     while at < length:
@@ -280,35 +282,35 @@ def plan(people: dict[str, list[Taken]], length: int, fps: float, rng: np.random
         clips = people[turns.pop()]
         stop = min(length, at + round(STRETCH_SECONDS * fps))
         queue: list[int] = []
-        since: Taken | None = None
+        since: MeasuredClip | None = None
         while True:
             queue = queue or [int(i) for i in rng.permutation(len(clips))]
             taken, pause = clips[queue[-1]], round(rng.uniform(*REST_SECONDS) * fps)
             if at + pause + len(taken.frames) + round(REST_SECONDS[0] * fps) > stop:
                 break
             queue.pop()
-            pieces.append(Piece(at, pause, taken, since, True))
-            pieces.append(Piece(at + pause, len(taken.frames), taken, None, False))
+            pieces.append(VideoSegment(at, pause, taken, since, True))
+            pieces.append(VideoSegment(at + pause, len(taken.frames), taken, None, False))
             at, since = at + pause + len(taken.frames), taken
-        pieces.append(Piece(at, stop - at, since or taken, since, True))
+        pieces.append(VideoSegment(at, stop - at, since or taken, since, True))
         at = stop
     return pieces
 
 
-def planted_in(pieces: Iterable[Piece]) -> list[Planted]:
-    """Returns the clips of a video, in order."""
+def list_planted_events(pieces: Iterable[VideoSegment]) -> list[PlantedEvent]:
+    """Return the clips of a video, in order."""
     found = []
     for piece in pieces:
         if not piece.resting:
             clip = piece.taken.clip
             assert clip.apex is not None
             apex, last = piece.first + clip.apex - clip.onset, piece.first + piece.frames - 1
-            found.append(Planted(clip.subject, clip.clip, piece.first, apex, last))
+            found.append(PlantedEvent(clip.subject, clip.clip, piece.first, apex, last))
     return found
 
 
-def draw(piece: Piece, drift: Drift, rng: np.random.Generator) -> Iterator[Grey]:
-    """Yields the frames of a piece, uint8[h, w].
+def render_segment(piece: VideoSegment, drift: Drift, rng: np.random.Generator) -> Iterator[Gray]:
+    """Yield the frames of a piece, uint8[h, w].
 
     Those of a rest go from the onset of the clip before, where its head and light have come to, to the onset of the
     clip that follows, as it is.
@@ -334,8 +336,8 @@ def draw(piece: Piece, drift: Drift, rng: np.random.Generator) -> Iterator[Grey]
         yield np.clip(np.rint(face), 0, 255).astype(np.uint8)
 
 
-def write_video(path: Path, frames: Iterable[Grey], fps: float) -> None:
-    """Writes frames as Motion JPEG, one at a time; an odd side gets its last row or column twice.
+def write_video(path: Path, frames: Iterable[Gray], fps: float) -> None:
+    """Write frames as Motion JPEG, one at a time; an odd side gets its last row or column twice.
 
     Raises:
         UserError: the file cannot be written.
@@ -355,8 +357,8 @@ def write_video(path: Path, frames: Iterable[Grey], fps: float) -> None:
         writer.release()
 
 
-def read_video(path: Path) -> Iterator[tuple[int, Grey]]:
-    """Yields (position, uint8[h, w]) of a video's frames, one at a time."""
+def read_video(path: Path) -> Iterator[tuple[int, Gray]]:
+    """Yield (position, uint8[h, w]) of a video's frames, one at a time."""
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     position = 0
     while True:
@@ -369,7 +371,7 @@ def read_video(path: Path) -> Iterator[tuple[int, Grey]]:
 
 
 @dataclass(frozen=True)
-class Sample:
+class MemorySample:
     """Memory of this process after so many rows; a row of memory.csv."""
 
     rows: int
@@ -377,50 +379,56 @@ class Sample:
     peak: float
 
 
-class Memory:
+class MemorySampler:
     """Looks at the memory of this process at equal distances along a video of ``length`` frames."""
 
     def __init__(self, length: int) -> None:
-        self.samples: list[Sample] = []
+        self.samples: list[MemorySample] = []
         self._rows = 0
         self._every = max(1, length // MEMORY_SAMPLES)
 
     def count(self) -> None:
-        """Counts a row."""
+        """Count a row."""
         self._rows += 1
         if self._rows % self._every == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            self.samples.append(Sample(self._rows, pages * resource.getpagesize() / 2**20, peak))
+            self.samples.append(MemorySample(self._rows, pages * resource.getpagesize() / 2**20, peak))
 
 
-def overlap(planted: Planted, event: Event) -> float:
-    """Returns the frames in both intervals over the frames in either."""
+def interval_iou(planted: PlantedEvent, event: Event) -> float:
+    """Return the frames in both intervals over the frames in either."""
     both = min(planted.offset, event.offset) - max(planted.onset, event.onset) + 1
     either = max(planted.offset, event.offset) - min(planted.onset, event.onset) + 1
     return max(0, both) / either
 
 
-def hits(planted: Sequence[Planted], events: Sequence[Event], criterion: str) -> list[tuple[Planted, Event]]:
-    """Pairs planted events with the spotted one that overlaps most of those the criterion takes; each serves once."""
+def match_events(
+    planted: Sequence[PlantedEvent], events: Sequence[Event], criterion: str
+) -> list[tuple[PlantedEvent, Event]]:
+    """Pair planted events with the spotted one that overlaps most of those the criterion takes; each serves once."""
     free = list(events)
     found = []
     for plant in planted:
         if criterion == "iou":
-            able = [event for event in free if overlap(plant, event) >= LEAST_OVERLAP]
+            able = [event for event in free if interval_iou(plant, event) >= LEAST_OVERLAP]
         else:
             able = [event for event in free if plant.onset <= event.apex <= plant.offset]
         if able:
-            best = max(able, key=lambda event: overlap(plant, event))
+            best = max(able, key=lambda event: interval_iou(plant, event))
             free.remove(best)
             found.append((plant, best))
     return found
 
 
 def score_table(
-    planted: Sequence[Planted], events: Sequence[Event], pieces: Sequence[Piece], fps: float, excluded: Sequence[str]
+    planted: Sequence[PlantedEvent],
+    events: Sequence[Event],
+    pieces: Sequence[VideoSegment],
+    fps: float,
+    excluded: Sequence[str],
 ) -> list[Score]:
-    """Returns a row per person, one for all, and one without the clips that are excluded, if there are any."""
+    """Return a row per person, one for all, and one without the clips that are excluded, if there are any."""
     whose = {piece.first: piece.taken.clip.subject for piece in pieces}
     firsts = sorted(whose)
     owner = [whose[firsts[bisect.bisect_right(firsts, event.apex) - 1]] for event in events]
@@ -428,19 +436,21 @@ def score_table(
     for subject in sorted(set(whose.values())):
         frames = sum(piece.frames for piece in pieces if piece.taken.clip.subject == subject)
         mine = [event for event, name in zip(events, owner, strict=True) if name == subject]
-        table.append(score(subject, [plant for plant in planted if plant.subject == subject], mine, frames / fps / 60))
+        table.append(
+            score_events(subject, [plant for plant in planted if plant.subject == subject], mine, frames / fps / 60)
+        )
     minutes = sum(piece.frames for piece in pieces) / fps / 60
-    table.append(score("all", planted, events, minutes))
+    table.append(score_events("all", planted, events, minutes))
     if excluded:
         kept = [plant for plant in planted if f"{plant.subject}/{plant.clip}" not in excluded]
-        table.append(score(f"all without {' '.join(excluded)}", kept, events, minutes))
+        table.append(score_events(f"all without {' '.join(excluded)}", kept, events, minutes))
     return table
 
 
-def score(subject: str, planted: Sequence[Planted], events: Sequence[Event], minutes: float) -> Score:
-    """Compares the micro-expressions spotted with those planted; longer ones are counted only."""
+def score_events(subject: str, planted: Sequence[PlantedEvent], events: Sequence[Event], minutes: float) -> Score:
+    """Compare the micro-expressions spotted with those planted; longer ones are counted only."""
     micro = [event for event in events if event.kind == "micro"]
-    iou, apex = (hits(planted, micro, criterion) for criterion in ("iou", "apex"))
+    iou, apex = (match_events(planted, micro, criterion) for criterion in ("iou", "apex"))
     errors = [abs(event.apex - plant.apex) for plant, event in apex]
     return Score(
         subject,
@@ -457,8 +467,8 @@ def score(subject: str, planted: Sequence[Planted], events: Sequence[Event], min
     )
 
 
-def as_csv(rows: Sequence[Planted] | Sequence[Event] | Sequence[Sample] | Sequence[Score]) -> str:
-    """Returns a table with the fields of the rows as columns; empty where there is no row."""
+def as_csv(rows: Sequence[PlantedEvent] | Sequence[Event] | Sequence[MemorySample] | Sequence[Score]) -> str:
+    """Return a table with the fields of the rows as columns; empty where there is no row."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if rows:
@@ -468,7 +478,7 @@ def as_csv(rows: Sequence[Planted] | Sequence[Event] | Sequence[Sample] | Sequen
 
 
 def markdown(table: Sequence[Score]) -> str:
-    """Returns the table to be printed."""
+    """Return the table to be printed."""
     head = ["person", "minutes", "planted", "spotted", "recall, IoU", "false/min", "recall, apex", "false/min"]
     head += ["apex error", "median", "longer"]
     cells = [

@@ -1,7 +1,7 @@
 """Figure 4, real against synthetic: the faces of held-out people by the models B, C and F of Table III, side by side.
 
-    python experiments/figure4_faces.py --preset=demo              drawn faces
-    python experiments/figure4_faces.py --preset=full --data=DATA  the licensed databases
+    python -m experiments.figure4_faces --preset=demo              drawn faces
+    python -m experiments.figure4_faces --preset=full --data=DATA  the licensed databases
 
 The runs are those of Table III. Writes OUT/figure4_faces/ with figure4.png (people chosen by rule, every class asked),
 extremes.png (of each model the two best and the two worst faces) and the table of L1 and SSIM to the real apex.
@@ -13,14 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
 from experiments.shared.face_sheets import Extreme, draw_extremes, draw_models
-from experiments.shared.faces import TO_SPLIT
-from experiments.shared.faces import faces as drawn_faces
-from experiments.shared.options import command, parse
-from experiments.shared.people import cells_of, rows_by_rule
+from experiments.shared.faces import SPLIT_FACES, prepared_faces
+from experiments.shared.options import parse_options, run_command
+from experiments.shared.people import mean_cells, select_clips
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from experiments.table3_generator import GENERATORS, OURS, fields_of
@@ -39,15 +35,15 @@ _EXTREMES = 2  # of the best, and of the worst
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs, and writes the table and the pictures."""
-    options, _ = parse(__doc__, argv)
-    data = drawn_faces(options, TO_SPLIT)
+    """Train the runs, and writes the table and the pictures."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, SPLIT_FACES)
     runs = {model: train_seeds(options, fields_of(options, model), data) for model in MODELS}
     found = {model: [read_faces(run) for run in runs[model]] for model in MODELS}
     for seed in range(options.seeds):
         check_same_clips({runs[model][seed]: found[model][seed] for model in MODELS})
     classes, _ = read_predictions(runs[MODELS[0]][0] / "predictions.csv")
-    rows = rows_by_rule(found[MODELS[0]][0], _ROWS, len(classes))
+    rows = select_clips(found[MODELS[0]][0], _ROWS, len(classes))
     first = {f"{model}: {_WORDS[model]}": found[model][0] for model in MODELS}
 
     out = options.out / "figure4_faces"
@@ -59,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def check_same_clips(faces: Mapping[Path, SynthesizedFaces]) -> None:
-    """Raises UserError unless all runs held out the same clips, in one order."""
+    """Raise UserError unless all runs held out the same clips, in one order."""
     first, *others = faces
     for run in others:
         mine, theirs = faces[run], faces[first]
@@ -89,7 +85,9 @@ def _row(runs: Sequence[SynthesizedFaces]) -> dict[str, object]:
             people.append(run.subject[row])
             seeds.append(seed)
     means = {"l1": l1, "ssim": like, "l1_of_wrong_class": wrong}
-    cells = {key: cell for name, values in means.items() for key, cell in cells_of(name, values, people, seeds).items()}
+    cells = {
+        key: cell for name, values in means.items() for key, cell in mean_cells(name, values, people, seeds).items()
+    }
     return cells | {"clips": len(l1), "people": len(set(people))}
 
 
@@ -123,7 +121,7 @@ def _notes(seeds: int) -> list[str]:
     return [
         f"{seeds} splits by people, the same for all models of a seed; mean [95% interval over people] ± deviation "
         "over seeds, held-out people.",
-        "l1: mean absolute difference to the real apex in grey levels of 255, synthesis of the apex's own class; "
+        "l1: mean absolute difference to the real apex in gray levels of 255, synthesis of the apex's own class; "
         "ssim: structural similarity to it (Wang et al. 2004).",
         f"{COPY}: the neutral face as it is, with no synthesis at all: a micro-expression changes little, and only a "
         "model above this row draws the person's expression better than nothing.",
@@ -132,4 +130,4 @@ def _notes(seeds: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

@@ -1,8 +1,8 @@
 """Figure 5, where the synthetic faces move: is the change from X_on to X_syn where the class's muscles are?
 
-    python experiments/figure5_motion.py --preset=demo              drawn faces, whose true regions are known
-    python experiments/figure5_motion.py --preset=full --data=DATA  the licensed databases, regions from landmarks
-    python experiments/figure5_motion.py --run=RUN [--run=RUN2 ...] finished runs, nothing is trained
+    python -m experiments.figure5_motion --preset=demo              drawn faces, whose true regions are known
+    python -m experiments.figure5_motion --preset=full --data=DATA  the licensed databases, regions from landmarks
+    python -m experiments.figure5_motion --run=RUN [--run=RUN2 ...] finished runs, nothing is trained
 
 The share of the squared change (paper, Figure 5) that lies in the regions which the action units of the class move:
 of all three syntheses of every held-out clip, and of the real apexes. Writes OUT/figure5_motion/ with the table, the
@@ -18,12 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
-from experiments.shared.faces import TO_SYNTHESISE, of_run
-from experiments.shared.faces import faces as drawn_faces
-from experiments.shared.motion_maps import Map, draw_classes, draw_people
+from experiments.shared.faces import SYNTHESIS_FACES, prepared_faces, run_data_dir
+from experiments.shared.motion_maps import MotionMap, draw_classes, draw_people
 from experiments.shared.muscle_regions import (
     EXACT,
     Key,
@@ -35,8 +31,8 @@ from experiments.shared.muscle_regions import (
     muscle_regions,
     units_of,
 )
-from experiments.shared.options import command, parse
-from experiments.shared.people import cells_of, rows_by_rule
+from experiments.shared.options import parse_options, run_command
+from experiments.shared.people import mean_cells, select_clips
 from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
@@ -52,7 +48,7 @@ COLUMNS = ("class", "region", SYNTHETIC, "even_spread", "shifted_onset", REAL, "
 _ROWS = 6  # people shown
 
 
-class Motion(NamedTuple):
+class RunFaces(NamedTuple):
     """A finished run's held-out faces, and where the muscles are in them."""
 
     faces: SynthesizedFaces
@@ -63,7 +59,7 @@ class Motion(NamedTuple):
         return (*self.faces.subject[row], self.faces.clip[row])
 
 
-class Share(NamedTuple):
+class EnergyShare(NamedTuple):
     """How much of one face's change lies in a region."""
 
     kind: str
@@ -77,30 +73,30 @@ class Share(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains or reads the runs, and writes the table and the pictures."""
+    """Train or reads the runs, and writes the table and the pictures."""
 
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--run", type=Path, action="append", default=[], help="a finished run; repeatable")
 
-    options, args = parse(__doc__, argv, add)
+    options, args = parse_options(__doc__, argv, add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, TO_SYNTHESISE)
+        data = prepared_faces(options, SYNTHESIS_FACES)
         runs = train_seeds(options, PRESETS[options.preset].synthesis, data)
-    motions = [read_motion(run, options.data if args.run else "") for run in runs]
+    motions = [read_run(run, options.data if args.run else "") for run in runs]
     out = options.out / "figure5_motion"
-    shares = [share for seed, motion in enumerate(motions) for share in shares_of(motion, seed)]
+    shares = [share for seed, motion in enumerate(motions) for share in energy_shares(motion, seed)]
     rows = table_rows(shares)
     write_tables(out, "Figure 5: share of the change inside the muscles' regions", COLUMNS, rows, _notes(motions))
     style.save_figure(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
     first = motions[0]
-    people = rows_by_rule(first.faces, _ROWS, len(EXPRESSIONS))
+    people = select_clips(first.faces, _ROWS, len(EXPRESSIONS))
     regions = [[first.regions.of_class(first.key(row), label) for label in range(len(EXPRESSIONS))] for row in people]
     style.save_figure(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
     print(f"pictures: {out / 'figure5.png'}, {out / 'figure5_people.png'}")
 
 
-def read_motion(run: Path, data: str = "") -> Motion:
+def read_run(run: Path, data: str = "") -> RunFaces:
     """A run's faces and their regions.
 
     Args:
@@ -114,14 +110,14 @@ def read_motion(run: Path, data: str = "") -> Motion:
     classes, _ = read_predictions(run / "predictions.csv")
     units_of(classes)
     if not data:
-        data = str(of_run(run, read_json(run / "config.json"), "name the prepared folder with --data"))
+        data = str(run_data_dir(run, read_json(run / "config.json"), "name the prepared folder with --data"))
     onsets = {
         (*person, clip): onset for person, clip, onset in zip(found.subject, found.clip, found.onset, strict=True)
     }
-    return Motion(found, muscle_regions(data, onsets))
+    return RunFaces(found, muscle_regions(data, onsets))
 
 
-def shares_of(motion: Motion, seed: int) -> list[Share]:
+def energy_shares(motion: RunFaces, seed: int) -> list[EnergyShare]:
     """Every synthesis of every clip in the region of the class asked, and the real apex in that of its own."""
     faces, shares = motion.faces, []
     for row, (onset, person) in enumerate(zip(faces.onset, faces.subject, strict=True)):
@@ -135,11 +131,11 @@ def shares_of(motion: Motion, seed: int) -> list[Share]:
                 inside, area = energy_share(face, onset, mask), area_share(mask)
                 shifted = float(np.mean([energy_share(moved, onset, mask) for moved in shifts]))
                 if mask.any():  # a person without one clip of the class has no true region of it
-                    shares.append(Share(kind, label, name, seed, person, inside, area, shifted))
+                    shares.append(EnergyShare(kind, label, name, seed, person, inside, area, shifted))
     return shares
 
 
-def table_rows(shares: Sequence[Share]) -> list[dict[str, object]]:
+def table_rows(shares: Sequence[EnergyShare]) -> list[dict[str, object]]:
     """A row per class and region, and first one over all classes."""
     rows = [_row("all", WHOLE, [share for share in shares if share.region == WHOLE])]
     for label, word in enumerate(EXPRESSIONS):
@@ -150,18 +146,18 @@ def table_rows(shares: Sequence[Share]) -> list[dict[str, object]]:
     return rows
 
 
-def _row(word: str, region: str, shares: Sequence[Share]) -> dict[str, object]:
+def _row(word: str, region: str, shares: Sequence[EnergyShare]) -> dict[str, object]:
     cells: dict[str, object] = {"class": word, "region": region}
     for kind, clips in ((SYNTHETIC, "clips"), (REAL, "real_clips")):
         mine = [share for share in shares if share.kind == kind]
         inside, people, seeds = ([getattr(share, name) for share in mine] for name in ("inside", "person", "seed"))
-        cells |= cells_of(kind, inside, people, seeds) | {clips: int(np.isfinite(inside).sum())}
+        cells |= mean_cells(kind, inside, people, seeds) | {clips: int(np.isfinite(inside).sum())}
     asked = [share for share in shares if share.kind == SYNTHETIC]
     even, shifted = (float(np.mean([getattr(share, name) for share in asked])) for name in ("area", "shifted"))
     return cells | {"even_spread": even, "shifted_onset": shifted}
 
 
-def mean_maps(motions: Sequence[Motion]) -> Mapping[tuple[str, int], Map]:
+def mean_maps(motions: Sequence[RunFaces]) -> Mapping[tuple[str, int], MotionMap]:
     """By kind and class: the root of the mean squared change over the clips of all runs, on their mean onset."""
     maps = {}
     for kind in (SYNTHETIC, REAL):
@@ -177,11 +173,11 @@ def mean_maps(motions: Sequence[Motion]) -> Mapping[tuple[str, int], Map]:
                     masks.append(motion.regions.of_class(motion.key(row), label))
                     onsets.append(onset)
             if onsets:
-                maps[kind, label] = Map(np.mean(onsets, 0), np.sqrt(np.mean(energy, 0)), np.mean(masks, 0))
+                maps[kind, label] = MotionMap(np.mean(onsets, 0), np.sqrt(np.mean(energy, 0)), np.mean(masks, 0))
     return maps
 
 
-def _notes(motions: Sequence[Motion]) -> list[str]:
+def _notes(motions: Sequence[RunFaces]) -> list[str]:
     source = motions[0].regions.source
     known = (
         "true regions of the drawn faces: all units that the person moves in any clip of the class"
@@ -205,4 +201,4 @@ def _notes(motions: Sequence[Motion]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

@@ -1,11 +1,9 @@
-"""What recognizers that only guess reach when somebody chooses their best test epoch.
+"""Scores that random guessing reaches when the best test epoch is selected, by several selection rules.
 
-A guesser answers every test clip anew at every epoch and never looks at a face, so that every
-epoch is worth the same. What a rule gives it above the last epoch is the rule's own gift.
+    python -m experiments.guessing_study FILE
 
-What does choosing the best test epoch give to somebody who only guesses?
-
-python -m experiments.guessing_study FILE
+A guesser predicts a random class for every test clip, again at every epoch, so that all epochs are equally good. What a
+selection rule gives the guesser above the score of the last epoch is therefore an effect of the rule alone.
 """
 
 import argparse
@@ -26,11 +24,14 @@ from icegan_jax.evaluation.bootstrap import percentile_interval
 from icegan_jax.evaluation.published_predictions import class_indices, infer_classes, read_published_predictions
 from icegan_jax.io import write_text
 
-MOST_ANSWERS = 10_000_000  # of one draw: clips times epochs; about half a gigabyte while they are counted
+Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
-# The rules in the order of the table, each with what it does.
+MAX_GUESSES = 10_000_000  # clips times epochs of one draw; counting takes about half a gigabyte
+
+# The selection rules in the order of the table, each with its definition.
 RULES = {
-    "last epoch": "the honest one: counts of the last epoch, pooled over the folds",
+    "last epoch": "no selection: counts of the last epoch, pooled over the folds",
     "best common epoch": "one epoch for all folds, that with the highest pooled score; each score has its own",
     "best test epoch per fold, by accuracy": "in each fold the epoch of its highest accuracy; counts pooled",
     "best test epoch per fold, by UF1": "likewise by the fold's UF1",
@@ -40,69 +41,88 @@ RULES = {
 }
 
 SCORES = ("uf1", "uar", "accuracy")
+COLUMNS = ("guesser", "rule", *(f"{score}{end}" for score in SCORES for end in ("", "_low", "_high")))
 
-Counts = npt.NDArray[np.int64]
+EPILOG = """\
+FILE is a run directory, a predictions.csv, a clips.csv or any CSV with the columns subject and
+label (dataset, clip and prediction are optional); labels are words or numbers from 0, or from 1
+where 0 never occurs. No image is read and nothing is trained: the study depends only on the number
+of clips of each class in each fold.
 
-Floats = npt.NDArray[np.float64]
+simulation: a guesser predicts a random class for every test clip, again at every epoch, so that all
+epochs are equally good. Each rule then selects a score. This is repeated --draws times.
+  prior random     predictions are as frequent as the classes of FILE
+  uniform          all classes are equally probable
+
+interpretation: "0.512 [0.480, 0.545]" is the mean over the draws and the range that contains 95% of
+them. Look up the rule by which a published score was computed: a score within the guessers' range
+of that rule is no evidence of recognition, and the same rule may raise a published score by as much
+as it raises "last epoch" here. Successive epochs of a network are similar: --correlation=0.9 carries
+90% of the predictions over from one epoch to the next, which leaves fewer independent choices.
+
+examples:
+  python -m experiments.guessing_study data/demo/clips.csv
+  python -m experiments.guessing_study runs/loso --epochs=100 --correlation=0.9 --out=runs/guessing_study
+"""
 
 
 @dataclass(frozen=True)
 class GuessRange:
-    """A score over the draws: its mean, and what holds 95% of them."""
+    """The mean of a score over the draws, and the range that contains 95% of the draws."""
 
     mean: float
     low: float
     high: float
 
 
-def simulate(
+def simulate_guessing(
     labels: npt.NDArray[np.int64],
     groups: Iterable[Hashable],
-    chances: Floats,
+    probabilities: Floats,
     *,
     epochs: int,
     draws: int,
     correlation: float = 0.0,
     seed: int = 0,
 ) -> dict[str, dict[str, GuessRange]]:
-    """Let guessers be tested at every epoch, and choose among their epochs.
+    """Simulate guessers that are tested at every epoch, and score each guesser by all rules.
 
     Args:
       labels: int64[n], the true classes.
-      groups: n keys, the fold of each clip: (dataset, subject).
-      chances: float64[k], how probable each answer is.
-      epochs: how many test evaluations there are to choose from.
-      draws: how many guessers; memory does not grow with them.
-      correlation: share of the clips whose answer is carried over from the epoch before.
-      seed: of the guesses.
+      groups: the fold of each of the n clips, such as (dataset, subject).
+      probabilities: float64[k], the probability of each predicted class.
+      epochs: number of test evaluations to select from.
+      draws: number of guessers; memory does not grow with the number.
+      correlation: share of the clips whose prediction is carried over from the previous epoch.
+      seed: seed of the guesses.
 
     Returns:
-      {rule: {"uf1": Range, "uar": Range, "accuracy": Range}}, rules as in RULES.
+      {rule: {"uf1": GuessRange, "uar": GuessRange, "accuracy": GuessRange}}, with the rules of RULES.
 
     Raises:
-      UserError: a number is out of range, or clips times epochs exceed MOST_ANSWERS.
+      UserError: a number is out of range, or clips times epochs exceed MAX_GUESSES.
     """
     if epochs < 1 or draws < 1:
         raise UserError(f"--epochs={epochs} --draws={draws}: give at least one of each")
     if not 0 <= correlation <= 1:
         raise UserError(f"--correlation={correlation}: it is a share, give a number from 0 to 1")
-    if epochs * len(labels) > MOST_ANSWERS:
-        raise UserError(f"--epochs={epochs}: {len(labels)} clips allow {MOST_ANSWERS // len(labels)}: give fewer")
+    if epochs * len(labels) > MAX_GUESSES:
+        raise UserError(f"--epochs={epochs}: {len(labels)} clips allow {MAX_GUESSES // len(labels)}: give fewer")
     fold = metrics.group_ids(groups)
     random = np.random.default_rng(seed)
     scored: dict[str, list[tuple[float, ...]]] = {rule: [] for rule in RULES}
     for _ in range(draws):
-        guesses = draw_guesses(random, len(labels), chances, epochs, correlation)
-        for rule, scores in apply_rules(count(labels, fold, guesses, len(chances))):
+        guesses = draw_guesses(random, len(labels), probabilities, epochs, correlation)
+        for rule, scores in apply_rules(count_guesses(labels, fold, guesses, len(probabilities))):
             scored[rule].append(scores)
     return {rule: _ranges(np.array(scores)) for rule, scores in scored.items()}
 
 
 def draw_guesses(
-    random: np.random.Generator, clips: int, chances: Floats, epochs: int, correlation: float
+    random: np.random.Generator, clips: int, probabilities: Floats, epochs: int, correlation: float
 ) -> npt.NDArray[np.int64]:
-    """Answers int64[epochs, clips]; each is the epoch before's with the probability `correlation`."""
-    bounds = np.cumsum(chances / chances.sum())[:-1]
+    """Draw predictions int64[epochs, clips], carried over from the previous epoch with probability ``correlation``."""
+    bounds = np.cumsum(probabilities / probabilities.sum())[:-1]
     guesses = np.searchsorted(bounds, random.random((epochs, clips)), side="right")
     if correlation:
         fresh = random.random((epochs, clips)) >= correlation
@@ -112,32 +132,32 @@ def draw_guesses(
     return guesses
 
 
-def count(labels: npt.NDArray[np.int64], fold: Counts, guesses: Counts, num_classes: int) -> Counts:
-    """Count answers per epoch and fold: int64[epochs, folds, k, k], rows the truth."""
+def count_guesses(labels: npt.NDArray[np.int64], fold: Counts, guesses: Counts, num_classes: int) -> Counts:
+    """Return the confusion counts of each epoch and fold, int64[epochs, folds, k, k], with true classes in the rows."""
     epochs, folds = len(guesses), int(fold.max()) + 1
-    place = (fold * num_classes + labels) * num_classes  # of a clip within its epoch
+    offset = (fold * num_classes + labels) * num_classes  # of a clip's counts within an epoch
     size = folds * num_classes**2
-    cells = np.arange(epochs)[:, None] * size + place + guesses
+    cells = np.arange(epochs)[:, None] * size + offset + guesses
     return np.bincount(cells.ravel(), minlength=epochs * size).reshape(epochs, folds, num_classes, num_classes)
 
 
 def apply_rules(counts: Counts) -> Iterator[tuple[str, tuple[float, float, float]]]:
-    """Score counts int64[epochs, folds, k, k] under every rule: (rule, (UF1, UAR, accuracy)).
+    """Yield (rule, (UF1, UAR, accuracy)) of the counts int64[epochs, folds, k, k] for every rule.
 
-    Of several best epochs the first counts, as for somebody who keeps the best so far.
+    Of several equally good epochs the first is selected, as in a training that keeps the best epoch so far.
     """
-    own = metrics.score_all(counts)  # [epochs, folds, 3]
+    per_fold = metrics.score_all(counts)  # [epochs, folds, 3]
     pooled = metrics.score_all(counts.sum(axis=1))  # [epochs, 3]
-    best = own.argmax(axis=0)  # [folds, 3]
-    chosen = metrics.score_all(np.stack([counts[best[:, by], np.arange(len(best))].sum(axis=0) for by in range(3)]))
+    best = per_fold.argmax(axis=0)  # [folds, 3]
+    selected = metrics.score_all(np.stack([counts[best[:, by], np.arange(len(best))].sum(axis=0) for by in range(3)]))
     values = (
         pooled[-1],
         pooled.max(axis=0),
-        chosen[SCORES.index("accuracy")],
-        chosen[SCORES.index("uf1")],
-        np.diagonal(chosen),
-        own[-1].mean(axis=0),
-        own.max(axis=0).mean(axis=0),
+        selected[SCORES.index("accuracy")],
+        selected[SCORES.index("uf1")],
+        np.diagonal(selected),
+        per_fold[-1].mean(axis=0),
+        per_fold.max(axis=0).mean(axis=0),
     )
     for rule, scores in zip(RULES, values, strict=True):
         yield rule, (float(scores[0]), float(scores[1]), float(scores[2]))
@@ -149,48 +169,23 @@ def _ranges(scores: Floats) -> dict[str, GuessRange]:
     }
 
 
-EPILOG = """\
-FILE is a run directory, a predictions.csv, a clips.csv or any CSV with the columns subject and
-label (dataset, clip and prediction where there are some); labels are words or numbers from 0, or
-from 1 where 0 never occurs. No picture is read and nothing is trained: only the number of clips of
-each class in each fold counts.
-
-what happens: a guesser answers every test clip at random, again at every epoch. All its epochs are
-worth the same. Then its score is taken under each rule, and all of that --draws times.
-  prior random     answers are as frequent as the classes of FILE
-  uniform          all classes are equally probable
-
-how to read the table: "0.512 [0.480, 0.545]" is the mean over the draws and the range that holds
-95% of them. Take the rule under which a published score was computed: a score within the guessers'
-range of that rule shows nothing, and what the rule adds to "last epoch" here it may add there.
-A network's successive epochs resemble one another: --correlation=0.9 carries 90% of the answers
-over from one epoch to the next, which leaves fewer real chances to choose from.
-
-examples:
-  python -m experiments.guessing_study data/demo/clips.csv
-  python -m experiments.guessing_study runs/loso --epochs=100 --correlation=0.9 --out=runs/inflation
-"""
-
-COLUMNS = ("guesser", "rule", *(f"{score}{end}" for score in SCORES for end in ("", "_low", "_high")))
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m experiments.guessing_study",
-        description="What choosing the best test epoch gives to somebody who only guesses.",
+        description="Scores that random guessing reaches when the best test epoch is selected.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="the clips: a CSV, or a run directory")
-    parser.add_argument("--epochs", type=int, default=100, help="test evaluations to choose from (100)")
-    parser.add_argument("--draws", type=int, default=200, help="guessers of each kind (200)")
-    parser.add_argument("--correlation", type=float, default=0.0, help="share of answers carried over (0)")
-    parser.add_argument("--seed", type=int, default=0, help="of the guesses (0)")
+    parser.add_argument("--epochs", type=int, default=100, help="test evaluations to select from (100)")
+    parser.add_argument("--draws", type=int, default=200, help="simulated guessers of each kind (200)")
+    parser.add_argument("--correlation", type=float, default=0.0, help="share of predictions carried over (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the guesses (0)")
     parser.add_argument("--classes", help="names of the classes in label order: negative,positive,surprise")
-    parser.add_argument("--out", type=Path, help="folder for inflation.csv and inflation.md")
+    parser.add_argument("--out", type=Path, help="folder for guessing_study.csv and guessing_study.md")
     try:
-        print(run(parser.parse_args(argv)), end="")
+        print(run_study(parser.parse_args(argv)), end="")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -200,55 +195,55 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(options: argparse.Namespace) -> str:
-    """Simulate and lay out; writes the files where `options.out` names a folder.
+def run_study(options: argparse.Namespace) -> str:
+    """Run the simulation, and write the tables where ``options.out`` names a folder.
 
     Returns:
-      The text for the terminal.
+      The table as text for the terminal.
 
     Raises:
-      UserError: the file or an option is wrong.
+      UserError: the file or an option is invalid.
     """
     if options.seed < 0:
         raise UserError(f"--seed={options.seed}: give a number from 0")
-    answers = read_published_predictions(options.file)
+    published = read_published_predictions(options.file)
     names = check_classes(options.classes.split(",")) if options.classes else None
-    classes = infer_classes([answers], names)
-    labels = class_indices(answers.path, answers.label, classes)
+    classes = infer_classes([published], names)
+    labels = class_indices(published.path, published.label, classes)
     clips = np.bincount(labels, minlength=len(classes))
     rows: list[tuple[str, str, dict[str, GuessRange]]] = []
-    for guesser, chances in (
+    for guesser, probabilities in (
         ("prior random", clips / clips.sum()),
         ("uniform", np.full(len(classes), 1 / len(classes))),
     ):
-        table = simulate(
+        table = simulate_guessing(
             labels,
-            answers.subject_keys,
-            chances,
+            published.subject_keys,
+            probabilities,
             epochs=options.epochs,
             draws=options.draws,
             correlation=options.correlation,
             seed=options.seed,
         )
         rows += [(guesser, rule, ranges) for rule, ranges in table.items()]
-    if answers.prediction is not None:
-        guesses = class_indices(answers.path, answers.prediction, classes)
-        counts = count(labels, metrics.group_ids(answers.subject_keys), guesses[None], len(classes))
-        own = dict(apply_rules(counts))
+    if published.prediction is not None:
+        guesses = class_indices(published.path, published.prediction, classes)
+        counts = count_guesses(labels, metrics.group_ids(published.subject_keys), guesses[None], len(classes))
+        scored = dict(apply_rules(counts))
         for rule, name in (("last epoch", "pooled over the folds"), ("mean over folds, last epoch", "mean over folds")):
-            scores = (GuessRange(value, value, value) for value in own[rule])
+            scores = (GuessRange(value, value, value) for value in scored[rule])
             rows.append(("the predictions of FILE", name, dict(zip(SCORES, scores, strict=True))))
     counted = ", ".join(f"{count} {name}" for name, count in zip(classes, clips, strict=True))
-    about = [
-        f"{len(labels)} clips in {len(set(answers.subject_keys))} folds ({counted}).",
+    summary = [
+        f"{len(labels)} clips in {len(set(published.subject_keys))} folds ({counted}).",
         f"{options.draws} guessers of each kind, {options.epochs} test epochs, "
-        f"{options.correlation:.0%} of the answers carried over from the epoch before, seed {options.seed}.",
-        f"Mean over the guessers, and the range that holds {bootstrap.LEVEL:.0%} of them.",
+        f"{options.correlation:.0%} of the predictions carried over from the previous epoch, seed {options.seed}.",
+        f"Mean over the guessers, and the range that contains {bootstrap.LEVEL:.0%} of them.",
     ]
     if options.out is not None:
-        write_text(options.out / "inflation.csv", _csv(rows))
-        write_text(options.out / "inflation.md", _markdown(about, rows))
-    return _text(about, rows)
+        write_text(options.out / "guessing_study.csv", _to_csv(rows))
+        write_text(options.out / "guessing_study.md", _to_markdown(summary, rows))
+    return _to_text(summary, rows)
 
 
 def _cell(range_: GuessRange) -> str:
@@ -257,28 +252,28 @@ def _cell(range_: GuessRange) -> str:
     return f"{range_.mean:.3f} [{range_.low:.3f}, {range_.high:.3f}]"
 
 
-def _text(about: Sequence[str], rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
+def _to_text(summary: Sequence[str], rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
     width = max(len(rule) for _, rule, _ in rows) + 2
-    lines = [*about]
-    last = ""
+    lines = [*summary]
+    previous = ""
     for guesser, rule, ranges in rows:
-        if guesser != last:
+        if guesser != previous:
             lines += ["", f"{guesser:{width}}  {'UF1':22}{'UAR':22}accuracy"]
-            last = guesser
+            previous = guesser
         cells = "".join(f"{_cell(ranges[name]):22}" for name in SCORES)
         lines.append(f"  {rule:{width - 2}}  {cells}".rstrip())
-    return "\n".join([*lines, "", "the rules:", *(f"  {rule}: {what}" for rule, what in RULES.items())]) + "\n"
+    return "\n".join([*lines, "", "rules:", *(f"  {rule}: {definition}" for rule, definition in RULES.items())]) + "\n"
 
 
-def _markdown(about: Sequence[str], rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
-    lines = ["# What choosing the best test epoch gives to a guess", "", " ".join(about), ""]
-    lines += ["| who | rule | UF1 | UAR | accuracy |", "|---|---|---|---|---|"]
+def _to_markdown(summary: Sequence[str], rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
+    lines = ["# Scores of random guessing by selection rule", "", " ".join(summary), ""]
+    lines += ["| guesser | rule | UF1 | UAR | accuracy |", "|---|---|---|---|---|"]
     for guesser, rule, ranges in rows:
         lines.append(f"| {guesser} | {rule} | {' | '.join(_cell(ranges[name]) for name in SCORES)} |")
-    return "\n".join([*lines, "", *(f"- {rule}: {what}." for rule, what in RULES.items())]) + "\n"
+    return "\n".join([*lines, "", *(f"- {rule}: {definition}." for rule, definition in RULES.items())]) + "\n"
 
 
-def _csv(rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
+def _to_csv(rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,7 +1,7 @@
 """What the choice of the reported epoch does to a score: last, inner validation, best test epoch, and pure guessing.
 
-    python experiments/honest_selection.py --preset=demo              drawn faces, minutes
-    python experiments/honest_selection.py --preset=full --data=DATA  the licensed databases
+    python -m experiments.honest_selection --preset=demo              drawn faces, minutes
+    python -m experiments.honest_selection --preset=full --data=DATA  the licensed databases
 
 One LOSO run per seed, tested again and again during training, scored by three rules; nothing else differs. Each fold
 keeps a fifth of its training people for inner validation. Below stands what recognizers that only guess reach by the
@@ -13,16 +13,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
 import numpy as np
 
 from experiments import guessing_study
-from experiments.shared.faces import TO_LEAVE_OUT, faces
-from experiments.shared.options import Options, command, parse
+from experiments.shared.faces import LOSO_FACES, prepared_faces
+from experiments.shared.options import Options, parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import references, with_intervals
+from experiments.shared.scores import baseline_scores, scores_with_intervals
 from experiments.shared.seeds import count_rows
 from experiments.shared.tables import Row, write_tables
 from icegan_jax.evaluation.predictions import read_predictions
@@ -42,21 +39,21 @@ _DRAWS = 200  # guessers
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_LEAVE_OUT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, LOSO_FACES)
     runs = train_seeds(options, _fields(options), data)
     found = [read_scored_results(run / "results.json")["by_selection"] for run in runs]
     evaluations = _count_evaluations(runs[0])
     guesses = _guess(runs[0], evaluations)
-    floors = references(runs)
+    floors = baseline_scores(runs)
     rows: list[Row] = []
     for rule, guesser in GUESSERS.items():
         row: dict[str, object] = {"rule": rule, "valid": "no" if rule == ORACLE_NAME else "yes"}
         if rule == ORACLE_NAME:
             row |= {name: statistics.mean(by_selection[rule][name] for by_selection in found) for name in SCORES}
         else:
-            row |= with_intervals([count_rows(_files(run, rule)) for run in runs])
+            row |= scores_with_intervals([count_rows(_files(run, rule)) for run in runs])
         rows.append(row | {f"guess_{name}": guesses[guesser][name].mean for name in SCORES} | floors)
     mean_of_bests = guesses["mean over folds of each fold's best"]
     notes = (
@@ -95,8 +92,8 @@ def _guess(run: Path, evaluations: int) -> dict[str, dict[str, guessing_study.Gu
     labels = np.array([row.label for row in rows], np.int64)
     chances = np.bincount(labels, minlength=len(classes)) / len(labels)
     people = [(row.dataset, row.subject) for row in rows]
-    return guessing_study.simulate(labels, people, chances, epochs=evaluations, draws=_DRAWS)
+    return guessing_study.simulate_guessing(labels, people, chances, epochs=evaluations, draws=_DRAWS)
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

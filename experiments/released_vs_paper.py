@@ -9,16 +9,12 @@ people is that of Table III.
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces, split_fields
-from experiments.shared.options import Options, command, parse
-from experiments.shared.runs import config_of, train_seeds
-from experiments.shared.scores import references, scores
+from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
+from experiments.shared.options import Options, parse_options, run_command
+from experiments.shared.runs import build_config, train_seeds
+from experiments.shared.scores import baseline_scores, score_runs
 from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
 
@@ -38,26 +34,29 @@ BASE, ALL = "the preset", "all of them"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_SPLIT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, SPLIT_FACES)
     runs = {
         name: train_seeds(options, {**split_fields(options), **fields}, data)
-        for name, fields in switches(options).items()
+        for name, fields in difference_fields(options).items()
     }
-    rows = [{"switch": name, **scores(found), **references(found), **l1_to_apex(found)} for name, found in runs.items()]
+    rows = [
+        {"switch": name, **score_runs(found), **baseline_scores(found), **l1_to_apex(found)}
+        for name, found in runs.items()
+    ]
     notes = (
         f"{options.seeds} splits by people, the same for all rows of a seed; mean [95% interval over people] ± "
         "deviation over seeds.",
-        "l1: mean absolute difference of the synthetic face and the real apex, grey levels of 255, held-out people.",
+        "l1: mean absolute difference of the synthetic face and the real apex, gray levels of 255, held-out people.",
         *(difference_note(f"{name} against {BASE}", runs[name], runs[BASE]) for name in runs if name != BASE),
     )
     write_tables(options.out / "switches", "The paper against the released definitions", COLUMNS, rows, notes)
 
 
-def switches(options: Options) -> dict[str, dict[str, object]]:
+def difference_fields(options: Options) -> dict[str, dict[str, object]]:
     """The fields of every row; widths that the preset scales stay scaled."""
-    model = config_of(options, 0, {}, "").model
+    model = build_config(options, 0, {}, "").model
     split = {"model.primary_types": 2 * model.primary_types, "model.primary_dimension": model.primary_dimension // 2}
     alone: dict[str, dict[str, object]] = {
         "model.grm compact": {"model.grm": "compact"},
@@ -75,4 +74,4 @@ def switches(options: Options) -> dict[str, dict[str, object]]:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

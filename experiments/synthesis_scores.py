@@ -1,8 +1,8 @@
 """How good the synthetic faces of held-out people are: every score beside rows that say what it is worth.
 
-    python experiments/synthesis_scores.py --preset=demo                   drawn faces, minutes
-    python experiments/synthesis_scores.py --preset=full --data=DATA       the paper's networks, licensed databases
-    python experiments/synthesis_scores.py --run=runs/mine [--run=...]     finished runs, on the same prepared faces
+    python -m experiments.synthesis_scores --preset=demo                   drawn faces, minutes
+    python -m experiments.synthesis_scores --preset=full --data=DATA       the paper's networks, licensed databases
+    python -m experiments.synthesis_scores --run=runs/mine [--run=...]     finished runs, on the same prepared faces
 
 The preset's configuration, one run per seed, scored together: on a split by people in the demo, LOSO in full. SSIM,
 PSNR, LPIPS, kernel distance, identity, optical flow and an independent classifier, of the synthetic apex and of a copy
@@ -15,21 +15,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
 import jax
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from experiments.shared.faces import TO_SYNTHESISE, of_run
-from experiments.shared.faces import faces as drawn_faces
-from experiments.shared.options import command, parse
+from experiments.shared.faces import SYNTHESIS_FACES, prepared_faces, run_data_dir
+from experiments.shared.options import parse_options, run_command
 from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
-from icegan_jax.data.dataset import Pairs, load_pairs, only_database
+from icegan_jax.data.dataset import Pairs, load_pairs, select_database
 from icegan_jax.data.landmarks import embed_face
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.synthesis.faces import read_faces
@@ -61,11 +57,11 @@ NOTES = (
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains or takes the runs, and writes the table."""
-    options, args = parse(__doc__, argv, _add)
+    """Train or takes the runs, and writes the table."""
+    options, args = parse_options(__doc__, argv, _add)
     runs = args.run
     if not runs:
-        data = drawn_faces(options, TO_SYNTHESISE)
+        data = prepared_faces(options, SYNTHESIS_FACES)
         runs = train_seeds(options, PRESETS[options.preset].synthesis, data)
     rows = score_runs(runs, networks())
     names = ", ".join(Path(run).name for run in runs)
@@ -113,10 +109,10 @@ def _data_of(runs: Sequence[Path]) -> Pairs:
     pairs: Pairs | None = None
     for run in runs:
         config = read_json(run / "config.json")
-        where = of_run(run, config, "train the run again")
+        where = run_data_dir(run, config, "train the run again")
         other = load_pairs(where)
         if config["data"].get("database"):
-            other = only_database(other, config["data"]["database"])
+            other = select_database(other, config["data"]["database"])
         if config.get("data_fingerprint") != other.fingerprint:
             raise UserError(f"{run}: trained on other faces than {where} holds now; prepare them again, or train again")
         if pairs is not None and other.fingerprint != pairs.fingerprint:
@@ -133,4 +129,4 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

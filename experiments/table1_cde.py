@@ -1,8 +1,8 @@
 """Table I, cross-database evaluation (CDE): LOSO over the pooled databases, all together and database by database.
 
-    python experiments/table1_cde.py --preset=demo                    drawn faces in two databases, minutes
-    python experiments/table1_cde.py --preset=demo --data=DATA        small networks on any prepared faces
-    python experiments/table1_cde.py --preset=full --data=DATA        the paper, on the 442 clips of MEGC2019
+    python -m experiments.table1_cde --preset=demo                    drawn faces in two databases, minutes
+    python -m experiments.table1_cde --preset=demo --data=DATA        small networks on any prepared faces
+    python -m experiments.table1_cde --preset=full --data=DATA        the paper, on the 442 clips of MEGC2019
 
 UF1 and UAR are computed from the counts pooled over all folds; those of a database are the same predictions, restricted
 to it. Beside them stand the paper's figures, the floors, and a linear classifier on raw apex pixels.
@@ -10,15 +10,11 @@ to it. Beside them stand the paper's figures, the floors, and a linear classifie
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
-from experiments.shared.faces import TO_LEAVE_OUT, faces
-from experiments.shared.options import command, parse
+from experiments.shared.faces import LOSO_FACES, prepared_faces
+from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import published, references, scores
+from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.tables import write_tables
 from icegan_jax.evaluation.results import read_scored_results
 
@@ -38,15 +34,15 @@ OTHERS = ("last epoch", "STSTNet", "CapsuleNet", "LBP-TOP")  # rows of paper.csv
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_LEAVE_OUT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, LOSO_FACES)
     runs = train_seeds(options, {}, data)
-    rows = [{"part": "all", **published("I", "all"), **scores(runs), **references(runs)}]
+    rows = [{"part": "all", **published_scores("I", "all"), **score_runs(runs), **baseline_scores(runs)}]
     for database in read_scored_results(runs[0] / "results.json")["datasets"]:
-        ours = scores(runs, lambda row, name=database: row.dataset == name)
-        rows.append({"part": database, **published("I", database), **ours, **references(runs, database)})
-    rows += [{"part": f"published: {name}", **published(f"I {name}", "all")} for name in OTHERS]
+        ours = score_runs(runs, lambda row, name=database: row.dataset == name)
+        rows.append({"part": database, **published_scores("I", database), **ours, **baseline_scores(runs, database)})
+    rows += [{"part": f"published: {name}", **published_scores(f"I {name}", "all")} for name in OTHERS]
     notes = (
         f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",
         "Published figures are of the 442 clips of MEGC2019; only runs with --preset=full on them compare.",
@@ -55,4 +51,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

@@ -1,25 +1,20 @@
 """Table II, single-database evaluation (SDE): LOSO within one database at a time, macro F1 of the three classes.
 
-    python experiments/table2_sde.py --preset=demo                    drawn faces in two databases, minutes
-    python experiments/table2_sde.py --preset=full --data=DATA        the paper: within CASME II and within SAMM
+    python -m experiments.table2_sde --preset=demo                    drawn faces in two databases, minutes
+    python -m experiments.table2_sde --preset=full --data=DATA        the paper: within CASME II and within SAMM
 
 The macro F1 of a single database is its UF1: the mean of 2TP/(2TP+FP+FN) over the classes, counts pooled over folds.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
-
-import argparse
-
-from experiments.shared.faces import TO_LEAVE_OUT, faces
-from experiments.shared.options import command, parse
+from experiments.shared.faces import LOSO_FACES, prepared_faces
+from experiments.shared.options import parse_options, run_command
 from experiments.shared.presets import PRESETS
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import published, references, scores
+from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.tables import write_tables
 from icegan_jax.data.dataset import load_pairs
 
@@ -39,9 +34,9 @@ _PAPERS = ("casme2", "samm")  # the databases of the paper's table
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, args = parse(__doc__, argv, _add)
-    data = faces(options, TO_LEAVE_OUT)
+    """Train the runs and writes the table."""
+    options, args = parse_options(__doc__, argv, _add)
+    data = prepared_faces(options, LOSO_FACES)
     if args.database:
         databases = args.database
     elif data and PRESETS[options.preset].drawn:
@@ -52,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for database in databases:
         fields = {"data.database": database}
         runs = train_seeds(options, fields, data)
-        rows.append({"database": database, **published("II", database), **scores(runs), **references(runs)})
+        rows.append(
+            {"database": database, **published_scores("II", database), **score_runs(runs), **baseline_scores(runs)}
+        )
     notes = (
         f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",
         "Trained and tested on the one database alone.",
@@ -70,4 +67,4 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

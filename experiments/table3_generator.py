@@ -1,7 +1,7 @@
 """Table III, the generator taken apart: what each piece does for recognition (A to F) and for the synthetic faces.
 
-    python experiments/table3_generator.py --preset=demo              drawn faces, minutes
-    python experiments/table3_generator.py --preset=full --data=DATA  the paper: 48 people train, 20 are held out
+    python -m experiments.table3_generator --preset=demo              drawn faces, minutes
+    python -m experiments.table3_generator --preset=full --data=DATA  the paper: 48 people train, 20 are held out
 
 A subject-wise split, drawn anew with every seed and the same for all models. All of A to F draw the whole face, as the
 paper's do; the last row is ours, F that moves the onset's pixels (model.motion).
@@ -9,16 +9,12 @@ paper's do; the last row is ours, F that moves the onset's pixels (model.motion)
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces, split_fields
-from experiments.shared.options import Options, command, parse
+from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
+from experiments.shared.options import Options, parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import published, references, scores
+from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
 
@@ -53,20 +49,20 @@ def fields_of(options: Options, model: str) -> dict[str, object]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_SPLIT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, SPLIT_FACES)
     rows, runs = [], {}
     for model in (*GENERATORS, OURS):
         runs[model] = train_seeds(options, fields_of(options, model), data)
         words = GENERATORS[model[0]][0] + (", moves the onset's pixels" if model == OURS else "")
-        known = published("III", model) if model in GENERATORS else {}
-        row = {"model": model, "generator": words, **known, **scores(runs[model]), **references(runs[model])}
+        known = published_scores("III", model) if model in GENERATORS else {}
+        row = {"model": model, "generator": words, **known, **score_runs(runs[model]), **baseline_scores(runs[model])}
         rows.append(row | ({} if model == "A" else l1_to_apex(runs[model])))
     notes = (
         f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
         " over seeds.",
-        "l1: mean absolute difference of the synthetic face and the real apex, grey levels of 255, held-out people; "
+        "l1: mean absolute difference of the synthetic face and the real apex, gray levels of 255, held-out people; "
         "l1 of onset: of a copy of the onset.",
         *(
             difference_note(f"{better} against {worse}", runs[better], runs[worse])
@@ -77,4 +73,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

@@ -1,7 +1,7 @@
 """Table IV, capsules against convolutions in the discriminator, with the number of parameters.
 
-    python experiments/table4_discriminator.py --preset=demo              drawn faces, minutes
-    python experiments/table4_discriminator.py --preset=full --data=DATA  the paper
+    python -m experiments.table4_discriminator --preset=demo              drawn faces, minutes
+    python -m experiments.table4_discriminator --preset=full --data=DATA  the paper
 
 D_CNN has two convolutional layers in place of the capsules; enlarged, it is as wide as it takes to have the parameters
 of D_CE (d_exp = 32) within 2%. Below them the dimension d_exp of the expression capsules. The split is Table III's.
@@ -9,16 +9,12 @@ of D_CE (d_exp = 32) within 2%. Below them the dimension d_exp of the expression
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-if not __package__:  # run as a file: the packages beside this folder are found, and files in it are no modules
-    sys.path[0] = str(Path(__file__).parents[1])
 
 from experiments.shared.differences import difference_note
-from experiments.shared.faces import TO_SPLIT, faces, split_fields
-from experiments.shared.options import Options, command, parse
-from experiments.shared.runs import config_of, train_seeds
-from experiments.shared.scores import published, references, scores
+from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
+from experiments.shared.options import Options, parse_options, run_command
+from experiments.shared.runs import build_config, train_seeds
+from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.tables import write_tables
 from icegan_jax import config
 from icegan_jax.config import build_models
@@ -44,33 +40,40 @@ CNN, ENLARGED = "D_CNN", "D_CNN enlarged"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains the runs and writes the table."""
-    options, _ = parse(__doc__, argv)
-    data = faces(options, TO_SPLIT)
+    """Train the runs and writes the table."""
+    options, _ = parse_options(__doc__, argv)
+    data = prepared_faces(options, SPLIT_FACES)
     rows, runs = [], {}
     classes = len(load_pairs(data).classes) if data else len(EXPRESSIONS)
     for name, fields in discriminators(options, classes).items():
         runs[name] = train_seeds(options, {**split_fields(options), **fields}, data)
-        row = {"discriminator": name, "parameters": parameters(options, fields, classes), **published("IV", name)}
-        rows.append(row | scores(runs[name]) | references(runs[name]))
+        row = {
+            "discriminator": name,
+            "parameters": parameters(options, fields, classes),
+            **published_scores("IV", name),
+        }
+        rows.append(row | score_runs(runs[name]) | baseline_scores(runs[name]))
     notes = (
         f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
         " over seeds.",
-        *(difference_note(f"{ce(SIZE_OF)} against {cnn}", runs[ce(SIZE_OF)], runs[cnn]) for cnn in (CNN, ENLARGED)),
+        *(
+            difference_note(f"{capsule_row(SIZE_OF)} against {cnn}", runs[capsule_row(SIZE_OF)], runs[cnn])
+            for cnn in (CNN, ENLARGED)
+        ),
     )
     write_tables(options.out / "table4_discriminator", "Table IV: capsules against convolutions", COLUMNS, rows, notes)
 
 
-def ce(dimension: int) -> str:
+def capsule_row(dimension: int) -> str:
     """The row's name of the capsule discriminator with this d_exp."""
     return f"D_CE, d_exp {dimension}"
 
 
 def discriminators(options: Options, classes: int) -> dict[str, dict[str, object]]:
     """The fields of every row."""
-    capsules = {ce(dimension): {"model.expression_dimension": dimension} for dimension in DIMENSIONS}
+    capsules = {capsule_row(dimension): {"model.expression_dimension": dimension} for dimension in DIMENSIONS}
     cnn = {"model.discriminator": "cnn"}
-    wanted = parameters(options, capsules[ce(SIZE_OF)], classes)
+    wanted = parameters(options, capsules[capsule_row(SIZE_OF)], classes)
     width = match_cnn_width(_networks(options, cnn, classes), wanted)
     return {CNN: cnn, ENLARGED: cnn | {"model.cnn_width": width}, **capsules}
 
@@ -81,8 +84,8 @@ def parameters(options: Options, fields: Mapping[str, object], classes: int) -> 
 
 
 def _networks(options: Options, fields: Mapping[str, object], classes: int) -> config.Models:
-    return build_models(config_of(options, 0, fields, ""), steps=1, classes=classes)
+    return build_models(build_config(options, 0, fields, ""), steps=1, classes=classes)
 
 
 if __name__ == "__main__":
-    sys.exit(command(main))
+    sys.exit(run_command(main))

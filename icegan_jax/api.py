@@ -1,5 +1,7 @@
 """The Python interface: a trained run, the named configs, and training. See docs/python.md."""
 
+import contextlib
+import io
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -118,7 +120,9 @@ def get_config(name: str) -> ConfigDict:
     return load_config(str(_CONFIGS_DIR / f"{name}.py"))
 
 
-def train_and_evaluate(config: ConfigDict | str, workdir: AnyPath, *, force_resume: bool = False) -> dict[str, Any]:
+def train_and_evaluate(
+    config: ConfigDict | str, workdir: AnyPath, *, force_resume: bool = False, progress: bool = False
+) -> dict[str, Any]:
     """Train and evaluate every fold of a run, or resume the run.
 
     Args:
@@ -126,6 +130,7 @@ def train_and_evaluate(config: ConfigDict | str, workdir: AnyPath, *, force_resu
             drawn and prepared first.
         workdir: the directory of the run; made if needed. Finished folds in it are kept.
         force_resume: resume although settings, code or packages changed in a way that cannot change the results.
+        progress: print what the command prints: the progress, warnings and the scores.
 
     Returns:
         The content of results.json.
@@ -136,10 +141,13 @@ def train_and_evaluate(config: ConfigDict | str, workdir: AnyPath, *, force_resu
     """
     # The training loop imports TFDS, Grain and Matplotlib, which a prediction does not need.
     from icegan_jax import train
-    from icegan_jax.evaluation.results import read_results
-    from icegan_jax.training.distributed import LOST_S, Processes
 
     if isinstance(config, str):
         config = get_config(config)
-    train.train_and_evaluate(config, Path(workdir), Processes(), LOST_S, force_resume)
-    return read_results(Path(workdir) / "results.json")
+    with contextlib.ExitStack() as stack:
+        if not progress:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        results = train.train_and_evaluate(config, workdir, force_resume=force_resume)
+    assert results is not None  # None is for the other processes of several
+    return results

@@ -1,11 +1,11 @@
-"""What is said to the user: the input is wrong, or the file system refuses, and how to put it right."""
+"""Errors that the user can correct, each in one line: what is wrong, in which file or field, and the remedy."""
 
 import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# Why a file cannot be written, and what to do about it.
+# Remedies for the reasons why a file cannot be written.
 REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space of your quota",
@@ -13,65 +13,66 @@ REMEDIES = {
     errno.EROFS: "make it writable",
     errno.EACCES: "make it writable",
     errno.EPERM: "make it writable",
-    errno.EIO: "see to the disk",
+    errno.EIO: "check the disk",
     errno.ESTALE: "mount it again",
 }
 
-_IN_THE_WAY = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+# Reasons why a file cannot be read although its content may be intact.
+UNREADABLE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
+
+_NAME_CONFLICTS = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 
 
 class UserError(Exception):
-    """Bad input. The message is one line that names the file or field and the remedy; a list may follow in lines.
+    """An error in the input, with a message for the user.
 
-    Names from data may hold line breaks and control characters: they are shown as Python writes them.
-    Commands print it as ``error: <message>`` on stderr and exit with code 2.
+    The message is one line that names the file or field and the remedy; further lines may list details. Names from
+    data may hold line breaks and control characters, which are escaped as Python writes them. Commands print the
+    message as ``error: <message>`` on stderr and exit with code 2.
     """
 
     def __init__(self, message: str, *lines: str) -> None:
         super().__init__("\n".join(map(_printable, (message, *lines))))
 
 
-def describe_os_error(error: OSError, place: str) -> str:
-    """One line: the file (``place`` where the error names none), the reason, and what to do about it."""
-    usual = "move it away" if error.errno in _IN_THE_WAY else "see that it can be read and written"
+def describe_os_error(error: OSError, default_name: str) -> str:
+    """Return one line: the file (``default_name`` where the error names none), the reason and the remedy."""
+    usual = "move it away" if error.errno in _NAME_CONFLICTS else "check that it can be read and written"
     remedy = REMEDIES.get(error.errno or 0, usual)
-    return f"{error.filename or place}: {error.strerror or error}; {remedy}"
+    return f"{error.filename or default_name}: {error.strerror or error}; {remedy}"
 
 
-def _printable(line: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-
-
-# Why a file cannot be read although it may be whole: nothing is known about its content.
-UNREADABLE = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
-
-
-def error_number(error: BaseException, among: Iterable[int]) -> int | None:
-    """The first of the error numbers ``among`` that an error, or one that led to it, has or spells out; or None."""
-    for each in error_chain(error):
-        for number in among:
-            if isinstance(each, OSError) and each.errno == number:
+def error_number(error: BaseException, numbers: Iterable[int]) -> int | None:
+    """Return the first of the ``numbers`` that an error, or an error in its chain, has or spells out; or None."""
+    for cause in error_chain(error):
+        for number in numbers:
+            if isinstance(cause, OSError) and cause.errno == number:
                 return number
-            if os.strerror(number) in str(each):  # tensorstore raises ValueError with the system's words
+            if os.strerror(number) in str(cause):  # tensorstore raises ValueError with the text of the system's error
                 return number
     return None
 
 
-def raise_unreadable(place: Path, error: BaseException) -> None:
-    """Raises UserError where a file cannot be read for now, so that nothing is known about its content."""
+def error_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, its causes and contexts, and the members of exception groups, each once."""
+    queue, seen = [error], set[int]()
+    while queue:
+        cause = queue.pop(0)
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            queue += [other for other in (cause.__cause__, cause.__context__) if other is not None]
+            queue += cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
+
+
+def raise_if_unreadable(path: Path, error: BaseException) -> None:
+    """Raise a UserError if ``error`` means that a file cannot be read at present, but may be intact."""
     number = error_number(error, UNREADABLE)
     if number is not None:
-        remedy = "put that right, then run the same command"
-        raise UserError(f"{place}: cannot be read ({os.strerror(number)}); {remedy}") from error
+        raise UserError(
+            f"{path}: cannot be read ({os.strerror(number)}); correct the cause, then run the same command"
+        ) from error
 
 
-def error_chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that led to it."""
-    waiting, seen = [error], set[int]()
-    while waiting:
-        each = waiting.pop(0)
-        if id(each) not in seen:
-            seen.add(id(each))
-            yield each
-            waiting += [other for other in (each.__cause__, each.__context__) if other is not None]
-            waiting += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+def _printable(line: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -21,7 +21,7 @@ from icegan_jax.io import atomic_dir, check_output_dir, write_bytes, write_json
 CONTENT_FILE = "model.json"
 _DTYPES = {"recognizer": ("uint8", "uint8"), "generator": ("uint8", "int32", "int32", "float32")}  # of the inputs
 _FACES = (
-    "Grey faces uint8[b, n, n]. onset: the neutral face, cropped by the box of its 68 landmarks with a margin of a "
+    "Gray faces uint8[b, n, n]. onset: the neutral face, cropped by the box of its 68 landmarks with a margin of a "
     "tenth of its width. apex: the same box of the apex frame, moved onto the onset (rigid, sub-pixel) and scaled to "
     "its mean brightness. Both resized to n x n. What follows is in the programs: v / 127.5 - 1."
 )

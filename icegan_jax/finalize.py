@@ -1,8 +1,6 @@
-"""What an unfinished run shows for itself: results.partial.json, and no results of an earlier state beside it.
+"""The results of a run: predictions.csv, results.json and the report, or results.partial.json of an unfinished run.
 
-What the finished folds of a run come to: predictions.csv, results.json, the report and the last lines.
-
-A run that trained on everybody has no score: no predictions.csv, a results.json that says so, and other last lines.
+A run that trained on all subjects has no score: no predictions.csv, and a results.json that says so.
 """
 
 import os
@@ -20,7 +18,7 @@ import numpy as np
 
 from icegan_jax import __version__
 from icegan_jax.data.dataset import Pairs
-from icegan_jax.data.folds import Fold, people_of
+from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
@@ -31,109 +29,44 @@ from icegan_jax.evaluation.selection import best_on_inner, best_test_epoch, pred
 from icegan_jax.io import sha256_of, write_json, write_json_with_checksum
 from icegan_jax.provenance import PACKAGES
 from icegan_jax.report import write_report
-from icegan_jax.run_dir import EVALUATIONS_FILE, PARTIAL_RESULTS_FILE, PREDICTIONS_FILE, fold_dir, is_finished
+from icegan_jax.run_dir import (
+    EVALUATIONS_FILE,
+    OLD_SUFFIX,
+    PARTIAL_RESULTS_FILE,
+    PREDICTIONS_FILE,
+    REPORT_DIR,
+    REPORT_WITHOUT_FACES_DIR,
+    RESULTS_FILE,
+    fold_dir,
+    is_finished,
+)
 from icegan_jax.training.evaluate import check_steps, read_evaluations
 from icegan_jax.training.fold_result import damage_of, read_result
 
-# What only a run with all folds has; the first says so.
-_WHOLE = ("results.json", "predictions.csv", "report", "report_no_faces")
+# What only a run with all folds has. results.json is first: the file by which other programs recognize such a run.
+_RESULT_NAMES = (RESULTS_FILE, PREDICTIONS_FILE, REPORT_DIR, REPORT_WITHOUT_FACES_DIR)
 
-_OLD = ".old"
+_SELECTIONS = {"last": "last", "inner": "inner validation"}  # config.evaluation.selection, as in results.json
 
-_NOTE = (
+_PARTIAL_NOTE = (
     "of the finished folds alone, after their last step: a part of the people is not the run's result, and scores of "
     "different parts cannot be compared"
 )
 
 
-def write_partial_results(
-    pairs: Pairs, folds: Sequence[Fold], run_dir: Path, *, seed: int, missing: Mapping[str, str]
-) -> Path | None:
-    """Writes what the finished folds of a stopped run come to so far.
+class _Selection(NamedTuple):
+    """The predictions at the selected step of each fold, and the scores of all ways to select a step.
 
-    Args:
-      pairs: the run's data.
-      folds: all of them.
-      run_dir: the run directory.
-      seed: of the run.
-      missing: why a fold is not finished, by name; of the others it is said that they are not.
-
-    Returns:
-      ``results.partial.json``; None, and none is left of an earlier state, where not one fold is finished and intact,
-      or the run tests nobody.
-
-    Raises:
-      OSError: it cannot be written.
+    Attributes:
+      predictions: Of the run, one per clip.
+      by_selection: Scores of "last", of "inner" if there are inner validation clips, and, if the oracle is computed,
+        {"uf1", "uar"} of the best test epoch, without intervals since this score is not valid.
+      inner_steps: Of each fold, the step selected on its inner validation clips; empty if there are none.
     """
-    rows: list[Prediction] = []
-    done: list[str] = []
-    without: dict[str, str] = {}
-    for fold in folds:
-        if not fold.scored:
-            continue
-        folder = fold_dir(run_dir, fold)
-        damage = (
-            damage_of(folder, fold, pairs) if is_finished(run_dir, fold) else missing.get(fold.name, "not finished")
-        )
-        if damage is None:
-            rows += read_predictions(folder / PREDICTIONS_FILE)[1]
-            done.append(fold.name)
-        else:
-            without[fold.name] = damage
-    path = run_dir / PARTIAL_RESULTS_FILE
-    if not done:
-        path.unlink(missing_ok=True)
-        return None
-    counts = metrics.confusion([row.label for row in rows], [row.prediction for row in rows], len(pairs.classes))
-    score = {"uf1": metrics.uf1(counts), "uar": metrics.uar(counts), "accuracy": metrics.accuracy(counts)}
-    content = {
-        "partial": True,
-        "folds": {"finished": done, "missing": without},
-        "num_clips": len(rows),
-        "classes": list(pairs.classes),
-        "so_far": {**score, "confusion": counts.tolist(), "note": _NOTE},
-        "seed": seed,
-        "data_fingerprint": pairs.fingerprint,
-    }
-    write_json(path, content)
-    return path
 
-
-def set_aside_results(run_dir: Path) -> None:
-    """Takes results of an earlier state out of the way of a run whose folds are not all finished.
-
-    They are kept as results.json.old, predictions.csv.old, report.old and report_no_faces.old until the run has its
-    results again.
-
-    Raises:
-      OSError: one cannot be moved.
-    """
-    for name in _WHOLE:
-        path, old = run_dir / name, run_dir / f"{name}{_OLD}"
-        if path.exists():
-            _remove(old)
-            os.replace(path, old)
-
-
-def remove_partial_results(run_dir: Path) -> None:
-    """Removes, of a run that has its results, those of its earlier states.
-
-    Raises:
-      OSError: one cannot be removed.
-    """
-    (run_dir / PARTIAL_RESULTS_FILE).unlink(missing_ok=True)
-    for name in _WHOLE:
-        _remove(run_dir / f"{name}{_OLD}")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-_SELECTIONS = {"last": "last", "inner": "inner validation"}
+    predictions: list[Prediction]
+    by_selection: dict[str, Mapping[str, object]]
+    inner_steps: dict[str, int]
 
 
 def finalize_run(
@@ -149,31 +82,31 @@ def finalize_run(
     processes: int,
     compiled: str,
 ) -> None:
-    """Pools the folds' predictions, writes the scores and the report, prints the table; see above for the other runs.
+    """Pool the predictions of the folds, write scores and report, and print the score table.
 
-    Written anew each time: predictions.csv, then results.json, which holds its checksum, then the report; what earlier
-    states of the run left goes last.
+    All files are written again at each start: predictions.csv, then results.json with the checksum of predictions.csv,
+    then the report; results of earlier states of the run are removed last.
 
     Args:
-      pairs: the run's data.
-      folds: all of them, finished.
-      run_dir: the run directory.
-      selection: a key of ``_SELECTIONS``: which step of each fold is reported.
-      evaluated: whether there were evaluations during training, which "inner" and ``oracle`` choose among.
-      oracle: whether to score the best test evaluations too.
-      seed: of the run.
-      batch_size: pairs per update.
-      processes: how many this start had.
-      compiled: what to add to the seconds spent compiling.
+      pairs: The run's data.
+      folds: All folds, finished.
+      run_dir: The run directory.
+      selection: How the reported step of each fold is selected, a key of ``_SELECTIONS``.
+      evaluated: Whether there were evaluations during training, among which "inner" and ``oracle`` select.
+      oracle: Whether to score the best test evaluations, too.
+      seed: Of the run.
+      batch_size: Pairs per update.
+      processes: Number of processes of this start.
+      compiled: Text to print after the compilation time.
 
     Raises:
-      UserError: a fold is not finished, or a file of it is damaged or of other clips.
-      OSError: a file cannot be written.
+      UserError: A fold is not finished, or a file of it is damaged or of other clips.
+      OSError: A file cannot be written.
     """
-    finished = _results(pairs, folds, run_dir)
-    timing = _timing(finished, batch_size)
-    about: dict[str, Any] = {
-        "protocol": _protocol(pairs, folds),
+    fold_results = _read_fold_results(pairs, folds, run_dir)
+    timing = _timing(fold_results, batch_size)
+    description: dict[str, Any] = {
+        "protocol": _describe_protocol(pairs, folds),
         "selection": _SELECTIONS[selection],
         "seed": seed,
         "timing": timing,
@@ -181,153 +114,230 @@ def finalize_run(
         "data_fingerprint": pairs.fingerprint,
     }
     if folds[0].scored:
-        choice = _choose(pairs, folds, run_dir, selection, evaluated, oracle, steps=int(finished[0]["steps"]))
-        write_predictions(run_dir / "predictions.csv", choice.predictions, pairs.classes)
+        steps = int(fold_results[0]["steps"])
+        selected = _select_steps(pairs, folds, run_dir, selection, evaluated, oracle, steps)
+        write_predictions(run_dir / PREDICTIONS_FILE, selected.predictions, pairs.classes)
         results = build_results(
-            choice.predictions,
+            selected.predictions,
             pairs.classes,
-            **about,
+            **description,
             references={"linear_on_apex_pixels": _linear_reference(pairs, folds)},
-            oracle={**choice.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
+            oracle={**selected.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
             num_folds=len(folds),
         )
-        results["by_selection"] = choice.by_selection
+        results["by_selection"] = selected.by_selection
         if selection == "inner":
-            results["selected_steps"] = choice.inner_steps
-        results["files"] = {"predictions.csv": sha256_of(run_dir / "predictions.csv")}
-        summary, written = format_table(score_rows(results)), f"scores: {run_dir / 'results.json'}"
+            results["selected_steps"] = selected.inner_steps
+        results["files"] = {PREDICTIONS_FILE: sha256_of(run_dir / PREDICTIONS_FILE)}
+        summary, paths = format_table(score_rows(results)), f"scores: {run_dir / RESULTS_FILE}"
     else:
         rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS_FILE)[1]
-        results = build_unscored_results(rows, pairs.classes, **about)
-        summary, written = _about_fit(results), f"run:    {run_dir}\nuse it: {_example(run_dir)}"
-    warnings = {
-        fold.name: content["warnings"] for fold, content in zip(folds, finished, strict=True) if content.get("warnings")
-    }
+        results = build_unscored_results(rows, pairs.classes, **description)
+        summary, paths = _describe_fit(results), f"run:    {run_dir}\nuse it: {_predict_command(run_dir)}"
+    by_fold = zip(folds, fold_results, strict=True)
+    warnings = {fold.name: result["warnings"] for fold, result in by_fold if result.get("warnings")}
     if warnings:
         results["warnings"] = warnings
-    write_json_with_checksum(run_dir / "results.json", results)
+    write_json_with_checksum(run_dir / RESULTS_FILE, results)
     page = write_report(run_dir)
-    remove_partial_results(run_dir)
+    remove_old_results(run_dir)
     print(summary)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     print(
         f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling{compiled}; "
-        f"{1 / timing.steps_per_s:.2f} s per update of one fold; peak memory {peak:.1f} GiB"
+        f"{1 / timing.steps_per_s:.2f} s per update of one fold; peak memory {peak_gib:.1f} GiB"
     )
-    print(f"{written}\nreport: {page}")
+    print(f"{paths}\nreport: {page}")
 
 
-def _about_fit(results: Mapping[str, Any]) -> str:
-    """What there is to say in place of a score table."""
+def write_partial_results(
+    pairs: Pairs, folds: Sequence[Fold], run_dir: Path, *, seed: int, missing: Mapping[str, str]
+) -> Path | None:
+    """Write the scores of the finished folds of a stopped run.
+
+    Args:
+      pairs: The run's data.
+      folds: All folds.
+      run_dir: The run directory.
+      seed: Of the run.
+      missing: The reasons why folds are not finished, by name; other unfinished folds are listed as "not finished".
+
+    Returns:
+      The path of ``results.partial.json``; None if no fold is finished and intact, or the run has no test clips. An
+      older file is removed then.
+
+    Raises:
+      OSError: The file cannot be written.
+    """
+    rows: list[Prediction] = []
+    finished: list[str] = []
+    reasons: dict[str, str] = {}
+    for fold in folds:
+        if not fold.scored:
+            continue
+        folder = fold_dir(run_dir, fold)
+        if is_finished(run_dir, fold):
+            reason = damage_of(folder, fold, pairs)
+        else:
+            reason = missing.get(fold.name, "not finished")
+        if reason is None:
+            rows += read_predictions(folder / PREDICTIONS_FILE)[1]
+            finished.append(fold.name)
+        else:
+            reasons[fold.name] = reason
+    path = run_dir / PARTIAL_RESULTS_FILE
+    if not finished:
+        path.unlink(missing_ok=True)
+        return None
+    counts = metrics.confusion([row.label for row in rows], [row.prediction for row in rows], len(pairs.classes))
+    scores = {"uf1": metrics.uf1(counts), "uar": metrics.uar(counts), "accuracy": metrics.accuracy(counts)}
+    content = {
+        "partial": True,
+        "folds": {"finished": finished, "missing": reasons},
+        "num_clips": len(rows),
+        "classes": list(pairs.classes),
+        "so_far": {**scores, "confusion": counts.tolist(), "note": _PARTIAL_NOTE},
+        "seed": seed,
+        "data_fingerprint": pairs.fingerprint,
+    }
+    write_json(path, content)
+    return path
+
+
+def rename_old_results(run_dir: Path) -> None:
+    """Rename results that are older than the folds: results.json becomes results.json.old, and so on.
+
+    A run whose folds are not all finished must not have results under their final names. The renamed ones stay until
+    the run has its results again.
+
+    Raises:
+      OSError: A file cannot be renamed.
+    """
+    for name in _RESULT_NAMES:
+        path, old = run_dir / name, run_dir / f"{name}{OLD_SUFFIX}"
+        if path.exists():
+            _remove(old)
+            os.replace(path, old)
+
+
+def remove_old_results(run_dir: Path) -> None:
+    """Remove partial and renamed results from a run that has its results.
+
+    Raises:
+      OSError: A file cannot be removed.
+    """
+    (run_dir / PARTIAL_RESULTS_FILE).unlink(missing_ok=True)
+    for name in _RESULT_NAMES:
+        _remove(run_dir / f"{name}{OLD_SUFFIX}")
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or folder if it exists; unlike ``io.remove``, raise errors."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _describe_fit(results: Mapping[str, Any]) -> str:
+    """Return the text that a run without score prints in place of the score table."""
     return (
         "trained on everybody: no score exists\n"
         f"fit: {results['fit']['accuracy']:.3f} of the {results['num_clips']} clips trained on are recognized, "
-        "which tells nothing about other people; --config.protocol=loso tests"
+        "which is no estimate for other people; --config.protocol=loso tests"
     )
 
 
-def _example(run_dir: Path) -> str:
-    """A command that uses the trained network."""
-    return f"python -m icegan_jax.predict --workdir={shlex.quote(str(run_dir))} --input=clip.mp4 --out=answers"
+def _predict_command(run_dir: Path) -> str:
+    """Return an example of a command that uses the trained network."""
+    return f"python -m icegan_jax.predict --workdir={shlex.quote(str(run_dir))} --input=clip.mp4 --out=predictions"
 
 
-class _Choice(NamedTuple):
-    """What the folds predicted, and what other choices of a step would have come to.
-
-    Attributes:
-      predictions: the run's, one per clip.
-      by_selection: {"last": Score}, of "inner" where there are inner clips, and where it is asked for {"uf1", "uar"} of
-        the best test epoch, which gets no interval: it is not a valid score.
-      inner_steps: of each fold, the step chosen on its inner clips; empty where there are none.
-    """
-
-    predictions: list[Prediction]
-    by_selection: dict[str, Mapping[str, object]]
-    inner_steps: dict[str, int]
-
-
-def _results(pairs: Pairs, folds: Sequence[Fold], run_dir: Path) -> list[dict[str, Any]]:
-    """The result.json of each fold, of which everything it left is intact."""
+def _read_fold_results(pairs: Pairs, folds: Sequence[Fold], run_dir: Path) -> list[dict[str, Any]]:
+    """Return the content of each fold's result.json; raise a UserError if a file of a fold is damaged."""
     results = []
     for fold in folds:
         folder = fold_dir(run_dir, fold)
-        why = damage_of(folder, fold, pairs)
-        if why is not None:
-            raise UserError(f"{why}; start the same command again: the fold runs again from its newest checkpoint")
+        damage = damage_of(folder, fold, pairs)
+        if damage is not None:
+            raise UserError(f"{damage}; start the same command again: the fold runs again from its newest checkpoint")
         results.append(read_result(folder))
     return results
 
 
-def _choose(
+def _select_steps(
     pairs: Pairs, folds: Sequence[Fold], run_dir: Path, selection: str, evaluated: bool, oracle: bool, steps: int
-) -> _Choice:
-    number = len(pairs.classes)
+) -> _Selection:
+    """Select a step for each fold and score the predictions (docs/design.md, "Evaluation rules", rule 2)."""
+    num_classes = len(pairs.classes)
     last = [read_predictions(fold_dir(run_dir, fold) / PREDICTIONS_FILE)[1] for fold in folds]
-    rows = {"last": [row for found in last for row in found]}
-    chosen_steps: dict[str, int] = {}
+    predictions = {"last": [row for rows in last for row in rows]}
+    inner_steps: dict[str, int] = {}
     histories = []
     if evaluated:
         paths = [fold_dir(run_dir, fold) / EVALUATIONS_FILE for fold in folds]
-        histories = [read_evaluations(path, fold, number) for path, fold in zip(paths, folds, strict=True)]
+        histories = [read_evaluations(path, fold, num_classes) for path, fold in zip(paths, folds, strict=True)]
         check_steps(histories, paths, steps)
     if histories and all(len(fold.inner) for fold in folds):
-        chosen = [best_on_inner(found, pairs.label[fold.inner]) for fold, found in zip(folds, histories, strict=True)]
-        chosen_steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, chosen, strict=True)}
-        rows["inner"] = [row for found, best in zip(last, chosen, strict=True) for row in predictions_at(found, best)]
+        best = [best_on_inner(history, pairs.label[fold.inner]) for fold, history in zip(folds, histories, strict=True)]
+        inner_steps = {fold.name: evaluation.step for fold, evaluation in zip(folds, best, strict=True)}
+        predictions["inner"] = [
+            row for rows, evaluation in zip(last, best, strict=True) for row in predictions_at(rows, evaluation)
+        ]
     scores: dict[str, Mapping[str, object]] = {}
-    for name, found in rows.items():
-        labels, answers = [row.label for row in found], [row.prediction for row in found]
-        scores[name] = cast(
-            Mapping[str, object], score(labels, answers, [(row.dataset, row.subject) for row in found], number)
-        )
+    for name, rows in predictions.items():
+        labels, predicted = [row.label for row in rows], [row.prediction for row in rows]
+        people = [(row.dataset, row.subject) for row in rows]
+        scores[name] = cast(Mapping[str, object], score(labels, predicted, people, num_classes))
     if oracle:
-        truth = [pairs.label[fold.test] for fold in folds]
-        scores[ORACLE_NAME] = best_test_epoch(list(zip(histories, truth, strict=True)))
-    return _Choice(rows[selection], scores, chosen_steps)
+        labels_of_folds = [pairs.label[fold.test] for fold in folds]
+        scores[ORACLE_NAME] = best_test_epoch(list(zip(histories, labels_of_folds, strict=True)))
+    return _Selection(predictions[selection], scores, inner_steps)
 
 
-def _protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
-    everybody = people_of(pairs)
+def _describe_protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
+    everybody = list_subjects(pairs)
     held_out = {person for fold in folds for person in fold.people}
     if not held_out:
         trained = np.isin(np.arange(len(pairs.label)), folds[0].train)
-        kept = len(everybody) - len(people_of(pairs, trained))
-        but = f" but {kept} kept for inner validation" if kept else ""
-        return f"all: everybody{but} is trained on, nobody is left to test"
+        num_inner = len(everybody) - len(list_subjects(pairs, trained))
+        exception = f" but {num_inner} kept for inner validation" if num_inner else ""
+        return f"all: everybody{exception} is trained on, nobody is left to test"
     if held_out == set(everybody):
         return "leave one subject out"
     return f"subject-wise split, {len(held_out)} of {len(everybody)} people held out"
 
 
 def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
-    """The time of the process that was at work longest, and the steps that all processes made in it.
+    """Return the time of the slowest process, and the rate of all processes' steps in that time.
 
-    Of a group that trained side by side, each fold's result holds its share of the group's seconds. Processes work
-    at the same time: their seconds are summed for each process, not over processes.
+    The result of a fold that trained in a group has its share of the group's seconds. Processes run at the same time:
+    seconds are summed per process, not over processes.
     """
-    spent: dict[object, list[float]] = {}  # of each process: seconds, seconds compiling
+    seconds: dict[object, list[float]] = {}  # by process: in total, for compilation
     for result in results:
-        sums = spent.setdefault(result.get("process", 0), [0.0, 0.0])
-        for place, key in enumerate(("wall_s", "compile_s")):
-            sums[place] += float(str(result[key]))
-    wall, compile_s = max(spent.values())
-    rate = sum(float(str(result["steps"])) for result in results) / (wall - compile_s)
-    return Timing(wall_s=wall, compile_s=compile_s, steps_per_s=rate, faces_per_s=rate * batch_size)
+        sums = seconds.setdefault(result.get("process", 0), [0.0, 0.0])
+        for index, key in enumerate(("wall_s", "compile_s")):
+            sums[index] += float(str(result[key]))
+    wall_s, compile_s = max(seconds.values())
+    rate = sum(float(str(result["steps"])) for result in results) / (wall_s - compile_s)
+    return Timing(wall_s=wall_s, compile_s=compile_s, steps_per_s=rate, faces_per_s=rate * batch_size)
 
 
 def _linear_reference(pairs: Pairs, folds: Sequence[Fold]) -> Score:
-    """What a linear classifier on the raw apex pixels scores on the same folds: the shortcut to stay above."""
-    number = len(pairs.classes)
-    rows = [(fold.train, fold.test) for fold in folds]
-    guesses = linear_on_apex_pixels(pairs.apex, pairs.label, rows, num_classes=number)
+    """Return the score of a linear classifier of the apex pixels on the same folds, a baseline to exceed."""
+    num_classes = len(pairs.classes)
+    splits = [(fold.train, fold.test) for fold in folds]
+    predicted = linear_on_apex_pixels(pairs.apex, pairs.label, splits, num_classes=num_classes)
     tested = np.concatenate([fold.test for fold in folds])
     people = list(zip(pairs.dataset[tested].tolist(), pairs.subject[tested].tolist(), strict=True))
-    return score(pairs.label[tested].tolist(), guesses.tolist(), people, number)
+    return score(pairs.label[tested].tolist(), predicted.tolist(), people, num_classes)
 
 
 def _versions(processes: int) -> dict[str, str]:
+    """Return the versions of Python and packages, and a description of the machine."""
     versions = {"icegan-jax": __version__, **{name: metadata.version(name) for name in PACKAGES}}
     device = jax.local_devices()[0]
     machine = f"{jax.local_device_count()} x {device.device_kind}, {os.cpu_count()} CPU cores, {platform.machine()}"
-    several = f"{processes} processes, the first with " if processes > 1 else ""
-    return {"python": platform.python_version(), **versions, "machine": several + machine}
+    prefix = f"{processes} processes, the first with " if processes > 1 else ""
+    return {"python": platform.python_version(), **versions, "machine": prefix + machine}

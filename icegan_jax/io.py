@@ -1,9 +1,8 @@
-"""Text, JSON and array files: written whole or not at all, and read with messages that name the file.
+"""Atomic files and folders: a reader finds the old content or the new, never a part, whatever interrupts the writer.
 
-Writing a folder so that it is there whole or not at all, and so that a second run finds what a first one kept.
+JSON files may hold a checksum of their own content, so that damage and changes by hand are found.
 """
 
-import contextlib
 import errno
 import fcntl
 import glob
@@ -23,195 +22,67 @@ import numpy as np
 
 from icegan_jax.errors import UserError
 
-# What numpy raises for a .npz file that is cut, foreign, or lacks an array.
-ARRAY_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+# Exceptions that numpy raises for an .npz file that is truncated, of another format, or lacks an array.
+NPZ_ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
-CHECKSUM = "seal"  # the key of a sealed object that holds the checksum of all others
+CHECKSUM = "checksum"  # key of a JSON object: the checksum of all other keys
+_CHECKSUM_KEYS = (CHECKSUM, "seal")  # the second is the name of the key in files of earlier versions
 
-_NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # of a file system that cannot be told to write now
+CACHE_DIR = "cache"  # the part of ``atomic_dir``'s temporary folder that outlives an interrupted run
+
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems that have no fsync
+_MORE_SPACE = "free some space or choose --out on another disk, then start the same command again"
+_DIR_REMEDIES = {
+    errno.ENOSPC: _MORE_SPACE,
+    errno.EDQUOT: _MORE_SPACE,
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f), then start the same command again",
+}
+
+
+# ---- Files ----
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically and durably; missing parent folders are made.
+
+    The bytes go to a temporary file in the same folder, which then replaces the old file (os.replace). Both steps
+    are flushed to the disk (fsync) before the function returns, so that neither a killed process nor a full disk nor
+    a power failure leaves a part of a file.
+
+    Raises:
+      OSError: The file cannot be written. The error names ``path``, the old file is unchanged and the temporary file
+        is removed.
+    """
+    with _atomic_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file as ``write_bytes`` does, with the same errors."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON as ``write_text`` does, indented, keys in the given order.
+    """Write indented JSON as ``write_bytes`` does, with the keys in the given order.
 
     Raises:
-      ValueError: a number is NaN or infinite, which JSON does not have.
-      OSError: it cannot be written, with the path; the old file is as it was.
+      ValueError: A number is NaN or infinite, which JSON does not have.
+      OSError: As for ``write_bytes``.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-      UserError: the file is missing, or is not a JSON object; the message names the line.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg}): write it again") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets in brackets
-        raise UserError(f"{path}: not JSON that anyone wrote ({type(error).__name__}): write it again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
-
-
-def checksum_of(content: Mapping[str, Any]) -> str:
-    """The checksum of a JSON object without its ``seal``: sha256 of its canonical form, in hexadecimal.
-
-    Equal content has an equal seal, whatever the order of keys and the white space of its file.
-
-    Raises:
-      ValueError: a number is NaN or infinite.
-    """
-    as_read = json.loads(json.dumps(_rest(content), allow_nan=False))  # numbers as keys become text, and sort as such
-    canonical = json.dumps(as_read, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def write_json_with_checksum(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON as ``write_json`` does, with one more key, ``seal``, that tells any later change."""
-    write_json(path, {**content, CHECKSUM: checksum_of(content)})
-
-
-def read_json_with_checksum(path: Path) -> dict[str, Any]:
-    """Read what ``write_sealed`` wrote, without the seal.
-
-    Raises:
-      UserError: the file is missing, not JSON, without a seal, or not what was sealed.
-    """
-    content = read_json(path)
-    if CHECKSUM not in content:
-        raise UserError(f"{path}: without a seal: damaged, or of an older version")
-    return without_checksum(path, content)
-
-
-def without_checksum(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON object without its seal, which is checked.
-
-    Raises:
-      UserError: the seal is missing or another; the message names ``path``.
-    """
-    if not has_valid_checksum(content):
-        raise UserError(f"{path}: its seal does not fit: damaged, or changed by hand")
-    return _rest(content)
-
-
-def has_valid_checksum(content: Mapping[str, Any]) -> bool:
-    """Whether a JSON object holds the seal of what else it holds."""
-    try:
-        return bool(content.get(CHECKSUM) == checksum_of(content))
-    except (ValueError, RecursionError):  # NaN
-        return False
-
-
-def _rest(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if name != CHECKSUM}
-
-
-def sha256_of(path: Path) -> str:
-    """The checksum of a file's bytes, in hexadecimal.
-
-    Raises:
-      OSError: it is missing or cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Write a compressed .npz as ``write_text`` does; equal arrays give equal bytes (numpy writes no time of day).
-
-    Raises:
-      OSError: it cannot be written, with the path; the old file is as it was.
-    """
-    with _replacing(path) as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # names are of arrays, none is allow_pickle
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file as ``write_bytes`` does.
-
-    Raises:
-      OSError: it cannot be written, with the path; the old file is as it was and the temporary one is gone.
-    """
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part.
-
-    The bytes go to a temporary file beside it, which then takes its place (os.replace). Both are on the disk when
-    this returns (fsync): neither a killed process nor a full disk nor a power cut leaves half a file.
-
-    Raises:
-      OSError: it cannot be written, with the path; the old file is as it was and the temporary one is gone.
-    """
-    with _replacing(path) as file:
-        file.write(content)
-
-
-def fsync(descriptor: int) -> None:
-    """Puts an open file's bytes on the disk, where the file system can be told to.
-
-    Raises:
-      OSError: it cannot; a full disk may show only here.
-    """
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
-
-
-def temporary_files(path: Path) -> list[Path]:
-    """The temporary files that killed writers of ``path`` left beside it."""
-    return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which takes the place of ``path`` when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OSError(errno.ENOTDIR, "is not a folder", str(path.parent)) from error
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # a read-only folder, which says so already
-            temporary.unlink(missing_ok=True)
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # writing tells no name, replacing two
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Puts a file's new name on the disk, where the file system lets a folder be opened."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Write a compressed .npz file as ``write_bytes`` does; equal arrays give equal bytes (numpy writes no time)."""
+    with _atomic_file(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # the names are of arrays, none is allow_pickle
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file, its line breaks as they are.
+    """Return the text of a UTF-8 file, without changing line breaks.
 
     Raises:
-      UserError: the file is missing, cannot be read or is not UTF-8.
+      UserError: The file is missing, cannot be read or is not UTF-8.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -224,38 +95,149 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-# The part of the folder beside ``out`` that outlives a run that did not finish.
-CACHE_DIR = "cache"
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a file that holds a JSON object.
 
-_DIR_REMEDIES = {
-    errno.ENOSPC: "free some space or choose --out on another disk, then start the same command again",
-    errno.EDQUOT: "free some space or choose --out on another disk, then start the same command again",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f), then start the same command again",
-}
+    Raises:
+      UserError: The file is missing, or does not hold a JSON object; the message names the line.
+    """
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: not JSON ({error.msg}): write it again") from error
+    except (ValueError, RecursionError) as error:  # a number with thousands of digits, very deep nesting
+        raise UserError(f"{path}: not JSON ({type(error).__name__}): write it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def temporary_files(path: Path) -> list[Path]:
+    """Return the temporary files next to ``path`` that killed writers of ``path`` left."""
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
 
 
 @contextmanager
-def atomic_dir(out: str | Path, marker: str = "prepared.json", maker: str = "prepare") -> Iterator[Path]:
-    """Yields an empty folder beside ``out``, and puts it in the place of ``out`` on success.
+def _atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a temporary file that replaces ``path`` when the block ends without an exception."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OSError(errno.ENOTDIR, "is not a folder", str(path.parent)) from error
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):  # in a read-only folder, where the first error is the one to report
+            temporary.unlink(missing_ok=True)
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # write names no file, os.replace two
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    with suppress(OSError):  # not every file system lets a folder be opened
+        _fsync_path(path.parent)
 
-    The folder is ``.NAME.partial``, empty but for ``KEPT``, where a run that did not finish left
-    that. On an exception, Ctrl-C included, ``out`` stays as it was and all but ``KEPT`` is removed;
-    what a killed process leaves, the next one uses or removes. One process at a time may write
-    ``out``. Relative paths written inside keep their meaning, as both folders have the same parent.
 
-    Args:
-        out: the folder.
-        marker: the file by which a folder of this maker is known, which may be replaced.
-        maker: the command that makes it.
+# ---- Checksums ----
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal; raise OSError if the file cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksum_of(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a JSON object in its canonical form, in hexadecimal, without the key ``checksum``.
+
+    The order of the keys and the white space of the file make no difference.
 
     Raises:
-        UserError: ``out`` cannot be written, is a file, is a folder that holds anything but what the
-            maker made, or is being written by another process.
+      ValueError: A number is NaN or infinite.
     """
-    target = _resolved(out)
+    # Numbers as keys become text first, since the canonical order is that of text.
+    parsed = json.loads(json.dumps(_without_checksum_key(content), allow_nan=False))
+    canonical = json.dumps(parsed, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def has_checksum(content: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object has a checksum, valid or not."""
+    return any(key in content for key in _CHECKSUM_KEYS)
+
+
+def has_valid_checksum(content: Mapping[str, Any]) -> bool:
+    """Return whether a JSON object has the checksum of its content."""
+    stored = next((content[key] for key in _CHECKSUM_KEYS if key in content), None)
+    try:
+        return bool(stored == checksum_of(content))
+    except (ValueError, RecursionError):  # NaN, very deep nesting
+        return False
+
+
+def write_json_with_checksum(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON as ``write_json`` does, with the key ``checksum`` added."""
+    write_json(path, {**_without_checksum_key(content), CHECKSUM: checksum_of(content)})
+
+
+def read_json_with_checksum(path: Path) -> dict[str, Any]:
+    """Return the content of a file of ``write_json_with_checksum``, without the checksum.
+
+    Raises:
+      UserError: The file is missing, not JSON, has no checksum, or the checksum does not match.
+    """
+    content = read_json(path)
+    if not has_checksum(content):
+        raise UserError(f"{path}: has no checksum: damaged, or of an older version")
+    return without_checksum(path, content)
+
+
+def without_checksum(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the checksum of a JSON object, and return the object without the checksum.
+
+    Raises:
+      UserError: The checksum is missing or does not match; the message names ``path``.
+    """
+    if not has_valid_checksum(content):
+        raise UserError(f"{path}: the checksum does not match: damaged, or changed by hand")
+    return _without_checksum_key(content)
+
+
+def _without_checksum_key(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name not in _CHECKSUM_KEYS}
+
+
+# ---- Folders ----
+
+
+@contextmanager
+def atomic_dir(out: str | Path, marker: str = "prepared.json", command: str = "prepare") -> Iterator[Path]:
+    """Yield an empty temporary folder, which replaces the folder ``out`` when the block ends without an exception.
+
+    The temporary folder is ``.NAME.partial`` next to ``out``; both have the same parent, so that relative paths
+    written inside keep their meaning. After an exception, Ctrl-C included, ``out`` is unchanged and the temporary
+    folder is removed, except its subfolder ``CACHE_DIR``, which the next call yields again. What a killed process
+    leaves, the next call uses or removes. Only one process at a time may write ``out``.
+
+    Args:
+      out: The folder to write.
+      marker: A file name; an existing folder is replaced only if it holds this file.
+      command: The name of the command that writes the folder, for messages.
+
+    Raises:
+      UserError: ``out`` cannot be written, is a file, is a folder with other content than that of ``command``, or is
+        being written by another process.
+    """
+    target = _resolve(out)
     staging = target.with_name(f".{target.name}.partial")
     with _os_errors_as_user_errors(out):
-        check_output_dir(out, marker, maker)
+        check_output_dir(out, marker, command)
         target.parent.mkdir(parents=True, exist_ok=True)
         with _dir_lock(target):
             _recover(target)
@@ -269,44 +251,92 @@ def atomic_dir(out: str | Path, marker: str = "prepared.json", maker: str = "pre
                 _clear(staging)
 
 
-def check_output_dir(out: str | Path, marker: str = "prepared.json", maker: str = "prepare") -> None:
-    """Refuses to replace what the maker did not make, see ``replaced_folder``.
+def check_output_dir(out: str | Path, marker: str = "prepared.json", command: str = "prepare") -> None:
+    """Check that ``atomic_dir`` with the same arguments would not replace anything else than output of ``command``.
 
     Raises:
-        UserError: ``out`` is a file, or a folder with anything in it but what the maker made.
+      UserError: ``out`` is a file, or a folder that holds files but not ``marker``.
     """
-    target = _resolved(out)
+    target = _resolve(out)
     with _os_errors_as_user_errors(out):
         if target.exists() and not target.is_dir():
             raise UserError(f"{out}: is a file; choose a folder for --out")
         if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
             raise UserError(
-                f"{out}: is a folder with other files in it, which {maker} will not replace; choose "
+                f"{out}: is a folder with other files in it, which {command} will not replace; choose "
                 "another --out or empty it"
             )
 
 
-def _resolved(out: str | Path) -> Path:
+def make_dir(path: Path) -> None:
+    """Make a folder and its parents, unless the folder exists.
+
+    Raises:
+      UserError: A file has the name of the folder or of a parent.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{path}: is not a folder; move it away") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, file or link if it exists, and ignore what cannot be removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def fsync(descriptor: int) -> None:
+    """Flush an open file to the disk, where the file system has fsync.
+
+    Raises:
+      OSError: The flush failed; a full disk may show only here.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise
+
+
+def fsync_tree(folder: Path, *, recursive: bool = True) -> None:
+    """Flush a folder's list of names to the disk and, if ``recursive``, all files and folders in the folder."""
+    for path in (*(folder.rglob("*") if recursive else ()), folder):
+        _fsync_path(path)
+
+
+def _fsync_path(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _resolve(out: str | Path) -> Path:
     try:
         return Path(out).resolve()
-    except (OSError, RuntimeError, ValueError):  # links that point at each other, a zero byte
+    except (OSError, RuntimeError, ValueError):  # a cycle of links, a zero byte
         raise UserError(f"{str(out)!r}: cannot be a folder; choose another --out") from None
 
 
 @contextmanager
 def _os_errors_as_user_errors(out: str | Path) -> Iterator[None]:
-    """Turns an error of the file system into one line that names ``out``, the reason and the remedy."""
+    """Turn an OSError into one line that names ``out``, the reason and the remedy."""
     try:
         yield
     except OSError as error:
         remedy = _DIR_REMEDIES.get(error.errno or 0, "choose another --out")
-        kept = f" at {error.filename}" if error.filename else ""
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}{kept}); {remedy}") from None
+        file = f" at {error.filename}" if error.filename else ""
+        raise UserError(f"{out}: cannot be written ({error.strerror or error}{file}); {remedy}") from None
 
 
 @contextmanager
 def _dir_lock(target: Path) -> Iterator[None]:
-    """Holds ``.NAME.lock``, which the system lets go of when the process ends, however it ends."""
+    """Lock the file ``.NAME.lock``; the kernel unlocks the file when the process ends, however the process ends."""
     path = target.with_name(f".{target.name}.lock")
     file = _open_locked(path, target)
     try:
@@ -334,10 +364,11 @@ def _open_locked(path: Path, target: Path) -> int:
             return file
         if _is_open(path, file):
             return file
-        os.close(file)  # its last holder removed it meanwhile
+        os.close(file)  # the last holder removed the file between our open and our flock: try again
 
 
 def _is_open(path: Path, file: int) -> bool:
+    """Return whether the open file is the one at ``path``."""
     try:
         return os.path.samestat(path.stat(), os.fstat(file))
     except FileNotFoundError:
@@ -349,7 +380,7 @@ def _replaced(target: Path) -> Path:
 
 
 def _recover(target: Path) -> None:
-    """Puts right what a process left that was killed while it swapped the folders."""
+    """Undo or finish the swap of a process that was killed in ``_swap``."""
     old = _replaced(target)
     if old.exists() and not target.exists():
         old.rename(target)
@@ -357,35 +388,32 @@ def _recover(target: Path) -> None:
 
 
 def _clear(staging: Path) -> None:
-    """Removes all of the folder but ``KEPT``, and the folder where that is absent or empty."""
+    """Remove everything in the temporary folder but a non-empty ``CACHE_DIR``, and the folder if it is then empty."""
     if not staging.is_dir():
         return
     for path in staging.iterdir():
         if path.name == CACHE_DIR:
-            with suppress(OSError):
-                path.rmdir()  # where it is empty
+            with suppress(OSError):  # not empty
+                path.rmdir()
         elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink()
-    with suppress(OSError):
+    with suppress(OSError):  # the cache is there
         staging.rmdir()
 
 
 def _flush(staging: Path) -> None:
-    """Has the disk hold every file before the folder takes its place: power may fail after that."""
+    """Flush every file to the disk before the swap, so that a power failure afterwards loses nothing."""
     for folder, _, names in os.walk(staging):
-        if Path(folder).name == CACHE_DIR:  # each was flushed when it was stored
+        if Path(folder).name == CACHE_DIR:  # its files were flushed when they were written
             continue
         for path in (Path(folder), *(Path(folder, name) for name in names)):
-            file = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+            _fsync_path(path)
 
 
 def _swap(staging: Path, target: Path) -> None:
+    """Replace the folder ``target``; two renames, of which ``_recover`` undoes a lone first one."""
     old = _replaced(target)
     if target.exists():
         target.rename(old)
@@ -396,34 +424,3 @@ def _swap(staging: Path, target: Path) -> None:
             old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def make_dir(path: Path) -> None:
-    """Makes a folder and those above it, unless it is there.
-
-    Raises:
-      UserError: something else has its name, or the name of a folder above it.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{path}: is not a folder; move it away") from error
-
-
-def remove(path: Path) -> None:
-    """Removes a folder, file or link if it is there, as far as possible."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink()
-
-
-def sync_tree(folder: Path, *, within: bool = True) -> None:
-    """Waits until a folder's names, and unless asked not to all files and folders within it, are on the disk."""
-    for path in (*(folder.rglob("*") if within else ()), folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            fsync(descriptor)
-        finally:
-            os.close(descriptor)

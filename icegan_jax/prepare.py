@@ -42,7 +42,7 @@ _DESCRIPTION = """\
 Prepares the dataset folder that training reads: reads the annotation of the database, selects the
 clips of the protocol, detects the face in the onset of each clip, crops it, moves every frame onto
 the onset, spots the apex where none is annotated, and writes the apex and its neighbors as 128x128
-grey pairs. Every change and every clip left out is listed with the reason.
+gray pairs. Every change and every clip left out is listed with the reason.
 """
 
 _EXAMPLES = """\

@@ -1,15 +1,15 @@
-"""Which code trains: its version, a checksum of its sources, and the packages that it computes with.
+"""config.json of a run directory: the settings, data and package versions that a run began with.
 
-config.json of a run directory: what a run began with, which a later start must not change unnoticed.
-
-It holds every field of the config, ``data_fingerprint`` of the faces, the run's ``id``, ``code`` (see ``code_version``)
-and, of starts that were forced to go on with something else, ``resumed``. It is sealed against damage.
+A later start of the run compares its own with the file, and refuses to continue where a difference changes the results
+(docs/determinism.md). The file holds every field of the config, ``data_fingerprint``, the run's ``id``, ``code`` (see
+``package_versions``), ``git_commit`` (a note that is never compared), ``resumed`` (the differences that --force_resume
+accepted) and a checksum.
 """
 
-import hashlib
 import json
 import math
 import re
+import subprocess
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,94 +22,50 @@ from icegan_jax import __version__
 from icegan_jax.errors import UserError
 from icegan_jax.io import has_valid_checksum, without_checksum, write_json_with_checksum
 from icegan_jax.locks import not_writable_error
-from icegan_jax.run_dir import CONFIG_FILE
+from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
-# What decides on the numbers that training computes and predictions hold. The rest of data/ only prepares the faces,
-# which have a fingerprint of their own; evaluation/ and reporting/ read what training left.
-_SOURCES = (
-    "models",
-    "training",
-    "data/clips.py",
-    "data/dataset.py",
-    "data/folds.py",
-    "data/pipeline.py",
-    "evaluation/predictions.py",
-    "config.py",
-)
-
-# Of those, what says who trains a fold and what people read meanwhile: never a number.
-_LEFT_OUT = {f"training/{name}.py" for name in ("distributed", "prefetch", "parameters")} | {
-    "training/check_processes.py"
-}
-
-_DIGITS = 12  # of the checksum: two versions of a program never share 48 bits by chance
-
-
-def code_version() -> dict[str, str]:
-    """Of this program, ``VERSION+CHECKSUM``, and of each package that it computes with."""
-    checksum = source_checksum(Path(__file__).parent)[:_DIGITS]
-    return {"icegan_jax": f"{__version__}+{checksum}", **{name: metadata.version(name) for name in PACKAGES}}
-
-
-def source_checksum(package: Path) -> str:
-    """sha256 over the sources that decide what is trained: their paths and lines, in hexadecimal.
-
-    Line endings, which git may change on its way to another machine, make no difference.
-
-    Args:
-      package: the folder icegan_jax.
-    """
-    paths = [path for source in _SOURCES for path in [package / source, *(package / source).rglob("*.py")]]
-    names = {path.relative_to(package).as_posix(): path for path in paths if path.is_file()}
-    checksum = hashlib.sha256()
-    for name in sorted(names.keys() - _LEFT_OUT):
-        lines = names[name].read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        # The name and its length before the lines: no line can move from one file to the next unnoticed.
-        checksum.update(f"{name}\0{len(lines)}\0".encode() + lines)
-    return checksum.hexdigest()
-
-
-_ABOUT = ("id", "resumed")  # of the file, no choice of the user's
-
-_LONGEST = 100  # characters of a value that a message shows; a fingerprint has 64
-
-# What may change in the middle of a run, and why: no number is computed differently, but for rounding. Not among them:
-# training.steps_per_call, which rounds the number of steps and so the learning rate of each, and evaluation.selection,
-# which would choose the reported numbers after some of them were seen (results.json shows both choices anyway).
+# Fields that may change in the middle of a run, each with the reason: no number is computed differently, but for
+# rounding. Not among them is evaluation.selection, which would choose the reported numbers after some of them were
+# seen (results.json has both choices anyway).
 HARMLESS = {
-    "data.dir": "the same faces in another place",  # other faces have another data_fingerprint
+    "data.dir": "the same faces in another folder",  # other faces have another data_fingerprint
     "training.checkpoint_every": "when to save",
+    "training.steps_per_call": "updates per call of the program; rounding may differ",
     "training.folds_per_device": "which folds train side by side; rounding differs",
-    "training.parallel": "what devices share out; rounding differs",
-    "training.on_nonfinite": "what to do about numbers that go wrong",
+    "training.parallel": "how devices share the work; rounding differs",
+    "training.on_nonfinite": "what to do about numbers that are not finite",
     "training.collapse_after": "when to warn",
-    "evaluation.oracle": "a score that stands apart",
+    "evaluation.oracle": "an additional score",
 }
+_OTHER_VERSION = "if the new version computes the same"  # of icegan_jax, whose changes only the user knows
+_OTHER_PACKAGE = "rounding may differ"  # of other packages
 
-_OTHER_CODE = "if the new code computes the same"  # of code.icegan_jax, which only its user can know
+_NOTES = ("id", "git_commit", "resumed")  # keys of config.json that are not compared
+_CODE_PREFIX = "code."
 
-_OTHER_PACKAGE = "rounding may differ"  # of the other code.*
+_MAX_SHOWN = 100  # characters of a value in a message; a fingerprint has 64
+_GIT_TIMEOUT_S = 10.0
 
 
-class _Absent:
-    """The value of a field on the side that does not have it."""
+class _Missing:
+    """The value of a field on the side that does not have the field."""
 
     def __repr__(self) -> str:
-        return "not there"
+        return "missing"
 
 
-_ABSENT = _Absent()
+_MISSING = _Missing()
 
 
 class Difference(NamedTuple):
-    """One field that is not as it was.
+    """One field with two values.
 
     Attributes:
-      field: dotted name.
-      old: its value in config.json.
-      new: its value now.
+      field: Dotted name.
+      old: The value in config.json.
+      new: The value of this start.
     """
 
     field: str
@@ -118,56 +74,82 @@ class Difference(NamedTuple):
 
     @property
     def why_harmless(self) -> str:
-        """Why --force_resume accepts it; empty where it does not."""
-        if self.field.startswith("code."):
-            return _OTHER_CODE if self.field == "code.icegan_jax" else _OTHER_PACKAGE
+        """The reason why --force_resume accepts the difference; empty where it does not."""
+        if self.field.startswith(_CODE_PREFIX):
+            return _OTHER_VERSION if self.field == "code.icegan_jax" else _OTHER_PACKAGE
         return HARMLESS.get(self.field, "")
 
     def __str__(self) -> str:
-        return f"{self.field}: {_shown(self.old)} -> {_shown(self.new)}"
+        return f"{self.field}: {_show(self.old)} -> {_show(self.new)}"
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of icegan_jax and of the packages that it computes with."""
+    return {"icegan_jax": __version__, **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def git_commit() -> str:
+    """Return the commit of the code's git repository, with " modified" for uncommitted changes; else an empty text."""
+    package = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True).stdout
+
+    try:
+        # An installed package inside the repository of another project is not tracked there.
+        if not git("ls-files", Path(__file__).name):
+            return ""
+        modified = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD").strip() + " modified" * bool(modified)
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):  # no git, no repository, no commit yet
+        return ""
 
 
 def write_or_compare_config(config: Mapping[str, Any], fingerprint: str, workdir: Path, force: bool) -> str:
-    """Writes config.json of a new run directory; goes on with an old one only where nothing that matters has changed.
+    """Write config.json of a new run directory, or compare the existing file with this start.
 
     Args:
-      config: all its fields, as JSON has them.
-      fingerprint: of the data.
-      workdir: the run directory.
-      force: goes on with what is harmless, and notes it in the file.
+      config: All fields, as JSON has them.
+      fingerprint: Of the prepared data.
+      workdir: The run directory.
+      force: Accept harmless differences, and add them to the file.
 
     Returns:
-      The run's id.
+      The run's id, 32 hexadecimal digits.
 
     Raises:
-      UserError: something differs (a line for each, the remedy last), or the file is damaged, missing or not writable.
+      UserError: There are differences (a line for each, the remedy last), or the file is damaged, missing from a
+        directory with folds, or not writable.
     """
     path = workdir / CONFIG_FILE
-    mine = {**_plain(config), "data_fingerprint": fingerprint, "code": code_version()}
+    current = {**_to_json_types(config), "data_fingerprint": fingerprint, "code": package_versions()}
+    notes = {"git_commit": git_commit()}
     stored = _read(path)
     if stored is None:
-        _refuse_orphans(workdir)
-        run = uuid.uuid4().hex
-        _write(path, mine | {"id": run})
-        return run
-    found = differences(stored, mine)
+        _refuse_folds_without_config(workdir)
+        run_id = uuid.uuid4().hex
+        _write(path, {**current, **notes, "id": run_id})
+        return run_id
+    run_id = str(stored["id"])
+    found = differences(stored, current)
     if not found:
-        return str(stored["id"])
-    if not force or not all(each.why_harmless for each in found):
+        return run_id
+    if not force or not all(difference.why_harmless for difference in found):
         raise UserError(*_refusal(path, found, force))
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    changed = {each.field: [_or_null(each.old), _or_null(each.new)] for each in found}
+    changed = {field: [_to_null(old), _to_null(new)] for field, old, new in found}
     resumed = [*stored.get("resumed", []), {"when": now, "changed": changed}]
-    _write(path, mine | {"id": stored["id"], "resumed": resumed})
-    print(f"warning: {path}: the run goes on with {', '.join(map(str, found))}", file=sys.stderr, flush=True)
-    return str(stored["id"])
+    _write(path, {**current, **notes, "id": run_id, "resumed": resumed})
+    print(f"warning: {path}: the run continues with {', '.join(map(str, found))}", file=sys.stderr, flush=True)
+    return run_id
 
 
 def read_run_config(workdir: Path) -> dict[str, Any]:
-    """What a run began with: config.json, with ``id``, ``code`` and ``data_fingerprint`` beside the fields.
+    """Return the content of config.json: the fields of the config, ``data_fingerprint``, ``id``, ``code`` and notes.
 
     Raises:
-      UserError: it is no run directory, or the file cannot be read or is damaged.
+      UserError: ``workdir`` is not a run directory, or the file cannot be read or is damaged.
     """
     if not workdir.is_dir():
         raise UserError(f"{workdir}: no such run directory; give --workdir of a run that main trained")
@@ -178,50 +160,60 @@ def read_run_config(workdir: Path) -> dict[str, Any]:
 
 
 def config_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the config alone, out of ``began_with``."""
-    return {name: value for name, value in stored.items() if name not in (*_ABOUT, "data_fingerprint", "code")}
+    """Return the fields of the config alone, out of the content of config.json."""
+    return {name: value for name, value in stored.items() if name not in (*_NOTES, "data_fingerprint", "code")}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """What differs between two config.json, in the order of the new one; what only the old one has comes last."""
-    before, now = _flat(old), _flat(new)
+    """Return the differences of two config.json, in the order of ``new``; fields that only ``old`` has come last."""
+    before, now = _compared_fields(old), _compared_fields(new)
     return [
-        Difference(field, before.get(field, _ABSENT), now.get(field, _ABSENT))
+        Difference(field, before.get(field, _MISSING), now.get(field, _MISSING))
         for field in {**now, **before}
-        if field not in _ABOUT and (field not in before or field not in now or before[field] != now[field])
+        if field not in before or field not in now or before[field] != now[field]
     ]
 
 
+def _compared_fields(content: Mapping[str, Any]) -> dict[str, object]:
+    fields = {name: value for name, value in _flatten(content).items() if name not in _NOTES}
+    if isinstance(version := fields.get("code.icegan_jax"), str):
+        fields["code.icegan_jax"] = version.partition("+")[0]  # earlier versions appended a checksum of the sources
+    return fields
+
+
 def _refusal(path: Path, found: Sequence[Difference], force: bool) -> list[str]:
-    """The lines of the message."""
-    lines = [f"  {each}" + (f" (harmless: {each.why_harmless})" if each.why_harmless else "") for each in found]
-    code = [each for each in found if each.field.startswith("code.")]
-    back = ["repeat the old command"] * (len(code) < len(found)) + ["go back to the old code"] * bool(code)
-    remedies = [" and ".join(back), "choose another --workdir"]
-    if all(each.why_harmless for each in found):
-        remedies.append("accept what is harmless with --force_resume")
+    """Return the lines of the message."""
+    lines = [
+        f"  {difference}" + (f" (harmless: {difference.why_harmless})" if difference.why_harmless else "")
+        for difference in found
+    ]
+    num_versions = sum(difference.field.startswith(_CODE_PREFIX) for difference in found)
+    undo = ["repeat the old command"] * (num_versions < len(found)) + ["install the old versions"] * bool(num_versions)
+    remedies = [" and ".join(undo), "choose another --workdir"]
+    if all(difference.why_harmless for difference in found):
+        remedies.append("accept the harmless differences with --force_resume")
     elif force:
-        remedies[0] = "--force_resume accepts nothing but what is harmless: " + remedies[0]
+        remedies[0] = "--force_resume accepts only harmless differences: " + remedies[0]
     remedy = ", ".join(remedies[:-1]) + ", or " + remedies[-1]
     return [f"{path}: the run began with another configuration:", *lines, remedy]
 
 
-def _refuse_orphans(workdir: Path) -> None:
-    """Raises UserError where folds lie in a run directory without config.json: nobody knows what trained them."""
-    folds = workdir / "folds"
-    left = sorted(path.name for path in folds.iterdir()) if folds.is_dir() else []
-    if left:
+def _refuse_folds_without_config(workdir: Path) -> None:
+    """Raise a UserError if the run directory has folds but no config.json: their settings are unknown."""
+    folds = workdir / FOLDS_DIR
+    count = len(list(folds.iterdir())) if folds.is_dir() else 0
+    if count:
         raise UserError(
-            f"{workdir / CONFIG_FILE}: missing, but {folds} holds {len(left)} fold{'s' * (len(left) > 1)} of a run; "
+            f"{workdir / CONFIG_FILE}: missing, but {folds} holds {count} fold{'s' * (count > 1)} of a run; "
             "put it back from a copy, or choose another --workdir"
         )
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The file without its seal; None where there is none.
+    """Return the content of the file without its checksum; None if there is no file.
 
     Raises:
-      UserError: it cannot be read or is damaged.
+      UserError: The file cannot be read or is damaged.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -236,14 +228,14 @@ def _read(path: Path) -> dict[str, Any] | None:
     if not re.fullmatch("[0-9a-f]{32}", str(content.get("id"))):
         raise _damaged(path, "without the run's id: of an older version, or damaged")
     if not has_valid_checksum(content):
-        raise _damaged(path, "not as the run wrote it: damaged, or changed by hand")
+        raise _damaged(path, "the checksum does not match: damaged, or changed by hand")
     return without_checksum(path, content)
 
 
-def _damaged(path: Path, why: str) -> UserError:
+def _damaged(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path}: {why}; it tells what the run began with, so that the run cannot go on without it: "
-        "put it back from a copy, or choose another --workdir"
+        f"{path}: {reason}; the run cannot continue without the settings that it began with: "
+        "put the file back from a copy, or choose another --workdir"
     )
 
 
@@ -254,27 +246,27 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         raise not_writable_error(path.parent, error) from None
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
     flat: dict[str, object] = {}
     for name, value in tree.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
 
 
-def _plain(value: Any) -> Any:
-    """A value as strict JSON gives it back: NaN and infinity, which it does not have, as words."""
+def _to_json_types(value: Any) -> Any:
+    """Return a value as JSON gives it back; NaN and infinity, which JSON does not have, become text."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(name): _to_json_types(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_to_json_types(part) for part in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _shown(value: object) -> str:
-    """A value on one line; of a very long one both ends."""
+def _show(value: object) -> str:
+    """Return a value on one line; of a very long one both ends."""
     text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 2 :]}"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}...{text[-_MAX_SHOWN // 2 :]}"
 
 
-def _or_null(value: object) -> object:
-    return None if value is _ABSENT else value
+def _to_null(value: object) -> object:
+    return None if value is _MISSING else value

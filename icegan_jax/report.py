@@ -65,15 +65,15 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
       OSError: a file cannot be written.
     """
     run = read_run(run_dir, faces=not no_faces)
-    pictures = draw_report_figures(run)
-    html = render_page(run, pictures, no_faces=no_faces)
+    figures = draw_report_figures(run)
+    html = render_page(run, figures, no_faces=no_faces)
     out = run_dir / (REPORT_WITHOUT_FACES_DIR if no_faces else REPORT_DIR)
     if run.scored:
         score_table.write_scores_csv(out / "scores.csv", score_table.score_rows(run.results))
     else:
         (out / "scores.csv").unlink(missing_ok=True)
     for name in ("confusion", "losses", "synthesis"):
-        content: bytes | None = getattr(pictures, name)
+        content: bytes | None = getattr(figures, name)
         if content is None:
             (out / f"{name}.png").unlink(missing_ok=True)
         else:

@@ -1,45 +1,49 @@
-"""How the folds are trained, and where what they leave lies."""
+"""Names of all files and folders in a run directory."""
 
 from pathlib import Path
 
 from icegan_jax.data.folds import Fold
 
-RESULT_FILE = "result.json"  # written last: its presence says that the fold is done
+# The run.
+CONFIG_FILE = "config.json"  # all settings, data fingerprint, package versions and the run's id, see provenance.py
+DATA_DIR = "data"  # the procedural faces, where config.data.dir is empty
+FOLDS_DIR = "folds"  # a folder for each fold, named DATASET_SUBJECT
+TENSORBOARD_DIR = "tensorboard"  # a folder of event files for each fold
+
+# The results of a run whose folds are all finished, see finalize.py.
+PREDICTIONS_FILE = "predictions.csv"  # of all test clips; each fold's folder has one of the fold's own
+RESULTS_FILE = "results.json"
+REPORT_DIR = "report"
+REPORT_WITHOUT_FACES_DIR = "report_no_faces"  # a folder of its own: nothing in it has ever held a face
+OLD_SUFFIX = ".old"  # of results that are older than the state of the folds
+PARTIAL_RESULTS_FILE = "results.partial.json"  # of an unfinished run: scores of the finished folds alone
+
+# A fold's folder.
+CHECKPOINTS_DIR = "checkpoints"  # a folder for each checkpoint, named after its step
+DAMAGED_CHECKPOINTS_DIR = "damaged_checkpoints"  # moved here from CHECKPOINTS_DIR, for the user to look at or delete
+METRICS_FILE = "metrics.jsonl"  # losses and accuracies during training, a line per logged step
+EVALUATIONS_FILE = "evaluations.jsonl"  # predictions during training, a line per evaluation
+NONFINITE_FILE = "nonfinite.json"  # where and why the training stopped at a number that is not finite
+SYNTHESIS_FILE = "synthesis.npz"  # synthetic faces of the test clips
+RESULT_FILE = "result.json"  # written last: a fold is finished if and only if this file exists
+DAMAGED_RESULT = f"{RESULT_FILE}.damaged"
+
+# Coordination of the processes of a run, see training/distributed.py.
+PROCESSES_DIR = "processes"  # holds also INDEX.json, the status of each process
+LOCK_FILE = "lock"  # locked by process 0 while the run is active, see locks.py
+ASSIGNMENT_FILE = "run.json"  # the folds of each process
 
 
 def fold_dir(run_dir: Path, fold: Fold) -> Path:
-    """The folder of a fold in a run directory."""
-    return run_dir / "folds" / fold.name
+    """Return the folder of a fold in a run directory."""
+    return run_dir / FOLDS_DIR / fold.name
 
 
 def events_dir(run_dir: Path, fold: Fold) -> Path:
-    """The folder of a fold's events in a run directory, of which TensorBoard is given the parent."""
-    return run_dir / "tensorboard" / fold.name
+    """Return the folder of a fold's TensorBoard events; ``tensorboard --logdir`` takes the parent folder."""
+    return run_dir / TENSORBOARD_DIR / fold.name
 
 
 def is_finished(run_dir: Path, fold: Fold) -> bool:
-    """Whether the fold's result is there."""
+    """Return whether the fold has its result file, which is written after all other files of the fold."""
     return (fold_dir(run_dir, fold) / RESULT_FILE).is_file()
-
-
-CONFIG_FILE = "config.json"
-
-CHECKPOINTS_DIR = "checkpoints"  # in a fold's folder
-
-METRICS_FILE = "metrics.jsonl"
-
-NONFINITE_FILE = "nonfinite.json"  # in a fold's folder
-
-PREDICTIONS_FILE = "predictions.csv"
-
-SYNTHESIS_FILE = "synthesis.npz"
-
-EVALUATIONS_FILE = "evaluations.jsonl"
-
-PARTIAL_RESULTS_FILE = "results.partial.json"  # of an unfinished run
-
-REPORT_DIR = "report"
-
-REPORT_WITHOUT_FACES_DIR = "report_no_faces"  # a folder of its own: nothing in it has ever held a face
-
-DAMAGED_RESULT = f"{RESULT_FILE}.damaged"

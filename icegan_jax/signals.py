@@ -1,6 +1,6 @@
-"""SIGTERM and Ctrl-C: work that can be saved is saved first, everything else stops at once.
+"""SIGTERM and Ctrl-C: training saves a checkpoint first, everything else stops at once.
 
-Batch systems send SIGTERM some seconds before they kill (SLURM: KillWait, 30 s); the exit codes are the shell's,
+Batch systems send SIGTERM some seconds before they kill (SLURM: KillWait, 30 s). The exit codes are those of a shell,
 128 + the signal's number.
 """
 
@@ -13,21 +13,25 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_AGAIN_S = 0.05
+_RESEND_S = 0.05
 
 _deferring = False
 _requested: int | None = None
 
 
 class Stopped(BaseException):
-    """Somebody stopped the program; nothing is wrong. Like KeyboardInterrupt, no ``except Exception`` holds it up."""
+    """The program was stopped by a signal. As with KeyboardInterrupt, no ``except Exception`` catches it.
 
-    def __init__(self, number: int, where: str = "") -> None:
-        """Takes the signal's number and, where work was saved, the words that say how far it came."""
+    Attributes:
+      number: Of the signal.
+      saved: Words that name the saved checkpoint; empty where nothing was saved.
+    """
+
+    def __init__(self, number: int, saved: str = "") -> None:
         self.number = number
-        self.where = where
-        how = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
-        super().__init__(f"{how} {where}" if where else how)
+        self.saved = saved
+        reason = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+        super().__init__(f"{reason} {saved}" if saved else reason)
 
     @property
     def code(self) -> int:
@@ -37,44 +41,47 @@ class Stopped(BaseException):
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """While entered, SIGTERM and Ctrl-C raise ``Stopped``; in a thread other than the first it changes nothing.
+    """Let SIGTERM and Ctrl-C raise ``Stopped``; without effect in another thread than the main one.
 
-    A signal that is ignored stays so: a script's background job does not hear the terminal's Ctrl-C.
+    A signal that is ignored remains ignored, such as Ctrl-C in a background job of a script.
     """
     global _requested
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _requested, hook = None, sys.unraisablehook
+    _requested, original_hook = None, sys.unraisablehook
 
-    def not_lost(unraisable: "sys.UnraisableHookArgs") -> None:
-        """In a destructor or the garbage collector's callback an exception leads nowhere: the signal comes again."""
+    def resend(unraisable: "sys.UnraisableHookArgs") -> None:
+        """Send the signal again where Python drops its exception: in a destructor or a garbage collector's callback."""
         if isinstance(unraisable.exc_value, Stopped):
-            again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), unraisable.exc_value.number))
-            again.daemon = True
-            again.start()
+            timer = threading.Timer(_RESEND_S, os.kill, (os.getpid(), unraisable.exc_value.number))
+            timer.daemon = True
+            timer.start()
         else:
-            hook(unraisable)
+            original_hook(unraisable)
 
-    sys.unraisablehook = not_lost
-    heard = [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    before = {number: signal.signal(number, _on_signal) for number in heard}
+    sys.unraisablehook = resend
+    handled = [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    original_handlers = {number: signal.signal(number, _on_signal) for number in handled}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in original_handlers.items():
             signal.signal(number, handler)
-        sys.unraisablehook = hook
+        sys.unraisablehook = original_hook
         _requested = None
 
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[Callable[[], int | None]]:
-    """While entered, the first signal is only noted: the caller asks, saves, and raises ``Stopped`` itself.
+    """Only note the first signal, so that the caller can save its work and then raise ``Stopped`` itself.
 
-    Yields what tells the signal's number, or None so far. A second signal does raise. A signal that was noted and
-    not acted upon raises ``Stopped`` on leaving, unless something else went wrong; one that came before, and whose
-    exception was lost on the way (in a destructor, say), on entering.
+    A second signal raises ``Stopped`` at once. If the first signal was noted and the caller did not raise, ``Stopped``
+    is raised at the end of the block, unless another exception ends the block. It is raised at the beginning where the
+    exception of an earlier signal was dropped (in a destructor, for example).
+
+    Yields:
+      A function that returns the number of the noted signal, or None.
     """
     global _deferring
     if _requested is not None:
@@ -90,7 +97,7 @@ def defer_signals() -> Iterator[Callable[[], int | None]]:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     global _requested
-    again, _requested = _requested is not None, number
-    if not _deferring or again:
+    repeated, _requested = _requested is not None, number
+    if not _deferring or repeated:
         raise Stopped(number)
     print(f"\n{signal.Signals(number).name}: saving first; once more stops at once", file=sys.stderr, flush=True)

@@ -29,7 +29,7 @@ what is written:
   a picture, all classes          a grid: the onset, then one face for each class; with --frames a sequence
   --draws=K                       a grid with K faces for each class, each from its own noise draw
   a folder of pictures            a grid with a row for each picture
-  --crop                          the faces of the generator itself: grey, at the size of the training
+  --crop                          the faces of the generator itself: gray, at the size of the training
 
 examples:
   python -m icegan_jax.synthesize --workdir=RUN --input=neutral.png --expression=surprise --out=face.png
@@ -64,7 +64,7 @@ def make_parser() -> ArgumentParser:
     text = "the number of the first noise draw (default: 0)"
     group.add_argument("--seed", type=int, default=0, metavar="N", help=text)
     group = parser.add_argument_group("what the output shows")
-    text = "the generator's own grey faces instead of the changed pictures"
+    text = "the generator's own gray faces instead of the changed pictures"
     group.add_argument("--crop", action="store_true", help=text)
     text = "beside each face the difference from the onset, enlarged; red: brighter, blue: darker"
     group.add_argument("--differences", action="store_true", help=text)

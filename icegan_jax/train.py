@@ -1,4 +1,4 @@
-"""The main job: data, folds, training, scores, report, in a run directory that nobody else works in meanwhile."""
+"""Training and evaluation of a run: data, folds, training, scores and report, in a locked run directory."""
 
 import contextlib
 import dataclasses
@@ -14,86 +14,103 @@ from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import CompilationCounter
 from icegan_jax.config import build_models, build_train_config, validate
-from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, only_database
-from icegan_jax.data.folds import Fold, folds_of
+from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_database
+from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError
-from icegan_jax.finalize import finalize_run, set_aside_results, write_partial_results
+from icegan_jax.finalize import finalize_run, rename_old_results, write_partial_results
+from icegan_jax.io import read_json_with_checksum
 from icegan_jax.provenance import write_or_compare_config
-from icegan_jax.run_dir import CONFIG_FILE, PARTIAL_RESULTS_FILE, is_finished
+from icegan_jax.run_dir import CONFIG_FILE, DATA_DIR, RESULTS_FILE, is_finished
 from icegan_jax.signals import Stopped
-from icegan_jax.training.distributed import Coordination, Processes, join_run, start_processes
+from icegan_jax.training.distributed import LOST_S, Coordination, Processes, acquire_run_dir, start_processes
 from icegan_jax.training.fold_result import drop_damaged_results
 from icegan_jax.training.loop import train_folds
-from icegan_jax.training.monitor import broken_at, forget_failures
+from icegan_jax.training.monitor import describe_recorded_failure, remove_failures
 from icegan_jax.training.state import TrainConfig
+
+_SINGLE_PROCESS = Processes()
 
 
 def train_and_evaluate(
-    config: ConfigDict, workdir: Path, processes: Processes, lost_s: float, force_resume: bool = False
-) -> None:
-    """Trains, evaluates and concludes; a run directory of an earlier start is gone on with.
+    config: ConfigDict,
+    workdir: str | Path,
+    processes: Processes = _SINGLE_PROCESS,
+    lost_s: float = LOST_S,
+    force_resume: bool = False,
+) -> dict[str, Any] | None:
+    """Train and evaluate all folds, and write scores and report; an earlier start in the directory is resumed.
 
-    Of several processes, 0 locks the run directory, prepares the data, deals out the folds and gathers the results.
+    Of several processes, process 0 locks the run directory, prepares the data, assigns the folds and gathers the
+    results. Progress is printed.
 
     Args:
-      config: as in ``configs``.
-      workdir: the run directory.
-      processes: which of several this one is.
-      lost_s: seconds without a sign of life after which another process counts as lost.
-      force_resume: goes on though something harmless has changed, see ``claim``.
+      config: As the files in ``configs`` return it.
+      workdir: The run directory.
+      processes: This process among those of the run; a single one by default.
+      lost_s: Seconds without a change of its status file after which another process counts as lost.
+      force_resume: Accept harmless differences from the earlier start, see ``provenance.write_or_compare_config``.
+
+    Returns:
+      The content of results.json; None for other processes than process 0.
 
     Raises:
-      UserError: anything in the config, the data or the run directory that the user can put right, or a lost process.
-      Stopped: by a signal; what was under way is saved.
-      OSError: a file cannot be written.
+      UserError: An error in the config, the data or the run directory, or a lost process.
+      Stopped: A signal came; the training up to then is saved.
+      OSError: A file cannot be written.
     """
+    workdir = Path(workdir)
     validate(config)
-    data = load_data(config, workdir) if config.data.dir or _drawn(workdir) else None
+    # Existing data are checked before the lock and the wait for other processes: errors in them show at once.
+    data = load_data(config, workdir) if config.data.dir or _has_own_data(workdir) else None
     with contextlib.ExitStack() as stack:
-        token = stack.enter_context(join_run(workdir, lost_s)) if processes.index == 0 else ""
+        token = stack.enter_context(acquire_run_dir(workdir, lost_s)) if processes.index == 0 else ""
         start_processes(processes)
         compilations = CompilationCounter()
         coordination = stack.enter_context(Coordination(workdir, processes, lost_s, token))
-        names = coordination.wait_for_deal() if processes.index else []
+        names = coordination.wait_for_assignment() if processes.index else []
         pairs, folds = data or load_data(config, workdir)
-        name = write_or_compare_config(_content(config), pairs.fingerprint, workdir, force_resume)
+        run_id = write_or_compare_config(_to_json(config), pairs.fingerprint, workdir, force_resume)
         devices = jax.local_devices()
-        side_by_side = math.ceil(len(folds) / processes.count)
-        train_config = build_train_config(config, len(pairs.label), side_by_side, len(devices))
-        train_config = dataclasses.replace(train_config, run=name)
+        folds_per_process = math.ceil(len(folds) / processes.count)
+        train_config = build_train_config(config, len(pairs.label), folds_per_process, len(devices))
+        train_config = dataclasses.replace(train_config, run=run_id)
 
         def unfinished() -> list[str]:
-            return [fold.name for fold in folds if not is_finished(workdir, fold) and not broken_at(workdir, fold)]
+            return [
+                fold.name
+                for fold in folds
+                if not is_finished(workdir, fold) and not describe_recorded_failure(workdir, fold)
+            ]
 
         if processes.index == 0:
-            _drop_damaged(workdir, folds, pairs, train_config)
-            names = coordination.deal(unfinished())
-        mine = [fold for fold in folds if fold.name in names] if processes.count > 1 else folds
-        who = f"{processes.name}: {len(mine)} of " if processes.count > 1 else ""
+            _check_finished_folds(workdir, folds, pairs, train_config)
+            names = coordination.assign(unfinished())
+        own_folds = [fold for fold in folds if fold.name in names] if processes.count > 1 else folds
+        share = f"{processes.name}: {len(own_folds)} of " if processes.count > 1 else ""
+        num_clips = int((pairs.shift == 0).sum())
         print(
-            f"{who}{len(folds)} fold{'s' * (len(folds) > 1)} of {train_config.steps} steps, "
-            f"{len(pairs.label)} pairs of {int((pairs.shift == 0).sum())} clips, "
-            f"{len(devices)} x {devices[0].device_kind}",
+            f"{share}{len(folds)} fold{'s' * (len(folds) > 1)} of {train_config.steps} steps, "
+            f"{len(pairs.label)} pairs of {num_clips} clips, {len(devices)} x {devices[0].device_kind}",
             flush=True,
         )
         models = build_models(config, train_config.steps, len(pairs.classes))
         if processes.index:
-            train_folds(models, pairs, mine, train_config, workdir, devices, processes)
-            coordination.leave(unfinished)
-            ended = sum(is_finished(workdir, fold) for fold in mine)
-            done = f"{processes.name}: {ended} of {len(mine)} folds finished"
-            print(f"{done}{compilations}; process 0 gathers the results")
-            return
+            train_folds(models, pairs, own_folds, train_config, workdir, devices, processes)
+            coordination.wait_for_process_0(unfinished)
+            num_finished = sum(is_finished(workdir, fold) for fold in own_folds)
+            status = f"{processes.name}: {num_finished} of {len(own_folds)} folds finished"
+            print(f"{status}{compilations}; process 0 gathers the results")
+            return None
         try:
-            train_folds(models, pairs, mine, train_config, workdir, devices, processes)
-            coordination.gather(unfinished)
+            train_folds(models, pairs, own_folds, train_config, workdir, devices, processes)
+            coordination.wait_for_other_folds(unfinished)
         except (UserError, OSError, Stopped):
-            _conclude_partly(pairs, folds, workdir, config.seed)
+            _try_partial_results(pairs, folds, workdir, config.seed)
             raise
-        if broken := _broken(workdir, folds):
-            path = _conclude_partly(pairs, folds, workdir, config.seed)
-            raise UserError(_without(broken, len(folds), path))
+        if broken := _nonfinite_folds(workdir, folds):
+            path = _try_partial_results(pairs, folds, workdir, config.seed)
+            raise UserError(_nonfinite_message(broken, len(folds), path))
         finalize_run(
             pairs,
             folds,
@@ -106,34 +123,35 @@ def train_and_evaluate(
             processes=processes.count,
             compiled=str(compilations),
         )
+        return read_json_with_checksum(workdir / RESULTS_FILE)
 
 
 def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
-    """The prepared pairs and the folds; procedural faces are drawn and prepared first where ``data.dir`` is empty.
+    """Return the prepared pairs and the folds; where ``data.dir`` is empty, procedural faces are prepared first.
 
     Raises:
-      UserError: the faces are missing, damaged, or not those that the config is for.
+      UserError: The faces are missing, damaged, or do not fit the config.
     """
-    folder = Path(config.data.dir or workdir / "data")
-    if not config.data.dir and not _drawn(workdir):
-        drawn = config.data.procedural
+    folder = Path(config.data.dir or workdir / DATA_DIR)
+    if not config.data.dir and not _has_own_data(workdir):
+        procedural = config.data.procedural
         prepare_procedural(
             folder,
             seed=config.seed,
-            subjects=drawn.subjects,
-            clips_per_class=drawn.clips_per_class,
-            frames=drawn.frames,
+            subjects=procedural.subjects,
+            clips_per_class=procedural.clips_per_class,
+            frames=procedural.frames,
         )
-    pairs = _load(folder, drawn=not config.data.dir)
+    pairs = _load_pairs(folder, procedural=not config.data.dir)
     if config.data.database:
-        pairs = only_database(pairs, config.data.database)
+        pairs = select_database(pairs, config.data.database)
     size = pairs.onset.shape[1]
     if size != config.model.image_size:
         raise UserError(
             f"{folder}: faces of {size} pixels, but config.model.image_size is {config.model.image_size}; "
             f"set --config.model.image_size={size} or prepare with --size={config.model.image_size}"
         )
-    folds = folds_of(
+    folds = build_folds(
         pairs,
         protocol=config.protocol,
         share=config.split_share,
@@ -143,55 +161,57 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
     return pairs, folds
 
 
-def _load(folder: Path, drawn: bool) -> Pairs:
-    """See ``load_pairs``; of faces that the run drew itself, the remedy is to have them drawn again."""
+def _load_pairs(folder: Path, procedural: bool) -> Pairs:
+    """As ``load_pairs``, with another remedy for procedural faces: the same command draws the same faces again."""
     try:
         return load_pairs(folder)
     except UserError as error:
-        if not drawn:
+        if not procedural:
             raise
-        what = str(error).rpartition("; ")[0] or str(error)
-        raise UserError(f"{what}; remove {folder}, and the same command draws the same faces again") from error
+        problem = str(error).rpartition("; ")[0] or str(error)
+        raise UserError(f"{problem}; remove {folder}, and the same command draws the same faces again") from error
 
 
-def _content(config: ConfigDict) -> dict[str, Any]:
-    """All fields of a config as JSON has them."""
+def _to_json(config: ConfigDict) -> dict[str, Any]:
+    """Return all fields of a config as JSON types."""
     return cast(dict[str, Any], json.loads(config.to_json()))
 
 
-def _drawn(workdir: Path) -> bool:
-    """Whether the run has faces of its own; those of a start that ended before config.json may be any."""
-    return (workdir / "data" / SUMMARY_FILE).is_file() and (workdir / CONFIG_FILE).is_file()
+def _has_own_data(workdir: Path) -> bool:
+    """Return whether the run directory has procedural faces, of a start that got as far as config.json.
+
+    Without config.json the faces may be those of another config: they are drawn again.
+    """
+    return (workdir / DATA_DIR / SUMMARY_FILE).is_file() and (workdir / CONFIG_FILE).is_file()
 
 
-def _drop_damaged(workdir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig) -> None:
-    """Before anybody trains: folds whose files are damaged run again, results of an earlier state step aside."""
+def _check_finished_folds(workdir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig) -> None:
+    """Mark folds with damaged files or non-finite numbers as unfinished, and rename results that are then too old."""
     drop_damaged_results(workdir, folds, pairs, train_config, _warn)
-    forget_failures(workdir, folds)
+    remove_failures(workdir, folds)
     if not all(is_finished(workdir, fold) for fold in folds):
-        set_aside_results(workdir)
+        rename_old_results(workdir)
 
 
-def _broken(workdir: Path, folds: Sequence[Fold]) -> dict[str, str]:
-    """The folds whose numbers went wrong, and where."""
-    return {fold.name: why for fold in folds if (why := broken_at(workdir, fold))}
+def _nonfinite_folds(workdir: Path, folds: Sequence[Fold]) -> dict[str, str]:
+    """Return the folds that stopped at a number that is not finite, and where."""
+    return {fold.name: message for fold in folds if (message := describe_recorded_failure(workdir, fold))}
 
 
-def _conclude_partly(pairs: Pairs, folds: Sequence[Fold], workdir: Path, seed: int) -> Path | None:
-    """See ``conclude_partly``; on a full disk, say, there is none: what stopped the run is the thing to tell."""
+def _try_partial_results(pairs: Pairs, folds: Sequence[Fold], workdir: Path, seed: int) -> Path | None:
+    """As ``write_partial_results``; None also after an error, since the error that stopped the run is reported."""
     with contextlib.suppress(OSError, UserError):
-        return write_partial_results(pairs, folds, workdir, seed=seed, missing=_broken(workdir, folds))
+        return write_partial_results(pairs, folds, workdir, seed=seed, missing=_nonfinite_folds(workdir, folds))
     return None
 
 
-def _without(broken: Mapping[str, str], count: int, path: Path | None) -> str:
-    """The line of a run that went on without some folds."""
-    folds = ", ".join(f"{name} ({why})" for name, why in broken.items())
-    others = f"{path} holds the score of the others; " if path else ""
+def _nonfinite_message(broken: Mapping[str, str], num_folds: int, path: Path | None) -> str:
+    """Return the message of a run that skipped folds with numbers that are not finite."""
+    folds = ", ".join(f"{name} ({place})" for name, place in broken.items())
+    partial = f"{path} holds the score of the others; " if path else ""
     return (
-        f"{len(broken)} of {count} folds without result, since their numbers went wrong: {folds}; {others}"
-        f"no {PARTIAL_RESULTS_FILE.replace('.partial', '')} is written: "
-        "lower --config.training.learning_rate in a new --workdir"
+        f"{len(broken)} of {num_folds} folds have no result, since their numbers are not finite: {folds}; {partial}"
+        f"no {RESULTS_FILE} is written: lower --config.training.learning_rate in a new --workdir"
     )
 
 

@@ -11,7 +11,7 @@ def run_main(arguments: Sequence[str]) -> int:
     """``python -m icegan_jax.main ARGUMENTS``, whose flags are those of this process; returns the exit code."""
     with flagsaver.flagsaver():
         try:
-            main._command(main._parse(["main", *arguments]))
+            main._main(main._parse_flags(["main", *arguments]))
         except SystemExit as end:
             return int(end.code or 0)
     return 0

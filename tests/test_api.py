@@ -16,7 +16,7 @@ import icegan_jax
 from configs import demo
 from icegan_jax import train
 from icegan_jax.data.dataset import load_pairs
-from icegan_jax.data.images import read_colour
+from icegan_jax.data.images import read_color
 from icegan_jax.inference.synthesizer import Synthesizer
 from tests.damage.world import config_of
 from tests.inference.conftest import face_picture as face_picture
@@ -125,13 +125,13 @@ def test_a_pair_of_paths_or_arrays(run: icegan_jax.Run, tmp_path: Path) -> None:
     wanted = run.recognize(str(paths[0]), paths[1])
     assert wanted.label == max(wanted.scores, key=wanted.scores.__getitem__) and tuple(wanted.scores) == CLASSES
     assert (wanted.onset, wanted.apex, wanted.folds) == (0, 1, ("tiny_s0", "tiny_s1", "tiny_s2"))
-    grey = [np.asarray(Image.open(path)) for path in paths]
+    gray = [np.asarray(Image.open(path)) for path in paths]
     forms = {
-        "grey": grey,
-        "one channel": [face[..., None] for face in grey],
-        "color": [np.repeat(face[..., None], 3, axis=2) for face in grey],
-        "float": [face.astype(np.float32) / 255 for face in grey],
-        "mixed": [paths[0], grey[1]],
+        "gray": gray,
+        "one channel": [face[..., None] for face in gray],
+        "color": [np.repeat(face[..., None], 3, axis=2) for face in gray],
+        "float": [face.astype(np.float32) / 255 for face in gray],
+        "mixed": [paths[0], gray[1]],
     }
     for name, pair in forms.items():
         found = run.recognize(*pair)
@@ -182,7 +182,7 @@ GREY = np.zeros((40, 40), np.uint8)
         ((GREY, GREY > 0), {}, TypeError, "apex: dtype bool"),
         ((GREY, GREY + 2.0), {}, ValueError, "apex: values from 2 to 2; give floats in"),
         ((GREY + np.nan, GREY), {}, ValueError, "onset: values from nan"),
-        ((GREY, GREY[0]), {}, ValueError, r"apex: shape \(40,\); give a grey picture"),
+        ((GREY, GREY[0]), {}, ValueError, r"apex: shape \(40,\); give a gray picture"),
         ((np.zeros((40, 40, 4), np.uint8), GREY), {}, ValueError, r"onset: shape \(40, 40, 4\)"),
         ((GREY[:5, :5], GREY), {}, ValueError, "onset: 5x5 pixels are too few"),
         ((GREY, GREY[:30]), {}, ValueError, r"apex: shape \(30, 40\), but the onset has"),
@@ -208,7 +208,7 @@ def test_wrong_input_names_the_argument(
 
 def test_synthesis(run: icegan_jax.Run, face_picture: Path, tmp_path: Path) -> None:
     of_path = run.synthesize(str(face_picture), "surprise", intensity=0.6)
-    picture = read_colour(face_picture)
+    picture = read_color(face_picture)
     of_array = run.synthesize(picture / 255, "surprise", intensity=0.6)
     assert np.array_equal(of_path.picture, of_array.picture)
     assert of_path.picture.shape == picture.shape and of_path.picture.dtype == np.uint8
@@ -217,10 +217,10 @@ def test_synthesis(run: icegan_jax.Run, face_picture: Path, tmp_path: Path) -> N
     assert of_path.crop.shape == of_path.onset.shape == (32, 32) and of_path.label == "surprise"
     still = run.synthesize(picture, "surprise", intensity=0)
     assert np.array_equal(still.picture, picture)
-    grey = run.synthesize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), "surprise")
-    assert grey.picture.shape == picture.shape
+    gray = run.synthesize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), "surprise")
+    assert gray.picture.shape == picture.shape
     of_path.save(str(tmp_path / "face.png"))
-    assert np.array_equal(read_colour(tmp_path / "face.png"), of_path.picture)
+    assert np.array_equal(read_color(tmp_path / "face.png"), of_path.picture)
     assert b"compositeWithTrainedAlgorithmicMedia" in packet_in(tmp_path / "face.png")
     with pytest.raises(ValueError, match="path: .*give a name that ends in"):
         of_path.save("face.gif")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from icegan_jax import compilation_cache
-from icegan_jax.compilation_cache import default_cache, set_cache_dir
+from icegan_jax.compilation_cache import default_cache_dir, set_cache_dir
 
 # Compiles one program as often as it is told to, each time from nothing, and says what was counted.
 SCRIPT = """
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rights do not stop the superuser, as whom tests may run."""
-    monkeypatch.setattr(compilation_cache, "_setting", lambda _: None)
+    monkeypatch.setattr(compilation_cache, "_jax_setting", lambda _: None)
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert set_cache_dir(tmp_path).endswith("cannot be written")
 
@@ -100,5 +100,7 @@ def test_old_programs_are_removed(tmp_path: Path) -> None:
 
 
 def test_the_default_folder() -> None:
-    assert default_cache({"XDG_CACHE_HOME": "/scratch/cache"}) == Path("/scratch/cache/icegan-jax")
-    assert default_cache({}) == default_cache({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/icegan-jax"
+    assert default_cache_dir({"XDG_CACHE_HOME": "/scratch/cache"}) == Path("/scratch/cache/icegan-jax")
+    assert (
+        default_cache_dir({}) == default_cache_dir({"XDG_CACHE_HOME": "relative"}) == Path.home() / ".cache/icegan-jax"
+    )

@@ -15,12 +15,12 @@ from icegan_jax.models.discriminator import ConvolutionalDiscriminator
     [
         (
             {"model.generator": "dcgan", "model.motion": True},
-            "config.model.motion is True: a dcgan generator sees no onset whose pixels it could move; "
+            "config.model.motion is True: a dcgan generator has no onset frame as input whose pixels it could move; "
             "set --config.model.motion=False",
         ),
         (
             {"evaluation.selection": "inner", "evaluation.every": 10},
-            "config.evaluation.selection is 'inner', but no people are kept for it: "
+            "config.evaluation.selection is 'inner', but there are no validation subjects: "
             "set --config.evaluation.inner_share=0.2, for example",
         ),
         (
@@ -36,7 +36,7 @@ from icegan_jax.models.discriminator import ConvolutionalDiscriminator
         (
             {"protocol": "all", "evaluation.selection": "inner", "evaluation.inner_share": 0.2, "evaluation.every": 9},
             "config.evaluation.selection is 'inner', but with config.protocol 'all' no clip is tested, and the "
-            "network that is kept is that of the last step: set --config.evaluation.selection=last",
+            "result is the network of the last step: set --config.evaluation.selection=last",
         ),
         (
             {"protocol": "all", "evaluation.oracle": True, "evaluation.every": 9},

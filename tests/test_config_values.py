@@ -161,7 +161,10 @@ def test_a_change_without_its_value(arguments: list[str], words: str) -> None:
         ("config.training.steps = 'many'", ", line 5: TypeError: "),
         ("raise SystemExit(0)", ", line 5: SystemExit: 0; correct the file"),
         ("raise ValueError('a\\n' * 10000)", ", line 5: ValueError: a a a a"),
-        ("return dict(config)", "get_config returns a dict, not a ConfigDict; begin it as configs/demo.py does"),
+        (
+            "return dict(config)",
+            "get_config returns a dict, not a ConfigDict; create and return one as configs/",
+        ),
         ("return None", "get_config returns nothing, not a ConfigDict"),
         ("return loso", "get_config returns a module, not a ConfigDict"),
     ],
@@ -211,7 +214,7 @@ def test_a_value_of_another_type_in_a_config_of_its_own(value: Any, words: str) 
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert "cannot be loaded: No such file or directory; configs/ holds" in refusal(str(tmp_path / "a.py"))
+    assert "cannot be loaded: No such file or directory; see configs/" in refusal(str(tmp_path / "a.py"))
     assert "cannot be loaded: Is a directory" in refusal(str(tmp_path))
     assert "null byte" in refusal("a\0b.py")
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from icegan_jax.data.folds import Fold, folds_of
+from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.results import read_results
-from icegan_jax.finalize import _timing, finalize_run, set_aside_results, write_partial_results
+from icegan_jax.finalize import _timing, finalize_run, rename_old_results, write_partial_results
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold
 
@@ -42,7 +42,7 @@ ORACLE = "best test epoch (not a valid score)"
 
 
 def made(protocol: str, inner_share: float) -> list[Fold]:
-    return folds_of(PAIRS, protocol=protocol, share=0.5, inner_share=inner_share, seed=0)
+    return build_folds(PAIRS, protocol=protocol, share=0.5, inner_share=inner_share, seed=0)
 
 
 def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None = None, **content: Any) -> None:
@@ -108,7 +108,7 @@ def test_everybody_trained_on_gives_a_fit_and_no_score(
     assert {path.name for path in run_dir.iterdir()} == {"config.json", "folds", "results.json", "report"}
     said = capsys.readouterr().out
     assert said.startswith("trained on everybody: no score exists\nfit: 0.")
-    assert f" of the {clips} clips trained on are recognized, which tells nothing about other people" in said
+    assert f" of the {clips} clips trained on are recognized, which is no estimate for other people" in said
     assert f"run:    {run_dir}\nuse it: python -m icegan_jax.predict --workdir='{run_dir}' --input=" in said
     assert not any(word in said for word in ("UF1", "UAR", "overall", "always"))
 
@@ -205,7 +205,7 @@ def test_there_are_no_results_without_every_fold(tmp_path: Path) -> None:
         finish(tmp_path, folds)
 
 
-def test_results_know_their_predictions_and_seal(tmp_path: Path) -> None:
+def test_results_have_the_checksums_of_predictions_and_content(tmp_path: Path) -> None:
     folds = made("loso", 0.0)
     finish(tmp_path, folds)
     results = concluded(tmp_path, folds)
@@ -213,7 +213,7 @@ def test_results_know_their_predictions_and_seal(tmp_path: Path) -> None:
     assert results["files"] == {"predictions.csv": checksum} and "warnings" not in results
     text = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").write_text(text.replace('"accuracy": 0.33', '"accuracy": 0.53'))
-    with pytest.raises(UserError, match="results.json: its seal does not fit: .*; remove the file and start the"):
+    with pytest.raises(UserError, match="results.json: the checksum does not match: .*; remove the file and start the"):
         read_results(tmp_path / "results.json")
 
 
@@ -249,7 +249,7 @@ def test_what_earlier_states_left_goes_when_the_results_are_there(tmp_path: Path
     finish(tmp_path, folds)
     concluded(tmp_path, folds)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    set_aside_results(tmp_path)
+    rename_old_results(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("config.json", "folds", "results.json.old", "predictions.csv.old", "report.old")
     }

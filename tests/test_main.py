@@ -18,6 +18,7 @@ import pytest
 
 import icegan_jax
 from icegan_jax.data.dataset import write_pairs
+from icegan_jax.provenance import git_commit
 from tests.data.conftest import record
 from tests.in_process import run_main
 
@@ -135,7 +136,8 @@ def test_config_json_is_the_config_as_it_was_run(run_dir: Path) -> None:
     assert (config["training"]["steps"], config["model"]["width"], config["data"]["dir"]) == (2, 0.03125, "")
     assert config["data_fingerprint"] == read_json(run_dir / "results.json")["data_fingerprint"]
     assert len(config["id"]) == 32 and config["code"]["jax"] == jax.__version__
-    assert config["code"]["icegan_jax"].startswith(f"{icegan_jax.__version__}+")
+    assert config["code"]["icegan_jax"] == icegan_jax.__version__
+    assert config["git_commit"] == git_commit()
 
 
 def test_the_report_is_there_and_its_pictures_too(run_dir: Path) -> None:
@@ -278,7 +280,7 @@ def refused(
     prepared = f"--config.data.dir={run_dir}/data"
     (folder / "file").write_text("")
     earlier = read_json(split_dir / "config.json")
-    del earlier["id"], earlier["code"], earlier["seal"]
+    del earlier["id"], earlier["code"], earlier["checksum"]
     (split_dir / "config.json").write_text(json.dumps(earlier))
     commands = {
         "no config": [f"--workdir={folder}/a"],

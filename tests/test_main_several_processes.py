@@ -172,7 +172,7 @@ def test_a_run_at_work_is_left_alone(single: Path, tmp_path: Path) -> None:
         beating.kill()
         beating.wait()
     assert done.returncode == 2
-    expected = f"error: {tmp_path}/run: a run is at work there (process 0 on node7, pid 4711); let it end"
+    expected = f"error: {tmp_path}/run: a run is active there (process 0 on node7, pid 4711); let it end"
     assert last_line(done.stderr).startswith(expected)
     assert not (folder / "run.json").exists()
 
@@ -196,7 +196,7 @@ def test_two_commands_started_at_once_on_one_run_directory(single: Path, tmp_pat
         out, err = refused.communicate(timeout=60)
         assert (refused.returncode, out) == (2, ""), err
         who = rf"process 0 on \S+, pid {works.pid}, since \d\d:\d\d"
-        message = rf"error: {shared}: a run is at work there \({who}\); let it end, or choose another --workdir\n"
+        message = rf"error: {shared}: a run is active there \({who}\); let it end, or choose another --workdir\n"
         assert re.fullmatch(message, err), err
         out, err = works.communicate(timeout=300)
         assert works.returncode == 0, err

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from icegan_jax.data.folds import everybody, leave_one_subject_out
-from icegan_jax.finalize import remove_partial_results, set_aside_results, write_partial_results
+from icegan_jax.data.folds import all_subjects_fold, leave_one_subject_out
+from icegan_jax.finalize import remove_old_results, rename_old_results, write_partial_results
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold, state_of
 
@@ -65,7 +65,7 @@ def test_without_a_finished_fold_there_is_nothing_to_say(tmp_path: Path) -> None
 
 
 def test_the_fit_of_those_trained_on_is_no_part_of_a_score(tmp_path: Path) -> None:
-    fold = everybody(PAIRS)
+    fold = all_subjects_fold(PAIRS)
     finish_fold(tmp_path, fold, PAIRS, [0] * len(fold.test))
     (tmp_path / PARTIAL).write_text("of an earlier state")
     assert write_partial_results(PAIRS, [fold], tmp_path, seed=0, missing={}) is None
@@ -81,7 +81,7 @@ def test_earlier_results_are_kept_under_another_name_until_there_are_new_ones(tm
     write("first")
     (tmp_path / "report" / "mine.txt").write_text("mine")
     (tmp_path / "config.json").write_text("{}")
-    set_aside_results(tmp_path)
+    rename_old_results(tmp_path)
     kept = {name: data for name, (_, data) in state_of(tmp_path).items()}
     assert kept == {
         "config.json": b"{}",
@@ -91,11 +91,11 @@ def test_earlier_results_are_kept_under_another_name_until_there_are_new_ones(tm
         "report.old/mine.txt": b"mine",
         "report_no_faces.old/index.html": b"first",
     }
-    set_aside_results(tmp_path)  # stopped and started again, without results in between
+    rename_old_results(tmp_path)  # stopped and started again, without results in between
     assert {name: data for name, (_, data) in state_of(tmp_path).items()} == kept
     write("second")
-    set_aside_results(tmp_path)
+    rename_old_results(tmp_path)
     assert {data for name, (_, data) in state_of(tmp_path).items() if name != "config.json"} == {b"second"}
     (tmp_path / PARTIAL).write_text("{}")
-    remove_partial_results(tmp_path)
+    remove_old_results(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

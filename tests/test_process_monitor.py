@@ -57,8 +57,8 @@ def process() -> Iterator[Process]:
 def test_a_process_says_who_it_is(process: Process) -> None:
     sign = process.sign
     assert (sign["host"], sign["pid"]) == (socket.gethostname(), process.popen.pid)
-    assert sign["space"] == process_identity()["space"]
-    assert abs(sign["born"] / os.sysconf("SC_CLK_TCK") - process.began_s) < 10
+    assert sign["pid_space"] == process_identity()["pid_space"]
+    assert abs(sign["start_ticks"] / os.sysconf("SC_CLK_TCK") - process.began_s) < 10
 
 
 def test_a_killed_process_is_dead_and_a_living_one_is_not(process: Process) -> None:
@@ -74,8 +74,8 @@ def test_a_killed_process_is_dead_and_a_living_one_is_not(process: Process) -> N
     "other",
     [
         {"host": "node7"},
-        {"space": "another start of the machine pid:[4026531836]"},
-        {"space": ""},
+        {"pid_space": "another start of the machine pid:[4026531836]"},
+        {"pid_space": ""},
         {"pid": 0},
         {"pid": -1},
         {"pid": 2**70},
@@ -91,7 +91,7 @@ def test_nothing_is_certain_about_others(process: Process, other: dict[str, Any]
 
 
 def test_a_pid_that_was_given_out_again() -> None:
-    assert has_ended(process_identity() | {"born": process_identity()["born"] - 1})
+    assert has_ended(process_identity() | {"start_ticks": process_identity()["start_ticks"] - 1})
 
 
 def test_a_name_with_brackets(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_name_with_brackets(tmp_path: Path) -> None:
             time.sleep(0.01)
         found = locks._stat(sleeping.pid)
         sleeping.kill()
-    assert found and found.state != "Z" and abs(found.born / os.sysconf("SC_CLK_TCK") - uptime_s()) < 10
+    assert found and found.state != "Z" and abs(found.start_ticks / os.sysconf("SC_CLK_TCK") - uptime_s()) < 10
 
 
 @pytest.mark.parametrize("self_link", [None, "1234567890"], ids=["no /proc", "/proc of another namespace"])
@@ -127,11 +127,11 @@ def leave(path: Path, **content: Any) -> None:
 def test_a_dead_process_is_lost_at_once(tmp_path: Path, process: Process) -> None:
     path = tmp_path / "0.json"
     leave(path, **process.sign)
-    watch = ProcessMonitor(path, AGES)
-    assert watch.look() == RUNNING
+    monitor = ProcessMonitor(path, AGES)
+    assert monitor.poll() == RUNNING
     process.end()
-    assert watch.look() == LOST
-    assert not watch.moved
+    assert monitor.poll() == LOST
+    assert not monitor.changed
 
 
 def test_the_last_word_of_a_dead_process_counts(
@@ -140,7 +140,7 @@ def test_the_last_word_of_a_dead_process_counts(
     """It says that it has finished and ends, just when it is looked at."""
     path = tmp_path / "0.json"
     leave(path, **process.sign)
-    watch = ProcessMonitor(path, AGES)
+    monitor = ProcessMonitor(path, AGES)
 
     def end(content: dict[str, Any]) -> bool:
         leave(path, **process.sign, state=FINISHED)
@@ -148,7 +148,7 @@ def test_the_last_word_of_a_dead_process_counts(
         return has_ended(content)
 
     monkeypatch.setattr(locks, "has_ended", end)
-    assert watch.look() == FINISHED
+    assert monitor.poll() == FINISHED
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ def test_the_last_word_of_a_dead_process_counts(
 def test_a_damaged_sign_is_that_of_a_running_process(tmp_path: Path, text: str) -> None:
     path = tmp_path / "0.json"
     path.write_text(text)
-    assert ProcessMonitor(path, AGES).look() == RUNNING
+    assert ProcessMonitor(path, AGES).poll() == RUNNING

@@ -1,35 +1,37 @@
-"""config.json: what a run began with, which a later start can change only where that is harmless, and never unseen."""
+"""config.json: a later start of a run accepts only harmless differences, and only with --force_resume."""
 
 import json
 import os
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import icegan_jax
 from configs import loso
-from icegan_jax import config as config_module
-from icegan_jax import provenance as claims
-from icegan_jax import train
+from icegan_jax import provenance, train
 from icegan_jax.errors import UserError
-from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
-from icegan_jax.provenance import HARMLESS, write_or_compare_config
-from icegan_jax.training.distributed import Processes
+from icegan_jax.io import checksum_of, read_json_with_checksum, write_json_with_checksum
+from icegan_jax.provenance import HARMLESS, git_commit, package_versions, write_or_compare_config
 from icegan_jax.training.state import TrainConfig
 from tests.training import tiny
 
 FACES = "0123456789abcdef" * 4
-CODE = {"icegan_jax": "0.1.0+aaaaaaaaaaaa", "jax": "0.10.2", "numpy": "2.4.6"}
+VERSIONS = {"icegan_jax": "0.1.0", "jax": "0.10.2", "numpy": "2.4.6"}
 
 
 @pytest.fixture(autouse=True)
-def code(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The code's version, which the tests change."""
-    now = dict(CODE)
-    monkeypatch.setattr(claims, "code_version", lambda: dict(now))
-    return now
+def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The versions of the packages, which tests change; the git commit is "commit"."""
+    current = dict(VERSIONS)
+    monkeypatch.setattr(provenance, "package_versions", lambda: dict(current))
+    monkeypatch.setattr(provenance, "git_commit", lambda: "commit")
+    return current
 
 
 def config(**fields: Any) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def test_a_new_run(tmp_path: Path) -> None:
     run = tmp_path / "new" / "run"
     name = write_or_compare_config(config(), FACES, run, False)
     assert re.fullmatch("[0-9a-f]{32}", name)
-    expected = {**config(), "data_fingerprint": FACES, "code": CODE, "id": name}
+    expected = {**config(), "data_fingerprint": FACES, "code": VERSIONS, "git_commit": "commit", "id": name}
     assert read_json_with_checksum(run / "config.json") == expected
     assert write_or_compare_config(config(), FACES, tmp_path / "other", False) != name
 
@@ -70,38 +72,38 @@ def test_the_same_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == ""
 
 
-def test_everything_that_differs_is_shown(tmp_path: Path, code: dict[str, str]) -> None:
+def test_everything_that_differs_is_shown(tmp_path: Path, versions: dict[str, str]) -> None:
     write_or_compare_config(config(training__steps=70, data__dir="faces"), FACES, tmp_path, False)
-    code["jax"] = "0.12.0"
+    versions["jax"] = "0.12.0"
     faces = FACES.replace("0", "f")
     now = config(training__steps=80, data__dir="", training__checkpoint_every=7, model__reconstruction_hidden=(8,))
     assert refusal(tmp_path, now, faces).splitlines() == [
         f"{tmp_path}/config.json: the run began with another configuration:",
-        "  data.dir: 'faces' -> '' (harmless: the same faces in another place)",
+        "  data.dir: 'faces' -> '' (harmless: the same faces in another folder)",
         "  model.reconstruction_hidden: [512, 1024] -> [8]",
         "  training.steps: 70 -> 80",
         "  training.checkpoint_every: 500 -> 7 (harmless: when to save)",
         f"  data_fingerprint: '{FACES}' -> '{faces}'",
         "  code.jax: '0.10.2' -> '0.12.0' (harmless: rounding may differ)",
-        "repeat the old command and go back to the old code, or choose another --workdir",
+        "repeat the old command and install the old versions, or choose another --workdir",
     ]
 
 
-def test_the_remedies(tmp_path: Path, code: dict[str, str]) -> None:
+def test_the_remedies(tmp_path: Path, versions: dict[str, str]) -> None:
     write_or_compare_config(config(), FACES, tmp_path, False)
 
     def last(force: bool = False, **fields: Any) -> str:
         return refusal(tmp_path, config(**fields), force=force).splitlines()[-1]
 
-    accept = "choose another --workdir, or accept what is harmless with --force_resume"
+    accept = "choose another --workdir, or accept the harmless differences with --force_resume"
     assert last(seed=1) == "repeat the old command, or choose another --workdir"
     assert last(training__collapse_after=0) == f"repeat the old command, {accept}"
-    forced = "--force_resume accepts nothing but what is harmless: repeat the old command, or choose another --workdir"
+    forced = "--force_resume accepts only harmless differences: repeat the old command, or choose another --workdir"
     assert last(True, seed=1, training__collapse_after=0) == forced
-    code["icegan_jax"] = "0.1.0+bbbbbbbbbbbb"
-    assert "bbbb' (harmless: if the new code computes the same)\n" in refusal(tmp_path, config())
-    assert last() == f"go back to the old code, {accept}"
-    assert last(training__collapse_after=0) == f"repeat the old command and go back to the old code, {accept}"
+    versions["icegan_jax"] = "0.2.0"
+    assert "'0.2.0' (harmless: if the new version computes the same)\n" in refusal(tmp_path, config())
+    assert last() == f"install the old versions, {accept}"
+    assert last(training__collapse_after=0) == f"repeat the old command and install the old versions, {accept}"
 
 
 def other(value: Any) -> Any:
@@ -121,6 +123,7 @@ def test_force_accepts_these_fields_and_no_other(tmp_path: Path, field: str) -> 
     harmless = field in {
         "data.dir",
         "training.checkpoint_every",
+        "training.steps_per_call",
         "training.folds_per_device",
         "training.parallel",
         "training.on_nonfinite",
@@ -144,19 +147,19 @@ def test_force_accepts_these_fields_and_no_other(tmp_path: Path, field: str) -> 
     assert write_or_compare_config(now, FACES, tmp_path, False) == name
 
 
-def test_what_was_forced_is_noted(tmp_path: Path, code: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_forced_is_noted(tmp_path: Path, versions: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     name = write_or_compare_config(config(), FACES, tmp_path, False)
-    code["flax"] = "0.12.8"
-    del code["numpy"]
+    versions["flax"] = "0.12.8"
+    del versions["numpy"]
     write_or_compare_config(config(), FACES, tmp_path, True)
     path = tmp_path / "config.json"
-    words = "code.flax: not there -> '0.12.8', code.numpy: '2.4.6' -> not there"
-    assert capsys.readouterr().err == f"warning: {path}: the run goes on with {words}\n"
+    words = "code.flax: missing -> '0.12.8', code.numpy: '2.4.6' -> missing"
+    assert capsys.readouterr().err == f"warning: {path}: the run continues with {words}\n"
     now = config(training__folds_per_device=3, data__dir="elsewhere")
     write_or_compare_config(now, FACES, tmp_path, True)
     stored = read_json_with_checksum(path)
     assert {key: stored[key] for key in now} == now
-    assert (stored["id"], stored["code"], stored["data_fingerprint"]) == (name, code, FACES)
+    assert (stored["id"], stored["code"], stored["data_fingerprint"]) == (name, versions, FACES)
     assert [each["changed"] for each in stored["resumed"]] == [
         {"code.flax": [None, "0.12.8"], "code.numpy": ["2.4.6", None]},
         {"data.dir": ["data/megc2019", "elsewhere"], "training.folds_per_device": [0, 3]},
@@ -173,9 +176,9 @@ def test_fields_that_only_one_of_them_has(tmp_path: Path) -> None:
     name = write_or_compare_config(older, FACES, tmp_path, False)
     lines = refusal(tmp_path, config()).splitlines()
     assert lines[1:-1] == [
-        "  model.grm: not there -> 'full'",
-        "  training.on_nonfinite: not there -> 'stop' (harmless: what to do about numbers that go wrong)",
-        "  training.momentum: 0.9 -> not there",
+        "  model.grm: missing -> 'full'",
+        "  training.on_nonfinite: missing -> 'stop' (harmless: what to do about numbers that are not finite)",
+        "  training.momentum: 0.9 -> missing",
     ]
     del older["training"]["momentum"]
     older["model"]["grm"] = "full"
@@ -212,7 +215,7 @@ def without_id(path: Path) -> None:
     write_json_with_checksum(path, content)
 
 
-NO_JSON, OTHER = ["not JSON"], ["not as the run wrote it"]
+NO_JSON, OTHER = ["not JSON"], ["the checksum does not match"]
 DAMAGE: dict[str, tuple[Any, list[str]]] = {
     "empty": (lambda path: path.write_bytes(b""), NO_JSON),
     "cut": (lambda path: path.write_bytes(path.read_bytes()[:700]), NO_JSON),
@@ -245,7 +248,7 @@ def test_a_damaged_file_is_named_and_kept(tmp_path: Path, damage: str, force: bo
     do(tmp_path / "config.json")
     message = refusal(tmp_path, config(), force=force)
     assert message.startswith(f"{tmp_path}/config.json: ") and len(message.splitlines()) == 1
-    assert all(word in message for word in [*words, "put it back from a copy, or choose another --workdir"])
+    assert all(word in message for word in [*words, "put the file back from a copy, or choose another --workdir"])
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -284,22 +287,81 @@ def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         write_or_compare_config(config(), FACES, tmp_path, False)
 
 
-def test_the_plan_carries_the_id_and_the_flag_reaches_the_claim(
+def test_the_train_config_has_the_id_and_the_option_is_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plans: list[TrainConfig] = []
+    train_configs: list[TrainConfig] = []
     monkeypatch.setattr(train, "prepare_procedural", lambda *_, **__: None)
     monkeypatch.setattr(train, "load_pairs", lambda _: tiny.pairs())
-    monkeypatch.setattr(train, "train_folds", lambda *arguments: plans.append(arguments[3]))
-    monkeypatch.setattr(train, "finalize_run", lambda *_, **__: None)
+    monkeypatch.setattr(train, "train_folds", lambda *arguments: train_configs.append(arguments[3]))
+    monkeypatch.setattr(train, "finalize_run", lambda *_, **__: write_json_with_checksum(tmp_path / "results.json", {}))
     monkeypatch.setattr(train, "is_finished", lambda *_: True)
-    monkeypatch.setattr(config_module, "build_models", lambda *_: None)
-    now = loso.get_config()
-    now.model.image_size, now.data.dir = tiny.SIZE, ""
-    train.train_and_evaluate(now, tmp_path, Processes(), 10.0)
-    now.training.checkpoint_every = 7
+    monkeypatch.setattr(train, "build_models", lambda *_: None)
+    current = loso.get_config()
+    current.model.image_size, current.data.dir = tiny.SIZE, ""
+    assert train.train_and_evaluate(current, tmp_path) == {}
+    current.training.checkpoint_every = 7
     with pytest.raises(UserError, match="training.checkpoint_every: 500 -> 7"):
-        train.train_and_evaluate(now, tmp_path, Processes(), 10.0)
-    train.train_and_evaluate(now, tmp_path, Processes(), 10.0, force_resume=True)
-    name = read_json_with_checksum(tmp_path / "config.json")["id"]
-    assert [train_config.run for train_config in plans] == [name, name]
+        train.train_and_evaluate(current, tmp_path)
+    train.train_and_evaluate(current, str(tmp_path), force_resume=True)
+    run_id = read_json_with_checksum(tmp_path / "config.json")["id"]
+    assert [train_config.run for train_config in train_configs] == [run_id, run_id]
+
+
+def test_a_run_of_an_earlier_version_is_resumed(tmp_path: Path) -> None:
+    """Its version has a checksum of the sources, its file no git commit, and the checksum another name."""
+    run_id = write_or_compare_config(config(), FACES, tmp_path, False)
+    content = read_json_with_checksum(tmp_path / "config.json")
+    del content["git_commit"]
+    content["code"] = {**VERSIONS, "icegan_jax": "0.1.0+aaaaaaaaaaaa"}
+    text = json.dumps({**content, "seal": checksum_of(content)})
+    (tmp_path / "config.json").write_text(text)
+    assert write_or_compare_config(config(), FACES, tmp_path, False) == run_id
+    assert (tmp_path / "config.json").read_text() == text
+
+
+def test_another_commit_is_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = write_or_compare_config(config(), FACES, tmp_path, False)
+    monkeypatch.setattr(provenance, "git_commit", lambda: "another commit")
+    assert write_or_compare_config(config(), FACES, tmp_path, False) == run_id
+    write_or_compare_config(config(training__collapse_after=0), FACES, tmp_path, True)
+    assert read_json_with_checksum(tmp_path / "config.json")["git_commit"] == "another commit"
+
+
+def test_the_versions_are_those_of_the_installed_packages() -> None:
+    found = package_versions()
+    assert found["icegan_jax"] == icegan_jax.__version__
+    assert {name: found[name] for name in ("jax", "numpy")} == {
+        name: metadata.version(name) for name in ("jax", "numpy")
+    }
+
+
+def test_the_git_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> str:
+        identity = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    file = tmp_path / "package" / "provenance.py"
+    file.parent.mkdir()
+    file.write_text("1\n")
+    monkeypatch.setattr(provenance, "__file__", str(file))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_commit() == ""  # no repository
+    if shutil.which("git") is None:
+        pytest.skip("there is no git")
+    git("init", "--quiet")
+    assert git_commit() == ""  # no commit
+    (tmp_path / "other").write_text("")
+    git("add", "other")
+    git("commit", "--quiet", "--message=other")
+    assert git_commit() == ""  # installed in a folder of another project
+    git("add", ".")
+    git("commit", "--quiet", "--message=package")
+    commit = git("rev-parse", "HEAD")
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    assert git_commit() == commit
+    (tmp_path / "untracked").write_text("")
+    assert git_commit() == commit
+    file.write_text("2\n")
+    assert git_commit() == f"{commit} modified"

@@ -30,7 +30,7 @@ def test_report_of_a_finished_run():
     for words in ("<h1>my run</h1>", "inner validation", "&lt;paper&gt;", "abc123", "0.10.2", "secret/place"):
         assert words in html
     assert "The chosen steps: 20 to 100, median 30" in html and "UF1 0.970 and UAR 0.980" in html
-    assert "seal" not in html
+    assert "checksum" not in html
 
 
 def test_a_report_without_faces_goes_to_a_folder_of_its_own():
@@ -169,12 +169,12 @@ COPY = "put the file back from a copy, or train in another folder"
         ("predictions.csv", lambda text: text.replace("0.5", "0.6", 1), f"the results were computed from; {AGAIN}"),
         ("predictions.csv", lambda text: "\n".join(sorted(text.splitlines(), key=len)), AGAIN),
         ("predictions.csv", lambda text: text + text.splitlines()[-1], AGAIN),
-        ("config.json", lambda text: text.replace("abc", "abd"), f"its seal does not fit: .*; {COPY}"),
+        ("config.json", lambda text: text.replace("abc", "abd"), f"the checksum does not match: .*; {COPY}"),
         ("config.json", lambda text: text[3:], f"not JSON .*; {COPY}"),
     ],
 )
 def test_damage_is_a_line_with_its_remedy(run, capsys, name, change, words):
-    fabricated.seal(run)
+    fabricated.write_checksums(run)
     text = (run / name).read_text()
     assert change(text) != text
     (run / name).write_text(change(text), newline="")

@@ -73,9 +73,9 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path, c
     with process:
         began = time.monotonic()
         message = refusal(tmp_path)
-        assert time.monotonic() - began < locks._GRACE_S / 2
+        assert time.monotonic() - began < locks._LOCK_WAIT_S / 2
         who = rf"process 0 on {re.escape(socket.gethostname())}, pid {process.pid}, since \d\d:\d\d"
-        assert re.fullmatch(rf"{tmp_path}: a run is at work there \({who}\); .*choose another --workdir", message)
+        assert re.fullmatch(rf"{tmp_path}: a run is active there \({who}\); .*choose another --workdir", message)
         process.kill()
         process.wait()
         try:
@@ -117,7 +117,7 @@ def test_runs_one_after_another_in_one_process(tmp_path: Path) -> None:
             assert f"pid {os.getpid()}" in refusal(tmp_path)
             raise KeyError
         assert path.read_text() == ""
-    assert not locks._open
+    assert not locks._held_locks
 
 
 @pytest.fixture
@@ -143,8 +143,8 @@ def test_a_holder_that_is_just_starting(tmp_path: Path, foreign: int, stale: boo
 
 
 def test_a_holder_that_never_says_who_it_is(tmp_path: Path, foreign: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "_GRACE_S", 0.1)
-    assert "a run is at work there (which process, it does not say)" in refusal(tmp_path)
+    monkeypatch.setattr(locks, "_LOCK_WAIT_S", 0.1)
+    assert "a run is active there (its process is unknown)" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(

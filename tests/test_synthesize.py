@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from icegan_jax.data.images import read_colour
+from icegan_jax.data.images import read_color
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.synthesize import main
 from tests.inference.conftest import face_picture as face_picture
@@ -43,7 +43,7 @@ def test_a_picture_comes_out(
     assert lines[0].endswith(", fold tiny_s1")
     assert lines[1:] == [f"written: {out}, and how it was made: face.png.json"]
     assert sorted(path.name for path in out.parent.iterdir()) == ["face.png", "face.png.json"]
-    changed = (read_colour(out) != read_colour(face_picture)).any(axis=2)
+    changed = (read_color(out) != read_color(face_picture)).any(axis=2)
     assert 0.05 < changed.mean() < 0.5
 
 
@@ -172,4 +172,4 @@ def test_the_input_is_left_as_it_was(run_dir: Path, face_picture: Path, tmp_path
     out = tmp_path / "a.jpg"
     assert main([f"--workdir={run_dir}", f"--input={face_picture}", f"--out={out}", "--intensity=0"]) == 0
     assert face_picture.read_bytes() == before
-    assert np.ptp(read_colour(out)) > 200
+    assert np.ptp(read_color(out)) > 200

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.shared.seeds import count_people, draw_scores, people_of, seed_scores
+from experiments.shared.seeds import count_people, draw_scores, list_people, seed_scores
 from icegan_jax.evaluation.bootstrap import percentile_interval
 
 _EQUAL = 0.005  # of UF1; a table's last digit, rounded up
@@ -30,7 +30,7 @@ class Difference(NamedTuple):
 def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
     """The difference of two kinds of run that held out the same people with the same seeds, in this order."""
     tables = [count_people(runs, lambda _: True) for runs in (first, second)]
-    everybody = people_of(*tables[0], *tables[1])
+    everybody = list_people(*tables[0], *tables[1])
     seeds = seed_scores(tables[0], "uf1") - seed_scores(tables[1], "uf1")
     drawn = [draw_scores(table, "uf1", everybody) for table in tables]
     changes = drawn[0] - drawn[1]

@@ -14,7 +14,7 @@ _SEED = 0  # of the drawing; the runs' seeds change the training, not the faces
 _FRAMES = 15  # of a clip, as in configs/demo.py
 
 
-class Drawn(NamedTuple):
+class DrawnFaces(NamedTuple):
     """Which faces are drawn where no data are named.
 
     Attributes:
@@ -28,12 +28,14 @@ class Drawn(NamedTuple):
     databases: int
 
 
-TO_LEAVE_OUT = Drawn(people=8, clips_per_class=2, databases=2)  # each person in turn; people as in configs/demo.py
-TO_SYNTHESISE = Drawn(people=17, clips_per_class=2, databases=1)
-TO_SPLIT = Drawn(people=17, clips_per_class=1, databases=1)  # a quarter of the 68 people of the paper's Table III
+LOSO_FACES = DrawnFaces(people=8, clips_per_class=2, databases=2)  # each person in turn; people as in configs/demo.py
+SYNTHESIS_FACES = DrawnFaces(people=17, clips_per_class=2, databases=1)
+SPLIT_FACES = DrawnFaces(
+    people=17, clips_per_class=1, databases=1
+)  # a quarter of the 68 people of the paper's Table III
 
 
-def faces(options: Options, drawn: Drawn) -> str:
+def prepared_faces(options: Options, drawn: DrawnFaces) -> str:
     """The prepared folder; drawn faces are made once per OUT. Empty: the configuration's own."""
     if options.data or not PRESETS[options.preset].drawn:
         return options.data
@@ -61,7 +63,7 @@ def split_fields(options: Options) -> dict[str, object]:
     return {"protocol": "split", **share, **preset.split}
 
 
-def of_run(run: Path, config: Mapping[str, Any], remedy: str) -> Path:
+def run_data_dir(run: Path, config: Mapping[str, Any], remedy: str) -> Path:
     """The prepared folder that a run was trained on.
 
     Args:

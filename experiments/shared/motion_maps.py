@@ -18,15 +18,15 @@ _GAP, _SIDE, _HEAD, _FOOT = 0.08, 1.0, 1.15, 0.75
 _HEAT = ListedColormap(colormaps["inferno"](np.linspace(0.2, 1, 256)))  # without the black, which is no heat on a face
 _OUTLINE = "#66ccff"
 _KINDS = {"synthetic": "synthetic\n$X_{syn}-X_{on}$", "real": "real\n$X_{apex}-X_{on}$"}
-_FULL = 40.0  # grey levels of 255 at full colour where pictures share a scale
+_FULL = 40.0  # gray levels of 255 at full color where pictures share a scale
 
 
-class Map(NamedTuple):
+class MotionMap(NamedTuple):
     """What is drawn of one kind of faces.
 
     Attributes:
       face: float[h, w], the mean neutral face, 0 to 255.
-      change: float[h, w], root of the mean squared change, grey levels.
+      change: float[h, w], root of the mean squared change, gray levels.
       region: float[h, w], share of the clips whose region holds the pixel.
     """
 
@@ -36,7 +36,7 @@ class Map(NamedTuple):
 
 
 def draw_classes(
-    maps: Mapping[tuple[str, int], Map], classes: Sequence[str], rows: Sequence[Mapping[str, object]]
+    maps: Mapping[tuple[str, int], MotionMap], classes: Sequence[str], rows: Sequence[Mapping[str, object]]
 ) -> Figure:
     """A column per class: the change of the synthetic faces above that of the real ones, each to its own peak.
 
@@ -66,7 +66,7 @@ def draw_classes(
             _show(axes, found.face, found.change / (peak or 1.0), found.region)
             row = next(row for row in rows if row["class"] == name)
             share = row[kind]
-            text = f"inside {share:.2f}, even spread {row['even_spread']:.2f}\npeak {peak:.1f} grey levels"
+            text = f"inside {share:.2f}, even spread {row['even_spread']:.2f}\npeak {peak:.1f} gray levels"
             axes.text(0.5, -0.02, text, ha="center", va="top", transform=axes.transAxes, fontsize=style.SMALL_SIZE + 1)
     _bar(figure, ("0", "each picture's own peak"), 0.45)
     return figure
@@ -109,16 +109,16 @@ def draw_people(
                 axes.set_title(head, fontsize=style.TEXT_SIZE + 1, pad=4)
             if column in (1 + label, len(columns) - 1):
                 axes.spines[:].set(visible=True, color=style.class_color(label), linewidth=2.4)
-    _bar(figure, ("0", f"{_FULL:.0f} grey levels of 255 and more"), 0.5)
+    _bar(figure, ("0", f"{_FULL:.0f} gray levels of 255 and more"), 0.5)
     return figure
 
 
 def _show(axes: Axes, face: NDArray[np.float64], heat: NDArray[np.float64], region: NDArray[np.float64]) -> None:
-    """The face in grey, the heat (0 to 1) over it, opaque where it is hot, and the outline of the region."""
+    """The face in gray, the heat (0 to 1) over it, opaque where it is hot, and the outline of the region."""
     heat = np.clip(heat, 0, 1)
     opaque = np.minimum(2 * heat, 1)[..., None]
-    grey = np.repeat(face[..., None] / 255, 3, axis=-1) * 0.75
-    axes.imshow(grey * (1 - opaque) + _HEAT(heat)[..., :3] * opaque)
+    gray = np.repeat(face[..., None] / 255, 3, axis=-1) * 0.75
+    axes.imshow(gray * (1 - opaque) + _HEAT(heat)[..., :3] * opaque)
     if region.max() >= 0.5 > region.min():
         axes.contour(region, levels=[0.5], colors=[_OUTLINE], linewidths=1.0)
 
@@ -130,7 +130,7 @@ def _title(figure: Figure, title: str, note: str) -> None:
 
 
 def _bar(figure: Figure, ends: tuple[str, str], bottom: float) -> None:
-    """The colours from no change to the most, under the pictures."""
+    """The colors from no change to the most, under the pictures."""
     width, height = figure.get_size_inches()
     wide = 2.4
     axes = figure.add_axes(((width - wide) / 2 / width, bottom / height, wide / width, 0.12 / height))

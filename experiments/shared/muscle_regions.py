@@ -1,7 +1,7 @@
 """Where the action units of the three classes show on a real face, drawn from its 68 landmarks.
 
 Which muscle moves which part of the face says the Facial Action Coding System (Ekman and Friesen 1978); the shapes
-and their sizes, in units of the distance between the eyes' centres, are ours.
+and their sizes, in units of the distance between the eyes' centers, are ours.
 
 The regions of a prepared face that the action units of each class move, and how much of a change lies in them.
 
@@ -19,11 +19,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.align import IDENTITY, crop_face, to_grey
-from icegan_jax.data.clips import EXPRESSIONS, Clip, movement, read_clips
-from icegan_jax.data.landmarks import Box, Grey, Points, find_face
-from icegan_jax.data.synthetic import read_regions
-from icegan_jax.data.synthetic.write import REGIONS
+from icegan_jax.data.align import IDENTITY, crop_face, to_gray
+from icegan_jax.data.clips import EXPRESSIONS, Clip, frames_after_onset, read_clips
+from icegan_jax.data.landmarks import Box, Gray, Points, find_face
+from icegan_jax.data.synthetic import read_true_regions
+from icegan_jax.data.synthetic.write import REGIONS_FILE
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 
@@ -53,8 +53,8 @@ _JAW = slice(4, 13)
 _BORDER = 0.3  # of the picture, around a crop that shows the face too tightly for the detector
 
 
-def find_landmarks(faces: Sequence[Grey]) -> tuple[list[Points], list[int]]:
-    """Finds the landmarks of prepared faces.
+def find_landmarks(faces: Sequence[Gray]) -> tuple[list[Points], list[int]]:
+    """Find the landmarks of prepared faces.
 
     Each face is searched as it is, then twice as large inside a border. Where neither shows a face, the mean landmarks
     of the others stand in: prepared faces are cropped alike.
@@ -75,7 +75,7 @@ def find_landmarks(faces: Sequence[Grey]) -> tuple[list[Points], list[int]]:
     return [mean if points is None else points for points in found], missing
 
 
-def _landmarks(face: Grey) -> Points | None:
+def _landmarks(face: Gray) -> Points | None:
     shown = find_face([face])
     if shown is not None:
         return shown.points
@@ -85,12 +85,12 @@ def _landmarks(face: Grey) -> Points | None:
     shown = find_face([np.asarray(twice, np.uint8)])
     if shown is None:
         return None
-    # Pixel centres: x' + 0.5 = 2 (x + border + 0.5).
+    # Pixel centers: x' + 0.5 = 2 (x + border + 0.5).
     return (shown.points + 0.5) / 2 - 0.5 - border
 
 
 def unit_masks(points: Points, shape: tuple[int, int]) -> dict[str, Mask]:
-    """Draws where each action unit of the three classes moves or creases the skin.
+    """Draw where each action unit of the three classes moves or creases the skin.
 
     Args:
         points: float64[68, 2], the landmarks (x, y) in pixels.
@@ -113,9 +113,9 @@ def unit_masks(points: Points, shape: tuple[int, int]) -> dict[str, Mask]:
         cv2.fillConvexPoly(mask, np.asarray(cv2.convexHull(np.rint(spread).astype(np.int32))), 1)
         return mask.astype(bool)
 
-    def ellipse(centre: Points, half_width: float, half_height: float) -> Mask:
+    def ellipse(center: Points, half_width: float, half_height: float) -> Mask:
         y, x = np.mgrid[: shape[0], : shape[1]]
-        return ((x - centre[0]) / (half_width * u)) ** 2 + ((y - centre[1]) / (half_height * u)) ** 2 <= 1
+        return ((x - center[0]) / (half_width * u)) ** 2 + ((y - center[1]) / (half_height * u)) ** 2 <= 1
 
     def both(masks: Sequence[Mask]) -> Mask:
         return np.logical_or.reduce(masks)
@@ -186,7 +186,7 @@ class MuscleRegions:
         return union_of_masks(masks, units) if units else np.zeros_like(next(iter(masks.values())))
 
 
-def muscle_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleRegions:
+def muscle_regions(data_dir: str | Path, onsets: Mapping[Key, Gray]) -> MuscleRegions:
     """The regions of these clips: exact where ``data_dir``/raw has them, otherwise from landmarks.
 
     Args:
@@ -196,12 +196,12 @@ def muscle_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleRe
     Raises:
         UserError: as ``exact_regions`` and ``landmark_regions``.
     """
-    if (Path(data_dir) / "raw" / REGIONS).is_file():
+    if (Path(data_dir) / "raw" / REGIONS_FILE).is_file():
         return exact_regions(data_dir, onsets)
     return landmark_regions(data_dir, onsets)
 
 
-def exact_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleRegions:
+def exact_regions(data_dir: str | Path, onsets: Mapping[Key, Gray]) -> MuscleRegions:
     """The true regions of procedural faces, cropped as their onset was.
 
     A unit's region is the union over all clips of the person: of the units of a class a clip shows only some
@@ -217,9 +217,9 @@ def exact_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleReg
     """
     raw = Path(data_dir) / "raw"
     try:
-        regions = read_regions(raw / REGIONS)
+        regions = read_true_regions(raw / REGIONS_FILE)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:  # what numpy raises for a cut file
-        raise UserError(f"{raw / REGIONS}: damaged; prepare the faces again") from error
+        raise UserError(f"{raw / REGIONS_FILE}: damaged; prepare the faces again") from error
     people = {key[:2] for key in onsets}
     masks: dict[tuple[str, str], dict[str, Mask]] = {person: {} for person in people}
     known = set()
@@ -231,7 +231,7 @@ def exact_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleReg
         known.add(key)
         image, box = onset_box(clip)
         size = len(next(iter(onsets.values())))
-        if key in onsets and not np.array_equal(to_grey(crop_face(image, box, IDENTITY, size)), onsets[key]):
+        if key in onsets and not np.array_equal(to_gray(crop_face(image, box, IDENTITY, size)), onsets[key]):
             raise UserError(
                 f"{raw}: the onset of {clip.name} is not the run's; give the folder that the run was trained on"
             )
@@ -245,7 +245,7 @@ def exact_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleReg
     return MuscleRegions(EXACT, {key: masks[key[:2]] for key in onsets})
 
 
-def landmark_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> MuscleRegions:
+def landmark_regions(data_dir: str | Path, onsets: Mapping[Key, Gray]) -> MuscleRegions:
     """The regions around the landmarks that are found on each prepared onset.
 
     Args:
@@ -259,21 +259,21 @@ def landmark_regions(data_dir: str | Path, onsets: Mapping[Key, Grey]) -> Muscle
     points, missing = find_landmarks(faces)
     if not points:
         raise UserError(
-            f"{data_dir}: no raw/{REGIONS} and no face in any of {len(faces)} onsets; give prepared faces that dlib "
-            "finds, or procedural ones"
+            f"{data_dir}: no raw/{REGIONS_FILE} and no face in any of {len(faces)} onsets; give prepared faces that "
+            "dlib finds, or procedural ones"
         )
     h, w = faces[0].shape
     masks = {key: unit_masks(found, (h, w)) for key, found in zip(keys, points, strict=True)}
     return MuscleRegions(LANDMARKS, masks, tuple(keys[place] for place in missing))
 
 
-def onset_box(clip: Clip) -> tuple[Grey, Box]:
+def onset_box(clip: Clip) -> tuple[Gray, Box]:
     """The clip's onset frame uint8[h, w], and the box that prepare crops it by.
 
     Raises:
         UserError: the frames are missing or show no face.
     """
-    after = movement(clip, list_frames(clip.frames))[:_MORE_FRAMES]
+    after = frames_after_onset(clip, list_frames(clip.frames))[:_MORE_FRAMES]
     images = (image for _, image in read_frames(clip.frames, [clip.onset, *after]))
     onset = next(images)
     face = find_face(chain([onset], images))
@@ -283,11 +283,11 @@ def onset_box(clip: Clip) -> tuple[Grey, Box]:
 
 
 def crop_mask(mask: Mask, box: Box, size: int) -> Mask:
-    """Cuts the box out of bool[h, w], as faces are cropped: bool[size, size], True where at least half is."""
+    """Cut the box out of bool[h, w], as faces are cropped: bool[size, size], True where at least half is."""
     return crop_face(mask.astype(np.uint8), box, IDENTITY, size) >= 0.5
 
 
-def energy_share(face: Grey, onset: Grey, mask: Mask) -> float:
+def energy_share(face: Gray, onset: Gray, mask: Mask) -> float:
     """Share of the squared difference between two faces that lies in the mask (paper, Figure 5: L2 of X_syn and X_on).
 
     Args:
@@ -303,8 +303,8 @@ def energy_share(face: Grey, onset: Grey, mask: Mask) -> float:
     return float(energy[mask].sum()) / total if total else float("nan")
 
 
-def motion_energy(face: Grey, onset: Grey) -> NDArray[np.float64]:
-    """(face - onset)^2 per pixel, in squared grey levels of 255; float64 of the inputs' shape."""
+def motion_energy(face: Gray, onset: Gray) -> NDArray[np.float64]:
+    """(face - onset)^2 per pixel, in squared gray levels of 255; float64 of the inputs' shape."""
     return (face.astype(np.float64) - onset) ** 2
 
 

@@ -48,10 +48,10 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see --help")
 
 
-def parse(
+def parse_options(
     doc: str | None, argv: Sequence[str] | None, add: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> tuple[Options, argparse.Namespace]:
-    """Reads the command line; ``add`` adds an experiment's own options.
+    """Read the command line; ``add`` adds an experiment's own options.
 
     Raises:
       UserError: an option is wrong.
@@ -84,8 +84,8 @@ def parse(
     return Options(args.preset, args.data, args.out, args.seeds, tuple(fields), args.force_resume), args
 
 
-def command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
-    """Runs an experiment's main; returns the exit code: 2 after a line on what was wrong, 130 or 143 when stopped."""
+def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
+    """Run an experiment's main; returns the exit code: 2 after a line on what was wrong, 130 or 143 when stopped."""
     try:
         with handle_signals():
             main(argv)

@@ -8,7 +8,9 @@ from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
 from icegan_jax.evaluation.synthesis.scores import mean_over_subjects
 
 
-def cells_of(name: str, values: Sequence[float], people: Sequence[Hashable], seeds: Sequence[int]) -> dict[str, object]:
+def mean_cells(
+    name: str, values: Sequence[float], people: Sequence[Hashable], seeds: Sequence[int]
+) -> dict[str, object]:
     """A mean over clips as the cells of a table's row, which ``write_tables`` shows together.
 
     The interval is over people, each drawn with the clips of all seeds. NaN is left out.
@@ -29,7 +31,7 @@ def cells_of(name: str, values: Sequence[float], people: Sequence[Hashable], see
     return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_sd": sd}
 
 
-def rows_by_rule(faces: SynthesizedFaces, count: int, num_classes: int) -> list[int]:
+def select_clips(faces: SynthesizedFaces, count: int, num_classes: int) -> list[int]:
     """Positions of at most ``count`` clips of as many people, by a rule that looks at no face.
 
     People are spread evenly over their sorted names. The wanted class turns from row to row, in label order; the

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
 from icegan_jax import train as train_module
-from icegan_jax.compilation_cache import default_cache, set_cache_dir
+from icegan_jax.compilation_cache import default_cache_dir, set_cache_dir
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json
@@ -29,10 +29,10 @@ _NAME_LIMIT = 90  # letters of a run's folder, without hash and seed
 
 def train_seeds(options: Options, fields: Mapping[str, object], data: str) -> list[Path]:
     """The finished run directories of all seeds, see ``train``."""
-    return [train(options, seed, fields, data) for seed in range(options.seeds)]
+    return [train_run(options, seed, fields, data) for seed in range(options.seeds)]
 
 
-def train(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
+def train_run(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
     """A finished run directory: the preset's configuration with these fields, and the user's.
 
     Equal configurations share one directory, whichever experiment asks and in whatever words.
@@ -46,7 +46,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
     Raises:
       UserError: a field or the data are wrong, the finished run saw other faces, or the training cannot go on.
     """
-    config = config_of(options, seed, fields, data)
+    config = build_config(options, seed, fields, data)
     content = json.loads(config.to_json())
     for name in _NO_NUMBERS:
         del content["training"][name]
@@ -60,7 +60,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
         return run
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
-    set_cache_dir(default_cache(os.environ))
+    set_cache_dir(default_cache_dir(os.environ))
     train_module.train_and_evaluate(config, run, Processes(), LOST_S, options.force_resume)
     jax.clear_caches()  # of a run's programs, which no other run calls
     gc.collect()
@@ -68,7 +68,7 @@ def train(options: Options, seed: int, fields: Mapping[str, object], data: str) 
 
 
 def _check_faces(run: Path, data: Path) -> None:
-    """Raises UserError where a finished run saw other faces than now lie in the prepared folder."""
+    """Raise UserError where a finished run saw other faces than now lie in the prepared folder."""
     if not (data / SUMMARY_FILE).is_file():
         return
     now = str(read_json(data / SUMMARY_FILE).get("fingerprint"))
@@ -77,7 +77,7 @@ def _check_faces(run: Path, data: Path) -> None:
         raise UserError(f"{run}: trained on other faces than {data} holds now; give another --out, or remove the run")
 
 
-def config_of(options: Options, seed: int, fields: Mapping[str, object], data: str) -> ConfigDict:
+def build_config(options: Options, seed: int, fields: Mapping[str, object], data: str) -> ConfigDict:
     """The configuration of a run.
 
     Raises:

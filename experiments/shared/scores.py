@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.shared.seeds import RATIOS, Person, count_people, draw_scores, people_of, seed_scores
+from experiments.shared.seeds import RATIOS, Person, count_people, draw_scores, list_people, seed_scores
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.bootstrap import percentile_interval
@@ -18,7 +18,7 @@ PAPER = Path(__file__).parents[1] / "paper.csv"
 UNKNOWN = "not at hand"
 
 
-def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True) -> dict[str, object]:
+def score_runs(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True) -> dict[str, object]:
     """UF1, UAR and accuracy of the same kind of run with several seeds.
 
     Each is the mean of the seeds' scores; ``sd`` their standard deviation (of one seed: None). The 95% interval is
@@ -32,11 +32,11 @@ def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: 
       UserError: nothing is left to score.
     """
     tables = count_people(runs, keep)
-    found = with_intervals(tables)
+    found = scores_with_intervals(tables)
     counts = [np.sum(list(table.values()), axis=0) for table in tables]
     found["accuracy"] = statistics.mean(metrics.accuracy(table) for table in counts)
     found["predictions"] = int(np.sum(counts))
-    found["people"] = len(people_of(*tables))
+    found["people"] = len(list_people(*tables))
     found["seeds"] = len(runs)
     found["selection"] = ", ".join(
         sorted({str(read_scored_results(run / "results.json")["selection"]) for run in runs})
@@ -44,9 +44,9 @@ def scores(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: 
     return found
 
 
-def with_intervals(tables: Sequence[dict[Person, metrics.Counts]]) -> dict[str, object]:
+def scores_with_intervals(tables: Sequence[dict[Person, metrics.Counts]]) -> dict[str, object]:
     """``uf1`` and ``uar`` with ``_sd``, ``_low`` and ``_high``, see ``scores``; ``tables``: of each seed."""
-    everybody = people_of(*tables)
+    everybody = list_people(*tables)
     found: dict[str, object] = {}
     for name in RATIOS:
         values = seed_scores(tables, name)
@@ -57,7 +57,7 @@ def with_intervals(tables: Sequence[dict[Person, metrics.Counts]]) -> dict[str, 
     return found
 
 
-def published(table: str, row: str) -> dict[str, object]:
+def published_scores(table: str, row: str) -> dict[str, object]:
     """What the paper has in this row: ``paper`` in words, ``paper_<metric>``, ``paper_selection``.
 
     ``paper`` is ``not at hand``, alone, where paper.csv has no such row.
@@ -79,7 +79,7 @@ def published(table: str, row: str) -> dict[str, object]:
     return {"paper": f"{numbers} ({found['paper_selection']})" if found else UNKNOWN, **found}
 
 
-def references(runs: Sequence[Path], database: str | None = None) -> dict[str, object]:
+def baseline_scores(runs: Sequence[Path], database: str | None = None) -> dict[str, object]:
     """UF1 of the floors and of the linear reader.
 
     ``floor_uf1``: always negative (of other classes: always the one with most clips); ``random_uf1``: answers drawn

@@ -46,7 +46,7 @@ def count_rows(
 
 def seed_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str) -> Values:
     """``uf1`` or ``uar`` of each seed's pooled counts, float64[s]."""
-    return np.array([float(mean(RATIOS[name](np.sum(list(table.values()), axis=0)))) for table in tables])
+    return np.array([float(nan_mean(RATIOS[name](np.sum(list(table.values()), axis=0)))) for table in tables])
 
 
 def draw_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str, everybody: Sequence[Person]) -> Values:
@@ -56,15 +56,15 @@ def draw_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str, every
     """
     nothing = np.zeros_like(next(iter(tables[0].values())))
     counts = np.stack([[table.get(person, nothing) for person in everybody] for table in tables])
-    return mean(mean(RATIOS[name](np.einsum("ng,sgtp->nstp", draw_groups(len(everybody)), counts))))
+    return nan_mean(nan_mean(RATIOS[name](np.einsum("ng,sgtp->nstp", draw_groups(len(everybody)), counts))))
 
 
-def people_of(*tables: dict[Person, metrics.Counts]) -> list[Person]:
+def list_people(*tables: dict[Person, metrics.Counts]) -> list[Person]:
     """Everybody who is held out in one of them, sorted."""
     return sorted(set().union(*tables))
 
 
-def mean(values: Values) -> Values:
+def nan_mean(values: Values) -> Values:
     """Over the last axis, of what is a number; NaN where nothing is."""
     there = ~np.isnan(values)
     count = there.sum(axis=-1)

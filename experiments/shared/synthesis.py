@@ -10,7 +10,7 @@ from icegan_jax.evaluation.synthesis.faces import read_faces
 
 
 def l1_to_apex(runs: Sequence[Path]) -> dict[str, object]:
-    """Mean absolute difference to the real apex in grey levels: of the synthesis of its class, and of the onset.
+    """Mean absolute difference to the real apex in gray levels: of the synthesis of its class, and of the onset.
 
     The mean over the runs of the mean over their held-out clips; ``l1_sd`` is the deviation over the runs.
     """

@@ -18,7 +18,7 @@ _LINE = 0.27  # inches between lines
 
 
 def write_tables(out: Path, title: str, columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
-    """Writes ``out/table.csv``, ``table.md`` and ``table.png``, prints the Markdown and the paths.
+    """Write ``out/table.csv``, ``table.md`` and ``table.png``, prints the Markdown and the paths.
 
     Args:
       out: the experiment's folder.

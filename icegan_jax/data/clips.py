@@ -1,7 +1,7 @@
 """The annotation of micro-expression clips: the ``Clip`` and ``clips.csv``.
 
 Every source of data (a user's own clips, the licensed databases, the procedural faces) becomes a
-list of ``Clip``; nothing after this file knows where a clip came from.
+list of ``Clip``; no later stage depends on the source.
 """
 
 import csv
@@ -18,8 +18,8 @@ from icegan_jax.errors import UserError
 # MEGC2019 three-class composite protocol, in label order (docs/databases.md, "Classes and emotion words").
 EXPRESSIONS = ("negative", "positive", "surprise")
 
-# Emotion words of the databases to the three classes (docs/databases.md, "Classes and emotion words"). "others" has
-# no class.
+# The class of each emotion word of the databases (docs/databases.md, "Classes and emotion words"). The word "others"
+# has no class.
 _EMOTIONS = {
     "negative": 0,
     "repression": 0,
@@ -40,24 +40,24 @@ _EMOTIONS = {
 }
 
 # A frame number of more digits is a damaged cell: SMIC's longest have 8 (docs/databases.md, "Identifiers").
-MOST_DIGITS = 9
+MAX_DIGITS = 9
 
 COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One annotated clip: who moves, which class, and where the movement starts, peaks and ends.
+    """One annotated clip: the subject, the class, and the frames at which the movement starts, peaks and ends.
 
     Attributes:
         dataset: name of the database; with ``subject`` it keys the leave-one-subject-out folds.
         subject: identifier of the person, unique within the dataset only.
         clip: name of the clip, unique within (dataset, subject) only (docs/databases.md, "Identifiers").
-        label: an index into the classes, which are ``EXPRESSIONS`` unless others were asked for.
+        label: an index into the classes, which are ``EXPRESSIONS`` unless other classes were given.
         frames: a folder of frames, or a video file.
         onset: frame number of the neutral face before the movement. In a folder, frame numbers are
             those in the file names; in a video, 0-based positions.
-        apex: frame number of the strongest movement; None: to be spotted.
+        apex: frame number of the strongest movement; None where the apex has to be spotted.
         offset: frame number of the movement's end.
     """
 
@@ -72,32 +72,32 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """``dataset/subject/clip``, as messages name it."""
+        """The name ``dataset/subject/clip`` of the clip in messages."""
         return f"{self.dataset}/{self.subject}/{self.clip}"
 
 
 def label_of(word: str, classes: Sequence[str] = EXPRESSIONS) -> int:
-    """Returns the index of a word's class, in any case.
+    """Return the index of the class that a label names, in upper or lower case.
 
-    With ``EXPRESSIONS`` the word may also be an emotion (docs/databases.md, "Classes and emotion words"); other
-    classes know their own names only.
+    With ``EXPRESSIONS`` the label may also be an emotion word (docs/databases.md, "Classes and emotion words"); with
+    other classes the label is the name of a class.
 
     Raises:
-        UserError: the word has no class, as "others" has none of ``EXPRESSIONS``.
+        UserError: no class has that label.
     """
-    known = _EMOTIONS
+    labels = _EMOTIONS
     if tuple(classes) != EXPRESSIONS:
-        known = {name.casefold(): label for label, name in enumerate(classes)}
-    label = known.get(word.strip().casefold())
+        labels = {name.casefold(): label for label, name in enumerate(classes)}
+    label = labels.get(word.strip().casefold())
     if label is None:
-        near = difflib.get_close_matches(word.strip().casefold(), known, n=1)
-        guess = f" (did you mean {near[0]!r}?)" if near else ""
-        raise UserError(f"label {word!r} has no class{guess}; use one of {', '.join(known)}, or remove the row")
+        close = difflib.get_close_matches(word.strip().casefold(), labels, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UserError(f"label {word!r} has no class{hint}; use one of {', '.join(labels)}, or remove the row")
     return label
 
 
 def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[Clip]:
-    """Reads a clips.csv, whose columns are ``COLUMNS``; labels as ``label_of`` takes them.
+    """Read a clips.csv, whose columns are ``COLUMNS``; labels as ``label_of`` takes them.
 
     ``frames`` is relative to the folder of the csv. ``apex`` may be empty. Blank lines and further
     columns are ignored. What separates the cells, and which text it may be: see ``read_table``. The
@@ -117,7 +117,7 @@ def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[C
     except OtherTable as error:
         raise UserError(f"{error}; the first line must be {','.join(COLUMNS)}") from None
     clips: list[Clip] = []
-    seen: dict[tuple[str, str, str], int] = {}
+    lines: dict[tuple[str, str, str], int] = {}
     for row in table.rows:
         place = f"{path}, line {row.number}"
         try:
@@ -125,9 +125,9 @@ def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[C
         except UserError as error:
             raise UserError(f"{place}: {error}") from None
         key = (clip.dataset, clip.subject, clip.clip)
-        if key in seen:
-            raise UserError(f"{place}: clip {clip.name} is already in line {seen[key]}; rename or remove one of them")
-        seen[key] = row.number
+        if key in lines:
+            raise UserError(f"{place}: clip {clip.name} is already in line {lines[key]}; rename or remove one of them")
+        lines[key] = row.number
         clips.append(clip)
     if not clips:
         raise UserError(f"{path}: holds no clips; add a row per clip below the header")
@@ -156,13 +156,13 @@ def _clip_of(row: Row, folder: Path, classes: Sequence[str]) -> Clip:
 
 
 def _frame_number(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         raise UserError(f"{field} {text!r} is not a frame number; give a whole number of 0 or more")
     return int(text)
 
 
 def write_clips(path: str | Path, clips: Iterable[Clip], classes: Sequence[str] = EXPRESSIONS) -> None:
-    """Writes a clips.csv that ``read_clips`` reads back with these classes; frames relative to its folder."""
+    """Write a clips.csv whose labels are names of ``classes`` and whose frames are relative to the file's folder."""
     path = Path(path)
     folder = path.parent.resolve()
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -171,20 +171,9 @@ def write_clips(path: str | Path, clips: Iterable[Clip], classes: Sequence[str] 
         for c in clips:
             frames = Path(os.path.relpath(c.frames.resolve(), folder)).as_posix()
             apex = "" if c.apex is None else c.apex
-            writer.writerow(
-                (
-                    c.dataset,
-                    c.subject,
-                    c.clip,
-                    classes[c.label],
-                    frames,
-                    c.onset,
-                    apex,
-                    c.offset,
-                )
-            )
+            writer.writerow((c.dataset, c.subject, c.clip, classes[c.label], frames, c.onset, apex, c.offset))
 
 
-def movement(clip: Clip, numbers: Sequence[int]) -> list[int]:
-    """Returns the frames after the onset, up to the offset: those that may show expression."""
+def frames_after_onset(clip: Clip, numbers: Sequence[int]) -> list[int]:
+    """Return the frame numbers after the onset, up to the offset: those of the frames that may show the expression."""
     return [n for n in numbers if clip.onset < n <= clip.offset]

@@ -1,4 +1,4 @@
-"""One clip's work: find the face, register, spot the apex where it is open, and crop."""
+"""Cropping of one clip: face detection, registration, apex spotting where no apex is annotated, and the crops."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_grey
+from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_gray
 from icegan_jax.data.apex import middle_frame, points_in_crop, spot_apex
-from icegan_jax.data.clips import Clip, movement
+from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.landmarks import Box, Face, find_face
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
@@ -18,12 +18,12 @@ from icegan_jax.errors import UserError
 REGISTRATIONS = ("rigid", "none")
 SIZE = 128  # pixels on a side; the paper's input
 
-# The apex and its four neighbours are trained on (docs/design.md, "Crop and registration").
+# The apex and its four neighbors are trained on (docs/design.md, "Crop and registration").
 _SHIFTS = (-2, -1, 0, 1, 2)
-# Frames after the onset in which the face is looked for where the onset shows none.
-_MORE_FRAMES = 25
-# Pixels of crops that are kept while the apex is looked for, 256 of 128x128, so that most clips are decoded once only.
-_HELD_PIXELS = 256 * SIZE * SIZE
+# Frames after the onset in which a face is searched for where none is detected in the onset.
+_SEARCH_FRAMES = 25
+# Pixels of crops that are cached while the apex is spotted, 256 of 128x128, so that most clips are decoded only once.
+_CACHE_PIXELS = 256 * SIZE * SIZE
 
 _METHODS = {
     "difference": "spotted: the largest |frame - onset| over the crop",
@@ -33,21 +33,20 @@ _METHODS = {
     "middle": "spotted: the middle frame",
 }
 
-Grey = NDArray[np.uint8]
-ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Grey]]]  # (number, frame) of the numbers given, ascending
+Gray = NDArray[np.uint8]
+ReadFrames = Callable[[Iterable[int]], Iterator[tuple[int, Gray]]]  # frame numbers to (number, frame), ascending
 
 
 @dataclass(frozen=True)
 class CropOptions:
-    """How clips are prepared.
+    """The options of cropping.
 
     Attributes:
-        register: "rigid" moves each frame onto the onset and matches its mean brightness; "none"
-            does neither.
+        register: "rigid" moves each frame onto the onset and matches the mean brightness; "none" does neither.
         size: pixels on a side of a prepared face.
-        apex: how the apex is spotted where none is annotated, one of ``apex.METHODS``.
-        skip_damaged: leave out, and name, the clips whose frames are damaged or show no face,
-            instead of stopping at them.
+        apex: method of spotting the apex where none is annotated, one of ``apex.METHODS``.
+        skip_damaged: whether clips whose frames are damaged or show no face are left out and named, instead of ending
+            the preparation.
     """
 
     register: str = "rigid"
@@ -58,7 +57,7 @@ class CropOptions:
 
 @dataclass(frozen=True)
 class CropRepair:
-    """One row of repairs.csv without the clip's name: what was changed, from what to what, and why."""
+    """One row of repairs.csv without the clip's name: the field that was changed, both values, and the reason."""
 
     field: str
     old: int | str | None
@@ -68,129 +67,129 @@ class CropRepair:
 
 @dataclass(frozen=True)
 class ClipCrops:
-    """What a clip's frames give, whatever its label.
+    """The prepared faces of a clip.
 
     Attributes:
-        apex: frame number of the apex, as annotated or as spotted.
-        shifts: for each face, its frame's position minus the apex's, ascending.
-        onset: uint8[size, size].
-        faces: uint8[len(shifts), size, size].
-        changes: spotted apex, help that the face detector needed, frames that resisted registration.
-        frames: how many frames were decoded and cropped for it.
+        apex: frame number of the annotated or spotted apex.
+        shifts: for each face, the position of its frame minus that of the apex, ascending.
+        onset: uint8[size, size], the neutral face.
+        faces: uint8[len(shifts), size, size], the apex and its neighbors.
+        changes: the spotted apex, the preparation that the face detector needed, frames that were not registered.
+        frames: number of frames that were decoded and cropped.
     """
 
     apex: int
     shifts: tuple[int, ...]
-    onset: Grey
-    faces: Grey
+    onset: Gray
+    faces: Gray
     changes: tuple[CropRepair, ...]
     frames: int
 
 
 @dataclass(frozen=True)
 class FaceDetection:
-    """What was seen of a clip.
+    """The crops of a clip with the detected face.
 
     Attributes:
-        cropped: what is kept of it.
-        face: the face as it was found.
-        box: its crop, in the pixels of the frame it was found in.
-        travel: pixels by which the head moved at most, onset to any frame that was registered.
+        crops: the prepared faces.
+        face: the face as detected.
+        box: the crop of the face, in pixels of the frame in which the face was detected.
+        motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
     """
 
-    cropped: ClipCrops
+    crops: ClipCrops
     face: Face
     box: Box
-    travel: float
+    motion_extent: float
 
 
 def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
-    """Crops a settled clip's apex, its neighbours and its onset, see ``look_at_clip``."""
-    # A video's frames are counted when the clip is settled: that decodes it once.
+    """Crop a clip with settled frame numbers, see ``inspect_clip``."""
+    # The frames of a video were counted when the frame numbers were settled, which decodes the video once.
     numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
-    return inspect_clip(clip, options, numbers, partial(read_frames, clip.frames)).cropped
+    return inspect_clip(clip, options, numbers, partial(read_frames, clip.frames)).crops
 
 
 def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read: ReadFrames) -> FaceDetection:
-    """Crops a settled clip's apex, its neighbours and its onset.
+    """Crop the onset, the apex and the apex's neighbors of a clip with settled frame numbers.
 
-    Frames are read one at a time and only a bounded number of crops is held, so that memory does
-    not grow with the clip's length. The box comes from the onset, or from the first of the 25
-    frames after it that shows a face, and serves for all frames. The ratio methods of spotting use
-    the landmarks of that frame, in registered crops and in others.
+    Frames are read one at a time and only a bounded number of crops is cached, so that memory does not grow with the
+    clip's length. The box comes from the onset, or from the first of the 25 frames after the onset in which a face is
+    detected, and serves for all frames. The ratio methods of apex spotting use the landmarks of that frame, in
+    registered crops and in others.
 
     Args:
-        clip: onset, offset, and the apex where it is known; ``frames`` is named in messages.
-        options: how.
-        numbers: of the frames that exist, ascending.
-        read: gives the frames.
+        clip: onset, offset, and the apex where one is annotated; ``clip.frames`` is named in messages.
+        options: the options of cropping.
+        numbers: numbers of the frames that exist, ascending.
+        read: yields the frames with given numbers.
 
     Raises:
-        UserError: a frame is missing, unreadable or of another size, or no frame shows a face.
+        UserError: a frame is missing, unreadable or of another size, or no face is detected.
     """
-    moving = movement(clip, numbers)
-    _check_settled(clip, numbers, moving)
-    onset, face = _find_face(clip, moving[:_MORE_FRAMES], read)
-    changes = _face_changes(face, [clip.onset, *moving], onset.shape)
+    later = frames_after_onset(clip, numbers)
+    _check_frame_numbers(clip, numbers, later)
+    onset, face = _find_face(clip, later[:_SEARCH_FRAMES], read)
+    changes = _face_changes(face, [clip.onset, *later], onset.shape)
     box = face.box().within(onset.shape)
-    crops = _Crops(clip, onset, box, options, read)
+    cropper = _Cropper(clip, onset, box, options, read)
     apex = clip.apex
     if apex is None:
-        apex = _spot(crops, moving, face, box, options)
+        apex = _spot_apex(cropper, later, face, box, options)
         registered = " after registration" if options.register == "rigid" and options.apex != "middle" else ""
         changes.append(CropRepair("apex", None, apex, _METHODS[options.apex] + registered))
-    chosen = _around(apex, moving)
-    faces = np.stack([crop for _, crop in crops.of(chosen)])
+    selected = _apex_and_neighbors(apex, later)
+    faces = np.stack([crop for _, crop in cropper.crop(selected)])
     changes += [
         CropRepair("registration", "rigid", "none", f"frame {n} could not be moved onto the onset")
-        for n in chosen
-        if n in crops.unregistered
+        for n in selected
+        if n in cropper.unregistered
     ]
-    shifts = tuple(n - apex for n in chosen)
-    cropped = ClipCrops(apex, shifts, crops.onset, faces, tuple(changes), crops.frames)
-    return FaceDetection(cropped, face, box, crops.travel)
+    shifts = tuple(n - apex for n in selected)
+    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames)
+    return FaceDetection(crops, face, box, cropper.motion_extent)
 
 
-def frames_read(clip: Clip, moving: Sequence[int], method: str) -> list[int]:
-    """Returns the frames that ``crop_clip`` needs of a clip whose onset shows a face, ascending.
+def frames_to_read(clip: Clip, later: Sequence[int], method: str) -> list[int]:
+    """Return the numbers of the frames that ``crop_clip`` reads where the onset shows a face, ascending.
 
     Args:
-        clip: the clip, settled.
-        moving: the frames that exist after the onset, up to the offset, at least one.
-        method: how the apex is spotted where it is open: all frames are looked at, but for "middle".
+        clip: the clip with settled frame numbers.
+        later: numbers of the frames that exist after the onset, up to the offset; at least one.
+        method: method of spotting an apex that is not annotated; all methods but "middle" read all frames.
     """
     if clip.apex is None and method != "middle":
-        return [clip.onset, *moving]
-    return [clip.onset, *_around(middle_frame(moving) if clip.apex is None else clip.apex, moving)]
+        return [clip.onset, *later]
+    return [clip.onset, *_apex_and_neighbors(middle_frame(later) if clip.apex is None else clip.apex, later)]
 
 
-def _around(apex: int, moving: Sequence[int]) -> list[int]:
-    return [n for n in moving if n - apex in _SHIFTS]
+def _apex_and_neighbors(apex: int, later: Sequence[int]) -> list[int]:
+    return [n for n in later if n - apex in _SHIFTS]
 
 
-def _check_settled(clip: Clip, numbers: Sequence[int], moving: Sequence[int]) -> None:
-    """Frames can vanish after the clips were settled."""
-    for field, number, among in (("onset", clip.onset, numbers), ("apex", clip.apex, moving)):
-        if number is not None and number not in among:
+def _check_frame_numbers(clip: Clip, numbers: Sequence[int], later: Sequence[int]) -> None:
+    """Check that the settled frames still exist: files can be removed in the meantime."""
+    for field, number, existing in (("onset", clip.onset, numbers), ("apex", clip.apex, later)):
+        if number is not None and number not in existing:
             raise UserError(f"{clip.frames}: {field} frame {number} is missing; restore it, or start again")
-    if not moving:
+    if not later:
         raise UserError(f"{clip.frames}: no frame after onset {clip.onset}; restore the frames, or start again")
 
 
-def _find_face(clip: Clip, more: Sequence[int], read: ReadFrames) -> tuple[Grey, Face]:
-    """Returns the onset's image, and the face in it or in the first of ``more`` that shows one."""
-    frames = read([clip.onset, *more])
+def _find_face(clip: Clip, later: Sequence[int], read: ReadFrames) -> tuple[Gray, Face]:
+    """Return the image of the onset, and the face in the onset or in the first later frame that shows a face."""
+    frames = read([clip.onset, *later])
     _, onset = next(frames)
-    face = find_face(chain([onset], (_sized(clip, n, image, onset) for n, image in frames)))
+    face = find_face(chain([onset], (_check_size(clip, n, image, onset) for n, image in frames)))
     if face is None:
         raise UserError(
-            f"{clip.frames}: no face in onset {clip.onset} nor in the {len(more)} frames after it; give frames "
+            f"{clip.frames}: no face in onset {clip.onset} nor in the {len(later)} frames after it; give frames "
             "with a frontal face"
         )
     return onset, face
 
 
-def _sized(clip: Clip, number: int, image: Grey, onset: Grey) -> Grey:
+def _check_size(clip: Clip, number: int, image: Gray, onset: Gray) -> Gray:
     if image.shape != onset.shape:
         raise UserError(
             f"{clip.frames}: frame {number} is {image.shape[1]}x{image.shape[0]}, the onset "
@@ -200,14 +199,14 @@ def _sized(clip: Clip, number: int, image: Grey, onset: Grey) -> Grey:
 
 
 def _face_changes(face: Face, searched: Sequence[int], shape: tuple[int, ...]) -> list[CropRepair]:
-    """Tells how the face was found in an image of this shape, where that is not as it should be."""
+    """Return a row of repairs.csv for each irregularity of the detection in an image (h, w)."""
     changes = []
     if face.count > 1:
         changes.append(CropRepair("face", face.count, 1, f"{face.count} faces: the largest one"))
     if face.position:
         reason = "no face found in the onset: the box is that of a later frame"
         changes.append(CropRepair("face", searched[0], searched[face.position], reason))
-    # "upsampled" alone is no departure: the detector looks for faces of 40 pixels instead of 80, in the same pixels.
+    # Upsampling alone is not recorded: the detector then searches the same image for faces of 40 pixels instead of 80.
     if face.help not in ("", "upsampled"):
         changes.append(CropRepair("face", None, face.help, "the detector found no face without it"))
     if face.box(0).within(shape) != face.box(0):
@@ -217,54 +216,54 @@ def _face_changes(face: Face, searched: Sequence[int], shape: tuple[int, ...]) -
     return changes
 
 
-def _spot(crops: "_Crops", moving: Sequence[int], face: Face, box: Box, options: CropOptions) -> int:
+def _spot_apex(cropper: "_Cropper", later: Sequence[int], face: Face, box: Box, options: CropOptions) -> int:
     if options.apex == "middle":
-        return middle_frame(moving)
+        return middle_frame(later)
     offset = None
     if options.apex == "ratio_offset":
-        ((_, offset),) = crops.of(moving[-1:])
+        ((_, offset),) = cropper.crop(later[-1:])
     points = points_in_crop(face.points, box, options.size)
-    return spot_apex(crops.onset, crops.of(moving), method=options.apex, offset=offset, points=points)
+    return spot_apex(cropper.onset, cropper.crop(later), method=options.apex, offset=offset, points=points)
 
 
-class _Crops:
-    """The crops of one clip's frames, made when they are asked for; the first ones are held.
+class _Cropper:
+    """Crops the frames of one clip on demand, and caches the first crops.
 
     Attributes:
-        onset: uint8[size, size].
+        onset: uint8[size, size], the crop of the onset.
         unregistered: numbers of the frames that could not be moved onto the onset.
-        frames: how many frames were decoded and cropped, the onset included.
-        travel: pixels by which the head moved at most, onset to any of the frames that were registered.
+        frames: number of frames that were decoded and cropped, the onset included.
+        motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
     """
 
-    def __init__(self, clip: Clip, onset: Grey, box: Box, options: CropOptions, read: ReadFrames) -> None:
+    def __init__(self, clip: Clip, onset: Gray, box: Box, options: CropOptions, read: ReadFrames) -> None:
         self._clip, self._image, self._box, self._options, self._read = clip, onset, box, options, read
         self._neutral = crop_face(onset, box, IDENTITY, options.size)
-        self._held: dict[int, Grey] = {}
-        self._most = max(1, _HELD_PIXELS // options.size**2)
-        self.onset: Grey = to_grey(self._neutral)
+        self._cache: dict[int, Gray] = {}
+        self._cache_size = max(1, _CACHE_PIXELS // options.size**2)
+        self.onset: Gray = to_gray(self._neutral)
         self.unregistered: set[int] = set()
         self.frames = 1
-        self.travel = 0.0
+        self.motion_extent = 0.0
 
-    def of(self, numbers: Sequence[int]) -> Iterator[tuple[int, Grey]]:
-        """Yields (number, uint8[size, size]) of the frames, one at a time."""
-        unread = self._read([n for n in numbers if n not in self._held])
+    def crop(self, numbers: Sequence[int]) -> Iterator[tuple[int, Gray]]:
+        """Yield (number, crop uint8[size, size]) of the frames with these numbers, one at a time."""
+        unread = self._read([n for n in numbers if n not in self._cache])
         for number in numbers:
-            crop = self._held.get(number)
+            crop = self._cache.get(number)
             if crop is None:
                 _, image = next(unread)
-                crop = self._make(number, _sized(self._clip, number, image, self._image))
-                if len(self._held) < self._most:
-                    self._held[number] = crop
+                crop = self._crop(number, _check_size(self._clip, number, image, self._image))
+                if len(self._cache) < self._cache_size:
+                    self._cache[number] = crop
             yield number, crop
 
-    def _make(self, number: int, image: Grey) -> Grey:
+    def _crop(self, number: int, image: Gray) -> Gray:
         self.frames += 1
         register = self._options.register == "rigid"
         crop, motion = crop_frame(image, self._image, self._neutral, self._box, register=register)
         if motion is None:
             self.unregistered.add(number)
         else:
-            self.travel = max(self.travel, motion_extent(motion, self._box))
+            self.motion_extent = max(self.motion_extent, motion_extent(motion, self._box))
         return crop

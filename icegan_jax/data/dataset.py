@@ -1,4 +1,4 @@
-"""The prepared pairs on disk: TFDS and ArrayRecord, written and read without TensorFlow."""
+"""The prepared (onset, frame) pairs on disk: a TFDS dataset of ArrayRecord files, without TensorFlow."""
 
 import contextlib
 import hashlib
@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.names import check_classes, check_name, check_people
+from icegan_jax.data.names import check_classes, check_name, check_subjects
 from icegan_jax.errors import UserError
 
 VERSION = "1.0.0"  # of the TFDS dataset
 SPLIT = "clips"  # "all" is reserved by TFDS
-_NAME = "icegan_pairs"  # of the TFDS dataset: what TFDS makes of the builder's class, ``IceganPairs``
+_NAME = "icegan_pairs"  # of the TFDS dataset; TFDS derives the name from that of the builder ``IceganPairs``
 _Row = tuple[int, int, str, str, str]  # label, shift, dataset, subject, clip
-_ARRAYS = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")  # of Pairs, an entry per pair
+_ARRAYS = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")  # the arrays of Pairs, one entry per pair
 
-# Written last into a prepared folder: its presence says that the folder is whole.
+# This file is written last into a prepared folder: a folder that has it is complete.
 SUMMARY_FILE = "prepared.json"
 
 
@@ -33,12 +33,12 @@ class Record:
 
     Attributes:
         dataset: name of the database.
-        subject: person, unique within the dataset.
+        subject: identifier of the person, unique within the dataset.
         clip: name, unique within (dataset, subject).
         label: an index into the dataset's classes.
-        shift: the frame's position minus the apex's, -2 to 2; 0 is the apex itself.
+        shift: position of the frame minus that of the apex, -2 to 2; 0 for the apex itself.
         onset: uint8[h, w], the neutral face.
-        apex: uint8[h, w], the face ``shift`` frames from the apex.
+        apex: uint8[h, w], the face ``shift`` frames after the apex.
     """
 
     dataset: str
@@ -52,19 +52,19 @@ class Record:
 
 @dataclass(frozen=True)
 class Pairs:
-    """All n prepared pairs in memory, in the order of the clips and, within a clip, of the shift.
+    """All n prepared pairs in memory, ordered by clip and, within a clip, by shift.
 
     Attributes:
-        onset: uint8[n, h, w], neutral faces.
-        apex: uint8[n, h, w], the apex and its neighbours.
+        onset: uint8[n, h, w], the neutral faces.
+        apex: uint8[n, h, w], the apexes and their neighbors.
         label: int32[n], indices into ``classes``.
-        shift: int32[n], -2 to 2; 0 is the apex.
+        shift: int32[n], -2 to 2; 0 for the apex.
         dataset: str[n].
         subject: str[n].
         clip: str[n].
-        classes: names of the classes, in label order; ``EXPRESSIONS`` unless prepared with others.
-        fingerprint: sha256 of the pixels, labels, shifts and names, in hexadecimal; of the classes
-            too, where they are not ``EXPRESSIONS``.
+        classes: names of the classes, in label order; ``EXPRESSIONS`` unless the pairs were prepared with others.
+        fingerprint: sha256, in hexadecimal, of the pixels, labels, shifts and names, and of the classes where they are
+            not ``EXPRESSIONS``.
     """
 
     onset: NDArray[np.uint8]
@@ -79,21 +79,20 @@ class Pairs:
 
 
 def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[str] = EXPRESSIONS) -> str:
-    """Writes the records, in their order, as a TFDS dataset under the folder ``out``.
+    """Write the records, in the given order, as a TFDS dataset under the folder ``out``.
 
     Args:
         out: the prepared folder.
         records: the pairs.
-        classes: names of the classes, in label order; a class may have no record.
+        classes: names of the classes, in label order; a class may be without records.
 
     Returns:
-        The fingerprint that ``load_pairs`` will find.
+        The fingerprint of the dataset, as in ``Pairs``.
 
     Raises:
-        UserError: there are no records, the classes cannot be told apart, a name cannot be a folder's, or a
+        UserError: there are no records, two classes have the same name, a name cannot be the name of a folder, or a
             clip has two labels or two apexes.
-        ValueError: faces that are not uint8 of one [h, w] shape, a label without a class, or a
-            dataset that is there already.
+        ValueError: the faces are not uint8 of one shape (h, w), a label has no class, or the dataset exists already.
     """
     classes = check_classes(classes)
     records = list(records)
@@ -107,10 +106,10 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
                 raise ValueError(f"{r.clip}: {face.dtype}{face.shape} beside uint8{shape}")
         if not 0 <= r.label < len(classes):
             raise ValueError(f"{r.clip}: label {r.label} of {len(classes)} classes")
-    folder = _folder(Path(out))
+    folder = _dataset_folder(Path(out))
     if folder.exists():
         raise ValueError(f"{folder} exists already")
-    # TFDS takes half a second to import, and a prediction, which imports this module, needs none of it.
+    # TFDS takes half a second to import, and a prediction, which imports this module, does not need TFDS.
     import tensorflow_datasets as tfds
 
     from icegan_jax.data.tfds_builder import IceganPairs
@@ -123,23 +122,23 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
         data_dir=str(out),
         file_format="array_record",
     )
-    # TFDS announces a download and makes a folder for it; there is none.
+    # TFDS prints a message about a download and creates a folder for it, although nothing is downloaded.
     with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as downloads:
         builder.download_and_prepare(download_dir=downloads)
     return _fingerprint(records, classes)
 
 
 def load_pairs(data_dir: str | Path) -> Pairs:
-    """Reads all pairs of a prepared folder into memory (442 clips of 5 pairs: 72 MB).
+    """Read all pairs of a prepared folder into memory (72 MB for 442 clips of 5 pairs).
 
     Raises:
-        UserError: the folder is missing, not a prepared one, no longer holds what prepare wrote, or holds names that
-            prepare refuses.
+        UserError: the folder is missing, is not a prepared folder, was changed after prepare, or has names that prepare
+            does not accept.
     """
     import tensorflow_datasets as tfds  # see ``write_pairs``
 
     data_dir = Path(data_dir)
-    folder = _folder(data_dir)
+    folder = _dataset_folder(data_dir)
     remedy = f"make it with: python -m icegan_jax.prepare --source=SOURCE --raw=RAW --out={data_dir}"
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{data_dir}: no prepared dataset; {remedy}")
@@ -151,7 +150,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         rows: list[_Row] = []
 
         def records() -> Iterator[Record]:
-            """One at a time, faces and rows noted on the way: all of them in lists would take the memory twice."""
+            """Yield one record at a time and store its faces and row: a list of records would double the memory."""
             for number, example in enumerate(source):
                 r = _record_of(example)
                 faces[:, number] = r.onset, r.apex
@@ -159,11 +158,11 @@ def load_pairs(data_dir: str | Path) -> Pairs:
                 yield r
 
         fingerprint = _fingerprint(records(), classes)
-    except Exception as error:  # array_record and TFDS raise many kinds for a damaged file
+    except Exception as error:  # array_record and TFDS raise many types of exception for a damaged file
         line = " ".join(str(error).split())[:200]
         raise UserError(f"{data_dir}: the prepared dataset is damaged ({line}); {remedy}") from error
     _check_fingerprint(data_dir, fingerprint, remedy)
-    try:  # the folder may come from elsewhere, and names become folders of a run
+    try:  # the folder may come from another source, and names become folders of a run
         check_classes(classes)
         _check_rows(rows)
     except UserError as error:
@@ -182,23 +181,23 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     )
 
 
-def only_database(pairs: Pairs, database: str) -> Pairs:
-    """The pairs of one database alone, as single-database evaluation takes them (paper, Table II).
+def select_database(pairs: Pairs, database: str) -> Pairs:
+    """Return the pairs of one database, for single-database evaluation (paper, Table II).
 
-    Their fingerprint is that of all pairs, with the database's name.
+    The fingerprint of the result is that of all pairs with the name of the database appended.
 
     Raises:
         UserError: there is no such database.
     """
-    mine = pairs.dataset == database
-    if not mine.any():
+    selected = pairs.dataset == database
+    if not selected.any():
         names = ", ".join(sorted(set(pairs.dataset.tolist())))
         raise UserError(f"config.data.database is {database!r}: the prepared faces are of {names}")
-    arrays = {name: getattr(pairs, name)[mine] for name in _ARRAYS}
+    arrays = {name: getattr(pairs, name)[selected] for name in _ARRAYS}
     return replace(pairs, **arrays, fingerprint=f"{pairs.fingerprint}, {database} alone")
 
 
-def _folder(data_dir: Path) -> Path:
+def _dataset_folder(data_dir: Path) -> Path:
     return data_dir / _NAME / VERSION
 
 
@@ -219,23 +218,23 @@ def _row_of(record: Record) -> _Row:
 
 
 def _check_rows(rows: Sequence[_Row]) -> None:
-    """Refuses no rows, names that cannot be folders, and a clip with two labels or two apexes."""
+    """Check that there are rows, that names can be folders, and that no clip has two labels or two apexes."""
     if not rows:
         raise UserError("holds no pairs; prepare it again")
-    check_people(dict.fromkeys((dataset, subject) for _, _, dataset, subject, _ in rows))
+    check_subjects(dict.fromkeys((dataset, subject) for _, _, dataset, subject, _ in rows))
     labels: dict[tuple[str, str, str], int] = {}
-    seen: set[tuple[str, str, str, int]] = set()
+    keys: set[tuple[str, str, str, int]] = set()
     for label, shift, *names in rows:
         dataset, subject, clip = names
-        if (dataset, subject, clip, shift) in seen:
+        if (dataset, subject, clip, shift) in keys:
             raise UserError(f"clip {'/'.join(names)} is there twice (shift {shift}); prepare it again")
-        seen.add((dataset, subject, clip, shift))
+        keys.add((dataset, subject, clip, shift))
         if labels.setdefault((dataset, subject, check_name(clip, "clip")), label) != label:
             raise UserError(f"clip {'/'.join(names)} has two labels; prepare it again")
 
 
 def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:
-    """Compares with what prepare recorded, where it did: pairs can be written without it."""
+    """Compare the fingerprint with that in the summary of prepare, where there is one: tests write pairs without it."""
     summary = data_dir / SUMMARY_FILE
     if not summary.is_file():
         return
@@ -252,11 +251,11 @@ def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:
 
 def _fingerprint(records: Iterable[Record], classes: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    if classes != EXPRESSIONS:  # a set of the three keeps the fingerprint that it had before there were others
+    if classes != EXPRESSIONS:  # with EXPRESSIONS the fingerprints of older prepared folders stay valid
         digest.update(repr(classes).encode())
     for r in records:
-        head = (r.dataset, r.subject, r.clip, r.label, r.shift, r.onset.shape, r.apex.shape)
-        digest.update(repr(head).encode())
+        header = (r.dataset, r.subject, r.clip, r.label, r.shift, r.onset.shape, r.apex.shape)
+        digest.update(repr(header).encode())
         digest.update(r.onset.tobytes())
         digest.update(r.apex.tobytes())
     return digest.hexdigest()

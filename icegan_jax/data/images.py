@@ -1,4 +1,4 @@
-"""Pictures read from files: grey levels for the networks, colours for what people look at."""
+"""Image files read as gray levels, for the networks, or as RGB colors, for display."""
 
 import io
 import warnings
@@ -14,53 +14,59 @@ from icegan_jax.errors import UserError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
-# What a file may hold, whatever its name. Pillow knows more formats, by content: of them EPS would run another program,
-# and TIFF prints to stderr from C.
+# The formats that are accepted, whatever the file's name. Pillow supports more formats, of which EPS would run another
+# program and TIFF prints to stderr from C.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
-_LEAST = 20  # pixels on a side: the smallest face that dlib is made to see, see faces.py
-_RGB_PROFILE = b"RGB "  # the colour space at byte 16 of an ICC profile (ICC.1:2022, 7.2.8)
+_MIN_SIDE = 20  # pixels, the smallest face that ``landmarks.find_face`` detects
+_RGB_PROFILE = b"RGB "  # the color space at byte 16 of an ICC profile (ICC.1:2022, 7.2.8)
 
-Grey = NDArray[np.uint8]
-Colour = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
+Color = NDArray[np.uint8]
 Decoded = TypeVar("Decoded")
 
 
-def read_grey(path: Path, remedy: str) -> Grey:
-    """Reads an image file as uint8[h, w] grey levels, 0 to 255, upright.
+def read_gray(path: Path, remedy: str) -> Gray:
+    """Read an image file as upright gray levels.
 
-    Pillow reads it, as it refuses truncated files, which OpenCV fills with grey. Its grey levels equal OpenCV's on
-    grey JPEGs (348 of 348 files of faces/ are the same to the bit).
+    Pillow is used, as Pillow rejects truncated files, which OpenCV fills with gray. On gray JPEGs the gray levels of
+    Pillow and OpenCV are equal.
 
     Args:
         path: the file.
-        remedy: ends the message, as "restore the file".
+        remedy: the end of the error message, such as "restore the file".
+
+    Returns:
+        uint8[h, w], 0 to 255.
 
     Raises:
-        UserError: the file is missing, truncated or no image.
+        UserError: the file is missing, truncated or not an image.
     """
-    return _decode(path, _grey_of, remedy)
+    return _decode(path, _gray_of, remedy)
 
 
-def read_colour(path: Path) -> Colour:
-    """Reads a picture of a face as uint8[h, w, 3] RGB, upright; of an animation the first frame.
+def read_color(path: Path) -> Color:
+    """Read an image of a face, or the first frame of an animation, as upright RGB colors.
 
-    16 bits are scaled to 8, grey and CMYK become RGB, and what is transparent shows white.
+    16 bits are scaled to 8, gray and CMYK become RGB, and transparent pixels become white.
+
+    Returns:
+        uint8[h, w, 3].
 
     Raises:
-        UserError: the file is missing, truncated, no image, or too small to show a face.
+        UserError: the file is missing, truncated, not an image, or too small to show a face.
     """
     picture = _decode(path, _rgb_of, "restore the file or give another picture")
     h, w = picture.shape[:2]
-    if min(h, w) < _LEAST:
+    if min(h, w) < _MIN_SIDE:
         raise UserError(f"{path}: is {w}x{h} pixels, too small to show a face; give a larger picture")
     return picture
 
 
-def colour_profile(path: Path) -> bytes | None:
-    """The ICC profile that says what a picture's RGB values mean; None where it has none, or one for other values.
+def color_profile(path: Path) -> bytes | None:
+    """Return the ICC profile of an image file; None where the file has none, or has one that is not for RGB values.
 
     Raises:
-        UserError: as ``read_colour``.
+        UserError: the file is missing, truncated or not an image.
     """
 
     def profile_of(image: Image.Image) -> bytes | None:
@@ -70,13 +76,13 @@ def colour_profile(path: Path) -> bytes | None:
     return _decode(path, profile_of, "restore the file or give another picture")
 
 
-def to_grey(picture: Colour) -> Grey:
-    """Grey levels uint8[h, w] of uint8[h, w, 3] RGB (ITU-R BT.601), as ``read_grey`` gives them."""
+def to_gray(picture: Color) -> Gray:
+    """Convert RGB uint8[h, w, 3] to the gray levels uint8[h, w] of ``read_gray`` (ITU-R BT.601)."""
     return np.asarray(Image.fromarray(picture).convert("L"), np.uint8)
 
 
 def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) -> Decoded:
-    """Opens an image file and turns it into something else.
+    """Open an image file and return the result of ``convert``.
 
     Raises:
         UserError: the file is missing, truncated or no image.
@@ -89,25 +95,27 @@ def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) 
         raise UserError(f"{path}: is empty (0 bytes); {remedy}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd metadata; what cannot be decoded raises
+            warnings.simplefilter("ignore")  # about unusual metadata; an undecodable image raises an exception
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 return convert(image)
-    except Exception as error:  # Pillow raises many kinds for a damaged file
-        line = "no jpg, png or bmp" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:100]
-        raise UserError(f"{path}: not a readable image ({line}); {remedy}") from None
+    except Exception as error:  # Pillow raises many types of exception for a damaged file
+        reason = (
+            "no jpg, png or bmp" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:100]
+        )
+        raise UserError(f"{path}: not a readable image ({reason}); {remedy}") from None
 
 
-def _grey_of(image: Image.Image) -> Grey:
+def _gray_of(image: Image.Image) -> Gray:
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):  # 16 bits a pixel
+    if upright.mode.startswith("I"):  # 16 bits per pixel
         return np.asarray(np.asarray(upright) >> 8, np.uint8)
     return np.asarray(upright.convert("L"), np.uint8)
 
 
-def _rgb_of(image: Image.Image) -> Colour:
+def _rgb_of(image: Image.Image) -> Color:
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):
-        return np.repeat(_grey_of(upright)[..., None], 3, axis=2)
+        return np.repeat(_gray_of(upright)[..., None], 3, axis=2)
     if upright.has_transparency_data:
         white = Image.new("RGBA", upright.size, "white")
         upright = Image.alpha_composite(white, upright.convert("RGBA"))

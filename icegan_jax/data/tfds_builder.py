@@ -1,4 +1,4 @@
-"""The TFDS builder of the prepared pairs, written without TensorFlow."""
+"""The TFDS builder of the prepared pairs, which needs no TensorFlow."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from icegan_jax.data import dataset
 
 
 class IceganPairs(tfds.core.GeneratorBasedBuilder):
-    """TFDS builder whose examples are the records it is given."""
+    """The TFDS builder of a sequence of records. TFDS derives the dataset's name from the name of this class."""
 
     VERSION = tfds.core.Version(dataset.VERSION)
 
     def __init__(
         self, *, records: Iterable[dataset.Record], shape: tuple[int, int], classes: Sequence[str], **kwargs: Any
     ) -> None:
-        """Takes the records to write, the [h, w] shape of their faces, and the names of the classes."""
+        """Store the records to write, the shape (h, w) of their faces, and the names of the classes."""
         self._records = records
         self._classes = list(classes)
         self._shape = (*shape, 1)
@@ -25,7 +25,7 @@ class IceganPairs(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = tfds.features
-        face = features.Tensor(shape=self._shape, dtype=np.uint8)  # Image would need TensorFlow
+        face = features.Tensor(shape=self._shape, dtype=np.uint8)  # the feature Image needs TensorFlow
         return tfds.core.DatasetInfo(
             builder=self,
             description="Onset and apex faces of micro-expression clips, registered and cropped.",

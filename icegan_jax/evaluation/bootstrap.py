@@ -1,4 +1,4 @@
-"""How far a score could move with other subjects, and what a guess would score.
+"""Bootstrap intervals of the scores over subjects, and the scores of recognizers that ignore the face.
 
 Clips of one subject resemble one another, so whole subjects are resampled, never clips.
 """
@@ -30,7 +30,7 @@ class Intervals:
 
 
 class Floor(TypedDict):
-    """What a recognizer that never looks at a face scores."""
+    """The scores of a recognizer that ignores the face."""
 
     uf1: float
     uar: float
@@ -45,7 +45,7 @@ def subject_bootstrap(
     draws: int = NUM_DRAWS,
     seed: int = 0,
 ) -> Intervals | None:
-    """Percentile intervals over resampled subjects (Efron and Tibshirani 1993, chapter 13).
+    """Return percentile intervals over resampled subjects (Efron and Tibshirani 1993, chapter 13).
 
     Each draw takes as many (dataset, subject) groups as there are, with replacement, pools their
     counts and scores them. A class that a draw misses is left out of that draw's mean. The model
@@ -53,14 +53,14 @@ def subject_bootstrap(
 
     Args:
       labels: int[n], the true classes.
-      predictions: int[n], clip for clip.
+      predictions: int[n], the predicted classes, clip for clip.
       groups: n keys, (dataset, subject) for each clip.
-      num_classes: how many classes there are.
-      draws: how many resamples.
+      num_classes: number of classes.
+      draws: number of resamples.
       seed: of the resampling; the same seed gives the same interval.
 
     Returns:
-      The intervals, or None for a single subject: there is nothing to resample.
+      The intervals, or None for a single subject, which cannot be resampled.
     """
     drawn = _resampled(labels, [predictions], groups, num_classes, draws, seed)
     return None if drawn is None else _intervals(drawn[0])
@@ -76,18 +76,18 @@ def paired_differences(
     draws: int = NUM_DRAWS,
     seed: int = 0,
 ) -> Intervals | None:
-    """Percentile intervals of the first's score less the second's, the same subjects drawn for both.
+    """Return percentile intervals of the first recognizer's scores less the second's, on the same drawn subjects.
 
-    What makes a subject hard makes it hard for both, so that the difference varies less than two
-    scores of different people would.
+    A subject that is hard for one recognizer is often hard for the other, so the paired difference varies less than
+    the difference of two scores on different subjects.
 
     Args:
       labels: int[n], the true classes.
-      first: int[n], one prediction for each clip.
-      second: int[n], the other's, clip for clip.
+      first: int[n], predictions of the first recognizer, clip for clip.
+      second: int[n], predictions of the second recognizer.
       groups: n keys, (dataset, subject) for each clip.
-      num_classes: how many classes there are.
-      draws: how many resamples.
+      num_classes: number of classes.
+      draws: number of resamples.
       seed: of the resampling.
 
     Returns:
@@ -104,18 +104,17 @@ def floors(
     draws: int = NUM_DRAWS,
     seed: int = 0,
 ) -> dict[str, Floor]:
-    """The scores of two recognizers that never look at a face.
+    """Return the scores of two recognizers that ignore the face.
 
-    "always_negative" answers the majority class of micro-expression databases. Of other classes,
-    "always_<class>" answers the class of which `labels` has most clips (of several, the first): no
-    constant answer has a higher UF1, and all have the same UAR. "prior_random"
-    draws each answer from the class frequencies of `labels`; its score is the mean UF1 and the
-    mean UAR of `draws` seeded simulations (for UAR the exact expectation is 1 / classes).
+    "always_negative" predicts the majority class of micro-expression databases. With other classes, "always_<class>"
+    predicts the most frequent class of `labels` (of several, the first): no constant prediction has a higher UF1, and
+    all have the same UAR. "prior_random" draws each prediction from the class frequencies of `labels`; the score is
+    the mean UF1 and the mean UAR of `draws` seeded simulations (for UAR the exact expectation is 1 / classes).
 
     Args:
       labels: int[n], the true classes.
-      classes: their names, in label order.
-      draws: how many simulations.
+      classes: names of the classes, in label order.
+      draws: number of simulations.
       seed: of the simulations.
 
     Returns:
@@ -131,7 +130,7 @@ def floors(
     majority = metrics.confusion(truth, np.full_like(truth, constant), len(classes))
     always = Floor(uf1=metrics.uf1(majority), uar=metrics.uar(majority))
 
-    # Guesses ignore the face: each row of a simulated confusion is one multinomial draw.
+    # Random predictions ignore the face: each row of a simulated confusion matrix is one multinomial draw.
     clips = majority.sum(axis=1)
     random = np.random.default_rng(seed)
     rows = [random.multinomial(count, clips / clips.sum(), size=draws) for count in clips]
@@ -151,16 +150,16 @@ def _resampled(
     draws: int,
     seed: int,
 ) -> list[npt.NDArray[np.float64]] | None:
-    """For each of the predictions UF1, UAR and accuracy of every draw, float64[draws, 3]."""
-    owner = metrics.group_ids(groups)
-    num_groups = len(np.unique(owner))
+    """Return UF1, UAR and accuracy of every draw, float64[draws, 3], for each of the predictions."""
+    group = metrics.group_ids(groups)
+    num_groups = len(np.unique(group))
     if num_groups < 2:
         return None
     times_drawn = draw_groups(num_groups, draws, seed)
     scores = []
-    for answers in predictions:
+    for predicted in predictions:
         per_group = np.zeros((num_groups, num_classes, num_classes), np.int64)
-        np.add.at(per_group, (owner, np.asarray(labels), np.asarray(answers)), 1)
+        np.add.at(per_group, (group, np.asarray(labels), np.asarray(predicted)), 1)
         scores.append(metrics.score_all(np.einsum("ng,gtp->ntp", times_drawn, per_group)))
     return scores
 
@@ -170,12 +169,12 @@ def _intervals(scores: npt.NDArray[np.float64]) -> Intervals:
 
 
 def draw_groups(number: int, draws: int = NUM_DRAWS, seed: int = 0) -> npt.NDArray[np.int64]:
-    """How often each group is drawn, int64[draws, number]: in each draw as many as there are, with replacement."""
+    """Draw `number` groups with replacement, `draws` times; return how often each is drawn, int64[draws, number]."""
     return np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), size=draws)
 
 
 def percentile_interval(scores: npt.NDArray[np.float64]) -> Interval:
-    """What holds 95% of the scores float64[draws], as much left out below as above (percentile interval)."""
+    """Return the interval that holds the middle 95% of the scores float64[draws]."""
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(scores, [tail, 1 - tail])
     return float(low), float(high)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, binomtest
 
-from icegan_jax.data.names import cell
+from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.published_predictions import (
@@ -298,7 +298,9 @@ def _comparison_csv(table: dict[str, list[list[ScoreWithInterval]]]) -> str:
     for name, rows in table.items():
         for row, scores in zip(ROWS, rows, strict=True):
             numbers = [number for value, interval in scores for number in (value, *(interval or (None, None)))]
-            lines.append((cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers)))
+            lines.append(
+                (spreadsheet_cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers))
+            )
     return _to_csv(lines)
 
 
@@ -313,7 +315,7 @@ def _differing_csv(
     lines: list[Sequence[str]] = [("dataset", "subject", "clip", "label", "ours", "theirs")]
     for i in np.flatnonzero(ours != theirs):
         names = (classes[labels[i]] for labels in (truth, ours, theirs))
-        lines.append([cell(text) for text in (*subjects[i], clips[i], *names)])
+        lines.append([spreadsheet_cell(text) for text in (*subjects[i], clips[i], *names)])
     return _to_csv(lines)
 
 

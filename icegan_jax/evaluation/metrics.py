@@ -1,9 +1,9 @@
 """UF1, UAR and accuracy from counts pooled over all folds.
 
-Source: the metrics of MEGC2019 (See, Yap, Li, Hong, Wang: "MEGC 2019 - The Second Facial
-Micro-Expressions Grand Challenge", FG 2019; docs/databases.md, "MEGC2019 folds and metrics"): true and false positives
-and false negatives are summed over all folds first, and only then divided. A mean of per-fold
-scores is another number (15 of the 68 folds have one or two clips) and is never computed here.
+Source: the metrics of MEGC2019 (See, Yap, Li, Hong, Wang: "MEGC 2019 - The Second Facial Micro-Expressions Grand
+Challenge", FG 2019; docs/databases.md, "MEGC2019 folds and metrics"): true positives, false positives and false
+negatives are summed over all folds before the division. A mean of per-fold scores is a different number (15 of the 68
+folds have one or two clips) and is never computed here.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-NUM_CLASSES = 3  # (docs/databases.md, "Classes and emotion words"); where data bring no others
+NUM_CLASSES = 3  # of EXPRESSIONS (docs/databases.md, "Classes and emotion words")
 
 Counts = npt.NDArray[np.int64]
 Ratios = npt.NDArray[np.float64]
@@ -27,7 +27,7 @@ def confusion(
     Args:
       labels: int[n], the true classes.
       predictions: int[n], the predicted classes, clip for clip.
-      num_classes: how many classes there are.
+      num_classes: number of classes.
 
     Returns:
       int64[num_classes, num_classes]; rows are the truth, columns the prediction.
@@ -36,18 +36,18 @@ def confusion(
       ValueError: lengths differ, or a class lies outside 0..num_classes - 1.
     """
     truth = np.asarray(labels, dtype=np.int64)
-    guess = np.asarray(predictions, dtype=np.int64)
-    if truth.ndim != 1 or truth.shape != guess.shape:
-        raise ValueError(f"labels {truth.shape} and predictions {guess.shape} must be two lists")
-    for name, values in (("label", truth), ("prediction", guess)):
+    predicted = np.asarray(predictions, dtype=np.int64)
+    if truth.ndim != 1 or truth.shape != predicted.shape:
+        raise ValueError(f"labels {truth.shape} and predictions {predicted.shape} must be two lists")
+    for name, values in (("label", truth), ("prediction", predicted)):
         if values.size and not (0 <= values.min() and values.max() < num_classes):
             raise ValueError(f"a {name} lies outside 0..{num_classes - 1}")
-    pairs = np.bincount(truth * num_classes + guess, minlength=num_classes**2)
+    pairs = np.bincount(truth * num_classes + predicted, minlength=num_classes**2)
     return pairs.reshape(num_classes, num_classes).astype(np.int64)
 
 
 def f1_per_class(confusion: Counts) -> Ratios:
-    """F1_c = 2 TP / (2 TP + FP + FN) (See et al. 2019).
+    """Return F1_c = 2 TP / (2 TP + FP + FN) (See et al. 2019).
 
     Args:
       confusion: int64[..., k, k], counts pooled over all folds, rows truth.
@@ -60,7 +60,7 @@ def f1_per_class(confusion: Counts) -> Ratios:
 
 
 def recall_per_class(confusion: Counts) -> Ratios:
-    """Recall_c = TP / n_c, n_c the true clips of class c over all folds (See et al. 2019).
+    """Return recall_c = TP / n_c, with n_c the true clips of class c over all folds (See et al. 2019).
 
     Args:
       confusion: int64[..., k, k], counts pooled over all folds, rows truth.
@@ -73,11 +73,10 @@ def recall_per_class(confusion: Counts) -> Ratios:
 
 
 def uf1(confusion: Counts) -> float:
-    """Unweighted F1: the mean of F1_c (See et al. 2019).
+    """Return the unweighted F1: the mean of F1_c (See et al. 2019).
 
-    The mean runs over the classes that occur in truth or prediction, as scikit-learn's macro F1
-    does. MEGC2019 divides by C = 3; the two are one wherever all three classes occur, as in each
-    of its databases.
+    The mean is over the classes that occur in truth or prediction, as in scikit-learn's macro F1. MEGC2019 divides by
+    C = 3; the two are equal wherever all three classes occur, as in each database of MEGC2019.
 
     Args:
       confusion: int64[k, k], counts pooled over all folds, rows truth.
@@ -89,9 +88,9 @@ def uf1(confusion: Counts) -> float:
 
 
 def uar(confusion: Counts) -> float:
-    """Unweighted average recall: the mean of recall_c (See et al. 2019).
+    """Return the unweighted average recall: the mean of recall_c (See et al. 2019).
 
-    The mean runs over the classes that occur in the truth.
+    The mean is over the classes that occur in the truth.
 
     Args:
       confusion: int64[k, k], counts pooled over all folds, rows truth.
@@ -103,7 +102,7 @@ def uar(confusion: Counts) -> float:
 
 
 def accuracy(confusion: Counts) -> float:
-    """The share of clips classified correctly.
+    """Return the share of clips classified correctly.
 
     Args:
       confusion: int64[k, k], counts pooled over all folds, rows truth.
@@ -116,10 +115,10 @@ def accuracy(confusion: Counts) -> float:
 
 
 def score_all(confusion: Counts) -> Ratios:
-    """UF1, UAR and accuracy of many confusions at once.
+    """Return UF1, UAR and accuracy of many confusion matrices at once.
 
     Args:
-      confusion: int64[..., k, k], rows truth; each holds a clip or more.
+      confusion: int64[..., k, k], rows truth; each matrix counts at least one clip.
 
     Returns:
       float64[..., 3].
@@ -153,5 +152,5 @@ def _nonempty(counts: Counts) -> Counts:
 
 
 def _ratio(numerator: Counts, denominator: Counts) -> Ratios:
-    nothing = np.full(denominator.shape, np.nan)
-    return np.divide(numerator, denominator, out=nothing, where=denominator > 0)
+    nan = np.full(denominator.shape, np.nan)
+    return np.divide(numerator, denominator, out=nan, where=denominator > 0)

@@ -21,7 +21,7 @@ class Prediction:
     """The one prediction of a held-out clip.
 
     Attributes:
-      dataset: which database.
+      dataset: name of the database.
       subject: unique within its database only.
       clip: unique within its subject only (docs/databases.md, "Identifiers").
       label: the true class, an index into the run's classes.
@@ -38,16 +38,16 @@ class Prediction:
 
 
 def write_predictions(path: Path, rows: Sequence[Prediction], classes: Sequence[str] = EXPRESSIONS) -> None:
-    """Write predictions.csv atomically; classes are words, scores have six decimals.
+    """Write predictions.csv atomically, with classes as names and scores with six decimals.
 
     Args:
       path: of the file.
       rows: one per clip.
-      classes: names of the classes, in label order; each gets a column of scores.
+      classes: names of the classes, in label order, which become the columns of scores.
 
     Raises:
       UserError: a capsule length is not a finite number, or a clip appears twice.
-      ValueError: a row has not one score per class.
+      ValueError: a row does not have one score per class.
     """
     require_unique(path, rows)
     text = io.StringIO()
@@ -61,9 +61,9 @@ def write_predictions(path: Path, rows: Sequence[Prediction], classes: Sequence[
                 f"{row.dataset} {row.subject} {row.clip}: a capsule length is not a finite number: "
                 "the training diverged, lower the learning rate"
             )
-        words = (classes[row.label], classes[row.prediction])
+        names = (classes[row.label], classes[row.prediction])
         scores = (f"{score:.6f}" for score in row.scores)
-        writer.writerow((row.dataset, row.subject, row.clip, *words, *scores))
+        writer.writerow((row.dataset, row.subject, row.clip, *names, *scores))
     write_text(path, text.getvalue())
 
 
@@ -71,7 +71,7 @@ def read_predictions(path: Path) -> tuple[tuple[str, ...], list[Prediction]]:
     """Read predictions.csv.
 
     Returns:
-      The names of the classes, as the header has them in label order, and the rows.
+      The names of the classes in label order, from the header, and the rows.
 
     Raises:
       UserError: the file is missing, empty or damaged; the message names the line.
@@ -95,15 +95,7 @@ def read_predictions(path: Path) -> tuple[tuple[str, ...], list[Prediction]]:
 
 
 def require_unique(path: Path, rows: Sequence[Prediction]) -> None:
-    """Refuse two predictions of one clip.
-
-    Args:
-      path: what the message names.
-      rows: one per clip.
-
-    Raises:
-      UserError: a clip appears twice.
-    """
+    """Raise UserError, whose message names the path, if two rows are of the same clip."""
     seen = set()
     for row in rows:
         key = (row.dataset, row.subject, row.clip)

@@ -1,25 +1,24 @@
-"""Predictions out of the log that MEGC2019 asked for (docs/databases.md, "MEGC2019 log").
+"""Predictions of a recognizer, read from any file in which they may have been published.
 
-casme2 sub01
-EP02_01f 1 1
-EP03_02 0 0
-smic s01
-s01_ne_01 0 0
+Four forms are read:
 
-A line with database and subject, then a line per clip with its name, true class and answer.
+* a run directory or its predictions.csv;
+* a CSV with recognizable columns; a clips.csv is one, without predictions;
+* the log that MEGC2019 asked for (docs/databases.md, "MEGC2019 log"): a line with database and subject, then a line
+  per clip with its name, true class and predicted class::
 
-Predictions out of a text log: for each subject a line that names it, then two lists in brackets.
+      casme2 sub01
+      EP02_01f 1 1
+      EP03_02 0 0
+      smic s01
+      s01_ne_01 0 0
 
-Subject: sub01
-predicted    : [0, 0, 2]
-ground truth : [0, 1, 2]
+* a text log: for each subject a line with the subject's name, then two lists in brackets. A log without any line
+  "Subject: NAME" may have "subject NAME" or the bare name instead::
 
-A log without one line "Subject: NAME" may have "subject NAME" or the bare name instead.
-
-What a recognizer answered, from whatever file somebody published it in.
-
-Read are a run directory or its predictions.csv, any CSV with columns that can be recognized (a
-clips.csv among them, which holds no answers), and a text log (`published_log.py`).
+      Subject: sub01
+      predicted    : [0, 0, 2]
+      ground truth : [0, 1, 2]
 """
 
 import csv
@@ -38,176 +37,8 @@ from icegan_jax.evaluation import predictions
 from icegan_jax.evaluation.results import require_scored
 from icegan_jax.io import read_text
 
-Columns = tuple[list[str], list[str], list[str], list[str], list[str]]
-
-_HEAD, _CLIP = 2, 3  # words on a line
-
-
-def is_megc_log(lines: Sequence[str]) -> bool:
-    """Whether the first line names a database and a subject and the second a clip with two classes."""
-    words = [line.split() for line in lines[:2]]
-    return [len(found) for found in words] == [_HEAD, _CLIP] and all(word.isdecimal() for word in words[1][1:])
-
-
-def read_megc_log(path: Path, text: str) -> Columns:
-    """Read the log.
-
-    Args:
-      path: of the log, for messages.
-      text: what it holds; empty lines are passed over.
-
-    Returns:
-      For each clip, in the log's order: databases, subjects, clips, true classes and answers, the
-      classes as decimal numbers.
-
-    Raises:
-      UserError: a line is neither of the two, or a subject has no clip.
-    """
-    columns: Columns = ([], [], [], [], [])
-    head: list[str] = []
-    empty = 0  # line of a head that has no clip yet
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.split()
-        if len(words) == _HEAD and not empty:
-            head, empty = words, number
-        elif len(words) == _CLIP and head and all(word.isdecimal() for word in words[1:]):
-            for column, word in zip(columns, [*head, words[0], *(str(int(word)) for word in words[1:])], strict=True):
-                column.append(word)
-            empty = 0
-        elif words:
-            raise _neither(path, number)
-    if empty:
-        raise _neither(path, empty)
-    return columns
-
-
-def _neither(path: Path, number: int) -> UserError:
-    return UserError(
-        f"{path}:{number}: expected 'DATABASE SUBJECT' and below it 'CLIP TRUTH ANSWER' for each clip: mend the line"
-    )
-
-
-_SUBJECT = re.compile(r"\bsub(?:ject)?(?:[ _]?(?:name|id|no|number))?\s*[:=#]\s*([\w.-]+)", re.IGNORECASE)
-
-_SUBJECT_LINE = re.compile(r"^\W*subject\s+([\w.-]+)\W*$", re.IGNORECASE)
-
-_BARE_LINE = re.compile(r"^\s*([\w.-]*\w)\s*$")  # "sub01" and nothing else
-
-_DATASET = re.compile(r"\b(?:dataset|database)\s*[:=]\s*([\w.-]+)", re.IGNORECASE)
-
-_LIST = re.compile(r"([^\[\]\n]*)\[([^\[\]]*)\]")  # what stands before it on the line, and what it holds
-
-_KINDS = {
-    "prediction": re.compile(r"predict|\bpred|_pred\b|\banswer", re.IGNORECASE),
-    "truth": re.compile(r"truth|\btrue\b|_true\b|\blabels?\b|\btargets?\b|\bgt\b", re.IGNORECASE),
-}
-
-_NUMBER = re.compile(r"(\d+)(?:\.0*)?")
-
-Log = tuple[list[str] | None, list[str], list[str], list[str]]
-
-
-def read_text_log(path: Path, text: str) -> Log:
-    """Read the two lists of every subject; where a subject has several of a kind, the last counts.
-
-    Args:
-      path: of the log, for messages.
-      text: what it holds. A list may run over several lines; other lines are passed over.
-
-    Returns:
-      For each clip, in the log's order: datasets (None where the log names none), subjects, true
-      classes and answers, the classes as decimal numbers.
-
-    Raises:
-      UserError: no lists were found, a list has no subject above it, a subject has but one of the
-        two lists, the lists differ in length, a list holds something else than whole numbers, or a
-        bare name returns after another: it may be any word.
-    """
-    pieces = _pieces(text)
-    bare = not any(_SUBJECT.search(_lead(piece)) for _, piece in pieces)
-    named_before: set[tuple[str, str]] = set()
-    found: dict[tuple[str, str], dict[str, list[str]]] = {}
-    person: tuple[str, str] | None = None
-    dataset = ""
-    for line, piece in pieces:
-        brackets = _LIST.search(piece)
-        lead = _lead(piece)
-        named = _DATASET.search(lead)
-        dataset = named.group(1) if named else dataset
-        subject = _SUBJECT.search(lead)
-        if bare and not brackets:
-            subject = _SUBJECT_LINE.match(lead) or _BARE_LINE.match(lead)
-        if subject:
-            before, person = person, (dataset, subject.group(1))
-            if bare and before and person != before and person in named_before:
-                raise UserError(
-                    f"{path}:{line}: {person[1]!r} again, after {before[1]!r}: "
-                    "is it a subject? put a line 'Subject: NAME' above the lists of each"
-                )
-            named_before.add(person)
-        kinds = [kind for kind, pattern in _KINDS.items() if pattern.search(lead)]
-        if brackets and kinds:
-            if person is None:
-                raise UserError(f"{path}:{line}: a list before any subject: put a line 'Subject: NAME' above it")
-            found.setdefault(person, {})[kinds[0]] = _numbers(f"{path}:{line}", brackets.group(2))
-    if not found:
-        raise UserError(
-            f"{path}: neither a CSV nor a log: it needs lines with a subject, 'predicted ... [..]' "
-            "and 'ground truth ... [..]'"
-        )
-    datasets: list[str] = []
-    subjects: list[str] = []
-    truth: list[str] = []
-    answered: list[str] = []
-    for (dataset, name), lists in found.items():
-        right, given = lists.get("truth", []), lists.get("prediction", [])
-        if len(right) != len(given) or not right:
-            raise UserError(
-                f"{path}: subject {name} has {len(given)} predictions and {len(right)} true classes: "
-                "give one of each for each clip"
-            )
-        datasets += [dataset] * len(right)
-        subjects += [name] * len(right)
-        truth += right
-        answered += given
-    return datasets if any(datasets) else None, subjects, truth, answered
-
-
-def _lead(piece: str) -> str:
-    """What stands before the list of a piece; all of a piece without one."""
-    brackets = _LIST.search(piece)
-    return brackets.group(1) if brackets else piece
-
-
-def _pieces(text: str) -> list[tuple[int, str]]:
-    """The lines, numbered from 1; a line whose bracket stays open is joined with those up to its end."""
-    pieces: list[tuple[int, str]] = []
-    held, start = "", 1
-    for number, line in enumerate(text.splitlines(), start=1):
-        held, start = (f"{held} {line}", start) if held else (line, number)
-        if held.count("[") <= held.count("]"):
-            pieces.extend((start, part) for part in _split(held))
-            held = ""
-    return pieces + ([(start, held)] if held else [])
-
-
-def _split(line: str) -> list[str]:
-    """One piece for each list of a line, what stands before it included."""
-    ends = [match.end() for match in _LIST.finditer(line)] or [len(line)]
-    return [line[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _numbers(place: str, inside: str) -> list[str]:
-    cells = [cell for cell in re.split(r"[\s,;]+", inside) if cell]
-    matches = [_NUMBER.fullmatch(cell) for cell in cells]
-    if not all(matches):
-        wrong = next(cell for cell, match in zip(cells, matches, strict=True) if not match)
-        raise UserError(f"{place}: {wrong!r} in the list is not a whole number from 0: write classes as numbers")
-    return [str(int(match.group(1))) for match in matches if match]
-
-
-# The names under which each column is known, in any case; of several that are there, the first counts.
-NAMES = {
+# The known names of each column, in any case; of several names in one header, the first counts.
+COLUMN_NAMES = {
     "dataset": ("dataset", "database", "db"),
     "subject": ("subject", "subject_id", "subjectid", "sub", "person"),
     "clip": ("clip", "filename", "file", "video", "sample", "clip_name"),
@@ -215,19 +46,35 @@ NAMES = {
     "prediction": ("prediction", "predicted", "pred", "y_pred", "answer", "output"),
 }
 
+_MEGC_SUBJECT_WORDS, _MEGC_CLIP_WORDS = 2, 3  # words on a line
+
+_SUBJECT = re.compile(r"\bsub(?:ject)?(?:[ _]?(?:name|id|no|number))?\s*[:=#]\s*([\w.-]+)", re.IGNORECASE)
+_SUBJECT_LINE = re.compile(r"^\W*subject\s+([\w.-]+)\W*$", re.IGNORECASE)
+_BARE_LINE = re.compile(r"^\s*([\w.-]*\w)\s*$")  # "sub01" and nothing else
+_DATASET = re.compile(r"\b(?:dataset|database)\s*[:=]\s*([\w.-]+)", re.IGNORECASE)
+_LIST = re.compile(r"([^\[\]\n]*)\[([^\[\]]*)\]")  # the text before the list on its line, and the list's content
+_LIST_KINDS = {
+    "prediction": re.compile(r"predict|\bpred|_pred\b|\banswer", re.IGNORECASE),
+    "truth": re.compile(r"truth|\btrue\b|_true\b|\blabels?\b|\btargets?\b|\bgt\b", re.IGNORECASE),
+}
+_WHOLE_NUMBER = re.compile(r"(\d+)(?:\.0*)?")
+
+MegcColumns = tuple[list[str], list[str], list[str], list[str], list[str]]
+LogColumns = tuple[list[str] | None, list[str], list[str], list[str]]
+
 
 @dataclass(frozen=True)
 class PublishedPredictions:
-    """The clips of one file, n of them, words as the file has them; None: there is no such column.
+    """The n clips of one file, with words as the file has them; None stands for a column that is absent.
 
     Attributes:
       path: the file, for messages.
       dataset: the database of each clip.
-      subject: the person of each clip, unique within the database only.
+      subject: the subject of each clip, unique within the database only.
       clip: the name of each clip.
       label: the true class of each clip, as a word or a number.
-      prediction: the class answered, likewise.
-      classes: names of the classes in label order, where the file tells them.
+      prediction: the predicted class of each clip, likewise.
+      classes: names of the classes in label order, where the file has them.
     """
 
     path: Path
@@ -245,10 +92,10 @@ class PublishedPredictions:
 
 
 def read_published_predictions(path: Path) -> PublishedPredictions:
-    """Read a run directory, a predictions.csv, another CSV or a text log.
+    """Read a run directory, a predictions.csv, another CSV or a log.
 
     Raises:
-      UserError: the file is missing or damaged, a column that is needed cannot be recognized, or the answers are those
+      UserError: the file is missing or damaged, a required column cannot be recognized, or the predictions are those
         of a run that trained on everybody.
     """
     if path.is_dir():
@@ -264,19 +111,19 @@ def read_published_predictions(path: Path) -> PublishedPredictions:
 
 
 def infer_classes(files: Sequence[PublishedPredictions], names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The classes, in label order, that the words and numbers of these files stand for.
+    """Return the classes, in label order, that the words and numbers of these files stand for.
 
-    `names` where given; else those that a file tells; else negative, positive and surprise where
-    every word is one of them or an emotion of theirs, or every number is below three; else the
-    numbers up to the largest, or the words themselves in alphabetical order. Numbers among which 0
-    never occurs and 1 does count from 1: the classes are "1" to the largest.
+    The first of these rules that applies decides: `names`; the classes of the first file that has them; "1" to the
+    largest number, where all cells are numbers among which 1 occurs and 0 does not; negative, positive and surprise,
+    where every word is one of them or an emotion of theirs and every number is below three; the words in alphabetical
+    order; the numbers from 0 to the largest.
     """
     if names:
         return tuple(names)
-    for answers in files:
-        if answers.classes:
-            return answers.classes
-    cells = {cell for answers in files for cell in (*answers.label, *(answers.prediction or ()))}
+    for file in files:
+        if file.classes:
+            return file.classes
+    cells = {cell for file in files for cell in (*file.label, *(file.prediction or ()))}
     numbers = {int(cell) for cell in cells if cell.isdecimal()}
     words = {cell for cell in cells if not cell.isdecimal()}
     if not words and 1 in numbers and 0 not in numbers:
@@ -289,12 +136,123 @@ def infer_classes(files: Sequence[PublishedPredictions], names: Sequence[str] | 
 
 
 def class_indices(path: Path, cells: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The index of each cell's class: its name, an emotion of it, or its number from 0 (a name in 1, 2, 3).
+    """Return the class index of each cell, which holds a class name, an emotion of a class, or the index itself.
+
+    Args:
+      path: the file, for messages.
+      cells: n cells of a column.
+      classes: names of the classes in label order; names may be numbers ("1", "2", "3").
+
+    Returns:
+      int64[n].
 
     Raises:
-      UserError: a cell is none of them; the message has the file and the cell.
+      UserError: a cell is none of these; the message has the file and the cell.
     """
-    return np.array([_number(path, cell, classes) for cell in cells], np.int64)
+    return np.array([_class_index(path, cell, classes) for cell in cells], np.int64)
+
+
+def is_megc_log(lines: Sequence[str]) -> bool:
+    """Whether the first line names a database and a subject and the second line a clip with two classes."""
+    words = [line.split() for line in lines[:2]]
+    lengths = [len(line) for line in words]
+    return lengths == [_MEGC_SUBJECT_WORDS, _MEGC_CLIP_WORDS] and all(word.isdecimal() for word in words[1][1:])
+
+
+def read_megc_log(path: Path, text: str) -> MegcColumns:
+    """Read the log that MEGC2019 asked for.
+
+    Args:
+      path: of the log, for messages.
+      text: content of the log; empty lines are skipped.
+
+    Returns:
+      For each clip, in the log's order: databases, subjects, clips, true classes and predicted classes, the classes as
+      decimal numbers.
+
+    Raises:
+      UserError: a line has neither form, or a subject has no clip.
+    """
+    columns: MegcColumns = ([], [], [], [], [])
+    subject: list[str] = []
+    without_clip = 0  # number of a subject's line after which no clip has come yet
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split()
+        if len(words) == _MEGC_SUBJECT_WORDS and not without_clip:
+            subject, without_clip = words, number
+        elif len(words) == _MEGC_CLIP_WORDS and subject and all(word.isdecimal() for word in words[1:]):
+            cells = [*subject, words[0], *(str(int(word)) for word in words[1:])]
+            for column, cell in zip(columns, cells, strict=True):
+                column.append(cell)
+            without_clip = 0
+        elif words:
+            raise _megc_line_error(path, number)
+    if without_clip:
+        raise _megc_line_error(path, without_clip)
+    return columns
+
+
+def read_text_log(path: Path, text: str) -> LogColumns:
+    """Read the two lists of every subject; where a subject has several lists of a kind, the last counts.
+
+    Args:
+      path: of the log, for messages.
+      text: content of the log. A list may run over several lines; other lines are skipped.
+
+    Returns:
+      For each clip, in the log's order: datasets (None where the log names none), subjects, true classes and predicted
+      classes, the classes as decimal numbers.
+
+    Raises:
+      UserError: there are no lists, a list has no subject above it, a subject has only one of the two lists, the lists
+        differ in length, a list holds something else than whole numbers, or a bare name appears again after another
+        one: such a line may be any word.
+    """
+    pieces = _split_pieces(text)
+    bare_names = not any(_SUBJECT.search(_text_before_list(piece)) for _, piece in pieces)
+    seen: set[tuple[str, str]] = set()
+    lists_of: dict[tuple[str, str], dict[str, list[str]]] = {}
+    current: tuple[str, str] | None = None
+    dataset = ""
+    for line, piece in pieces:
+        brackets = _LIST.search(piece)
+        before = _text_before_list(piece)
+        dataset_match = _DATASET.search(before)
+        dataset = dataset_match.group(1) if dataset_match else dataset
+        subject_match = _SUBJECT.search(before)
+        if bare_names and not brackets:
+            subject_match = _SUBJECT_LINE.match(before) or _BARE_LINE.match(before)
+        if subject_match:
+            previous, current = current, (dataset, subject_match.group(1))
+            if bare_names and previous and current != previous and current in seen:
+                raise UserError(
+                    f"{path}:{line}: {current[1]!r} again, after {previous[1]!r}: "
+                    "is it a subject? put a line 'Subject: NAME' above the lists of each"
+                )
+            seen.add(current)
+        kinds = [kind for kind, pattern in _LIST_KINDS.items() if pattern.search(before)]
+        if brackets and kinds:
+            if current is None:
+                raise UserError(f"{path}:{line}: a list before any subject: put a line 'Subject: NAME' above it")
+            lists_of.setdefault(current, {})[kinds[0]] = _whole_numbers(f"{path}:{line}", brackets.group(2))
+    if not lists_of:
+        raise UserError(
+            f"{path}: neither a CSV nor a log: it needs lines with a subject, 'predicted ... [..]' "
+            "and 'ground truth ... [..]'"
+        )
+    columns: tuple[list[str], list[str], list[str], list[str]] = ([], [], [], [])
+    for (dataset, subject), lists in lists_of.items():
+        truth, predicted = lists.get("truth", []), lists.get("prediction", [])
+        if len(truth) != len(predicted) or not truth:
+            raise UserError(
+                f"{path}: subject {subject} has {len(predicted)} predictions and {len(truth)} true classes: "
+                "give one of each for each clip"
+            )
+        n = len(truth)
+        for column, cells in zip(columns, ([dataset] * n, [subject] * n, truth, predicted), strict=True):
+            column += cells
+    datasets, subjects, truth, predicted = columns
+    return datasets if any(datasets) else None, subjects, truth, predicted
 
 
 def _read_by_format(path: Path, text: str) -> PublishedPredictions:
@@ -302,26 +260,78 @@ def _read_by_format(path: Path, text: str) -> PublishedPredictions:
     if not lines:
         raise UserError(f"{path}: the file is empty: give the predictions of a recognizer")
     delimiter = max(",;\t", key=lines[0].count)
-    header = _cells(lines[0], delimiter)
-    own = len(predictions.COLUMNS)
-    first_label = _cells("".join(lines[1:2]), delimiter)[3:4]
-    if tuple(header[:own]) == predictions.COLUMNS and set(first_label) & set(header[own:]):
-        return _read_own(path)
+    header = _split_cells(lines[0], delimiter)
+    own_columns = len(predictions.COLUMNS)
+    first_label = _split_cells("".join(lines[1:2]), delimiter)[3:4]
+    if tuple(header[:own_columns]) == predictions.COLUMNS and set(first_label) & set(header[own_columns:]):
+        return _read_predictions_csv(path)
     if is_megc_log(lines):
         return PublishedPredictions(path, *read_megc_log(path, text), None)
     header = [name.casefold() for name in header]
-    is_log = path.suffix.casefold() in (".txt", ".log") or not set(header) & set(NAMES["subject"])
+    is_log = path.suffix.casefold() in (".txt", ".log") or not set(header) & set(COLUMN_NAMES["subject"])
     if len(header) == 1 or (is_log and "[" in text):
         dataset, subject, label, prediction = read_text_log(path, text)
         return PublishedPredictions(path, dataset, subject, None, label, prediction, None)
     return _read_table(path, text, delimiter, header)
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def _split_cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
 
 
-def _number(path: Path, cell: str, classes: Sequence[str]) -> int:
+def _read_predictions_csv(path: Path) -> PublishedPredictions:
+    classes, rows = predictions.read_predictions(path)
+    return PublishedPredictions(
+        path,
+        [row.dataset for row in rows],
+        [row.subject for row in rows],
+        [row.clip for row in rows],
+        [classes[row.label] for row in rows],
+        [classes[row.prediction] for row in rows],
+        classes,
+    )
+
+
+def _read_table(path: Path, text: str, delimiter: str, header: list[str]) -> PublishedPredictions:
+    column_of = {}
+    for field, names in COLUMN_NAMES.items():
+        known = [header.index(name) for name in names if name in header]
+        if known:
+            column_of[field] = known[0]
+        elif field in ("subject", "label"):
+            raise UserError(
+                f"{path}: no column {field} among {', '.join(header)}: "
+                f"name it {' or '.join(names[:3])} in the first line"
+            )
+    columns: dict[str, list[str]] = {field: [] for field in column_of}
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
+    rows = (cells for cells in reader if any(cell.strip() for cell in cells))
+    next(rows)
+    for cells in rows:
+        if len(cells) != len(header):
+            raise UserError(
+                f"{path}:{reader.line_num}: {len(cells)} cells where {len(header)} columns are expected: "
+                "correct the line"
+            )
+        for field, column in column_of.items():
+            cell = cells[column].strip()
+            if not cell and field != "dataset":
+                raise UserError(f"{path}:{reader.line_num}: the {field} is empty: fill it in, or remove the line")
+            columns[field].append(cell)
+    if not columns["subject"]:
+        raise UserError(f"{path}: not one clip: give a file with a line for each clip")
+    return PublishedPredictions(
+        path,
+        columns.get("dataset"),
+        columns["subject"],
+        columns.get("clip"),
+        columns["label"],
+        columns.get("prediction"),
+        None,
+    )
+
+
+def _class_index(path: Path, cell: str, classes: Sequence[str]) -> int:
     if cell.isdecimal() and cell not in classes and (cell := str(int(cell))) not in classes:
         if int(cell) < len(classes):
             return int(cell)
@@ -340,53 +350,39 @@ def _is_expression(word: str) -> bool:
     return True
 
 
-def _read_own(path: Path) -> PublishedPredictions:
-    classes, rows = predictions.read_predictions(path)
-    return PublishedPredictions(
-        path,
-        [row.dataset for row in rows],
-        [row.subject for row in rows],
-        [row.clip for row in rows],
-        [classes[row.label] for row in rows],
-        [classes[row.prediction] for row in rows],
-        classes,
+def _megc_line_error(path: Path, number: int) -> UserError:
+    return UserError(
+        f"{path}:{number}: expected 'DATABASE SUBJECT' and below it 'CLIP TRUTH PREDICTION' for each clip: "
+        "correct the line"
     )
 
 
-def _read_table(path: Path, text: str, delimiter: str, header: list[str]) -> PublishedPredictions:
-    place = {}
-    for field, names in NAMES.items():
-        found = [header.index(name) for name in names if name in header]
-        if found:
-            place[field] = found[0]
-        elif field in ("subject", "label"):
-            raise UserError(
-                f"{path}: no column {field} among {', '.join(header)}: "
-                f"name it {' or '.join(names[:3])} in the first line"
-            )
-    columns: dict[str, list[str]] = {field: [] for field in place}
-    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
-    rows = (cells for cells in reader if any(cell.strip() for cell in cells))
-    next(rows)
-    for cells in rows:
-        if len(cells) != len(header):
-            raise UserError(
-                f"{path}:{reader.line_num}: {len(cells)} cells where {len(header)} columns are expected: "
-                "correct the line"
-            )
-        for field, at in place.items():
-            cell = cells[at].strip()
-            if not cell and field != "dataset":
-                raise UserError(f"{path}:{reader.line_num}: the {field} is empty: fill it in, or remove the line")
-            columns[field].append(cell)
-    if not columns["subject"]:
-        raise UserError(f"{path}: not one clip: give a file with a line for each clip")
-    return PublishedPredictions(
-        path,
-        columns.get("dataset"),
-        columns["subject"],
-        columns.get("clip"),
-        columns["label"],
-        columns.get("prediction"),
-        None,
-    )
+def _text_before_list(piece: str) -> str:
+    """Return the text before the list of a piece; the whole piece where there is no list."""
+    brackets = _LIST.search(piece)
+    return brackets.group(1) if brackets else piece
+
+
+def _split_pieces(text: str) -> list[tuple[int, str]]:
+    """Split a text into (line number from 1, piece), each piece with at most one list.
+
+    A line whose bracket stays open is joined with the lines up to the closing bracket.
+    """
+    pieces: list[tuple[int, str]] = []
+    pending, start = "", 1
+    for number, line in enumerate(text.splitlines(), start=1):
+        pending, start = (f"{pending} {line}", start) if pending else (line, number)
+        if pending.count("[") <= pending.count("]"):
+            ends = [match.end() for match in _LIST.finditer(pending)] or [len(pending)]
+            pieces.extend((start, pending[begin:end]) for begin, end in zip([0, *ends], ends, strict=False))
+            pending = ""
+    return pieces + ([(start, pending)] if pending else [])
+
+
+def _whole_numbers(place: str, content: str) -> list[str]:
+    cells = [cell for cell in re.split(r"[\s,;]+", content) if cell]
+    matches = [_WHOLE_NUMBER.fullmatch(cell) for cell in cells]
+    if not all(matches):
+        wrong = next(cell for cell, match in zip(cells, matches, strict=True) if not match)
+        raise UserError(f"{place}: {wrong!r} in the list is not a whole number from 0: write classes as numbers")
+    return [str(int(match.group(1))) for match in matches if match]

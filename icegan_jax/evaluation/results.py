@@ -1,6 +1,6 @@
-"""The scores of a run's predictions: UF1, UAR and accuracy with intervals, and what a guess would score.
+"""results.json: the scores of a run, how the scores were computed, and how long the run took.
 
-results.json: the scores of a run, how they came about, and how long it took.
+Source: docs/design.md, "Evaluation rules" and "Results file".
 """
 
 import contextlib
@@ -14,7 +14,9 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.predictions import Prediction, require_unique
 from icegan_jax.evaluation.score_table import ORACLE_NAME
-from icegan_jax.io import CHECKSUM, read_json, without_checksum
+from icegan_jax.io import has_checksum, read_json, without_checksum
+
+RERUN_HINT = "start the command that trained the run again: it writes the results anew from the finished folds"
 
 
 class Score(TypedDict):
@@ -28,6 +30,23 @@ class Score(TypedDict):
     confusion: list[list[int]]
 
 
+@dataclass(frozen=True)
+class Timing:
+    """How long a run took.
+
+    Attributes:
+      wall_s: seconds from start to results.
+      compile_s: seconds of `wall_s` spent compiling.
+      steps_per_s: update steps per second, over all folds, without compilation.
+      faces_per_s: training faces per second, likewise.
+    """
+
+    wall_s: float
+    compile_s: float
+    steps_per_s: float
+    faces_per_s: float
+
+
 def score(
     labels: Sequence[int],
     predictions: Sequence[int],
@@ -38,9 +57,9 @@ def score(
 
     Args:
       labels: int[n], the true classes.
-      predictions: int[n], clip for clip.
+      predictions: int[n], the predicted classes, clip for clip.
       groups: n keys, (dataset, subject) of each clip.
-      num_classes: how many classes there are.
+      num_classes: number of classes.
 
     Raises:
       ValueError: there is not one clip.
@@ -65,56 +84,25 @@ def score_predictions(predictions: Sequence[Prediction], classes: Sequence[str] 
       classes: names of the classes, in label order.
 
     Returns:
-      `overall` (Score), `datasets` {name: Score}, `floors` {name: {uf1, uar}} as docs/design.md,
-      "Results file" has them, and `dataset_floors` {dataset: floors}: the class frequencies differ.
+      `overall` (Score), `datasets` {name: Score}, `floors` {name: {uf1, uar}} (docs/design.md, "Results file"), and
+      `dataset_floors` {dataset: floors}, as the class frequencies of the databases differ.
 
     Raises:
-      UserError: no prediction, or two of one clip.
+      UserError: there is no prediction, or a clip has two.
     """
     if not predictions:
         raise UserError("no predictions to score: train at least one fold")
     require_unique(Path("predictions"), predictions)
-    parts = {
-        name: [row for row in predictions if row.dataset == name]
-        for name in sorted({row.dataset for row in predictions})
-    }
+    names = sorted({row.dataset for row in predictions})
+    by_dataset = {name: [row for row in predictions if row.dataset == name] for name in names}
     return {
         "overall": _score_rows(predictions, len(classes)),
-        "datasets": {name: _score_rows(rows, len(classes)) for name, rows in parts.items()},
+        "datasets": {name: _score_rows(rows, len(classes)) for name, rows in by_dataset.items()},
         "floors": bootstrap.floors([row.label for row in predictions], classes),
         "dataset_floors": {
-            name: bootstrap.floors([row.label for row in rows], classes) for name, rows in parts.items()
+            name: bootstrap.floors([row.label for row in rows], classes) for name, rows in by_dataset.items()
         },
     }
-
-
-def _score_rows(rows: Sequence[Prediction], num_classes: int) -> Score:
-    return score(
-        [row.label for row in rows],
-        [row.prediction for row in rows],
-        [(row.dataset, row.subject) for row in rows],
-        num_classes,
-    )
-
-
-RERUN_HINT = "start the command that trained the run again: it writes the results anew from the finished folds"
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How long a run took.
-
-    Attributes:
-      wall_s: seconds from start to results.
-      compile_s: seconds of `wall_s` spent compiling.
-      steps_per_s: update steps per second, all folds counted, compilation left out.
-      faces_per_s: training faces per second, likewise.
-    """
-
-    wall_s: float
-    compile_s: float
-    steps_per_s: float
-    faces_per_s: float
 
 
 def build_results(
@@ -143,23 +131,23 @@ def build_results(
       versions: {"jax": "0.10.2", ...}.
       data_fingerprint: of the prepared dataset.
       references: scores of other methods on the same clips, {"linear_on_apex_pixels": score(...)}.
-      oracle: {"uf1", "uar"} of the best test epoch, if `evaluation.oracle` asked for it; it is
-        not a valid score and stands apart under that name.
-      num_folds: how many networks were trained; one per held-out subject if not given.
+      oracle: {"uf1", "uar"} of the best test epoch, where `evaluation.oracle` is set. The oracle is not a valid score
+        and is stored apart from the scores.
+      num_folds: number of networks trained; one per held-out subject if not given.
 
     Returns:
       A dictionary ready for `write_json`; `num_folds` counts the folds, `num_people` the held-out subjects.
 
     Raises:
-      UserError: no prediction, or two of one clip.
+      UserError: there is no prediction, or a clip has two.
     """
-    people = len({(row.dataset, row.subject) for row in predictions})
+    num_subjects = len({(row.dataset, row.subject) for row in predictions})
     results: dict[str, Any] = {
         "protocol": protocol,
         "selection": selection,
         "num_clips": len(predictions),
-        "num_folds": people if num_folds is None else num_folds,
-        "num_people": people,
+        "num_folds": num_subjects if num_folds is None else num_folds,
+        "num_people": num_subjects,
         "seed": seed,
         "classes": list(classes),
         **score_predictions(predictions, classes),
@@ -184,17 +172,17 @@ def build_unscored_results(
     versions: Mapping[str, str],
     data_fingerprint: str,
 ) -> dict[str, Any]:
-    """Assemble results.json of a run that trained one network on everybody: it has no score, and says so.
+    """Assemble results.json of a run that trained one network on every subject, and so has no score.
 
     Args:
-      predictions: one per clip trained on, at least one.
-      classes: as all that follows, see ``build_results``.
+      predictions: one per clip of the training data, at least one.
+      classes: names of the classes; ``build_results`` describes this argument and those that follow.
 
     Returns:
-      A dictionary ready for `write_json`: ``scored`` is false, ``fit.accuracy`` the share of the clips trained on that
-      are recognized, `num_people` counts the people trained on.
+      A dictionary ready for `write_json`: ``scored`` is false, ``fit.accuracy`` is the accuracy on the training clips,
+      `num_people` counts the subjects trained on.
     """
-    right = sum(row.label == row.prediction for row in predictions)
+    correct = sum(row.label == row.prediction for row in predictions)
     return {
         "scored": False,
         "protocol": protocol,
@@ -204,7 +192,7 @@ def build_unscored_results(
         "num_people": len({(row.dataset, row.subject) for row in predictions}),
         "seed": seed,
         "classes": list(classes),
-        "fit": {"accuracy": right / len(predictions)},
+        "fit": {"accuracy": correct / len(predictions)},
         "timing": asdict(timing),
         "versions": dict(versions),
         "data_fingerprint": data_fingerprint,
@@ -212,59 +200,62 @@ def build_unscored_results(
     }
 
 
-def read_scored_results(path: Path) -> dict[str, Any]:
-    """Read results.json as ``read_results`` does, of a run that has a score.
-
-    Raises:
-      UserError: as there, or the run trained on everybody.
-    """
-    results = read_results(path)
-    if results.get("scored", True) is False:
-        raise _unscored(path.parent)
-    return results
-
-
-def require_scored(run_dir: Path) -> None:
-    """Does nothing unless a run directory's results.json says that the run has no score.
-
-    Raises:
-      UserError: the run trained on everybody.
-    """
-    content: dict[str, Any] = {}
-    with contextlib.suppress(UserError):  # missing or damaged: whoever needs it says so
-        content = read_json(run_dir / "results.json")
-    if content.get("scored") is False:
-        raise _unscored(run_dir)
-
-
-def _unscored(run_dir: Path) -> UserError:
-    return UserError(
-        f"{run_dir}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
-    )
-
-
 def read_results(path: Path) -> dict[str, Any]:
-    """Read results.json and check that every field the report shows is there.
+    """Read results.json, and check the checksum and every field that the report shows.
 
-    Where ``scored`` is false, those of ``build_unscored`` are all that is required.
-
-    Runs from before there were other classes name none: they are given the three; from before there were seals: the
-    fields are all that is checked.
+    Where ``scored`` is false, only the fields of ``build_unscored_results`` are required. Older runs may have no field
+    ``classes``, which is then set to ``EXPRESSIONS``, and no checksum.
 
     Raises:
-      UserError: the file is missing or damaged, or a field is absent; the message names it.
+      UserError: the file is missing or damaged, or a field is absent; the message names the file and the field.
     """
     try:
-        return _read(path)
+        return _read_and_check(path)
     except UserError as error:
         if not path.is_file():
             raise
         raise UserError(f"{error}; remove the file and {RERUN_HINT}") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_scored_results(path: Path) -> dict[str, Any]:
+    """Read results.json, as ``read_results`` does, of a run that has a score.
+
+    Raises:
+      UserError: the file is missing or damaged, or the run trained on everybody.
+    """
+    results = read_results(path)
+    if results.get("scored", True) is False:
+        raise _unscored_error(path.parent)
+    return results
+
+
+def require_scored(run_dir: Path) -> None:
+    """Raise UserError if results.json of a run directory is of a run that trained on everybody, and has no score."""
+    content: dict[str, Any] = {}
+    with contextlib.suppress(UserError):  # missing or damaged: the reader that needs the file raises
+        content = read_json(run_dir / "results.json")
+    if content.get("scored") is False:
+        raise _unscored_error(run_dir)
+
+
+def _unscored_error(run_dir: Path) -> UserError:
+    return UserError(
+        f"{run_dir}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
+    )
+
+
+def _score_rows(rows: Sequence[Prediction], num_classes: int) -> Score:
+    return score(
+        [row.label for row in rows],
+        [row.prediction for row in rows],
+        [(row.dataset, row.subject) for row in rows],
+        num_classes,
+    )
+
+
+def _read_and_check(path: Path) -> dict[str, Any]:
     results = read_json(path)
-    if CHECKSUM in results:
+    if has_checksum(results):
         results = without_checksum(path, results)
     for field in ("protocol", "selection", "data_fingerprint"):
         _require(path, results, field, str)
@@ -273,7 +264,7 @@ def _read(path: Path) -> dict[str, Any]:
     for field in ("timing", "versions"):
         _require(path, results, field, dict)
     classes = results.setdefault("classes", list(EXPRESSIONS))
-    if not _words(classes):
+    if not _are_unique_names(classes):
         raise UserError(f"{path}: the field classes is damaged")
     for field, kind in (("files", str), ("warnings", list)):
         block = _require(path, results, field, dict, default={})
@@ -297,45 +288,44 @@ def _check_scores(path: Path, results: dict[str, Any], classes: Sequence[str]) -
     for name, block in _require(path, results, "dataset_floors", dict, default={}).items():
         floors[f"dataset_floors.{name}"] = block
     for place, block in floors.items():
-        always = [f"always_{word}" for word in classes]
+        always = [f"always_{name}" for name in classes]
         constant = next((name for name in always if isinstance(block, dict) and name in block), always[0])
         for name in (constant, "prior_random"):
-            _check_pair(path, _require(path, block, name, dict, place), f"{place}.{name}")
+            _check_uf1_and_uar(path, _require(path, block, name, dict, place), f"{place}.{name}")
     if "oracle" in results:
-        _check_pair(path, _require(path, results, "oracle", dict), "oracle")
+        _check_uf1_and_uar(path, _require(path, results, "oracle", dict), "oracle")
     for name, block in _require(path, results, "by_selection", dict, default={}).items():
-        _check_pair(path, block, f"by_selection.{name}")
+        _check_uf1_and_uar(path, block, f"by_selection.{name}")
         if name != ORACLE_NAME:
             _check_score(path, block, f"by_selection.{name}", len(classes))
     for name in _require(path, results, "selected_steps", dict, default={}):
         _require(path, results["selected_steps"], name, int, "selected_steps")
 
 
-def _check_score(path: Path, block: Any, place: str, size: int) -> None:
-    _check_pair(path, block, place)
+def _check_score(path: Path, block: Any, place: str, num_classes: int) -> None:
+    _check_uf1_and_uar(path, block, place)
     _require_share(path, block, "accuracy", place)
     for name in ("uf1_ci95", "uar_ci95"):
         interval = _require(path, block, name, (list, type(None)), place)
-        if interval is not None and not (_numbers(interval, 2) and all(0 <= end <= 1 for end in interval)):
+        if interval is not None and not (_are_numbers(interval, 2) and all(0 <= end <= 1 for end in interval)):
             raise UserError(f"{path}: {place}.{name} is not [low, high]")
     counts = _require(path, block, "confusion", list, place)
-    if len(counts) != size or not all(_numbers(row, size) for row in counts):
-        raise UserError(f"{path}: {place}.confusion is not {size} by {size}")
+    if len(counts) != num_classes or not all(_are_numbers(row, num_classes) for row in counts):
+        raise UserError(f"{path}: {place}.confusion is not {num_classes} by {num_classes}")
 
 
-def _check_pair(path: Path, block: Any, place: str) -> None:
+def _check_uf1_and_uar(path: Path, block: Any, place: str) -> None:
     for name in ("uf1", "uar"):
         _require_share(path, block, name, place)
 
 
 def _require_share(path: Path, block: Any, field: str, place: str) -> None:
-    """A score: a number from 0 to 1, which neither NaN is nor a whole number too long to be written."""
+    """Require a number from 0 to 1, which excludes NaN and integers that are too long to print."""
     if not 0 <= _require(path, block, field, (float, int), place) <= 1:
         raise UserError(f"{path}: {place}.{field} is not from 0 to 1")
 
 
-def _words(values: Any) -> bool:
-    """Whether it is a list of names, each once, at least one."""
+def _are_unique_names(values: Any) -> bool:
     return (
         isinstance(values, list)
         and all(isinstance(value, str) for value in values)
@@ -343,7 +333,7 @@ def _words(values: Any) -> bool:
     )
 
 
-def _numbers(values: Any, length: int) -> bool:
+def _are_numbers(values: Any, length: int) -> bool:
     return (
         isinstance(values, list) and len(values) == length and all(isinstance(value, int | float) for value in values)
     )
@@ -357,9 +347,10 @@ def _require(
     place: str = "",
     default: Any = None,
 ) -> Any:
+    """Return a field of a block; raise UserError where the field is absent without a default, or of another type."""
     value = block.get(field, default) if isinstance(block, dict) else None
-    named = f"{place}.{field}" if place else field
+    full_name = f"{place}.{field}" if place else field
     missing = not isinstance(block, dict) or (field not in block and default is None)
     if missing or not isinstance(value, kind):
-        raise UserError(f"{path}: the field {named} is missing or damaged")
+        raise UserError(f"{path}: the field {full_name} is missing or damaged")
     return value

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from icegan_jax.data.names import cell
+from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.io import write_text
 
-# docs/design.md, "Evaluation rules", rule 2: shown apart, under this name.
+# The oracle is shown apart from the scores, under this name (docs/design.md, "Evaluation rules", rule 2).
 ORACLE_NAME = "best test epoch (not a valid score)"
 
 FIELDS = (
@@ -29,12 +29,12 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One line of the table; None where there is no such number.
+    """One row of the table; None stands for a number that does not exist.
 
     Attributes:
       section: "score", "floor", "reference" or "oracle".
-      name: what was scored.
-      clips: how many clips.
+      name: of the score, database, floor or reference.
+      clips: number of clips.
       uf1: unweighted F1, with its 95% interval (low, high).
       uar: unweighted average recall, likewise.
       accuracy: share of clips classified correctly.
@@ -51,17 +51,17 @@ class ScoreRow:
 
 
 def score_rows(results: Mapping[str, Any]) -> list[ScoreRow]:
-    """Lay out results.json: overall, each database, floors, references, and the oracle last."""
+    """Return the rows of results.json: overall, each database, floors, references, and the oracle last."""
     clips = results["num_clips"]
-    rows = [_scored("score", "overall", results["overall"])]
-    rows += [_scored("score", name, block) for name, block in results["datasets"].items()]
+    rows = [_score_row("score", "overall", results["overall"])]
+    rows += [_score_row("score", name, block) for name, block in results["datasets"].items()]
     rows += _floor_rows(results["floors"], "", clips)
     if len(results["datasets"]) > 1:  # with one database its floors are the floors above
         for name, floors in results.get("dataset_floors", {}).items():
             size = sum(map(sum, results["datasets"][name]["confusion"]))
             rows += _floor_rows(floors, f", {name}", size)
     for name, block in results.get("references", {}).items():
-        rows.append(_scored("reference", name.replace("_", " "), block))
+        rows.append(_score_row("reference", name.replace("_", " "), block))
     if "oracle" in results:
         oracle = results["oracle"]
         uf1, uar = oracle["uf1"], oracle["uar"]
@@ -70,7 +70,7 @@ def score_rows(results: Mapping[str, Any]) -> list[ScoreRow]:
 
 
 def format_table(rows: Sequence[ScoreRow]) -> str:
-    """Align the rows for a terminal, a blank line between sections; ends without a line break."""
+    """Format the rows for a terminal, with a blank line between sections and without a final line break."""
     names = [_printable(row.name) for row in rows]
     width = max(24, *(len(name) for name in names))
     heads = (f"{head:<20}" for head in ("UF1   [95% interval]", "UAR   [95% interval]"))
@@ -87,14 +87,14 @@ def format_table(rows: Sequence[ScoreRow]) -> str:
 
 
 def format_score(score: float, interval: tuple[float, float] | None) -> str:
-    """A score with its interval: "0.747 [0.690, 0.801]", or "0.747" alone."""
+    """Format a score with its interval, as "0.747 [0.690, 0.801]", or alone, as "0.747"."""
     if interval is None:
         return f"{score:.3f}"
     return f"{score:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def write_scores_csv(path: Path, rows: Sequence[ScoreRow]) -> None:
-    """Write the rows as CSV, six decimals, empty where there is no such number."""
+    """Write the rows as CSV with six decimals; a number that does not exist is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(FIELDS)
@@ -107,19 +107,19 @@ def write_scores_csv(path: Path, rows: Sequence[ScoreRow]) -> None:
             row.accuracy,
         )
         cells = ("" if number is None else f"{number:.6f}" for number in numbers)
-        writer.writerow((row.section, cell(row.name), row.clips, *cells))
+        writer.writerow((row.section, spreadsheet_cell(row.name), row.clips, *cells))
     write_text(path, text.getvalue())
 
 
-def _scored(section: str, name: str, block: Mapping[str, Any]) -> ScoreRow:
+def _score_row(section: str, name: str, block: Mapping[str, Any]) -> ScoreRow:
     return ScoreRow(
         section=section,
         name=name,
         clips=sum(map(sum, block["confusion"])),
         uf1=block["uf1"],
-        uf1_interval=_pair(block["uf1_ci95"]),
+        uf1_interval=_interval(block["uf1_ci95"]),
         uar=block["uar"],
-        uar_interval=_pair(block["uar_ci95"]),
+        uar_interval=_interval(block["uar_ci95"]),
         accuracy=block["accuracy"],
     )
 
@@ -140,7 +140,7 @@ def _floor_rows(floors: Mapping[str, Mapping[str, float]], suffix: str, clips: i
     ]
 
 
-def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:
+def _interval(interval: Sequence[float] | None) -> tuple[float, float] | None:
     return None if interval is None else (interval[0], interval[1])
 
 

@@ -1,4 +1,4 @@
-"""Which evaluation of a fold is reported: chosen on inner validation people or, not validly, on the test clips.
+"""Selection of the evaluation of a fold that is reported: by inner validation or, not validly, by the test clips.
 
 Source: docs/design.md, "Evaluation rules", rule 2.
 """
@@ -13,17 +13,18 @@ import numpy.typing as npt
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction
 
-_DIGITS = 12  # of a score; beyond them, equal ones may differ by rounding
+_DIGITS = 12  # of a score; beyond these digits, equal scores may differ by rounding
+
 Labels = npt.NDArray[np.integer]
 
 
 class Evaluation(NamedTuple):
-    """What a fold's network made of its clips at some step of the training.
+    """Capsule lengths of a fold's clips at one step of the training.
 
     Attributes:
-      step: updates until then.
+      step: number of updates so far.
       test: float64[n, k], capsule lengths of the test clips.
-      inner: float64[m, k], of the inner validation clips; m is 0 where there are none.
+      inner: float64[m, k], capsule lengths of the inner validation clips; m is 0 where there are none.
     """
 
     step: int
@@ -32,50 +33,50 @@ class Evaluation(NamedTuple):
 
 
 def best_on_inner(evaluations: Sequence[Evaluation], labels: Labels) -> Evaluation:
-    """The evaluation with the highest UF1 on the fold's inner clips.
+    """Return the evaluation with the highest UF1 on the fold's inner validation clips.
 
-    Of equal ones that with the highest mean score of the true class, and of those the latest. The test clips have no
-    part in it.
+    Ties are broken by the highest mean capsule length of the true class, then by the latest step. The test clips are
+    not used.
 
     Args:
       evaluations: of one fold, at least one, by rising step.
-      labels: int[m], the classes of its inner clips, at least one.
+      labels: int[m], the classes of the fold's inner validation clips, at least one.
     """
 
-    def merit(index: int) -> tuple[float, float, int]:
+    def rank(index: int) -> tuple[float, float, int]:
         inner = evaluations[index].inner
-        sure = float(inner[np.arange(len(labels)), labels].mean())
-        return round(metrics.uf1(_counts(inner, labels)), _DIGITS), sure, index
+        mean_length = float(inner[np.arange(len(labels)), labels].mean())
+        return round(metrics.uf1(_counts(inner, labels)), _DIGITS), mean_length, index
 
-    return evaluations[max(range(len(evaluations)), key=merit)]
+    return evaluations[max(range(len(evaluations)), key=rank)]
 
 
 def best_on_test(
     evaluations: Sequence[Evaluation], labels: Labels, score: Callable[[metrics.Counts], float]
 ) -> Evaluation:
-    """The evaluation with the highest score on the fold's own test clips: not a valid choice.
+    """Return the evaluation with the highest score on the fold's own test clips, which is not a valid selection.
 
-    Of equal ones the earliest, as ``guessing.apply_rules`` lets its guessers choose.
+    Ties are broken by the earliest step, as in ``experiments/guessing_study.py``.
 
     Args:
       evaluations: of one fold, at least one, by rising step.
-      labels: int[n], the classes of its test clips.
+      labels: int[n], the classes of the fold's test clips.
       score: ``metrics.uf1`` or ``metrics.uar``.
     """
     return max(evaluations, key=lambda evaluation: round(score(_counts(evaluation.test, labels)), _DIGITS))
 
 
 def best_test_epoch(folds: Sequence[tuple[Sequence[Evaluation], Labels]]) -> dict[str, float]:
-    """UF1 and UAR where each fold takes the best of its test evaluations, for each score separately.
+    """Return UF1 and UAR where each fold takes the best of its test evaluations, for each score separately.
 
-    Published logs report it (docs/design.md, "Evaluation rules", rule 2); the counts are pooled as everywhere. It is
-    not a valid score: the test clips chose the evaluation.
+    Some published logs report this number (docs/design.md, "Evaluation rules", rule 2). Counts are pooled over folds.
+    The number is not a valid score, as the test clips select the evaluation.
 
     Args:
-      folds: of each fold its evaluations, and the classes int[n] of its test clips.
+      folds: the evaluations of each fold, and the classes int[n] of the fold's test clips.
 
     Returns:
-      {"uf1", "uar"}; each from another choice.
+      {"uf1", "uar"}, each with its own selection.
     """
 
     def pooled(score: Callable[[metrics.Counts], float]) -> float:
@@ -86,7 +87,7 @@ def best_test_epoch(folds: Sequence[tuple[Sequence[Evaluation], Labels]]) -> dic
 
 
 def predictions_at(rows: Sequence[Prediction], evaluation: Evaluation) -> list[Prediction]:
-    """A fold's predictions of its last step, turned into those of an evaluation of the same test clips."""
+    """Return a fold's predictions at an evaluation, given the predictions of the same test clips at the last step."""
     return [
         dataclasses.replace(row, prediction=int(np.argmax(lengths)), scores=tuple(lengths.tolist()))
         for row, lengths in zip(rows, evaluation.test, strict=True)
@@ -94,5 +95,5 @@ def predictions_at(rows: Sequence[Prediction], evaluation: Evaluation) -> list[P
 
 
 def _counts(lengths: npt.NDArray[np.float64], labels: Labels) -> metrics.Counts:
-    """Confusion int64[k, k]: the class of the longest capsule is the prediction."""
+    """Return the confusion matrix int64[k, k]; the class of the longest capsule is the prediction."""
     return metrics.confusion(labels, np.argmax(lengths, axis=1), lengths.shape[1])

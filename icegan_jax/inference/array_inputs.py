@@ -1,29 +1,28 @@
 """Pictures and clips that a Python program passes to recognition and synthesis, checked and converted to uint8."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.images import read_colour, read_grey, to_grey
+from icegan_jax.data.images import read_color, read_gray, to_gray
 
 MIN_SIDE = 20  # pixels; the smallest face that is detected, see data/landmarks.py
 _CHANNELS = 3
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
-AnyPath = str | os.PathLike[str]
+AnyPath = str | Path
 Array = NDArray[Any]
 Picture = Array | AnyPath
 
 
-def to_grey_picture(picture: Picture, name: str) -> Grey:
-    """Return a picture as grey levels.
+def to_gray_picture(picture: Picture, name: str) -> Gray:
+    """Return a picture as gray levels.
 
     Args:
-        picture: the path of a picture file, or uint8[h, w] grey levels or uint8[h, w, 3] RGB, or floats in [0, 1] of
+        picture: the path of a picture file, or uint8[h, w] gray levels or uint8[h, w, 3] RGB, or floats in [0, 1] of
             these shapes.
         name: the name of the argument, for messages.
 
@@ -36,36 +35,36 @@ def to_grey_picture(picture: Picture, name: str) -> Grey:
         UserError: The file cannot be read.
     """
     if isinstance(picture, AnyPath):
-        return read_grey(Path(picture), "give another picture")
+        return read_gray(Path(picture), "give another picture")
     array = _to_picture(picture, name)
-    return array if array.ndim == 2 else to_grey(array)
+    return array if array.ndim == 2 else to_gray(array)
 
 
 def to_color_picture(picture: Picture, name: str) -> Color:
-    """Return a picture as RGB uint8[h, w, 3]; arguments and errors as ``to_grey_picture``."""
+    """Return a picture as RGB uint8[h, w, 3]; arguments and errors as ``to_gray_picture``."""
     if isinstance(picture, AnyPath):
-        return read_colour(Path(picture))
+        return read_color(Path(picture))
     array = _to_picture(picture, name)
     return array if array.ndim == 3 else np.repeat(array[..., None], _CHANNELS, axis=2)
 
 
-def to_prepared_crop(picture: Picture, name: str, image_size: int) -> Grey:
-    """Return a face crop uint8[n, n] as ``prepare`` makes it; arguments and errors as ``to_grey_picture``.
+def to_prepared_crop(picture: Picture, name: str, image_size: int) -> Gray:
+    """Return a face crop uint8[n, n] as ``prepare`` makes it; arguments and errors as ``to_gray_picture``.
 
     Raises:
         ValueError: The crop is not of the size n that the networks were trained with.
     """
-    crop = to_grey_picture(picture, name)
+    crop = to_gray_picture(picture, name)
     if crop.shape != (image_size, image_size):
         raise ValueError(f"{name}: shape {crop.shape}; a prepared crop of this run is {image_size}x{image_size}")
     return crop
 
 
-def to_grey_frames(frames: Array, name: str) -> Grey:
-    """Return the frames of a clip as grey levels.
+def to_gray_frames(frames: Array, name: str) -> Gray:
+    """Return the frames of a clip as gray levels.
 
     Args:
-        frames: uint8[t, h, w] grey levels or uint8[t, h, w, 3] RGB, or floats in [0, 1] of these shapes.
+        frames: uint8[t, h, w] gray levels or uint8[t, h, w, 3] RGB, or floats in [0, 1] of these shapes.
         name: the name of the argument, for messages.
 
     Returns:
@@ -83,7 +82,7 @@ def to_grey_frames(frames: Array, name: str) -> Grey:
     _check_side(array.shape[1:3], name)
     if array.ndim == 3:
         return array
-    return array[..., 0] if array.shape[3] == 1 else np.stack([to_grey(frame) for frame in array])
+    return array[..., 0] if array.shape[3] == 1 else np.stack([to_gray(frame) for frame in array])
 
 
 def _to_picture(picture: Array, name: str) -> NDArray[np.uint8]:
@@ -92,7 +91,7 @@ def _to_picture(picture: Array, name: str) -> NDArray[np.uint8]:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == _CHANNELS)):
-        raise ValueError(f"{name}: shape {array.shape}; give a grey picture [h, w] or an RGB picture [h, w, 3]")
+        raise ValueError(f"{name}: shape {array.shape}; give a gray picture [h, w] or an RGB picture [h, w, 3]")
     _check_side(array.shape[:2], name)
     return array
 

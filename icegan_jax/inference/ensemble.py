@@ -24,7 +24,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.provenance import config_fields, read_run_config
 from icegan_jax.run_dir import PREDICTIONS_FILE, RESULT_FILE
-from icegan_jax.training.checkpoint import DamagedCheckpoint, read_checkpoint, steps_in
+from icegan_jax.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_checkpoint
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
 from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_template
@@ -94,7 +94,7 @@ def _finished_folds(run_dir: Path) -> list[TrainedFold]:
     folds = []
     for path in sorted((run_dir / "folds").glob(f"*/{RESULT_FILE}")):
         folder = path.parent
-        steps = steps_in(folder)
+        steps = checkpoint_steps(folder)
         if not steps:
             raise UserError(f"{folder}: has a result but no checkpoint; put checkpoints/ back, or train the run again")
         held_out = tuple((str(dataset), str(subject)) for dataset, subject in read_result(folder)["people"])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, SpottingResult, spot_events
+from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
 from icegan_jax.inference.inputs import FrameSource
 from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate
@@ -88,7 +88,7 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
 
 
 @contextlib.contextmanager
-def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[Row], None]]:
+def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[TraceRow], None]]:
     """Open trace.csv, and yield the function that writes the row of a frame."""
     assert source.fps is not None
     first, fps = source.frame_numbers[0], source.fps
@@ -96,7 +96,7 @@ def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[Row], Non
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*ROW_FIELDS, "seconds"))
 
-        def write_row(row: Row) -> None:
+        def write_row(row: TraceRow) -> None:
             cells = [_format_cell(value) for value in astuple(row)]
             writer.writerow((*cells, f"{(row.position - first) / fps:.3f}"))
 

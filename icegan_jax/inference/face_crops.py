@@ -92,7 +92,7 @@ def _crop(clip: Clip, source: FrameSource, options: CropOptions) -> FaceCrops:
 
 
 def _face_crops(detection: FaceDetection, clip: Clip, fps: float | None) -> FaceCrops:
-    cropped = detection.cropped
+    cropped = detection.crops
     flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped)
     flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, fps)
     apex_face = cropped.faces[cropped.shifts.index(0)]
@@ -108,7 +108,7 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
     numbers = source.frame_numbers
     if source.fps is None:
         raise UserError(f"{source.path}: --onset={QUIETEST} needs the frame rate; give it with --fps")
-    onset = quietest_interval(Trace.of(trace_video(source.read(numbers), source.fps), source.fps))
+    onset = quietest_interval(Trace.from_rows(trace_video(source.read(numbers), source.fps), source.fps))
     number_at = [onset, *(number for number in numbers if number != onset)]
 
     def read(positions: Iterable[int]) -> Iterator[tuple[int, Grey]]:

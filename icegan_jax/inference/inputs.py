@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.crop import ReadFrames
-from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, video_facts
+from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, read_video_info
 from icegan_jax.errors import UserError
 from icegan_jax.inference.media import check_disk_space
 
@@ -25,7 +25,7 @@ RECORDING_FILE = "recording.avi"
 _CAMERA_CODEC = "MJPG"  # each frame is coded alone, so that no change between two frames is lost
 _NOMINAL_FPS = 30.0  # The header is written before the first frame and stays; the measured rate is used instead.
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
     Raises:
         UserError: The video cannot be read, holds no frame, or ends before the frame count of its header.
     """
-    facts = video_facts(path)
-    if path.suffix.lower() in _EXACT_CONTAINERS and facts.frames + _EXCESS_FRAMES < facts.promised:
+    facts = read_video_info(path)
+    if path.suffix.lower() in _EXACT_CONTAINERS and facts.frames + _EXCESS_FRAMES < facts.header_frames:
         raise UserError(
-            f"{path}: breaks off at frame {facts.frames} of {facts.promised}; copy it again, or convert the readable "
-            "part to a new file"
+            f"{path}: breaks off at frame {facts.frames} of {facts.header_frames}; copy it again, or convert the "
+            "readable part to a new file"
         )
     read = partial(read_frames, path)
     return FrameSource(path.stem, path, range(facts.frames), fps or facts.rate, read, is_video=True)
@@ -118,16 +118,16 @@ def _open_pair(onset: Path, apex: Path) -> FrameSource:
     return pair_source(*frames, path=apex)
 
 
-def pair_source(onset: Grey, apex: Grey, path: Path) -> FrameSource:
+def pair_source(onset: Gray, apex: Gray, path: Path) -> FrameSource:
     """Return the source of an onset/apex pair uint8[h, w] each; ``path`` is the name of the apex in messages."""
     clip = Clip("", "", path.stem, -1, path, onset=0, apex=1, offset=1)
     return array_source([onset, apex], path, None, clip)
 
 
-def array_source(frames: Sequence[Grey] | Grey, path: Path, fps: float | None, clip: Clip | None = None) -> FrameSource:
+def array_source(frames: Sequence[Gray] | Gray, path: Path, fps: float | None, clip: Clip | None = None) -> FrameSource:
     """Return the source of frames uint8[h, w] in memory, which are numbered from 0."""
 
-    def read(numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+    def read(numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         return ((number, frames[number]) for number in numbers)
 
     return FrameSource(path.stem, path, range(len(frames)), fps, read, clip)
@@ -141,7 +141,7 @@ def _open_clips(path: Path, fps: float | None, classes: Sequence[str]) -> list[F
             numbers: Sequence[int] = list(index_frames(clip.frames))
             clip_fps = fps
         else:
-            facts = video_facts(clip.frames)
+            facts = read_video_info(clip.frames)
             numbers, clip_fps = range(facts.frames), fps or facts.rate
         read = partial(read_frames, clip.frames)
         sources.append(FrameSource(clip.name.replace("/", "_"), clip.frames, numbers, clip_fps, read, clip))

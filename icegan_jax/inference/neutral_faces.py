@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data import align
-from icegan_jax.data.images import PICTURE_SUFFIXES, read_colour, to_grey
+from icegan_jax.data.images import PICTURE_SUFFIXES, read_color, to_gray
 from icegan_jax.data.landmarks import Box, Face, find_face, find_faces
 from icegan_jax.errors import UserError
 
@@ -85,15 +85,15 @@ def find_neutral_faces(paths: Sequence[Path], size: int, number: int | None = No
         UserError: A picture cannot be read, shows no face, or has fewer faces than ``number``.
     """
     bar = tqdm(paths, desc="detecting faces", unit="picture", disable=None if len(paths) > 1 else True)
-    return [crop_neutral_face(read_colour(path), path, size, number) for path in bar]
+    return [crop_neutral_face(read_color(path), path, size, number) for path in bar]
 
 
 def crop_neutral_face(picture: Color, path: Path, size: int, number: int | None = None) -> NeutralFace:
     """Detect and crop the face of a picture uint8[h, w, 3] that messages call ``path``, see ``find_neutral_faces``."""
-    grey = to_grey(picture)
+    grey = to_gray(picture)
     face, note = _find_face(path, grey, number)
     box = face.box().within(grey.shape)
-    onset = align.to_grey(align.crop_face(grey, box, align.IDENTITY, size))
+    onset = align.to_gray(align.crop_face(grey, box, align.IDENTITY, size))
     return NeutralFace(path.stem, picture, box, onset, note)
 
 

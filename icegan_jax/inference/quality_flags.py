@@ -57,20 +57,21 @@ def flag_face(detection: FaceDetection) -> list[QualityFlag]:
     if width < MIN_FACE_PIXELS:
         sentence = f"The face is {width:.0f} pixels wide; below {MIN_FACE_PIXELS:g} small movements are lost."
         flags.append(QualityFlag("small_face", sentence))
-    if detection.travel > MAX_HEAD_MOTION * detection.box.width:
+    if detection.motion_extent > MAX_HEAD_MOTION * detection.box.width:
         flags.append(
             QualityFlag(
                 "moving_head",
-                f"The head moved by {detection.travel:.1f} pixels, {detection.travel / detection.box.width:.0%} of the "
+                f"The head moved by {detection.motion_extent:.1f} pixels, "
+                f"{detection.motion_extent / detection.box.width:.0%} of the "
                 "crop's width: what is left of that after registration may be taken for an expression.",
             )
         )
-    unregistered = sum(change.field == "registration" for change in detection.cropped.changes)
+    unregistered = sum(change.field == "registration" for change in detection.crops.changes)
     if unregistered:
-        frames = len(detection.cropped.shifts)
+        frames = len(detection.crops.shifts)
         sentence = f"{unregistered} of {frames} frames could not be moved onto the onset, and were read as they are."
         flags.append(QualityFlag("not_registered", sentence))
-    for change in detection.cropped.changes:
+    for change in detection.crops.changes:
         if change.field == "face" and change.new in ("cut off", detection.face.help):
             flags.append(QualityFlag("poor_picture", f"{change.reason[:1].upper()}{change.reason[1:]}."))
         elif change.field == "face" and detection.face.position:

@@ -25,7 +25,7 @@ _MACRO = QualityFlag(
     "macro", "Longer than half a second: a macro-expression or a blink, perhaps; it was not recognized."
 )
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Recognition:
     flags: tuple[QualityFlag, ...]
     truth: str | None = None
     lengths: NDArray[np.float32] | None = None
-    onset_face: Grey | None = None
-    apex_face: Grey | None = None
+    onset_face: Gray | None = None
+    apex_face: Gray | None = None
     box: Box | None = None
     folds: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
@@ -167,7 +167,7 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
     return result.with_prediction(crops, lengths, ensemble.fold_names)
 
 
-def recognize_crops(onset: Grey, apex: Grey, ensemble: Ensemble) -> Recognition:
+def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
     """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
     (lengths,) = ensemble.predict(onset[None], apex[None])
     result = Recognition(

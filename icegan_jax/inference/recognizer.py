@@ -9,8 +9,8 @@ from icegan_jax.inference.array_inputs import (
     AnyPath,
     Array,
     Picture,
-    to_grey_frames,
-    to_grey_picture,
+    to_gray_frames,
+    to_gray_picture,
     to_prepared_crop,
 )
 from icegan_jax.inference.ensemble import load_ensemble
@@ -62,7 +62,7 @@ class Recognizer:
         does. The apex of a clip is the frame that differs most from the onset.
 
         Args:
-            onset: the neutral face: the path of a picture, uint8[h, w] grey or uint8[h, w, 3] RGB, or floats in [0, 1]
+            onset: the neutral face: the path of a picture, uint8[h, w] gray or uint8[h, w, 3] RGB, or floats in [0, 1]
                 of these shapes. Without ``apex``: the clip, as the path of a video or of a folder of frames, or as
                 frames [t, h, w] or [t, h, w, 3].
             apex: the face at the strongest expression, of the same size; None for a clip.
@@ -132,7 +132,7 @@ class Recognizer:
                 raise UserError(f"{path}: holds several clips; give one, or use python -m icegan_jax.predict")
             (source,) = open_inputs([str(path)], fps, self.classes)
             return source
-        return array_source(to_grey_frames(clip, name), Path(name), fps)
+        return array_source(to_gray_frames(clip, name), Path(name), fps)
 
 
 def _pair(onset: Picture | FrameSource, apex: Picture, fps: float | None) -> FrameSource:
@@ -140,7 +140,7 @@ def _pair(onset: Picture | FrameSource, apex: Picture, fps: float | None) -> Fra
         raise ValueError("apex: not of a clip; leave it out")
     if fps is not None:
         raise ValueError(f"fps: {fps}; two pictures have no frame rate, leave it out")
-    frames = to_grey_picture(onset, "onset"), to_grey_picture(apex, "apex")
+    frames = to_gray_picture(onset, "onset"), to_gray_picture(apex, "apex")
     if frames[0].shape != frames[1].shape:
         raise ValueError(
             f"apex: shape {frames[1].shape}, but the onset has {frames[0].shape}; give two frames of one recording"

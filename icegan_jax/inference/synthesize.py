@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from icegan_jax.data.images import colour_profile
+from icegan_jax.data.images import color_profile
 from icegan_jax.errors import UserError
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
@@ -197,7 +197,7 @@ def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
         neutral_faces = [face.close_up(_CELL) for face in neutral_faces]
     renderer = build_renderer(ensemble, neutral_faces, labels, draws, crop=request.crop)
     provenance = provenance_metadata(request, ensemble, neutral_faces)
-    profile = colour_profile(request.input) if grid is None and not request.crop else None
+    profile = color_profile(request.input) if grid is None and not request.crop else None
     data = _encode(request, renderer, grid, provenance, profile)
     write_bytes(request.out, data)
     json_path = request.out.with_name(request.out.name + ".json")

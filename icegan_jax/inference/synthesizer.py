@@ -21,7 +21,7 @@ from icegan_jax.inference.synthesize import (
 )
 from icegan_jax.io import write_bytes
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 
 
@@ -47,8 +47,8 @@ class Synthesis:
     intensity: float
     seed: int
     picture: Color
-    crop: Grey
-    onset: Grey
+    crop: Gray
+    onset: Gray
     box: Box | None
     folds: tuple[str, ...]
     note: str
@@ -105,7 +105,7 @@ class Synthesizer:
         """Put an expression on a neutral face.
 
         Args:
-            face: the path of a picture, uint8[h, w] grey or uint8[h, w, 3] RGB, or floats in [0, 1] of these shapes.
+            face: the path of a picture, uint8[h, w] gray or uint8[h, w, 3] RGB, or floats in [0, 1] of these shapes.
             expression: one of ``classes``.
             intensity: the factor of the change: 0 leaves the face as it is, 1 is as trained, up to 2.
             seed: the number of the noise draw.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from icegan_jax.data.video import read_colour_video
+from icegan_jax.data.video import read_color_frames
 from icegan_jax.errors import UserError
 from icegan_jax.inference.media import check_disk_space
 from icegan_jax.inference.recognize import Recognition
@@ -137,7 +137,7 @@ def annotate_video(video: Path, out: Path, fps: float, results: Sequence[Recogni
     remaining = sorted(results, key=lambda result: result.onset)
     writer: cv2.VideoWriter | None = None
     try:
-        bar = tqdm(read_colour_video(video), desc="annotated copy", unit="frame", dynamic_ncols=True)
+        bar = tqdm(read_color_frames(video), desc="annotated copy", unit="frame", dynamic_ncols=True)
         for position, picture in enumerate(bar):
             scale = max(1, math.ceil(_MIN_SIDE / min(picture.shape[:2])))
             frame = np.ascontiguousarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))

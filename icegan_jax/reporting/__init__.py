@@ -1,1 +1,1 @@
-"""Figures and the page that a finished run is shown with. Reads the run directory, never jax."""
+"""Figures and the HTML page of a finished run, from the files of the run directory, without jax."""

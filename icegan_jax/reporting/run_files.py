@@ -1,4 +1,4 @@
-"""What a finished run holds, read and checked: its scores, predictions, faces and logs belong together."""
+"""Read and check the files of a finished run: results, config, predictions, faces and logs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.results import RERUN_HINT, read_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_any_faces
-from icegan_jax.io import CHECKSUM, read_json, sha256_of, without_checksum
+from icegan_jax.io import has_checksum, read_json, sha256_of, without_checksum
 from icegan_jax.reporting.plots import Curve, read_metrics
 from icegan_jax.run_dir import PARTIAL_RESULTS_FILE
 
@@ -22,11 +22,11 @@ class Run:
     Attributes:
       name: of its folder.
       results: results.json.
-      config: config.json, without its seal.
-      classes: their names, in label order.
-      predictions: one per held-out clip; none where the run has no score.
-      counts: int64[k, k], what they come to, rows truth.
-      faces: of all folds; None where there are none, or none were asked for.
+      config: config.json, without the checksum.
+      classes: names of the classes, in label order.
+      predictions: one per held-out clip; empty where the run has no score.
+      counts: int64[k, k], confusion matrix of the predictions, rows truth.
+      faces: of all folds; None where the run has none, or where faces are not to be read.
       logs: the curves of each fold that has any.
     """
 
@@ -41,22 +41,22 @@ class Run:
 
     @property
     def scored(self) -> bool:
-        """Whether anybody was left to test."""
+        """Whether subjects were held out, so that the run has a score."""
         return bool(self.results.get("scored", True))
 
 
 def read_run(run_dir: Path, *, faces: bool = True) -> Run:
-    """Read a run directory; with ``faces=False`` no picture is looked at.
+    """Read a run directory, with ``faces=False`` without reading any face.
 
     Raises:
-      UserError: the run is missing, unfinished, damaged or disagrees with itself.
+      UserError: the run is missing, unfinished or damaged, or its files do not belong together.
     """
     _require_finished(run_dir)
     results = read_results(run_dir / "results.json")
-    config = _config(run_dir / "config.json")
+    config = _read_config(run_dir / "config.json")
     classes, predictions = tuple(results["classes"]), list[Prediction]()
     if results.get("scored", True):
-        classes, predictions = _predictions(run_dir / "predictions.csv", results)
+        classes, predictions = _read_run_predictions(run_dir / "predictions.csv", results)
     counts = metrics.confusion(
         [row.label for row in predictions], [row.prediction for row in predictions], len(classes)
     )
@@ -74,7 +74,7 @@ def read_run(run_dir: Path, *, faces: bool = True) -> Run:
         classes=classes,
         predictions=predictions,
         counts=counts,
-        faces=_faces(run_dir, len(classes)) if faces else None,
+        faces=_read_run_faces(run_dir, len(classes)) if faces else None,
         logs=[log for log in logs if log],
     )
 
@@ -97,7 +97,7 @@ def _require_finished(run_dir: Path) -> None:
 
 
 def _progress(run_dir: Path) -> str:
-    """How many folds are finished now: some may be since the partial results were written."""
+    """Return how many folds are finished now, which may be more than when the partial results were written."""
     folds = read_json(run_dir / PARTIAL_RESULTS_FILE).get("folds")
     if not isinstance(folds, dict) or not {"finished", "missing"} <= set(folds):
         raise UserError(f"{run_dir / PARTIAL_RESULTS_FILE}: the field folds is missing or damaged; remove the file")
@@ -106,29 +106,30 @@ def _progress(run_dir: Path) -> str:
     return f"{done} of {len(names)} folds are finished ({PARTIAL_RESULTS_FILE})"
 
 
-def _config(path: Path) -> dict[str, Any]:
-    """What the run began with; nothing can write it anew."""
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read the config, which no command can write again."""
     try:
         config = read_json(path)
-        return without_checksum(path, config) if CHECKSUM in config else config
+        config = without_checksum(path, config) if has_checksum(config) else config
+        return {name: value for name, value in config.items() if name != "git_commit"}  # a note, not a setting
     except UserError as error:
         raise UserError(f"{error}; put the file back from a copy, or train in another folder") from error
 
 
-def _predictions(path: Path, results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Prediction]]:
-    """The run's predictions, which must be those that its results were computed from."""
+def _read_run_predictions(path: Path, results: Mapping[str, Any]) -> tuple[tuple[str, ...], list[Prediction]]:
+    """Read the run's predictions; raise UserError unless the results were computed from this file."""
     try:
         classes, predictions = read_predictions(path)
     except UserError as error:
         raise UserError(f"{error}; {RERUN_HINT}") from error
-    wanted = results.get("files", {}).get(path.name)
-    if wanted is not None and sha256_of(path) != wanted:
+    checksum = results.get("files", {}).get(path.name)
+    if checksum is not None and sha256_of(path) != checksum:
         raise UserError(f"{path}: not what the results were computed from; {RERUN_HINT}")
     return classes, predictions
 
 
-def _faces(run_dir: Path, num_classes: int) -> SynthesizedFaces | None:
-    """The faces of all folds; None of a run without a generator, whose folds leave none."""
+def _read_run_faces(run_dir: Path, num_classes: int) -> SynthesizedFaces | None:
+    """Read the faces of all folds; return None for a run without a generator, whose folds write none."""
     if not any((fold / "synthesis.npz").exists() for fold in _fold_dirs(run_dir)):
         return None
     faces = read_any_faces(run_dir)

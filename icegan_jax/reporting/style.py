@@ -1,4 +1,4 @@
-"""What every figure of the report shares: colours, type sizes, resolution."""
+"""Colors, font sizes and resolution that the figures share, and helpers to draw and save them."""
 
 import io
 from pathlib import Path
@@ -17,32 +17,31 @@ SMALL_SIZE = 8
 TEXT_COLOR = "#22262e"
 MUTED_COLOR = "#8a919c"
 GRID_COLOR = "#e4e7eb"
-DIFFERENCE_GAIN = 4  # a quarter of the grey range shows at full color
+DIFFERENCE_GAIN = 4  # a quarter of the gray range has full color
 
-# One colour per class, in label order; told apart by red-green-blind readers too
-# (Okabe and Ito, "Color Universal Design", 2008); without their yellow, too pale for a line on white. An eighth class
-# begins anew.
+# One color per class, in label order, distinguishable with red-green color blindness (Okabe and Ito, "Color Universal
+# Design", 2008), without their yellow, which is too pale for a line on white. The eighth class repeats the first color.
 CLASS_COLORS = ("#0072b2", "#e69f00", "#cc79a7", "#009e73", "#d55e00", "#56b4e9", "#000000")
 
 
 def class_color(label: int) -> str:
-    """The colour of a class."""
+    """Return the color of a class, as "#rrggbb"."""
     return CLASS_COLORS[label % len(CLASS_COLORS)]
 
 
 def truncate(text: str, limit: int) -> str:
-    """At most so many letters of it, an ellipsis for the rest."""
+    """Shorten a text to at most `limit` letters, with an ellipsis for the rest."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def escape_mathtext(text: str) -> str:
-    """Text that matplotlib draws as it stands: no mathematics between dollars, no controls."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return shown.replace("$", r"\$")
+    """Escape dollar signs, between which matplotlib would typeset mathematics, and replace control characters."""
+    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable.replace("$", r"\$")
 
 
 def style_axes(axes: "Axes") -> None:
-    """Draw only the left and lower edge of a plot, thin, with a faint grid behind the lines."""
+    """Draw only the left and lower edge of a plot, with a light grid behind the lines."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED_COLOR)
     axes.grid(color=GRID_COLOR, linewidth=0.6)
@@ -51,7 +50,7 @@ def style_axes(axes: "Axes") -> None:
 
 
 def image_axes(figure: "Figure", left: float, top: float, side: float) -> "Axes":
-    """A square for a picture, without ticks and frame; its place and size in inches from the left and the top."""
+    """Add square axes for an image, without ticks and frame; left, top and side are in inches from the top left."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
     axes.set_xticks([])
@@ -61,9 +60,9 @@ def image_axes(figure: "Figure", left: float, top: float, side: float) -> "Axes"
 
 
 def figure_to_png(figure: "Figure") -> bytes:
-    """A figure as PNG on white.
+    """Encode a figure as PNG on white.
 
-    Figures are made without pyplot: nothing keeps them open, they go when the last name does.
+    Figures are created without pyplot, which would keep every figure in memory.
     """
     data = io.BytesIO()
     figure.savefig(data, dpi=DPI, facecolor="white", format="png")
@@ -71,5 +70,5 @@ def figure_to_png(figure: "Figure") -> bytes:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG on white, whole or not at all."""
+    """Write a figure as PNG on white, atomically."""
     write_bytes(path, figure_to_png(figure))

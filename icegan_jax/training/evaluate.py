@@ -1,6 +1,6 @@
-"""The held-out clips of a group of folds: recognized at any step, predicted and synthesized after the last one.
+"""Evaluation of a group of folds: predictions.csv and synthesis.npz after the last step, evaluations.jsonl before.
 
-A fold's evaluations.jsonl: how long the capsules of its test and inner validation clips were during training.
+Each line of evaluations.jsonl holds the capsule lengths of the test and inner validation clips of a fold at one step.
 """
 
 import json
@@ -33,31 +33,32 @@ def evaluate_group(
     layout: FoldLayout,
     batch_size: int,
 ) -> list[int]:
-    """Writes ``predictions.csv`` and ``synthesis.npz`` of each fold whose folder is given.
-
-    A generator "none" synthesizes nothing and leaves no ``synthesis.npz``.
+    """Predict the test clips of each fold, and write ``predictions.csv`` and, with a generator, ``synthesis.npz``.
 
     Args:
-      states: trained, leading axes [r, f] in the order of ``filled``.
-      folders: of the first entries of ``filled``, None for a fold that went wrong; the others are copies that fill the
-        group up.
-      layout: which fold lies where; devices that share batches in training all see the same clips here.
+      programs: the compiled programs.
+      states: the trained states, with leading axes [r, f] in the order of ``filled``.
+      pairs: the prepared pairs.
+      filled: the folds of the group, then copies of the first fold that fill the group.
+      folders: the folders of the folds, without the copies; None for a fold that failed.
+      layout: which fold lies on which device; devices that share batches in training all get the same clips here.
+      batch_size: clips per call.
 
     Returns:
-      The places of the folds of which a capsule length is not a finite number; nothing is written of them.
+      The indices of the folds with a capsule length that is not finite; nothing is written for these folds.
     """
     tests = [fold.test for fold in filled]
     all_lengths = recognize_clips(programs, states, pairs, tests, layout, batch_size)
     all_faces, synthesize = None, programs.synthesize_classes
     if synthesize is not None:
-        all_faces = _in_rounds(lambda onset, _: synthesize(states, onset), pairs, tests, layout, batch_size)
-    broken = []
+        all_faces = _run_in_batches(lambda onset, _: synthesize(states, onset), pairs, tests, layout, batch_size)
+    nonfinite = []
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         if folder is None:
             continue
         count = len(fold.test)
         if not np.isfinite(all_lengths[number, :count]).all():
-            broken.append(number)
+            nonfinite.append(number)
             continue
         rows = _predictions(pairs, fold, all_lengths[number, :count])
         write_predictions(folder / PREDICTIONS_FILE, rows, pairs.classes)
@@ -72,7 +73,7 @@ def evaluate_group(
                 dataset=pairs.dataset[fold.test],
                 subject=pairs.subject[fold.test],
             )
-    return broken
+    return nonfinite
 
 
 def recognize_clips(
@@ -83,40 +84,41 @@ def recognize_clips(
     layout: FoldLayout,
     batch_size: int,
 ) -> np.ndarray:
-    """Capsule lengths float32[g, m, k] of each fold's clips; the padding behind a fold's own clips is to be dropped.
+    """Compute the capsule lengths float32[g, m, k] of the clips of each fold.
 
-    ``clips``: indices into ``pairs``, int64[...] for each of g folds, at least one each; m is at least the largest
-    number of them.
+    ``clips`` holds indices into ``pairs``, int64[...] for each of g folds, at least one each. The axis m is at least as
+    long as the longest list; the caller drops the padding behind the clips of a fold. The other arguments are as in
+    ``evaluate_group``.
     """
-    return _in_rounds(lambda onset, apex: programs.predict(states, onset, apex), pairs, clips, layout, batch_size)
+    return _run_in_batches(lambda onset, apex: programs.predict(states, onset, apex), pairs, clips, layout, batch_size)
 
 
-def _in_rounds(
+def _run_in_batches(
     program: Callable[[Any, Any], Any],
     pairs: Pairs,
     clips: Sequence[np.ndarray],
     layout: FoldLayout,
     batch_size: int,
 ) -> np.ndarray:
-    """What a program of onset and apex [r, f, b, ...] says of every fold's clips, [g, m, ...].
+    """Run a program of onset and apex [r, f, b, ...] on the clips of every fold, and return its results [g, m, ...].
 
-    Folds have between one and dozens of clips: each is padded with its own first clip to a whole number of batches,
-    and every fold goes through as many batches as the longest, so that one compiled program serves all.
+    Folds have between one and dozens of clips. Each list is padded with its first clip to the same whole number of
+    batches, so that one compiled program serves all folds.
     """
     size = math.ceil(max(map(len, clips)) / batch_size) * batch_size
     padded = np.stack([np.concatenate([index, np.full(size - len(index), index[0])]) for index in clips])
-    found = []
+    results = []
     for start in range(0, size, batch_size):
         index = padded[:, start : start + batch_size]
         onset, apex = (
             layout.device_put(layout.shard(images[index][..., None])) for images in (pairs.onset, pairs.apex)
         )
-        found.append(program(onset, apex))
-    return np.concatenate([layout.gather(np.asarray(values)) for values in found], axis=1)
+        results.append(program(onset, apex))
+    return np.concatenate([layout.gather(np.asarray(values)) for values in results], axis=1)
 
 
 def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Prediction]:
-    """One prediction per held-out clip: the class of the longest capsule of ``lengths`` float32[clips, k]."""
+    """Return one prediction per test clip: the class of the longest capsule of ``lengths`` float32[clips, k]."""
     return [
         Prediction(
             dataset=str(pairs.dataset[index]),
@@ -140,57 +142,60 @@ def write_evaluations(
     layout: FoldLayout,
     batch_size: int,
 ) -> list[int]:
-    """Recognizes the test and inner clips of each fold, and appends a line to each stream.
+    """Predict the test and inner validation clips of each fold, and append a line to each stream.
 
     Args:
-      states: after ``step``, leading axes [r, f] in the order of ``filled``; not to be donated before this returns.
-      streams: of the first entries of ``filled``, None for a fold that went wrong; the others are copies that fill the
-        group up.
+      states: the states after ``step``; they must not be donated before the function returns.
+      step: the number of updates so far.
+      streams: evaluations.jsonl of the folds, without the copies; None for a fold that failed.
+
+    The other arguments are as in ``evaluate_group``.
 
     Returns:
-      The places of the folds of which a capsule length is not a finite number; nothing is written of them.
+      The indices of the folds with a capsule length that is not finite; nothing is written for these folds.
 
     Raises:
-      OSError: as ``fold_log.append``.
+      OSError: as ``logging.append``.
     """
     tests = recognize_clips(programs, states, pairs, [fold.test for fold in filled], layout, batch_size)
     inner = np.empty((len(filled), 0, tests.shape[2]))
     if all(len(fold.inner) for fold in filled):
         inner = recognize_clips(programs, states, pairs, [fold.inner for fold in filled], layout, batch_size)
-    broken = []
-    for place, (fold, stream, *lengths) in enumerate(zip(filled, streams, tests, inner, strict=False)):
+    nonfinite = []
+    for index, (fold, stream, *lengths) in enumerate(zip(filled, streams, tests, inner, strict=False)):
         if stream is None:
             continue
         if not all(np.isfinite(rows).all() for rows in lengths):
-            broken.append(place)
+            nonfinite.append(index)
             continue
         test, kept = (_digits(rows[: len(clips)]) for rows, clips in zip(lengths, (fold.test, fold.inner), strict=True))
         line = {"step": step, "test": test, "inner": kept}
         append(stream, {**line, CHECKSUM: checksum_of(line)})
-    return broken
+    return nonfinite
 
 
 def intact_until(path: Path, every: int, steps: int) -> int:
-    """The last step from which a fold can go on without a gap in its evaluations: what was due until then is intact.
+    """Return the last step from which a fold can continue without a gap in its evaluations.
 
-    What was due later is evaluated again, what was due before is not: a checkpoint of a later step is of no use.
+    All evaluations that were due until that step are intact. A fold that continued from a later checkpoint would not
+    repeat a lost evaluation.
 
     Args:
-      path: the fold's evaluations; missing ones are none.
+      path: evaluations.jsonl of the fold; a missing file holds no evaluation.
       every: updates between evaluations.
-      steps: of the whole training, after which there is an evaluation in any case.
+      steps: steps of the whole training; there is an evaluation after the last step.
     """
     lines = path.read_bytes().split(b"\n") if path.is_file() else []
-    found = {step for line in lines if (step := _step_of(line))}
+    intact = {step for line in lines if (step := _step_of(line))}
     due = sorted({*range(every, steps + 1, every), steps})
-    return next((step - 1 for step in due if step not in found), steps)
+    return next((step - 1 for step in due if step not in intact), steps)
 
 
 def read_evaluations(path: Path, fold: Fold, classes: int) -> list[Evaluation]:
-    """Reads a finished fold's evaluations, by rising step.
+    """Read the evaluations of a finished fold, by rising step.
 
     Raises:
-      UserError: the file is missing or damaged, of other clips, or a capsule length is not a finite number.
+      UserError: the file is missing, damaged or belongs to other clips, or a capsule length is not finite.
     """
     again = "remove the fold's folder to train it again"
     try:
@@ -199,7 +204,7 @@ def read_evaluations(path: Path, fold: Fold, classes: int) -> list[Evaluation]:
         raise UserError(f"{path}: cannot be read as text; {again}") from None
     if not lines:
         raise UserError(f"{path}: not one evaluation; {again}")
-    found: list[Evaluation] = []
+    evaluations: list[Evaluation] = []
     for number, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
@@ -219,40 +224,40 @@ def read_evaluations(path: Path, fold: Fold, classes: int) -> list[Evaluation]:
                 f"{path}:{number}: a capsule length is not a finite number: the training diverged, "
                 "lower the learning rate"
             )
-        if found and step <= found[-1].step:
-            raise UserError(f"{path}:{number}: step {step} after step {found[-1].step}; {again}")
-        found.append(Evaluation(step, test, inner))
-    return found
+        if evaluations and step <= evaluations[-1].step:
+            raise UserError(f"{path}:{number}: step {step} after step {evaluations[-1].step}; {again}")
+        evaluations.append(Evaluation(step, test, inner))
+    return evaluations
 
 
 def check_steps(histories: Sequence[Sequence[Evaluation]], paths: Sequence[Path], steps: int) -> None:
-    """Refuses folds that were not evaluated after the same steps, the last of them the end of the training.
+    """Check that all folds were evaluated after the same steps, and after the last step.
 
     Args:
-      histories: of each fold, as ``read_evaluations`` gives it.
-      paths: the file of each.
-      steps: of the whole training.
+      histories: the evaluations of each fold, from ``read_evaluations``.
+      paths: the file of each fold.
+      steps: steps of the whole training.
 
     Raises:
       UserError: a fold lacks the evaluation of the last step, or was evaluated after other steps than most folds.
     """
     again = "remove the fold's folder to train it again"
-    found = [tuple(evaluation.step for evaluation in history) for history in histories]
-    for path, own in zip(paths, found, strict=True):
+    evaluated = [tuple(evaluation.step for evaluation in history) for history in histories]
+    for path, own in zip(paths, evaluated, strict=True):
         if own[-1:] != (steps,):
             raise UserError(f"{path}: no evaluation at the end, after step {steps}; {again}")
-    counts = Counter(found)
-    usual = max(found, key=lambda own: (counts[own], len(own)), default=())
-    for path, own in zip(paths, found, strict=True):
+    counts = Counter(evaluated)
+    usual = max(evaluated, key=lambda own: (counts[own], len(own)), default=())
+    for path, own in zip(paths, evaluated, strict=True):
         if own != usual:
             differing = ", ".join(map(str, sorted(set(own) ^ set(usual))))
             raise UserError(
-                f"{path}: evaluated after other steps than {paths[found.index(usual)]} ({differing}); {again}"
+                f"{path}: evaluated after other steps than {paths[evaluated.index(usual)]} ({differing}); {again}"
             )
 
 
 def _step_of(line: bytes) -> int:
-    """The step of an intact line; 0 of any other."""
+    """Return the step of an intact line; 0 for a damaged line."""
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -261,5 +266,5 @@ def _step_of(line: bytes) -> int:
 
 
 def _digits(lengths: np.ndarray) -> list[list[float]]:
-    """Nine digits tell any two float32 apart: of six decimals, several lengths of a clip may be equal."""
+    """Round to nine digits, which distinguish any two float32; with six decimals, lengths of a clip may be equal."""
     return [[float(f"{value:.9g}") for value in row] for row in lengths.tolist()]

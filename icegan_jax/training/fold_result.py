@@ -1,4 +1,4 @@
-"""A fold's result.json: written last, it says that the fold is done, and what its other files were then."""
+"""The result.json of a fold: it is written last, marks the fold as finished, and holds checksums of its other files."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
-from icegan_jax.errors import UserError, raise_unreadable
+from icegan_jax.errors import UserError, raise_if_unreadable
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json_with_checksum, sha256_of, temporary_files, write_json_with_checksum
 from icegan_jax.run_dir import (
@@ -25,21 +25,22 @@ from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.evaluate import intact_until
 from icegan_jax.training.state import TrainConfig
 
-# What results.json, tables and figures come from. Not metrics.jsonl, which is shown alone: what is lost of it comes
-# back only if the whole fold is trained again, and the report names a line that cannot be read.
+# The files that results.json, tables and figures are computed from. metrics.jsonl is not among them: its lost lines
+# would come back only by training the whole fold again, and the report names a line that cannot be read.
 FILES = (PREDICTIONS_FILE, SYNTHESIS_FILE, EVALUATIONS_FILE)
 
 
 def write_result(folder: Path, content: Mapping[str, Any]) -> None:
-    """Writes a fold's result.json, sealed, when all else of the fold is written.
+    """Write the result.json of a fold with a checksum, after all other files of the fold.
 
     Args:
-      folder: the fold's.
-      content: ``people``, ``steps``, ``run`` (the plan's), ``wall_s`` and ``compile_s`` at least; ``warnings``, a list
-        of lines, go on into results.json. The checksums of the fold's files are added under ``files``.
+      folder: the folder of the fold.
+      content: ``people``, ``steps``, ``run`` (the id of the run), ``wall_s`` and ``compile_s`` at least;
+        ``warnings``, a list of lines, is copied into results.json. The function adds the checksums of the files under
+        ``files``.
 
     Raises:
-      OSError: it cannot be written, or the fold has no predictions.
+      OSError: the file cannot be written, or the fold has no predictions.
     """
     names = [name for name in FILES if name == PREDICTIONS_FILE or (folder / name).is_file()]
     write_json_with_checksum(
@@ -48,10 +49,10 @@ def write_result(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """Reads a fold's result.json, and checks that it is what was written.
+    """Read the result.json of a fold, and check its checksum.
 
     Raises:
-      UserError: it is missing or damaged, or was written before results were sealed.
+      UserError: the file is missing, damaged or without a checksum.
     """
     content = read_json_with_checksum(folder / RESULT_FILE)
     fields: dict[str, type | tuple[type, ...]] = {
@@ -70,16 +71,16 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 
 def damage_of(folder: Path, fold: Fold, pairs: Pairs, train_config: TrainConfig | None = None) -> str | None:
-    """What is wrong with a finished fold, one line that begins with a file's path; None for an intact one.
+    """Describe the damage of a finished fold in one line that begins with the path of a file; None if it is intact.
 
     Args:
-      folder: the fold's.
-      fold: whose people and clips the files must hold.
-      pairs: the run's data.
-      plan: whose steps and run they must be of; None: of any.
+      folder: the folder of the fold.
+      fold: the fold, whose subjects and clips the files must hold.
+      pairs: the prepared pairs of the run.
+      train_config: the config, whose steps and run id the files must have; None accepts any.
 
     Raises:
-      UserError: a file cannot be read for now (permissions, too many open files): nothing is known about it.
+      UserError: a file cannot be read for now (permissions, too many open files), so that its condition is unknown.
     """
     try:
         content = read_result(folder)
@@ -88,7 +89,7 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, train_config: TrainConfig 
                 return f"{folder / name}: not what the fold wrote"
         classes, rows = read_predictions(folder / PREDICTIONS_FILE)
     except (OSError, UserError) as error:
-        raise_unreadable(folder, error)
+        raise_if_unreadable(folder, error)
         return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     if train_config and (content["steps"], content.get("run", "")) != (train_config.steps, train_config.run):
         return f"{folder / RESULT_FILE}: of another run, or of {content['steps']} steps instead of {train_config.steps}"
@@ -104,19 +105,26 @@ def damage_of(folder: Path, fold: Fold, pairs: Pairs, train_config: TrainConfig 
 def drop_damaged_results(
     run_dir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig, warn: Callable[[str], None]
 ) -> list[str]:
-    """Makes finished folds unfinished of which a file is not what they wrote; they go on from their checkpoints.
+    """Mark finished folds with a damaged file as unfinished, so that they continue from their checkpoints.
 
-    Their result.json becomes ``DAMAGED``, each is named to ``warn`` in one line, and intact folds are not touched. A
-    result.json without a seal, of a version before there were any, counts as damaged: nothing tells whether the files
-    beside it are what was written, and a finished fold's last checkpoint gives them anew in seconds.
+    The function renames their result.json to ``DAMAGED_RESULT``, and does not touch intact folds. A result.json without
+    a checksum counts as damaged, since nobody can know whether the files beside it are intact; the last checkpoint of
+    the fold gives these files again in seconds.
 
-    Predictions and faces come from the last checkpoint; evaluations during training do not. So, of any unfinished fold
-    that has lost one, the checkpoints after it are set aside, and what follows is trained again.
+    Predictions and faces come from the last checkpoint, but evaluations during training do not. So the checkpoints
+    after a lost evaluation of an unfinished fold are moved away, and the fold is trained again from the step before.
 
-    What killed writers left beside the files is removed. No other process may be at work on the folds.
+    The temporary files of killed processes are removed. No other process may use the run directory meanwhile.
+
+    Args:
+      run_dir: the run directory.
+      folds: all folds of the run.
+      pairs: the prepared pairs.
+      train_config: how every fold is trained.
+      warn: called with one line per damaged fold.
 
     Returns:
-      The names of the folds that were dropped.
+      The names of the folds that were marked as unfinished.
 
     Raises:
       OSError: a file cannot be moved or removed.
@@ -126,15 +134,15 @@ def drop_damaged_results(
     for fold in folds:
         folder = fold_dir(run_dir, fold)
         for name in (*FILES, METRICS_FILE, RESULT_FILE):
-            for left in temporary_files(folder / name):
-                left.unlink()
+            for path in temporary_files(folder / name):
+                path.unlink()
         why = damage_of(folder, fold, pairs, train_config) if is_finished(run_dir, fold) else None
         if why is not None:
             os.replace(folder / RESULT_FILE, folder / DAMAGED_RESULT)
             warn(f"{why}; the fold runs again from its newest checkpoint")
             dropped.append(fold.name)
         elif is_finished(run_dir, fold) and len(list(folder.glob(f"{CHECKPOINTS_DIR}/*"))) > 1:
-            with FoldCheckpoints(folder) as store:  # killed after result.json, before that was done
+            with FoldCheckpoints(folder) as store:  # the process was killed between result.json and this step
                 store.keep_newest(1)
         if train_config.evaluate_every and not is_finished(run_dir, fold) and (folder / CHECKPOINTS_DIR).is_dir():
             _go_back_to_evaluations(folder, train_config, warn)
@@ -142,12 +150,12 @@ def drop_damaged_results(
 
 
 def _go_back_to_evaluations(folder: Path, train_config: TrainConfig, warn: Callable[[str], None]) -> None:
-    """Sets the checkpoints aside that come after an evaluation that is not there."""
+    """Move the checkpoints after a lost evaluation out of the way."""
     until = intact_until(folder / EVALUATIONS_FILE, train_config.evaluate_every, train_config.steps)
     with FoldCheckpoints(folder) as store:
         beyond = sorted(step for step in store.steps() if step > until)
         if beyond:
-            places = ", ".join(str(store.set_aside(step)) for step in beyond)
+            places = ", ".join(str(store.move_to_damaged(step)) for step in beyond)
             instead = f"goes on from step {max(store.steps())}" if store.steps() else "starts anew"
             warn(
                 f"{folder / EVALUATIONS_FILE}: the evaluation of step {until + 1} is missing or damaged, "

@@ -1,10 +1,9 @@
-"""A fold's logs, which a resumed run continues: metrics.jsonl has a line per call of the training program.
-
-A fold's events for TensorBoard: the quantities of metrics.jsonl, and in the end some faces.
+"""The logs of a fold: metrics.jsonl with a line per call of the training program, and events for TensorBoard.
 
     tensorboard --logdir=RUN/tensorboard
 
-Nothing is read back from them: a run goes on without those of its earlier starts.
+A resumed run continues metrics.jsonl. The program never reads the events: a run continues without those of its
+earlier starts.
 """
 
 import contextlib
@@ -25,18 +24,22 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 
-from icegan_jax.io import CHECKSUM, fsync, has_valid_checksum, write_text
+from icegan_jax.io import fsync, has_checksum, has_valid_checksum, write_text
 from icegan_jax.run_dir import METRICS_FILE
+
+_EVENTS_FILE = "events.out.tfevents"  # the part of a file's name by which TensorBoard recognizes the file
+_EVENTS_VERSION = "brain.Event:2"  # since this version, TensorBoard drops later steps at the start of a session
+_PLAYERS = ("d", "g")  # the loss term "g_l1" is shown as "g/l1"
 
 
 @contextlib.contextmanager
 def open_log(folder: Path, step: int, name: str = METRICS_FILE) -> Iterator[TextIO]:
-    """Opens a fold's log for appending, without what was logged after ``step``, half written or damaged.
+    """Open a log of a fold for appending, after removing lines after ``step`` and incomplete or damaged lines.
 
-    What is left out goes in one move: a process that is killed meanwhile leaves the log as it was, or without it.
+    The lines are removed by one replacement of the file: a process that is killed leaves the old log or the new one.
 
     Raises:
-      OSError: the log cannot be read or written, with its path.
+      OSError: the log cannot be read or written; the error holds its path.
     """
     path = folder / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,12 +51,12 @@ def open_log(folder: Path, step: int, name: str = METRICS_FILE) -> Iterator[Text
     try:
         yield stream
     finally:
-        with contextlib.suppress(OSError):  # of a line that could not be written, as ``append`` said
+        with contextlib.suppress(OSError):  # ``append`` has raised the error of a line that could not be written
             stream.close()
 
 
 def write_line(log: TextIO, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-    """Appends the line of a step: its numbers, rounded to six decimals; null for one that is not finite.
+    """Append the line of a step: its numbers, rounded to six decimals, and null for a number that is not finite.
 
     Raises:
       OSError: as ``append``.
@@ -62,11 +65,11 @@ def write_line(log: TextIO, step: int, epoch: float, values: Mapping[str, Any]) 
 
 
 def append(log: TextIO, entry: Mapping[str, Any]) -> None:
-    """Appends an object as a line of its own, and hands it to the operating system.
+    """Append an object as one line, and pass the line to the operating system.
 
     Raises:
-      OSError: it cannot be written, such as on a full disk; with the log's path. A part of the line may be there, which
-        ``open_log`` leaves out.
+      OSError: the line cannot be written, for example on a full disk; the error holds the path of the log. A part of
+        the line may be written, which ``open_log`` removes.
     """
     try:
         log.write(json.dumps(entry, allow_nan=False) + "\n")
@@ -76,7 +79,7 @@ def append(log: TextIO, entry: Mapping[str, Any]) -> None:
 
 
 def sync_logs(logs: Sequence[TextIO]) -> None:
-    """Puts the lines so far on the disk: a checkpoint must not outlive what was logged before it.
+    """Flush logs to the disk: after a power cut, no checkpoint may be newer than the logs.
 
     Raises:
       OSError: as ``append``.
@@ -89,7 +92,7 @@ def sync_logs(logs: Sequence[TextIO]) -> None:
 
 
 def named_metrics(metrics: Mapping[str, Any], classes: Sequence[str]) -> dict[str, Any]:
-    """The same with ``..._length_negative`` for ``..._length_0``."""
+    """Replace the number of a class in the names of metrics: ``..._length_0`` becomes ``..._length_negative``."""
     parts = {name: name.rpartition("_") for name in metrics}
     return {
         f"{head}_{classes[int(tail)]}" if tail.isdigit() else name: metrics[name]
@@ -98,16 +101,16 @@ def named_metrics(metrics: Mapping[str, Any], classes: Sequence[str]) -> dict[st
 
 
 def _keeps(line: str, step: int) -> bool:
-    """Whether a line is of a step until ``step``, whole, and as it was sealed if it was."""
+    """Return whether a line is complete, of a step until ``step``, and has a valid checksum if it has one."""
     try:
         entry = json.loads(line)
         if not isinstance(entry, dict) or not 0 < entry["step"] <= step:
             return False
-    except (ValueError, TypeError, KeyError, RecursionError):  # no JSON, no step
+    except (ValueError, TypeError, KeyError, RecursionError):  # not JSON, or without a step
         return False
     return (
         has_valid_checksum(entry)
-        if CHECKSUM in entry
+        if has_checksum(entry)
         else all(isinstance(value, int | float | None) for value in entry.values())
     )
 
@@ -116,43 +119,36 @@ def _number(value: Any) -> float | None:
     return round(float(value), 6) if math.isfinite(value) else None
 
 
-_NAME = "events.out.tfevents"  # what TensorBoard looks for in a file's name
-
-_VERSION = "brain.Event:2"  # from this one on, a start of a session takes later steps back
-
-_TERMS = ("d", "g")  # what the loss terms' names begin with: "g_l1" is shown as "g/l1"
-
-
 @contextlib.contextmanager
 def open_events(folder: Path, step: int) -> Iterator[BinaryIO]:
-    """Opens a new file of events beside those of earlier starts, of which TensorBoard drops what comes after ``step``.
+    """Open a new file of events beside those of earlier starts; TensorBoard drops earlier events after ``step``.
 
     Raises:
-      OSError: it cannot be written, with its path.
+      OSError: the file cannot be written; the error holds its path.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         in_the_way = folder if folder.exists() else folder.parent
         raise OSError(errno.ENOTDIR, "is not a folder", str(in_the_way)) from error
-    before = len(list(folder.glob(f"{_NAME}.*")))
-    # TensorBoard reads the files in the order of their names; two starts may fall into one second.
-    path = folder / f"{_NAME}.{int(time.time()):010d}.{socket.gethostname()}.{before:04d}"
+    before = len(list(folder.glob(f"{_EVENTS_FILE}.*")))
+    # TensorBoard reads the files in the order of their names; two starts may happen within one second.
+    path = folder / f"{_EVENTS_FILE}.{int(time.time()):010d}.{socket.gethostname()}.{before:04d}"
     stream = path.open("ab")
     try:
-        _append(stream, Event(file_version=_VERSION))
+        _append(stream, Event(file_version=_EVENTS_VERSION))
         _append(stream, Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
         yield stream
     finally:
-        with contextlib.suppress(OSError):  # of an event that could not be written, as ``_append`` said
+        with contextlib.suppress(OSError):  # ``_append`` has raised the error of an event that could not be written
             stream.close()
 
 
 def write_scalars(events: BinaryIO, step: int, epoch: float, values: Mapping[str, Any]) -> None:
-    """Appends what the log's line of a step says, and hands it to the operating system; NaN and infinity as they are.
+    """Append the numbers of a step, NaN and infinity included, and pass them to the operating system.
 
     Raises:
-      OSError: it cannot be written, such as on a full disk; with the path.
+      OSError: the event cannot be written, for example on a full disk; the error holds the path.
     """
     scalars = [Summary.Value(tag="epoch", simple_value=epoch)]
     scalars += [Summary.Value(tag=_tag(name), simple_value=value) for name, value in values.items()]
@@ -160,12 +156,12 @@ def write_scalars(events: BinaryIO, step: int, epoch: float, values: Mapping[str
 
 
 def write_faces(events: BinaryIO, step: int, name: str, faces: NDArray[np.uint8]) -> None:
-    """Appends a picture of faces.
+    """Append a picture of faces.
 
     Args:
-      events: of a fold.
-      step: after which the generator drew them.
-      name: its title.
+      events: the events of a fold.
+      step: the step of the generator.
+      name: the title of the picture.
       faces: uint8[rows, columns, h, w], side by side in each row.
 
     Raises:
@@ -173,21 +169,21 @@ def write_faces(events: BinaryIO, step: int, name: str, faces: NDArray[np.uint8]
     """
     rows, columns, height, width = faces.shape
     picture = faces.transpose(0, 2, 1, 3).reshape(rows * height, columns * width)
-    shown: Summary = summary.image("", picture, dataformats="HW")
-    shown.value[0].tag = f"faces/{name}"  # the library lets no comma pass
-    _append(events, Event(step=step, summary=shown))
+    image: Summary = summary.image("", picture, dataformats="HW")
+    image.value[0].tag = f"faces/{name}"  # set here, since the library removes commas
+    _append(events, Event(step=step, summary=image))
 
 
 def _tag(name: str) -> str:
-    """TensorBoard shows together what has the same name before the slash."""
+    """Return the tag of a quantity; TensorBoard groups tags by the part before the slash."""
     group, _, rest = name.partition("_")
-    return f"{group}/{rest}" if group in _TERMS else f"speed/{name}"
+    return f"{group}/{rest}" if group in _PLAYERS else f"speed/{name}"
 
 
 def _append(events: BinaryIO, event: Event) -> None:
-    """Appends a record: length, content, and a checksum of each (TFRecord).
+    """Append a record: length, content, and a checksum of each (TFRecord).
 
-    The library's own writers either need a thread or wait for the disk (fsync) at each flush.
+    The writers of the library either need a thread or wait for the disk (fsync) at each flush.
     """
     event.wall_time = time.time()
     content = event.SerializeToString()

@@ -1,19 +1,13 @@
-"""The calls of the training program, one after another, and what is done between them.
+"""Training of all folds, group by group: the folds of a group train side by side, and each fold leaves its own files.
 
-A fold of a group in training: its files that are open, and how it fares.
-
-Which folds train side by side.
-
-The training of one group of folds, side by side, each fold leaving its files in the run directory.
-
-Training of all folds, group by group.
+Axis letters: r device, f fold on a device, g fold of the group, s step of a call, b batch.
 """
 
 import contextlib
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +24,7 @@ from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
 from icegan_jax.run_dir import EVALUATIONS_FILE, METRICS_FILE, SYNTHESIS_FILE, events_dir, fold_dir, is_finished
 from icegan_jax.signals import Stopped, defer_signals
-from icegan_jax.training.checkpoint import KEPT, FoldCheckpoints, newest_common_checkpoint, steps_in
+from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints, checkpoint_steps, newest_common_checkpoint
 from icegan_jax.training.distributed import Processes
 from icegan_jax.training.evaluate import evaluate_group, write_evaluations
 from icegan_jax.training.fold_result import write_result
@@ -46,11 +40,11 @@ from icegan_jax.training.logging import (
 from icegan_jax.training.memory import out_of_memory_hints, plan_capacity
 from icegan_jax.training.monitor import (
     STATISTICS_ONLY,
-    Batch,
+    BatchClip,
     CollapseMonitor,
     Failure,
     NonFiniteError,
-    clips_of_batch,
+    batch_clips,
     collapse_monitor,
     describe_skipped_fold,
     first_nonfinite,
@@ -64,11 +58,11 @@ from icegan_jax.training.train_step import Metrics
 
 
 class Elapsed(NamedTuple):
-    """Time that went into a fold or a group.
+    """Time that a fold or a group took.
 
     Attributes:
       wall_s: seconds.
-      compile_s: those of them that went into compiling.
+      compile_s: the part of ``wall_s`` that compilation took.
     """
 
     wall_s: float
@@ -78,392 +72,25 @@ class Elapsed(NamedTuple):
 NO_TIME = Elapsed(0.0, 0.0)
 
 
-class CompletedCall(NamedTuple):
-    """A call of the training program, perhaps still under way.
+@dataclass(frozen=True)
+class RunContext:
+    """What all groups of folds of a run share.
 
     Attributes:
-      step: after it.
-      metrics: loss terms of each step [r, f, s].
-      indices: int32[g, s, b], the pairs of the batches.
-      ready: when its data were on the devices.
-      end: when it ended.
-    """
-
-    step: int
-    metrics: Metrics
-    indices: NDArray[np.int32]
-    ready: float
-    end: "Future[float]"
-
-
-def run_calls(
-    programs: ParallelPrograms,
-    states: TrainState,
-    step: int,
-    train_config: TrainConfig,
-    prefetcher: Prefetcher,
-    log: Callable[[CompletedCall, float, float], None],
-    evaluate: Callable[[int, TrainState], None],
-    save: Callable[[TrainState, Sequence[dict[str, Any]]], None],
-    well: Callable[[], bool],
-) -> TrainState:
-    """Trains from ``step`` to the plan's last; a call is logged when the next one has been started.
-
-    A checkpoint of a step comes after the evaluation at that step, and both after what the log found out about it: a
-    run that goes on from it has all three.
-
-    Args:
-      log: takes a call, the seconds that it took, and how many of them the devices waited for data.
-      evaluate: takes the step and the states, which it is done with when it returns.
-      save: takes the states and where each fold's iterator stands.
-      well: whether there is a fold left to train; asked after ``log``.
-
-    Raises:
-      Stopped: by a signal, after the call under way and its checkpoint.
-    """
-    prefetched, saved, calls = prefetcher.take(), step, list[CompletedCall]()
-    if prefetched is None:
-        return states
-    programs.train_steps.compile(states, prefetched.batches)
-    with defer_signals() as asked, CallTimer() as timer:
-        while prefetched is not None:
-            states, metrics = programs.train_steps(states, prefetched.batches)
-            step += train_config.steps_per_call
-            calls.append(CompletedCall(step, metrics, prefetched.indices, prefetched.ready, timer.watch(metrics)))
-            last, stop = step >= train_config.steps, asked()
-            due = step - saved >= train_config.checkpoint_every or last or stop is not None
-            evaluated = train_config.evaluate_every and (step % train_config.evaluate_every == 0 or last)
-            while len(calls) > (0 if due or evaluated else 1):
-                call = calls.pop(0)
-                log(call, *timer.measure(call.ready, call.end.result()))
-            if not well():
-                break
-            if evaluated:
-                evaluate(step, states)
-            if due:
-                save(states, prefetched.positions)
-                saved = step
-            if stop is not None:
-                raise Stopped(stop, f"after step {step} of {train_config.steps}, which is saved")
-            prefetched = prefetcher.take()
-    return states
-
-
-@dataclass
-class FoldRun:
-    """A fold of a group.
-
-    Attributes:
-      fold: who is trained on and tested.
-      folder: the fold's.
-      store: its checkpoints.
-      watch: for collapsed capsules.
-      metrics: metrics.jsonl.
-      events: the same for TensorBoard.
-      evaluations: evaluations.jsonl, if there is to be one.
-      warnings: lines of this fold, of earlier starts too.
-      failure: where its training broke; None while all is well.
-    """
-
-    fold: Fold
-    folder: Path
-    store: FoldCheckpoints
-    watch: CollapseMonitor
-    metrics: TextIO | None = None
-    events: BinaryIO | None = None
-    evaluations: TextIO | None = None
-    warnings: list[str] = field(default_factory=list)
-    failure: Failure | None = None
-
-    @property
-    def well(self) -> bool:
-        """Whether the fold is still trained."""
-        return self.failure is None
-
-    @property
-    def logs(self) -> list[TextIO]:
-        """The logs that are open."""
-        return [log for log in (self.metrics, self.evaluations) if log is not None]
-
-    def look(
-        self,
-        metrics: Mapping[str, NDArray[Any]],
-        place: int,
-        call: CompletedCall,
-        train_config: TrainConfig,
-        pairs: Pairs,
-    ) -> None:
-        """Looks for numbers that went wrong in a call.
-
-        Args:
-          metrics: of the call, [g, s].
-          place: of the fold in the group.
-
-        Raises:
-          NonFiniteError: there are some, and the plan says to stop.
-        """
-        found = first_nonfinite(metrics, place) if self.well else None
-        if found is not None:
-            clips = clips_of_batch(pairs, call.indices[place, found.offset])
-            self.give_up(call.step - train_config.steps_per_call + found.offset + 1, found.terms, clips, train_config)
-
-    def give_up(self, step: int, terms: dict[str, float], clips: tuple[Batch, ...], train_config: TrainConfig) -> None:
-        """Leaves the fold at its newest checkpoint.
-
-        Args:
-          step: at which the terms were not finite.
-          terms: by name.
-          clips: of the batch; none where it was an evaluation.
-
-        Raises:
-          NonFiniteError: the plan says to stop.
-        """
-        kept = max(self.store.steps(), default=0)
-        self.failure = Failure(self.fold.name, step, terms, clips, kept)
-        write_failure(self.folder, self.failure, train_config.on_nonfinite)
-        if train_config.on_nonfinite == "stop":
-            raise NonFiniteError(self.failure)
-
-    def write(self, step: int, epoch: float, values: Mapping[str, Any]) -> str | None:
-        """Appends a line to the log, and to the events; returns a warning, should it be due."""
-        assert self.metrics is not None and self.events is not None
-        write_line(self.metrics, step, epoch, values)
-        write_scalars(self.events, step, epoch, values)
-        warning = self.watch.see(step, values)
-        if warning is not None:
-            self.warnings.append(warning)
-        return warning
-
-    def show_faces(self, step: int, classes: Sequence[str]) -> None:
-        """Appends the faces of the first tested clip of each class to the events, if there is a generator."""
-        assert self.events is not None
-        if not (self.folder / SYNTHESIS_FILE).is_file():
-            return
-        with np.load(self.folder / SYNTHESIS_FILE) as sheet:
-            _, first = np.unique(sheet["label"], return_index=True)
-            onset, synthetic, apex = (sheet[name][first] for name in ("onset", "synthetic", "apex"))
-        faces = np.concatenate([onset[:, None], synthetic, apex[:, None]], axis=1)
-        who = "held out" if self.fold.scored else "trained on"
-        write_faces(self.events, step, f"{who}: onset, {', '.join(classes)}, apex", faces)
-
-
-def open_fold_runs(
-    stack: contextlib.ExitStack,
-    group: Sequence[Fold],
-    pairs: Pairs,
-    train_config: TrainConfig,
-    run_dir: Path,
-) -> list[FoldRun]:
-    """The folds of a group, their checkpoints open."""
-    fold_runs = []
-    for fold in group:
-        folder = fold_dir(run_dir, fold)
-        store = stack.enter_context(FoldCheckpoints(folder, f"{train_config.run} {fold.name}"))
-        fold_runs.append(FoldRun(fold, folder, store, collapse_monitor(fold, pairs, train_config)))
-    return fold_runs
-
-
-def open_logs(
-    stack: contextlib.ExitStack, fold_runs: Sequence[FoldRun], step: int, train_config: TrainConfig, run_dir: Path
-) -> None:
-    """Opens each fold's logs where they stood after ``step``, and brings the watches to where they were then."""
-    for fold_run in fold_runs:
-        fold_run.metrics = stack.enter_context(open_log(fold_run.folder, step))
-        with (fold_run.folder / METRICS_FILE).open(encoding="utf-8") as lines:
-            fold_run.warnings = fold_run.watch.replay(lines)
-        fold_run.events = stack.enter_context(open_events(events_dir(run_dir, fold_run.fold), step))
-        if train_config.evaluate_every:
-            fold_run.evaluations = stack.enter_context(open_log(fold_run.folder, step, EVALUATIONS_FILE))
-
-
-def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> list[list[Fold]]:
-    """Groups of ``size`` folds at most, those that have come furthest first, otherwise in their order.
-
-    A group costs the same whether it is full or not, and goes on from the newest checkpoint that all of its folds
-    have. After an interruption some of a group may be finished, or one checkpoint further than the rest. The groups
-    are those that leave the fewest steps to train; of equal ways, that in which the folds lose the fewest, then the
-    fewest groups.
-
-    Args:
-      folds: those to train.
+      programs: the compiled programs, for the devices of ``layout``.
+      layout: which fold lies on which device.
+      pairs: the prepared pairs.
+      config: how every fold is trained.
       run_dir: the run directory.
-      size: folds that train side by side.
-      steps: of the whole training.
+      bar: the progress bar, which counts steps.
     """
-    there = {fold.name: {0} | steps_in(fold_dir(run_dir, fold)) for fold in folds}  # whether intact shows later
-    furthest = sorted(folds, key=lambda fold: -max(there[fold.name]))  # keeps the order of equals
-    # Of the first n folds: steps left to train, steps trained again, groups; and where their last group begins.
-    least, begin = [(0, 0, 0)], [0]
-    for end in range(1, len(furthest) + 1):
-        ways = []
-        for first in range(max(0, end - size), end):
-            saved = [there[fold.name] for fold in furthest[first:end]]
-            common, newest = max(set.intersection(*saved)), sum(map(max, saved))
-            left, again, number = least[first]
-            ways.append((left + steps - common, again + newest - common * len(saved), number + 1, -first))
-        *best, place = min(ways)
-        least.append((best[0], best[1], best[2]))
-        begin.append(-place)
-    groups: list[list[Fold]] = []
-    end = len(furthest)
-    while end:
-        groups.insert(0, furthest[begin[end] : end])
-        end = begin[end]
-    return groups
 
-
-def train_group(
-    programs: ParallelPrograms,
-    pairs: Pairs,
-    group: Sequence[Fold],
-    train_config: TrainConfig,
-    run_dir: Path,
-    layout: FoldLayout,
-    bar: "tqdm[Any]",
-    warn: Callable[[str], None],
-    before: Elapsed = NO_TIME,
-) -> list[Failure]:
-    """Trains the folds of one group in step, from their newest common checkpoint, and evaluates them.
-
-    A group smaller than the layout is filled up with copies of its first fold, whose results are dropped: the
-    program compiled for a full group serves every group.
-
-    Args:
-      programs: for the layout's devices.
-      warn: takes one line.
-      before: what was spent on the group before, which counts as its folds' time.
-
-    Returns:
-      The folds that have no result, since their numbers went wrong and the plan says to go on without them.
-
-    Raises:
-      NonFiniteError: a fold's numbers went wrong, and the plan says to stop.
-      Stopped: by a signal; the folds are saved.
-      UserError: a checkpoint cannot be read or written.
-      OSError: another file of a fold cannot be.
-    """
-    start, compiled = time.perf_counter(), sum(programs.compile_s)
-    filled = [*group, *[group[0]] * (layout.folds - len(group))]
-    batches = [_batches(pairs, fold, train_config) for fold in filled]
-    with contextlib.ExitStack() as stack:
-        fold_runs = open_fold_runs(stack, group, pairs, train_config, run_dir)
-        stores = [fold_run.store for fold_run in fold_runs]
-        keys = [fold_key(train_config.seed, fold.name) for fold in filled]
-        likes = [state_template(programs.state_shapes(), key) for key in keys[: len(group)]]
-        with defer_signals():  # Orbax's event loop swallows what a signal's handler raises, or waits for ever
-            step, restored = newest_common_checkpoint(stores, [fold.name for fold in group], likes, warn)
-        earlier = NO_TIME  # of each fold, before this start
-        if step:
-            tqdm.write(f"{', '.join(fold.name for fold in group)}: going on from step {step} of {train_config.steps}")
-            restored += [restored[0]] * (len(filled) - len(group))
-            for iterator, (_, progress) in zip(batches, restored, strict=True):
-                iterator.set_state(progress["iterator"])
-            earlier = Elapsed(**{name: restored[0][1][name] for name in Elapsed._fields})
-            states = layout.stack_states([state for state, _ in restored])
-            del restored, _  # as large as the states
-        else:
-            states = programs.create_state(layout.device_put(layout.shard(jnp.stack(keys))))
-        open_logs(stack, fold_runs, step, train_config, run_dir)
-        bar.update(step)
-
-        def clock() -> dict[str, float]:
-            """What each fold has cost so far: its share of its group's."""
-            wall_s = before.wall_s + time.perf_counter() - start
-            compile_s = before.compile_s + sum(programs.compile_s) - compiled
-            share = Elapsed(earlier.wall_s + wall_s / len(group), earlier.compile_s + compile_s / len(group))
-            return share._asdict()
-
-        def save(states: TrainState, positions: Sequence[dict[str, Any]]) -> None:
-            now = clock()
-            for place, fold_run in enumerate(fold_runs):
-                if fold_run.well:
-                    sync_logs(fold_run.logs)
-                    fold_run.store.save(layout.take_state(states, place), {"iterator": positions[place], **now})
-            for fold_run in fold_runs:  # not before: all must have the step before in common until all have this one
-                fold_run.store.keep_newest(KEPT)
-
-        def log(call: CompletedCall, seconds: float, waiting: float) -> None:
-            gathered = {name: layout.gather(value) for name, value in jax.device_get(call.metrics).items()}
-            metrics = named_metrics(gathered, pairs.classes)
-            for place, fold_run in enumerate(fold_runs):
-                fold_run.look(metrics, place, call, train_config, pairs)
-            speed = {"steps_per_s": train_config.steps_per_call / seconds, "waiting_share": waiting / seconds}
-            speeds = {name: np.full(layout.folds, value) for name, value in speed.items()}
-            values = mean_metrics(metrics) | speeds
-            well = [place for place, fold_run in enumerate(fold_runs) if fold_run.well]
-            for place in well:
-                line = {name: value[place] for name, value in values.items()}
-                warning = fold_runs[place].write(call.step, call.step / train_config.steps_per_epoch, line)
-                if warning is not None:
-                    warn(warning)
-            _show(bar, values, well)
-            bar.update(train_config.steps_per_call)
-
-        def evaluate(step: int, states: TrainState) -> None:
-            streams = [fold_run.evaluations if fold_run.well else None for fold_run in fold_runs]
-            for place in write_evaluations(
-                programs, states, step, pairs, filled, streams, layout, train_config.batch_size
-            ):
-                fold_runs[place].give_up(step, STATISTICS_ONLY, (), train_config)
-
-        calls = (train_config.steps - step) // train_config.steps_per_call
-        prefetcher = stack.enter_context(Prefetcher(batches, train_config.steps_per_call, calls, layout))
-        states = run_calls(
-            programs,
-            states,
-            step,
-            train_config,
-            prefetcher,
-            log,
-            evaluate,
-            save,
-            lambda: any(m.well for m in fold_runs),
-        )
-        folders = [fold_run.folder if fold_run.well else None for fold_run in fold_runs]
-        if any(folders):
-            for place in evaluate_group(programs, states, pairs, filled, folders, layout, train_config.batch_size):
-                fold_runs[place].give_up(train_config.steps, STATISTICS_ONLY, (), train_config)
-        for fold_run in fold_runs:
-            if fold_run.well:
-                fold_run.show_faces(train_config.steps, pairs.classes)
-                fold = fold_run.fold
-                who = {
-                    "people": fold.people,
-                    "num_clips": len(fold.test),
-                    "steps": train_config.steps,
-                    "run": train_config.run,
-                }
-                cost = clock() | {"process": train_config.process}
-                write_result(fold_run.folder, who | cost | {"warnings": fold_run.warnings})
-                fold_run.store.keep_newest(1)
-    return [fold_run.failure for fold_run in fold_runs if fold_run.failure is not None]
-
-
-def _batches(pairs: Pairs, fold: Fold, train_config: TrainConfig) -> Any:
-    """The iterator over a fold's training batches."""
-    return fold_batches(
-        pairs,
-        fold.train,
-        batch_size=train_config.batch_size,
-        seed=_data_seed(train_config.seed, fold),
-        mirror=train_config.mirror,
-        shift=train_config.shift,
-        brightness=train_config.brightness,
-    )
-
-
-def _data_seed(seed: int, fold: Fold) -> int:
-    """A fold's seed for shuffling and mirroring, 0 to 2**32 - 1."""
-    return int(jax.random.key_data(fold_key(seed, f"{fold.name} data"))[-1])
-
-
-def _show(bar: "tqdm[Any]", values: dict[str, Any], places: Sequence[int]) -> None:
-    """Shows the means over the folds beside the bar. Without a generator there is no L1."""
-    if not places:
-        return
-    shown = {"L1": "g_l1", "margin": "d_real_margin", "accuracy": "d_real_accuracy", "waiting": "waiting_share"}
-    means = {label: values[name][places].mean() for label, name in shown.items() if name in values}
-    bar.set_postfix({label: f"{mean:.3f}" for label, mean in means.items()}, refresh=False)
+    programs: ParallelPrograms
+    layout: FoldLayout
+    pairs: Pairs
+    config: TrainConfig
+    run_dir: Path
+    bar: "tqdm[Any]"
 
 
 def train_folds(
@@ -475,48 +102,490 @@ def train_folds(
     devices: Sequence[jax.Device],
     processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> list[Failure]:
-    """Trains and evaluates every one of ``folds`` that is not finished, showing a progress bar.
+    """Train and evaluate every fold of ``folds`` that has no result, and show a progress bar.
 
     A fold ends with ``metrics.jsonl``, ``predictions.csv`` and, last, ``result.json`` in ``run_dir/folds/<name>``; with
-    ``synthesis.npz`` where there is a generator, ``evaluations.jsonl`` where the plan evaluates during training. An
-    unfinished fold goes on from its newest checkpoint.
+    ``synthesis.npz`` where there is a generator, and ``evaluations.jsonl`` where the config evaluates during training.
+    An unfinished fold continues from its newest checkpoint.
 
-    ``processes`` tells which of several processes this is; other ones train other folds.
+    Args:
+      models: both networks, their optimizers and the loss weights.
+      pairs: the prepared pairs.
+      folds: all folds of this process.
+      train_config: how every fold is trained.
+      run_dir: the run directory.
+      devices: the devices that share the folds, or each batch.
+      processes: which of several processes this process is; the others train other folds.
 
     Returns:
-      The folds that have no result, since their numbers went wrong and the plan says to go on without them.
+      The folds without a result: their numbers became non-finite, and the config skips such folds.
 
     Raises:
-      ValueError: the networks tell another number of classes apart than the pairs have.
-      UserError: out of memory; or a fold's checkpoints cannot be read or written.
-      NonFiniteError: a fold's numbers went wrong, and the plan says to stop.
-      Stopped: by a signal; what was under way is saved.
+      ValueError: the networks and the pairs have different numbers of classes.
+      UserError: memory ran out, or a checkpoint cannot be read or written.
+      NonFiniteError: a fold's numbers became non-finite, and the config stops the run then.
+      Stopped: a signal arrived; the work so far is saved.
     """
     if models.classes != len(pairs.classes):
         raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
-    todo = [fold for fold in folds if not is_finished(run_dir, fold)]
-    if not todo:
+    unfinished = [fold for fold in folds if not is_finished(run_dir, fold)]
+    if not unfinished:
         return []
     start = time.perf_counter()
     with out_of_memory_hints(train_config):
-        fit = plan_capacity(models, train_config, devices, len(folds), len(todo), processes.here)
-    before = Elapsed(time.perf_counter() - start, fit.compile_s)
-    if fit.reason:
-        print(fit.reason, flush=True)
-    groups = group_folds(todo, run_dir, fit.layout.folds, train_config.steps)
-    who = f"{processes.name}, " if processes.count > 1 else ""
-    train_config = dataclasses.replace(train_config, process=processes.index)
+        capacity = plan_capacity(models, train_config, devices, len(folds), len(unfinished), processes.local_count)
+    elapsed = Elapsed(time.perf_counter() - start, capacity.compile_s)
+    if capacity.reason:
+        print(capacity.reason, flush=True)
+    config = dataclasses.replace(train_config, process=processes.index)
+    groups = group_folds(unfinished, run_dir, capacity.layout.folds, config.steps)
+    name = f"{processes.name}, " if processes.count > 1 else ""
     failures: list[Failure] = []
-    with tqdm(total=train_config.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
+    with tqdm(total=config.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
+        context = RunContext(capacity.programs, capacity.layout, pairs, config, run_dir, bar)
         for index, group in enumerate(groups, start=1):
-            bar.set_description(f"{who}folds {len(folds) - len(todo) + 1}-{len(folds)}, group {index}/{len(groups)}")
-            spent = before if index == 1 else NO_TIME
-            with out_of_memory_hints(train_config, fit.layout.folds_per_device):
-                failed = train_group(fit.programs, pairs, group, train_config, run_dir, fit.layout, bar, _warn, spent)
-            for failure in failed:
+            first = len(folds) - len(unfinished) + 1
+            bar.set_description(f"{name}folds {first}-{len(folds)}, group {index}/{len(groups)}")
+            with out_of_memory_hints(config, capacity.layout.folds_per_device):
+                skipped = train_group(context, group, elapsed if index == 1 else NO_TIME)
+            for failure in skipped:
                 _warn(describe_skipped_fold(failure))
-            failures += failed
+            failures += skipped
     return failures
+
+
+def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> list[list[Fold]]:
+    """Divide folds into groups of at most ``size``: the folds with the most steps first, otherwise in their order.
+
+    A full group and a partly filled one take equally long, and a group continues from the newest checkpoint that all of
+    its folds have. After an interruption some folds of a group may be finished, or one checkpoint ahead of the others.
+    The division leaves the fewest steps to train; of equal divisions, the function takes the one in which the folds
+    repeat the fewest steps, then the one with the fewest groups.
+
+    Args:
+      folds: the unfinished folds.
+      run_dir: the run directory.
+      size: the number of folds that train side by side.
+      steps: steps of the whole training.
+    """
+    saved = {
+        fold.name: {0} | checkpoint_steps(fold_dir(run_dir, fold)) for fold in folds
+    }  # restoring shows which are intact
+    by_progress = sorted(folds, key=lambda fold: -max(saved[fold.name]))  # a stable sort
+    # Dynamic programming over the first n folds: (steps left, steps repeated, groups); start of their last group.
+    cost, start_of = [(0, 0, 0)], [0]
+    for end in range(1, len(by_progress) + 1):
+        options = []
+        for start in range(max(0, end - size), end):
+            checkpoints = [saved[fold.name] for fold in by_progress[start:end]]
+            common, newest = max(set.intersection(*checkpoints)), sum(map(max, checkpoints))
+            left, repeated, number = cost[start]
+            options.append((left + steps - common, repeated + newest - common * len(checkpoints), number + 1, -start))
+        *least, negative_start = min(options)
+        cost.append((least[0], least[1], least[2]))
+        start_of.append(-negative_start)
+    groups: list[list[Fold]] = []
+    end = len(by_progress)
+    while end:
+        groups.insert(0, by_progress[start_of[end] : end])
+        end = start_of[end]
+    return groups
+
+
+def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = NO_TIME) -> list[Failure]:
+    """Train the folds of one group side by side, from their newest common checkpoint, and evaluate them.
+
+    Args:
+      context: what all groups share.
+      folds: the folds of the group, at most as many as the layout holds.
+      elapsed: time spent for the group before this call; the time counts as time of its folds.
+
+    Returns:
+      The folds without a result: their numbers became non-finite, and the config skips such folds.
+
+    Raises:
+      NonFiniteError: a fold's numbers became non-finite, and the config stops the run then.
+      Stopped: a signal arrived; the folds are saved.
+      UserError: a checkpoint cannot be read or written.
+      OSError: another file of a fold cannot be read or written.
+    """
+    with contextlib.ExitStack() as stack:
+        group = FoldGroup(context, folds, stack, elapsed)
+        step, states = group.restore()
+        group.open_logs(step)
+        context.bar.update(step)
+        prefetcher = stack.enter_context(
+            Prefetcher(group.iterators, call_lengths(step, context.config), context.layout)
+        )
+        states = run_calls(group, step, states, prefetcher)
+        group.write_results(states)
+    return [fold_run.failure for fold_run in group.fold_runs if fold_run.failure is not None]
+
+
+def call_lengths(step: int, config: TrainConfig) -> list[int]:
+    """Divide the updates after ``step`` into calls of the training program: the number of updates of each call.
+
+    A call ends at every step with an evaluation and at the last step, so that ``steps_per_call`` changes neither the
+    number of steps nor the steps of the evaluations.
+    """
+    lengths = []
+    while step < config.steps:
+        length = min(config.steps_per_call, config.steps - step)
+        if config.evaluate_every:
+            length = min(length, config.evaluate_every - step % config.evaluate_every)
+        lengths.append(length)
+        step += length
+    return lengths
+
+
+class Call(NamedTuple):
+    """One call of the training program; the devices may still compute its results.
+
+    Attributes:
+      step: the step after the call.
+      metrics: loss terms of each update, float32[r, f, s].
+      indices: int32[g, s, b], the pairs of the batches.
+      ready: when the data of the call were on the devices, seconds of ``time.perf_counter``.
+      end: when the call ended, likewise.
+    """
+
+    step: int
+    metrics: Metrics
+    indices: NDArray[np.int32]
+    ready: float
+    end: "Future[float]"
+
+
+def run_calls(group: "FoldGroup", step: int, states: TrainState, prefetcher: Prefetcher) -> TrainState:
+    """Run the training program from ``step`` to the last step: log, evaluate and save between its calls.
+
+    Raises:
+      Stopped: a signal arrived; the call that was running is finished and saved.
+    """
+    config, programs = group.context.config, group.context.programs
+    prefetched, saved_step, pending = prefetcher.take(), step, list[Call]()
+    if prefetched is None:
+        return states
+    programs.train_steps.compile(states, prefetched.batches)
+    with defer_signals() as requested_signal, CallTimer() as timer:
+        while prefetched is not None:
+            # The call returns at once; ``states`` are donated, so that the old states must not be used again.
+            states, metrics = programs.train_steps(states, prefetched.batches)
+            step += prefetched.indices.shape[1]
+            pending.append(Call(step, metrics, prefetched.indices, prefetched.ready, timer.watch(metrics)))
+            last, signal = step == config.steps, requested_signal()
+            save = step - saved_step >= config.checkpoint_every or last or signal is not None
+            evaluate = config.evaluate_every > 0 and (step % config.evaluate_every == 0 or last)
+            # Reading the metrics waits for the call. So a call is logged while the devices compute the next call,
+            # unless a checkpoint or an evaluation needs the states now.
+            while len(pending) > (0 if save or evaluate else 1):
+                call = pending.pop(0)
+                group.log(call, *timer.measure(call.ready, call.end.result()))
+            if not group.is_training:
+                break
+            # The order matters: a run that continues from the checkpoint of a step has the log and the evaluation of
+            # that step, since both were written before the checkpoint.
+            if evaluate:
+                group.evaluate(step, states)
+            if save:
+                group.save(states, prefetched.positions)
+                saved_step = step
+            if signal is not None:
+                raise Stopped(signal, f"after step {step} of {config.steps}, which is saved")
+            prefetched = prefetcher.take()
+    return states
+
+
+class FoldGroup:
+    """The folds that train side by side: their files, data iterators and time.
+
+    Attributes:
+      context: what all groups of the run share.
+      filled: the folds, then copies of the first fold up to the size of the layout, whose results are dropped: so the
+        program that was compiled for a full group serves every group.
+      iterators: the batches of each entry of ``filled``.
+      fold_runs: the files and the condition of each fold, without the copies.
+    """
+
+    def __init__(
+        self, context: RunContext, folds: Sequence[Fold], stack: contextlib.ExitStack, elapsed: Elapsed = NO_TIME
+    ) -> None:
+        """Open the checkpoints of the folds; ``stack`` closes all files. The other arguments are as in ``train_group``.
+
+        Raises:
+          UserError: a folder of checkpoints cannot be made.
+        """
+        self.context = context
+        self.filled = [*folds, *[folds[0]] * (context.layout.folds - len(folds))]
+        self.iterators = [_batches(context.pairs, fold, context.config) for fold in self.filled]
+        self.fold_runs = [open_fold_run(fold, context, stack) for fold in folds]
+        self._stack = stack
+        self._start = time.perf_counter()
+        self._compiled_before = sum(context.programs.compile_s)
+        self._elapsed = elapsed  # of the group, before this start of its clock
+        self._restored = NO_TIME  # of each fold, in earlier starts of the run
+
+    @property
+    def is_training(self) -> bool:
+        """Whether at least one fold has not failed."""
+        return any(fold_run.is_training for fold_run in self.fold_runs)
+
+    def restore(self) -> tuple[int, TrainState]:
+        """Restore the newest checkpoint that all folds have, or create new states; also set the data iterators.
+
+        Returns:
+          The step of the states, and the states with leading axes [r, f].
+
+        Raises:
+          UserError: a checkpoint cannot be read.
+        """
+        context, folds = self.context, [fold_run.fold for fold_run in self.fold_runs]
+        keys = [fold_key(context.config.seed, fold.name) for fold in self.filled]
+        expected = [state_template(context.programs.state_shapes(), key) for key in keys[: len(folds)]]
+        stores = [fold_run.checkpoints for fold_run in self.fold_runs]
+        with defer_signals():  # an exception of a signal handler is lost in Orbax's event loop, or blocks the loop
+            step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, _warn)
+        if not step:
+            return 0, context.programs.create_state(context.layout.device_put(context.layout.shard(jnp.stack(keys))))
+        tqdm.write(f"{', '.join(fold.name for fold in folds)}: going on from step {step} of {context.config.steps}")
+        self._restored = Elapsed(**{name: restored[0][1][name] for name in Elapsed._fields})
+        restored += [restored[0]] * (len(self.filled) - len(folds))
+        for iterator, (_, progress) in zip(self.iterators, restored, strict=True):
+            iterator.set_state(progress["iterator"])
+        return step, context.layout.stack_states([state for state, _ in restored])
+
+    def open_logs(self, step: int) -> None:
+        """Open the logs of every fold as they were after ``step``, and replay them into the collapse monitors."""
+        for fold_run in self.fold_runs:
+            fold_run.open_logs(step, self.context, self._stack)
+
+    def log(self, call: Call, seconds: float, waiting: float) -> None:
+        """Log a call that has ended, after a check for non-finite numbers, and advance the progress bar.
+
+        Args:
+          call: the call.
+          seconds: the time that the call took.
+          waiting: the part of ``seconds`` in which the devices had no data.
+
+        Raises:
+          NonFiniteError: a fold's numbers are not finite, and the config stops the run then.
+        """
+        context, steps = self.context, call.indices.shape[1]
+        gathered = {name: context.layout.gather(value) for name, value in jax.device_get(call.metrics).items()}
+        metrics = named_metrics(gathered, context.pairs.classes)
+        for place, fold_run in enumerate(self.fold_runs):
+            fold_run.check_finite(metrics, place, call, context)
+        speed = {"steps_per_s": steps / seconds, "waiting_share": waiting / seconds}
+        speeds = {name: np.full(context.layout.folds, value) for name, value in speed.items()}
+        values = mean_metrics(metrics) | speeds
+        training = [place for place, fold_run in enumerate(self.fold_runs) if fold_run.is_training]
+        for place in training:
+            line = {name: value[place] for name, value in values.items()}
+            warning = self.fold_runs[place].write(call.step, call.step / context.config.steps_per_epoch, line)
+            if warning is not None:
+                _warn(warning)
+        _show(context.bar, values, training)
+        context.bar.update(steps)
+
+    def evaluate(self, step: int, states: TrainState) -> None:
+        """Append an evaluation of the test and inner validation clips of every fold to its evaluations.jsonl.
+
+        Raises:
+          NonFiniteError: a capsule length is not finite, and the config stops the run then.
+        """
+        context = self.context
+        streams = [fold_run.evaluations if fold_run.is_training else None for fold_run in self.fold_runs]
+        nonfinite = write_evaluations(
+            context.programs,
+            states,
+            step,
+            context.pairs,
+            self.filled,
+            streams,
+            context.layout,
+            context.config.batch_size,
+        )
+        for place in nonfinite:
+            self.fold_runs[place].fail(step, STATISTICS_ONLY, (), context.config)
+
+    def save(self, states: TrainState, positions: Sequence[Mapping[str, Any]]) -> None:
+        """Save a checkpoint of every fold: its state, the position of its data iterator, and its time so far."""
+        now = self.time_per_fold()._asdict()
+        for place, fold_run in enumerate(self.fold_runs):
+            if fold_run.is_training:
+                sync_logs(fold_run.logs)
+                state = self.context.layout.take_state(states, place)
+                fold_run.checkpoints.save(state, {"iterator": positions[place], **now})
+        for fold_run in self.fold_runs:  # not before: the folds have the step before in common until all have this step
+            fold_run.checkpoints.keep_newest(MAX_TO_KEEP)
+
+    def write_results(self, states: TrainState) -> None:
+        """Predict and synthesize the test clips of every fold, and write its result.json last.
+
+        Raises:
+          NonFiniteError: a capsule length is not finite, and the config stops the run then.
+        """
+        context, config = self.context, self.context.config
+        folders = [fold_run.folder if fold_run.is_training else None for fold_run in self.fold_runs]
+        if not any(folders):
+            return
+        nonfinite = evaluate_group(
+            context.programs, states, context.pairs, self.filled, folders, context.layout, config.batch_size
+        )
+        for place in nonfinite:
+            self.fold_runs[place].fail(config.steps, STATISTICS_ONLY, (), config)
+        for fold_run in self.fold_runs:
+            if fold_run.is_training:
+                fold_run.show_faces(config.steps, context.pairs.classes)
+                fold = fold_run.fold
+                about = {"people": fold.people, "num_clips": len(fold.test), "steps": config.steps, "run": config.run}
+                cost = self.time_per_fold()._asdict() | {"process": config.process}
+                write_result(fold_run.folder, about | cost | {"warnings": fold_run.warnings})
+                fold_run.checkpoints.keep_newest(1)
+
+    def time_per_fold(self) -> Elapsed:
+        """Return the time that each fold has taken so far: an equal share of the time of the group."""
+        wall_s = self._elapsed.wall_s + time.perf_counter() - self._start
+        compile_s = self._elapsed.compile_s + sum(self.context.programs.compile_s) - self._compiled_before
+        folds = len(self.fold_runs)
+        return Elapsed(self._restored.wall_s + wall_s / folds, self._restored.compile_s + compile_s / folds)
+
+
+@dataclass
+class FoldRun:
+    """The files and the condition of one fold of a group.
+
+    Attributes:
+      fold: the subjects that are trained on and tested.
+      folder: the folder of the fold.
+      checkpoints: its checkpoints.
+      collapse: watches for collapsed capsules.
+      metrics: metrics.jsonl, once it is open.
+      events: the same quantities for TensorBoard.
+      evaluations: evaluations.jsonl, where the config evaluates during training.
+      warnings: warnings of this fold, those of earlier starts included.
+      failure: where the training failed; None while the fold is trained.
+    """
+
+    fold: Fold
+    folder: Path
+    checkpoints: FoldCheckpoints
+    collapse: CollapseMonitor
+    metrics: TextIO | None = None
+    events: BinaryIO | None = None
+    evaluations: TextIO | None = None
+    warnings: list[str] = field(default_factory=list)
+    failure: Failure | None = None
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the fold has not failed."""
+        return self.failure is None
+
+    @property
+    def logs(self) -> list[TextIO]:
+        """The logs that are open."""
+        return [log for log in (self.metrics, self.evaluations) if log is not None]
+
+    def open_logs(self, step: int, context: RunContext, stack: contextlib.ExitStack) -> None:
+        """Open the logs as they were after ``step``, and replay metrics.jsonl into the collapse monitor."""
+        self.metrics = stack.enter_context(open_log(self.folder, step))
+        with (self.folder / METRICS_FILE).open(encoding="utf-8") as lines:
+            self.warnings = self.collapse.replay(lines, step)
+        self.events = stack.enter_context(open_events(events_dir(context.run_dir, self.fold), step))
+        if context.config.evaluate_every:
+            self.evaluations = stack.enter_context(open_log(self.folder, step, EVALUATIONS_FILE))
+
+    def check_finite(self, metrics: Mapping[str, NDArray[Any]], place: int, call: Call, context: RunContext) -> None:
+        """Fail the fold at the first update of a call with a non-finite number.
+
+        Args:
+          metrics: the metrics of the call, float[g, s] each.
+          place: the index of the fold in the group.
+          call: the call.
+          context: what all groups share.
+
+        Raises:
+          NonFiniteError: a number is not finite, and the config stops the run then.
+        """
+        nonfinite = first_nonfinite(metrics, place) if self.is_training else None
+        if nonfinite is not None:
+            clips = batch_clips(context.pairs, call.indices[place, nonfinite.offset])
+            step = call.step - call.indices.shape[1] + nonfinite.offset + 1
+            self.fail(step, nonfinite.terms, clips, context.config)
+
+    def fail(self, step: int, terms: dict[str, float], clips: tuple[BatchClip, ...], config: TrainConfig) -> None:
+        """Stop training the fold, keep its newest checkpoint, and write nonfinite.json.
+
+        Args:
+          step: the step at which the terms are not finite.
+          terms: the terms by name.
+          clips: the clips of the batch; none where the step is an evaluation.
+          config: how every fold is trained.
+
+        Raises:
+          NonFiniteError: the config stops the run.
+        """
+        self.failure = Failure(self.fold.name, step, terms, clips, max(self.checkpoints.steps(), default=0))
+        write_failure(self.folder, self.failure, config.on_nonfinite)
+        if config.on_nonfinite == "stop":
+            raise NonFiniteError(self.failure)
+
+    def write(self, step: int, epoch: float, values: Mapping[str, Any]) -> str | None:
+        """Append a line to metrics.jsonl and to the TensorBoard events; return a warning of the collapse monitor."""
+        assert self.metrics is not None and self.events is not None
+        write_line(self.metrics, step, epoch, values)
+        write_scalars(self.events, step, epoch, values)
+        warning = self.collapse.update(step, values)
+        if warning is not None:
+            self.warnings.append(warning)
+        return warning
+
+    def show_faces(self, step: int, classes: Sequence[str]) -> None:
+        """Add the faces of the first test clip of each class to the TensorBoard events, if there is a generator."""
+        assert self.events is not None
+        if not (self.folder / SYNTHESIS_FILE).is_file():
+            return
+        with np.load(self.folder / SYNTHESIS_FILE) as arrays:
+            _, first = np.unique(arrays["label"], return_index=True)
+            onset, synthetic, apex = (arrays[name][first] for name in ("onset", "synthetic", "apex"))
+        faces = np.concatenate([onset[:, None], synthetic, apex[:, None]], axis=1)
+        subjects = "held out" if self.fold.scored else "trained on"
+        write_faces(self.events, step, f"{subjects}: onset, {', '.join(classes)}, apex", faces)
+
+
+def open_fold_run(fold: Fold, context: RunContext, stack: contextlib.ExitStack) -> FoldRun:
+    """Open the checkpoints of a fold; its logs are opened once the step is known from which the fold continues."""
+    folder = fold_dir(context.run_dir, fold)
+    checkpoints = stack.enter_context(FoldCheckpoints(folder, f"{context.config.run} {fold.name}"))
+    return FoldRun(fold, folder, checkpoints, collapse_monitor(fold, context.pairs, context.config))
+
+
+def _batches(pairs: Pairs, fold: Fold, config: TrainConfig) -> Any:
+    """Return the iterator over the training batches of a fold."""
+    return fold_batches(
+        pairs,
+        fold.train,
+        batch_size=config.batch_size,
+        seed=_data_seed(config.seed, fold),
+        mirror=config.mirror,
+        shift=config.shift,
+        brightness=config.brightness,
+    )
+
+
+def _data_seed(seed: int, fold: Fold) -> int:
+    """Return the seed of a fold for shuffling and mirroring, 0 to 2**32 - 1."""
+    return int(jax.random.key_data(fold_key(seed, f"{fold.name} data"))[-1])
+
+
+def _show(bar: "tqdm[Any]", values: dict[str, Any], places: Sequence[int]) -> None:
+    """Show means over the folds beside the progress bar; without a generator there is no L1."""
+    if not places:
+        return
+    shown = {"L1": "g_l1", "margin": "d_real_margin", "accuracy": "d_real_accuracy", "waiting": "waiting_share"}
+    means = {label: values[name][places].mean() for label, name in shown.items() if name in values}
+    bar.set_postfix({label: f"{mean:.3f}" for label, mean in means.items()}, refresh=False)
 
 
 def _warn(line: str) -> None:

@@ -1,12 +1,10 @@
-"""How much memory is free, of an accelerator by its own account, of a CPU by Linux's; and what to do when none is.
+"""The number of folds that train side by side on a device, decided before the first step, and messages about memory.
 
-How many folds train side by side on a device: as many as its free memory holds, decided before the first step.
-
-XLA plans the memory of a program when it compiles it. The training program is therefore compiled for one fold, whose
-bytes tell how many folds there is room for, and then for that number, whose bytes must fit too. What a program of
-folds at once holds grows with their number: 225, 456 and 908 MB beside arguments and results for 1, 2 and 4 folds
-(width 1/8, batch 16, 128x128, XLA's plan for a CPU); of folds in turn, more slowly. Recognition and synthesis hold
-less than training does (29 and 56 MB).
+XLA plans the memory of a program when it compiles the program. So the training program is compiled for one fold, whose
+bytes give the number of folds that fit, and then for that number, whose bytes must fit too. The memory of a program
+with ``vmap`` over folds grows with their number: 225, 456 and 908 MB beside arguments and results for 1, 2 and 4 folds
+(width 1/8, batch 16, 128x128, XLA's plan for a CPU); with a loop over folds, more slowly. Prediction and synthesis need
+less memory than training (29 and 56 MB).
 """
 
 import contextlib
@@ -29,23 +27,33 @@ _ROOT = Path("/")
 
 _GIB = 2**30
 
-# What says that memory ran out: XLA's status, CUDA's, and that of its matrix library where it finds no room.
+# Parts of error messages that mean that memory ran out: of XLA, of CUDA, and of its matrix library.
 _EXHAUSTED = ("resource_exhausted", "out of memory", "cuda_error_out_of_memory", "cublas_status_alloc_failed")
 
-# The amount: "allocating 4096 bytes", "allocate request for 2.99GiB", "allocate 3.20G", "capacity by 4.5G".
-_ASKED = re.compile(r"(?:allocat\w*|request for|capacity by)\s+(\d+(?:\.\d+)?)\s*(bytes|[KMGTPE]?i?B?)\b")
+# The requested amount: "allocating 4096 bytes", "allocate request for 2.99GiB", "allocate 3.20G", "capacity by 4.5G".
+_REQUESTED = re.compile(r"(?:allocat\w*|request for|capacity by)\s+(\d+(?:\.\d+)?)\s*(bytes|[KMGTPE]?i?B?)\b")
 
 _UNITS = {unit: 2 ** (10 * power) for power, unit in enumerate(("", "K", "M", "G", "T", "P", "E"))}
 
+USED = 0.8  # of the free memory; the rest is a reserve for fragments and other programs
+
+# Folds on a CPU device: the program computes folds one after another (``parallel.loop_folds``), so more save no time.
+MOST_ON_CPU = 1
+
+_PREFETCHED = 2  # batches on the device beside those of the present call (see ``prefetch``)
+
+_COPIES = 2  # of the state of one fold, while its checkpoint is written
+
 
 def free_bytes(device: jax.Device, root: Path = _ROOT) -> int | None:
-    """Bytes that this process can still take on a device; None where nobody tells.
+    """Return the bytes that this process can still allocate on a device; None where the number is not known.
 
-    Of an accelerator: jax's own limit less what is in use. Of a CPU: the memory that Linux calls available or, where
-    that is less, what the process's control groups (containers, SLURM jobs) leave.
+    On an accelerator the number is the limit of jax minus the bytes in use. On a CPU it is the memory that Linux calls
+    available or, where that is less, the memory that the control groups of the process (containers, SLURM jobs) leave.
 
     Args:
-      root: where ``proc`` and ``sys`` lie.
+      device: the device.
+      root: the folder that holds ``proc`` and ``sys``.
     """
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
@@ -59,7 +67,7 @@ def free_bytes(device: jax.Device, root: Path = _ROOT) -> int | None:
 
 
 def _cgroup_free_bytes(root: Path) -> Iterator[int]:
-    """Bytes that each control group (version 2) above this process leaves; none where there are no limits."""
+    """Yield the bytes that each control group (version 2) of this process leaves; nothing where there is no limit."""
     try:
         own = (root / "proc/self/cgroup").read_text().strip().rpartition("::/")[2]
     except OSError:
@@ -71,14 +79,14 @@ def _cgroup_free_bytes(root: Path) -> Iterator[int]:
             limit = int((folder / "memory.max").read_text())
             used = int((folder / "memory.current").read_text())
             counts = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        except (OSError, ValueError):  # no such file, or the word "max"
+        except (OSError, ValueError):  # the file is missing, or holds the word "max"
             continue
-        yield max(0, limit - used + int(counts.get("inactive_file", 0)))  # file pages are given back when needed
+        yield max(0, limit - used + int(counts.get("inactive_file", 0)))  # Linux frees file pages on demand
 
 
 @contextlib.contextmanager
 def out_of_memory_hints(train_config: TrainConfig, side_by_side: int = 0) -> Iterator[None]:
-    """Turns an error that says that memory ran out into one line, see ``explain``."""
+    """Turn an error which means that memory ran out into one line, see ``explain``."""
     try:
         yield
     except Exception as error:
@@ -89,16 +97,18 @@ def out_of_memory_hints(train_config: TrainConfig, side_by_side: int = 0) -> Ite
 
 
 def explain(error: BaseException, train_config: TrainConfig, side_by_side: int = 0) -> UserError | None:
-    """What to do about an error, if it says that memory ran out: of a device, or of the host; otherwise None.
+    """Return the remedy for an error which means that the memory of a device or of the host ran out; otherwise None.
 
-    Linux may end a process instead, with no error: what was asked for had been granted, and was not there when it was
-    used. Then too the same command goes on.
+    Linux may kill a process without an error instead: Linux grants memory that is missing when the process uses it.
+    The same command then continues the run, too.
 
     Args:
-      side_by_side: folds on each device; 0: as the plan says.
+      error: the error.
+      train_config: how every fold is trained.
+      side_by_side: folds on each device; 0: as the config says.
     """
     text = str(error)
-    on_device = isinstance(error, jax.errors.JaxRuntimeError) and any(sign in text.lower() for sign in _EXHAUSTED)
+    on_device = isinstance(error, jax.errors.JaxRuntimeError) and any(words in text.lower() for words in _EXHAUSTED)
     on_host = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     if not (on_device or on_host):
         return None
@@ -115,31 +125,22 @@ def explain(error: BaseException, train_config: TrainConfig, side_by_side: int =
 
 
 def _requested_bytes(message: str) -> str:
-    """What was asked for in vain, in words, where the message tells."""
-    found = _ASKED.search(message)
-    if not found:
+    """Return the amount that could not be allocated, in words; empty where the message does not hold it."""
+    match = _REQUESTED.search(message)
+    if not match:
         return ""
-    unit = "" if found[2] == "bytes" else found[2].rstrip("iB")
-    return f" ({float(found[1]) * _UNITS[unit] / _GIB:.3g} GiB more were wanted)"
-
-
-USED = 0.8  # of the free memory; the rest is for fragments, other programs and what nobody thought of
-
-MOST_ON_CPU = 1  # folds on a device of a CPU: it computes them in turn (see ``turns``), more of them only take memory
-
-_SUPPLIES = 2  # of batches on the device beside those of the call under way (see ``feed``)
-
-_COPIES = 2  # of one fold's state, while its checkpoint is written
+    unit = "" if match[2] == "bytes" else match[2].rstrip("iB")
+    return f" ({float(match[1]) * _UNITS[unit] / _GIB:.3g} GiB more were wanted)"
 
 
 class FoldCapacity(NamedTuple):
-    """How the folds are laid out.
+    """How many folds train side by side.
 
     Attributes:
-      programs: for the layout's devices; its training program is compiled where memory decided.
-      layout: which fold lies where.
-      reason: a line that tells what was chosen and why; empty where the plan says how many folds.
-      compile_s: seconds spent compiling.
+      programs: the programs for the devices of the layout; the training program is compiled where memory decided.
+      layout: which fold lies on which device.
+      reason: a line for the user with the choice and its reason; empty where the config gives the number of folds.
+      compile_s: seconds of compilation.
     """
 
     programs: ParallelPrograms
@@ -151,15 +152,18 @@ class FoldCapacity(NamedTuple):
 def plan_capacity(
     models: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, todo: int, sharers: int = 1
 ) -> FoldCapacity:
-    """Lays out folds: as many on each device as the plan says or, where it says 0, as many as fit.
+    """Choose the number of folds on each device: as the config says or, where the config says 0, as many as fit.
 
-    Groups are as equal as can be: nine folds where there is room for eight are five and four. Devices that would
-    have no fold are left out.
+    Groups are as equal as possible: nine folds where eight fit become five and four. Devices without a fold are left
+    out.
 
     Args:
-      folds: of the run; they decide, so that an interrupted run goes on with the same program.
-      todo: those not finished; they decide where they would not fill half of the places.
-      sharers: processes that share a CPU's memory.
+      models: both networks, their optimizers and the loss weights.
+      train_config: how every fold is trained.
+      devices: the devices of this process.
+      folds: the number of folds of the run; it decides, so that an interrupted run continues with the same program.
+      todo: the number of unfinished folds; it decides where the unfinished folds would fill less than half a group.
+      sharers: the number of processes that share the memory of a CPU.
 
     Raises:
       UserError: not even one fold fits.
@@ -209,7 +213,7 @@ def plan_capacity(
 
 
 def balanced_folds(folds: int, holders: int, room: int) -> int:
-    """Folds on each of ``holders`` devices, ``room`` at most, that make the fewest groups, as equal as can be."""
+    """Return the folds on each of ``holders`` devices, at most ``room``, for the fewest and most equal groups."""
     groups = math.ceil(folds / (holders * room))
     return math.ceil(folds / (holders * groups))
 
@@ -217,27 +221,27 @@ def balanced_folds(folds: int, holders: int, room: int) -> int:
 def _build(
     models: Models, train_config: TrainConfig, devices: Sequence[jax.Device], folds: int, number: int
 ) -> tuple[ParallelPrograms, FoldLayout]:
-    """The programs and the layout of ``number`` folds on a device, without devices that would have none."""
+    """Build the programs and the layout for ``number`` folds on a device, without devices that have no fold."""
     used = devices if train_config.parallel == "batch" else devices[: math.ceil(folds / number)]
     return build_programs(models, used, train_config.parallel), FoldLayout(tuple(used), number, train_config.parallel)
 
 
 def _needed(programs: ParallelPrograms, train_config: TrainConfig, size: int, layout: FoldLayout, on_cpu: bool) -> int:
-    """Compiles the training program; bytes on each device that training takes, everything included."""
+    """Compile the training program, and return the bytes on each device that training needs in total."""
     state = programs.state_shapes()
     states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*layout.leading_shape, *leaf.shape), leaf.dtype), state)
     batches = _batch_shapes(train_config, size, layout)
     programs.train_steps.compile(states, batches)
     fold = _bytes(state)
-    supplies = _SUPPLIES * _bytes(batches) // len(layout.devices)
+    prefetched = _PREFETCHED * _bytes(batches) // len(layout.devices)
     held = programs.train_steps.memory_bytes()
-    if on_cpu:  # states that come from checkpoints are there twice, before the program runs for the first time
+    if on_cpu:  # before the first call, the states of checkpoints lie in memory twice
         held = max(held, 2 * fold * layout.folds_per_device)
-    return held + supplies + _COPIES * fold
+    return held + prefetched + _COPIES * fold
 
 
 def _batch_shapes(train_config: TrainConfig, size: int, layout: FoldLayout) -> dict[str, jax.ShapeDtypeStruct]:
-    """What ``Layout.lay_batches`` makes of the batches of a call."""
+    """Return the shapes of the batches of a call on the devices (``FoldLayout.shard_batches``)."""
     share = train_config.batch_size // len(layout.devices) if layout.parallel == "batch" else train_config.batch_size
     shape = (*layout.leading_shape, train_config.steps_per_call, share)
     face = jax.ShapeDtypeStruct((*shape, size, size, 1), jnp.uint8)

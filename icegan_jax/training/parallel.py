@@ -73,34 +73,56 @@ _RUN_ONCE = {"xla_backend_optimization_level": 0}
 
 _AXIS = "batch"  # of the devices that share a batch
 
+# A full call, a shorter call before an evaluation, and a shorter last call (see ``loop.call_lengths``).
+_CALL_LENGTHS = 3
+
 
 class CompiledProgram:
-    """A program that is compiled once, by ``compile`` or when first called, and then refuses any other shape."""
+    """A program that is compiled ahead of time, and refuses shapes that it was not compiled for.
 
-    def __init__(self, program: Any, options: dict[str, int] | None, compile_s: list[float]) -> None:
-        """``program``: of pmap. ``compile_s``: takes the seconds that the compilation took."""
+    A silent second compilation would take minutes: so the number of shapes is limited.
+    """
+
+    def __init__(
+        self, program: Any, options: dict[str, int] | None, compile_s: list[float], max_shapes: int = 1
+    ) -> None:
+        """Compile nothing yet.
+
+        Args:
+          program: the result of ``pmap``.
+          options: options of the compiler.
+          compile_s: the seconds of each compilation are appended to this list.
+          max_shapes: how many different shapes of arguments may be compiled.
+        """
         self._program = program
         self._options = options
         self._compile_s = compile_s
-        self._compiled: Any = None
+        self._max_shapes = max_shapes
+        self._compiled: dict[tuple[Any, ...], Any] = {}
 
-    def compile(self, *arguments: Any) -> None:
-        """Compiles for arrays of these shapes, unless it is compiled; ``jax.ShapeDtypeStruct`` serves too."""
-        if self._compiled is None:
+    def compile(self, *arguments: Any) -> Any:
+        """Compile for arrays of these shapes, unless that is done; ``jax.ShapeDtypeStruct`` serves too."""
+        shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments))
+        if shapes not in self._compiled:
+            if len(self._compiled) == self._max_shapes:
+                raise TypeError(f"the program has other argument shapes than the {self._max_shapes} compiled ones")
             start = time.perf_counter()
-            self._compiled = self._program.lower(*arguments).compile(compiler_options=self._options)
+            self._compiled[shapes] = self._program.lower(*arguments).compile(compiler_options=self._options)
             self._compile_s.append(time.perf_counter() - start)
+        return self._compiled[shapes]
 
     def __call__(self, *arguments: Any) -> Any:
-        """Starts the program on the devices; what it returns is there when it is done."""
-        self.compile(*arguments)
-        return self._compiled(*arguments)
+        """Start the program on the devices; the call returns at once, before the results are computed."""
+        return self.compile(*arguments)(*arguments)
 
     def memory_bytes(self) -> int:
-        """Bytes on each device that the compiled program works in, arguments included, as XLA planned them."""
-        sizes = self._compiled.memory_analysis()
-        held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-        return int(held + sizes.temp_size_in_bytes)
+        """Return the bytes on each device that the program needs, arguments included, as XLA planned them."""
+        return max(_bytes_on_device(compiled.memory_analysis()) for compiled in self._compiled.values())
+
+
+def _bytes_on_device(sizes: Any) -> int:
+    held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    return int(held + sizes.temp_size_in_bytes)
 
 
 class ParallelPrograms(NamedTuple):
@@ -147,15 +169,16 @@ def build_programs(models: Models, devices: Sequence[jax.Device], parallel: str 
         donate: tuple[int, ...] = (),
         options: dict[str, int] | None = None,
         over: Callable[..., Any] = many,
+        max_shapes: int = 1,
     ) -> CompiledProgram:
         program = jax.pmap(
             over(functools.partial(function, models)), axis_name=_AXIS, devices=devices, donate_argnums=donate
         )
-        return CompiledProgram(program, options, compile_s)
+        return CompiledProgram(program, options, compile_s, max_shapes)
 
     return ParallelPrograms(
         create_state=spread(create_state, options=_RUN_ONCE, over=vmap_folds),
-        train_steps=spread(train_steps, donate=(0,)),
+        train_steps=spread(train_steps, donate=(0,), max_shapes=_CALL_LENGTHS),
         predict=spread(predict),
         synthesize_classes=None if models.generator is None else spread(synthesize_classes),
         compile_s=compile_s,

@@ -1,12 +1,10 @@
-"""How fast the devices go, and how long they wait for data.
+"""The batches of a group of folds, prepared one call ahead of the training, and the time that the calls take.
 
-The batches of a group of folds, drawn and copied to the devices by a thread, a call ahead of the training.
-
-Axis letters as in ``layout``.
+Axis letters: r device, f fold on a device, g fold of the group, s step of a call, b batch.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -16,58 +14,17 @@ import numpy as np
 
 from icegan_jax.training.parallel import FoldLayout
 
-
-class CallTimer:
-    """Notes when each call of the training program ends, without holding up what starts the next one.
-
-    Entered when the first call's data are on the devices and its program is compiled.
-    """
-
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pace")
-        self._free = 0.0  # when the devices had nothing left to do, by time.perf_counter, seconds
-
-    def __enter__(self) -> "CallTimer":
-        self._free = time.perf_counter()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C a call may go on for minutes
-
-    def watch(self, outcome: Any) -> "Future[float]":
-        """When a call's outcome, arrays that are still being computed, is there; seconds as ``perf_counter``."""
-        return self._thread.submit(_completion_time, outcome)
-
-    def measure(self, ready: float, end: float) -> tuple[float, float]:
-        """Of the next call, in order: seconds since the one before it ended, and how many of them went by without data.
-
-        Args:
-          ready: when the call's data were on the devices.
-          end: when the call ended.
-        """
-        seconds, waiting = end - self._free, max(0.0, ready - self._free)
-        self._free = end
-        return seconds, waiting
-
-
-def _completion_time(outcome: Any) -> float:
-    jax.block_until_ready(outcome)
-    return time.perf_counter()
-
-
 _FIELDS = ("onset", "apex", "label")
 
 
 class PrefetchedBatches(NamedTuple):
-    """What one call of the training program takes.
+    """The data of one call of the training program.
 
     Attributes:
-      batches: arrays [r, f, s, b, ...] on the devices.
-      indices: int32[g, s, b] on the host, which of the prepared pairs they are.
-      positions: where each fold's iterator stands after them.
-      ready: when they were all on the devices, by ``time.perf_counter``, seconds.
+      batches: arrays [r, f, s, b, ...] on the devices; faces are uint8, a quarter of the bytes of float32.
+      indices: int32[g, s, b] on the host, the indices of the prepared pairs.
+      positions: the state of each fold's iterator after these batches.
+      ready: when all arrays were on the devices, seconds of ``time.perf_counter``.
     """
 
     batches: dict[str, jax.Array]
@@ -77,22 +34,24 @@ class PrefetchedBatches(NamedTuple):
 
 
 class Prefetcher:
-    """Hands out one ``Supply`` after another; the next one is prepared while the devices work on this one.
+    """Prepare the batches of the next call in a thread, while the devices compute the present call."""
 
-    Faces go over the bus as uint8. An error of the thread is raised by ``take``.
-    """
+    def __init__(self, iterators: Sequence[Any], calls: Sequence[int], layout: FoldLayout) -> None:
+        """Prepare nothing yet; entering the context starts the thread.
 
-    def __init__(self, batches: Sequence[Any], steps: int, calls: int, layout: FoldLayout) -> None:
-        """``batches``: an iterator per fold. ``steps``: batches a call. ``calls``: how many there will be."""
-        self._batches = batches
-        self._steps = steps
-        self._left = calls
+        Args:
+          iterators: the data iterator of each fold of the group.
+          calls: the number of batches of each call.
+          layout: which fold lies on which device.
+        """
+        self._iterators = iterators
+        self._calls: Iterator[int] = iter(calls)
         self._layout = layout
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="feed")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
         self._next: Future[PrefetchedBatches] | None = None
 
     def __enter__(self) -> "Prefetcher":
-        self._order()
+        self._submit()
         return self
 
     def __exit__(
@@ -101,24 +60,72 @@ class Prefetcher:
         self._thread.shutdown(cancel_futures=True)
 
     def take(self) -> PrefetchedBatches | None:
-        """Waits for the next supply, if need be, and has the one after it prepared; None after the last."""
+        """Return the batches of the next call, and start preparing those of the call after it; None after the last.
+
+        Raises:
+          Exception: the error of the thread, if its work failed.
+        """
         if self._next is None:
             return None
         prefetched = self._next.result()
-        self._order()
+        self._submit()
         return prefetched
 
-    def _order(self) -> None:
-        self._next = self._thread.submit(self._prepare) if self._left else None
-        self._left -= 1
+    def _submit(self) -> None:
+        steps = next(self._calls, None)
+        self._next = None if steps is None else self._thread.submit(self._prepare, steps)
 
-    def _prepare(self) -> PrefetchedBatches:
-        drawn = [[next(iterator) for _ in range(self._steps)] for iterator in self._batches]
-        positions = [iterator.get_state() for iterator in self._batches]
+    def _prepare(self, steps: int) -> PrefetchedBatches:
+        drawn = [[next(iterator) for _ in range(steps)] for iterator in self._iterators]
+        # The positions are read here: later the thread draws ahead, and a checkpoint must not skip these batches.
+        positions = [iterator.get_state() for iterator in self._iterators]
 
-        def stacked(name: str) -> np.ndarray:
+        def stack(name: str) -> np.ndarray:
             return np.stack([np.stack([batch[name] for batch in fold]) for fold in drawn])
 
-        content = {name: self._layout.shard_batches(stacked(name)) for name in _FIELDS}
+        content = {name: self._layout.shard_batches(stack(name)) for name in _FIELDS}
         batches = jax.block_until_ready(self._layout.device_put(content))
-        return PrefetchedBatches(batches, stacked("index"), positions, time.perf_counter())
+        return PrefetchedBatches(batches, stack("index"), positions, time.perf_counter())
+
+
+class CallTimer:
+    """Measure how long each call of the training program takes, without delaying the start of the next call.
+
+    The context is entered when the data of the first call are on the devices and its program is compiled.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="call_timer")
+        self._idle_since = 0.0  # when the devices had finished all calls so far, seconds of ``time.perf_counter``
+
+    def __enter__(self) -> "CallTimer":
+        self._idle_since = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C the present call may take minutes
+
+    def watch(self, outputs: Any) -> "Future[float]":
+        """Return the time at which the outputs of a call will be computed, seconds of ``time.perf_counter``."""
+        return self._thread.submit(_completion_time, outputs)
+
+    def measure(self, ready: float, end: float) -> tuple[float, float]:
+        """Measure the next call, in the order of the calls.
+
+        Args:
+          ready: when the data of the call were on the devices.
+          end: when the call ended.
+
+        Returns:
+          The seconds since the call before ended, and the part of these seconds in which the devices had no data.
+        """
+        seconds, waiting = end - self._idle_since, max(0.0, ready - self._idle_since)
+        self._idle_since = end
+        return seconds, waiting
+
+
+def _completion_time(outputs: Any) -> float:
+    jax.block_until_ready(outputs)
+    return time.perf_counter()

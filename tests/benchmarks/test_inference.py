@@ -3,13 +3,13 @@
 import pytest
 
 from benchmarks import inference
-from tests.benchmarks.small import check_named, measured, refusal
+from tests.benchmarks.tiny_workload import check_named, measured, refusal
 
 
 def test_the_figures_hang_together(workload: None) -> None:
     options = ["--config=demo", "--batches=4,1", "--steps=2"]
     r = measured(inference.main, *options, "--json")
-    check_named(r, "python benchmarks/inference.py --config=demo --batches=4,1 --steps=2 --json")
+    check_named(r, "python -m benchmarks.inference --config=demo --batches=4,1 --steps=2 --json")
     assert [(row["network"], row["batch"]) for row in r["rows"]] == [("D", 1), ("D", 4), ("G", 1), ("G", 4)]
     for row in r["rows"]:
         assert row["faces_per_s"] == pytest.approx(row["batch"] / row["median_ms"] * 1e3)

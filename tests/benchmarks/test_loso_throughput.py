@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks import loso_throughput
-from tests.benchmarks.small import OPTIONS, check_named, measured, printed, refusal
+from tests.benchmarks.tiny_workload import OPTIONS, check_named, measured, printed, refusal
 
 
 def test_the_figures_hang_together(workload: None) -> None:
     options = ["--folds=2,1", "--rounds=2", "--steps=2", "--batch=3"]
     r = measured(loso_throughput.main, *OPTIONS, *options)
-    check_named(r, " ".join(["python benchmarks/loso_throughput.py", *OPTIONS, *options]))
+    check_named(r, " ".join(["python -m benchmarks.loso_throughput", *OPTIONS, *options]))
     assert [row["folds"] for row in r["rows"]] == [1, 2] and not r["skipped"]
     # 737 = 2210 / 3 updates an epoch, rounded up
     assert r["run"] == {"folds": 68, "epochs": 100, "pairs": 2210, "steps": 73700}
@@ -51,10 +51,10 @@ def test_states_are_taken_apart_and_joined_again() -> None:
         return {"a": jnp.arange(3 * 2.0).reshape(*lead, 2), "key": jax.random.split(jax.random.key(0), 3)}
 
     first = tree([3])
-    apart = loso_throughput.split(first, 3)
+    apart = loso_throughput.split_folds(first, 3)
     assert first["a"].is_deleted()
     assert [part["a"].tolist() for part in apart] == [[0, 1], [2, 3], [4, 5]]
-    again = loso_throughput.joined(apart)
+    again = loso_throughput.join_folds(apart)
     assert apart[0]["a"].is_deleted()
     np.testing.assert_array_equal(again["a"], tree([3])["a"])
     np.testing.assert_array_equal(jax.random.key_data(again["key"]), jax.random.key_data(tree([3])["key"]))

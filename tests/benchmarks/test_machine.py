@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import machine
-from benchmarks.command import command_line, heading, host, markdown, peak_rss_gib
+from benchmarks.command import command_line, describe_host, heading, markdown, peak_rss_gib
 
 
 def test_spread_is_median_and_quartiles() -> None:
-    assert machine.spread([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
+    assert machine.quartiles([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -80,17 +80,25 @@ def test_a_table_in_markdown() -> None:
 
 def test_a_heading_names_machine_date_and_command() -> None:
     result = {
-        "machine": {**host(), "cpu": "A CPU", "cores": 2, "load": 0.5, "system": "Linux", "device": "H", "devices": 4},
+        "machine": {
+            **describe_host(),
+            "cpu": "A CPU",
+            "cores": 2,
+            "load": 0.5,
+            "system": "Linux",
+            "device": "H",
+            "devices": 4,
+        },
         "versions": {"python": "3.11", "jax": "0.10"},
         "date": "2026-11-22T18:13:44+00:00",
-        "command": "python benchmarks/scaling.py",
+        "command": "python -m benchmarks.scaling",
     }
     assert heading(result).splitlines() == [
         "A CPU, 2 cores (load 0.5 before), 4 x H, Linux; 2026-11-22T18:13:44+00:00",
-        "`python benchmarks/scaling.py`",
+        "`python -m benchmarks.scaling`",
         "python 3.11, jax 0.10",
     ]
 
 
 def test_the_command_can_be_typed() -> None:
-    assert command_line("/somewhere/scaling.py", ["--data=a b"]) == "python benchmarks/scaling.py '--data=a b'"
+    assert command_line("python -m benchmarks.scaling", ["--data=a b"]) == "python -m benchmarks.scaling '--data=a b'"

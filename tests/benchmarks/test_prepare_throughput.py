@@ -23,7 +23,7 @@ def test_the_table_names_machine_date_and_command() -> None:
     result = {
         "date": "2026-11-22T18:13:44+00:00",
         "machine": {"cpu": "A CPU", "cores": 2, "load": 0.5, "system": "Linux"},
-        "command": "python benchmarks/prepare_throughput.py --scale=2",
+        "command": "python -m benchmarks.prepare_throughput --scale=2",
         "frame_pixels": [480, 560],
         "crop_pixels": 128,
         "parts_frames_per_second": {"register": 219.6},
@@ -33,7 +33,7 @@ def test_the_table_names_machine_date_and_command() -> None:
     table = benchmark._table(result).splitlines()
     assert table[:3] == [
         "A CPU, 2 cores (load 0.5 before), Linux; 2026-11-22T18:13:44+00:00",
-        "`python benchmarks/prepare_throughput.py --scale=2`",
+        "`python -m benchmarks.prepare_throughput --scale=2`",
         "frames of 480x560, crops of 128x128",
     ]
     for row in ("| register | 219.6 |", "| 2 | 800 | 4 | 7.5 | 200 |", "| 400 | 225.1 |"):

@@ -62,7 +62,7 @@ def event(thread: int, start: float, duration: float, name: str) -> dict[str, ob
 
 
 def test_what_is_nested_counts_once() -> None:
-    """Times are microseconds; threads do not nest in each other."""
+    """Time are microseconds; threads do not nest in each other."""
     events = [
         {"ph": "X", "pid": 1, "tid": 1, "ts": 0, "dur": 9000, "name": "no operation"},
         event(1, 0, 8000, "loop"),

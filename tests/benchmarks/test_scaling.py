@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import scaling
 from icegan_jax.data.dataset import Record, load_pairs, write_pairs
-from tests.benchmarks.small import check_named, measured, printed, refusal
+from tests.benchmarks.tiny_workload import check_named, measured, printed, refusal
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def test_the_figures_hang_together(workload: None, source: Path, monkeypatch: py
     def here(function: Callable[..., Any], *arguments: object) -> Any:
         return function(*arguments)
 
-    monkeypatch.setattr(scaling, "fresh", here)  # a new process would not know the small networks
+    monkeypatch.setattr(scaling, "run_in_new_process", here)  # a new process would not know the small networks
     options = [f"--data={source}", "--clips=9,4", "--batch=5", "--folds=2", "--json"]
     r = measured(scaling.main, *options)
-    check_named(r, " ".join(["python benchmarks/scaling.py", *options]))
+    check_named(r, " ".join(["python -m benchmarks.scaling", *options]))
     assert "grain" in r["versions"] and (r["folds"], r["batch"], r["width"]) == (2, 5, 0.0625)
     assert [(row["clips"], row["pairs"]) for row in r["rows"]] == [(4, 20), (9, 45)]
     assert [(row["steps"], row["steps_per_epoch"]) for row in r["rows"]] == [(4, 4), (10, 9)]

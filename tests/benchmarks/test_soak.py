@@ -7,12 +7,12 @@ import pytest
 
 from benchmarks import soak
 from benchmarks.sampling import Sample
-from tests.benchmarks.small import check_named, measured, refusal
+from tests.benchmarks.tiny_workload import check_named, measured, refusal
 
 
 def test_files_and_threads_stay_as_many(tmp_path: Path) -> None:
     result = measured(soak.main, "--steps=60", "--folds=4", f"--samples={tmp_path / 'samples.csv'}", "--json")
-    check_named(result, f"python benchmarks/soak.py --steps=60 --folds=4 --samples={tmp_path / 'samples.csv'} --json")
+    check_named(result, f"python -m benchmarks.soak --steps=60 --folds=4 --samples={tmp_path / 'samples.csv'} --json")
     assert [(row["start"], row["end"]) for row in result["rows"]] == [("6 steps", "60 steps"), ("2 folds", "4 folds")]
     for row in result["rows"]:
         assert row["rss_mib_early"] > 50 and row["files_early"] > 2 and row["threads_early"] > 1

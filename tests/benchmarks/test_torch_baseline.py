@@ -6,7 +6,7 @@ import os
 import pytest
 
 from benchmarks import torch_baseline
-from tests.benchmarks.small import OPTIONS, check_named, measured, refusal
+from tests.benchmarks.tiny_workload import OPTIONS, check_named, measured, refusal
 
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="without the extra torch")
 
@@ -17,7 +17,7 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
 def test_both_are_measured_in_turns(folds: int) -> None:
     options = [f"--folds={folds}", "--steps=7", "--batch=3"]
     r = measured(torch_baseline.main, *OPTIONS, *options)
-    check_named(r, " ".join(["python benchmarks/torch_baseline.py", *OPTIONS, *options]))
+    check_named(r, " ".join(["python -m benchmarks.torch_baseline", *OPTIONS, *options]))
     assert r["versions"]["torch"]
     assert (r["folds"], r["batch"], r["width"], r["perceptual"], r["channels_last"]) == (folds, 3, 0.0625, False, True)
     for prefix in ("", "jax_"):

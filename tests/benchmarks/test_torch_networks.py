@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 from benchmarks import torch_networks  # noqa: E402
 from benchmarks.torch_weights import to_torch  # noqa: E402
-from tests.benchmarks.alike import moved_state  # noqa: E402
+from tests.benchmarks.arrays import random_state  # noqa: E402
 
 TOLERANCE = 1e-4  # of values in [-1, 1]
 CASES = {
@@ -38,7 +38,7 @@ CASES = {
 }
 
 
-def grey(seed: int, size: int, channels: int = 1) -> np.ndarray:
+def gray(seed: int, size: int, channels: int = 1) -> np.ndarray:
     """Pictures float32[2, size, size, channels] in [-1, 1]."""
     return np.random.default_rng(seed).uniform(-1, 1, (2, size, size, channels)).astype(np.float32)
 
@@ -61,12 +61,12 @@ def as_seen(theirs: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool) -> None:
     models = tiny.models(**CASES[case])
-    state = moved_state(models)
+    state = random_state(models)
     network = torch_networks.Generator(models.generator, models.image_size, models.noise, 3)
     network.load_state_dict(to_torch(state.g_params, state.g_stats))
     if channels_last:
         network.to(memory_format=torch.channels_last)
-    onset, expression = grey(0, models.image_size), np.eye(3, dtype=np.float32)[[2, 0]]
+    onset, expression = gray(0, models.image_size), np.eye(3, dtype=np.float32)[[2, 0]]
     noise = np.random.default_rng(1).normal(size=(2, models.noise)).astype(np.float32)
     variables = {"params": state.g_params, **state.g_stats}
     apply = jax.jit(lambda *x: models.generator.apply(variables, *x, train=True, mutable=list(state.g_stats)))
@@ -82,12 +82,12 @@ def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool)
 @pytest.mark.parametrize("train", [True, False])
 def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> None:
     models = tiny.models(**CASES[case])
-    state = moved_state(models)
+    state = random_state(models)
     channels = 1 if models.recognition_input == "apex" else 2
     network = torch_networks.Discriminator(models.discriminator, models.image_size, channels)
     network.load_state_dict(to_torch(state.d_params, state.d_stats))
     network.train(train)
-    image, label = grey(0, models.image_size, channels), jnp.array([1, 2]) if train else None
+    image, label = gray(0, models.image_size, channels), jnp.array([1, 2]) if train else None
     variables = {"params": state.d_params, **state.d_stats}
     apply = jax.jit(lambda *x: models.discriminator.apply(variables, *x, train=train, mutable=list(state.d_stats)))
     verdict, stats = apply(image, label)
@@ -103,11 +103,11 @@ def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> Non
 
 def test_statistics_stay_where_they_are_not_kept() -> None:
     models = tiny.models()
-    state = moved_state(models)
+    state = random_state(models)
     network = torch_networks.Discriminator(models.discriminator, models.image_size, 2)
     before = to_torch(state.d_params, state.d_stats)
     network.load_state_dict(before)
-    image, label = nchw(grey(0, models.image_size, 2)), torch.tensor([0, 1])
+    image, label = nchw(gray(0, models.image_size, 2)), torch.tensor([0, 1])
     network(image, label)
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
     network(image, label, keep=True)
@@ -118,13 +118,13 @@ def test_statistics_stay_where_they_are_not_kept() -> None:
 @pytest.mark.parametrize(("name", "layer"), [("vgg16", "relu2_2"), ("alexnet", "relu2")])
 def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
     ours = load_perceptual_network(name, layer)
-    image = grey(0, 64)
+    image = gray(0, 64)
     features = jax.jit(lambda x: perceptual_features(ours, x))(image)
-    theirs = as_seen(torch_networks.CostFeatures(ours)(nchw(image)))
+    theirs = as_seen(torch_networks.PerceptualFeatures(ours)(nchw(image)))
     scale = float(jnp.abs(features).max())
     assert scale > 1
     assert far(features, theirs) < TOLERANCE * scale
 
 
 def test_the_verdict_is_named_as_ours() -> None:
-    assert torch_networks.Verdict._fields == DiscriminatorOutput._fields
+    assert torch_networks.DiscriminatorOutput._fields == DiscriminatorOutput._fields

@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 
 from benchmarks import torch_step  # noqa: E402
 from benchmarks.torch_weights import to_torch  # noqa: E402
-from tests.benchmarks.alike import Arrays, furthest, length, moved_state  # noqa: E402
+from tests.benchmarks.arrays import Arrays, largest_distance, length, random_state  # noqa: E402
 
 # The optimizer's state is the gradient: read there, it has lost nothing to the weights' rounding.
 KEEP = optax.GradientTransformation(lambda params: params, lambda g, _, __: (jax.tree.map(jnp.zeros_like, g), g))
@@ -73,10 +73,10 @@ def plain() -> dict[str, Any]:
 @pytest.mark.parametrize("changes", [dict, plain], ids=["loso_pair", "plain_with_perceptual"])
 def test_losses_and_gradients_are_the_same(changes: Any) -> None:
     models = tiny.models(**changes(), g_optimizer=KEEP, d_optimizer=KEEP)
-    state, batch = moved_state(models), tiny.batch()
+    state, batch = random_state(models), tiny.batch()
     after, metrics = jax.jit(lambda state, batch: train_step(models, state, batch))(state, batch)
 
-    task = torch_step.create_task(models, channels_last=True)
+    task = torch_step.create_setup(models, channels_last=True)
     fold = torch_step.create_fold(task, state, ADAM)
     terms = torch_step.set_gradients(task, fold, torch_step.to_batch(batch), noise_of(models, state, tiny.BATCH))
     same_terms(metrics, terms)
@@ -86,14 +86,14 @@ def test_losses_and_gradients_are_the_same(changes: Any) -> None:
     ):
         gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
         (dead, live), (their_dead, their_live) = (split(arrays) for arrays in (to_torch(ours), gradients))
-        distance, name = furthest(live, their_live)
+        distance, name = largest_distance(live, their_live)
         assert distance < GRADIENT, name
         assert float(metrics[f"{player}_gradient_norm"]) == pytest.approx(length(gradients), rel=GRADIENT)
         assert dead and max(length(dead), length(their_dead)) < ROUNDING * length(live)
     for network, stats in ((fold.generator, after.g_stats), (fold.discriminator, after.d_stats)):
         kept = {name: value for name, value in to_torch(stats).items() if not name.endswith("running_var")}
         theirs = {name: value for name, value in network.state_dict().items() if name in kept}
-        distance, name = furthest(kept, theirs)
+        distance, name = largest_distance(kept, theirs)
         assert distance < STATISTIC, name
 
 
@@ -101,15 +101,15 @@ def test_losses_and_gradients_are_the_same(changes: Any) -> None:
 def test_two_updates_move_the_weights_alike(channels_last: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adam and its schedule, and the second update's losses, which every weight of the first decides."""
     models = tiny.models(g_optimizer=adam(), d_optimizer=adam())
-    state = start = moved_state(models)
-    task = torch_step.create_task(models, channels_last)
+    state = start = random_state(models)
+    task = torch_step.create_setup(models, channels_last)
     fold = torch_step.create_fold(task, state, ADAM)
     step = jax.jit(lambda state, batch: train_step(models, state, batch))
     for seed in (0, 1):
         batch, noise = tiny.batch(seed), noise_of(models, state, tiny.BATCH)
         monkeypatch.setattr(torch, "randn", lambda *_, noise=noise: noise)
         state, metrics = step(state, batch)
-        same_terms(metrics, torch_step.update(task, fold, torch_step.to_batch(batch)))
+        same_terms(metrics, torch_step.train_step(task, fold, torch_step.to_batch(batch)))
     for network, before, after in (
         (fold.generator, start.g_params, state.g_params),
         (fold.discriminator, start.d_params, state.d_params),
@@ -117,6 +117,6 @@ def test_two_updates_move_the_weights_alike(channels_last: bool, monkeypatch: py
         begun = to_torch(before)
         ours = {name: value - begun[name] for name, value in to_torch(after).items()}
         theirs = {name: parameter.detach() - begun[name] for name, parameter in network.named_parameters()}
-        distance, name = furthest(split(ours)[1], split(theirs)[1])
+        distance, name = largest_distance(split(ours)[1], split(theirs)[1])
         assert distance < CHANGE, name
     assert fold.optimizer.param_groups[0]["lr"] == pytest.approx(ADAM.rate / 2)  # half of the cosine's four updates

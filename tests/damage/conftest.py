@@ -9,11 +9,11 @@ from icegan_jax.config import build_models
 from icegan_jax.reporting import style
 from icegan_jax.training import memory
 from icegan_jax.training.parallel import build_programs
-from tests.damage.world import STEPS, World, config_of, make_world
+from tests.damage.runs import STEPS, Runs, config_of, train_runs
 
 
 @pytest.fixture(scope="package")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     """Programs of one device, for every run: its programs are compiled once.
 
     Figures are rendered for the first runs alone: to turn one into pixels, which is matplotlib's work, took as long
@@ -28,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(memory, "build_programs", same)
         patched.setattr(jax, "local_devices", lambda: devices)
-        world = make_world(folder)
+        runs = train_runs(folder)
         blank = style.figure_to_png(Figure(figsize=(0.1, 0.1)))
         patched.setattr(style, "figure_to_png", lambda _: blank)
-        yield world
+        yield runs

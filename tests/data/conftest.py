@@ -12,26 +12,26 @@ from numpy.typing import NDArray
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs, Record
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
 
 
 @pytest.fixture(scope="session")
-def face_image() -> Grey:
+def face_image() -> Gray:
     """uint8[260, 240]: a face of about 100 pixels, left part of scikit-image's astronaut."""
-    grey = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
-    return np.ascontiguousarray(grey[0:260, 110:350])
+    gray = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
+    return np.ascontiguousarray(gray[0:260, 110:350])
 
 
-def head_motion(image: Grey, degrees: float, shift: tuple[float, float]) -> NDArray[np.float64]:
-    """float64[2, 3]: a turn about the image's centre, then a shift by (x, y) pixels."""
+def head_motion(image: Gray, degrees: float, shift: tuple[float, float]) -> NDArray[np.float64]:
+    """float64[2, 3]: a turn about the image's center, then a shift by (x, y) pixels."""
     h, w = image.shape
     motion = np.asarray(cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0), np.float64)
     motion[:, 2] += np.array(shift)
     return motion
 
 
-def moved(image: Grey, degrees: float, shift: tuple[float, float]) -> Grey:
+def moved(image: Gray, degrees: float, shift: tuple[float, float]) -> Gray:
     """The image after ``head_motion``."""
     h, w = image.shape
     motion = head_motion(image, degrees, shift)
@@ -40,8 +40,8 @@ def moved(image: Grey, degrees: float, shift: tuple[float, float]) -> Grey:
     return np.asarray(turned, np.uint8)
 
 
-def smiling(image: Grey, strength: float) -> Grey:
-    """Lowers the pixels around the astronaut's mouth by up to 6 pixels, smoothly."""
+def smiling(image: Gray, strength: float) -> Gray:
+    """Lower the pixels around the astronaut's mouth by up to 6 pixels, smoothly."""
     h, w = image.shape
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     bump = 6 * strength * np.exp(-(((x - 112) / 18) ** 2) - ((y - 150) / 12) ** 2)
@@ -53,7 +53,7 @@ STRENGTHS = (0.0, 0.1, 0.3, 0.6, 1.0, 0.7, 0.3)
 
 
 @pytest.fixture
-def write_clip(face_image: Grey) -> Callable[..., None]:
+def write_clip(face_image: Gray) -> Callable[..., None]:
     """A function that writes a clip's frames, img10.png onwards, as head and light drift."""
 
     def write(folder: Path, first: int = 10) -> None:

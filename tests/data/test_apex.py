@@ -5,17 +5,17 @@ import pytest
 from numpy.typing import NDArray
 
 from icegan_jax.data import apex
-from icegan_jax.data.apex import METHODS, check_method, middle_frame, spot_apex
+from icegan_jax.data.apex import METHODS, check_apex_method, middle_frame, spot_apex
 from icegan_jax.data.landmarks import Points, find_face
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS, smiling
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 FIRST = 40  # number of the onset's frame
 
 
 @pytest.fixture(scope="module")
-def clip(face_image: Grey) -> Grey:
+def clip(face_image: Gray) -> Gray:
     """uint8[7, 260, 240]: the mouth moves as STRENGTHS, through noise, as the light drifts.
 
     The light changes most in the last frame, and the mean by more than the expression.
@@ -29,17 +29,17 @@ def clip(face_image: Grey) -> Grey:
 
 
 @pytest.fixture(scope="module")
-def points(face_image: Grey) -> Points:
+def points(face_image: Gray) -> Points:
     face = find_face([face_image])
     assert face is not None
     return face.points
 
 
-def later(frames: Grey) -> Iterator[tuple[int, Grey]]:
+def later(frames: Gray) -> Iterator[tuple[int, Gray]]:
     return ((FIRST + i, frame) for i, frame in enumerate(frames) if i)
 
 
-def ratio_by_hand(frames: Grey, regions: list[tuple[int, int, int, int]], offset: bool) -> int:
+def ratio_by_hand(frames: Gray, regions: list[tuple[int, int, int, int]], offset: bool) -> int:
     """The formula of docs/databases.md, "Apex spotting", one pixel mean at a time."""
     f = frames.astype(float)
     scores = []
@@ -52,13 +52,13 @@ def ratio_by_hand(frames: Grey, regions: list[tuple[int, int, int, int]], offset
     return FIRST + 1 + int(np.argmax(scores))
 
 
-def test_difference_finds_the_strongest_expression_through_noise_and_light(clip: Grey) -> None:
+def test_difference_finds_the_strongest_expression_through_noise_and_light(clip: Gray) -> None:
     face = clip[:, 70:190, 50:180]
     assert spot_apex(face[0], later(face)) == FIRST + STRENGTHS.index(1.0)
 
 
 @pytest.mark.parametrize("method", ["ratio", "ratio_offset"])
-def test_ratios_find_the_strongest_expression(face_image: Grey, points: Points, method: str) -> None:
+def test_ratios_find_the_strongest_expression(face_image: Gray, points: Points, method: str) -> None:
     """The movement slows down towards the apex, as a face's does; the light is still."""
     rng = np.random.default_rng(1)
     strengths = (0, 0.3, 0.7, 0.95, 1.0, 0.9, 0.5, 0.2)
@@ -103,7 +103,7 @@ def test_landmarks_of_every_frame(points: Points) -> None:
     far = points + (200 - points[:, 0].min(), 0)
     asked = []
 
-    def follow(crop: Grey) -> Points:
+    def follow(crop: Gray) -> Points:
         asked.append(int(crop[0, 250]))
         return far
 
@@ -114,7 +114,7 @@ def test_landmarks_of_every_frame(points: Points) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_length_of_a_chunk_changes_nothing(
-    clip: Grey, points: Points, method: str, monkeypatch: pytest.MonkeyPatch
+    clip: Gray, points: Points, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = set()
     for pixels in (1, 2 * clip[0].size, 3 * clip[0].size, 100 * clip[0].size):
@@ -133,7 +133,7 @@ def test_frames_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
             nonlocal alive
             alive -= 1
 
-    def stream() -> Iterator[tuple[int, Grey]]:
+    def stream() -> Iterator[tuple[int, Gray]]:
         nonlocal alive, most
         for number in range(1, 60):
             alive += 1
@@ -180,7 +180,7 @@ def test_messages_to_the_user(points: Points) -> None:
     with pytest.raises(
         UserError, match=r"^apex method 'lbp' is unknown; use difference, ratio, ratio_offset or middle$"
     ):
-        check_method("lbp")
+        check_apex_method("lbp")
     crop = np.zeros((4, 4), np.uint8)
     with pytest.raises(UserError, match=r"^the regions that .* hold no pixel of the crop; use --apex=difference$"):
         spot_apex(crop, [(1, crop)], method="ratio", points=points + 500)

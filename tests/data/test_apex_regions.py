@@ -90,7 +90,7 @@ def test_what_leaves_the_image_is_cut_off() -> None:
 
 def test_points_fall_on_the_same_spot_of_the_crop() -> None:
     image = np.zeros((60, 80), np.uint8)
-    image[21:24, 33:36] = 255  # centred on (34, 22)
+    image[21:24, 33:36] = 255  # centerd on (34, 22)
     box = Box(13.5, 10.5, 53.5, 40.5)
     x, y = points_in_crop(np.array([[34.0, 22.0]]), box, 120)[0]
     crop = crop_face(image, box, IDENTITY, 120)

@@ -16,7 +16,7 @@ from icegan_jax.data.video import read_frame, read_frames
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def _image(clip: Clip, number: int) -> Path:
     return clip.frames / f"img{number}.png"
 
 
-def test_crops_the_onset_the_apex_and_its_neighbours(clip: Clip) -> None:
+def test_crops_the_onset_the_apex_and_its_neighbors(clip: Clip) -> None:
     cropped = crop_clip(clip, CropOptions(size=96))
     assert (cropped.apex, cropped.shifts, cropped.changes) == (14, (-2, -1, 0, 1, 2), ())
     assert cropped.onset.shape == (96, 96) and cropped.faces.shape == (5, 96, 96)
@@ -50,7 +50,7 @@ def test_registration_leaves_the_expression_and_removes_the_drift(clip: Clip) ->
     assert change["rigid mouth"] > 2 * change["rigid"]
 
 
-def test_neighbours_are_real_frames_after_the_onset_up_to_the_offset(clip: Clip) -> None:
+def test_neighbors_are_real_frames_after_the_onset_up_to_the_offset(clip: Clip) -> None:
     _image(clip, 13).unlink()
     assert crop_clip(clip, CropOptions()).shifts == (-2, 0, 1, 2)  # 13 is missing
     assert crop_clip(replace(clip, apex=11), CropOptions()).shifts == (0, 1)  # 10 is the onset
@@ -76,7 +76,7 @@ def _counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The numbers of the frames that are decoded from now on."""
     decoded: list[int] = []
 
-    def read(path: Path, numbers: list[int]) -> Iterator[tuple[int, Grey]]:
+    def read(path: Path, numbers: list[int]) -> Iterator[tuple[int, Gray]]:
         for number, image in read_frames(path, numbers):
             decoded.append(number)
             yield number, image
@@ -96,7 +96,7 @@ def test_no_frame_of_a_usual_clip_is_decoded_twice(clip: Clip, method: str, monk
 
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 64
-    monkeypatch.setattr(crop, "_HELD_PIXELS", 8 * size * size)
+    monkeypatch.setattr(crop, "_CACHE_PIXELS", 8 * size * size)
     monkeypatch.setattr("icegan_jax.data.apex._CHUNK_PIXELS", 8 * size * size)
     crops = {}
     peaks = []
@@ -127,7 +127,7 @@ def test_a_video_gives_what_its_frames_give(tmp_path: Path, clip: Clip) -> None:
     filmed = crop_clip(replace(clip, frames=path, onset=2, apex=None, offset=8), CropOptions())
     one = crop_clip(clip, CropOptions())
     assert filmed.apex == 6 and filmed.shifts == one.shifts
-    assert np.abs(filmed.faces.astype(int) - one.faces).max() <= 3  # colour conversion
+    assert np.abs(filmed.faces.astype(int) - one.faces).max() <= 3  # color conversion
 
 
 def test_what_registration_cannot_move_is_kept_and_recorded(clip: Clip) -> None:

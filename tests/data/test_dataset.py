@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.dataset import load_pairs, only_database, write_pairs
+from icegan_jax.data.dataset import load_pairs, select_database, write_pairs
 from icegan_jax.errors import UserError
 from tests.data.conftest import record
 
@@ -141,10 +141,10 @@ def test_one_database_alone(tmp_path: Path) -> None:
     rows = [record(("a", "b")[i % 2], "s", f"c{i}", i % 3, 0, seed=i) for i in range(6)]
     write_pairs(tmp_path, rows)
     pairs = load_pairs(tmp_path)
-    alone = only_database(pairs, "b")
+    alone = select_database(pairs, "b")
     assert alone.dataset.tolist() == ["b"] * 3
     assert np.array_equal(alone.apex, pairs.apex[1::2]) and np.array_equal(alone.label, pairs.label[1::2])
     assert alone.classes == pairs.classes
     assert alone.fingerprint != pairs.fingerprint
     with pytest.raises(UserError, match=r"config\.data\.database is 'c': the prepared faces are of a, b"):
-        only_database(pairs, "c")
+        select_database(pairs, "c")

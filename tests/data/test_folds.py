@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from icegan_jax.data.folds import Fold, everybody, folds_of, keep_inner, leave_one_subject_out, subject_split
+from icegan_jax.data.folds import (
+    Fold,
+    all_subjects_fold,
+    build_folds,
+    hold_out_inner,
+    leave_one_subject_out,
+    subject_split,
+)
 from icegan_jax.errors import UserError
 from tests.data.conftest import pairs_of, record
 
@@ -32,7 +39,7 @@ def test_nothing_of_the_held_out_person_is_trained_on() -> None:
         assert {people[i] for i in fold.test} == {person}
         assert fold.name == "_".join(person)
         assert not len(fold.inner)
-        assert len(fold.train) == 48 - 8  # everybody else, neighbours included
+        assert len(fold.train) == 48 - 8  # everybody else, neighbors included
         assert fold.train.dtype == fold.test.dtype == np.int64
 
 
@@ -62,7 +69,7 @@ def test_a_split_holds_people_out_whatever_their_dataset() -> None:
         assert people(fold.test) == set(fold.people)
         assert len(fold.people) == 2
         assert people(fold.train) & people(fold.test) == set()
-        assert len(fold.train) == 4 * 8  # neighbours included
+        assert len(fold.train) == 4 * 8  # neighbors included
         assert fold.test.tolist() == [i for i in fold.test if PAIRS.shift[i] == 0]
         assert len(fold.test) == 2 * 2
         drawn.append(fold.people)
@@ -95,7 +102,7 @@ def test_splits_that_cannot_be() -> None:
 def test_inner_validation_people_are_neither_trained_on_nor_tested() -> None:
     inner_of: dict[str, set[tuple[str, str]]] = {}
     for fold in [*leave_one_subject_out(PAIRS), *subject_split(PAIRS, 1 / 6, 3)]:
-        kept = keep_inner(fold, PAIRS, 0.4, seed=0)
+        kept = hold_out_inner(fold, PAIRS, 0.4, seed=0)
         assert (kept.name, kept.people, kept.test.tolist()) == (fold.name, fold.people, fold.test.tolist())
         inner_of[fold.name] = people(kept.inner)
         assert len(inner_of[fold.name]) == 2  # of five
@@ -103,16 +110,16 @@ def test_inner_validation_people_are_neither_trained_on_nor_tested() -> None:
         assert sum(map(len, groups)) == len(set.union(*groups)) == 6
         assert len(kept.train) == 3 * 8
         assert PAIRS.shift[kept.inner].tolist() == [0] * 4
-        assert people(keep_inner(fold, PAIRS, 0.4, seed=0).inner) == inner_of[fold.name]
+        assert people(hold_out_inner(fold, PAIRS, 0.4, seed=0).inner) == inner_of[fold.name]
     assert len({frozenset(names) for names in inner_of.values()}) > 1  # the fold's name is drawn from
     (fold, *_) = leave_one_subject_out(PAIRS)
-    assert len({frozenset(people(keep_inner(fold, PAIRS, 0.4, seed).inner)) for seed in range(8)}) > 1
+    assert len({frozenset(people(hold_out_inner(fold, PAIRS, 0.4, seed).inner)) for seed in range(8)}) > 1
 
 
 def test_inner_validation_that_cannot_be() -> None:
     def first(pairs: list, share: float) -> Fold:
         data = pairs_of(pairs)
-        return keep_inner(leave_one_subject_out(data)[0], data, share, 0)
+        return hold_out_inner(leave_one_subject_out(data)[0], data, share, 0)
 
     two = [record("d", s, "c", 0, 0) for s in "st"]
     with pytest.raises(
@@ -131,29 +138,29 @@ def test_inner_validation_that_cannot_be() -> None:
     data = pairs_of([record("d", s, "c", 0, s in "tu") for s in "stu"])
     fold = next(f for seed in range(20) for f in _tested(data, seed) if f.people == (("d", "s"),))
     with pytest.raises(UserError, match="no apex for inner validation"):
-        keep_inner(fold, data, 0.5, 0)
+        hold_out_inner(fold, data, 0.5, 0)
 
 
 def test_everybody_is_trained_on() -> None:
-    (fold,) = folds_of(PAIRS, protocol="all", share=0.5, inner_share=0.0, seed=0)
+    (fold,) = build_folds(PAIRS, protocol="all", share=0.5, inner_share=0.0, seed=0)
     assert (fold.name, fold.people, fold.scored) == ("all", (), False)
     assert fold.train.tolist() == list(range(48)) and people(fold.train) == people(np.arange(48))
     assert fold.test.tolist() == np.flatnonzero(PAIRS.shift == 0).tolist()
     assert fold.train.dtype == fold.test.dtype == np.int64 and not len(fold.inner)
-    assert folds_of(pairs_of([record("d", "s", "c", 0, 0)]), protocol="all", share=0.5, inner_share=0.0, seed=0)
+    assert build_folds(pairs_of([record("d", "s", "c", 0, 0)]), protocol="all", share=0.5, inner_share=0.0, seed=0)
     with pytest.raises(UserError, match="fold all: no clip has an apex; prepare the dataset again"):
-        everybody(pairs_of([record("d", "s", "c", 0, 1)]))
+        all_subjects_fold(pairs_of([record("d", "s", "c", 0, 1)]))
 
 
 def test_inner_people_are_not_among_everybody() -> None:
     """Nor among those whose fit is shown."""
-    (fold,) = folds_of(PAIRS, protocol="all", share=0.5, inner_share=0.4, seed=0)
+    (fold,) = build_folds(PAIRS, protocol="all", share=0.5, inner_share=0.4, seed=0)
     assert len(people(fold.inner)) == 2
     assert people(fold.train) == people(fold.test) == people(np.arange(48)) - people(fold.inner)
     assert len(fold.train) == 4 * 8 and PAIRS.shift[fold.test].tolist() == [0] * 8
     data = pairs_of([record("d", subject, "c", 0, subject == "t") for subject in "st"])
     with pytest.raises(UserError, match="fold all: no apex (of those trained on|for inner validation); prepare the"):
-        keep_inner(everybody(data), data, 0.5, 0)
+        hold_out_inner(all_subjects_fold(data), data, 0.5, 0)
 
 
 def _tested(data, seed: int) -> list[Fold]:
@@ -165,13 +172,13 @@ def _tested(data, seed: int) -> list[Fold]:
 
 def test_the_folds_of_a_run() -> None:
     def names(**changes: object) -> list[str]:
-        return [f.name for f in folds_of(PAIRS, **{**plain, **changes})]
+        return [f.name for f in build_folds(PAIRS, **{**plain, **changes})]
 
     plain = {"protocol": "loso", "share": 0.5, "inner_share": 0.0, "seed": 4}
     assert names() == [f.name for f in leave_one_subject_out(PAIRS)]
     assert names(protocol="split") == ["split_4"]
-    assert not any(len(f.inner) for f in folds_of(PAIRS, **plain))
+    assert not any(len(f.inner) for f in build_folds(PAIRS, **plain))
     for protocol in ("loso", "split"):
-        assert all(len(f.inner) for f in folds_of(PAIRS, **{**plain, "protocol": protocol, "inner_share": 0.4}))
+        assert all(len(f.inner) for f in build_folds(PAIRS, **{**plain, "protocol": protocol, "inner_share": 0.4}))
     with pytest.raises(ValueError, match="protocol 'lopo'"):
         names(protocol="lopo")

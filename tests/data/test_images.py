@@ -5,13 +5,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from icegan_jax.data.images import colour_profile, read_colour, to_grey
+from icegan_jax.data.images import color_profile, read_color, to_gray
 from icegan_jax.data.video import read_frame
 from icegan_jax.errors import UserError
 
 
 @pytest.fixture
-def colours() -> NDArray[np.uint8]:
+def colors() -> NDArray[np.uint8]:
     """uint8[24, 32, 3]: smooth, so that JPEG and WebP keep it nearly."""
     y, x = np.mgrid[0:24, 0:32]
     return np.stack([40 + 5 * x, 60 + 6 * y, 200 - 3 * x - 2 * y], axis=2).astype(np.uint8)
@@ -21,22 +21,22 @@ def colours() -> NDArray[np.uint8]:
     ("suffix", "most"), [(".png", 0), (".bmp", 0), (".jpg", 6), (".webp", 14), (".gif", 12), (".jpeg", 6)]
 )
 def test_every_kind_of_file_gives_its_colours(
-    tmp_path: Path, colours: NDArray[np.uint8], suffix: str, most: int
+    tmp_path: Path, colors: NDArray[np.uint8], suffix: str, most: int
 ) -> None:
     path = tmp_path / f"face{suffix}"
-    image = Image.fromarray(colours)
+    image = Image.fromarray(colors)
     options = {"subsampling": 0, "quality": 95} if suffix.startswith(".j") else {}
     image.save(path, **options)
-    found = read_colour(path)
+    found = read_color(path)
     assert found.dtype == np.uint8 and found.shape == (24, 32, 3)
-    assert np.abs(found.astype(int) - colours).max() <= most
-    assert (to_grey(found) == read_frame(path)).all()
+    assert np.abs(found.astype(int) - colors).max() <= most
+    assert (to_gray(found) == read_frame(path)).all()
 
 
 def test_an_animation_gives_its_first_picture(tmp_path: Path) -> None:
-    pictures = [Image.new("RGB", (24, 24), colour) for colour in ("red", "blue")]
+    pictures = [Image.new("RGB", (24, 24), color) for color in ("red", "blue")]
     pictures[0].save(tmp_path / "clip.gif", save_all=True, append_images=pictures[1:])
-    assert (read_colour(tmp_path / "clip.gif") == (255, 0, 0)).all()
+    assert (read_color(tmp_path / "clip.gif") == (255, 0, 0)).all()
 
 
 def test_what_is_transparent_shows_white(tmp_path: Path) -> None:
@@ -44,13 +44,13 @@ def test_what_is_transparent_shows_white(tmp_path: Path) -> None:
     half[:, :12, 3] = 0
     half[12:, 12:, 3] = 51  # a fifth
     Image.fromarray(half).save(tmp_path / "rgba.png")
-    found = read_colour(tmp_path / "rgba.png")
+    found = read_color(tmp_path / "rgba.png")
     assert (found[:, :12] == 255).all()
     assert (found[:12, 12:] == (200, 100, 0)).all()
     assert np.abs(found[20, 20].astype(int) - (244, 224, 204)).max() <= 1
-    grey = np.dstack([np.full((24, 24), 90, np.uint8), half[..., 3]])
-    Image.fromarray(grey, "LA").save(tmp_path / "la.png")
-    assert read_colour(tmp_path / "la.png")[[0, 0], [0, 20]].tolist() == [[255] * 3, [90] * 3]
+    gray = np.dstack([np.full((24, 24), 90, np.uint8), half[..., 3]])
+    Image.fromarray(gray, "LA").save(tmp_path / "la.png")
+    assert read_color(tmp_path / "la.png")[[0, 0], [0, 20]].tolist() == [[255] * 3, [90] * 3]
 
 
 def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
@@ -58,32 +58,32 @@ def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
     image.putpalette([10, 20, 30, 200, 100, 50])
     image.paste(1, (12, 0, 24, 24))
     image.save(tmp_path / "palette.png", transparency=0)
-    found = read_colour(tmp_path / "palette.png")
+    found = read_color(tmp_path / "palette.png")
     assert (found[:, :12] == 255).all() and (found[:, 12:] == (200, 100, 50)).all()
 
 
-def test_grey_and_cmyk_become_rgb(tmp_path: Path) -> None:
-    Image.new("L", (24, 24), 77).save(tmp_path / "grey.png")
-    assert (read_colour(tmp_path / "grey.png") == 77).all()
+def test_gray_and_cmyk_become_rgb(tmp_path: Path) -> None:
+    Image.new("L", (24, 24), 77).save(tmp_path / "gray.png")
+    assert (read_color(tmp_path / "gray.png") == 77).all()
     Image.new("1", (24, 24), 1).save(tmp_path / "bits.png")
-    assert (read_colour(tmp_path / "bits.png") == 255).all()
+    assert (read_color(tmp_path / "bits.png") == 255).all()
     Image.new("CMYK", (24, 24), (0, 255, 255, 0)).save(tmp_path / "print.jpg", quality=100)
-    assert np.abs(read_colour(tmp_path / "print.jpg").astype(int) - (255, 0, 0)).max() <= 2
+    assert np.abs(read_color(tmp_path / "print.jpg").astype(int) - (255, 0, 0)).max() <= 2
 
 
 def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     deep = np.linspace(0, 65535, 24 * 30).astype(np.uint16).reshape(24, 30)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    found = read_colour(tmp_path / "deep.png")
+    found = read_color(tmp_path / "deep.png")
     assert (found == (deep >> 8)[..., None]).all()
     assert (read_frame(tmp_path / "deep.png") == deep >> 8).all()
 
 
-def test_the_cameras_turn_is_undone(tmp_path: Path, colours: NDArray[np.uint8]) -> None:
+def test_the_cameras_turn_is_undone(tmp_path: Path, colors: NDArray[np.uint8]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees, clockwise
-    Image.fromarray(np.rot90(colours).copy()).save(tmp_path / "turned.png", exif=exif)
-    assert (read_colour(tmp_path / "turned.png") == colours).all()
+    Image.fromarray(np.rot90(colors).copy()).save(tmp_path / "turned.png", exif=exif)
+    assert (read_color(tmp_path / "turned.png") == colors).all()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_cameras_turn_is_undone(tmp_path: Path, colours: NDArray[np.uint8]) 
 def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "face.jpg").write_bytes(content)
     with pytest.raises(UserError) as refusal:
-        read_colour(tmp_path / "face.jpg")
+        read_color(tmp_path / "face.jpg")
     assert str(refusal.value) == f"{tmp_path}/face.jpg: {words}"
 
 
@@ -106,15 +106,15 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=rf"face\{suffix}: not a readable image .*give another picture"):
-        read_colour(path)
+        read_color(path)
 
 
 def test_a_picture_of_one_pixel_is_refused(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     with pytest.raises(UserError, match=r"dot\.png: is 1x1 pixels, too small to show a face; give a larger picture"):
-        read_colour(tmp_path / "dot.png")
+        read_color(tmp_path / "dot.png")
     with pytest.raises(UserError, match=r"gone\.png: cannot be read \(No such file or directory\); restore the file"):
-        read_colour(tmp_path / "gone.png")
+        read_color(tmp_path / "gone.png")
 
 
 def test_a_profile_is_that_of_rgb_values(tmp_path: Path) -> None:
@@ -123,6 +123,6 @@ def test_a_profile_is_that_of_rgb_values(tmp_path: Path) -> None:
     picture = Image.new("RGB", (24, 24), "red")
     for name, options in (("srgb", {"icc_profile": profile}), ("plain", {}), ("lab", {"icc_profile": lab})):
         picture.save(tmp_path / f"{name}.png", **options)
-    assert colour_profile(tmp_path / "srgb.png") == profile
-    assert colour_profile(tmp_path / "plain.png") is None
-    assert colour_profile(tmp_path / "lab.png") is None
+    assert color_profile(tmp_path / "srgb.png") == profile
+    assert color_profile(tmp_path / "plain.png") is None
+    assert color_profile(tmp_path / "lab.png") is None

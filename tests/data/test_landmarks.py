@@ -5,10 +5,10 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.landmarks import Box, find_face, find_faces
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
-def test_finds_the_astronaut(face_image: Grey) -> None:
+def test_finds_the_astronaut(face_image: Gray) -> None:
     face = find_face([face_image])
     assert face is not None
     assert face.points.shape == (68, 2)
@@ -23,7 +23,7 @@ def test_finds_the_astronaut(face_image: Grey) -> None:
     assert grown.bottom == pytest.approx(box.bottom + 0.1 * box.width)
 
 
-def test_box_follows_the_face_to_the_pixel(face_image: Grey) -> None:
+def test_box_follows_the_face_to_the_pixel(face_image: Gray) -> None:
     """The same face elsewhere in a larger image gives the same box, moved."""
     larger = np.full((400, 400), 90, np.uint8)
     larger[100:360, 60:300] = face_image
@@ -33,7 +33,7 @@ def test_box_follows_the_face_to_the_pixel(face_image: Grey) -> None:
     assert there.box().top - here.box().top == pytest.approx(100, abs=2)
 
 
-def test_a_later_image_serves_where_the_first_shows_no_face(face_image: Grey) -> None:
+def test_a_later_image_serves_where_the_first_shows_no_face(face_image: Gray) -> None:
     blank = np.full((120, 120), 128, np.uint8)
     face = find_face([blank, face_image])
     assert face is not None and face.position == 1
@@ -41,7 +41,7 @@ def test_a_later_image_serves_where_the_first_shows_no_face(face_image: Grey) ->
     assert find_face([]) is None
 
 
-def test_small_face_is_found_by_upsampling(face_image: Grey) -> None:
+def test_small_face_is_found_by_upsampling(face_image: Gray) -> None:
     small = np.ascontiguousarray(face_image[::3, ::3])
     face = find_face([small])
     assert face is not None and "upsampled" in face.help
@@ -51,7 +51,7 @@ def test_small_face_is_found_by_upsampling(face_image: Grey) -> None:
     assert face.box().left * 3 == pytest.approx(large.box().left, abs=6)
 
 
-def test_of_several_faces_the_largest(face_image: Grey) -> None:
+def test_of_several_faces_the_largest(face_image: Gray) -> None:
     half = face_image[::2, ::2]
     both = np.full((260, 380), 90, np.uint8)
     both[:130, :120] = half
@@ -61,7 +61,7 @@ def test_of_several_faces_the_largest(face_image: Grey) -> None:
     assert face.box().left > 260
 
 
-def test_of_equal_faces_the_left_one(face_image: Grey) -> None:
+def test_of_equal_faces_the_left_one(face_image: Gray) -> None:
     alone = find_face([face_image])
     face = find_face([np.hstack([face_image, face_image])])
     assert alone is not None and face is not None
@@ -69,7 +69,7 @@ def test_of_equal_faces_the_left_one(face_image: Grey) -> None:
     assert face.box() == alone.box()
 
 
-def test_a_mirror_image_in_the_added_border_is_no_face(face_image: Grey) -> None:
+def test_a_mirror_image_in_the_added_border_is_no_face(face_image: Gray) -> None:
     """A face cut at the image's edge is whole once mirrored there, beyond the image."""
     for cut in range(60, 150, 10):
         image = np.ascontiguousarray(face_image[:, cut:])
@@ -89,7 +89,7 @@ def test_box_within_an_image() -> None:
     assert Box(-3, 2, 9, 30).within((20, 8)) == Box(-0.5, 2, 7.5, 19.5)
 
 
-def test_all_faces_are_counted_from_the_left(face_image: Grey) -> None:
+def test_all_faces_are_counted_from_the_left(face_image: Gray) -> None:
     smaller = np.asarray(cv2.resize(face_image, (216, 234), interpolation=cv2.INTER_AREA), np.uint8)
     both = np.full((260, 456), 90, np.uint8)
     both[13:247, :216], both[:, 216:] = smaller, face_image

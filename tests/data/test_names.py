@@ -140,7 +140,7 @@ def test_people_whom_a_disk_would_not_tell_apart(tmp_path: Path, people: tuple[t
 
 def test_look_alikes_are_two_people() -> None:
     people = [("d", "a"), ("d", "\u0430"), ("d", "ａ")]  # Latin, Cyrillic, wide: no disk takes one for another
-    names.check_people(people)
+    names.check_subjects(people)
 
 
 def test_a_clips_csv_names_the_line(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_a_clips_csv_names_the_line(tmp_path: Path) -> None:
 def test_no_cell_is_a_formula(tmp_path: Path) -> None:
     texts = ["=1+1", "+SUM(A1)", "-cmd|' /C calc'!A0", "@x", "\t=1", "\r=1", "-3", "-3.5e2", "plain", "a=b", ""]
     kept = ["'=1+1", "'+SUM(A1)", "'-cmd|' /C calc'!A0", "'@x", "'\t=1", "' =1", *texts[6:]]
-    assert [names.cell(text) for text in texts] == kept
-    assert names.cell(-3) == "-3" and names.cell("\ud800") == "\\ud800"
+    assert [names.spreadsheet_cell(text) for text in texts] == kept
+    assert names.spreadsheet_cell(-3) == "-3" and names.spreadsheet_cell("\ud800") == "\\ud800"
     write_findings(tmp_path / "findings.csv", [Finding("note", text, text, text) for text in texts])
     rows = list(csv.reader(io.StringIO((tmp_path / "findings.csv").read_bytes().decode(), newline="")))
     assert [row[1] for row in rows[1:]] == kept

@@ -81,15 +81,15 @@ def test_a_moved_pair_repeats_its_edge() -> None:
     assert max(seen.values()) < 36  # of 400, evenly 16: 5 sigma
 
 
-def test_a_lighter_pair_is_lighter_by_the_same_grey_level_and_clipped() -> None:
-    grey = np.array([[0, 40], [128, 255]], np.uint8).repeat(8, 0).repeat(8, 1)
-    pairs = dataclasses.replace(PAIRS, onset=np.stack([grey] * 23), apex=np.stack([255 - grey] * 23))
+def test_a_lighter_pair_is_lighter_by_the_same_gray_level_and_clipped() -> None:
+    gray = np.array([[0, 40], [128, 255]], np.uint8).repeat(8, 0).repeat(8, 1)
+    pairs = dataclasses.replace(PAIRS, onset=np.stack([gray] * 23), apex=np.stack([255 - gray] * 23))
     batches = fold_batches(pairs, INDICES, batch_size=100, seed=0, mirror=False, brightness=0.2)
     levels = []
     for batch in (next(batches) for _ in range(4)):
         for onset, apex in zip(batch["onset"][..., 0], batch["apex"][..., 0], strict=True):
             level = int(onset[8, 0]) - 128
-            for found, face in ((onset, grey), (apex, 255 - grey)):
+            for found, face in ((onset, gray), (apex, 255 - gray)):
                 np.testing.assert_allclose(found, np.clip(face.astype(int) + level, 0, 255), atol=1)  # 127.5 is a half
             levels.append(level)
     assert 45 < max(levels) <= 51 and -51 <= min(levels) < -45  # 0.2 * 255

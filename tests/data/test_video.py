@@ -29,13 +29,13 @@ def test_index_frames_refuses(tmp_path: Path) -> None:
         index_frames(tmp_path)
 
 
-def test_read_frame_is_grey_and_refuses_what_is_no_image(tmp_path: Path) -> None:
-    colour = np.zeros((3, 5, 3), np.uint8)
-    colour[..., 1] = 100
-    cv2.imwrite(str(tmp_path / "a.png"), colour)
-    grey = read_frame(tmp_path / "a.png")
-    assert grey.dtype == np.uint8 and grey.shape == (3, 5)
-    assert np.all(np.abs(grey.astype(int) - 58.7) <= 1)  # 0.587 * 100, ITU-R BT.601
+def test_read_frame_is_gray_and_refuses_what_is_no_image(tmp_path: Path) -> None:
+    color = np.zeros((3, 5, 3), np.uint8)
+    color[..., 1] = 100
+    cv2.imwrite(str(tmp_path / "a.png"), color)
+    gray = read_frame(tmp_path / "a.png")
+    assert gray.dtype == np.uint8 and gray.shape == (3, 5)
+    assert np.all(np.abs(gray.astype(int) - 58.7) <= 1)  # 0.587 * 100, ITU-R BT.601
     (tmp_path / "b.png").write_bytes(b"no image")
     (tmp_path / "c.png").touch()
     with pytest.raises(UserError, match=r"b\.png: not a readable image \(no jpg, png or bmp\)"):

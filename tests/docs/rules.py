@@ -31,15 +31,15 @@ from icegan_jax.data import crop, landmarks
 from icegan_jax.data.databases import READERS
 from icegan_jax.data.ingest import discover
 from icegan_jax.training.distributed import Processes
-from tests.benchmarks import small
-from tests.damage.world import config_of
+from tests.benchmarks import tiny_workload
+from tests.damage.runs import config_of
 from tests.docs.fixtures import SIZE
 from tests.docs.pages import ROOT, fenced
 from tests.experiments import fabricated_runs
 from tests.in_process import run_main
 from tests.inference.moving import astronaut
 from tests.interruption import run as kills
-from tests.interruption.chain import Timing
+from tests.interruption.kill_and_resume import Timing
 from tests.test_app import free_port
 
 Patch = pytest.MonkeyPatch
@@ -191,8 +191,8 @@ def _app(words: Sequence[str], patch: Patch) -> int:
 
 def _tables(words: Sequence[str], patch: Patch) -> int:
     train = fabricated_runs.training(lambda *_: 3, Path("made_up").absolute(), [])
-    patch.setattr(runs, "train", train)
-    patch.setattr("experiments.shared.faces.faces", lambda *_: "DATA")
+    patch.setattr(runs, "train_run", train)
+    patch.setattr("experiments.shared.faces.prepared_faces", lambda *_: "DATA")
     patch.setattr("experiments.shared.synthesis.l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
     patch.setattr(sys, "argv", list(words[2:]))
     patch.delitem(sys.modules, words[2], raising=False)  # imported again, the experiment sees what is patched here
@@ -205,14 +205,16 @@ def _tables(words: Sequence[str], patch: Patch) -> int:
 
 def _step(words: Sequence[str], patch: Patch) -> int:
     read: list[bool] = []
-    patch.setattr(step_time, "run", lambda parser, _, __, argv: read.append(bool(parser.parse_args(argv))) or 0)
+    patch.setattr(
+        step_time, "run_benchmark", lambda parser, _, __, argv: read.append(bool(parser.parse_args(argv))) or 0
+    )
     code = int(step_time.main(words[3:]))
     assert read == [True]
     return code
 
 
 def _torch(words: Sequence[str], patch: Patch) -> int:
-    config = small.config()
+    config = tiny_workload.config()
     patch.setattr(demo, "get_config", config.copy_and_resolve_references)
     patch.setattr(machine, "_PRODUCTS", {"cpu": (64, 1)})
     return module(words, patch)

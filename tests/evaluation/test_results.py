@@ -183,13 +183,13 @@ def test_damaged_results_without_a_score_name_the_field(tmp_path, changes, named
         read_results(tmp_path / "results.json")
 
 
-def test_sealed_results_come_back_without_the_seal(tmp_path):
+def test_the_checksum_is_checked_and_not_returned(tmp_path):
     path = tmp_path / "results.json"
     results = build(rows()) | {"files": {"predictions.csv": "abc"}, "warnings": {"a_1": ["one", "two"]}}
     write_json_with_checksum(path, results)
     assert read_results(path) == results
     path.write_text(path.read_text().replace('"seed": 3', '"seed": 2'))
-    with pytest.raises(UserError, match=f"{path}: its seal does not fit: .*; remove the file and {RERUN_HINT}"):
+    with pytest.raises(UserError, match=f"{path}: the checksum does not match: .*; remove the file and {RERUN_HINT}"):
         read_results(path)
 
 

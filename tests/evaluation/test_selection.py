@@ -72,7 +72,7 @@ def test_the_best_test_epoch_is_the_rule_of_the_guessers():
     rng = np.random.default_rng(6)
     guesses = rng.integers(0, 3, (8, 40))  # evaluations, clips
     labels, fold = np.tile([0, 1, 1, 2, 0], 8), np.repeat(np.arange(10), 4)
-    by = dict(guessing_study.apply_rules(guessing_study.count(labels, fold, guesses, 3)))
+    by = dict(guessing_study.apply_rules(guessing_study.count_guesses(labels, fold, guesses, 3)))
     histories = [
         ([on_test(step, row) for step, row in enumerate(guesses[:, fold == person])], labels[fold == person])
         for person in range(10)

@@ -17,7 +17,7 @@ PEOPLE = (("d", "p1"), ("d", "p2"), ("e", "p1"))
 def made_up(seed: int = 0, noise: float = 0.0) -> SynthesizedFaces:
     """A clip of every class of three people: class k moves rows 8k to 8k+4, by 20 in truth and by 10 in the synthesis.
 
-    The onsets depend on nothing; ``noise`` (deviation in grey levels, drawn from ``seed``) lies on the synthetic faces.
+    The onsets depend on nothing; ``noise`` (deviation in gray levels, drawn from ``seed``) lies on the synthetic faces.
     """
     onset = np.random.default_rng(5).integers(60, 120, (9, SIZE, SIZE)).astype(np.uint8)
     synthetic = np.repeat(onset[:, None], 3, axis=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import apex_spotting
-from experiments.apex_spotting import Spotted
+from experiments.apex_spotting import SpottedApex
 from icegan_jax.data.clips import read_clips
 
 
@@ -57,8 +57,8 @@ def test_scores_are_those_of_the_rows(run: Path) -> None:
 
 def test_table(run: Path) -> None:
     errors = [0, -3, 1, 1]
-    mine = [Spotted(f"d/s/c{i}", "ratio", "crop", 20, 20 + e, e) for i, e in enumerate(errors)]
-    middle = [Spotted("d/s/c0", "middle", "numbers alone", 20, 20, 0)]
+    mine = [SpottedApex(f"d/s/c{i}", "ratio", "crop", 20, 20 + e, e) for i, e in enumerate(errors)]
+    middle = [SpottedApex("d/s/c0", "middle", "numbers alone", 20, 20, 0)]
     table = apex_spotting._markdown(apex_spotting._scores(middle + mine, ""))
     assert table.splitlines() == [
         "| method | frames | clips | mean | median | within 1 | worst |",

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from experiments import event_spotting
 from experiments.event_spotting import (
     Drift,
-    Piece,
-    Planted,
-    Taken,
-    draw,
-    hits,
-    noise_of,
+    MeasuredClip,
+    PlantedEvent,
+    VideoSegment,
+    estimate_noise,
+    match_events,
+    plan_video,
     read_video,
-    train_config,
+    render_segment,
     write_video,
 )
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.spotting import ROW_FIELDS, Event
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -71,19 +71,19 @@ def test_scores_are_those_of_the_events(run: Path) -> None:
     assert int(table["all without p01/surprise_1"]["planted"]) == len(planted) - len(excluded)
 
 
-def clip(subject: str, name: str, frames: int, value: int, end: tuple[float, ...] = (0, 0, 0, 0)) -> Taken:
+def clip(subject: str, name: str, frames: int, value: int, end: tuple[float, ...] = (0, 0, 0, 0)) -> MeasuredClip:
     """A clip of a gradient with a bright patch, whose head has gone to ``end`` in its last frame."""
     image = np.tile(np.linspace(40, 120, 80), (60, 1))
     image[20:40, 30:50] += value
     course = np.linspace((0, 0, 0, 0), end, frames)
     middle = np.array([40.0, 30.0])
     annotated = Clip("d", subject, name, 0, Path("nowhere"), 10, 14, 10 + frames - 1)
-    return Taken(annotated, [image.astype(np.uint8)] * frames, middle, course, 2.0)
+    return MeasuredClip(annotated, [image.astype(np.uint8)] * frames, middle, course, 2.0)
 
 
 def test_a_plan_fills_the_video_with_clips_and_rests() -> None:
     people = {name: [clip(name, f"c{i}", 9 + i, 20 * i) for i in range(3)] for name in "ab"}
-    pieces = train_config(people, 2500, 10, np.random.default_rng(0))
+    pieces = plan_video(people, 2500, 10, np.random.default_rng(0))
     assert [piece.first for piece in pieces] == [0, *np.cumsum([piece.frames for piece in pieces])[:-1]]
     assert sum(piece.frames for piece in pieces) == 2500
     for before, here in zip(pieces, pieces[1:], strict=False):
@@ -95,7 +95,7 @@ def test_a_plan_fills_the_video_with_clips_and_rests() -> None:
             assert here.since is before.taken and here.frames >= 20
     played = [piece.taken.clip.clip for piece in pieces if not piece.resting and piece.first < 600]
     assert {*played[:3]} == {*played[3:6]} == {"c0", "c1", "c2"}
-    planted = event_spotting.planted_in(pieces)
+    planted = event_spotting.list_planted_events(pieces)
     assert [plant.offset - plant.onset for plant in planted] == [
         piece.frames - 1 for piece in pieces if not piece.resting
     ]
@@ -112,17 +112,21 @@ def test_drift_wanders_as_far_and_as_fast_as_it_was_measured() -> None:
 def test_a_rest_leads_from_where_a_clip_ended_to_where_the_next_begins() -> None:
     before, after = clip("a", "x", 9, 60, end=(5, -4, 0, 0.1)), clip("a", "y", 9, 90)
     drift = Drift(np.array([2.0, 2.0, 0.01, 0.02]), np.array([0.3, 0.3, 0.001, 0.003]))
-    frames = list(draw(Piece(0, 60, after, before, True), drift, np.random.default_rng(0)))
+    frames = list(render_segment(VideoSegment(0, 60, after, before, True), drift, np.random.default_rng(0)))
     assert len(frames) == 60 and frames[0].dtype == np.uint8
     moved = cv2.warpAffine(before.frames[0].astype(np.float32), np.float32([[1, 0, 5], [0, 1, -4]]), (80, 60))
     inside = np.s_[8:-8, 8:-8]
     assert np.abs(frames[0] - np.exp(0.1) * moved)[inside].mean() < 2.5  # noise of deviation 2 has a mean of 1.6
     assert np.abs(frames[-1] - after.frames[0].astype(float))[inside].mean() < 3
     assert np.abs(frames[30] - moved)[inside].mean() > 5
-    assert np.mean([noise_of(a, b) for a, b in zip(frames, frames[1:], strict=False)]) == pytest.approx(2.0, abs=0.3)
+    assert np.mean([estimate_noise(a, b) for a, b in zip(frames, frames[1:], strict=False)]) == pytest.approx(
+        2.0, abs=0.3
+    )
     assert [
         frame is played
-        for frame, played in zip(draw(Piece(0, 9, after, None, False), drift, None), after.frames, strict=True)
+        for frame, played in zip(
+            render_segment(VideoSegment(0, 9, after, None, False), drift, None), after.frames, strict=True
+        )
     ]
 
 
@@ -136,7 +140,7 @@ def test_a_video_of_odd_sides_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_hit_by_either_criterion() -> None:
-    planted = [Planted("a", "x", 100, 105, 109), Planted("a", "y", 200, 205, 209)]
+    planted = [PlantedEvent("a", "x", 100, 105, 109), PlantedEvent("a", "y", 200, 205, 209)]
 
     def event(onset: int, apex: int, offset: int) -> Event:
         return Event("micro", onset, apex, offset, 2.0)
@@ -146,10 +150,10 @@ def test_a_hit_by_either_criterion() -> None:
     twice = event(101, 108, 110)  # overlaps more than half, but a planted event is hit once
     beside = event(300, 305, 309)
     spotted = [half, less, beside]
-    assert hits(planted, spotted, "iou") == [(planted[0], half)]
-    assert hits(planted, spotted, "apex") == [(planted[0], half), (planted[1], less)]
-    assert hits(planted, [half, twice], "iou") == [(planted[0], twice)]
-    score = event_spotting.score("a", planted, [*spotted, Event("macro", 0, 5, 9, 1.0)], minutes=2)
+    assert match_events(planted, spotted, "iou") == [(planted[0], half)]
+    assert match_events(planted, spotted, "apex") == [(planted[0], half), (planted[1], less)]
+    assert match_events(planted, [half, twice], "iou") == [(planted[0], twice)]
+    score = event_spotting.score_events("a", planted, [*spotted, Event("macro", 0, 5, 9, 1.0)], minutes=2)
     assert (score.spotted, score.macro, score.iou_recall, score.iou_false_per_minute) == (3, 1, 0.5, 1.0)
     assert (score.apex_recall, score.apex_false_per_minute) == (1.0, 0.5)
     assert (score.apex_error_mean, score.apex_error_median) == (2.0, 2.0)

@@ -8,8 +8,8 @@ from PIL import Image
 
 from experiments import figure4_faces
 from experiments.shared import runs
-from experiments.shared.options import Options, command
-from experiments.shared.people import cells_of, rows_by_rule
+from experiments.shared.options import Options, run_command
+from experiments.shared.people import mean_cells, select_clips
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
 from tests.experiments.fabricated_faces import SIZE, made_up, table, write_run
 
@@ -19,7 +19,7 @@ NOISE = {"B": 12.0, "C": 6.0, "F": 0.0, figure4_faces.OURS: 1.0}
 
 @pytest.fixture
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Puts fabricated runs in the place of trained ones; their folder."""
+    """Put fabricated runs in the place of trained ones; their folder."""
     fields = {model: figure4_faces.fields_of(DEMO, model) for model in figure4_faces.MODELS}
 
     def train(options: object, seed: int, asked: dict, data: str) -> Path:
@@ -27,8 +27,8 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (model,) = (name for name in fields if fields[name] == asked)
         return write_run(tmp_path / "runs" / f"{model}_{seed}", made_up(seed, NOISE[model]))
 
-    monkeypatch.setattr(runs, "train", train)
-    monkeypatch.setattr(figure4_faces, "faces", lambda options, people: "drawn")
+    monkeypatch.setattr(runs, "train_run", train)
+    monkeypatch.setattr(figure4_faces, "prepared_faces", lambda options, people: "drawn")
     return tmp_path
 
 
@@ -41,7 +41,7 @@ def test_models_are_those_of_the_paper() -> None:
 
 
 def test_files_and_table(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(figure4_faces.main, [f"--out={trained}", "--seeds=3"]) == 0
+    assert run_command(figure4_faces.main, [f"--out={trained}", "--seeds=3"]) == 0
     out = trained / "figure4_faces"
     rows = {row["model"]: row for row in table(out)}
     assert list(rows) == [*figure4_faces.MODELS, figure4_faces.COPY]
@@ -65,7 +65,7 @@ def test_files_and_table(trained: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_every_face_stands_where_its_heading_says(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = {}
-    monkeypatch.setattr(figure4_faces.style, "save", lambda figure, path: drawn.update({path.name: figure}))
+    monkeypatch.setattr(figure4_faces.style, "save_figure", lambda figure, path: drawn.update({path.name: figure}))
     figure4_faces.main([f"--out={trained}", "--seeds=1"])
     models, extremes = drawn["figure4.png"], drawn["extremes.png"]
     cells = models.axes
@@ -101,22 +101,22 @@ def test_best_and_worst_by_ssim() -> None:
 
 def part(faces: SynthesizedFaces, rows: list[int]) -> SynthesizedFaces:
     arrays = {name: getattr(faces, name)[rows] for name in ("onset", "synthetic", "apex", "label")}
-    lists = {name: [getattr(faces, name)[row] for row in rows] for name in ("person", "clip", "fold")}
+    lists = {name: [getattr(faces, name)[row] for row in rows] for name in ("subject", "clip", "fold")}
     return faces._replace(**arrays, **lists)
 
 
 def test_runs_of_other_clips_are_refused(
     trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    right = runs.train
+    right = runs.train_run
 
     def train(options: object, seed: int, asked: dict, data: str) -> Path:
         if asked["model.generator"] != "encoder_decoder":
             return right(options, seed, asked, data)
         return write_run(trained / "other", part(made_up(), [0, 1, 2]))
 
-    monkeypatch.setattr(runs, "train", train)
-    assert command(figure4_faces.main, [f"--out={trained}", "--seeds=1"]) == 2
+    monkeypatch.setattr(runs, "train_run", train)
+    assert run_command(figure4_faces.main, [f"--out={trained}", "--seeds=1"]) == 2
     error = capsys.readouterr().err
     assert error == (
         f"error: {trained / 'other'}: held out other clips than {trained / 'runs' / 'B_0'}; remove both and train them "
@@ -126,18 +126,18 @@ def test_runs_of_other_clips_are_refused(
 
 def test_rows_are_chosen_by_names_alone() -> None:
     faces = made_up()
-    assert rows_by_rule(faces, 6, 3) == [0, 4, 8]
-    assert rows_by_rule(faces, 2, 3) == [0, 7]  # the first and the last person; the class turns
+    assert select_clips(faces, 6, 3) == [0, 4, 8]
+    assert select_clips(faces, 2, 3) == [0, 7]  # the first and the last person; the class turns
     backwards = part(faces, list(range(8, -1, -1)))
-    assert [backwards.clip[row] for row in rows_by_rule(backwards, 6, 3)] == ["c0", "c1", "c2"]
+    assert [backwards.clip[row] for row in select_clips(backwards, 6, 3)] == ["c0", "c1", "c2"]
     lacking = part(faces, [0, 2, 3, 5, 6, 8])
-    chosen = [(lacking.subject[row][1], lacking.clip[row]) for row in rows_by_rule(lacking, 6, 3)]
+    chosen = [(lacking.subject[row][1], lacking.clip[row]) for row in select_clips(lacking, 6, 3)]
     assert chosen == [("p1", "c0"), ("p2", "c0"), ("p1", "c2")]
 
 
 def test_cells_over_people_and_seeds() -> None:
-    cells = cells_of("x", [1.0, 3.0, 5.0, float("nan")], ["a", "b", "a", "b"], [0, 0, 1, 1])
+    cells = mean_cells("x", [1.0, 3.0, 5.0, float("nan")], ["a", "b", "a", "b"], [0, 0, 1, 1])
     assert cells["x"] == 3 and cells["x_sd"] == pytest.approx(np.std([2, 5], ddof=1))
     assert cells["x_low"] == cells["x_high"] == 3  # a has 1 and 5, b has 3: whoever is drawn, the mean is 3
-    alone = cells_of("x", [1.0, 2.0], ["a", "a"], [0, 0])
+    alone = mean_cells("x", [1.0, 2.0], ["a", "a"], [0, 0])
     assert alone == {"x": 1.5, "x_low": None, "x_high": None, "x_sd": None}

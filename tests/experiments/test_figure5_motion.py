@@ -9,7 +9,7 @@ from PIL import Image
 from experiments import figure5_motion
 from experiments.shared import runs
 from experiments.shared.muscle_regions import CLASS_UNITS, EXACT, LANDMARKS, MuscleRegions
-from experiments.shared.options import command
+from experiments.shared.options import run_command
 from experiments.shared.presets import PRESETS
 from icegan_jax.evaluation.synthesis.faces import read_faces
 from tests.experiments.fabricated_faces import SIZE, made_up, table, write_run
@@ -72,13 +72,13 @@ def test_shares_are_those_of_the_change(made: tuple[Path, list[str]]) -> None:
 def test_pictures_are_drawn(made: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     out, options = made
     drawn = {}
-    monkeypatch.setattr(figure5_motion.style, "save", lambda figure, path: drawn.update({path.name: figure}))
+    monkeypatch.setattr(figure5_motion.style, "save_figure", lambda figure, path: drawn.update({path.name: figure}))
     figure5_motion.main(options)
     classes, people = drawn["figure5.png"], drawn["figure5_people.png"]
     titles = [axes.get_title() for axes in classes.axes if axes.get_title()]
     assert titles == ["negative", "positive", "surprise"]
     heat = np.asarray(classes.axes[0].get_images()[0].get_array())
-    moved = np.ptp(heat, axis=-1).mean(1) > 0.1  # the face is grey, the heat is not
+    moved = np.ptp(heat, axis=-1).mean(1) > 0.1  # the face is gray, the heat is not
     np.testing.assert_array_equal(np.flatnonzero(moved), range(4))
     assert [axes.get_title() for axes in people.axes[:5]] == ["onset", "negative", "positive", "surprise", "real apex"]
     assert len(people.axes) == 3 * 5 + 1
@@ -88,7 +88,7 @@ def test_pictures_are_drawn(made: tuple[Path, list[str]], monkeypatch: pytest.Mo
 
 def test_files_are_written_and_large_enough(made: tuple[Path, list[str]]) -> None:
     out, options = made
-    assert command(figure5_motion.main, options) == 0
+    assert run_command(figure5_motion.main, options) == 0
     for name, at_least in (("figure5.png", 1000), ("figure5_people.png", 900)):
         with Image.open(out / name) as image:
             assert min(image.size) >= 700 and max(image.size) >= at_least
@@ -101,7 +101,7 @@ def test_a_class_without_a_real_clip(tmp_path: Path, monkeypatch: pytest.MonkeyP
     faces = made_up()
     kept = [row for row in range(9) if faces.label[row] != 2]
     some = {name: getattr(faces, name)[kept] for name in ("onset", "synthetic", "apex", "label")}
-    some |= {name: [getattr(faces, name)[row] for row in kept] for name in ("person", "clip", "fold")}
+    some |= {name: [getattr(faces, name)[row] for row in kept] for name in ("subject", "clip", "fold")}
     run = write_run(tmp_path / "run", faces._replace(**some))
     figure5_motion.main([f"--run={run}", f"--out={tmp_path}"])
     rows = table(tmp_path / "figure5_motion")
@@ -118,8 +118,8 @@ def test_runs_are_trained_where_none_is_named(tmp_path: Path, monkeypatch: pytes
 
     exact = MuscleRegions(EXACT, regions_of("DATA", dict.fromkeys(keys_of(made_up()))).masks)
     monkeypatch.setattr(figure5_motion, "muscle_regions", lambda data, onsets: exact)
-    monkeypatch.setattr(runs, "train", train)
-    monkeypatch.setattr(figure5_motion, "faces", lambda *asked: "drawn")
+    monkeypatch.setattr(runs, "train_run", train)
+    monkeypatch.setattr(figure5_motion, "prepared_faces", lambda *asked: "drawn")
     figure5_motion.main([f"--out={tmp_path}", "--seeds=3"])
     assert asked == [(seed, PRESETS["demo"].synthesis, "drawn") for seed in range(3)]
     assert "true regions of the drawn faces" in (tmp_path / "figure5_motion" / "table.md").read_text()
@@ -140,7 +140,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         (no_data, "config.json: no data.dir; name the prepared folder with --data"),
         (run, "DATA: no raw/regions.npz and no face in any of 9 onsets; give prepared faces that dlib finds"),
     ):
-        assert command(figure5_motion.main, [f"--run={path}", f"--out={tmp_path}"]) == 2
+        assert run_command(figure5_motion.main, [f"--run={path}", f"--out={tmp_path}"]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: ") and message in error and error.count("\n") == 1
     assert len(read_faces(run).clip) == 9

@@ -61,7 +61,7 @@ def test_rules_against_scikit_learn():
     for _ in range(5):
         answers = [[list(random.integers(0, 3, len(f))) for f in folds] for _ in range(4)]
         guesses = np.array([[g for f in epoch for g in f] for epoch in answers])
-        found = dict(guessing_study.apply_rules(guessing_study.count(labels, fold, guesses, 3)))
+        found = dict(guessing_study.apply_rules(guessing_study.count_guesses(labels, fold, guesses, 3)))
         expected = by_hand(folds, answers)
         assert list(found) == list(expected) == list(guessing_study.RULES)
         for rule in expected:
@@ -73,7 +73,7 @@ def test_expectation_by_enumeration():
     folds = [[0], [1, 2]]
     every = [by_hand(folds, [[g[:1], g[1:3]], [g[3:4], g[4:]]]) for g in itertools.product(range(3), repeat=6)]
     labels, fold = flat(folds)
-    found = guessing_study.simulate(labels, fold, EVEN, epochs=2, draws=4000)
+    found = guessing_study.simulate_guessing(labels, fold, EVEN, epochs=2, draws=4000)
     for rule in guessing_study.RULES:
         expected = np.mean([one[rule] for one in every], axis=0)
         means = [found[rule][name].mean for name in guessing_study.SCORES]
@@ -81,7 +81,7 @@ def test_expectation_by_enumeration():
 
 
 def test_one_clip_by_hand():
-    found = guessing_study.simulate(np.array([0]), ["a"], EVEN, epochs=2, draws=4000)
+    found = guessing_study.simulate_guessing(np.array([0]), ["a"], EVEN, epochs=2, draws=4000)
     assert found["last epoch"]["uf1"].mean == pytest.approx(1 / 3, abs=0.025)
     assert found[EACH]["uf1"].mean == pytest.approx(1 - (2 / 3) ** 2, abs=0.025)
     assert (found[EACH]["uf1"].low, found[EACH]["uf1"].high) == (0, 1)
@@ -89,7 +89,7 @@ def test_one_clip_by_hand():
 
 def test_more_epochs_to_choose_from_never_hurt():
     labels, fold = np.tile([0, 1, 2, 0], 10), np.repeat(np.arange(10), 4)
-    found = [guessing_study.simulate(labels, fold, EVEN, epochs=epochs, draws=20) for epochs in (1, 4, 30)]
+    found = [guessing_study.simulate_guessing(labels, fold, EVEN, epochs=epochs, draws=20) for epochs in (1, 4, 30)]
     for rule in (EACH, "best common epoch", FOLD_BEST):
         uf1 = [table[rule]["uf1"].mean for table in found]
         assert uf1[0] < uf1[1] < uf1[2], rule
@@ -104,7 +104,7 @@ def test_answers_are_carried_over():
         same = (guesses[1:] == guesses[:-1]).mean()
         assert same == pytest.approx(correlation + (1 - correlation) / 3, abs=0.02)
     labels, fold = np.array([0, 1, 2, 0]), np.array([0, 0, 1, 1])
-    found = guessing_study.simulate(labels, fold, EVEN, epochs=9, draws=10, correlation=1.0)
+    found = guessing_study.simulate_guessing(labels, fold, EVEN, epochs=9, draws=10, correlation=1.0)
     assert found["best common epoch"] == found["last epoch"] == found[EACH]
 
 
@@ -116,7 +116,7 @@ def test_answers_are_as_frequent_as_asked():
 def test_the_seed_decides():
     labels = np.array([0, 1, 2, 0])
     one, two, other = (
-        guessing_study.simulate(labels, "aabb", EVEN, epochs=3, draws=5, seed=seed) for seed in (1, 1, 2)
+        guessing_study.simulate_guessing(labels, "aabb", EVEN, epochs=3, draws=5, seed=seed) for seed in (1, 1, 2)
     )
     assert one == two != other
 
@@ -133,7 +133,7 @@ def test_the_seed_decides():
 )
 def test_refuses(options, message):
     with pytest.raises(UserError, match=message):
-        guessing_study.simulate(np.array([0, 1]), "ab", EVEN, **{"epochs": 2, "draws": 2} | options)
+        guessing_study.simulate_guessing(np.array([0, 1]), "ab", EVEN, **{"epochs": 2, "draws": 2} | options)
 
 
 def test_memory_does_not_grow_with_draws():
@@ -141,7 +141,7 @@ def test_memory_does_not_grow_with_draws():
     peaks = []
     for draws in (2, 60):
         tracemalloc.start()
-        guessing_study.simulate(labels, fold, EVEN, epochs=50, draws=draws)
+        guessing_study.simulate_guessing(labels, fold, EVEN, epochs=50, draws=draws)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]

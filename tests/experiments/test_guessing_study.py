@@ -38,19 +38,19 @@ def test_table_of_a_clips_csv(clips, tmp_path, capsys):
     assert guessing_study.main([str(clips), *QUICK, f"--out={tmp_path}"]) == 0
     printed = capsys.readouterr().out
     assert "6 clips in 3 folds (3 negative, 2 positive, 1 surprise)." in printed
-    with (tmp_path / "inflation.csv").open() as file:
+    with (tmp_path / "guessing_study.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["guesser"], row["rule"]) for row in rows] == [
         (guesser, rule) for guesser in ("prior random", "uniform") for rule in guessing_study.RULES
     ]
     labels, folds = np.array([0, 1, 2, 0, 0, 1]), [0, 0, 1, 1, 2, 2]
     for start, chances in ((0, np.array([3, 2, 1]) / 6), (len(guessing_study.RULES), np.full(3, 1 / 3))):
-        expected = guessing_study.simulate(labels, folds, chances, epochs=5, draws=4)
+        expected = guessing_study.simulate_guessing(labels, folds, chances, epochs=5, draws=4)
         for row, ranges in zip(rows[start:], expected.values(), strict=False):
             for name in guessing_study.SCORES:
                 assert float(row[name]) == pytest.approx(ranges[name].mean, abs=1e-6)
                 assert float(row[f"{name}_low"]) <= float(row[name]) <= float(row[f"{name}_high"])
-    markdown = (tmp_path / "inflation.md").read_text()
+    markdown = (tmp_path / "guessing_study.md").read_text()
     assert markdown.count("| prior random |") == markdown.count("| uniform |") == len(guessing_study.RULES)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from experiments.shared import muscle_regions as muscles
-from icegan_jax.data.align import IDENTITY, crop_face, to_grey
+from icegan_jax.data.align import IDENTITY, crop_face, to_gray
 from icegan_jax.data.clips import EXPRESSIONS, read_clips
 from icegan_jax.data.landmarks import Box, Face, find_face
-from icegan_jax.data.synthetic import read_regions, write_clips_to
+from icegan_jax.data.synthetic import draw_clips, read_true_regions
 from icegan_jax.errors import UserError
 
 SIZE = 128
@@ -114,20 +114,20 @@ def test_energy_of_a_change_inside_and_outside() -> None:
     assert muscles.energy_share(255 - onset, onset, mask) == pytest.approx(0.25)  # an even spread scores the area
 
 
-def centre(mask: np.ndarray) -> np.ndarray:
+def center(mask: np.ndarray) -> np.ndarray:
     """The middle (x, y) of a mask."""
     return np.argwhere(mask).mean(0)[::-1]
 
 
 def test_drawn_face_moves_where_its_regions_say(tmp_path: Path) -> None:
-    table = write_clips_to(tmp_path / "raw", seed=3, subjects=1, clips_per_class=1, frames=6, progress=False)
-    clips, true = read_clips(table), read_regions(table.parent)
+    table = draw_clips(tmp_path / "raw", seed=3, subjects=1, clips_per_class=1, frames=6, progress=False)
+    clips, true = read_clips(table), read_true_regions(table.parent)
     onsets, apexes = {}, {}
     for clip in clips:
         onset, apex = (cv2.imread(str(clip.frames / f"img{n}.png"), 0) for n in (clip.onset, clip.apex))
         box = find_face([onset]).box().within(onset.shape)
         key = (clip.dataset, clip.subject, clip.clip)
-        onsets[key], apexes[key] = (to_grey(crop_face(image, box, IDENTITY, SIZE)) for image in (onset, apex))
+        onsets[key], apexes[key] = (to_gray(crop_face(image, box, IDENTITY, SIZE)) for image in (onset, apex))
     exact = muscles.muscle_regions(tmp_path, onsets)
     (tmp_path / "raw" / "regions.npz").unlink()
     guessed = muscles.muscle_regions(tmp_path, onsets)
@@ -143,13 +143,13 @@ def test_drawn_face_moves_where_its_regions_say(tmp_path: Path) -> None:
             assert muscles.energy_share(apexes[key], onsets[key], mask) > 1.5 * muscles.area_share(mask)
         for unit in units:  # FACS in words against the displacements themselves
             ours, theirs = guessed.masks[key][unit], exact.masks[key][unit]
-            assert np.linalg.norm(centre(ours) - centre(theirs)) < 0.12 * SIZE, unit
+            assert np.linalg.norm(center(ours) - center(theirs)) < 0.12 * SIZE, unit
             assert (ours & theirs).any()
 
 
 def test_landmark_regions_of_a_real_face(face_image: np.ndarray) -> None:
     box = find_face([face_image]).box().within(face_image.shape)
-    onset = to_grey(crop_face(face_image, box, IDENTITY, SIZE))
+    onset = to_gray(crop_face(face_image, box, IDENTITY, SIZE))
     blank = np.full_like(onset, 90)
     keys = [("d", "s1", "c"), ("d", "s2", "c")]
     regions = muscles.landmark_regions("DATA", dict(zip(keys, (onset, blank), strict=True)))
@@ -158,7 +158,7 @@ def test_landmark_regions_of_a_real_face(face_image: np.ndarray) -> None:
         np.testing.assert_array_equal(mask, regions.masks[keys[1]][unit])
         assert 0.005 < mask.mean() < 0.3, unit
     assert set(regions.masks[keys[0]]) == {unit for units in muscles.CLASS_UNITS for unit in units}
-    height = {unit: centre(mask)[1] for unit, mask in regions.masks[keys[0]].items()}
+    height = {unit: center(mask)[1] for unit, mask in regions.masks[keys[0]].items()}
     order = ("AU1", "AU4", "AU5", "AU6", "AU12", "AU15", "AU26")
     assert sorted(order, key=height.get) == list(order)
 
@@ -167,7 +167,7 @@ def test_a_tight_crop_is_searched_twice_as_large(face_image: np.ndarray, monkeyp
     from experiments.shared import muscle_regions as muscle_shapes
 
     box = find_face([face_image]).box().within(face_image.shape)
-    onset = to_grey(crop_face(face_image, box, IDENTITY, SIZE))
+    onset = to_gray(crop_face(face_image, box, IDENTITY, SIZE))
     (direct,), _ = muscle_shapes.find_landmarks([onset])
     monkeypatch.setattr(
         muscle_shapes, "find_face", lambda images: None if images[0].shape == onset.shape else find_face(images)

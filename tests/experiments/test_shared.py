@@ -9,9 +9,9 @@ import pytest
 
 from experiments.shared import runs
 from experiments.shared.differences import difference_note, uf1_difference
-from experiments.shared.faces import TO_LEAVE_OUT, faces, split_fields
-from experiments.shared.options import Options, command, parse
-from experiments.shared.scores import PAPER, published, scores
+from experiments.shared.faces import LOSO_FACES, prepared_faces, split_fields
+from experiments.shared.options import Options, parse_options, run_command
+from experiments.shared.scores import PAPER, published_scores, score_runs
 from experiments.shared.tables import write_tables
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
@@ -23,7 +23,7 @@ def options(tmp_path: Path, *fields: tuple[str, str], preset: str = "demo") -> O
 
 
 def test_options_are_read(tmp_path: Path) -> None:
-    found, args = parse("doc", ["--preset=full", f"--out={tmp_path}", "--seeds=5", "--config.training.steps=3"])
+    found, args = parse_options("doc", ["--preset=full", f"--out={tmp_path}", "--seeds=5", "--config.training.steps=3"])
     assert found == Options("full", "", tmp_path, 5, (("training.steps", "3"),))
     assert args.seeds == 5
 
@@ -38,14 +38,14 @@ def test_options_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_option_is_one_line(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(lambda words: parse("doc", words), argv) == 2
+    assert run_command(lambda words: parse_options("doc", words), argv) == 2
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
 def test_the_experiment_and_the_user_change_the_preset(tmp_path: Path) -> None:
     mine = options(tmp_path, ("training.steps", "7"), ("model.motion", "true"), ("model.reconstruction_hidden", "(8,)"))
-    config = runs.config_of(mine, 3, {"model.generator": "skips", "model.width": 1}, "DATA")
+    config = runs.build_config(mine, 3, {"model.generator": "skips", "model.width": 1}, "DATA")
     assert (config.seed, config.training.steps, config.model.generator) == (3, 7, "skips")
     assert config.model.width == 1.0
     assert config.model.motion is True and config.model.reconstruction_hidden == (8,)
@@ -57,19 +57,19 @@ def test_the_experiment_and_the_user_change_the_preset(tmp_path: Path) -> None:
 )
 def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, message: str) -> None:
     with pytest.raises(UserError, match=rf"--config\.{field}={value}: ") as error:
-        runs.config_of(options(tmp_path, (field, value)), 0, {}, "")
+        runs.build_config(options(tmp_path, (field, value)), 0, {}, "")
     assert message in str(error.value) or "configs/loso.py" in str(error.value)
 
 
 @pytest.mark.parametrize("field", ["model.generator", "seed", "data.dir"])
 def test_what_the_experiment_sets_is_not_the_users_to_change(tmp_path: Path, field: str) -> None:
     with pytest.raises(UserError, match=rf"--config\.{field}: the experiment sets this field itself"):
-        runs.config_of(options(tmp_path, (field, "1")), 0, {"model.generator": "skips"}, "D")
+        runs.build_config(options(tmp_path, (field, "1")), 0, {"model.generator": "skips"}, "D")
 
 
 def test_a_run_that_leaves_nobody_to_test_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--config.protocol=all: trains on everybody, which leaves no score for a ta"):
-        runs.config_of(options(tmp_path, ("protocol", "all")), 0, {}, "")
+        runs.build_config(options(tmp_path, ("protocol", "all")), 0, {}, "")
 
 
 def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,13 +81,13 @@ def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: p
         folder.mkdir(parents=True)
         (folder / "results.json").write_text('{"data_fingerprint": "abc, casme2 alone"}')
 
-    monkeypatch.setattr(runs.job, "run", run)
+    monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
     monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
-    made = runs.train(options(tmp_path), 0, {}, str(data))
-    assert runs.train(options(tmp_path), 0, {}, str(data)) == made
+    made = runs.train_run(options(tmp_path), 0, {}, str(data))
+    assert runs.train_run(options(tmp_path), 0, {}, str(data)) == made
     (data / "prepared.json").write_text('{"fingerprint": "def"}')
     with pytest.raises(UserError, match=f"{made.name}: trained on other faces than {data} holds now"):
-        runs.train(options(tmp_path), 0, {}, str(data))
+        runs.train_run(options(tmp_path), 0, {}, str(data))
 
 
 def test_only_drawn_people_are_held_out_by_the_dozen(tmp_path: Path) -> None:
@@ -104,38 +104,38 @@ def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monk
         folder.mkdir(parents=True)
         (folder / "results.json").write_text("{}")
 
-    monkeypatch.setattr(runs.job, "run", run)
+    monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
     monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
     mine = options(tmp_path)
-    first = runs.train(mine, 0, {"model.generator": "skips"}, "D")
-    assert runs.train(mine, 0, {"model.generator": "skips"}, "D") == first and trained == [first]
+    first = runs.train_run(mine, 0, {"model.generator": "skips"}, "D")
+    assert runs.train_run(mine, 0, {"model.generator": "skips"}, "D") == first and trained == [first]
     others = [
-        runs.train(mine, 1, {"model.generator": "skips"}, "D"),
-        runs.train(mine, 0, {"model.generator": "se"}, "D"),
-        runs.train(mine, 0, {"model.generator": "skips"}, "E"),
-        runs.train(options(tmp_path, ("training.steps", "9")), 0, {"model.generator": "skips"}, "D"),
+        runs.train_run(mine, 1, {"model.generator": "skips"}, "D"),
+        runs.train_run(mine, 0, {"model.generator": "se"}, "D"),
+        runs.train_run(mine, 0, {"model.generator": "skips"}, "E"),
+        runs.train_run(options(tmp_path, ("training.steps", "9")), 0, {"model.generator": "skips"}, "D"),
     ]
     assert len({first, *others}) == 5 and trained == [first, *others]
     # What is the preset's value already changes nothing.
-    base = runs.train(mine, 0, {}, "D")
-    assert runs.train(mine, 0, {"model.generator": "grm"}, "D") == base
+    base = runs.train_run(mine, 0, {}, "D")
+    assert runs.train_run(mine, 0, {"model.generator": "grm"}, "D") == base
 
 
 def test_faces_named_by_the_user_are_taken(tmp_path: Path) -> None:
-    assert faces(Options("demo", "DATA", tmp_path, 1), TO_LEAVE_OUT) == "DATA"
-    assert faces(Options("full", "", tmp_path, 1), TO_LEAVE_OUT) == ""
+    assert prepared_faces(Options("demo", "DATA", tmp_path, 1), LOSO_FACES) == "DATA"
+    assert prepared_faces(Options("full", "", tmp_path, 1), LOSO_FACES) == ""
 
 
 def test_scores_are_means_over_seeds(tmp_path: Path) -> None:
     made = [fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (0, 6)]
-    found = scores(made)
+    found = score_runs(made)
     assert found["uf1"] == pytest.approx(0.75) and found["uf1_sd"] == pytest.approx(0.5**1.5)
     assert found["uf1_low"] <= 0.75 <= found["uf1_high"]
     assert (found["predictions"], found["people"], found["seeds"]) == (24, 8, 2)
-    assert scores(made, lambda row: row.dataset == "d1")["uf1"] == 1
-    assert scores(made[:1])["uf1_sd"] is None
+    assert score_runs(made, lambda row: row.dataset == "d1")["uf1"] == 1
+    assert score_runs(made[:1])["uf1_sd"] is None
     with pytest.raises(UserError, match="no prediction to score"):
-        scores(made, lambda row: row.dataset == "other")
+        score_runs(made, lambda row: row.dataset == "other")
 
 
 def uf1_of(wrong: int, people: list[tuple[str, str]]) -> float:
@@ -158,7 +158,7 @@ def resampled(statistic: Callable[[list[tuple[str, str]]], float]) -> tuple[floa
 
 def test_the_interval_is_that_of_the_mean_over_seeds(tmp_path: Path) -> None:
     made = [fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (2, 7)]
-    found = scores(made)
+    found = score_runs(made)
     assert found["uf1"] == pytest.approx((uf1_of(2, EVERYBODY) + uf1_of(7, EVERYBODY)) / 2)
     low, high = resampled(lambda people: (uf1_of(2, people) + uf1_of(7, people)) / 2)
     assert (found["uf1_low"], found["uf1_high"]) == pytest.approx((low, high), abs=0.08)
@@ -195,7 +195,7 @@ def test_every_published_figure_has_a_source() -> None:
     assert all(0 < float(line["value"]) < 1 and line["metric"] in ("uf1", "uar") for line in lines)
     pairs = [(line["table"], line["row"], line["metric"]) for line in lines]
     assert len(set(pairs)) == len(pairs)
-    assert published("III", "F") == {"paper": "not at hand"}
+    assert published_scores("III", "F") == {"paper": "not at hand"}
 
 
 def test_a_table_is_written_three_times(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_table_is_written_three_times(tmp_path: Path) -> None:
 
 
 def test_every_experiment_teaches_in_its_help(capsys: pytest.CaptureFixture[str]) -> None:
-    others = {"__init__", "apex_spotting", "event_spotting"}  # which train nothing
+    others = {"__init__", "apex_spotting", "event_spotting", "guessing_study"}  # which train nothing
     trained = sorted({path.stem for path in PAPER.parent.glob("*.py")} - others)
     assert len(trained) >= 9
     for name in trained:
@@ -222,4 +222,4 @@ def test_every_experiment_teaches_in_its_help(capsys: pytest.CaptureFixture[str]
         with pytest.raises(SystemExit) as done:
             module.main(["--help"])
         text = capsys.readouterr().out
-        assert done.value.code == 0 and "--preset" in text and f"experiments/{name}.py" in text
+        assert done.value.code == 0 and "--preset" in text and f"python -m experiments.{name}" in text

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import synthesis_scores
-from experiments.shared.options import command
+from experiments.shared.options import run_command
 from icegan_jax.evaluation.synthesis.scores import ROWS
 from icegan_jax.io import write_json
 from tests.evaluation.synthesis.test_scores import good, networks, pairs, run
@@ -29,7 +29,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("stand_ins")
 def test_runs_in_a_table_out(tmp_path: Path) -> None:
     named = [f"--run={made_run(tmp_path / name, 'f')}" for name in ("one", "two")]
-    assert command(synthesis_scores.main, [*named, f"--out={tmp_path}"]) == 0
+    assert run_command(synthesis_scores.main, [*named, f"--out={tmp_path}"]) == 0
     rows = {r["faces"]: r for r in table(tmp_path / "synthesis_scores")}
     assert list(rows) == list(ROWS)
     ours, copy = rows["synthetic"], rows["copy of the onset"]
@@ -42,7 +42,7 @@ def test_runs_in_a_table_out(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("stand_ins")
 def test_a_run_on_faces_that_are_no_longer_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     named = [made_run(tmp_path / "one", "f"), made_run(tmp_path / "two", "g")]
-    assert command(synthesis_scores.main, [*(f"--run={run}" for run in named), f"--out={tmp_path}"]) == 2
+    assert run_command(synthesis_scores.main, [*(f"--run={run}" for run in named), f"--out={tmp_path}"]) == 2
     assert f"error: {named[1]}: trained on other faces than DATA holds now" in capsys.readouterr().err
 
 
@@ -55,11 +55,11 @@ def test_runs_on_different_faces_are_refused(
     monkeypatch.setattr(
         synthesis_scores, "load_pairs", lambda folder: dataclasses.replace(pairs(), fingerprint=next(prints))
     )
-    assert command(synthesis_scores.main, [*(f"--run={run}" for run in named), f"--out={tmp_path}"]) == 2
+    assert run_command(synthesis_scores.main, [*(f"--run={run}" for run in named), f"--out={tmp_path}"]) == 2
     assert f"error: {named[1]}: trained on other faces than {named[0]}" in capsys.readouterr().err
 
 
 def test_a_run_without_faces_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(synthesis_scores.main, [f"--run={tmp_path / 'none'}", f"--out={tmp_path}"]) == 2
+    assert run_command(synthesis_scores.main, [f"--run={tmp_path / 'none'}", f"--out={tmp_path}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {tmp_path / 'none'}") and error.count("\n") == 1

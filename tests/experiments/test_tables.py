@@ -17,7 +17,7 @@ from experiments import (
     table4_discriminator,
 )
 from experiments.shared import runs
-from experiments.shared.options import command
+from experiments.shared.options import run_command
 from icegan_jax.evaluation.score_table import ORACLE_NAME
 from icegan_jax.io import read_json, write_json
 from tests.experiments import fabricated_runs
@@ -36,8 +36,8 @@ def run(
     asked: list[tuple] = []
     missed = wrong or {}
     train = fabricated_runs.training(lambda fields, _: missed.get(fields.get(field), 0), out / "made_up", asked)
-    monkeypatch.setattr(runs, "train", train)
-    assert command(module.main, [*DATA, f"--out={out}"]) == 0
+    monkeypatch.setattr(runs, "train_run", train)
+    assert run_command(module.main, [*DATA, f"--out={out}"]) == 0
     (folder,) = (path.parent for path in out.glob("*/table.csv"))
     assert (folder / "table.md").stat().st_size and (folder / "table.png").stat().st_size
     return list(csv.DictReader((folder / "table.csv").read_text().splitlines())), asked
@@ -60,9 +60,9 @@ def test_table_1_scores_all_and_each_database(tmp_path: Path, monkeypatch: pytes
 
 def test_table_2_trains_within_each_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple] = []
-    monkeypatch.setattr(runs, "train", fabricated_runs.training(lambda *_: 0, tmp_path / "made_up", asked))
+    monkeypatch.setattr(runs, "train_run", fabricated_runs.training(lambda *_: 0, tmp_path / "made_up", asked))
     argv = [*DATA, f"--out={tmp_path}", "--database=casme2", "--database=samm"]
-    assert command(table2_sde.main, argv) == 0
+    assert run_command(table2_sde.main, argv) == 0
     assert [fields for _, fields, _ in asked] == [
         {"data.database": name} for name in ("casme2", "casme2", "samm", "samm")
     ]
@@ -123,8 +123,8 @@ def test_the_three_rules_and_the_guessers(tmp_path: Path, monkeypatch: pytest.Mo
         (made / "folds" / "a" / "evaluations.jsonl").write_text("{}\n" * 14)
         return made
 
-    monkeypatch.setattr(runs, "train", train)
-    assert command(honest_selection.main, [*DATA, f"--out={tmp_path}"]) == 0
+    monkeypatch.setattr(runs, "train_run", train)
+    assert run_command(honest_selection.main, [*DATA, f"--out={tmp_path}"]) == 0
     rows = list(csv.DictReader((tmp_path / "honest_selection" / "table.csv").read_text().splitlines()))
     assert [(row["rule"], row["valid"]) for row in rows] == [("last", "yes"), ("inner", "yes"), (ORACLE_NAME, "no")]
     assert [float(row["uf1"]) for row in rows] == pytest.approx([0.5, 1, 0.95])

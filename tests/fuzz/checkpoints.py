@@ -14,7 +14,7 @@ import numpy as np
 
 from icegan_jax.errors import UserError
 from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints
-from tests.fuzz.case import Verdict, damaged
+from tests.fuzz.harness import Verdict, damaged
 from tests.training.test_checkpoint import state_at
 
 OWNER = "run and fold"

@@ -10,7 +10,7 @@ from icegan_jax.data.dataset import load_pairs, write_pairs
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.errors import UserError
 from tests.data.conftest import record
-from tests.fuzz.case import Verdict, damaged
+from tests.fuzz.harness import Verdict, damaged
 
 # Words with their classes; None: of none. Kept apart from the package's own table.
 WORDS = {

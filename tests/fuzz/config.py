@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from icegan_jax.config import FIELDS, build_models, build_train_config, load_config, split_changes, validate
 from icegan_jax.errors import UserError
 from icegan_jax.training.state import create_state
-from tests.fuzz.case import Verdict, damaged
+from tests.fuzz.harness import Verdict, damaged
 
 ROOT = Path(__file__).parents[2]
 BASES = ("demo", "loso", "loso_pair", "released", "sde")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from icegan_jax.data.video import count_video_frames, list_frames, read_frame, read_frames
 from icegan_jax.errors import UserError
-from tests.fuzz.case import Verdict, damaged
+from tests.fuzz.harness import Verdict, damaged
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 MODES = ("L", "L", "RGB", "RGBA", "LA", "P", "1", "CMYK", "I;16", "F", "I")

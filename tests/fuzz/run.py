@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz import checkpoints, clips, config, images
-from tests.fuzz.case import LIMIT, Case, Verdict, judged
+from tests.fuzz.harness import LIMIT, Case, Verdict, judged
 
 KINDS: dict[str, Case] = {
     "clips.csv": clips.case,

@@ -8,8 +8,8 @@ from PIL import Image
 
 from icegan_jax.data import clips as package_clips
 from icegan_jax.errors import UserError
-from tests.fuzz import case, clips, run
-from tests.fuzz.case import Verdict, damaged, judged
+from tests.fuzz import clips, harness, run
+from tests.fuzz.harness import Verdict, damaged, judged
 
 CASES = 24  # of each kind a quarter; the command tries 1,000
 
@@ -33,7 +33,7 @@ def test_damage_is_done() -> None:
 
 
 def test_each_breach_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def raising(error: BaseException) -> case.Case:
+    def raising(error: BaseException) -> harness.Case:
         def broken(rng: random.Random, folder: Path, verdict: Verdict) -> None:
             raise error
 
@@ -52,7 +52,7 @@ def test_each_breach_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def nameless(rng: random.Random, folder: Path, verdict: Verdict) -> None:
         verdict.refused(UserError("something is wrong"), "clips.csv")
 
-    monkeypatch.setattr(case, "LIMIT", 0.2)
+    monkeypatch.setattr(harness, "LIMIT", 0.2)
     wanted = {
         "ValueError: x": raising(ValueError("x")),
         "SystemExit": raising(SystemExit(0)),

@@ -44,7 +44,7 @@ _LOSO = {
     "training.checkpoint_every": 2,
 }
 _DEMO = {"seed": 0, "subjects": 8, "clips_per_class": 2, "frames": 15}  # what configs/demo.py draws
-_VARYING = {"timing", "versions", "seal", "seconds_spent", "frames_per_second"}  # keys of results and predictions
+_VARYING = {"timing", "versions", "seconds_spent", "frames_per_second"}  # keys of results and predictions
 
 # What varies in the text of a report from run to run, and from one version of the program to the next.
 _MASKS = (

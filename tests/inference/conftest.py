@@ -11,9 +11,9 @@ from PIL import Image
 
 from icegan_jax.data.dataset import Record, write_pairs
 from icegan_jax.inference.ensemble import Ensemble, load_ensemble
-from tests.damage.world import FOLDS as FOLDS
-from tests.damage.world import STEPS as STEPS
-from tests.damage.world import config_of, start
+from tests.damage.runs import FOLDS as FOLDS
+from tests.damage.runs import STEPS as STEPS
+from tests.damage.runs import config_of, start
 from tests.training import tiny
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.crop import CropOptions
-from icegan_jax.data.spotting import ROW_FIELDS, Event, Row, SpottingResult, Trace
+from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, Trace, TraceRow
 from icegan_jax.errors import UserError
 from icegan_jax.inference import events
 from icegan_jax.inference.inputs import FrameSource
@@ -35,8 +35,8 @@ class Recording:
 
 
 def spotting(*found: Event, frames: int = 47, seen: int = 47) -> SpottingResult:
-    rows = [Row(n, 0.1, 0.1, 0.1, 0.1, 0.0, 0.0, n < seen) for n in range(frames)]
-    return SpottingResult(Trace.of(rows, 60.0), list(found))
+    rows = [TraceRow(n, 0.1, 0.1, 0.1, 0.1, 0.0, 0.0, n < seen) for n in range(frames)]
+    return SpottingResult(Trace.from_rows(rows, 60.0), list(found))
 
 
 def lengths(onset: Grey, apex: Grey) -> np.ndarray:

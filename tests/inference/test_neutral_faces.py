@@ -9,7 +9,7 @@ from PIL import Image
 from icegan_jax.data.align import IDENTITY, crop_face
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import CropOptions, crop_clip
-from icegan_jax.data.images import read_colour
+from icegan_jax.data.images import read_color
 from icegan_jax.errors import UserError
 from icegan_jax.inference.neutral_faces import find_neutral_faces, list_pictures
 
@@ -32,7 +32,7 @@ def test_it_is_cropped_as_prepare_crops_an_onset(face_picture: Path, tmp_path: P
     clip = Clip("mine", "anna", "clip", 0, tmp_path, onset=1, apex=2, offset=2)
     (neutral_face,) = find_neutral_faces([face_picture], 128)
     assert np.array_equal(neutral_face.onset, crop_clip(clip, CropOptions()).onset)
-    assert np.array_equal(neutral_face.picture, read_colour(face_picture))
+    assert np.array_equal(neutral_face.picture, read_color(face_picture))
     assert (neutral_face.name, neutral_face.note) == ("neutral", "")
 
 

@@ -53,14 +53,14 @@ def test_a_face_that_was_found_later_or_with_help() -> None:
     late = replace(late, face=replace(late.face, position=2))
     assert words(quality_flags.flag_face(late)) == ["no_face_in_onset"]
     helped = detection(
-        100, 1, 0.0, CropRepair("face", None, "equalised and upsampled", "the detector found no face without")
+        100, 1, 0.0, CropRepair("face", None, "equalized and upsampled", "the detector found no face without")
     )
-    helped = replace(helped, face=replace(helped.face, help="equalised and upsampled"))
+    helped = replace(helped, face=replace(helped.face, help="equalized and upsampled"))
     assert words(quality_flags.flag_face(helped)) == ["poor_picture"]
 
 
 def test_noise_alone_hardly_moves() -> None:
-    still = detection().cropped
+    still = detection().crops
     assert words(quality_flags.flag_change(still)) == ["hardly_moves"]
     faces = still.faces.copy()
     faces[:, 4:8] += 10

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.images import read_colour
+from icegan_jax.data.images import read_color
 from icegan_jax.errors import UserError
 from icegan_jax.inference import synthesize
 from icegan_jax.inference.composite import composite_face
@@ -49,7 +49,7 @@ def request(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
 
 def made(request: SynthesisRequest, model: Ensemble) -> Colour:
     synthesize_file(request, model)
-    return read_colour(request.out)
+    return read_color(request.out)
 
 
 Asked = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]

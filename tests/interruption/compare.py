@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorstore
 
-from tests.interruption.moments import folds, half_written, steps
+from tests.interruption.kill_points import folds, half_written, steps
 
 _TIMES = ("steps_per_s", "waiting_share")
 # In the names of what is written before it is put in place; and a kill damages no checkpoint.

@@ -3,7 +3,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.interruption.chain import Timing, uninterrupted
+from tests.interruption.kill_and_resume import Timing, uninterrupted
 from tests.interruption.run import small
 
 

@@ -23,9 +23,9 @@ from random import Random
 
 from tqdm import tqdm
 
-from tests.interruption.chain import Failed, Timing, interrupted, uninterrupted
 from tests.interruption.compare import contents, differences, leftovers
-from tests.interruption.moments import ANY, TARGETS, Moment, draw, folds
+from tests.interruption.kill_and_resume import Failed, Timing, interrupted, uninterrupted
+from tests.interruption.kill_points import ANY, TARGETS, Moment, draw, folds
 
 _TARGETED = 0.7  # share of the kills that wait for a moment
 _PER_RUN = 4  # kills of one run directory

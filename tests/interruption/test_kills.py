@@ -8,10 +8,10 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.interruption.chain import Failed, check_log
 from tests.interruption.compare import contents, differences, leftovers
 from tests.interruption.conftest import Whole
-from tests.interruption.moments import TARGETS, Moment, common_step, steps, wait_for
+from tests.interruption.kill_and_resume import Failed, check_log
+from tests.interruption.kill_points import TARGETS, Moment, common_step, steps, wait_for
 from tests.interruption.run import kill_all, moments, small
 
 

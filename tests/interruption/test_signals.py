@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.interruption.chain import begin, check_log, kill
 from tests.interruption.compare import contents, differences, leftovers
 from tests.interruption.conftest import Whole
-from tests.interruption.moments import common_step, folds, steps
+from tests.interruption.kill_and_resume import begin, check_log, kill
+from tests.interruption.kill_points import common_step, folds, steps
 from tests.interruption.run import small
 
 FIRST = "folds/procedural_p01/metrics.jsonl"
@@ -90,7 +90,7 @@ def test_a_stopped_run_says_where_to_go_on(stopped: Stopped, index: int, code: i
     end = stopped.stops[index]
     assert end.code == code, end
     assert end.last_line.startswith(words), end
-    assert "the same command goes on" in end.last_line, end
+    assert "the same command continues" in end.last_line, end
 
 
 @pytest.mark.parametrize("index", [0, 1], ids=["SIGTERM", "Ctrl-C"])

@@ -95,7 +95,7 @@ def report(name: str) -> str:
     label = np.array([row.label for row in rows])
     faces = SynthesizedFaces(face, np.stack([face] * 2, 1), face, label, people, [row.clip for row in rows], [name] * n)
     run = Run(f"r{name}", results, config, classes, rows, np.array([[2, 0], [2, 0]]), faces, [])
-    pictures = ReportFigures(confusions={name: PNG}, worst=find_worst_clips(rows, faces))
+    pictures = ReportFigures(dataset_confusions={name: PNG}, worst_clips=find_worst_clips(rows, faces))
     return render_page(run, pictures)
 
 

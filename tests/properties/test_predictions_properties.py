@@ -125,7 +125,7 @@ def test_compared_with_itself_nothing_differs(people) -> None:
 
 RUN = write_evaluated_run(FOLDER / "run")
 READ = read_run(RUN)
-# Without its seal, which would refuse any change: results of before there were seals are checked field by field.
+# Without the checksum, which would refuse any change: such results of earlier versions are checked field by field.
 RESULTS = {name: value for name, value in json.loads((RUN / "results.json").read_text()).items() if name != CHECKSUM}
 
 

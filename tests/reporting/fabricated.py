@@ -149,16 +149,16 @@ def write_fold(
 
 @functools.cache
 def reported_run() -> Path:
-    """An evaluated, sealed run called "my run" with both of its reports, made once a session: nobody changes it."""
+    """An evaluated run with checksums and both of its reports, made once a session: nobody changes it."""
     folder = tempfile.mkdtemp(prefix="icegan-jax-reported-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    run = seal(write_evaluated_run(Path(folder) / "my run"))
+    run = write_checksums(write_evaluated_run(Path(folder) / "my run"))
     write_report(run)
     write_report(run, no_faces=True)
     return run
 
 
-def seal(run: Path) -> Path:
+def write_checksums(run: Path) -> Path:
     """As runs are written now: results.json holds the checksum of predictions.csv, and its own."""
     checksum = sha256_of(run / "predictions.csv")
     results = read_json(run / "results.json") | {"files": {"predictions.csv": checksum}}

@@ -42,7 +42,7 @@ def test_the_maps_stand_in_two_rows_with_a_bar_each():
     assert [axes.get_title() for axes in maps[:3]] == [r"\$alm", "moved", "a name that is much…"]
     limits = {axes.get_images()[0].get_clim() for axes in maps}
     assert len(limits) == 2 and all(low == 0 for low, _ in limits)
-    assert [axes.get_ylabel() for axes in figure.axes if not axes.get_images()] == ["grey levels of 255"] * 2
+    assert [axes.get_ylabel() for axes in figure.axes if not axes.get_images()] == ["gray levels of 255"] * 2
 
 
 @pytest.mark.parametrize("size", [1, 9])

@@ -31,12 +31,12 @@ def test_the_surest_wrong_answer_comes_first_with_its_own_faces():
         row("3", "a", 0, 1, (0.2, 0.5)),
     ]
     worst = find_worst_clips(rows, faces_of([("db", "2", "a"), ("db", "1", "a"), ("other", "3", "a")]))
-    assert [(clip.row.subject, round(clip.margin, 6)) for clip in worst] == [("2", 0.6), ("3", 0.3), ("1", 0.1)]
+    assert [(clip.prediction.subject, round(clip.margin, 6)) for clip in worst] == [("2", 0.6), ("3", 0.3), ("1", 0.1)]
     assert worst[1].strip is None  # of another database's person 3
     for clip, brightness in ((worst[0], 0), (worst[2], 40)):
         grey = np.asarray(Image.open(io.BytesIO(clip.strip)).convert("RGB"))[4, 12]
         assert np.abs(grey.astype(int) - brightness).max() < 6
-    assert [clip.row.subject for clip in find_worst_clips(rows, faces_of([("db", "2", "a")]), most=1)] == ["2"]
+    assert [clip.prediction.subject for clip in find_worst_clips(rows, faces_of([("db", "2", "a")]), limit=1)] == ["2"]
 
 
 def test_a_strip_shows_onset_apex_and_what_changed():

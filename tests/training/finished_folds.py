@@ -50,7 +50,7 @@ def finish_fold(
             {"step": 10 * number, "test": scores_of(test), "inner": scores_of(inner)}
             for number, (test, inner) in enumerate(history, start=1)
         ]
-        text = "".join(json.dumps({**line, "seal": checksum_of(line)}) + "\n" for line in lines)
+        text = "".join(json.dumps({**line, "checksum": checksum_of(line)}) + "\n" for line in lines)
         (folder / "evaluations.jsonl").write_text(text)
     plain = {"people": fold.people, "steps": STEPS, "run": RUN, "wall_s": 9.0, "compile_s": 1.0, "process": 0}
     write_result(folder, plain | content)

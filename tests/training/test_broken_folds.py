@@ -20,7 +20,7 @@ from icegan_jax.run_dir import is_finished
 from icegan_jax.training import evaluate, loop, memory
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.loop import train_folds
-from icegan_jax.training.monitor import NonFiniteError, broken_at, forget_failures
+from icegan_jax.training.monitor import NonFiniteError, describe_recorded_failure, remove_failures
 from icegan_jax.training.parallel import build_programs
 from icegan_jax.training.state import TrainConfig, fold_key
 from tests.training import tiny
@@ -60,7 +60,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             state, progress = store.restore(4, like)
             leaves, form = jax.tree.flatten(state.d_params)
             leaves[0] = jnp.full_like(leaves[0], jnp.nan)
-            store.discard_after(0)
+            store.delete_after(0)
             store.save(state.replace(d_params=jax.tree.unflatten(form, leaves)), progress)
         yield run_dir
 
@@ -125,10 +125,12 @@ def test_skip(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (noted["step"], noted["policy"], noted["checkpoint"]) == (5, "skip_fold", 4)
     assert noted["terms"]["d_real_adversarial"] == "nan"
     assert {clip["subject"] for clip in noted["clips"]} <= {"s0", "s2"}
-    assert broken_at(run_dir, BAD).startswith("step 5: ") and "nan" in broken_at(run_dir, BAD)
-    assert broken_at(run_dir, GOOD) == ""
-    forget_failures(run_dir, FOLDS)
-    assert broken_at(run_dir, BAD) == ""
+    assert describe_recorded_failure(run_dir, BAD).startswith("step 5: ") and "nan" in describe_recorded_failure(
+        run_dir, BAD
+    )
+    assert describe_recorded_failure(run_dir, GOOD) == ""
+    remove_failures(run_dir, FOLDS)
+    assert describe_recorded_failure(run_dir, BAD) == ""
 
 
 def test_a_group_of_which_nobody_is_left_ends_at_once(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +160,7 @@ def test_lengths_that_are_no_numbers(
     assert (failure.fold, failure.step) == (BAD.name, 4 if during else 8)
     assert is_finished(tmp_path, GOOD) and not is_finished(tmp_path, BAD)
     assert not (folder(tmp_path) / "predictions.csv").exists()
-    assert "capsule_length is nan" in broken_at(tmp_path, BAD)
+    assert "capsule_length is nan" in describe_recorded_failure(tmp_path, BAD)
     with pytest.raises(NonFiniteError, match="capsule_length is nan; in an evaluation; "):
         train(tmp_path, dataclasses.replace(STOP, evaluate_every=4 * during))
 
@@ -168,7 +170,7 @@ def test_what_a_group_goes_on_from_is_not_kept_in_memory(broken: Path, tmp_path:
     shutil.copytree(broken, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "folds" / BAD.name)
     read: list[weakref.ref[Any]] = []
-    restore, follow = FoldCheckpoints.restore, loop.run_calls
+    restore, run_calls = FoldCheckpoints.restore, loop.run_calls
 
     def noting(*arguments: Any) -> Any:
         state, progress = restore(*arguments)
@@ -178,7 +180,7 @@ def test_what_a_group_goes_on_from_is_not_kept_in_memory(broken: Path, tmp_path:
     def looking(*arguments: Any) -> Any:
         gc.collect()
         assert read and not any(state() for state in read)
-        return follow(*arguments)
+        return run_calls(*arguments)
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(FoldCheckpoints, "restore", noting)

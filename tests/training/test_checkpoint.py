@@ -14,7 +14,7 @@ import pytest
 
 from icegan_jax.data.pipeline import fold_batches
 from icegan_jax.errors import UserError
-from icegan_jax.training.checkpoint import KEPT, FoldCheckpoints
+from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints
 from icegan_jax.training.state import TrainState, fold_key
 from tests.training import tiny
 
@@ -81,7 +81,7 @@ def test_the_newest_two_are_kept(tmp_path: Path) -> None:
     with FoldCheckpoints(tmp_path) as store:
         for step in (2, 4, 6):
             store.save(state_at(step), iterator().get_state())
-            store.keep_newest(KEPT)
+            store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {4, 6}
     assert {path.name for path in (tmp_path / "checkpoints").iterdir() if path.name.isdigit()} == {"4", "6"}
 
@@ -110,16 +110,16 @@ def test_the_step_list_follows_every_change(tmp_path: Path) -> None:
             store.save(state_at(step), NOTES)
         with pytest.raises(ValueError, match="step 4 already"):
             store.save(state_at(4), NOTES)
-        assert store.set_aside(4) == tmp_path / "damaged_checkpoints" / "4"
+        assert store.move_to_damaged(4) == tmp_path / "damaged_checkpoints" / "4"
         assert store.steps() == {2}
         store.save(state_at(3).replace(step=jnp.int32(4)), NOTES)  # other content, the same step
         assert store.steps() == {2, 4}
         restored, _ = store.restore(4, state_at(0))
         assert_equal_states(restored, state_at(3).replace(step=jnp.int32(4)))
-        assert store.set_aside(4) == tmp_path / "damaged_checkpoints" / "4.1"
+        assert store.move_to_damaged(4) == tmp_path / "damaged_checkpoints" / "4.1"
         store.save(state_at(4), NOTES)
         assert_equal_states(store.restore(4, state_at(0))[0], state_at(4))
-        store.discard_after(2)
+        store.delete_after(2)
         assert store.steps() == {2}
         store.save(state_at(6), NOTES)
         assert store.steps() == {2, 6}
@@ -145,7 +145,7 @@ def test_odd_entries_are_no_checkpoints(tmp_path: Path) -> None:
         assert store.steps() == set()
         for step in (12, 14, 16, 18):
             store.save(state_at(step), NOTES)
-            store.keep_newest(KEPT)
+            store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {16, 18}
         assert_equal_states(store.restore(18, state_at(0))[0], state_at(18))
     assert (tmp_path / "damaged_checkpoints" / "12").read_text() == "a file"
@@ -162,7 +162,7 @@ def test_a_link_to_a_checkpoint_is_one(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "2").symlink_to(elsewhere)
     with FoldCheckpoints(tmp_path, "me") as store:
         assert_equal_states(store.restore(2, state_at(0))[0], state_at(2))
-        store.discard_after(0)
+        store.delete_after(0)
         assert store.steps() == set()
     assert (elsewhere / "inventory.json").exists()
 
@@ -181,7 +181,7 @@ def test_a_file_in_place_of_the_folder_of_the_damaged(tmp_path: Path) -> None:
         store.save(state_at(2), NOTES)
         (tmp_path / "damaged_checkpoints").write_text("")
         with pytest.raises(UserError, match="damaged_checkpoints: is not a folder; move it away$"):
-            store.set_aside(2)
+            store.move_to_damaged(2)
         assert store.steps() == {2}
 
 
@@ -197,7 +197,7 @@ def test_a_removal_that_was_interrupted_is_finished_by_the_next_start(
         store.save(state_at(4), NOTES)
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr("icegan_jax.training.checkpoint.remove", killed)
-            store.discard_after(2)
+            store.delete_after(2)
         assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"2", "4.unfinished"}
         assert store.steps() == {2}
     with FoldCheckpoints(tmp_path) as store:

@@ -17,7 +17,7 @@ import tensorstore
 
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json_with_checksum, sha256_of, write_json_with_checksum
-from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints, digest
+from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints, tree_digest
 from icegan_jax.training.state import TrainState
 from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
 
@@ -66,7 +66,7 @@ def files(folder: Path) -> list[str]:
 
 
 def edit_inventory(folder: Path, **changes: Any) -> None:
-    """Changes the inventory of a checkpoint, and seals it again, as a mistaken program would."""
+    """Changes the inventory of a checkpoint, with a new checksum, as a wrong program would."""
     write_json_with_checksum(folder / "inventory.json", read_json_with_checksum(folder / "inventory.json") | changes)
 
 
@@ -109,12 +109,12 @@ def test_the_intact_one_is_restored(fold: Path) -> None:
 def test_the_digest_covers_names_shapes_and_dtypes_and_copies_nothing() -> None:
     trees: list[Any] = [{"a": np.zeros((2, 3))}, {"b": np.zeros((2, 3))}, {"a": np.zeros((3, 2))}]
     trees += [{"a": np.zeros((2, 3), np.int64)}, {"a": {"a": np.zeros((2, 3))}}, {"a": np.full((2, 3), -0.0)}, {}]
-    assert len({digest(tree) for tree in trees}) == len(trees)
-    assert digest({"a": np.zeros((2, 3)).T.copy().T}) == digest(trees[0])
+    assert len({tree_digest(tree) for tree in trees}) == len(trees)
+    assert tree_digest({"a": np.zeros((2, 3)).T.copy().T}) == tree_digest(trees[0])
     large = {str(i): np.zeros(1_000_000) for i in range(3)}
     tracemalloc.start()
     try:
-        digest(large)
+        tree_digest(large)
         assert tracemalloc.get_traced_memory()[1] < 100_000
     finally:
         tracemalloc.stop()
@@ -215,7 +215,7 @@ def test_content_that_its_own_files_agree_with(fold: Path) -> None:
     take_stock(checkpoint(fold))
     assert_equal_states(restore(fold)[0], state_at(STEP))
     with FoldCheckpoints(fold, OWNER) as store:
-        store.set_aside(STEP)
+        store.move_to_damaged(STEP)
         store.save(state_at(3).replace(step=jnp.int32(STEP)), NOTES)
     wanted = read_json_with_checksum(fold / "damaged_checkpoints" / str(STEP) / "inventory.json")["state"]
     edit_inventory(checkpoint(fold), state=wanted)
@@ -246,7 +246,7 @@ def test_a_huge_shape_is_not_believed(fold: Path) -> None:
     assert refusal(fold).startswith("it holds other arrays: d_params/layer/bias is float32[281474976710656]")
 
 
-def test_a_sealed_file_of_something_else(fold: Path) -> None:
+def test_a_file_with_a_checksum_but_other_content(fold: Path) -> None:
     write_json_with_checksum(checkpoint(fold) / "inventory.json", {"scores": [1, 2]})
     assert refusal(fold) == "it cannot be read (KeyError: 'owner')"
 
@@ -264,7 +264,7 @@ def test_what_cannot_be_read_for_now_is_not_damaged(number: int, fold: Path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr("icegan_jax.training.checkpoint.sha256_of", fail)
-        with pytest.raises(UserError, match=f"checkpoints/4: cannot be read .{os.strerror(number)}.; put that right"):
+        with pytest.raises(UserError, match=f"checkpoints/4: cannot be read .{os.strerror(number)}.; correct"):
             restore(fold)
     assert_equal_states(restore(fold)[0], state_at(STEP))
 

@@ -17,7 +17,7 @@ from icegan_jax import locks as locks_module
 from icegan_jax.errors import UserError
 from icegan_jax.locks import process_identity
 from icegan_jax.training import distributed
-from icegan_jax.training.distributed import Coordination, Processes, join_run
+from icegan_jax.training.distributed import Coordination, Processes, acquire_run_dir
 
 FIRST, SECOND = Processes(0, 2), Processes(1, 2)
 LONG = 60.0  # seconds that no test waits for
@@ -26,9 +26,9 @@ SHORT = 0.5
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "_BEAT_S", 0.02)
+    monkeypatch.setattr(distributed, "_STATUS_PERIOD_S", 0.02)
     monkeypatch.setattr(locks_module, "POLL_S", 0.01)
-    monkeypatch.setattr(distributed, "_STILL_S", SHORT)
+    monkeypatch.setattr(distributed, "_EARLIER_RUN_LOST_S", SHORT)
 
 
 def sign(run_dir: Path, index: int) -> Path:
@@ -67,24 +67,24 @@ def test_process_0_deals_and_the_others_wait(tmp_path: Path) -> None:
 
     def second() -> None:
         with Coordination(tmp_path, SECOND, LONG) as its:
-            got.append(its.wait_for_deal())
+            got.append(its.wait_for_assignment())
 
-    with join_run(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
+    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
         other = threading.Thread(target=second)
         other.start()
         until(lambda: sign(tmp_path, 1).is_file())
         assert not got
-        assert mine.deal(["a", "b", "c"]) == ["a"]
+        assert mine.assign(["a", "b", "c"]) == ["a"]
         other.join(LONG)
     assert got == [["b", "c"]]
     assert (state_of(tmp_path, 0), state_of(tmp_path, 1)) == ("finished", "finished")
 
 
 def test_leaving_by_an_error_tells_why(tmp_path: Path) -> None:
-    with pytest.raises(ValueError), join_run(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token):
+    with pytest.raises(ValueError), acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token):
         raise ValueError("data/none: no prepared pairs;\n prepare them")
     with Coordination(tmp_path, SECOND, LONG) as its, pytest.raises(UserError) as caught:
-        its.wait_for_deal()
+        its.wait_for_assignment()
     assert str(caught.value) == "process 0 stopped: data/none: no prepared pairs; prepare them"
 
 
@@ -93,7 +93,7 @@ def test_a_workdir_that_is_not_shared(tmp_path: Path) -> None:
         Coordination(tmp_path, SECOND, SHORT) as its,
         pytest.raises(UserError, match="one folder that all processes share"),
     ):
-        its.wait_for_deal()
+        its.wait_for_assignment()
 
 
 @pytest.mark.parametrize("locks", [True, False])
@@ -101,11 +101,11 @@ def test_a_run_at_work_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.Monk
     """Told by the lock at once; elsewhere, as on another machine, by its signs of life."""
     if not locks:
         without_locks(monkeypatch)
-    with join_run(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token):
+    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token):
         until(sign(tmp_path, 0).is_file)
         before = (tmp_path / "processes" / "run.json").read_text()
         who = rf"process 0 on .*, pid {os.getpid()}" + r", since \d\d:\d\d" * locks
-        with pytest.raises(UserError, match=rf"a run is at work there \({who}\)"), join_run(tmp_path):
+        with pytest.raises(UserError, match=rf"a run is active there \({who}\)"), acquire_run_dir(tmp_path):
             pass
         assert (tmp_path / "processes" / "run.json").read_text() == before
 
@@ -114,17 +114,17 @@ def test_a_run_that_ended_leaves_the_folder_to_the_next(tmp_path: Path) -> None:
     for _ in range(2):
         with (
             pytest.raises(KeyError),
-            join_run(tmp_path),
+            acquire_run_dir(tmp_path),
         ):  # before the meeting, as when the processes do not come together
             raise KeyError
-        with join_run(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
-            assert mine.deal(["a", "b"]) == ["a"]
+        with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
+            assert mine.assign(["a", "b"]) == ["a"]
 
 
 def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
     for index in range(12):
         leave_sign(tmp_path, index)
-    with join_run(tmp_path) as token:
+    with acquire_run_dir(tmp_path) as token:
         assert {path.name for path in (tmp_path / "processes").iterdir()} == {"lock", "run.json"}
         assert json.loads((tmp_path / "processes" / "run.json").read_text()) == {"token": token, "folds": None}
 
@@ -138,7 +138,7 @@ def test_nobody_waits_for_a_run_that_ended(tmp_path: Path, monkeypatch: pytest.M
     else:
         leave_sign(tmp_path, 0, state)
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("there is nothing to wait for"))
-    with join_run(tmp_path):
+    with acquire_run_dir(tmp_path):
         assert not sign(tmp_path, 0).exists()
 
 
@@ -148,25 +148,25 @@ def test_a_process_that_a_killed_run_left_at_work(tmp_path: Path) -> None:
     with Coordination(tmp_path, SECOND, LONG):
         until(sign(tmp_path, 1).is_file)
         with (
-            pytest.raises(UserError, match=rf"at work there \(process 1 on .*, pid {os.getpid()}\)"),
-            join_run(tmp_path),
+            pytest.raises(UserError, match=rf"active there \(process 1 on .*, pid {os.getpid()}\)"),
+            acquire_run_dir(tmp_path),
         ):
             pass
 
 
 def test_folds_that_cannot_be_dealt_out(tmp_path: Path) -> None:
-    with join_run(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
+    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
         (tmp_path / "processes/run.json").unlink()
         (tmp_path / "processes/run.json").mkdir()
         with pytest.raises(UserError) as caught:
-            mine.deal(["a", "b"])
+            mine.assign(["a", "b"])
     assert str(caught.value) == f"{tmp_path}: cannot be written (Is a directory); choose another --workdir"
 
 
 def test_a_sign_of_life_that_cannot_be_written_ends_no_training(tmp_path: Path) -> None:
     (tmp_path / "processes/.0.json.tmp").mkdir(parents=True)
-    with join_run(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
-        assert mine.deal(["a", "b"]) == ["a"]
+    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
+        assert mine.assign(["a", "b"]) == ["a"]
     assert not sign(tmp_path, 0).exists()
 
 
@@ -183,15 +183,15 @@ def test_a_run_that_was_taken_over_ends(
 
     monkeypatch.setattr(os, "_exit", end)
     without_locks(monkeypatch)
-    with join_run(tmp_path) as token:
+    with acquire_run_dir(tmp_path) as token:
         if at_once:
-            with join_run(tmp_path):
+            with acquire_run_dir(tmp_path):
                 pass
         with Coordination(tmp_path, FIRST, LONG, token) as mine:
             if not at_once:
-                mine.deal(["a"])
+                mine.assign(["a"])
                 assert not ended.wait(0.1)
-                with join_run(tmp_path / "elsewhere"):
+                with acquire_run_dir(tmp_path / "elsewhere"):
                     os.replace(tmp_path / "elsewhere/processes/run.json", tmp_path / "processes/run.json")
             assert ended.wait(LONG)
     assert f"error: {tmp_path}: taken over by a later run" in capfd.readouterr().err
@@ -199,35 +199,35 @@ def test_a_run_that_was_taken_over_ends(
 
 def test_gathering_waits_for_the_others_folds(tmp_path: Path) -> None:
     missing = ["c", "d"]
-    with join_run(tmp_path), Coordination(tmp_path, FIRST, LONG) as mine, Coordination(tmp_path, SECOND, LONG):
+    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, LONG) as mine, Coordination(tmp_path, SECOND, LONG):
         finish = threading.Timer(0.1, missing.clear)
         finish.start()
-        mine.gather(lambda: list(missing))
+        mine.wait_for_other_folds(lambda: list(missing))
         assert not missing
         finish.join()
 
 
 @pytest.mark.parametrize(("state", "word"), [("running", "lost"), ("stopped", "stopped"), ("finished", "finished")])
 def test_a_lost_process_is_named_with_its_folds(tmp_path: Path, state: str, word: str) -> None:
-    with join_run(tmp_path), pytest.raises(UserError) as caught:
+    with acquire_run_dir(tmp_path), pytest.raises(UserError) as caught:
         leave_sign(tmp_path, 1, state)
         with Coordination(tmp_path, FIRST, SHORT) as mine:
-            mine.gather(lambda: ["c", "d"])
-    why = "trained by nobody" if word == "finished" else f"process 1 {word}"
+            mine.wait_for_other_folds(lambda: ["c", "d"])
+    why = "trained by no process" if word == "finished" else f"process 1 {word}"
     assert str(caught.value).startswith(f"2 folds missing ({why}): c, d; the same command")
 
 
 def test_a_process_lost_after_its_last_fold_is_no_loss(tmp_path: Path) -> None:
-    with join_run(tmp_path), Coordination(tmp_path, FIRST, SHORT) as mine:
+    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, SHORT) as mine:
         leave_sign(tmp_path, 1)
-        mine.gather(list)
+        mine.wait_for_other_folds(list)
 
 
 def test_leaving_while_process_0_is_there(tmp_path: Path) -> None:
-    with join_run(tmp_path), Coordination(tmp_path, FIRST, LONG), Coordination(tmp_path, SECOND, LONG) as its:
-        its.leave(lambda: ["a"])
+    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, LONG), Coordination(tmp_path, SECOND, LONG) as its:
+        its.wait_for_process_0(lambda: ["a"])
     with Coordination(tmp_path, SECOND, LONG) as its:  # it has finished
-        its.leave(list)
+        its.wait_for_process_0(list)
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,9 @@ def test_leaving_while_process_0_is_there(tmp_path: Path) -> None:
     ],
 )
 def test_the_loss_of_process_0_is_said_by_the_others(tmp_path: Path, unfinished: list[str], message: str) -> None:
-    with join_run(tmp_path), Coordination(tmp_path, FIRST, LONG) as mine:
-        mine.deal(["a", "b", "c", "d"])
+    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, LONG) as mine:
+        mine.assign(["a", "b", "c", "d"])
     leave_sign(tmp_path, 0)
     with Coordination(tmp_path, SECOND, SHORT) as its, pytest.raises(UserError) as caught:
-        its.leave(lambda: unfinished)
+        its.wait_for_process_0(lambda: unfinished)
     assert str(caught.value).startswith(message)

@@ -43,15 +43,15 @@ def free_port() -> int:
         # The shell of sbatch or salloc: tasks are allocated, but none of them has been started.
         ({"SLURM_JOB_ID": "71", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, Processes()),
         (SLURM | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, Processes()),  # srun --pty bash
-        (SLURM, Processes(3, 4, "", gpu=1, here=2)),
-        (SLURM | {"SLURM_GPUS_PER_TASK": "1"}, Processes(3, 4, here=2)),
-        (SLURM | {"CUDA_VISIBLE_DEVICES": "2"}, Processes(3, 4, here=2)),
-        (SLURM | {"CUDA_VISIBLE_DEVICES": "0,1"}, Processes(3, 4, gpu=1, here=2)),
-        (SLURM | {"JAX_CUDA_VISIBLE_DEVICES": "2,3"}, Processes(3, 4, here=2)),
+        (SLURM, Processes(3, 4, "", gpu=1, local_count=2)),
+        (SLURM | {"SLURM_GPUS_PER_TASK": "1"}, Processes(3, 4, local_count=2)),
+        (SLURM | {"CUDA_VISIBLE_DEVICES": "2"}, Processes(3, 4, local_count=2)),
+        (SLURM | {"CUDA_VISIBLE_DEVICES": "0,1"}, Processes(3, 4, gpu=1, local_count=2)),
+        (SLURM | {"JAX_CUDA_VISIBLE_DEVICES": "2,3"}, Processes(3, 4, local_count=2)),
         (SLURM | {"SLURM_STEP_NUM_NODES": "4", "SLURM_LOCALID": "0"}, Processes(3, 4)),  # one for each machine
-        (OPEN_MPI | ORTE, Processes(2, 4, "", gpu=1, here=2)),
-        (OPEN_MPI | {"JAX_COORDINATOR_ADDRESS": "node1:1234"}, Processes(2, 4, "", gpu=1, here=2)),
-        (OPEN_MPI | ORTE | SLURM, Processes(2, 4, "", gpu=1, here=2)),  # mpirun within an allocation
+        (OPEN_MPI | ORTE, Processes(2, 4, "", gpu=1, local_count=2)),
+        (OPEN_MPI | {"JAX_COORDINATOR_ADDRESS": "node1:1234"}, Processes(2, 4, "", gpu=1, local_count=2)),
+        (OPEN_MPI | ORTE | SLURM, Processes(2, 4, "", gpu=1, local_count=2)),  # mpirun within an allocation
         (OPEN_MPI | ORTE | {"OMPI_COMM_WORLD_LOCAL_SIZE": "1", "OMPI_COMM_WORLD_LOCAL_RANK": "0"}, Processes(2, 4)),
         (OPEN_MPI | {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}, Processes()),
     ],
@@ -73,7 +73,7 @@ def test_open_mpi_5_on_one_machine_agrees_on_a_port() -> None:
 
 
 def test_flags_come_before_the_launcher() -> None:
-    assert find_processes(SLURM, "node7:1234", 2, 1) == Processes(1, 2, "node7:1234", here=2)
+    assert find_processes(SLURM, "node7:1234", 2, 1) == Processes(1, 2, "node7:1234", local_count=2)
     assert find_processes({}, "[fe80::1]:80", 1, 0) == Processes(0, 1, "[fe80::1]:80")
     assert Processes(1, 2).name == "process 1 of 2"
 
@@ -142,5 +142,5 @@ def test_a_process_that_does_not_come_is_one_clear_line() -> None:
     with pytest.raises(UserError) as caught:
         check_all_present(Processes(0, 2, address), 2)
     message = str(caught.value)
-    assert message.startswith(f"process 0 of 2: the processes did not come together at {address} within 2 s (")
+    assert message.startswith(f"process 0 of 2: not all processes started at {address} within 2 s (")
     assert "start each index once" in message and "\n" not in message

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from icegan_jax.data.folds import Fold, keep_inner, leave_one_subject_out, subject_split
+from icegan_jax.data.folds import Fold, hold_out_inner, leave_one_subject_out, subject_split
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.selection import Evaluation
@@ -24,7 +24,7 @@ from tests.training import tiny
 
 NETWORKS = tiny.models()
 PAIRS = tiny.pairs(subjects=4)
-FOLDS = [keep_inner(fold, PAIRS, 0.5, 0) for fold in leave_one_subject_out(PAIRS)[:2]]  # 2 of 3 people kept: 6 clips
+FOLDS = [hold_out_inner(fold, PAIRS, 0.5, 0) for fold in leave_one_subject_out(PAIRS)[:2]]  # 2 of 3: 6 clips
 PLAN = tiny.train_config(steps=10, evaluate_every=4)  # 2 steps a call, a checkpoint every 4, two folds side by side
 EVALUATED = [4, 8, 10]
 
@@ -190,9 +190,9 @@ def histories(*steps: Sequence[int]) -> list[list[Evaluation]]:
     return [[Evaluation(step, np.ones((1, 3)), np.ones((0, 3))) for step in fold] for fold in steps]
 
 
-def sealed_line(step: int) -> str:
+def line_with_checksum(step: int) -> str:
     line = {"step": step, "test": [[0.25, 0.5, 0.75]], "inner": []}
-    return json.dumps({**line, "seal": checksum_of(line)})
+    return json.dumps({**line, "checksum": checksum_of(line)})
 
 
 @pytest.mark.parametrize(
@@ -201,12 +201,12 @@ def sealed_line(step: int) -> str:
 )
 def test_where_a_fold_can_go_on_without_a_gap(tmp_path: Path, steps: list[int], until: int) -> None:
     """Due are 4, 8 and, at the end, 10."""
-    (tmp_path / "e").write_text("".join(sealed_line(step) + "\n" for step in steps))
+    (tmp_path / "e").write_text("".join(line_with_checksum(step) + "\n" for step in steps))
     assert intact_until(tmp_path / "e", 4, 10) == until
 
 
 def test_lines_that_are_not_as_written_are_gaps(tmp_path: Path) -> None:
-    lines = [sealed_line(step) for step in (4, 8, 10)]
+    lines = [line_with_checksum(step) for step in (4, 8, 10)]
     assert intact_until(tmp_path / "none", 4, 10) == 3
     for damaged in (lines[1][:-3], LINE, "[3]", "\u00e9" + lines[1], lines[1].replace("8", "9", 1), "[" * 99999):
         (tmp_path / "e").write_text("\n".join([lines[0], damaged, lines[2]]) + "\n", encoding="latin-1")

@@ -50,9 +50,9 @@ def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
     assert text == '{"step": 2, "epoch": 0.123, "a": null, "b": null, "c": null, "d": 0.1, "e": 3.0}\n'
 
 
-def test_sealed_lines_that_were_changed_are_left_out(tmp_path: Path) -> None:
+def test_lines_with_a_wrong_checksum_are_left_out(tmp_path: Path) -> None:
     lines = [{"step": step, "test": [[0.25, 0.75]]} for step in (10, 20, 30)]
-    text = "".join(json.dumps({**line, "seal": checksum_of(line)}) + "\n" for line in lines)
+    text = "".join(json.dumps({**line, "checksum": checksum_of(line)}) + "\n" for line in lines)
     (tmp_path / "log").write_text(text.replace('{"step": 20, "test": [[0.25', '{"step": 20, "test": [[0.35'))
     with open_log(tmp_path, 30, "log"):
         pass

@@ -85,8 +85,10 @@ def folder_instead(name: str) -> Callable[[Path], None]:
     return lambda folder: ((folder / name).unlink(), (folder / name).mkdir()) and None
 
 
-def sealed_anew(change: Callable[[Path], None] = lambda folder: None, **content: object) -> Callable[[Path], None]:
-    """Whoever changes a file and seals the result anew is found out by what the fold must hold."""
+def with_new_checksum(
+    change: Callable[[Path], None] = lambda folder: None, **content: object
+) -> Callable[[Path], None]:
+    """Change a file and write the result with a new checksum: the content must show the change."""
 
     def damage(folder: Path) -> None:
         change(folder)
@@ -95,9 +97,9 @@ def sealed_anew(change: Callable[[Path], None] = lambda folder: None, **content:
     return damage
 
 
-def unsealed(folder: Path) -> None:
+def remove_checksum(folder: Path) -> None:
     content = json.loads((folder / "result.json").read_text())
-    del content["seal"]
+    del content["checksum"]
     write_json(folder / "result.json", content)
 
 
@@ -127,11 +129,15 @@ DAMAGES = {
     "result empty": (cut(RESULT, 0), RESULT, "not JSON"),
     "result of bytes": (lambda folder: (folder / RESULT).write_bytes(b"\xff\xfe\x00") and None, RESULT, "not UTF-8"),
     "result of brackets": (lambda folder: (folder / RESULT).write_text("[" * 99999) and None, RESULT, "not JSON"),
-    "result of NaN": (edit(RESULT, lambda text: text.replace("9.0", "NaN")), RESULT, "its seal does not fit"),
-    "result with other seconds": (edit(RESULT, lambda text: text.replace("9.0", "8.0")), RESULT, "its seal does not"),
-    "result without a seal": (unsealed, RESULT, "without a seal: damaged, or of an older version"),
+    "result of NaN": (edit(RESULT, lambda text: text.replace("9.0", "NaN")), RESULT, "the checksum does not match"),
+    "result with other seconds": (
+        edit(RESULT, lambda text: text.replace("9.0", "8.0")),
+        RESULT,
+        "the checksum does not",
+    ),
+    "result without a checksum": (remove_checksum, RESULT, "has no checksum: damaged, or of an older version"),
     "result of another fold": (taken_from(2, RESULT), CSV, CHANGED),
-    "another sealed file": (
+    "another file with a checksum": (
         lambda folder: write_json_with_checksum(folder / RESULT, {"seed": 0}),
         RESULT,
         "has no people",
@@ -148,22 +154,22 @@ DAMAGES = {
         RESULT,
         "its files are others",
     ),
-    "of another run": (sealed_anew(run="run 2"), RESULT, "of another run"),
-    "of fewer steps": (sealed_anew(steps=8), RESULT, "of another run, or of 8 steps instead of 30"),
-    "of other people": (sealed_anew(people=[["tiny", "s9"]]), RESULT, "of other people"),
-    "sealed with another fold's predictions": (sealed_anew(taken_from(0, CSV)), CSV, OTHER_CLIPS),
-    "sealed with another label": (
-        sealed_anew(edit(CSV, lambda text: text.replace("clip1,positive", "clip1,surprise"))),
+    "of another run": (with_new_checksum(run="run 2"), RESULT, "of another run"),
+    "of fewer steps": (with_new_checksum(steps=8), RESULT, "of another run, or of 8 steps instead of 30"),
+    "of other people": (with_new_checksum(people=[["tiny", "s9"]]), RESULT, "of other people"),
+    "new checksum with another fold's predictions": (with_new_checksum(taken_from(0, CSV)), CSV, OTHER_CLIPS),
+    "new checksum with another label": (
+        with_new_checksum(edit(CSV, lambda text: text.replace("clip1,positive", "clip1,surprise"))),
         CSV,
         OTHER_CLIPS,
     ),
-    "sealed with other classes": (
-        sealed_anew(edit(CSV, lambda text: text.replace("surprise", "joy"))),
+    "new checksum with other classes": (
+        with_new_checksum(edit(CSV, lambda text: text.replace("surprise", "joy"))),
         CSV,
         OTHER_CLIPS,
     ),
-    "sealed with a clip twice": (
-        sealed_anew(edit(CSV, lambda text: text + text.splitlines()[-1] + "\n")),
+    "new checksum with a clip twice": (
+        with_new_checksum(edit(CSV, lambda text: text + text.splitlines()[-1] + "\n")),
         CSV,
         "two predictions of the clip",
     ),
@@ -234,7 +240,7 @@ def test_what_killed_writers_left_goes(run_dir: Path) -> None:
 
 def test_damage_without_a_plan_is_of_any_run(run_dir: Path) -> None:
     folder = run_dir / "folds" / FOLDS[1].name
-    sealed_anew(run="run 2", steps=7)(folder)
+    with_new_checksum(run="run 2", steps=7)(folder)
     assert damage_of(folder, FOLDS[1], PAIRS) is None
     assert "another run" in str(damage_of(folder, FOLDS[1], PAIRS, PLAN))
 

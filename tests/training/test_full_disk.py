@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.errors import UserError
-from icegan_jax.training.checkpoint import KEPT, FoldCheckpoints
+from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints
 from icegan_jax.training.state import TrainState
 from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
 
@@ -64,19 +64,19 @@ def test_a_full_file_system(disk: Path, capfd: pytest.CaptureFixture[str]) -> No
     with FoldCheckpoints(disk, "me") as store:
         with pytest.raises(UserError) as first:
             store.save(large(2), NOTES)
-        assert "the same command goes on from the start" in str(first.value)
+        assert "the same command continues from the start" in str(first.value)
         for step in (2, 4, 6):
             store.save(state_at(step), NOTES)
-            store.keep_newest(KEPT)
+            store.keep_newest(MAX_TO_KEEP)
         with pytest.raises(UserError) as caught:
             store.save(large(8), NOTES)
         assert str(caught.value) == (
             f"{disk / 'checkpoints'}: cannot be written (No space left on device); free some space, "
-            "the same command goes on from step 6"
+            "the same command continues from step 6"
         )
         assert {path.name for path in (disk / "checkpoints").iterdir()} == {"4", "6"}
         store.save(state_at(8), NOTES)  # there is room for this one: what the failed save left is gone
-        store.keep_newest(KEPT)
+        store.keep_newest(MAX_TO_KEEP)
     intact(disk, {6, 8})
     assert capfd.readouterr() == ("", "")
 
@@ -105,9 +105,9 @@ def test_a_read_only_file_system(disk: Path) -> None:
         with pytest.raises(UserError, match=r"Read-only file system\); make it writable, .* from step 2$"):
             store.save(state_at(4), NOTES)
         with pytest.raises(UserError, match="Read-only file system"):
-            store.set_aside(2)
+            store.move_to_damaged(2)
         with pytest.raises(UserError, match="Read-only file system"):
-            store.discard_after(0)
+            store.delete_after(0)
     with pytest.raises(UserError, match="cannot be written .Read-only file system.; make it writable, .* start"):
         FoldCheckpoints(disk / "new", "me")
     intact(disk, {2})
@@ -139,7 +139,7 @@ def test_files_may_not_grow(tmp_path: Path) -> None:
     assert done.stderr == ""
     assert done.stdout == (
         f"{tmp_path / 'checkpoints'}: cannot be written (File too large); allow larger files (ulimit -f), "
-        "the same command goes on from step 4\n"
+        "the same command continues from step 4\n"
     )
     intact(tmp_path, {2, 4})
 
@@ -155,7 +155,7 @@ def test_the_last_moment_of_a_save(number: int, tmp_path: Path, monkeypatch: pyt
         store.save(state_at(2), NOTES)
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", fail)
-            with pytest.raises(UserError, match=f"{os.strerror(number)}.; .* goes on from step 2$"):
+            with pytest.raises(UserError, match=f"{os.strerror(number)}.; .* continues from step 2$"):
                 store.save(state_at(4), NOTES)
     intact(tmp_path, {2})
 
@@ -189,7 +189,7 @@ def test_an_old_checkpoint_goes_only_when_the_new_one_is_on_the_disk(
         store.save(state_at(4), NOTES)
         monkeypatch.setattr(os, "fsync", record)
         store.save(state_at(6), NOTES)
-        store.keep_newest(KEPT)
+        store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {4, 6}
     new = tmp_path / "checkpoints" / "6"
     needed = {path.stat().st_ino for path in (new, new.parent, *new.rglob("*"))}

@@ -16,7 +16,7 @@ from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.run_dir import is_finished
 from icegan_jax.training import loop, memory
 from icegan_jax.training.checkpoint import FoldCheckpoints
-from icegan_jax.training.loop import FoldRun, train_folds
+from icegan_jax.training.loop import FoldRun, call_lengths, train_folds
 from icegan_jax.training.parallel import ParallelPrograms, build_programs
 from icegan_jax.training.state import TrainConfig, fold_key
 from tests.training import event_files, tiny
@@ -260,7 +260,7 @@ def test_a_resumed_fold_counts_the_time_before(programs: ParallelPrograms, whole
     with checkpoints(tmp_path, fold) as store:
         assert store.steps() == {PLAN.steps}  # of a finished fold only the newest is kept
         state, progress = store.restore(PLAN.steps, like)
-        store.discard_after(0)
+        store.delete_after(0)
         store.save(state, progress | {"wall_s": 1000.0, "compile_s": 100.0})
     train(tmp_path)
     result = json.loads(fold_file(tmp_path, fold, "result.json").read_text())
@@ -277,6 +277,38 @@ def test_folds_of_one_group_that_stopped_at_different_steps(whole: Path, tmp_pat
     train(tmp_path)
     for fold in FOLDS:
         assert contents(tmp_path, fold) == contents(whole, fold)
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "per_call", "evaluate_every", "lengths"),
+    [
+        (0, 8, 2, 0, [2, 2, 2, 2]),
+        (0, 8, 3, 0, [3, 3, 2]),
+        (6, 8, 3, 0, [2]),
+        (8, 8, 3, 0, []),
+        (0, 8, 3, 4, [3, 1, 3, 1]),
+        (2, 8, 3, 5, [3, 3]),
+    ],
+)
+def test_calls_end_at_evaluations_and_at_the_last_step(
+    step: int, steps: int, per_call: int, evaluate_every: int, lengths: list[int]
+) -> None:
+    config = tiny.train_config(steps=steps, steps_per_call=per_call, evaluate_every=evaluate_every)
+    assert call_lengths(step, config) == lengths
+
+
+def test_steps_per_call_changes_neither_steps_nor_results(whole: Path, tmp_path: Path) -> None:
+    """8 steps in calls of 3, 3 and 2: the same checkpoint steps are due, and the same predictions come out."""
+    programs = build_programs(NETWORKS, jax.local_devices()[:1])  # of its own: calls of other lengths are compiled
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(memory, "build_programs", lambda *_: programs)
+        train(tmp_path, FOLDS[:2], tiny.train_config(steps_per_call=3))
+    assert len(programs.compile_s) == 5  # create, train_steps of 3 and of 2 steps, predict, synthesize
+    for fold in FOLDS[:2]:
+        assert [line["step"] for line in logged(tmp_path, fold)] == [3, 6, 8]
+        assert json.loads(fold_file(tmp_path, fold, "result.json").read_text())["steps"] == 8
+        found, expected = (read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole))
+        np.testing.assert_allclose([row.scores for row in found], [row.scores for row in expected], atol=1e-5)
 
 
 def test_company_changes_only_the_rounding(whole: Path, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from icegan_jax.run_dir import NONFINITE_FILE
 from icegan_jax.training import parallel as parallel_module
 from icegan_jax.training.logging import named_metrics
 from icegan_jax.training.monitor import (
-    Batch,
+    BatchClip,
     CollapseMonitor,
     Failure,
     NonFinite,
     NonFiniteError,
-    clips_of_batch,
+    batch_clips,
     describe,
     describe_skipped_fold,
     first_nonfinite,
@@ -145,8 +145,8 @@ def test_capsules_that_collapsed_are_seen(programs: ParallelPrograms) -> None:
     _, terms = train(programs, states.replace(d_params={**states.d_params, "exp_caps": {"transform": transform}}))
     assert terms["d_real_predicted_1"][1].tolist() == [1.0] * STEPS
     line = {name: value[1] for name, value in named_metrics(mean_metrics(terms), ("a", "b", "c")).items()}
-    warning = CollapseMonitor("tiny_s1", ("a", "b", "c"), STEPS, 1, STEPS).see(STEPS, line)
-    assert warning is not None and "taken for 'b' in steps 1 to 3 (1 pass)" in warning
+    warning = CollapseMonitor("tiny_s1", ("a", "b", "c"), STEPS, 1).update(STEPS, line)
+    assert warning is not None and "predicted as 'b' in steps 1 to 3 (1 pass)" in warning
 
 
 # One fold.
@@ -246,7 +246,7 @@ FAILURE = Failure(
     fold="tiny_s1",
     step=37,
     terms={"d_real_margin": NAN, "d_gradient_norm": INF},
-    clips=(Batch("casme2", "sub01", "EP02_01f", (1,)), Batch("samm", "6", "6_1", (-2, 0))),
+    clips=(BatchClip("casme2", "sub01", "EP02_01f", (1,)), BatchClip("samm", "6", "6_1", (-2, 0))),
     kept=30,
 )
 LINE = (
@@ -264,7 +264,7 @@ def test_one_line_names_fold_step_terms_and_clips() -> None:
 
 
 def test_a_line_names_sixteen_clips_and_counts_the_others() -> None:
-    clips = tuple(Batch("a", "s", f"c{number}", (0,)) for number in range(19))
+    clips = tuple(BatchClip("a", "s", f"c{number}", (0,)) for number in range(19))
     line = describe(FAILURE._replace(clips=clips))
     assert line.endswith("a s c15 (apex) and 3 more")
     assert line.count("(apex)") == 16
@@ -284,8 +284,8 @@ def test_the_error_says_what_to_do() -> None:
 
 def test_each_clip_of_a_batch_is_named_once_with_its_frames() -> None:
     pairs = tiny.pairs(2)  # rows: a subject's three clips, each the apex and the frame after it
-    found = clips_of_batch(pairs, np.array([7, 0, 1, 7, 1], np.int32))
-    assert found == (Batch("tiny", "s1", "clip0", (1,)), Batch("tiny", "s0", "clip0", (0, 1)))
+    found = batch_clips(pairs, np.array([7, 0, 1, 7, 1], np.int32))
+    assert found == (BatchClip("tiny", "s1", "clip0", (1,)), BatchClip("tiny", "s0", "clip0", (0, 1)))
     assert all(type(value) is str for shown in found for value in shown[:3])
 
 

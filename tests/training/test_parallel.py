@@ -177,10 +177,12 @@ def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: Tra
 
 
 def test_another_shape_is_refused(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
-    run(wide, (1, FOLDS), states, batches)
-    short = jax.tree.map(lambda leaf: leaf[:, :1], batches)
-    with pytest.raises((TypeError, ValueError)):
-        run(wide, (1, FOLDS), states, short)
+    """``train_steps`` is compiled for calls of three lengths, every other program for one shape."""
+    layout = (1, FOLDS)
+    faces = arranged((batches["onset"][:, 0], batches["apex"][:, 0]), layout)
+    wide.predict(arranged(states, layout), *faces)
+    with pytest.raises(TypeError, match="other argument shapes than the 1 compiled"):
+        wide.predict(arranged(states, layout), *(face[:, :, :1] for face in faces))
 
 
 # Devices that share each batch.

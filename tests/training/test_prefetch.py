@@ -1,4 +1,4 @@
-"""The supplies come in order, with the iterators' positions that belong to them, and lie on the devices in time."""
+"""Prefetched batches come in order, with the positions of the iterators that belong to them."""
 
 import time
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ def iterators() -> list[Any]:
     ]
 
 
-def test_supplies_are_the_iterators_batches_in_order() -> None:
+def test_the_batches_of_the_iterators_come_in_order() -> None:
     wanted = iterators()
-    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as prefetcher:
+    with Prefetcher(iterators(), [STEPS] * CALLS, LAYOUT) as prefetcher:
         for _ in range(CALLS):
             prefetched = prefetcher.take()
             assert prefetched is not None
@@ -45,8 +45,8 @@ def test_supplies_are_the_iterators_batches_in_order() -> None:
         assert prefetcher.take() is None
 
 
-def test_positions_belong_to_the_supply_and_not_to_what_was_drawn_ahead() -> None:
-    with Prefetcher(iterators(), STEPS, CALLS, LAYOUT) as prefetcher:
+def test_positions_belong_to_the_batches_and_not_to_those_drawn_ahead() -> None:
+    with Prefetcher(iterators(), [STEPS] * CALLS, LAYOUT) as prefetcher:
         first, second = prefetcher.take(), prefetcher.take()
     assert first is not None and second is not None
     resumed = iterators()
@@ -68,17 +68,17 @@ def test_nothing_is_drawn_beyond_the_last_call() -> None:
             drawn.append(1)
             return next(self._iterator)
 
-    with Prefetcher([Counting(iterator) for iterator in iterators()], STEPS, 1, LAYOUT) as prefetcher:
+    with Prefetcher([Counting(iterator) for iterator in iterators()], [STEPS], LAYOUT) as prefetcher:
         assert prefetcher.take() is not None
         assert prefetcher.take() is None
     assert len(drawn) == 2 * STEPS
-    with Prefetcher(iterators(), STEPS, 0, LAYOUT) as prefetcher:
+    with Prefetcher(iterators(), [], LAYOUT) as prefetcher:
         assert prefetcher.take() is None
 
 
-def test_a_supply_is_stamped_when_it_is_there() -> None:
+def test_the_time_is_noted_when_the_batches_are_on_the_devices() -> None:
     before = time.perf_counter()
-    with Prefetcher(iterators(), STEPS, 1, LAYOUT) as prefetcher:
+    with Prefetcher(iterators(), [STEPS], LAYOUT) as prefetcher:
         prefetched = prefetcher.take()
     assert prefetched is not None
     assert before < prefetched.ready <= time.perf_counter()
@@ -93,7 +93,7 @@ def test_an_error_of_the_thread_comes_out() -> None:
             raise ValueError("no such face")
 
     with (
-        Prefetcher([Broken(), Broken()], STEPS, CALLS, LAYOUT) as prefetcher,
+        Prefetcher([Broken(), Broken()], [STEPS] * CALLS, LAYOUT) as prefetcher,
         pytest.raises(ValueError, match="no such face"),
     ):
         prefetcher.take()

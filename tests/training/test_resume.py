@@ -138,12 +138,12 @@ class Recorder:
             raise DamagedCheckpoint("no")
         return array, {}
 
-    def set_aside(self, step: int) -> Path:
+    def move_to_damaged(self, step: int) -> Path:
         self.events.append(f"aside {step}")
         self.own = self.own - {step}
         return Path("there")
 
-    def discard_after(self, step: int) -> None:
+    def delete_after(self, step: int) -> None:
         self.events.append(f"discard {step}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from icegan_jax.data.apex import check_method
+from icegan_jax.data.apex import check_apex_method
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, ClipCrops, CropOptions, CropRepair, crop_clip
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
@@ -31,8 +31,8 @@ from icegan_jax.data.ingest.summary import (
     write_summary,
 )
 from icegan_jax.data.landmarks import MARGIN
-from icegan_jax.data.names import check_name, check_people
-from icegan_jax.data.synthetic import write_clips_to
+from icegan_jax.data.names import check_name, check_subjects
+from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.errors import UserError
 from icegan_jax.io import CACHE_DIR, atomic_dir
 
@@ -276,7 +276,7 @@ def prepare_procedural(
         UserError: a number is out of range, or ``out`` cannot be written.
     """
     with atomic_dir(out) as staging:
-        csv_path = write_clips_to(
+        csv_path = draw_clips(
             staging / "raw",
             seed=seed,
             subjects=subjects,
@@ -299,8 +299,8 @@ def _check(clips: Sequence[Clip], options: CropOptions) -> None:
         raise UserError(f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}")
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
-    check_method(options.apex)
-    check_people((clip.dataset, clip.subject) for clip in clips)
+    check_apex_method(options.apex)
+    check_subjects((clip.dataset, clip.subject) for clip in clips)
     for clip in clips:
         check_name(clip.clip, "clip")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from icegan_jax.data.clips import Clip, movement
-from icegan_jax.data.crop import frames_read
+from icegan_jax.data.clips import Clip, frames_after_onset
+from icegan_jax.data.crop import frames_to_read
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
 from icegan_jax.data.ingest.messages import count_lines, count_summary_line, finding_lines
@@ -61,7 +61,7 @@ def check_clip(clip: Clip, method: str = "difference") -> list[Finding]:
     except (UserError, OSError) as error:  # it was there a moment ago
         return [_finding(clip, clip.frames, str(error))]
     held = {number: file for number, file in files.items() if clip.onset <= number <= clip.offset}
-    read = set(frames_read(clip, movement(clip, list(held)), method))
+    read = set(frames_to_read(clip, frames_after_onset(clip, list(held)), method))
     findings = []
     size: tuple[int, ...] = ()
     for number, file in held.items():
@@ -79,7 +79,7 @@ def check_clip(clip: Clip, method: str = "difference") -> list[Finding]:
 
 def _examine_video(clip: Clip, method: str) -> list[Finding]:
     numbers = range(clip.onset, clip.offset + 1)
-    last = max(frames_read(clip, numbers[1:], method))
+    last = max(frames_to_read(clip, numbers[1:], method))
     decoded = -1
     try:
         for number, _ in read_frames(clip.frames, numbers):

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from icegan_jax.data.clips import Clip, movement
+from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.ingest.annotation import Annotation
-from icegan_jax.data.names import cell
+from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.errors import UserError
 
 # How far, in frames, an onset without a frame may be from the frame that stands in for it. The longest gap at the
@@ -40,7 +40,7 @@ def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Repair)])
-        writer.writerows(map(cell, astuple(row)) for row in repairs)
+        writer.writerows(map(spreadsheet_cell, astuple(row)) for row in repairs)
 
 
 def is_log(path: Path) -> bool:
@@ -116,7 +116,7 @@ def repair_annotation(clip: Clip, numbers: Sequence[int]) -> tuple[Clip, list[Re
             )
         settled = replace(clip, onset=min(near, key=lambda n: abs(n - clip.onset)))
         repairs.append(repair(clip, "onset", clip.onset, settled.onset, "no such frame: the nearest one"))
-    moving = movement(settled, numbers)
+    moving = frames_after_onset(settled, numbers)
     if not moving:
         raise UserError(
             f"clip {clip.name}: no frame after onset {settled.onset} up to offset {clip.offset} in "

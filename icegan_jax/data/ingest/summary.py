@@ -13,7 +13,7 @@ from typing import Any
 from icegan_jax import __version__
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.names import cell
+from icegan_jax.data.names import spreadsheet_cell
 
 # What a prepared pixel can depend on beside the frames and the options.
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "face-recognition-models")
@@ -131,4 +131,4 @@ def write_findings(path: Path, findings: Iterable[Finding]) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Finding)])
-        writer.writerows(map(cell, astuple(finding)) for finding in findings)
+        writer.writerows(map(spreadsheet_cell, astuple(finding)) for finding in findings)

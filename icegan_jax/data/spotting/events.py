@@ -1,17 +1,13 @@
-"""From the trace of a video to the events in it.
+"""Spotting of expressions in a video, and of the quietest interval of a clip without an annotated onset.
 
-The contrast of a frame is its change less the mean change at both ends of the window around it (Li et al. 2018,
-"Towards reading hidden emotions"), so that an event does not show again half a window before and after itself. Where
-the contrast is above a threshold that follows the video, its peaks are events.
+The contrast of a frame is the frame's change less the mean change at both ends of the window around the frame (Li et
+al. 2018, "Towards reading hidden emotions"), so that an event has no echo half a window before and after. The peaks of
+the contrast above a threshold that adapts to the video are events.
 
-All numbers here were chosen on drawn faces (``icegan_jax.data.synthetic``: twelve people, 18 minutes at 60 frames per
-second, 170 micro-expressions, 45 longer ones, 72 blinks, heads, light and noise in motion, a quarter overexposed). None
-was fitted to real clips. These gave the speed of heads and light that was drawn, and two faults were found on them and
-mended: overexposed skin, and a measure of the light that was noisy.
-
-The quietest stretch of a clip, for want of an annotated onset.
-
-Spotting in one call: the pass over the frames, then the events of its trace.
+All constants were chosen on drawn faces (``icegan_jax.data.synthetic``: twelve people, 18 minutes at 60 frames per
+second, 170 micro-expressions, 45 longer expressions, 72 blinks, with moving heads, changing light and noise, a quarter
+overexposed). None was fitted to real clips. Real clips gave the speed of head and light of the drawn videos, and
+revealed two faults that were corrected: overexposed skin, and a noisy measure of the light.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,49 +17,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.spotting.stream import trace_video
-from icegan_jax.data.spotting.trace import MICRO_SECONDS, ROW_FIELDS, Row, Trace, half_windows
+from icegan_jax.data.spotting.trace import MICRO_SECONDS, ROW_FIELDS, Trace, TraceRow, half_windows
 from icegan_jax.errors import UserError
 
 Floats = NDArray[np.float32]
-
+Gray = NDArray[np.uint8]
 Signal = NDArray[np.float64]
 
-# Background and noise are those of this time around a frame, worked out anew this often and interpolated in between.
-_AROUND_SECONDS = 60.0
+# Background and noise of a frame are those of this time around the frame, computed at these intervals and interpolated.
+_BACKGROUND_SECONDS = 60.0
+_BACKGROUND_INTERVAL_SECONDS = 5.0
 
-_EVERY_SECONDS = 5.0
-
-# The threshold: so many deviations of the noise, and at least this share of the background; and this much where there
-# is neither, as in a video that stands still.
+# The threshold is this number of deviations of the noise, at least this share of the background, and at least this
+# value for a video without noise and background, such as a still image.
 _DEVIATIONS = 8.0
+_BACKGROUND_SHARE = 0.2
+_MIN_THRESHOLD = 0.005
 
-_SHARE = 0.2
-
-_LEAST = 0.005
-
-# Normal noise is within this many deviations of its median for a quarter of the time; the largest quarters are events.
+# A quarter of normal noise lies within this number of deviations of the median; the largest quarters contain events.
 _QUARTER = 0.3186
 
-# Where the change has fallen to half, half of the way to the end has passed.
-_HALF = 0.5
+# Levels of the excess, relative to the apex, at which the span of an event is measured.
+_HALF_LEVEL = 0.5  # half of the way from the apex to the end of a micro-expression
+_LOW_LEVEL = 0.2  # beginning and end of a longer expression, which may stay
 
-_LOW = 0.2  # of the change at the apex: where a long expression, which may stay, begins and ends
+# The slow scale must show this share of the change at the quick scale; both are equal for an isolated event.
+_MIN_SLOW_SHARE = 0.7
+_DURATION_TOLERANCE = 1.2  # durations are measured to a fifth
 
-_CLEAR = 0.7  # of the change at the quick scale, which is the same where nothing else happened
-
-_TOLERANCE = 1.2  # durations are measured to a fifth
+# The quietest interval.
+_QUIET_SECONDS = 0.1
+_MIN_QUIET_STEPS = 2
+# A face at rest before an expression is as quiet as after it: of intervals that differ by at most this factor, the
+# first is taken.
+_EQUAL_FACTOR = 1.05
 
 
 @dataclass(frozen=True)
 class Event:
-    """An expression that was spotted.
+    """A spotted expression.
 
     Attributes:
         kind: "micro", at most half a second long, or "macro".
-        onset: number of the frame in which it starts.
-        apex: of the frame in which the face differs most from before and after.
-        offset: of the frame in which it has ended.
-        strength: contrast at the apex in units of the threshold: at least 1.
+        onset: number of the first frame.
+        apex: number of the frame in which the face differs most from before and after.
+        offset: number of the last frame.
+        strength: contrast at the apex divided by the threshold, at least 1.
     """
 
     kind: str
@@ -74,13 +73,75 @@ class Event:
 
 
 @dataclass(frozen=True)
+class SpottingResult:
+    """The trace of a video, and its events ordered by onset."""
+
+    trace: Trace
+    events: list[Event]
+
+
+def spot_events(
+    frames: Iterable[tuple[int, Gray]], fps: float, *, on_row: Callable[[TraceRow], None] | None = None
+) -> SpottingResult:
+    """Spot the expressions in a video.
+
+    Args:
+        frames: (number, gray levels uint8[h, w]), read one at a time.
+        fps: frames per second of these frames.
+        on_row: called with each row of the trace, about a second after the frame.
+
+    Returns:
+        The trace, of 33 bytes per frame (7 MB per hour at 60 frames per second), and the events. A clip of less than
+        half a second has no events, as its frames have no windows; use ``icegan_jax.data.apex`` for such clips.
+
+    Raises:
+        UserError: ``fps`` is not a positive finite number.
+    """
+    trace = Trace.from_rows(_report_rows(trace_video(frames, fps), on_row), fps)
+    return SpottingResult(trace, find_events(trace))
+
+
+def _report_rows(rows: Iterator[TraceRow], on_row: Callable[[TraceRow], None] | None) -> Iterator[TraceRow]:
+    for row in rows:
+        if on_row is not None:
+            on_row(row)
+        yield row
+
+
+def find_events(trace: Trace) -> list[Event]:
+    """Find the micro-expressions and the longer expressions of a trace.
+
+    After half a second a micro-expression is over and the face is as before. A longer expression is found at the scale
+    of two seconds; an expression of more than two seconds appears as two events, its beginning and its end.
+
+    Args:
+        trace: a trace of some seconds at least; no event is found in the first and the last quarter of a second.
+
+    Returns:
+        The events, ordered by onset.
+    """
+    # A segment of one face begins where the previous frame is unknown, and ends where no face is tracked or another
+    # segment begins.
+    begins = trace.seen & np.isnan(trace.step)
+    starts = np.flatnonzero(begins)
+    ends = np.flatnonzero(begins | ~trace.seen)
+    ends = np.append(ends, len(trace.seen))[np.searchsorted(ends, starts, side="right")]
+    segments = [_slice_trace(trace, slice(start, end)) for start, end in zip(starts, ends, strict=True)]
+    return [event for segment in segments for event in _find_segment_events(segment)]
+
+
+def _slice_trace(trace: Trace, frames: slice) -> Trace:
+    return Trace(trace.fps, *(getattr(trace, name)[frames] for name in ROW_FIELDS))
+
+
+@dataclass(frozen=True)
 class _Scale:
-    """The change at one scale.
+    """The change of a segment at one scale.
 
     Attributes:
         half: half of the window, in frames.
-        excess: float64[n], the change that is not background.
-        strength: float64[n], the contrast in units of the threshold; 0 where it is not known.
+        excess: float64[n], the change above the background.
+        strength: float64[n], the contrast divided by the threshold; 0 where the contrast is unknown.
     """
 
     half: int
@@ -88,70 +149,45 @@ class _Scale:
     strength: Signal
 
     def peaks(self) -> list[int]:
-        """Returns the frames that are strongest within half a window on both sides, and at least 1."""
-        found: list[int] = []
+        """Return the frames whose strength is at least 1 and the largest within half a window on both sides."""
+        peaks: list[int] = []
         for i in np.flatnonzero(self.strength >= 1):
-            nearest = self.strength[max(0, i - self.half) : i + self.half + 1]
-            if self.strength[i] == nearest.max() and not (found and i - found[-1] <= self.half):
-                found.append(int(i))
-        return found
+            neighborhood = self.strength[max(0, i - self.half) : i + self.half + 1]
+            if self.strength[i] == neighborhood.max() and not (peaks and i - peaks[-1] <= self.half):
+                peaks.append(int(i))
+        return peaks
 
     def span(self, apex: int, level: float) -> tuple[float, float]:
-        """Returns where the excess has fallen to a level of the one at the apex, before it and after it."""
+        """Return the positions before and after the apex where the excess falls to ``level`` times that at the apex."""
         low = level * self.excess[apex]
-        return apex - _fall(self.excess[apex::-1], low), apex + _fall(self.excess[apex:], low)
+        return apex - _frames_to_fall(self.excess[apex::-1], low), apex + _frames_to_fall(self.excess[apex:], low)
 
-    def doubled(self, apex: int) -> tuple[float, float]:
-        """Returns where an expression starts and ends that rises and falls evenly: twice as far as half of it."""
-        start, end = self.span(apex, _HALF)
+    def extrapolated_span(self, apex: int) -> tuple[float, float]:
+        """Return start and end of an expression that rises and falls evenly: twice as far as the half level."""
+        start, end = self.span(apex, _HALF_LEVEL)
         return 2 * start - apex, 2 * end - apex
 
 
-def find_events(trace: Trace) -> list[Event]:
-    """Finds micro-expressions and longer ones.
-
-    A micro-expression is over after half a second, and the face is what it was before. What stays for longer is found
-    at the scale of two seconds; an expression that stays for more than that shows as its beginning and its end.
-
-    Args:
-        trace: at least a few seconds of it; within the first and last quarter of a second nothing can be found.
-
-    Returns:
-        The events, by onset.
-    """
-    # A stretch of one face begins where the frame before is not known; it ends where there is none or another begins.
-    begins = trace.seen & np.isnan(trace.step)
-    starts = np.flatnonzero(begins)
-    ends = np.flatnonzero(begins | ~trace.seen)
-    ends = np.append(ends, len(trace.seen))[np.searchsorted(ends, starts, side="right")]
-    stretches = [_part(trace, slice(start, end)) for start, end in zip(starts, ends, strict=True)]
-    return [event for stretch in stretches for event in _find(stretch)]
-
-
-def _part(trace: Trace, frames: slice) -> Trace:
-    return Trace(trace.fps, *(getattr(trace, name)[frames] for name in ROW_FIELDS))
-
-
-def _find(trace: Trace) -> list[Event]:
-    """Finds the events of one stretch."""
+def _find_segment_events(trace: Trace) -> list[Event]:
+    """Find the events of one segment."""
     micro, macro = half_windows(trace.fps)
     quick, slow = _scale(trace.change, micro, trace.fps), _scale(trace.slow, macro, trace.fps)
-    stays = trace.lasting.astype(np.float64)
-    lasting = _beyond(stays, _surroundings(stays, trace.fps)[0])
-    longest = _TOLERANCE * MICRO_SECONDS * trace.fps
-    found = []
+    lasting_change = trace.lasting.astype(np.float64)
+    lasting = _subtract_background(lasting_change, _background_and_noise(lasting_change, trace.fps)[0])
+    longest = _DURATION_TOLERANCE * MICRO_SECONDS * trace.fps
+    spans = []
     for apex in quick.peaks():
-        # The slow scale shows the whole course, unless something else happened a second before or after: then it shows
-        # less than the quick one, or more than fits into its window.
-        start, end = slow.doubled(apex)
-        if not (slow.excess[apex] >= _CLEAR * quick.excess[apex] and end - start <= 2 * macro):
-            start, end = quick.doubled(apex)
+        # The slow scale covers the whole expression, unless there is another event within a second: then the slow scale
+        # has less change than the quick scale, or a span longer than the slow window.
+        start, end = slow.extrapolated_span(apex)
+        if not (slow.excess[apex] >= _MIN_SLOW_SHARE * quick.excess[apex] and end - start <= 2 * macro):
+            start, end = quick.extrapolated_span(apex)
         if quick.excess[apex] > 0 and end - start <= longest and lasting[apex] < quick.excess[apex]:
-            found.append((start, apex, end, "micro", quick.strength[apex]))
+            spans.append((start, apex, end, "micro", quick.strength[apex]))
     for apex in slow.peaks():
-        start, end = slow.span(apex, _LOW)
+        start, end = slow.span(apex, _LOW_LEVEL)
         if end - start > longest:
-            found.append((start, apex, end, "macro", slow.strength[apex]))
+            spans.append((start, apex, end, "macro", slow.strength[apex]))
     last, position = len(trace.position) - 1, trace.position
     return [
         Event(
@@ -161,50 +197,51 @@ def _find(trace: Trace) -> list[Event]:
             int(position[min(last, round(end))]),
             float(strength),
         )
-        for start, apex, end, kind, strength in sorted(found)
+        for start, apex, end, kind, strength in sorted(spans)
     ]
 
 
 def _scale(change: Floats, half: int, fps: float) -> _Scale:
     values = change.astype(np.float64)
-    contrast = values - _ends(values, half)
-    middle, noise = _surroundings(contrast, fps)
-    background, _ = _surroundings(values, fps)
-    threshold = np.maximum(_DEVIATIONS * noise, np.maximum(_SHARE * background, _LEAST))
-    return _Scale(half, _beyond(values, background), np.nan_to_num((contrast - middle) / threshold, nan=0.0))
+    contrast = values - _mean_at_window_ends(values, half)
+    median, noise = _background_and_noise(contrast, fps)
+    background, _ = _background_and_noise(values, fps)
+    threshold = np.maximum(_DEVIATIONS * noise, np.maximum(_BACKGROUND_SHARE * background, _MIN_THRESHOLD))
+    strength = np.nan_to_num((contrast - median) / threshold, nan=0.0)
+    return _Scale(half, _subtract_background(values, background), strength)
 
 
-def _ends(values: Signal, half: int) -> Signal:
-    """The mean of the values half a window before and after; one of them where the other is not known."""
+def _mean_at_window_ends(values: Signal, half: int) -> Signal:
+    """Return the mean of the values half a window before and after, or one of them where the other is unknown."""
     before, after = np.full_like(values, np.nan), np.full_like(values, np.nan)
-    both = max(0, len(values) - half)  # a video may be shorter
-    before[half:], after[:both] = values[:both], values[half:]
+    overlap = max(0, len(values) - half)  # a video may be shorter than half a window
+    before[half:], after[:overlap] = values[:overlap], values[half:]
     known = np.stack([np.where(np.isnan(before), after, before), np.where(np.isnan(after), before, after)])
     return np.asarray(known.mean(0))
 
 
-def _beyond(values: Signal, background: Signal) -> Signal:
-    """What the values are without the background: noise and signal add up in squares."""
+def _subtract_background(values: Signal, background: Signal) -> Signal:
+    """Return the values without the background: noise and signal add up in squares."""
     return np.asarray(np.sqrt(np.maximum(values**2 - background**2, 0)))
 
 
-def _surroundings(values: Signal, fps: float) -> tuple[Signal, Signal]:
-    """Returns the median of what is known around each frame, and the deviation of its noise; nan where nothing is."""
-    half = round(_AROUND_SECONDS / 2 * fps)
-    at = np.arange(0, len(values) + 1, max(1, round(_EVERY_SECONDS * fps)))
-    middles, noises = np.full(len(at), np.nan), np.full(len(at), np.nan)
-    for j, i in enumerate(at):
+def _background_and_noise(values: Signal, fps: float) -> tuple[Signal, Signal]:
+    """Return the median of the known values around each frame and the deviation of the noise; NaN without any."""
+    half = round(_BACKGROUND_SECONDS / 2 * fps)
+    centers = np.arange(0, len(values) + 1, max(1, round(_BACKGROUND_INTERVAL_SECONDS * fps)))
+    medians, noises = np.full(len(centers), np.nan), np.full(len(centers), np.nan)
+    for j, i in enumerate(centers):
         part = values[max(0, i - half) : i + half + 1]
         part = part[~np.isnan(part)]
         if part.size:
-            middles[j] = np.median(part)
-            noises[j] = np.quantile(np.abs(part - middles[j]), 0.25) / _QUARTER
+            medians[j] = np.median(part)
+            noises[j] = np.quantile(np.abs(part - medians[j]), 0.25) / _QUARTER
     frames = np.arange(len(values))
-    return np.interp(frames, at, middles), np.interp(frames, at, noises)
+    return np.interp(frames, centers, medians), np.interp(frames, centers, noises)
 
 
-def _fall(values: Signal, low: float) -> float:
-    """How many frames after the first, which is the highest, the values fall to ``low``; or where they end."""
+def _frames_to_fall(values: Signal, low: float) -> float:
+    """Return after how many frames the values, the first of which is the highest, fall to ``low`` or end."""
     below = np.flatnonzero(~(values >= low))
     if not below.size:
         return len(values) - 1.0
@@ -212,75 +249,29 @@ def _fall(values: Signal, low: float) -> float:
     return float(i - 1 + (values[i - 1] - low) / (values[i - 1] - values[i])) if values[i] < low else i - 1.0
 
 
-_SECONDS = 0.1
-
-_FEWEST_STEPS = 2
-
-# A face at rest before an expression is as quiet as after it: of stretches that are equal but for this much, the first.
-_EQUAL = 1.05
-
-
 def quietest_interval(trace: Trace) -> int:
-    """Returns the number of the frame in the middle of the stretch in which the face changes least.
+    """Return the number of the frame in the middle of the interval in which the face changes least.
 
-    The stretch is a tenth of a second, at least three frames; its change is the mean from frame to frame, head motion
-    taken out. A face is as still at its apex as at rest, if more briefly. Of drawn clips, all stretches showed the face
-    at rest where that lasted for half a second before the expression, 85% where the clip began in the middle of another
-    one, and less than half where it was cut from onset to offset: there the first frame is the onset.
+    The interval has a tenth of a second, at least three frames. Its change is the mean change from frame to frame, with
+    the head's motion removed. A face is as still at the apex as at rest, though for a shorter time. Of drawn clips, all
+    intervals showed the face at rest where the face rested for half a second before the expression, 85% did where the
+    clip began in the middle of another expression, and less than half did where the clip was cut from onset to offset,
+    in which case the first frame is the onset.
 
     Args:
-        trace: of the clip, from ``follow``; in a shorter one the middle of the frames that show the face is taken.
+        trace: the trace of the clip; of a shorter clip the middle one of the frames with a face is taken.
 
     Raises:
         UserError: no frame shows a face.
     """
-    seen = np.flatnonzero(trace.seen)
-    if not seen.size:
+    with_face = np.flatnonzero(trace.seen)
+    if not with_face.size:
         raise UserError("no frame shows a face; give a clip of a frontal face")
-    length = max(_FEWEST_STEPS, round(_SECONDS * trace.fps))
+    length = max(_MIN_QUIET_STEPS, round(_QUIET_SECONDS * trace.fps))
     if len(trace.step) >= length:
         change = np.lib.stride_tricks.sliding_window_view(trace.step, length).mean(1)
         if not np.isnan(change).all():
-            first = int(np.flatnonzero(change <= _EQUAL * np.nanmin(change))[0])
+            first = int(np.flatnonzero(change <= _EQUAL_FACTOR * np.nanmin(change))[0])
             # Steps first to first + length - 1 lead from frame first - 1 to frame first + length - 1.
             return int(trace.position[first - 1 + (length + 1) // 2])
-    return int(trace.position[seen[len(seen) // 2]])
-
-
-Grey = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class SpottingResult:
-    """What was found in a video: every frame's row, and the events by onset."""
-
-    trace: Trace
-    events: list[Event]
-
-
-def spot_events(
-    frames: Iterable[tuple[int, Grey]], fps: float, *, on_row: Callable[[Row], None] | None = None
-) -> SpottingResult:
-    """Spots the expressions in a video.
-
-    Args:
-        frames: (number, uint8[h, w] grey levels), read one at a time.
-        fps: frames per second of these frames.
-        on_row: called with each row as it becomes known, a second behind the frames.
-
-    Returns:
-        The trace, 33 bytes a frame (7 MB an hour at 60 frames per second), and the events. A clip of less than half a
-        second has none, as nothing is known of its frames; ``icegan_jax.data.apex`` is for those.
-
-    Raises:
-        UserError: ``fps`` is no positive finite number.
-    """
-    trace = Trace.of(_report_rows(trace_video(frames, fps), on_row), fps)
-    return SpottingResult(trace, find_events(trace))
-
-
-def _report_rows(rows: Iterator[Row], on_row: Callable[[Row], None] | None) -> Iterator[Row]:
-    for row in rows:
-        if on_row is not None:
-            on_row(row)
-        yield row
+    return int(trace.position[with_face[len(with_face) // 2]])

@@ -1,4 +1,4 @@
-"""The pass over a video: one row of the trace per frame, in memory that does not grow."""
+"""The trace of a video from its frames: one row per frame, in bounded memory."""
 
 import math
 from collections import deque
@@ -11,122 +11,124 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.landmarks import Face, find_face
 from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
-from icegan_jax.data.spotting.trace import Row, half_windows
+from icegan_jax.data.spotting.trace import TraceRow, half_windows
 from icegan_jax.data.spotting.tracker import Tracker
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
-# To look for a face takes as long as to follow it through some hundred frames.
-_LOOK_SECONDS = 1.0
-# A face that is followed is looked for again this often; if it is not where it is thought to be, all starts anew.
+# Where no face is tracked, a face is detected this often: a detection takes as long as tracking some hundred frames.
+_DETECTION_SECONDS = 1.0
+# A tracked face is compared with a new detection this often; where both disagree, tracking starts again.
 _CHECK_SECONDS = 30.0
-_LOOK_PIXELS = 640  # on the longer side of the picture in which it is looked for
-_LOOK_TRIES = 2  # as it is, and upsampled: faces from 40 of those pixels on
+_DETECTION_PIXELS = 640  # on the longer side of the image in which a face is detected
+_DETECTION_TRIES = 2  # the image as given, and upsampled: faces of 40 of those pixels or more
 
 
-def trace_video(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
-    """Follows the largest face through a video.
+def trace_video(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[TraceRow]:
+    """Track the largest face through a video and measure its changes.
 
-    Nothing is held but the crops of about two seconds. A cut, another person, a head that turned away or left ends
-    the comparison; a face is then looked for once a second.
+    Only the crops of about two seconds are held in memory. A cut, another person, or a head that turns away or leaves
+    the image ends the comparison; a face is then detected once per second.
 
     Args:
-        frames: (number, uint8[h, w] grey levels), one at a time; the numbers are passed on and not looked at.
+        frames: (number, gray levels uint8[h, w]), one at a time; the numbers are passed on to the rows.
         fps: frames per second of these frames.
 
     Yields:
-        One row per frame, in order, about a second behind the frames.
+        One row per frame, in order, about a second after the frame.
 
     Raises:
-        UserError: ``fps`` is no positive finite number.
+        UserError: ``fps`` is not a positive finite number.
     """
-    half_windows(fps)
-    return _rows(frames, fps)
+    half_windows(fps)  # raises at the call instead of at the first row
+    return _trace_rows(frames, fps)
 
 
-def _rows(frames: Iterable[tuple[int, Grey]], fps: float) -> Iterator[Row]:
-    look, check = max(1, round(_LOOK_SECONDS * fps)), max(1, round(_CHECK_SECONDS * fps))
-    stretch: _Stretch | None = None
-    since = look  # frames since a face was looked for
+def _trace_rows(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[TraceRow]:
+    detect_every, check_every = max(1, round(_DETECTION_SECONDS * fps)), max(1, round(_CHECK_SECONDS * fps))
+    segment: _Segment | None = None
+    since_detection = detect_every
     for position, frame in frames:
-        if stretch is not None and not stretch.tracker.follow(frame):
-            yield from stretch.end()
-            stretch = None
-        if since >= (look if stretch is None else check):
-            since = 0
-            face = _look(frame)
-            if stretch is not None and (face is None or not stretch.tracker.agrees(face.box())):
-                yield from stretch.end()
-                stretch = None
-            if stretch is None and face is not None:
-                stretch = _Stretch(frame, face, fps)
-        since += 1
-        if stretch is None:
-            yield Row(position, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, False)
+        if segment is not None and not segment.tracker.track(frame):
+            yield from segment.remaining_rows()
+            segment = None
+        if since_detection >= (detect_every if segment is None else check_every):
+            since_detection = 0
+            face = _detect_face(frame)
+            if segment is not None and (face is None or not segment.tracker.matches(face.box())):
+                yield from segment.remaining_rows()
+                segment = None
+            if segment is None and face is not None:
+                segment = _Segment(frame, face, fps)
+        since_detection += 1
+        if segment is None:
+            yield TraceRow(position, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, False)
         else:
-            yield from stretch.add(position)
-    if stretch is not None:
-        yield from stretch.end()
+            yield from segment.add_frame(position)
+    if segment is not None:
+        yield from segment.remaining_rows()
 
 
-def _look(frame: Grey) -> Face | None:
-    """Finds the largest face, at a scale at which that takes a fraction of a second."""
-    scale = min(1.0, _LOOK_PIXELS / max(frame.shape))
+def _detect_face(frame: Gray) -> Face | None:
+    """Detect the largest face, at a scale at which detection takes a fraction of a second."""
+    scale = min(1.0, _DETECTION_PIXELS / max(frame.shape))
     small = frame if scale == 1 else cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    face = find_face([np.asarray(small, np.uint8)], tries=_LOOK_TRIES)
-    # Pixel centres: x' + 0.5 = scale (x + 0.5).
+    face = find_face([np.asarray(small, np.uint8)], tries=_DETECTION_TRIES)
+    # Centers of pixels: x' + 0.5 = scale (x + 0.5).
     return None if face is None else replace(face, points=(face.points + 0.5) / scale - 0.5)
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A frame with the face in it: its number, what the face looks like, and how far the head has moved."""
+class _TrackedFrame:
+    """The number of a frame, the face's appearance in the frame, and the shift of the head in pixels."""
 
     position: int
-    look: FaceAppearance
+    appearance: FaceAppearance
     dx: float
     dy: float
 
 
-class _Stretch:
-    """Consecutive frames of one face, of which the last two seconds are held.
+class _Segment:
+    """Consecutive frames of one tracked face, of which the last two seconds are held.
 
     Attributes:
-        tracker: where the face is.
+        tracker: the tracker of the face.
     """
 
-    def __init__(self, frame: Grey, face: Face, fps: float) -> None:
+    def __init__(self, frame: Gray, face: Face, fps: float) -> None:
         self.tracker = Tracker(frame, face, fps)
-        self._compare = FaceComparison(face.points, self.tracker.box, self.tracker.crop())
+        self._comparison = FaceComparison(face.points, self.tracker.box, self.tracker.crop())
         self._micro, self._macro = half_windows(fps)
-        self._held: deque[_Seen] = deque(maxlen=2 * self._macro + 1)
-        self._waiting = 0  # held frames, the last ones, that have no row yet
+        self._window: deque[_TrackedFrame] = deque(maxlen=2 * self._macro + 1)
+        self._pending = 0  # number of frames at the end of the window that have no row yet
 
-    def add(self, position: int) -> Iterator[Row]:
-        """Takes the frame that the tracker is at; yields the row of the one a second before it."""
-        look = self._compare.look(self.tracker.crop())
-        self._held.append(_Seen(position, look, *self.tracker.shift()))
-        self._waiting += 1
-        if self._waiting > self._macro:
-            yield self._next()
+    def add_frame(self, position: int) -> Iterator[TraceRow]:
+        """Add the tracker's last frame, and yield the row of the frame a second before, if there is one."""
+        appearance = self._comparison.appearance(self.tracker.crop())
+        self._window.append(_TrackedFrame(position, appearance, *self.tracker.head_shift()))
+        self._pending += 1
+        if self._pending > self._macro:
+            yield self._next_row()
 
-    def end(self) -> Iterator[Row]:
-        """Yields the rows that are left."""
-        while self._waiting:
-            yield self._next()
+    def remaining_rows(self) -> Iterator[TraceRow]:
+        """Yield the rows of the last second."""
+        while self._pending:
+            yield self._next_row()
 
-    def _next(self) -> Row:
-        i = len(self._held) - self._waiting
-        self._waiting -= 1
-        this = self._held[i]
-        step = math.nan if i == 0 else self._compare.step(self._held[i - 1].look, this.look)
-        change, lasting = self._around(i, self._micro)
-        slow, _ = self._around(i, self._macro)
-        return Row(this.position, change, lasting, slow, step, this.dx, this.dy, True)
+    def _next_row(self) -> TraceRow:
+        i = len(self._window) - self._pending
+        self._pending -= 1
+        frame = self._window[i]
+        step = math.nan
+        if i > 0:
+            step = self._comparison.frame_change(self._window[i - 1].appearance, frame.appearance)
+        change, lasting = self._window_change(i, self._micro)
+        slow, _ = self._window_change(i, self._macro)
+        return TraceRow(frame.position, change, lasting, slow, step, frame.dx, frame.dy, True)
 
-    def _around(self, i: int, far: int) -> tuple[float, float]:
-        """Compares held frame i with those ``far`` frames before and after it, and these with each other."""
-        if i < far or i + far >= len(self._held):
+    def _window_change(self, i: int, half: int) -> tuple[float, float]:
+        """Compare frame i of the window with those ``half`` frames before and after, and these two with each other."""
+        if i < half or i + half >= len(self._window):
             return math.nan, math.nan
-        before, here, after = (self._held[j].look for j in (i - far, i, i + far))
-        return self._compare.around(before, here, after)
+        before, middle, after = (self._window[j].appearance for j in (i - half, i, i + half))
+        return self._comparison.window_change(before, middle, after)

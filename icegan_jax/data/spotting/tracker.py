@@ -1,15 +1,13 @@
-"""The part of the picture that is compared: the face within its landmarks, without the eyes.
+"""Tracking of one face from frame to frame, and its crops with the head's motion removed.
 
-What is behind the head stays where it is while the head moves, and the neck moves less. Blinks last as long as
-micro-expressions and move more: Liong, See, Wong and Phan ("Less is more: micro-expression recognition from video using
-apex frame", Signal Processing: Image Communication 62, 2018) leave the eyes out of what is compared. They have to be
-left out of the registration, too: a drawn blink pulled the whole face along by 0.2 pixels, by 0.01 without the eyes.
+Frames are registered as in ``icegan_jax.data.align`` (rigid, sub-pixel, ECC), with changes for long videos:
+registration starts from the motion of the previous frame, works on a face of 128 pixels, ignores the eyes and what is
+around the face, and replaces the template from time to time, so that the head may move anywhere in the image.
 
-Following one face from frame to frame, and cropping it with the head's motion taken out.
-
-The registration of ``icegan_jax.data.align`` (rigid, sub-pixel, ECC) as long videos need it: it starts from the
-motion of the frame before, works on a face of 128 pixels, leaves out the eyes and what is around the face, and replaces
-the frame it compares with now and then, so that the head may go anywhere in the picture.
+The mask excludes the background, which stays while the head moves, and the neck, which moves less. The mask also
+excludes the eyes: blinks last as long as micro-expressions and move more (Liong, See, Wong and Phan, "Less is more:
+micro-expression recognition from video using apex frame", Signal Processing: Image Communication 62, 2018). The
+registration needs the same mask: a drawn blink moved the whole face by 0.2 pixels with the eyes and by 0.01 without.
 """
 
 import math
@@ -19,222 +17,203 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from icegan_jax.data.align import rotation_angle, scale_and_blur
 from icegan_jax.data.landmarks import Box, Face, Points
 
-_EYES = (slice(36, 42), slice(42, 48))  # of the 68 landmarks
+Gray = NDArray[np.uint8]
+Crop = NDArray[np.float32]
+Motion = NDArray[np.float64]  # [3, 3], homogeneous
 
-_AROUND_EYES = 0.06  # of the face's width, left out around the lids
+CROP_PIXELS = 72  # on a side of the crops
+
+_EYES = (slice(36, 42), slice(42, 48))  # of the 68 landmarks
+_EYE_MARGIN = 0.06  # of the face's width, excluded around the lids
+
+_FACE_PIXELS = 128  # a wider face is scaled down to this width before registration and crop
+_BLUR_SIGMA = 1.0  # in pixels of the scaled face, against sensor noise
+_SEARCH_MARGIN = 0.25  # of the face's width, on every side of the region in which the face is searched
+_MIN_TEMPLATE_PIXELS = 16  # on a side of the part of a face that is inside the image
+_ECC_ITERATIONS = 30
+_ECC_PRECISION = 1e-4
+# Two frames of one face have a larger correlation, whatever the expression; two faces have a smaller one.
+_MIN_CORRELATION = 0.9
+_MAX_SHIFT = 0.2  # of the face's width, from the template: beyond this limit ECC has diverged
+
+# The template is replaced after this shift (of the face's width), this rotation, or this time.
+_TEMPLATE_SHIFT = 0.1
+_TEMPLATE_ROTATION = math.radians(5)
+_TEMPLATE_SECONDS = 5.0
+
+# A detected face whose center or width differs by more than this share of the width is not the tracked face. The
+# landmarks of one face differ by half as much when the mouth opens.
+_MAX_DISAGREEMENT = 0.2
 
 
 def face_mask(points: Points, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Returns uint8[h, w], 1 on the face, 0 on the eyes and beside it.
+    """Return uint8[h, w], 1 on the face, 0 on the eyes and outside the face.
 
     Args:
-        points: float64[68, 2], the landmarks in pixels of the picture.
-        shape: (h, w) of the picture.
+        points: float64[68, 2], the landmarks in pixels of the image.
+        shape: (h, w) of the image.
     """
     face, eyes = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
-    _fill(face, points)
+    _fill_hull(face, points)
     for eye in _EYES:
-        _fill(eyes, points[eye])
-    side = 2 * round(_AROUND_EYES * float(np.ptp(points[:, 0]))) + 1
+        _fill_hull(eyes, points[eye])
+    side = 2 * round(_EYE_MARGIN * float(np.ptp(points[:, 0]))) + 1
     eyes = np.asarray(cv2.dilate(eyes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))), np.uint8)
     return face * (1 - eyes)
 
 
-def _fill(mask: NDArray[np.uint8], points: Points) -> None:
+def _fill_hull(mask: NDArray[np.uint8], points: Points) -> None:
     cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
 
 
-Grey = NDArray[np.uint8]
-
-Crop = NDArray[np.float32]
-
-Motion = NDArray[np.float64]  # [3, 3], homogeneous
-
-# Pixels on a side of the crops.
-CROP_PIXELS = 72
-
-# A wider face is scaled down to this before it is registered and cropped.
-_FACE_PIXELS = 128
-
-_BLUR = 1.0  # Gaussian, in those pixels: takes out sensor noise
-
-_MARGIN = 0.25  # of the face's width, on every side: where the face is searched for
-
-_FEWEST_PIXELS = 16  # on a side of what is left of a face at the picture's edge
-
-_ECC_STEPS = 30
-
-_ECC_PRECISION = 1e-4
-
-# Two frames of one face correlate better, whatever it does; two faces do not.
-_LEAST_CORRELATION = 0.9
-
-# Of the face's width: the shift from the frame compared with beyond which ECC has gone astray.
-_MOST_SHIFT = 0.2
-
-# The frame compared with is replaced after this shift (of the face's width), this turn, or this time.
-_FAR = 0.1
-
-_TURNED = math.radians(5)
-
-_OLD_SECONDS = 5.0
-
-# A face found elsewhere or of another size, by this much of its width, is not the one followed; landmarks of one face
-# differ by half as much when the mouth opens.
-_DISAGREES = 0.2
-
-
 @dataclass(frozen=True)
-class _Anchor:
-    """The frame that later ones are compared with.
+class _Template:
+    """The face in the frame with which later frames are registered.
 
     Attributes:
-        template: float32[h, w], the face in it.
-        kept: uint8[h, w], 1 where it is compared.
-        anywhere: uint8, 1 in the whole region that is searched.
-        place: left, top, right, bottom in the picture (the last two excluded) of the region that is searched.
-        to_picture: from pixels of the region to those of the picture.
-        corner: from pixels of the template to those of the region.
-        motion: from the frame in which the face was found to this one.
+        pixels: float32[h, w], the face.
+        mask: uint8[h, w], 1 where the face is compared.
+        region_mask: uint8, 1 in the whole search region, for OpenCV.
+        region: left, top, right, bottom in the image (the last two excluded) of the search region.
+        to_image: transformation from pixels of the search region to those of the image.
+        corner: transformation from pixels of the template to those of the search region.
+        motion: motion from the frame in which the face was detected to the frame of the template.
     """
 
-    template: Crop
-    kept: Grey
-    anywhere: Grey
-    place: tuple[int, int, int, int]
-    to_picture: Motion
+    pixels: Crop
+    mask: Gray
+    region_mask: Gray
+    region: tuple[int, int, int, int]
+    to_image: Motion
     corner: Motion
     motion: Motion
 
 
 class Tracker:
-    """Follows a face through the frames after the one in which it was found.
+    """Tracks a face through the frames after the one in which the face was detected.
 
     Attributes:
-        box: the face in the frame in which it was found.
-        motion: float64[3, 3], rigid, from that frame's pixels to those of the last frame followed.
+        box: the face in the frame in which the face was detected.
+        motion: float64[3, 3], rigid, from pixels of that frame to those of the last tracked frame.
     """
 
-    def __init__(self, frame: Grey, face: Face, fps: float) -> None:
+    def __init__(self, frame: Gray, face: Face, fps: float) -> None:
+        """Start with the frame uint8[h, w] in which ``face`` was detected; ``fps``: frames per second."""
         self.box = box = face.box().within(frame.shape)
         self._points = np.hstack([face.points, np.ones((len(face.points), 1))])
         self.motion: Motion = np.eye(3)
         self._scale = min(1.0, _FACE_PIXELS / max(box.width, box.height))
-        self._old = max(1, round(_OLD_SECONDS * fps))
-        self._middle = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2, 1.0])
+        self._max_age = max(1, round(_TEMPLATE_SECONDS * fps))
+        self._center = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2, 1.0])
         step_x, step_y = box.width / CROP_PIXELS, box.height / CROP_PIXELS
         self._grid: Motion = np.array(
             [[step_x, 0, box.left + step_x / 2], [0, step_y, box.top + step_y / 2], [0, 0, 1]]
         )
         self._frame = frame
-        self._age = 0  # frames since the anchor
-        self._anchor_at(frame)
+        self._age = 0  # frames since the template
+        self._set_template(frame)
 
-    def follow(self, frame: Grey) -> bool:
-        """Moves on to the next frame, uint8[h, w]; False: the face is not where it could have got to."""
+    def track(self, frame: Gray) -> bool:
+        """Register the next frame uint8[h, w]; return False where the face is not within reach of the previous one."""
         if frame.shape != self._frame.shape:
             return False
-        found = self._align(frame)
-        if not found and self._age:  # the head may have turned since: compare with the frame before
-            self._anchor_at(self._frame)
-            found = self._align(frame)
-        if not found:
+        tracked = self._register(frame)
+        if not tracked and self._age:  # the head may have turned since the template: register to the previous frame
+            self._set_template(self._frame)
+            tracked = self._register(frame)
+        if not tracked:
             return False
         self._age += 1
         self._frame = frame
-        since = self.motion @ np.linalg.inv(self._anchor.motion)
-        if self._far(since) > _FAR * self.box.width or _turn(since) > _TURNED or self._age >= self._old:
-            self._anchor_at(frame)
+        since = self.motion @ np.linalg.inv(self._template.motion)
+        moved = self._shift_since_template(since) > _TEMPLATE_SHIFT * self.box.width
+        if moved or rotation_angle(since) > _TEMPLATE_ROTATION or self._age >= self._max_age:
+            self._set_template(frame)
         return True
 
-    def shift(self) -> tuple[float, float]:
-        """Returns how far the middle of the face is from where it was found, x and y in pixels of the picture."""
-        x, y, _ = (self.motion - np.eye(3)) @ self._middle
+    def head_shift(self) -> tuple[float, float]:
+        """Return the shift (x, y) in pixels of the face's center since the face was detected."""
+        x, y, _ = (self.motion - np.eye(3)) @ self._center
         return float(x), float(y)
 
-    def agrees(self, box: Box) -> bool:
-        """Whether a face that was found in the last frame is the one that is followed."""
-        x, y, _ = self.motion @ self._middle
-        off = math.hypot(x - (box.left + box.right) / 2, y - (box.top + box.bottom) / 2)
-        return off <= _DISAGREES * self.box.width and abs(box.width / self.box.width - 1) <= _DISAGREES
+    def matches(self, box: Box) -> bool:
+        """Return whether a face detected in the last frame is the tracked face."""
+        x, y, _ = self.motion @ self._center
+        distance = math.hypot(x - (box.left + box.right) / 2, y - (box.top + box.bottom) / 2)
+        same_width = abs(box.width / self.box.width - 1) <= _MAX_DISAGREEMENT
+        return distance <= _MAX_DISAGREEMENT * self.box.width and same_width
 
     def crop(self) -> Crop:
-        """Returns float32[CROP_PIXELS, CROP_PIXELS], the face in the last frame, moved back to where it was found."""
-        onto = np.linalg.inv(self._anchor.to_picture) @ self.motion @ self._grid
+        """Return float32[CROP_PIXELS, CROP_PIXELS], the face in the last frame with the head's motion removed."""
+        to_region = np.linalg.inv(self._template.to_image) @ self.motion @ self._grid
         size = (CROP_PIXELS, CROP_PIXELS)
-        how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        crop = cv2.warpAffine(self._region, onto[:2], size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+        crop = cv2.warpAffine(self._region, to_region[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(crop, np.float32)
 
-    def _anchor_at(self, frame: Grey) -> None:
-        """Compares the frames to come with this one, in which the face is at ``motion``."""
-        x, y, _ = self.motion @ self._middle
+    def _set_template(self, frame: Gray) -> None:
+        """Register later frames to this frame, in which the face is at ``motion``."""
+        x, y, _ = self.motion @ self._center
         half = np.array([self.box.width, self.box.height]) / 2
         box = Box(x - half[0], y - half[1], x + half[0], y + half[1])
-        place = _whole(box.grown(_MARGIN), frame.shape)
-        self._region = self._cut(frame, place)
-        still, s = (1 / self._scale - 1) / 2, self._scale
-        # Pixel centres: x' + 0.5 = scale (x - left + 0.5).
-        to_picture = np.array([[1 / s, 0, place[0] + still], [0, 1 / s, place[1] + still], [0, 0, 1]])
+        region = box.grown(_SEARCH_MARGIN).pixel_bounds(frame.shape)
+        self._region = self._cut(frame, region)
+        offset, s = (1 / self._scale - 1) / 2, self._scale
+        # Centers of pixels: x' + 0.5 = scale (x - left + 0.5).
+        to_image = np.array([[1 / s, 0, region[0] + offset], [0, 1 / s, region[1] + offset], [0, 0, 1]])
         (left, top, _), (right, bottom, _) = (
-            np.linalg.inv(to_picture) @ corner for corner in ((box.left, box.top, 1), (box.right, box.bottom, 1))
+            np.linalg.inv(to_image) @ corner for corner in ((box.left, box.top, 1), (box.right, box.bottom, 1))
         )
-        x0, y0, x1, y1 = _whole(Box(left, top, right, bottom), self._region.shape)
-        template = np.ascontiguousarray(self._region[y0:y1, x0:x1])
+        x0, y0, x1, y1 = Box(left, top, right, bottom).pixel_bounds(self._region.shape)
+        pixels = np.ascontiguousarray(self._region[y0:y1, x0:x1])
         corner = np.array([[1.0, 0, x0], [0, 1, y0], [0, 0, 1]])
-        points = self._points @ (np.linalg.inv(to_picture @ corner) @ self.motion).T
-        kept = face_mask(points[:, :2], template.shape)
-        anywhere = np.ones(self._region.shape, np.uint8)
-        self._anchor = _Anchor(template, kept, anywhere, place, to_picture, corner, self.motion)
+        points = self._points @ (np.linalg.inv(to_image @ corner) @ self.motion).T
+        mask = face_mask(points[:, :2], pixels.shape)
+        region_mask = np.ones(self._region.shape, np.uint8)
+        self._template = _Template(pixels, mask, region_mask, region, to_image, corner, self.motion)
         self._warp = corner[:2].astype(np.float32)
         self._frame = frame
         self._age = 0
 
-    def _align(self, frame: Grey) -> bool:
-        """Sets ``motion`` to this frame, if the face is there."""
-        anchor = self._anchor
-        if min(anchor.template.shape) < _FEWEST_PIXELS:
+    def _register(self, frame: Gray) -> bool:
+        """Set ``motion`` to that of this frame, and return True, where the face is found near the previous position."""
+        template = self._template
+        if min(template.pixels.shape) < _MIN_TEMPLATE_PIXELS:
             return False
-        region = self._cut(frame, anchor.place)
-        until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ECC_STEPS, _ECC_PRECISION)
+        region = self._cut(frame, template.region)
+        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _ECC_ITERATIONS, _ECC_PRECISION)
         try:
-            fit, warp = cv2.findTransformECCWithMask(
-                anchor.template, region, anchor.kept, anchor.anywhere, self._warp.copy(), cv2.MOTION_EUCLIDEAN, until, 1
+            correlation, warp = cv2.findTransformECCWithMask(
+                template.pixels,
+                region,
+                template.mask,
+                template.region_mask,
+                self._warp.copy(),
+                cv2.MOTION_EUCLIDEAN,
+                criteria,
+                1,
             )
         except cv2.error:
             return False
-        there = np.vstack([warp, [0, 0, 1]]) @ np.linalg.inv(anchor.corner)
-        since = anchor.to_picture @ there @ np.linalg.inv(anchor.to_picture)
-        motion = since @ anchor.motion
-        x, y, _ = motion @ self._middle
+        in_region = np.vstack([warp, [0, 0, 1]]) @ np.linalg.inv(template.corner)
+        since = template.to_image @ in_region @ np.linalg.inv(template.to_image)
+        motion = since @ template.motion
+        x, y, _ = motion @ self._center
         inside = 0 <= x < frame.shape[1] and 0 <= y < frame.shape[0]
-        if not (fit >= _LEAST_CORRELATION and self._far(since) <= _MOST_SHIFT * self.box.width and inside):
+        near = self._shift_since_template(since) <= _MAX_SHIFT * self.box.width
+        if not (correlation >= _MIN_CORRELATION and near and inside):
             return False
         self.motion, self._warp, self._region = motion, np.asarray(warp, np.float32), region
         return True
 
-    def _far(self, since: Motion) -> float:
-        """By how much the middle of the face has moved since the anchor, in pixels of the picture."""
-        before = self._anchor.motion @ self._middle
+    def _shift_since_template(self, since: Motion) -> float:
+        """Return the shift in pixels of the face's center by the motion since the template."""
+        before = self._template.motion @ self._center
         return float(np.linalg.norm(since @ before - before))
 
-    def _cut(self, frame: Grey, place: tuple[int, int, int, int]) -> Crop:
-        left, top, right, bottom = place
-        part = frame[top:bottom, left:right].astype(np.float32)
-        if self._scale < 1:
-            smaller = cv2.resize(part, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_AREA)
-            part = np.asarray(smaller, np.float32)
-        return np.asarray(cv2.GaussianBlur(part, (0, 0), _BLUR), np.float32)
-
-
-def _turn(motion: Motion) -> float:
-    return abs(math.atan2(motion[1, 0], motion[0, 0]))
-
-
-def _whole(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Returns left, top, right, bottom (the last two excluded) of the pixels under the box."""
-    h, w = shape
-    left, top = max(0, math.floor(box.left)), max(0, math.floor(box.top))
-    return left, top, min(w, math.ceil(box.right) + 1), min(h, math.ceil(box.bottom) + 1)
+    def _cut(self, frame: Gray, region: tuple[int, int, int, int]) -> Crop:
+        left, top, right, bottom = region
+        return scale_and_blur(frame[top:bottom, left:right], self._scale, _BLUR_SIGMA)

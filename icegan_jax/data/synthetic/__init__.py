@@ -1,10 +1,10 @@
-"""Procedural faces: grey clips of drawn people with micro-expressions, free of any licence.
+"""Drawn ("procedural") faces: gray clips of drawn people with micro-expressions, free of any license.
 
-``identity`` draws a person's numbers, ``portrait`` (with ``shape``, ``features``, ``hair``) the
-neutral face, ``action_units`` says how muscles move it, ``render`` makes one frame, ``play`` a
-clip, ``write`` a dataset.
+``identity`` samples the parameters of a person, ``portrait`` (with ``head_shape``, ``features`` and ``hair``) draws the
+neutral face, ``action_units`` defines how muscles move the skin, ``render`` draws one frame, ``animate`` a clip, and
+``write`` a dataset.
 """
 
-from icegan_jax.data.synthetic.write import read_regions, write_clips_to
+from icegan_jax.data.synthetic.write import draw_clips, read_true_regions
 
-__all__ = ["read_regions", "write_clips_to"]
+__all__ = ["draw_clips", "read_true_regions"]

@@ -1,25 +1,24 @@
-"""Facial action units (FACS): where each pulls the skin, which way, and the creases it makes.
+"""Facial action units (FACS): displacement of the skin and creases of each unit.
 
-An action unit is a handful of Gaussian pulls per side of the face. Coefficients count pixels of
-the 128x128 face crop at the unit's strongest point; the resting face of a person uses the same
-units (with signs), so that a still picture does not tell an expression from a person who always
-looks that way.
+An action unit is a small number of Gaussian pulls per side of the face. Coefficients are pixels of the 128x128 face
+crop at the point of the unit's largest displacement. The resting face of a person uses the same units, with either
+sign, so that a single image does not distinguish an expression from a resting face.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from icegan_jax.data.synthetic.fields import Field, Grid, as_field, bump, ramp, spline
+from icegan_jax.data.synthetic.fields import Field, Grid, as_field, gaussian, smoothstep, spline
 from icegan_jax.data.synthetic.head_shape import mouth_line
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, Identity
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, Identity
 
 UNITS = ("AU1", "AU2", "AU4", "AU5", "AU6", "AU9", "AU12", "AU15", "AU26")
 
 
 @dataclass(frozen=True)
 class SkinPull:
-    """A Gaussian displacement: centre, widths (frame pixels), direction (dx, dy), dy downwards."""
+    """A Gaussian displacement: center and widths in frame pixels, and direction (dx, dy), with dy downwards."""
 
     x: float
     y: float
@@ -30,10 +29,18 @@ class SkinPull:
 
 
 def skin_pulls(person: Identity, unit: str, side: int) -> tuple[SkinPull, ...]:
-    """The pulls of one action unit on one side (-1 the image's left, 1 its right); none for AU26.
+    """Return the pulls of one action unit on one side of the face; AU26 has none.
 
-    Directions follow the Facial Action Coding System's description of each unit (Ekman and Friesen
-    1978); widths and shares are ours.
+    Directions follow the description of each unit in the Facial Action Coding System (Ekman and Friesen 1978); widths
+    and shares are ours.
+
+    Args:
+        person: the geometry of the face.
+        unit: one of ``UNITS``.
+        side: -1 for the left side of the image, 1 for the right side.
+
+    Raises:
+        ValueError: the unit is unknown.
     """
     eye, brow = person.eye_half_distance, person.brow_y
     mouth, nose, corner = (
@@ -43,7 +50,7 @@ def skin_pulls(person: Identity, unit: str, side: int) -> tuple[SkinPull, ...]:
     )
 
     def at(out: float, y: float, width: float, height: float, dx: float, dy: float) -> SkinPull:
-        return SkinPull(CENTRE_X + side * out, y, width, height, side * dx, dy)
+        return SkinPull(CENTER_X + side * out, y, width, height, side * dx, dy)
 
     match unit:
         case "AU1":  # inner brow up
@@ -84,26 +91,26 @@ def skin_pulls(person: Identity, unit: str, side: int) -> tuple[SkinPull, ...]:
     raise ValueError(f"no action unit {unit!r}; known: {', '.join(UNITS)}")
 
 
-def displacement(on: Grid, person: Identity, unit: str, side: int) -> Field:
-    """Displacement field of one side of a unit, float32[h, w, 2] (x, y), longest vector 1."""
-    field = np.zeros((*on.shape, 2), np.float32)
+def displacement(grid: Grid, person: Identity, unit: str, side: int) -> Field:
+    """Return the displacement (x, y) of one side of a unit, float32[h, w, 2], whose longest vector is 1."""
+    field = np.zeros((*grid.shape, 2), np.float32)
     if unit == "AU26":  # everything below the closed lips moves down with the jaw
-        below = ramp(on.y - mouth_line(person, on.x), -1.0, 8.0)
-        half = ramp(side * (on.x - CENTRE_X) + 0 * on.y, -6, 6)
-        beyond = 1 - ramp(on.y, person.chin_y + 1, person.chin_y + 22)
-        across = np.exp(-0.5 * ((on.x - CENTRE_X) / (0.52 * person.head_half_width)) ** 2)
+        below = smoothstep(grid.y - mouth_line(person, grid.x), -1.0, 8.0)
+        half = smoothstep(side * (grid.x - CENTER_X) + 0 * grid.y, -6, 6)
+        beyond = 1 - smoothstep(grid.y, person.chin_y + 1, person.chin_y + 22)
+        across = np.exp(-0.5 * ((grid.x - CENTER_X) / (0.52 * person.head_half_width)) ** 2)
         field[..., 1] = below * beyond * across * half
     else:
         for pull in skin_pulls(person, unit, side):
-            shape = bump(on, pull.x, pull.y, pull.width, pull.height)
+            shape = gaussian(grid, pull.x, pull.y, pull.width, pull.height)
             field[..., 0] += pull.dx * shape
             field[..., 1] += pull.dy * shape
     longest = float(np.sqrt((field**2).sum(-1)).max())
     return field / longest
 
 
-def creases(on: Grid, person: Identity, unit: str, side: int) -> Field:
-    """Relative change of brightness by the unit's wrinkles, float32[h, w], about [-1, 0.5]."""
+def creases(grid: Grid, person: Identity, unit: str, side: int) -> Field:
+    """Return the relative change of brightness by a unit's creases, float32[h, w], about -1 to 0.5."""
     eye, brow, nose = person.eye_half_distance, person.brow_y, person.nose_y
     mouth, corner = person.mouth_half_width, person.mouth_y + person.corner_drop
     lines: list[list[tuple[float, float]]] = []
@@ -126,16 +133,16 @@ def creases(on: Grid, person: Identity, unit: str, side: int) -> Field:
         case "AU15":
             lines = [[(mouth + 3, corner + 2), (mouth + 5, corner + 8), (mouth + 4, corner + 14)]]
     if not lines:
-        return np.zeros(on.shape, np.float32)
-    drawn = on.strokes([spline([(CENTRE_X + side * x, y) for x, y in line]) for line in lines])
+        return np.zeros(grid.shape, np.float32)
+    drawn = grid.strokes([spline([(CENTER_X + side * x, y) for x, y in line]) for line in lines])
     wide = 2.0 if unit == "AU12" else 1.1
-    dark = on.blur(drawn, wide)
+    dark = grid.blur(drawn, wide)
     bright = np.roll(dark, round(-1.8 * wide), axis=0)  # the skin bulges above its crease
     return as_field(-(dark - 0.5 * bright) / max(float(dark.max()), 1e-6))
 
 
 def expression_units(label: str, rng: np.random.Generator) -> dict[str, float]:
-    """The units of a class with their relative strengths; negative is AU4 with AU15 or with AU9."""
+    """Draw the relative strengths of a class's units; negative has AU4 with AU15 or AU4 with AU9."""
     match label:
         case "positive":
             return {"AU6": float(rng.uniform(0.4, 0.8)), "AU12": 1.0}

@@ -1,90 +1,90 @@
-"""Eyes, brows and lips, drawn into the skin."""
+"""Eyes, brows, lips and nostrils of the neutral face."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from icegan_jax.data.synthetic.fields import Field, Grid, as_field, bump, noise, ramp
+from icegan_jax.data.synthetic.fields import Field, Grid, as_field, gaussian, noise, smoothstep
 from icegan_jax.data.synthetic.head_shape import SIDES, mouth_line
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, Identity
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, Identity
 
 IRIS_RADIUS = 6.0  # frame pixels: the adult iris is 11.7 mm wide
 
 
 @dataclass(frozen=True)
 class Eyes:
-    """Both eyes: ``opening`` where the eyeball shows, its grey, the factor on the skin around."""
+    """Both eyes: ``opening``, 1 where the eyeball is visible; its gray ``ball``; a factor ``skin`` on the skin."""
 
     opening: Field
     ball: Field
     skin: Field
 
 
-def draw_eyes(on: Grid, person: Identity, shade: Field) -> Eyes:
-    """Draws both eyes; the ball stays in the head while the lids move over it."""
-    opening, ball = np.zeros(on.shape, np.float32), np.full(on.shape, 0.4, np.float32)
-    skin = np.ones(on.shape, np.float32)
+def draw_eyes(grid: Grid, person: Identity, shade: Field) -> Eyes:
+    """Draw both eyes. The eyeball is a layer of its own, as the lids move over the eyeball."""
+    opening, ball = np.zeros(grid.shape, np.float32), np.full(grid.shape, 0.4, np.float32)
+    skin = np.ones(grid.shape, np.float32)
     for side in SIDES:
-        x0 = CENTRE_X + side * person.eye_half_distance
-        along = side * (on.x - x0) / person.eye_half_width  # -1 inner corner, 1 outer corner
-        along = along + 0 * on.y
-        lift = on.y - EYE_Y + person.eye_tilt * person.eye_half_width * along
+        x0 = CENTER_X + side * person.eye_half_distance
+        along = side * (grid.x - x0) / person.eye_half_width  # -1 inner corner, 1 outer corner
+        along = along + 0 * grid.y
+        lift = grid.y - EYE_Y + person.eye_tilt * person.eye_half_width * along
         inside = np.clip(1 - along**2, 0, None)
         skewed = np.clip(1 - (np.abs(along + 0.10 * (1 - along**2))) ** 2.3, 0, None)
         upper = -person.lid_up * skewed**0.72
         lower = person.lid_low * inside**0.8 + 0.8 * np.clip(-along - 0.7, 0, 0.3)
         depth = np.minimum(lift - upper, lower - lift)
-        this = ramp(depth, -0.35, 0.55) * (np.abs(along) < 1)
-        dx, dy = on.x - x0 - person.gaze, on.y - EYE_Y + 0.9
+        visible = smoothstep(depth, -0.35, 0.55) * (np.abs(along) < 1)
+        dx, dy = grid.x - x0 - person.gaze, grid.y - EYE_Y + 0.9
         radius = np.sqrt(dx**2 + dy**2)
         angle = np.arctan2(dy, dx)
         streaks = 0.10 * np.sin(angle * 23 + person.texture_seed % 7) * np.sin(angle * 11)
         iris = (
             person.iris_tone
-            * (1 + streaks + 0.5 * ramp(dy, -2, 6))
-            * (1 - 0.6 * ramp(radius, IRIS_RADIUS - 1.8, IRIS_RADIUS))
+            * (1 + streaks + 0.5 * smoothstep(dy, -2, 6))
+            * (1 - 0.6 * smoothstep(radius, IRIS_RADIUS - 1.8, IRIS_RADIUS))
         )
         white = (0.74 - 0.20 * np.abs(along) ** 3) * (0.6 + 0.4 * np.clip(shade, 0, 1.1))
-        grey = white + (iris - white) * (1 - ramp(radius, IRIS_RADIUS - 0.7, IRIS_RADIUS + 0.5))
-        grey = grey + (0.03 - grey) * (1 - ramp(radius, 2.0, 3.0))
-        grey = grey * (0.52 + 0.48 * ramp(lift - upper, 0.0, 4.0))  # the upper lid's shadow
+        gray = white + (iris - white) * (1 - smoothstep(radius, IRIS_RADIUS - 0.7, IRIS_RADIUS + 0.5))
+        gray = gray + (0.03 - gray) * (1 - smoothstep(radius, 2.0, 3.0))
+        gray = gray * (0.52 + 0.48 * smoothstep(lift - upper, 0.0, 4.0))  # the upper lid's shadow
         gx = 2.2 * np.sin(person.light_azimuth) + x0 + person.gaze
-        grey = grey + 0.75 * bump(on, float(gx), EYE_Y - 3.0, 0.85, 0.85)
-        caruncle = bump(on, x0 - side * (person.eye_half_width - 1.5), EYE_Y + 0.8, 1.6, 1.4)
-        grey = grey + (0.42 - grey) * 0.7 * caruncle
-        near = np.abs(on.x - x0) < person.eye_half_width + 6
-        ball = np.where(near, grey, ball).astype(np.float32)
-        opening = np.maximum(opening, this).astype(np.float32)
-        within = 1 - ramp(np.abs(along), 0.92, 1.12)
-        lashes = np.exp(-(((lift - upper + 0.5) / 1.15) ** 2)) * within * (0.75 + 0.25 * ramp(along, -0.8, 0.6))
+        gray = gray + 0.75 * gaussian(grid, float(gx), EYE_Y - 3.0, 0.85, 0.85)
+        caruncle = gaussian(grid, x0 - side * (person.eye_half_width - 1.5), EYE_Y + 0.8, 1.6, 1.4)
+        gray = gray + (0.42 - gray) * 0.7 * caruncle
+        near = np.abs(grid.x - x0) < person.eye_half_width + 6
+        ball = np.where(near, gray, ball).astype(np.float32)
+        opening = np.maximum(opening, visible).astype(np.float32)
+        within = 1 - smoothstep(np.abs(along), 0.92, 1.12)
+        lashes = np.exp(-(((lift - upper + 0.5) / 1.15) ** 2)) * within * (0.75 + 0.25 * smoothstep(along, -0.8, 0.6))
         rim = np.exp(-(((lift - lower - 0.6) / 0.8) ** 2)) * within
         fold_height = upper * 1.12 - 3.6
-        fold = np.exp(-(((lift - fold_height) / 1.1) ** 2)) * (1 - ramp(np.abs(along - 0.08), 0.8, 1.15))
-        bag = np.exp(-(((lift - lower * 1.3 - 6.5) / 2.2) ** 2)) * (1 - ramp(np.abs(along + 0.15), 0.5, 1.1))
+        fold = np.exp(-(((lift - fold_height) / 1.1) ** 2)) * (1 - smoothstep(np.abs(along - 0.08), 0.8, 1.15))
+        bag = np.exp(-(((lift - lower * 1.3 - 6.5) / 2.2) ** 2)) * (1 - smoothstep(np.abs(along + 0.15), 0.5, 1.1))
         skin *= 1 - 0.80 * lashes
         skin *= (1 - 0.30 * rim) * (1 - 0.34 * person.crease * fold) * (1 - 0.13 * person.bags * bag)
     return Eyes(opening, ball, skin.astype(np.float32))
 
 
 def brow_line(person: Identity, t: ArrayLike) -> Field:
-    """Height of the brow's middle at t: -1 its inner end, 1 its outer end."""
+    """Return the height of the brow's middle line at t, from -1 at the inner end to 1 at the outer end."""
     t = np.asarray(t)
     arch = person.brow_arch * (1 - (t - 0.25) ** 2 * 1.3)
     return as_field(person.brow_y - arch + person.brow_slope * person.brow_half_length * t)
 
 
-def draw_brows(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
-    """Cover of the brow hairs in [0, 1]: a soft band under single strokes."""
+def draw_brows(grid: Grid, person: Identity, rng: np.random.Generator) -> Field:
+    """Return the coverage of the brow hairs in [0, 1]: a soft band under single strokes."""
     hairs: list[Field] = []
-    band = np.zeros(on.shape, np.float32)
+    band = np.zeros(grid.shape, np.float32)
     for side in SIDES:
-        x0 = CENTRE_X + side * (person.eye_half_distance + 1.0)
+        x0 = CENTER_X + side * (person.eye_half_distance + 1.0)
 
-        t = side * (on.x - x0) / person.brow_half_length
-        width = person.brow_thickness * 0.5 * (1 - 0.55 * ramp(t, 0.0, 1.05))
-        ends = ramp(t, -1.1, -0.75) * (1 - ramp(t, 0.85, 1.1))
-        band = np.maximum(band, np.exp(-(((on.y - brow_line(person, t)) / width) ** 2)) * ends)
+        t = side * (grid.x - x0) / person.brow_half_length
+        width = person.brow_thickness * 0.5 * (1 - 0.55 * smoothstep(t, 0.0, 1.05))
+        ends = smoothstep(t, -1.1, -0.75) * (1 - smoothstep(t, 0.85, 1.1))
+        band = np.maximum(band, np.exp(-(((grid.y - brow_line(person, t)) / width) ** 2)) * ends)
         for _ in range(int(190 * (0.5 + person.brow_density))):
             u = float(rng.uniform(-1, 1))
             thick = person.brow_thickness * 0.5 * (1 - 0.55 * max(u, 0.0))
@@ -94,42 +94,42 @@ def draw_brows(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
             length = rng.uniform(3.0, 5.5)
             tip = root + length * np.array([side * np.cos(lean), -np.sin(lean)])
             hairs.append(np.stack([root, tip]).astype(np.float32))
-    strokes = on.blur(on.strokes(hairs), 0.3)
+    strokes = grid.blur(grid.strokes(hairs), 0.3)
     cover = np.clip(0.55 * band + 0.75 * strokes, 0, 1)
     return as_field(cover * (0.55 + 0.45 * person.brow_density))
 
 
-def draw_lips(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
-    """Factor on the skin's grey: two-toned lips, the line between, the shadow below."""
-    t = (on.x - CENTRE_X) / person.mouth_half_width
-    line = mouth_line(person, on.x)
+def draw_lips(grid: Grid, person: Identity, rng: np.random.Generator) -> Field:
+    """Return a factor on the skin's gray: lips in two tones, the line between the lips, and the shadow below."""
+    t = (grid.x - CENTER_X) / person.mouth_half_width
+    line = mouth_line(person, grid.x)
     arch = np.clip(1 - t**2, 0, None)
     peak = 1 + 0.16 * np.exp(-(((np.abs(t) - 0.2) / 0.14) ** 2)) - 0.14 * np.exp(-((t / 0.1) ** 2))
     top = line - person.upper_lip * arch**0.85 * peak
     bottom = line + person.lower_lip * arch**0.75
-    within = ramp(arch, 0.0, 0.12)
-    upper = within * ramp(on.y - top, -0.8, 0.8) * ramp(line - on.y, -0.5, 0.5)
-    lower = within * ramp(bottom - on.y, -1.4, 1.2) * ramp(on.y - line, -0.5, 0.5)
-    wrinkles = noise(rng, on.shape, 2.2 * on.scale) * 0.02
-    fine = np.repeat(noise(rng, (2, on.shape[1]), 1.4 * on.scale)[:1], on.shape[0], 0) * 0.035
+    within = smoothstep(arch, 0.0, 0.12)
+    upper = within * smoothstep(grid.y - top, -0.8, 0.8) * smoothstep(line - grid.y, -0.5, 0.5)
+    lower = within * smoothstep(bottom - grid.y, -1.4, 1.2) * smoothstep(grid.y - line, -0.5, 0.5)
+    wrinkles = noise(rng, grid.shape, 2.2 * grid.scale) * 0.02
+    fine = np.repeat(noise(rng, (2, grid.shape[1]), 1.4 * grid.scale)[:1], grid.shape[0], 0) * 0.035
     out = 1 - upper * (1 - person.lip_tone * 0.86 - wrinkles) - lower * (1 - person.lip_tone - fine - wrinkles)
-    closed = np.exp(-(((on.y - line) / 0.95) ** 2)) * (1 - ramp(np.abs(t), 0.86, 1.06))
+    closed = np.exp(-(((grid.y - line) / 0.95) ** 2)) * (1 - smoothstep(np.abs(t), 0.86, 1.06))
     out *= 1 - 0.68 * closed
-    out *= 1 + 0.10 * np.exp(-(((on.y - top + 1.2) / 1.0) ** 2)) * arch  # the rim above the upper lip
-    out *= 1 - 0.20 * np.exp(-(((on.y - bottom - 2.4) / 2.2) ** 2)) * arch
+    out *= 1 + 0.10 * np.exp(-(((grid.y - top + 1.2) / 1.0) ** 2)) * arch  # the rim above the upper lip
+    out *= 1 - 0.20 * np.exp(-(((grid.y - bottom - 2.4) / 2.2) ** 2)) * arch
     for side in SIDES:
-        corner = CENTRE_X + side * person.mouth_half_width
-        out *= 1 - 0.32 * bump(on, corner, float(mouth_line(person, corner)), 2.2, 1.5)
+        corner = CENTER_X + side * person.mouth_half_width
+        out *= 1 - 0.32 * gaussian(grid, corner, float(mouth_line(person, corner)), 2.2, 1.5)
     return as_field(out)
 
 
-def draw_nostrils(on: Grid, person: Identity) -> Field:
-    """Factor on the skin's grey: nostrils, the wings' edge, the shadow under the nose."""
+def draw_nostrils(grid: Grid, person: Identity) -> Field:
+    """Return a factor on the skin's gray: nostrils, the edge of the wings, and the shadow under the nose."""
     half, y = person.nose_half_width, person.nose_y
-    out = 1 - 0.22 * bump(on, CENTRE_X, y + 2.5, 0.75 * half, 2.6)
+    out = 1 - 0.22 * gaussian(grid, CENTER_X, y + 2.5, 0.75 * half, 2.6)
     for side in SIDES:
-        out *= 1 - 0.72 * bump(on, CENTRE_X + side * 0.43 * half, y - 1.2, 0.21 * half, 1.5)
-        edge = np.exp(-(((side * (on.x - CENTRE_X) - 1.03 * half + 0.02 * (on.y - y + 6) ** 2) / 1.1) ** 2))
-        out *= 1 - 0.26 * edge * np.exp(-(((on.y - y + 5.5) / 5.0) ** 2))
-        out *= 1 - 0.18 * bump(on, CENTRE_X + side * 0.8 * half, y + 0.4, 0.28 * half, 1.3)
+        out *= 1 - 0.72 * gaussian(grid, CENTER_X + side * 0.43 * half, y - 1.2, 0.21 * half, 1.5)
+        edge = np.exp(-(((side * (grid.x - CENTER_X) - 1.03 * half + 0.02 * (grid.y - y + 6) ** 2) / 1.1) ** 2))
+        out *= 1 - 0.26 * edge * np.exp(-(((grid.y - y + 5.5) / 5.0) ** 2))
+        out *= 1 - 0.18 * gaussian(grid, CENTER_X + side * 0.8 * half, y + 0.4, 0.28 * half, 1.3)
     return as_field(out)

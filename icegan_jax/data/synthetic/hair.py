@@ -1,28 +1,28 @@
-"""Hair: a mass around the head with strands, cut in a few styles."""
+"""Hair: an area around the head with strands, in one of four styles."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from icegan_jax.data.synthetic.fields import Field, Grid, as_field, noise, ramp
-from icegan_jax.data.synthetic.head_shape import outline
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, Identity
+from icegan_jax.data.synthetic.fields import Field, Grid, as_field, noise, smoothstep
+from icegan_jax.data.synthetic.head_shape import head_outline
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, Identity
 
 
 @dataclass(frozen=True)
 class Hair:
-    """Cover of the hair over the face and of the hair behind it, both in [0, 1], and its grey."""
+    """Coverage in [0, 1] of the hair in front of the face and of the hair behind, and the gray of the hair."""
 
     cover: Field
     behind: Field
-    grey: Field
+    gray: Field
 
 
-def strands(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
-    """Strand noise, about unit deviation, running outwards from the crown and down the sides."""
-    x = on.x - CENTRE_X - 14 * np.sign(person.light_azimuth)
-    y = on.y - person.crown_y - 6
+def strand_texture(grid: Grid, person: Identity, rng: np.random.Generator) -> Field:
+    """Draw strands as noise of about unit deviation that runs outwards from the crown and down the sides."""
+    x = grid.x - CENTER_X - 14 * np.sign(person.light_azimuth)
+    y = grid.y - person.crown_y - 6
     angle = np.arctan2(x + 0 * y, np.maximum(y + 45, 4) + 0 * x)
     radius = np.sqrt(x**2 + (y + 45) ** 2)
     angle = angle + 0.05 * person.hair_wave * np.sin(radius / 9)
@@ -40,16 +40,16 @@ def strands(on: Grid, person: Identity, rng: np.random.Generator) -> Field:
     )
 
 
-def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field) -> Hair:
-    """Draws the hair of the person's style over the head."""
+def draw_hair(grid: Grid, person: Identity, rng: np.random.Generator, shade: Field) -> Hair:
+    """Draw the hair of the person's style over the head."""
     style, volume = person.hair_style, person.hair_volume
     if style == "cropped":
         volume = 2.5
-    head = outline(person)
-    centre = np.array([CENTRE_X, EYE_Y], np.float32)
-    distance = np.linalg.norm(head - centre, axis=1, keepdims=True)
-    mass = on.blur(on.polygon(centre + (head - centre) * (1 + volume / distance)), 0.8)
-    texture = strands(on, person, rng)
+    head = head_outline(person)
+    center = np.array([CENTER_X, EYE_Y], np.float32)
+    distance = np.linalg.norm(head - center, axis=1, keepdims=True)
+    mass = grid.blur(grid.polygon(center + (head - center) * (1 + volume / distance)), 0.8)
+    texture = strand_texture(grid, person, rng)
     bottom = EYE_Y + (8 if style in ("short", "cropped") else 0)
     if style == "long":
         w = person.head_half_width + volume
@@ -63,24 +63,24 @@ def draw_hair(on: Grid, person: Identity, rng: np.random.Generator, shade: Field
                 [w, EYE_Y - 30],
             ],
             np.float32,
-        ) + np.array([CENTRE_X, 0], np.float32)
-        mass, bottom = np.maximum(mass, on.blur(on.polygon(curtain), 1.0)), 400.0
-    mass = ramp(mass + 0.12 * texture * (mass > 0.02), 0.2, 0.8)  # no edge as clean as a helmet's
-    mass = mass * (1 - ramp(on.y + 2.5 * texture, bottom - 10, bottom + 6))
+        ) + np.array([CENTER_X, 0], np.float32)
+        mass, bottom = np.maximum(mass, grid.blur(grid.polygon(curtain), 1.0)), 400.0
+    mass = smoothstep(mass + 0.12 * texture * (mass > 0.02), 0.2, 0.8)  # a rough edge
+    mass = mass * (1 - smoothstep(grid.y + 2.5 * texture, bottom - 10, bottom + 6))
     top = person.hairline_y - (16 if style == "receding" else 0)
     inner = person.head_half_width * (0.93 if style == "long" else 0.965)
     power = 2.3 if style == "receding" else 2.7
-    part = CENTRE_X + 24 * np.sin(person.texture_seed % 13)  # the hair lifts where it is parted
-    top = top - 9 * np.exp(-(((on.x - part) / 20) ** 2))
-    dy = np.where(on.y < EYE_Y, (on.y - EYE_Y) / (EYE_Y - top), 0.0)
-    window = np.abs((on.x - CENTRE_X) / inner) ** power + np.abs(dy) ** power
+    part = CENTER_X + 24 * np.sin(person.texture_seed % 13)  # the hair lifts where it is parted
+    top = top - 9 * np.exp(-(((grid.x - part) / 20) ** 2))
+    dy = np.where(grid.y < EYE_Y, (grid.y - EYE_Y) / (EYE_Y - top), 0.0)
+    window = np.abs((grid.x - CENTER_X) / inner) ** power + np.abs(dy) ** power
     edge = (window ** (1 / power) - 1) * person.head_half_width + 1.3 * texture
-    cover = mass * ramp(edge, -2.5, 2.5)
+    cover = mass * smoothstep(edge, -2.5, 2.5)
     if style == "cropped":
         cover = cover * 0.8
-    sheen = np.exp(-(((on.y - person.crown_y - 24) / 12) ** 2)) * 0.25
-    grey = person.hair_tone * (
-        0.55 + 0.6 * np.clip(on.blur(shade, 6.0), 0, 1.2) + (0.10 + 0.10 * (0.5 - person.hair_tone)) * texture + sheen
+    sheen = np.exp(-(((grid.y - person.crown_y - 24) / 12) ** 2)) * 0.25
+    gray = person.hair_tone * (
+        0.55 + 0.6 * np.clip(grid.blur(shade, 6.0), 0, 1.2) + (0.10 + 0.10 * (0.5 - person.hair_tone)) * texture + sheen
     )
     behind = mass if style == "long" else np.zeros_like(mass)
-    return Hair(cover.astype(np.float32), behind, np.clip(grey, 0.015, 1).astype(np.float32))
+    return Hair(cover.astype(np.float32), behind, np.clip(gray, 0.015, 1).astype(np.float32))

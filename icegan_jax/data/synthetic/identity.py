@@ -1,8 +1,7 @@
-"""Who a procedural subject is: the numbers from which its face is drawn.
+"""The identity of a drawn subject: the parameters from which the face is drawn.
 
-The unit is the frame pixel, and a frame pixel is about one millimetre of an adult face: the means
-below are rounded adult anthropometry (pupils 63 mm apart, cheekbones 135, mouth 50, eye to chin
-110).
+The unit is the frame pixel, which is about one millimeter of an adult face: the means below are rounded adult
+anthropometry (distance of the pupils 63 mm, of the cheekbones 135 mm, width of the mouth 50 mm, eye to chin 110 mm).
 """
 
 from dataclasses import dataclass
@@ -11,17 +10,18 @@ import numpy as np
 
 FRAME_HEIGHT = 280
 FRAME_WIDTH = 240
-CENTRE_X = 120.0  # the face's midline, frame pixels
+CENTER_X = 120.0  # the face's midline, frame pixels
 EYE_Y = 132.0  # height of the pupils, frame pixels
 CROP_SIDE = 128  # side of the prepared face crop (docs/design.md, "Crop and registration")
-CROP_PADDING = 1.2  # landmark box plus 10% on each side (docs/design.md, "Test faces and the reference classifier")
+# The landmarks' box plus 10% on each side (docs/design.md, "Test faces and the reference classifier").
+CROP_PADDING = 1.2
 
 HAIR_STYLES = ("short", "long", "receding", "cropped")
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One person: geometry in frame pixels (y downwards), tones in [0, 1], light in radians."""
+    """The parameters of one person: geometry in frame pixels (y downwards), tones in [0, 1], light in radians."""
 
     head_half_width: float
     jaw_ratio: float  # half width at the jaw angle / head_half_width
@@ -36,7 +36,7 @@ class Identity:
     iris_tone: float
     gaze: float
     crease: float  # strength of the lid crease
-    brow_gap: float  # brow above the pupils
+    brow_gap: float  # distance of the brow above the pupils
     brow_arch: float
     brow_slope: float
     brow_half_length: float
@@ -74,81 +74,81 @@ class Identity:
 
     @property
     def brow_y(self) -> float:
-        """Height of the brows' middle, frame pixels."""
+        """The height of the brows' middle in frame pixels."""
         return EYE_Y - self.brow_gap
 
     @property
     def nose_y(self) -> float:
-        """Height of the nose's base, frame pixels."""
+        """The height of the nose's base in frame pixels."""
         return EYE_Y + self.nose_length
 
     @property
     def crop_scale(self) -> float:
-        """Frame pixels per pixel of the 128x128 face crop."""
+        """The number of frame pixels per pixel of the 128x128 face crop."""
         height = self.chin_y - self.brow_y + self.brow_arch + self.brow_thickness / 2
         width = 2 * self.head_half_width
         return CROP_PADDING * (height + width) / 2 / CROP_SIDE
 
 
 def sample_identity(rng: np.random.Generator) -> Identity:
-    """Draws one person; equal generators give equal people."""
+    """Draw the parameters of one person. The order of the draws defines the people of a seed."""
 
-    def near(mean: float, spread: float) -> float:
+    def clipped_normal(mean: float, spread: float) -> float:
         return float(mean + spread * np.clip(rng.normal(), -1.8, 1.8))
 
-    def between(low: float, high: float) -> float:
+    def uniform(low: float, high: float) -> float:
         return float(rng.uniform(low, high))
 
-    nose_length = near(44.0, 2.6)
-    mouth_y = EYE_Y + nose_length + near(22.0, 1.6)
-    skin_tone = between(0.42, 0.92)
+    nose_length = clipped_normal(44.0, 2.6)
+    mouth_y = EYE_Y + nose_length + clipped_normal(22.0, 1.6)
+    skin_tone = uniform(0.42, 0.92)
     return Identity(
-        head_half_width=near(67.0, 3.2),
-        jaw_ratio=near(0.86, 0.035),
-        chin_width=near(0.36, 0.05),
-        crown_y=near(32.0, 4.0),
-        chin_y=mouth_y + near(42.0, 3.0),
-        eye_half_distance=near(31.5, 1.5),
-        eye_half_width=near(14.6, 0.8),
-        lid_up=near(5.6, 0.8),
-        lid_low=near(4.2, 0.6),
-        eye_tilt=near(0.05, 0.06),
-        iris_tone=between(0.08, 0.42),
-        gaze=near(0.0, 0.6),
-        crease=between(0.2, 1.0),
-        brow_gap=near(20.5, 2.0),
-        brow_arch=near(3.2, 1.3),
-        brow_slope=near(0.0, 0.06),
-        brow_half_length=near(18.0, 1.3),
-        brow_thickness=near(5.6, 1.2),
-        brow_density=between(0.45, 1.0),
+        head_half_width=clipped_normal(67.0, 3.2),
+        jaw_ratio=clipped_normal(0.86, 0.035),
+        chin_width=clipped_normal(0.36, 0.05),
+        crown_y=clipped_normal(32.0, 4.0),
+        chin_y=mouth_y + clipped_normal(42.0, 3.0),
+        eye_half_distance=clipped_normal(31.5, 1.5),
+        eye_half_width=clipped_normal(14.6, 0.8),
+        lid_up=clipped_normal(5.6, 0.8),
+        lid_low=clipped_normal(4.2, 0.6),
+        eye_tilt=clipped_normal(0.05, 0.06),
+        iris_tone=uniform(0.08, 0.42),
+        gaze=clipped_normal(0.0, 0.6),
+        crease=uniform(0.2, 1.0),
+        brow_gap=clipped_normal(20.5, 2.0),
+        brow_arch=clipped_normal(3.2, 1.3),
+        brow_slope=clipped_normal(0.0, 0.06),
+        brow_half_length=clipped_normal(18.0, 1.3),
+        brow_thickness=clipped_normal(5.6, 1.2),
+        brow_density=uniform(0.45, 1.0),
         nose_length=nose_length,
-        nose_half_width=near(16.0, 1.7),
-        nose_height=near(17.0, 2.5),
-        bridge_half_width=near(6.5, 0.8),
+        nose_half_width=clipped_normal(16.0, 1.7),
+        nose_height=clipped_normal(17.0, 2.5),
+        bridge_half_width=clipped_normal(6.5, 0.8),
         mouth_y=mouth_y,
-        mouth_half_width=near(25.5, 2.0),
-        corner_drop=near(-0.2, 1.3),
-        upper_lip=near(5.6, 1.2),
-        lower_lip=near(7.6, 1.3),
-        lip_tone=between(0.58, 0.84),
-        cheek=between(2.0, 8.0),
-        chin_height=between(4.0, 9.0),
+        mouth_half_width=clipped_normal(25.5, 2.0),
+        corner_drop=clipped_normal(-0.2, 1.3),
+        upper_lip=clipped_normal(5.6, 1.2),
+        lower_lip=clipped_normal(7.6, 1.3),
+        lip_tone=uniform(0.58, 0.84),
+        cheek=uniform(2.0, 8.0),
+        chin_height=uniform(4.0, 9.0),
         skin_tone=skin_tone,
-        mottle=between(0.4, 1.2),
+        mottle=uniform(0.4, 1.2),
         freckles=int(rng.integers(0, 60)) if rng.random() < 0.4 else int(rng.integers(0, 6)),
-        beard=between(0.25, 0.9) if rng.random() < 0.4 else 0.0,
-        bags=between(0.0, 1.0),
-        folds=between(0.1, 0.9),
+        beard=uniform(0.25, 0.9) if rng.random() < 0.4 else 0.0,
+        bags=uniform(0.0, 1.0),
+        folds=uniform(0.1, 0.9),
         hair_style=str(rng.choice(HAIR_STYLES)),
-        hair_tone=between(0.05, 0.6) if skin_tone > 0.6 else between(0.04, 0.18),
-        hair_volume=between(6.0, 15.0),
-        hairline_y=near(76.0, 4.0),
-        hair_wave=between(0.0, 1.0),
-        light_azimuth=between(-0.95, 0.95),
-        light_elevation=between(0.15, 0.85),
-        light_strength=between(0.45, 0.72),
-        background_tone=between(0.15, 0.85),
-        clothing_tone=between(0.08, 0.75),
+        hair_tone=uniform(0.05, 0.6) if skin_tone > 0.6 else uniform(0.04, 0.18),
+        hair_volume=uniform(6.0, 15.0),
+        hairline_y=clipped_normal(76.0, 4.0),
+        hair_wave=uniform(0.0, 1.0),
+        light_azimuth=uniform(-0.95, 0.95),
+        light_elevation=uniform(0.15, 0.85),
+        light_strength=uniform(0.45, 0.72),
+        background_tone=uniform(0.15, 0.85),
+        clothing_tone=uniform(0.08, 0.75),
         texture_seed=int(rng.integers(2**31)),
     )

@@ -1,4 +1,4 @@
-"""One frame: the portrait, warped by the acting units, moved with the head, photographed."""
+"""Drawing of one frame: the portrait, warped by action units, moved with the head, with brightness and noise."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.synthetic.action_units import UNITS, creases, displacement
-from icegan_jax.data.synthetic.fields import Field, Grid, as_field, grid
+from icegan_jax.data.synthetic.fields import Field, Grid, as_field, make_grid
 from icegan_jax.data.synthetic.head_shape import SIDES, mouth_line
-from icegan_jax.data.synthetic.identity import CENTRE_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH, Identity
+from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH, Identity
 from icegan_jax.data.synthetic.portrait import OVERSAMPLING, Portrait
 
-Sides = tuple[float, float]  # a unit's coefficient on the image's left and right, pixels of the 128x128 crop
+Sides = tuple[float, float]  # coefficients of a unit left and right in the image, in pixels of the 128x128 crop
 
-# Darkening of a crease per crop pixel of its unit: 3 pixels darken it by a tenth.
+# Darkening of a crease per crop pixel of the unit: a coefficient of 3 pixels darkens by a tenth.
 CREASE_PER_PIXEL = 0.035
 MOUTH_GAP = 0.9  # opening between the lips / jaw drop at the lips
 
 
 @dataclass(frozen=True)
 class Pose:
-    """The head in the frame: degrees about the face's centre, then a shift in frame pixels."""
+    """The pose of the head: a rotation in degrees about the face's center, then a shift in frame pixels."""
 
     degrees: float = 0.0
     dx: float = 0.0
@@ -29,15 +29,15 @@ class Pose:
 
     @property
     def matrix(self) -> Field:
-        """Affine float32[2, 3] from face coordinates to frame coordinates."""
-        turn = cv2.getRotationMatrix2D((CENTRE_X, EYE_Y + 40), self.degrees, 1.0)
-        turn[:, 2] += np.array([self.dx, self.dy])
-        return as_field(turn)
+        """The affine transformation float32[2, 3] from face coordinates to frame coordinates."""
+        matrix = cv2.getRotationMatrix2D((CENTER_X, EYE_Y + 40), self.degrees, 1.0)
+        matrix[:, 2] += np.array([self.dx, self.dy])
+        return as_field(matrix)
 
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What the camera adds: a brightness factor, Gaussian noise of ``noise`` grey levels."""
+    """A factor on the brightness, and the deviation of Gaussian noise in gray levels."""
 
     brightness: float = 1.0
     noise: float = 0.0
@@ -45,7 +45,7 @@ class CameraSettings:
 
 @dataclass(frozen=True)
 class Motion:
-    """A set of units turned into fields on the frame's grid.
+    """The motion of the skin by a set of units, as fields on the frame's grid.
 
     ``skin`` float32[h, w, 2]: displacement of the skin, frame pixels. ``crease`` float32[h, w]:
     relative change of brightness. ``jaw``: drop of the jaw, frame pixels.
@@ -56,7 +56,7 @@ class Motion:
     jaw: float
 
     def plus(self, other: "Motion", share: float) -> "Motion":
-        """Adds ``share`` of another motion."""
+        """Return this motion plus ``share`` times another motion."""
         return Motion(
             self.skin + np.float32(share) * other.skin,
             self.crease + np.float32(share) * other.crease,
@@ -65,21 +65,21 @@ class Motion:
 
 
 def frame_grid() -> Grid:
-    """The grid of one frame, a sample per pixel."""
-    return grid(FRAME_HEIGHT, FRAME_WIDTH, 1)
+    """Return the grid of one frame, with one sample per pixel."""
+    return make_grid(FRAME_HEIGHT, FRAME_WIDTH, 1)
 
 
 class FaceMuscles:
-    """The unit fields of one person, each computed once."""
+    """The displacements and creases of all action units of one person, each computed once."""
 
     def __init__(self, person: Identity) -> None:
-        on = frame_grid()
+        grid = frame_grid()
         self.scale = person.crop_scale
-        self.skin = {(u, s): displacement(on, person, u, s) for u in UNITS for s in SIDES}
-        self.crease = {(u, s): creases(on, person, u, s) for u in UNITS for s in SIDES}
+        self.skin = {(u, s): displacement(grid, person, u, s) for u in UNITS for s in SIDES}
+        self.crease = {(u, s): creases(grid, person, u, s) for u in UNITS for s in SIDES}
 
-    def move(self, units: dict[str, Sides]) -> Motion:
-        """Adds up the units' coefficients (crop pixels; a negative one pulls back, uncreased)."""
+    def motion(self, units: dict[str, Sides]) -> Motion:
+        """Return the motion by these coefficients in crop pixels. Negative coefficients pull back without creases."""
         skin = np.zeros((FRAME_HEIGHT, FRAME_WIDTH, 2), np.float32)
         crease = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.float32)
         for unit, sides in units.items():
@@ -89,16 +89,16 @@ class FaceMuscles:
         return Motion(skin, crease, self.scale * float(np.mean(units.get("AU26", (0.0, 0.0)))))
 
 
-def inverse(skin: Field) -> Field:
-    """Backward displacement e with q - e(q) the source of point q, by fixed-point iteration."""
-    on = frame_grid()
+def invert_displacement(skin: Field) -> Field:
+    """Return the backward displacement e, for which q - e(q) is the source of point q, by fixed-point iteration."""
+    grid = frame_grid()
     e: Field = skin
     for _ in range(3):
         e = as_field(
             cv2.remap(
                 skin,
-                on.x - e[..., 0],
-                on.y - e[..., 1],
+                grid.x - e[..., 0],
+                grid.y - e[..., 1],
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
@@ -106,13 +106,13 @@ def inverse(skin: Field) -> Field:
     return e
 
 
-def open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Field:
-    """Darkens the gap that the dropped jaw leaves between the lips."""
+def draw_open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Field:
+    """Darken the gap between the lips of a dropped jaw."""
     gap = MOUTH_GAP * motion.jaw
     if gap <= 0.05:
         return frame
     t = np.linspace(-0.92, 0.92, 33, dtype=np.float32)
-    x = CENTRE_X + person.mouth_half_width * t
+    x = CENTER_X + person.mouth_half_width * t
     y = mouth_line(person, x)
     moved = cv2.remap(motion.skin, x[None].astype(np.float32), y[None] - 1, cv2.INTER_LINEAR)[0]
     upper = np.stack([x, y], 1) + moved
@@ -124,15 +124,15 @@ def open_mouth(frame: Field, person: Identity, motion: Motion, pose: Pose) -> Fi
 
 
 def draw_frame(
-    portrait: Portrait, motion: Motion, pose: Pose, photo: CameraSettings, rng: np.random.Generator
+    portrait: Portrait, motion: Motion, pose: Pose, camera: CameraSettings, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Draws one frame, uint8[FRAME_HEIGHT, FRAME_WIDTH] grey."""
-    on = frame_grid()
+    """Draw one frame, uint8[FRAME_HEIGHT, FRAME_WIDTH] gray."""
+    grid = frame_grid()
     back = cv2.invertAffineTransform(pose.matrix).astype(np.float32)
-    qx = back[0, 0] * on.x + back[0, 1] * on.y + back[0, 2]
-    qy = back[1, 0] * on.x + back[1, 1] * on.y + back[1, 2]
+    qx = back[0, 0] * grid.x + back[0, 1] * grid.y + back[0, 2]
+    qy = back[1, 0] * grid.x + back[1, 1] * grid.y + back[1, 2]
     linear, edge = cv2.INTER_LINEAR, cv2.BORDER_REPLICATE
-    e = cv2.remap(inverse(motion.skin), qx, qy, linear, borderMode=edge)
+    e = cv2.remap(invert_displacement(motion.skin), qx, qy, linear, borderMode=edge)
     sx, sy = qx - e[..., 0], qy - e[..., 1]
 
     def texture(v: Field) -> Field:
@@ -142,21 +142,21 @@ def draw_frame(
     ball = cv2.remap(portrait.ball, texture(qx), texture(qy), linear, borderMode=edge)
     crease = cv2.remap(motion.crease, sx, sy, linear, borderMode=edge)
     skin, opening, cover = moving[..., 0], moving[..., 1], moving[..., 2]
-    face = open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
+    face = draw_open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
     image = portrait.background * (1 - cover) + face * cover
-    grey = 255 * photo.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
-    grey = grey + photo.noise * rng.standard_normal(grey.shape, dtype=np.float32)
-    return np.asarray(np.clip(np.rint(grey), 0, 255), np.uint8)
+    gray = 255 * camera.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
+    gray = gray + camera.noise * rng.standard_normal(gray.shape, dtype=np.float32)
+    return np.asarray(np.clip(np.rint(gray), 0, 255), np.uint8)
 
 
-def region(motion: Motion, rest: Motion, pose: Pose, threshold: float) -> NDArray[np.bool_]:
-    """Where a motion moves the skin by more than ``threshold`` of its largest displacement.
+def moved_region(motion: Motion, rest: Motion, pose: Pose, threshold: float) -> NDArray[np.bool_]:
+    """Return where a motion moves the skin by more than ``threshold`` times its largest displacement.
 
-    bool[FRAME_HEIGHT, FRAME_WIDTH], in the coordinates of a frame that shows the resting face
-    ``rest`` at ``pose``.
+    Returns:
+        bool[FRAME_HEIGHT, FRAME_WIDTH], in pixels of a frame that shows the resting face ``rest`` at ``pose``.
     """
     size = np.sqrt((motion.skin**2).sum(-1))
-    on, e = frame_grid(), inverse(rest.skin)
-    shown = cv2.remap(size, on.x - e[..., 0], on.y - e[..., 1], cv2.INTER_LINEAR)
+    grid, e = frame_grid(), invert_displacement(rest.skin)
+    shown = cv2.remap(size, grid.x - e[..., 0], grid.y - e[..., 1], cv2.INTER_LINEAR)
     shown = cv2.warpAffine(shown, pose.matrix, shown.shape[::-1])
     return shown > threshold * float(size.max())

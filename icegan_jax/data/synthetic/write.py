@@ -1,4 +1,4 @@
-"""Writes procedural clips as a user's own would be: frames, a clips.csv, and the true regions."""
+"""Drawn clips on disk, in the form of a user's own clips: frames, a clips.csv, and the true regions of motion."""
 
 from pathlib import Path
 
@@ -8,49 +8,49 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, write_clips
-from icegan_jax.data.synthetic.animate import FEWEST_FRAMES, animate, resting_face, sample_course, unit_regions
+from icegan_jax.data.synthetic.animate import MIN_FRAMES, animate, resting_face, sample_animation, unit_regions
 from icegan_jax.data.synthetic.identity import sample_identity
 from icegan_jax.data.synthetic.portrait import draw_portrait
 from icegan_jax.data.synthetic.render import FaceMuscles
 from icegan_jax.errors import UserError
 
 DATASET = "procedural"
-REGIONS = "regions.npz"
+REGIONS_FILE = "regions.npz"
 
 
-def write_clips_to(
+def draw_clips(
     out: Path, *, seed: int, subjects: int, clips_per_class: int, frames: int, progress: bool, databases: int = 1
 ) -> Path:
-    """Draws people playing clips of each class and writes them under ``out``.
+    """Draw clips of each class for several subjects and write the clips under ``out``.
 
-    Writes ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] grey; exactly ``frames`` of
-    them, onset first, offset last), ``clips.csv`` and ``regions.npz`` (see ``read_regions``). A
-    person depends on (seed, its number) alone and a clip on (seed, person, class, its number,
-    frames), so that more people or clips leave the others as they are.
+    The files are ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] gray; ``frames`` images per clip, from the
+    onset to the offset), ``clips.csv`` and ``regions.npz`` (see ``read_true_regions``). A subject depends only on
+    (seed, number of the subject), and a clip only on (seed, subject, class, number of the clip, frames), so that more
+    subjects or clips do not change the others.
 
     Args:
-        out: folder to write into; made where missing.
-        seed: everything is drawn from it.
-        subjects: number of people, named p01, p02, ...
-        clips_per_class: clips per person and class, named positive_1, positive_2, ...
+        out: folder to write into; created where missing.
+        seed: seed of all random draws.
+        subjects: number of subjects, named p01, p02, ...
+        clips_per_class: number of clips per subject and class, named positive_1, positive_2, ...
         frames: frames per clip, at least 6.
-        progress: show a progress bar on stderr.
-        databases: to how many databases the people are dealt out in turn, named procedural_1, ...;
-            of a single one the name is procedural.
+        progress: whether a progress bar is shown on stderr.
+        databases: number of databases, named procedural_1, ..., to which the subjects are assigned in turn; a single
+            database is named procedural.
 
     Returns:
-        The path of the clips.csv.
+        The path of clips.csv.
 
     Raises:
-        UserError: a number is too small, or ``out`` already holds a clips.csv.
+        UserError: a number is too small, or ``out`` has a clips.csv already.
     """
     if seed < 0:
         raise UserError(f"seed is {seed}; it must not be negative")
     if subjects < 1 or clips_per_class < 1:
         raise UserError(f"subjects is {subjects} and clips per class {clips_per_class}; both must be at least 1")
-    if frames < FEWEST_FRAMES:
+    if frames < MIN_FRAMES:
         raise UserError(
-            f"frames is {frames}; a clip with an onset, an apex and its four neighbours needs at least {FEWEST_FRAMES}"
+            f"frames is {frames}; a clip with an onset, an apex and its four neighbors needs at least {MIN_FRAMES}"
         )
     table = out / "clips.csv"
     if table.exists():
@@ -63,65 +63,54 @@ def write_clips_to(
     with tqdm(total=total, desc="drawing faces", unit="clip", disable=not progress) as bar:
         for number in range(1, subjects + 1):
             subject = f"p{number:0{digits}d}"
-            rng = _stream(seed, number)
+            rng = _generator(seed, number)
             dataset = DATASET if databases == 1 else f"{DATASET}_{(number - 1) % databases + 1}"
             person = sample_identity(rng)
-            habit = resting_face(rng, 1.0)
+            resting_units = resting_face(rng, 1.0)
             portrait, muscles = draw_portrait(person), FaceMuscles(person)
-            for label, word in enumerate(EXPRESSIONS):
-                for take in range(1, clips_per_class + 1):
-                    rng = _stream(seed, number, label, take)
-                    act = sample_course(word, muscles, habit, frames, rng)
+            for label, expression in enumerate(EXPRESSIONS):
+                for repetition in range(1, clips_per_class + 1):
+                    rng = _generator(seed, number, label, repetition)
+                    animation = sample_animation(expression, muscles, resting_units, frames, rng)
                     first = int(rng.integers(3, 200))
-                    name = f"{word}_{take}"
+                    name = f"{expression}_{repetition}"
                     folder = out / "frames" / subject / name
                     folder.mkdir(parents=True, exist_ok=True)
-                    for index, frame in enumerate(animate(portrait, muscles, act, rng)):
+                    for index, frame in enumerate(animate(portrait, muscles, animation, rng)):
                         path = folder / f"img{first + index}.png"
                         if not cv2.imwrite(str(path), frame, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
                             raise UserError(f"{path} could not be written; check the disk")
-                    for unit, mask in unit_regions(muscles, act).items():
+                    for unit, mask in unit_regions(muscles, animation).items():
                         regions[f"{subject}/{name}/{unit}"] = mask
-                    clips.append(
-                        Clip(
-                            dataset,
-                            subject,
-                            name,
-                            label,
-                            folder,
-                            first,
-                            first + act.apex,
-                            first + frames - 1,
-                        )
-                    )
+                    apex, offset = first + animation.apex, first + frames - 1
+                    clips.append(Clip(dataset, subject, name, label, folder, first, apex, offset))
                     bar.update()
-    np.savez_compressed(out / REGIONS, allow_pickle=False, **regions)
+    np.savez_compressed(out / REGIONS_FILE, allow_pickle=False, **regions)
     write_clips(table, clips)
     return table
 
 
-def read_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
-    """Reads the true regions: where each action unit moves the skin.
+def read_true_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
+    """Read the true regions of drawn clips, in which each action unit moves the skin.
 
     Args:
-        path: a ``regions.npz``, or the folder that holds it.
+        path: a ``regions.npz``, or the folder of that file.
 
     Returns:
-        bool[280, 240] per "<subject>/<clip>/<unit>" (as "p01/positive_1/AU12"), in the
-        coordinates of the clip's onset frame: True where the unit alone displaces the skin by
-        more than a quarter of its largest displacement at the apex.
+        bool[280, 240] by "<subject>/<clip>/<unit>" (such as "p01/positive_1/AU12"), in pixels of the clip's onset: True
+        where the unit alone displaces the skin by more than a quarter of the unit's largest displacement at the apex.
 
     Raises:
         UserError: there is no such file.
     """
     path = Path(path)
-    path = path / REGIONS if path.is_dir() else path
+    path = path / REGIONS_FILE if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path}: no such file; procedural clips have it beside their clips.csv")
     with np.load(path, allow_pickle=False) as stored:
         return {key: stored[key] for key in stored.files}
 
 
-def _stream(seed: int, *position: int) -> np.random.Generator:
-    """The generator of one person or clip: a child of the seed that ignores its siblings."""
+def _generator(seed: int, *position: int) -> np.random.Generator:
+    """Return the random generator of one subject or clip, which does not depend on the other subjects and clips."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=position))

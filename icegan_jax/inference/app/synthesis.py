@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from icegan_jax.data.images import to_grey
+from icegan_jax.data.images import to_gray
 from icegan_jax.data.landmarks import Box
 from icegan_jax.inference.app.html import download_link, png_bytes
 from icegan_jax.inference.composite import build_renderer
@@ -67,7 +67,7 @@ def _figure(name: str, png: bytes, difference: Image.Image) -> str:
 def _grey_box(picture: Color, box: Box) -> NDArray[np.uint8]:
     """Return the grey levels in the box."""
     top, left = max(0, round(box.top)), max(0, round(box.left))
-    return to_grey(np.ascontiguousarray(picture[top : round(box.bottom) + 1, left : round(box.right) + 1]))
+    return to_gray(np.ascontiguousarray(picture[top : round(box.bottom) + 1, left : round(box.right) + 1]))
 
 
 def _shrink(picture: Color) -> Color:

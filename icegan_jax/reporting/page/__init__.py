@@ -1,1 +1,1 @@
-"""The report's page, section by section: text in, HTML out; every name that comes from data is escaped."""
+"""The HTML page of the report, section by section; every name that comes from data is escaped."""

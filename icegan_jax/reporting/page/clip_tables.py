@@ -1,4 +1,4 @@
-"""The tables of subjects and of clips, which sort and can be searched."""
+"""The sortable table of subjects, and the sortable and searchable table of clips."""
 
 from collections.abc import Sequence
 
@@ -22,38 +22,38 @@ _FILTER = (
 
 
 def render_subjects(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
-    """A row per subject: clips, correct ones, and those of each class."""
-    people: dict[tuple[str, str], list[Prediction]] = {}
+    """Return a table with a row per subject: clips, correct clips, and correct clips of each class."""
+    by_subject: dict[tuple[str, str], list[Prediction]] = {}
     for row in predictions:
-        people.setdefault((row.dataset, row.subject), []).append(row)
+        by_subject.setdefault((row.dataset, row.subject), []).append(row)
     rows: list[TableRow] = []
-    for (dataset, subject), found in sorted(people.items()):
-        of_class = [_correct([row for row in found if row.label == label]) for label in range(len(classes))]
-        rows.append([dataset, subject, Cell(str(len(found)), len(found)), _correct(found), *of_class])
+    for (dataset, subject), clips in sorted(by_subject.items()):
+        of_class = [_correct([row for row in clips if row.label == label]) for label in range(len(classes))]
+        rows.append([dataset, subject, Cell(str(len(clips)), len(clips)), _correct(clips), *of_class])
     numbers = ("clips", "correct", *classes)
     columns = [Column("dataset", "name"), Column("subject"), *(Column(name, NUMBER) for name in numbers)]
     return paragraph(_SUBJECTS, "soft") + table("Subjects", columns, rows)
 
 
 def render_clips(predictions: Sequence[Prediction], classes: Sequence[str]) -> str:
-    """A row per clip, with a form that hides the right ones."""
+    """Return a table with a row per clip, and a form that filters the rows."""
     numbers = [Column(f"length {name}", NUMBER) for name in classes]
     names = [Column("dataset", "name"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
     rows: list[TableRow] = []
     for row in predictions:
         lengths = [Cell(f"{length:.3f}", length) for length in row.scores]
-        answers = (classes[row.label], classes[row.prediction])
-        rows.append([row.dataset, row.subject, row.clip, *answers, *lengths, _margin(row)])
-    marks = ["" if row.label == row.prediction else "wrong" for row in predictions]
+        labels = (classes[row.label], classes[row.prediction])
+        rows.append([row.dataset, row.subject, row.clip, *labels, *lengths, _margin(row)])
+    row_classes = ["" if row.label == row.prediction else "wrong" for row in predictions]
     columns = [*names, *numbers, Column("margin", NUMBER)]
-    return paragraph(_CLIPS, "soft") + _FILTER + table("Clips", columns, rows, marks, "clips")
+    return paragraph(_CLIPS, "soft") + _FILTER + table("Clips", columns, rows, row_classes, "clips")
 
 
 def _correct(rows: Sequence[Prediction]) -> Cell:
     if not rows:
         return Cell("–", None)
-    right = sum(row.label == row.prediction for row in rows)
-    return Cell(f"{right} / {len(rows)}", right / len(rows))
+    correct = sum(row.label == row.prediction for row in rows)
+    return Cell(f"{correct} / {len(rows)}", correct / len(rows))
 
 
 def _margin(row: Prediction) -> Cell:

@@ -1,4 +1,4 @@
-"""The sections that show pictures, with the words to read them by."""
+"""The sections with figures, and the text that explains the figures."""
 
 from collections.abc import Sequence
 from html import escape
@@ -26,23 +26,21 @@ _NO_LOG = "This run has no folds/*/metrics.jsonl, so there are no curves to show
 _CURVES = "A thin line per fold, and their mean."
 
 
-def render_confusion(run: Run, pictures: ReportFigures) -> str:
-    """The matrix of all clips, and one per database where there are several."""
+def render_confusion(run: Run, figures: ReportFigures) -> str:
+    """Return the confusion matrix of all clips, and one per database where there are several."""
     counts = run.counts
-    words = (
+    text = (
         f"Rows: the true class. UF1 {metrics.uf1(counts):.3f}, UAR {metrics.uar(counts):.3f}, "
         f"accuracy {metrics.accuracy(counts):.3f}, of all clips."
     )
-    shown = [("all clips", pictures.confusion), *pictures.confusions.items()]
-    drawn = [
-        embed_figure(content, f"Confusion matrix, {name}", CHART) for name, content in shown if content is not None
-    ]
-    return f'{paragraph(words, "soft")}<div class="side">{"".join(drawn)}</div>'
+    matrices = [("all clips", figures.confusion), *figures.dataset_confusions.items()]
+    embedded = [embed_figure(png, f"Confusion matrix, {name}", CHART) for name, png in matrices if png is not None]
+    return f'{paragraph(text, "soft")}<div class="side">{"".join(embedded)}</div>'
 
 
-def render_worst_clips(run: Run, pictures: ReportFigures) -> str:
-    """The wrong answers that the network was surest of, as pictures."""
-    if not pictures.worst:
+def render_worst_clips(run: Run, figures: ReportFigures) -> str:
+    """Return the wrong predictions with the largest margins, each with the strip of its faces."""
+    if not figures.worst_clips:
         return paragraph("Every held-out clip was answered rightly: there is no wrong one to show.")
     wrong = sum(row.label != row.prediction for row in run.predictions)
     which = (
@@ -50,58 +48,58 @@ def render_worst_clips(run: Run, pictures: ReportFigures) -> str:
         if wrong > MAX_WORST_CLIPS
         else "Every wrong answer"
     )
-    words = (
+    text = (
         f"{which}, the surest first. Margin: by how much the capsule of the class answered is longer than that of the "
         "true one. Each strip: onset, apex, and apex minus onset (red brighter, blue darker, enlarged "
         f"{style.DIFFERENCE_GAIN} times)."
     )
-    drawn = "".join(_figure(clip, run.classes) for clip in pictures.worst)
-    return f'{paragraph(words, "soft")}<div class="side">{drawn}</div>'
+    strips = "".join(_render_worst_clip(clip, run.classes) for clip in figures.worst_clips)
+    return f'{paragraph(text, "soft")}<div class="side">{strips}</div>'
 
 
-def render_difference_maps(run: Run, pictures: ReportFigures) -> str:
-    """Where faces move."""
+def render_difference_maps(run: Run, figures: ReportFigures) -> str:
+    """Return the mean differences to the onset, real and synthetic."""
     whose = "held-out" if run.scored else "training"
-    words = (
+    text = (
         "Mean absolute difference to the onset, pixel by pixel. Above: the real apexes of each class. Below: the faces "
         f"that the generator draws for each class from the onsets of all {whose} clips. Colours end at the "
         "99.5th percentile of their row; what lights up beside the face is hair and background that moved."
     )
-    return _shown(pictures.changes, words, "Where faces move, real and synthetic", HALF_CHART)
+    return _with_text(figures.difference_maps, text, "Where faces move, real and synthetic", HALF_CHART)
 
 
-def render_synthesis(run: Run, pictures: ReportFigures) -> str:
-    """The synthesis sheet."""
+def render_synthesis(run: Run, figures: ReportFigures) -> str:
+    """Return the grid of synthesized faces."""
     whose = "a subject whose fold never saw them" if run.scored else "a person that the generator was trained on"
-    words = (
+    text = (
         f"Each row is {whose}. From the onset, the generator draws one face per class; the frame marks the class that "
         "the real apex shows. Differences are signed, red brighter and blue darker than the onset, enlarged "
         f"{style.DIFFERENCE_GAIN} times. The generator is that of the last step. Rows are spread over the subjects, "
         "the wanted class turns from row to row."
     )
-    return _shown(pictures.synthesis, words, "Synthetic faces beside onset and real apex", WIDE_SHEET)
+    return _with_text(figures.synthesis, text, "Synthetic faces beside onset and real apex", WIDE_SHEET)
 
 
-def render_curves(pictures: ReportFigures) -> str:
-    """The training curves."""
-    if pictures.losses is None:
+def render_curves(figures: ReportFigures) -> str:
+    """Return the training curves."""
+    if figures.losses is None:
         return paragraph(_NO_LOG)
-    return _shown(pictures.losses, _CURVES, "Training curves", WIDE_CHART)
+    return _with_text(figures.losses, _CURVES, "Training curves", WIDE_CHART)
 
 
-def _shown(content: bytes | None, words: str, name: str, kind: str) -> str:
-    return paragraph(words, "soft") + (embed_figure(content, name, kind) if content is not None else "")
+def _with_text(png: bytes | None, text: str, name: str, css_class: str) -> str:
+    return paragraph(text, "soft") + (embed_figure(png, name, css_class) if png is not None else "")
 
 
-def _figure(clip: WorstClip, classes: Sequence[str]) -> str:
-    row = clip.row
+def _render_worst_clip(clip: WorstClip, classes: Sequence[str]) -> str:
+    row = clip.prediction
     name = f"{row.dataset} / {row.subject} / {row.clip}"
-    lengths = ", ".join(f"{word} {length:.3f}" for word, length in zip(classes, row.scores, strict=True))
-    answer = f"true {classes[row.label]}, answered {classes[row.prediction]}"
-    drawn = paragraph("no picture of this clip", "soft")
+    lengths = ", ".join(f"{label} {length:.3f}" for label, length in zip(classes, row.scores, strict=True))
+    labels = f"true {classes[row.label]}, answered {classes[row.prediction]}"
+    image = paragraph("no picture of this clip", "soft")
     if clip.strip is not None:
-        drawn = embed_image(clip.strip, f"{name}: onset, apex, difference", "image/webp")
+        image = embed_image(clip.strip, f"{name}: onset, apex, difference", "image/webp")
     return (
-        f"<figure>{drawn}<figcaption><b>{escape(answer)}</b>{escape(name)}<br>"
+        f"<figure>{image}<figcaption><b>{escape(labels)}</b>{escape(name)}<br>"
         f'<span class="soft">capsule lengths: {escape(lengths)}; margin {clip.margin:.3f}</span></figcaption></figure>'
     )

@@ -1,4 +1,4 @@
-"""How a run was made: its configuration as a table and as it is stored, versions, time, and what it warned of."""
+"""The sections about the configuration, versions, times and warnings of a run."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,41 +7,41 @@ from typing import Any
 
 from icegan_jax.reporting.page.html import definition_list
 
-_RUN = "run"  # the heading of fields that are in no group
+_UNGROUPED = "run"  # the heading of fields that are in no group
 
 
 def render_warnings(results: Mapping[str, Any]) -> str:
-    """What folds warned of; empty where none did."""
-    lines = [f"{name}: {line}" for name, found in results.get("warnings", {}).items() for line in found]
+    """Return the warnings of the folds as a list; empty without warnings."""
+    lines = [f"{name}: {line}" for name, warnings in results.get("warnings", {}).items() for line in warnings]
     return f"<ul>{''.join(f'<li>{escape(str(line))}</li>' for line in lines)}</ul>" if lines else ""
 
 
 def render_versions(results: Mapping[str, Any]) -> str:
-    """Protocol, seed, fingerprint, time and versions."""
+    """Return protocol, seed, fingerprint, times and versions."""
     entries = {
         "protocol": results["protocol"],
         "selection rule": results["selection"],
         "training seed": results["seed"],
         "data fingerprint": results["data_fingerprint"],
-        **{name.replace("_", " "): _number(value) for name, value in results["timing"].items()},
+        **{name.replace("_", " "): _format_number(value) for name, value in results["timing"].items()},
         **results["versions"],
     }
     return definition_list((str(name), str(value)) for name, value in entries.items())
 
 
 def render_config(config: Mapping[str, Any]) -> str:
-    """Every field of config.json under its group, and the file itself folded away."""
-    groups: dict[str, list[tuple[str, Any]]] = {_RUN: []}
+    """Return every field of config.json under its group, and the file itself in a closed box."""
+    groups: dict[str, list[tuple[str, Any]]] = {_UNGROUPED: []}
     for name, value in config.items():
         if isinstance(value, dict) and value:
             groups.setdefault(name, []).extend(_flat(value))
         else:
-            groups[_RUN].append((name, value))
-    parts = [
-        f"<section><h3>{escape(group)}</h3>{definition_list((name, _words(value)) for name, value in fields)}</section>"
-        for group, fields in groups.items()
-        if fields
-    ]
+            groups[_UNGROUPED].append((name, value))
+    parts = []
+    for group, fields in groups.items():
+        if fields:
+            values = definition_list((name, _format_value(value)) for name, value in fields)
+            parts.append(f"<section><h3>{escape(group)}</h3>{values}</section>")
     raw = escape(json.dumps(config, indent=2, ensure_ascii=False))
     return (
         f'<div class="groups">{"".join(parts)}</div>'
@@ -50,14 +50,14 @@ def render_config(config: Mapping[str, Any]) -> str:
 
 
 def without_data_folder(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config without the folder of the data, which may tell its owner's name: not now, and not of earlier starts."""
-    kept = {name: _without(value, "dir") if name == "data" else value for name, value in config.items()}
+    """Return a config without the folder of the data, which may hold a user's name, at this and at earlier starts."""
+    shared = {name: _without(value, "dir") if name == "data" else value for name, value in config.items()}
     if isinstance(config.get("resumed"), list):
-        kept["resumed"] = [
+        shared["resumed"] = [
             {name: _without(value, "data.dir") for name, value in start.items()} if isinstance(start, dict) else start
             for start in config["resumed"]
         ]
-    return kept
+    return shared
 
 
 def _without(value: Any, field: str) -> Any:
@@ -72,12 +72,12 @@ def _flat(block: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def _words(value: Any) -> str:
-    """Text as it stands, all else as JSON has it; a dash for nothing."""
+def _format_value(value: Any) -> str:
+    """Return a string unchanged, a dash for an empty string, and any other value as JSON."""
     if isinstance(value, str):
         return value or "–"
     return json.dumps(value, ensure_ascii=False)
 
 
-def _number(value: Any) -> str:
+def _format_number(value: Any) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else str(value)

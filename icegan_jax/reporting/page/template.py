@@ -1,9 +1,4 @@
-"""How the report's page looks: for phone and screen, light and dark.
-
-The page's only script, and the policy that lets no other one run.
-
-What every page is set in: one HTML file with everything inside, for phone and screen, light and dark.
-"""
+"""The HTML document around a page: style sheet, script and content security policy, all in one file."""
 
 import base64
 import hashlib
@@ -70,8 +65,8 @@ dt { color: var(--soft); } dd { margin: 0; }
 [hidden] { display: none !important; }
 """
 
-# Sorts a table by the header that is pressed and hides the rows that are not asked for; without it all rows are there,
-# in their first order. A cell without a value (data-value="") comes last either way.
+# The script sorts a table by the clicked header and hides the rows that a form filters out; without the script all rows
+# are shown in their original order. A cell without a value (data-value="") comes last in both directions.
 SCRIPT = """
 'use strict';
 const order = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
@@ -108,7 +103,7 @@ for (const form of document.querySelectorAll('form.filter')) {
 }
 """
 
-# Nothing is fetched or sent, and no script but the one above runs, whatever a clip may be called.
+# The policy forbids every request and every script but the one above, whatever the name of a clip contains.
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     f"script-src 'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"
@@ -116,7 +111,7 @@ POLICY = (
 
 
 def render_document(title: str, body: str) -> str:
-    """A whole page from its title, as plain text, and its body, as HTML."""
+    """Return a whole page from its title, as plain text, and its body, as HTML."""
     html = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
@@ -124,4 +119,4 @@ def render_document(title: str, body: str) -> str:
         f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n"
         f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
-    return html.encode("utf-8", "replace").decode()  # JSON may hold half of a surrogate pair, which is no text
+    return html.encode("utf-8", "replace").decode()  # JSON may hold an unpaired surrogate, which UTF-8 cannot encode

@@ -13,7 +13,7 @@ import openpyxl
 import skimage.data
 from PIL import Image
 
-from tests.data.conftest import Grey, moved, smiling
+from tests.data.conftest import Gray, moved, smiling
 from tests.data.databases.small import biff
 from tests.data.fabricate import Cell, Key, cache_values
 
@@ -111,13 +111,13 @@ def build_world(root: Path) -> None:
     _write_lists(root)
 
 
-def _frame(face: Grey, clip: int, k: int) -> Grey:
+def _frame(face: Gray, clip: int, k: int) -> Gray:
     """The clips differ in light and place, the frames of a clip in expression, and the head drifts."""
     image = moved(smiling(face, _STRENGTHS[k]), 0.2 * k, (0.4 * k + clip % 4, -0.3 * k + clip // 4))
     return np.clip(image * (1 - 0.01 * k) + clip, 0, 255).astype(np.uint8)
 
 
-def _write_video(path: Path, images: Sequence[Grey]) -> None:
+def _write_video(path: Path, images: Sequence[Gray]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".gif":
         first, *others = map(Image.fromarray, images)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from icegan_jax.data.clips import Clip, movement
+from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.ingest.annotation import Annotation
 from icegan_jax.data.ingest.repairs import (
     MOST_ONSET_SHIFT,
@@ -28,7 +28,7 @@ def test_a_sound_clip_stays() -> None:
 
 
 def test_movement_leaves_out_the_onset() -> None:
-    assert movement(CLIP, [8, 10, 11, 13, 20, 21]) == [11, 13, 20]
+    assert frames_after_onset(CLIP, [8, 10, 11, 13, 20, 21]) == [11, 13, 20]
 
 
 @pytest.mark.parametrize(

@@ -7,19 +7,19 @@ from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
 from icegan_jax.data.spotting.tracker import CROP_PIXELS, Tracker, face_mask
 from tests.data.conftest import smiling
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Crop = NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
-def face(face_image: Grey) -> Face:
+def face(face_image: Gray) -> Face:
     found = find_face([face_image])
     assert found is not None
     return found
 
 
 @pytest.fixture(scope="module")
-def scene(face_image: Grey, face: Face) -> tuple[FaceComparison, Crop, Crop]:
+def scene(face_image: Gray, face: Face) -> tuple[FaceComparison, Crop, Crop]:
     """A comparison, the crop at rest, and one of a smile."""
     rest, smile = (Tracker(image, face, 30).crop() for image in (face_image, smiling(face_image, 0.4)))
     return FaceComparison(face.points, face.box(), rest), rest, smile
@@ -29,9 +29,9 @@ def test_change_is_the_mean_over_the_third_of_the_blocks_that_change_most(
     scene: tuple[FaceComparison, Crop, Crop],
 ) -> None:
     compare, rest, _ = scene
-    before = compare.look(rest)
+    before = compare.appearance(rest)
     blocks = np.zeros((CROP_PIXELS, CROP_PIXELS), np.float32)
-    kept = compare._kept.astype(bool)
+    kept = compare._mask.astype(bool)
     values = []
     side = CROP_PIXELS // 6
     for i in range(6):
@@ -42,22 +42,22 @@ def test_change_is_the_mean_over_the_third_of_the_blocks_that_change_most(
                 values.append(0.01 * (6 * i + j))
     changed = FaceAppearance(np.where(kept, before.pixels + blocks, 0).astype(np.float32), before.ceiling)
     largest = sorted(values)[-round(len(values) / 3) :]
-    assert compare.step(before, changed) == pytest.approx(np.mean(largest), rel=1e-4)
+    assert compare.frame_change(before, changed) == pytest.approx(np.mean(largest), rel=1e-4)
 
 
 def test_a_frame_between_two_that_are_equal(scene: tuple[FaceComparison, Crop, Crop]) -> None:
-    compare, rest, smile = (scene[0], *(scene[0].look(crop) for crop in scene[1:]))
-    change, lasting = compare.around(rest, smile, rest)
+    compare, rest, smile = (scene[0], *(scene[0].appearance(crop) for crop in scene[1:]))
+    change, lasting = compare.window_change(rest, smile, rest)
     assert change > 0.1 and lasting == 0
-    halfway, lasting = compare.around(rest, rest, smile)
+    halfway, lasting = compare.window_change(rest, rest, smile)
     assert lasting == pytest.approx(change, rel=1e-5) and halfway == pytest.approx(change / 2, rel=1e-5)
 
 
 def test_light_changes_nothing(scene: tuple[FaceComparison, Crop, Crop]) -> None:
     compare, rest, smile = scene
-    look = compare.look(rest)
-    assert compare.step(look, compare.look(np.float32(0.7) * rest + np.float32(9))) < 1e-4
-    assert compare.step(look, compare.look(smile)) > 0.1
+    appearance = compare.appearance(rest)
+    assert compare.frame_change(appearance, compare.appearance(np.float32(0.7) * rest + np.float32(9))) < 1e-4
+    assert compare.frame_change(appearance, compare.appearance(smile)) > 0.1
 
 
 def test_overexposed_skin_changes_nothing(face: Face, scene: tuple[FaceComparison, Crop, Crop]) -> None:
@@ -67,12 +67,14 @@ def test_overexposed_skin_changes_nothing(face: Face, scene: tuple[FaceCompariso
         np.minimum(np.float32(light) * crop, 255) for light, crop in ((1.3, rest), (1.43, rest), (1.43, smile))
     )
     compare = FaceComparison(face.points, face.box(), dim)
-    look = compare.look(dim)
-    assert (dim[compare._kept > 0] == 255).mean() > 0.2
-    assert compare.step(look, compare.look(bright)) < 0.1 * compare.step(look, compare.look(bright_smile))
+    appearance = compare.appearance(dim)
+    assert (dim[compare._mask > 0] == 255).mean() > 0.2
+    assert compare.frame_change(appearance, compare.appearance(bright)) < 0.1 * compare.frame_change(
+        appearance, compare.appearance(bright_smile)
+    )
 
 
-def test_eyes_and_corners_are_left_out(face_image: Grey, face: Face) -> None:
+def test_eyes_and_corners_are_left_out(face_image: Gray, face: Face) -> None:
     mask = face_mask(face.points, face_image.shape)
     assert set(np.unique(mask)) == {0, 1}
     at = np.rint(face.points).astype(int)

@@ -3,7 +3,7 @@ import pytest
 
 from icegan_jax.data.spotting import Trace, quietest_interval, trace_video
 from icegan_jax.errors import UserError
-from tests.data.spotting.videos import FPS, Grey, nod, rise_and_fall, video
+from tests.data.spotting.videos import FPS, Gray, nod, rise_and_fall, video
 
 
 def steps(values: list[float], fps: float = 30.0, seen: bool = True) -> Trace:
@@ -30,8 +30,8 @@ def test_no_face_is_refused() -> None:
         quietest_interval(steps([np.nan] * 5, seen=False))
 
 
-def test_the_rest_before_a_smile_on_a_moving_head(face_image: Grey) -> None:
+def test_the_rest_before_a_smile_on_a_moving_head(face_image: Gray) -> None:
     """The clip begins in the middle of one smile and ends in that of another."""
     first, second = rise_and_fall(-8, 10, 1.0), rise_and_fall(22, 40, 1.0)
     frames = video(face_image, 31, smile=lambda i: first(i) + second(i), shift=nod)
-    assert 9 <= quietest_interval(Trace.of(trace_video(frames, FPS), FPS)) <= 23
+    assert 9 <= quietest_interval(Trace.from_rows(trace_video(frames, FPS), FPS)) <= 23

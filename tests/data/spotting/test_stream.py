@@ -13,13 +13,13 @@ from icegan_jax.data.spotting import Trace, stream, trace_video
 from icegan_jax.errors import UserError
 from tests.data.spotting.videos import FPS, another_face, video
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
-def test_rows_come_a_second_behind_the_frames_and_memory_does_not_grow(face_image: Grey) -> None:
+def test_rows_come_a_second_behind_the_frames_and_memory_does_not_grow(face_image: Gray) -> None:
     read = 0
 
-    def counted(frames: int) -> Iterator[tuple[int, Grey]]:
+    def counted(frames: int) -> Iterator[tuple[int, Gray]]:
         nonlocal read
         for item in video(face_image, frames):
             read += 1
@@ -37,11 +37,11 @@ def test_rows_come_a_second_behind_the_frames_and_memory_does_not_grow(face_imag
     assert held[105] - held[0] < 20 * crop
 
 
-def test_the_head_is_followed_however_far_it_goes(face_image: Grey) -> None:
+def test_the_head_is_followed_however_far_it_goes(face_image: Gray) -> None:
     """By 50 pixels, half of its width: the frame that is compared with is replaced on the way."""
     wide = np.pad(face_image, ((0, 0), (40, 40)), mode="edge")
     rows = list(trace_video(video(wide, 100, shift=lambda i: (0.5 * i - 25, 0.2 * i)), FPS))
-    trace = Trace.of(rows, FPS)
+    trace = Trace.from_rows(rows, FPS)
     assert trace.seen.all()
     np.testing.assert_allclose(np.diff(trace.dx), 0.5, atol=0.15)
     np.testing.assert_allclose(trace.dx[-1], 49.5, atol=2.5)  # it turns, too, about the picture's middle
@@ -49,63 +49,63 @@ def test_the_head_is_followed_however_far_it_goes(face_image: Grey) -> None:
 
 
 def test_a_face_is_looked_for_once_a_second_where_there_is_none(
-    face_image: Grey, monkeypatch: pytest.MonkeyPatch
+    face_image: Gray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And checked every half minute where there is one."""
-    looks: list[int] = []
+    detections: list[int] = []
     at = 0
     real = stream.find_face
 
-    def find(images: Sequence[Grey], tries: int | None = None) -> Face | None:
-        looks.append(at)
+    def find(images: Sequence[Gray], tries: int | None = None) -> Face | None:
+        detections.append(at)
         return real(images, tries)
 
     monkeypatch.setattr(stream, "find_face", find)
 
-    def frames() -> Iterator[tuple[int, Grey]]:
+    def frames() -> Iterator[tuple[int, Gray]]:
         nonlocal at
         blank = ((i, np.full(face_image.shape, 128, np.uint8)) for i in range(25))
         for item in chain(blank, video(face_image, 330, first=25)):
             at = item[0]
             yield item
 
-    trace = Trace.of(trace_video(frames(), fps=10), 10)
-    assert looks == [0, 10, 20, 30, 330]
+    trace = Trace.from_rows(trace_video(frames(), fps=10), 10)
+    assert detections == [0, 10, 20, 30, 330]
     assert np.flatnonzero(trace.seen)[0] == 30 and trace.seen[30:].all()
 
 
-def test_a_face_that_is_found_elsewhere_starts_anew(face_image: Grey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_face_that_is_found_elsewhere_starts_anew(face_image: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
     """The picture slides, too slowly to be a cut, away from what the tracker holds."""
-    monkeypatch.setattr(stream.Tracker, "follow", lambda self, frame: True)
+    monkeypatch.setattr(stream.Tracker, "track", lambda self, frame: True)
     monkeypatch.setattr(stream, "_CHECK_SECONDS", 1.0)
     far = np.roll(face_image, 40, axis=1)
-    trace = Trace.of(trace_video(((i, face_image if i < 5 else far) for i in range(20)), fps=10), 10)
+    trace = Trace.from_rows(trace_video(((i, face_image if i < 5 else far) for i in range(20)), fps=10), 10)
     assert np.isnan(trace.step[10]) and np.isfinite(trace.step[[9, 11]]).all()
 
 
-def test_a_frame_of_another_size_is_a_cut(face_image: Grey) -> None:
+def test_a_frame_of_another_size_is_a_cut(face_image: Gray) -> None:
     smaller = np.ascontiguousarray(face_image[10:, 10:])
-    trace = Trace.of(trace_video(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
+    trace = Trace.from_rows(trace_video(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
     assert trace.seen.all() and np.isnan(trace.step[12])
 
 
-def test_a_head_that_leaves_the_picture_is_not_seen(face_image: Grey) -> None:
+def test_a_head_that_leaves_the_picture_is_not_seen(face_image: Gray) -> None:
     frames = ((i, np.pad(face_image, ((0, 0), (8 * i, 0)), mode="edge")[:, :240]) for i in range(30))
-    trace = Trace.of(trace_video(frames, fps=10), 10)
+    trace = Trace.from_rows(trace_video(frames, fps=10), 10)
     assert trace.seen[:8].all() and not trace.seen[-3:].any()
 
 
-def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Grey, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
     large = np.kron(face_image, np.ones((4, 4), np.uint8))
     sizes = []
     real = stream.find_face
 
-    def find(images: Sequence[Grey], tries: int | None = None) -> Face | None:
+    def find(images: Sequence[Gray], tries: int | None = None) -> Face | None:
         sizes.append(images[0].shape)
         return real(images, tries)
 
     monkeypatch.setattr(stream, "find_face", find)
-    found, here = stream._look(large), real([face_image])
+    found, here = stream._detect_face(large), real([face_image])
     assert found is not None and here is not None and max(sizes[0]) == 640
     np.testing.assert_allclose((found.points + 0.5) / 4 - 0.5, here.points, atol=2)
 
@@ -116,11 +116,11 @@ def test_a_frame_rate_that_is_none_is_refused(fps: float) -> None:
         trace_video(iter(()), fps)
 
 
-def test_another_face_correlates_less(face_image: Grey) -> None:
+def test_another_face_correlates_less(face_image: Gray) -> None:
     """The threshold lies between two frames of one face and two faces in one place."""
-    face = stream._look(face_image)
+    face = stream._detect_face(face_image)
     assert face is not None
     tracker = stream.Tracker(face_image, face, FPS)
-    assert not tracker.follow(another_face(face_image.shape))
+    assert not tracker.track(another_face(face_image.shape))
     ((_, noisy),) = video(face_image, 1, smile=lambda i: 1.0, shift=lambda i: (2.0, 1.0))
-    assert tracker.follow(noisy)
+    assert tracker.track(noisy)

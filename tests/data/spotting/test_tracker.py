@@ -9,11 +9,11 @@ from icegan_jax.data.landmarks import Face, find_face
 from icegan_jax.data.spotting.tracker import CROP_PIXELS, Tracker, face_mask
 from tests.data.conftest import head_motion, moved
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def face(face_image: Grey) -> Face:
+def face(face_image: Gray) -> Face:
     found = find_face([face_image])
     assert found is not None
     return found
@@ -22,17 +22,17 @@ def face(face_image: Grey) -> Face:
 @pytest.mark.parametrize("scale", [1, 3])
 @pytest.mark.parametrize(("degrees", "shift"), [(0, (1.3, -0.6)), (2, (-2.5, 3.2)), (0, (7, 5))])
 def test_follows_a_rigid_motion_to_a_tenth_of_a_pixel(
-    face_image: Grey, face: Face, scale: int, degrees: float, shift: tuple[float, float]
+    face_image: Gray, face: Face, scale: int, degrees: float, shift: tuple[float, float]
 ) -> None:
     large = np.asarray(cv2.resize(face_image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
     points = scale * (face.points + 0.5) - 0.5
     shift = (scale * shift[0], scale * shift[1])
     tracker = Tracker(large, Face(points, 1, 0, ""), 30)
     before = tracker.crop()
-    assert tracker.follow(moved(large, degrees, shift))
+    assert tracker.track(moved(large, degrees, shift))
     middle = np.append((points.min(0) + points.max(0)) / 2, 1)
     expected = head_motion(large, degrees, shift) @ middle - middle[:2]
-    np.testing.assert_allclose(tracker.shift(), expected, atol=0.1 * scale)
+    np.testing.assert_allclose(tracker.head_shift(), expected, atol=0.1 * scale)
     after = tracker.crop()
     assert before.shape == after.shape == (CROP_PIXELS, CROP_PIXELS)
     kept = face_mask(points_in(tracker, points), after.shape) > 0
@@ -47,7 +47,7 @@ def points_in(tracker: Tracker, points: NDArray[np.float64]) -> NDArray[np.float
     return (points - (box.left, box.top)) / (box.width, box.height) * CROP_PIXELS - 0.5
 
 
-def test_neither_shut_eyes_nor_the_background_move_the_face(face_image: Grey, face: Face) -> None:
+def test_neither_shut_eyes_nor_the_background_move_the_face(face_image: Gray, face: Face) -> None:
     other = face_image.copy()
     for eye in (face.points[36:42], face.points[42:48]):
         (left, top), (right, bottom) = eye.min(0).astype(int) - 1, eye.max(0).astype(int) + 2
@@ -58,5 +58,5 @@ def test_neither_shut_eyes_nor_the_background_move_the_face(face_image: Grey, fa
     behind = outside & (cv2.dilate(hull, np.ones((9, 9), np.uint8)) == 0)
     other[behind] = np.roll(face_image, 6, axis=1)[behind]
     tracker = Tracker(face_image, face, 30)
-    assert tracker.follow(other)
-    assert np.hypot(*tracker.shift()) < 0.03
+    assert tracker.track(other)
+    assert np.hypot(*tracker.head_shift()) < 0.03

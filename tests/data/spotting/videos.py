@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.synthetic.render import CameraSettings, Pose, draw_frame
 from tests.data.conftest import moved, smiling
-from tests.data.synthetic.people import meet
+from tests.data.synthetic.people import draw_person
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 FPS = 30.0
-NOISE = 1.5  # grey levels
+NOISE = 1.5  # gray levels
 
 
 def video(
-    image: Grey,
+    image: Gray,
     frames: int,
     *,
     smile: Callable[[int], float] = lambda i: 0.0,
@@ -25,8 +25,8 @@ def video(
     light: Callable[[int], float] = lambda i: 1.0,
     first: int = 0,
     seed: int = 0,
-) -> Iterator[tuple[int, Grey]]:
-    """Yields (number, frame): the image with a smile (1 is 6 pixels), moved, lit, with fresh noise."""
+) -> Iterator[tuple[int, Gray]]:
+    """Yield (number, frame): the image with a smile (1 is 6 pixels), moved, lit, with fresh noise."""
     rng = np.random.default_rng(seed)
     for i in range(frames):
         strength = smile(i)
@@ -52,8 +52,8 @@ def nod(i: int) -> tuple[float, float]:
     return 4 * float(np.sin(i / 9)), 3 * float(np.sin(i / 7) - np.cos(i / 11) + 1)
 
 
-def another_face(shape: tuple[int, ...]) -> Grey:
+def another_face(shape: tuple[int, ...]) -> Gray:
     """A drawn face in a picture of this size."""
-    portrait, muscles, rest = meet(1)
-    frame = draw_frame(portrait, muscles.move(rest), Pose(), CameraSettings(), np.random.default_rng(0))
+    portrait, muscles, rest = draw_person(1)
+    frame = draw_frame(portrait, muscles.motion(rest), Pose(), CameraSettings(), np.random.default_rng(0))
     return np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)

@@ -11,7 +11,7 @@ from icegan_jax.data.synthetic.render import FaceMuscles, Sides
 
 
 @cache
-def meet(number: int) -> tuple[Portrait, FaceMuscles, dict[str, Sides]]:
+def draw_person(number: int) -> tuple[Portrait, FaceMuscles, dict[str, Sides]]:
     """The portrait, muscles and resting face of test person ``number``."""
     rng = np.random.default_rng([5, number])
     person = sample_identity(rng)

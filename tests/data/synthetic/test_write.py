@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
-from icegan_jax.data.synthetic import read_regions, write_clips_to
+from icegan_jax.data.synthetic import draw_clips, read_true_regions
 from icegan_jax.data.video import index_frames, read_frame
 from icegan_jax.errors import UserError
 
@@ -16,7 +16,7 @@ FRAMES = 8
 
 
 def write(out: Path, *, seed: int = 3, subjects: int = 2, clips: int = 1, frames: int = FRAMES) -> Path:
-    return write_clips_to(out, seed=seed, subjects=subjects, clips_per_class=clips, frames=frames, progress=False)
+    return draw_clips(out, seed=seed, subjects=subjects, clips_per_class=clips, frames=frames, progress=False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -68,7 +68,7 @@ def test_people_and_clips_do_not_depend_on_their_number(written: Path, tmp_path:
 
 
 def test_regions_lie_beside(written: Path, clips: list[Clip]) -> None:
-    regions = read_regions(written)
+    regions = read_true_regions(written)
     assert {key.rsplit("/", 1)[0] for key in regions} == {f"{c.subject}/{c.clip}" for c in clips}
     for key, mask in regions.items():
         assert mask.shape == (280, 240) and mask.dtype == bool
@@ -85,8 +85,8 @@ def test_landmark_detector_finds_every_onset(clips: list[Clip]) -> None:
     import face_recognition
 
     for clip in clips:
-        grey = read_frame(index_frames(clip.frames)[clip.onset])
-        picture = np.dstack([grey] * 3)
+        gray = read_frame(index_frames(clip.frames)[clip.onset])
+        picture = np.dstack([gray] * 3)
         boxes = face_recognition.face_locations(picture)
         assert len(boxes) == 1, clip.name
         marks = face_recognition.face_landmarks(picture, boxes)[0]
@@ -132,18 +132,18 @@ def test_does_not_overwrite(written: Path) -> None:
 
 def test_missing_regions_are_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="regions.npz: no such file"):
-        read_regions(tmp_path)
+        read_true_regions(tmp_path)
 
 
 def test_progress_bar_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_clips_to(tmp_path, seed=0, subjects=1, clips_per_class=1, frames=6, progress=True)
+    draw_clips(tmp_path, seed=0, subjects=1, clips_per_class=1, frames=6, progress=True)
     captured = capsys.readouterr()
     assert "drawing faces" in captured.err and not captured.out
 
 
 def test_people_are_dealt_out_to_databases_and_stay_who_they_are(tmp_path: Path, written: Path) -> None:
     options = {"seed": 3, "subjects": 2, "clips_per_class": 1, "frames": FRAMES, "progress": False}
-    table = write_clips_to(tmp_path, **options, databases=2)
+    table = draw_clips(tmp_path, **options, databases=2)
     found = {(c.dataset, c.subject) for c in read_clips(table)}
     assert found == {("procedural_1", "p01"), ("procedural_2", "p02")}
     frames = {name: data for name, data in contents(tmp_path).items() if name.endswith(".png")}

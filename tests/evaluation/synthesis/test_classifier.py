@@ -18,9 +18,9 @@ def real() -> LabeledFeatures:
 def test_the_held_out_person_is_not_learnt_from():
     data = real()
     odd = slice(15, 18)
-    told = train_classifier(data, [("d", "5")]).predict(data.change[odd])
+    told = train_classifier(data, [("d", "5")]).predict(data.features[odd])
     np.testing.assert_array_equal(told, (LABEL[odd] + 1) % 3)
-    poisoned = data._replace(change=np.where(np.arange(18)[:, None] >= 15, 1e3, data.change))
+    poisoned = data._replace(features=np.where(np.arange(18)[:, None] >= 15, 1e3, data.features))
     np.testing.assert_array_equal(
         train_classifier(poisoned, [("d", "5")]).coef_, train_classifier(data, [("d", "5")]).coef_
     )

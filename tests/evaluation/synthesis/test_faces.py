@@ -48,20 +48,20 @@ def test_no_faces(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"apex": None}, "damaged or incomplete"),
-        ({"subject": None}, "people's names"),
+        ({"subject": None}, "names of the subjects"),
         ({"apex": np.zeros((2, 5, 5), np.uint8)}, "do not belong together"),
         ({"onset": np.zeros((2, 4, 4))}, "damaged"),
         ({"clip": np.array(["c0"])}, "do not belong together"),
         ({"label": np.array([0, 3])}, "none of the 3 classes"),
     ],
 )
-def test_damage_is_named(tmp_path, change, said):
+def test_damage_is_named(tmp_path, change, message):
     content = {name: value for name, value in (fold(1) | change).items() if value is not None}
     file = write(tmp_path, "d_s1", content)
-    with pytest.raises(UserError, match=said) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         read_faces(tmp_path)
     assert str(raised.value).startswith(f"{file}: ")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interruption.moments import ANY, Moment, common_step, count, describe, wait_for
+from tests.interruption.kill_points import ANY, Moment, common_step, count, describe, wait_for
 
 ROOT = Path(__file__).parents[2]
 _SPARE_S = 120.0  # that a start may take beyond three times the uninterrupted run: a machine may be busy

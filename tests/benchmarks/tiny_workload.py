@@ -34,7 +34,7 @@ def config() -> ConfigDict:
 
 
 def measured(main: Main, *options: str) -> dict[str, Any]:
-    """Runs a benchmark with --json; what it prints is one line."""
+    """Run a benchmark with --json; what it prints is one line."""
     output = printed(main, *options)
     assert output.endswith("}\n") and output.count("\n") == 1
     result = json.loads(output)
@@ -43,14 +43,14 @@ def measured(main: Main, *options: str) -> dict[str, Any]:
 
 
 def printed(main: Main, *options: str) -> str:
-    """Runs a benchmark; what it prints."""
+    """Run a benchmark; what it prints."""
     with contextlib.redirect_stdout(io.StringIO()) as output:
         assert main(list(options)) == 0
     return output.getvalue()
 
 
 def refusal(main: Main, capsys: pytest.CaptureFixture[str], *options: str) -> str:
-    """Runs a benchmark with bad options; it says so in one line and ends with 2."""
+    """Run a benchmark with bad options; it says so in one line and ends with 2."""
     assert main(list(options)) == 2
     captured = capsys.readouterr()
     assert not captured.out and captured.err.startswith("error: ") and captured.err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""A run of tiny networks through ``job.run``, made once, then copied, damaged and started again."""
+"""Runs of tiny networks, made once, then copied, damaged and started again by the tests."""
 
 import json
 import shutil
@@ -17,37 +17,35 @@ from icegan_jax import train
 from icegan_jax.data.dataset import Record, write_pairs
 from icegan_jax.io import read_json
 from icegan_jax.training import loop
-from icegan_jax.training.distributed import Processes
 from tests.training import tiny
 
 STEPS = 8  # two a call, a checkpoint every 4: those of steps 4 and 8 are there until a fold is evaluated
 FOLDS = ("tiny_s0", "tiny_s1", "tiny_s2")
-_LOST_S = 4.0
 
 
 @dataclass(frozen=True)
-class World:
-    """Runs to be copied.
+class Runs:
+    """Run directories, which tests copy.
 
     Attributes:
-      data: their prepared folder.
-      whole: run directory of an uninterrupted run.
-      cut: of a run that was killed before it evaluated its folds, which have the checkpoints of steps 4 and 8.
-      foreign: of another run, like ``cut``, with another seed.
+      data: The prepared folder of all runs.
+      finished: Of an uninterrupted run.
+      unfinished: Of a run that was killed before it evaluated its folds, which have checkpoints of steps 4 and 8.
+      foreign: Of another run, like ``unfinished``, with another seed.
     """
 
     data: Path
-    whole: Path
-    cut: Path
+    finished: Path
+    unfinished: Path
     foreign: Path
 
 
 class Killed(BaseException):
-    """Stands for the end of the process."""
+    """Takes the place of the end of the process."""
 
 
 def config_of(data: Path, **changes: Any) -> ConfigDict:
-    """The demo's configuration for tiny networks; ``changes`` are dotted names with ``__`` for the dot."""
+    """Return the demo's config for tiny networks; ``changes`` are dotted names with ``__`` for the dot."""
     config = demo.get_config()
     config.data.dir = str(data)
     config.model.update(
@@ -59,7 +57,7 @@ def config_of(data: Path, **changes: Any) -> ConfigDict:
         primary_dimension=4,
         adversarial_dimension=6,
         expression_dimension=4,
-        capsule_std=10.0,  # with less, so few and small capsules have lengths near 0
+        capsule_std=10.0,  # with less, the lengths of so few and small capsules are near 0
         reconstruction_width=0.015625,
     )
     config.loss.perceptual = 0.0
@@ -70,28 +68,29 @@ def config_of(data: Path, **changes: Any) -> ConfigDict:
 
 
 def start(config: ConfigDict, run_dir: Path, **options: Any) -> None:
-    """The main job, in this process."""
-    train.train_and_evaluate(config, run_dir, Processes(), _LOST_S, **options)
+    """Train and evaluate in this process."""
+    train.train_and_evaluate(config, run_dir, **options)
 
 
-def make_world(folder: Path) -> World:
-    """Prepares the data and trains the runs."""
-    world = World(*(folder / name for name in ("data", "whole", "cut", "foreign")))
+def train_runs(folder: Path) -> Runs:
+    """Prepare the data and train the runs."""
+    runs = Runs(*(folder / name for name in ("data", "finished", "unfinished", "foreign")))
     pairs = tiny.pairs()
     faces = zip(pairs.subject, pairs.clip, pairs.label, pairs.shift, pairs.onset, pairs.apex, strict=True)
     records = [
-        Record("tiny", str(who), str(clip), int(label), int(shift), a, b) for who, clip, label, shift, a, b in faces
+        Record("tiny", str(subject), str(clip), int(label), int(shift), onset, apex)
+        for subject, clip, label, shift, onset, apex in faces
     ]
-    fingerprint = write_pairs(world.data, records, pairs.classes)
-    (world.data / "prepared.json").write_text(json.dumps({"fingerprint": fingerprint}))
-    start(config_of(world.data), world.whole)
-    for seed, run_dir in enumerate((world.cut, world.foreign)):
-        start_and_kill(config_of(world.data, seed=seed), run_dir)
-    return world
+    fingerprint = write_pairs(runs.data, records, pairs.classes)
+    (runs.data / "prepared.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    start(config_of(runs.data), runs.finished)
+    for seed, run_dir in enumerate((runs.unfinished, runs.foreign)):
+        start_and_kill(config_of(runs.data, seed=seed), run_dir)
+    return runs
 
 
 def start_and_kill(config: ConfigDict, run_dir: Path) -> None:
-    """The same, killed when training is over and nothing is evaluated."""
+    """As ``start``, but killed after the training and before the evaluation."""
 
     def kill(*_: Any) -> None:
         raise Killed
@@ -102,12 +101,13 @@ def start_and_kill(config: ConfigDict, run_dir: Path) -> None:
 
 
 def copied(run_dir: Path, to: Path) -> Path:
+    """Copy a folder, and return the copy."""
     shutil.copytree(run_dir, to, symlinks=True)
     return to
 
 
 def outcome(run_dir: Path) -> dict[str, Any]:
-    """What a run comes to: everything but times and dates."""
+    """Return the results of a run without times and dates: files, faces, parameters and scores."""
     folders = [run_dir / "folds" / fold for fold in FOLDS]
     faces, parameters = [], []
     for folder in folders:

@@ -1,4 +1,4 @@
-"""A run that trains on everybody: it ends, goes on and mends itself like any other, and nothing takes it for a test."""
+"""A run that trains on all subjects ends, resumes and recovers like others, and has no test predictions."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,46 +8,45 @@ from typing import Any
 import pytest
 
 from experiments import guessing_study
-from icegan_jax import compare
-from icegan_jax import config as config_module
+from icegan_jax import compare, train
 from icegan_jax.config import build_train_config
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json
 from icegan_jax.training import memory
-from tests.damage.kinds import replace
-from tests.damage.world import World, config_of, copied, start, start_and_kill
+from tests.damage.damage_cases import replace
+from tests.damage.runs import Runs, config_of, copied, start, start_and_kill
 from tests.training import event_files, tiny
 
 PAIRS = tiny.pairs()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def beside_copies() -> Iterator[None]:
-    """The one fold is trained beside copies of itself: the world's programs, for three, serve it too."""
-    planned = build_train_config
+def three_folds_per_device() -> Iterator[None]:
+    """Train the single fold in a group of three, so that the programs of the other runs can be used."""
+    original = build_train_config
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(
-            config_module, "build_train_config", lambda *given: dataclasses.replace(planned(*given), folds_per_device=3)
+            train, "build_train_config", lambda *args: dataclasses.replace(original(*args), folds_per_device=3)
         )
         yield
 
 
 @pytest.fixture(scope="module")
-def trained(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Killed before the fold was evaluated, and started again."""
+def trained(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was killed before the fold was evaluated, and started again."""
     run = tmp_path_factory.mktemp("everybody") / "run"
-    start_and_kill(config(world), run)
+    start_and_kill(config(runs), run)
     assert not (run / "results.json").exists()
-    start(config(world), run)
+    start(config(runs), run)
     return run
 
 
-def config(world: World) -> Any:
-    return config_of(world.data, protocol="all")
+def config(runs: Runs) -> Any:
+    return config_of(runs.data, protocol="all")
 
 
 def outcome(run: Path) -> dict[str, bytes]:
-    """The fold's files that hold no times."""
+    """Return the fold's files that hold no times."""
     return {name: (run / "folds" / "all" / name).read_bytes() for name in ("predictions.csv", "synthesis.npz")}
 
 
@@ -63,35 +62,35 @@ def test_the_fit_is_that_of_the_people_trained_on(trained: Path) -> None:
     assert event.summary.value[0].tag.startswith("faces/trained on: onset, negative")
 
 
-def test_a_finished_run_trains_nothing(world: World, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finished_run_trains_nothing(runs: Runs, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> Any:
-        raise AssertionError("nothing is left to train")
+        raise AssertionError("no fold remains to train")
 
     before = {path: path.stat().st_mtime_ns for path in (trained / "folds").rglob("*")}
     results = read_json(trained / "results.json")
     monkeypatch.setattr(memory, "build_programs", refuse)
-    start(config(world), trained)
+    start(config(runs), trained)
     assert {path: path.stat().st_mtime_ns for path in (trained / "folds").rglob("*")} == before
     assert read_json(trained / "results.json") == results
 
 
 def test_a_damaged_fold_runs_again_from_its_checkpoint(
-    world: World, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: Runs, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = copied(trained, tmp_path / "run")
     replace(run / "folds" / "all" / "predictions.csv", "clip0,negative", "clip0,surprise")
-    start(config(world), run)
+    start(config(runs), run)
     assert "predictions.csv: not what the fold wrote; the fold runs again" in capsys.readouterr().err
     assert outcome(run) == outcome(trained)
 
 
 @pytest.mark.parametrize("part", ["", "folds/all", "folds/all/predictions.csv"])
-def test_nothing_takes_its_answers_for_a_test(
-    world: World, trained: Path, part: str, capsys: pytest.CaptureFixture[str]
+def test_the_predictions_are_refused_as_test_predictions(
+    runs: Runs, trained: Path, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = [
-        compare.main([str(world.whole), str(trained / part)]),
-        compare.main([str(trained / part), str(world.whole)]),
+        compare.main([str(runs.finished), str(trained / part)]),
+        compare.main([str(trained / part), str(runs.finished)]),
         guessing_study.main([str(trained / part)]),
     ]
     assert commands == [2, 2, 2]

@@ -8,7 +8,7 @@ from icegan_jax.training.state import Models, TrainState, create_state, fold_key
 Arrays = dict[str, torch.Tensor]
 
 
-def moved_state(models: Models) -> TrainState:
+def random_state(models: Models) -> TrainState:
     """A fold's initial state with every parameter and statistic moved off its start.
 
     At the start biases are 0, the running variance 1, and what the graph reasoning adds is near nothing: an error
@@ -40,7 +40,7 @@ def length(arrays: Arrays) -> float:
     return float(torch.stack([array.norm() for array in arrays.values()]).norm())
 
 
-def furthest(ours: Arrays, theirs: Arrays) -> tuple[float, str]:
+def largest_distance(ours: Arrays, theirs: Arrays) -> tuple[float, str]:
     """The largest distance between arrays of one name, as a share of ours' length, and that name."""
     assert ours.keys() == theirs.keys()
     return max((float((theirs[name] - array).norm() / array.norm()), name) for name, array in ours.items())
