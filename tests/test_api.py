@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from icegan_jax import train
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.data.images import read_color
 from icegan_jax.inference.synthesizer import Synthesizer
-from tests.damage.world import config_of
+from tests.damage.runs import config_of
 from tests.inference.conftest import face_picture as face_picture
 from tests.inference.conftest import run_dir as run_dir
 from tests.inference.moving import astronaut, frames, write_folder, write_pair, write_video
@@ -142,7 +143,7 @@ def test_a_pair_of_paths_or_arrays(run: icegan_jax.Run, tmp_path: Path) -> None:
 
 
 def test_a_clip(run: icegan_jax.Run, tmp_path: Path) -> None:
-    folder, video = write_folder(tmp_path / "frames"), write_video(tmp_path / "film.avi", rate=60)
+    folder, video = write_folder(tmp_path / "frames"), write_video(tmp_path / "film.avi", fps=60)
     of_folder, of_video = run.recognize(folder, fps=100), run.recognize(str(video))
     assert (of_folder.onset, of_folder.apex, of_folder.offset) == (10, 14, 16)
     assert of_folder.seconds(of_folder.apex) == pytest.approx(0.04)
@@ -163,7 +164,7 @@ def test_prepared_crops(run: icegan_jax.Run, run_dir: Path) -> None:
 
 def test_the_events_of_a_recording(run: icegan_jax.Run, tmp_path: Path) -> None:
     rest, rise = [0.0] * 90, np.sin(np.linspace(0, np.pi, 20)).tolist()
-    video = write_video(tmp_path / "long.avi", [*rest, *rise, *rest], rate=60)
+    video = write_video(tmp_path / "long.avi", [*rest, *rise, *rest], fps=60)
     result = run.recognize_events(video, trace=tmp_path / "trace.csv")
     assert len(result) == len(result.events) and list(result) == list(result.events)
     assert [event.label in CLASSES for event in result if event.kind == "micro"]
@@ -272,11 +273,11 @@ def test_the_named_configs() -> None:
 
 
 def test_training(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = config_of(run_dir.parent / "data", protocol="split", split_share=0.4)
-    results = icegan_jax.train_and_evaluate(config, str(tmp_path / "run"))
-    assert 0 <= results["uf1"] <= 1
-    assert icegan_jax.load_run(tmp_path / "run").classes == CLASSES
-    given: list[Any] = []
-    monkeypatch.setattr(train, "train_and_evaluate", lambda *arguments, **_: given.extend(arguments))
+    shutil.copytree(run_dir, tmp_path / "run")
+    config = config_of(run_dir.parent / "data")
+    results = icegan_jax.train_and_evaluate(config, str(tmp_path / "run"))  # all folds are finished
+    assert 0 <= results["overall"]["uf1"] <= 1
+    calls: list[Any] = []
+    monkeypatch.setattr(train, "train_and_evaluate", lambda *arguments, **_: calls.extend(arguments) or results)
     icegan_jax.train_and_evaluate("demo", tmp_path / "demo")
-    assert given == [icegan_jax.get_config("demo"), tmp_path / "demo"]
+    assert calls == [icegan_jax.get_config("demo"), tmp_path / "demo"]

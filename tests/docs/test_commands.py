@@ -86,10 +86,17 @@ def test_the_program_of_the_export_page_runs(workspace: Workspace, monkeypatch: 
     assert names["lengths"].shape == (1, 3) and names["faces"].shape == (1, fixtures.SIZE, fixtures.SIZE)
 
 
+def test_the_programs_of_the_python_page_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace.run(next(command for command in COMMANDS if "RUN" in command.text))
+    names = _run_programs("docs/python.md", workspace, monkeypatch)
+    assert names["result"].label in names["run"].classes and names["synthesis"].label == "surprise"
+    assert names["lengths"].shape == (5, 3) and (workspace.folder / "surprise.png").is_file()
+
+
 def test_every_printed_program_is_run_by_a_test() -> None:
     """tests/data/databases/test_add_a_database.py runs the reader of add-a-database.md."""
     with_programs = [page.name for page in PAGES if fenced(page.read_text(encoding="utf-8"), "python")]
-    assert with_programs == ["add-a-database.md", "export.md"]
+    assert with_programs == ["add-a-database.md", "export.md", "python.md"]
 
 
 def _run_programs(page: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
