@@ -24,7 +24,7 @@ from icegan_jax.data.ingest.annotation import RELEASES, Source
 from icegan_jax.data.ingest.build import prepare_clips, prepare_procedural
 from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
 from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
-from icegan_jax.data.ingest.discover import ALL_THREE, CLIPS, NAMES
+from icegan_jax.data.ingest.discover import CLIPS_SOURCE, MEGC2019_SOURCE, SOURCE_NAMES
 from icegan_jax.data.ingest.messages import finding_lines, result_lines
 from icegan_jax.data.ingest.overrides import read_overrides
 from icegan_jax.data.ingest.protocol import PROTOCOLS
@@ -242,15 +242,15 @@ def _sources(
     paths = [raw] if isinstance(raw, str | Path) else list(raw)
     if len(paths) != len(names):
         example = "--source=clips needs --raw=CLIPS.csv; see --help for its columns"
-        if list(names) != [CLIPS] or paths:
+        if list(names) != [CLIPS_SOURCE] or paths:
             example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
         raise UserError(f"{len(names)} --source but {len(paths)} --raw: {example}")
-    is_single_database = len(names) == 1 and names[0] not in (CLIPS, ALL_THREE)
+    is_single_database = len(names) == 1 and names[0] not in (CLIPS_SOURCE, MEGC2019_SOURCE)
     if annotation and not is_single_database:
         raise UserError("--annotation belongs to one database; give a single --source with it, none of clips, megc2019")
-    if release and CLIPS in names:
+    if release and CLIPS_SOURCE in names:
         raise UserError("--release is of databases; remove it, or name the folders in the clips.csv")
-    if classes and set(names) != {CLIPS}:
+    if classes and set(names) != {CLIPS_SOURCE}:
         raise UserError("--classes names the classes of --source=clips; remove it")
     table = Path(annotation) if annotation else None
     return [Source(name, Path(path), table, release) for name, path in zip(names, paths, strict=True)]
@@ -323,7 +323,7 @@ def make_parser() -> ArgumentParser:
 def _add_paths(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     text = "a database, your own clips, or megc2019: CASME II, SAMM and SMIC in one folder; can be given several times"
-    add("--source", required=True, action="append", choices=(PROCEDURAL, *NAMES), help=text)
+    add("--source", required=True, action="append", choices=(PROCEDURAL, *SOURCE_NAMES), help=text)
     text = "the folder of the unpacked database, or your clips.csv; the first --raw belongs to the first --source"
     add("--raw", action="append", metavar="PATH", help=text)
     text = "the folder to make; an earlier dataset there is replaced, and its unchanged clips are reused"

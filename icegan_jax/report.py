@@ -1,4 +1,4 @@
-"""Write the report of a finished run: scores, confusion matrix, training curves and synthetic faces on one page.
+"""Write the report of a finished run: scores, confusion matrices, training curves and synthetic faces on one page.
 
 python -m icegan_jax.report RUN
 """
@@ -49,19 +49,17 @@ example:
 
 
 def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
-    """Write RUN/report/ from a finished run; an older report is replaced.
-
-    Everything is read and drawn before anything is written.
+    """Write RUN/report/ of a finished run, in place of an older report, after all files are read and all figures drawn.
 
     Args:
       run_dir: the run directory.
-      no_faces: write RUN/report_no_faces/ instead, without every picture of a face; no face is read.
+      no_faces: write RUN/report_no_faces/ instead, without any face; no face is read.
 
     Returns:
-      The page, index.html in that folder.
+      Path of the page, index.html in that folder.
 
     Raises:
-      UserError: the run is missing, unfinished, damaged or disagrees with itself.
+      UserError: the run is missing, unfinished or damaged, or its files do not belong together.
       OSError: a file cannot be written.
     """
     run = read_run(run_dir, faces=not no_faces)

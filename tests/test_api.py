@@ -22,8 +22,8 @@ from icegan_jax.inference.synthesizer import Synthesizer
 from tests.damage.runs import config_of
 from tests.inference.conftest import face_picture as face_picture
 from tests.inference.conftest import run_dir as run_dir
-from tests.inference.moving import astronaut, frames, write_folder, write_pair, write_video
 from tests.inference.read_metadata import packet_in
+from tests.inference.recordings import astronaut, frames, write_folder, write_pair, write_video
 
 CLASSES = ("negative", "positive", "surprise")
 NOT_FOR_PREDICTION = ("tensorflow_datasets", "matplotlib", "grain", "sklearn", "scipy", "openpyxl", "xlrd", "gradio")

@@ -110,7 +110,7 @@ def test_imports_run_one_way(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=place)
-def test_nobody_imports_what_is_not_its_business(file: Path) -> None:
+def test_forbidden_imports(file: Path) -> None:
     for name in imported(file):
         for forbidden in FORBIDDEN.get(part(file), ()):
             assert name != forbidden and not name.startswith(forbidden + "."), f"{place(file)} imports {name}"

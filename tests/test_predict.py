@@ -10,7 +10,7 @@ from PIL import Image
 
 from icegan_jax import predict
 from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
-from tests.inference.moving import astronaut, write_folder, write_pair, write_video
+from tests.inference.recordings import astronaut, write_folder, write_pair, write_video
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset\n"
 Run = Callable[..., int]

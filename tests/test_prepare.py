@@ -78,7 +78,7 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--release=raw"], "--release is of databases"),
         (["--source=samm", "--raw=A", "--classes=a,b"], "--classes names the classes of --source=clips"),
         (["--source=clips", "--raw={raw}", "--classes=a,a"], "class 'a' is there twice"),
-        (["--source=clips", "--raw={raw}", "--official={raw}"], "the organisers' list is of casme2, samm, smic"),
+        (["--source=clips", "--raw={raw}", "--official={raw}"], "the organizers' list is of casme2, samm, smic"),
         (["--source=clips", "--raw={raw}", "--protocol=megc2019"], "use --protocol=three"),
         (["--source=clips", "--raw={raw}", "--repairs={tmp}/gone.csv"], "gone.csv"),
         (["--source=samm", "--raw={tmp}/gone"], "gone"),
@@ -176,7 +176,7 @@ def test_a_database_and_own_clips_in_one_command(
     pairs = load_pairs(out)
     assert set(pairs.dataset.tolist()) == {"samm", "d"}
     assert prepare.main([a for a in arguments if "fixes" not in a]) == 0
-    assert "clips taken over from an earlier run" in capsys.readouterr().out
+    assert "clips taken from an earlier run" in capsys.readouterr().out
 
 
 def test_strict_refuses_another_set_before_any_face_is_looked_for(

@@ -33,7 +33,7 @@ def test_report_of_a_finished_run():
     assert "checksum" not in html
 
 
-def test_a_report_without_faces_goes_to_a_folder_of_its_own():
+def test_report_without_faces_has_its_own_folder():
     folder = fabricated.reported_run() / "report_no_faces"
     assert {file.name for file in folder.iterdir()} == FILES - {"synthesis.png"}
     html = (folder / "index.html").read_text(encoding="utf-8")
@@ -72,7 +72,7 @@ def test_report_can_be_written_again(tmp_path):
     assert index.read_text(encoding="utf-8") == first
 
 
-def test_missing_pictures_are_said_and_old_ones_go(run):
+def test_missing_figures_are_named_and_old_ones_removed(run):
     (run / "report").mkdir()
     for name in ("losses.png", "synthesis.png"):
         (run / "report" / name).write_text("of an earlier state")
@@ -84,7 +84,7 @@ def test_missing_pictures_are_said_and_old_ones_go(run):
     assert "no folds/*/synthesis.npz" in html and "no folds/*/metrics.jsonl" in html
 
 
-def test_without_faces_none_is_read(run):
+def test_no_faces_reads_no_face(run):
     for file in run.glob("folds/*/synthesis.npz"):
         file.write_bytes(b"not to be looked at")
     assert read_run(run, faces=False).faces is None
@@ -93,14 +93,14 @@ def test_without_faces_none_is_read(run):
     assert not (run / "report").exists()
 
 
-def test_faces_of_other_classes_are_refused(run):
+def test_faces_of_other_classes_raise(run):
     for file in run.glob("folds/*/synthesis.npz"):
         fabricated.write_synthesis(file, num_classes=4, subject=tuple(file.parent.name.split("_")))
     with pytest.raises(UserError, match="hold faces of 4 classes, the run has 3: train it again"):
         report.write_report(run)
 
 
-def test_a_run_that_trained_on_everybody_has_a_page_without_scores(tmp_path, capsys):
+def test_run_on_all_subjects_has_a_page_without_scores(tmp_path, capsys):
     run = fabricated.write_unscored_run(tmp_path / "run")
     (run / "report").mkdir()
     for name in ("scores.csv", "confusion.png"):
@@ -114,7 +114,7 @@ def test_a_run_that_trained_on_everybody_has_a_page_without_scores(tmp_path, cap
 
 
 @pytest.mark.parametrize("field", ["by_selection", "selected_steps"])
-def test_a_damaged_choice_is_named(tmp_path, field, capsys):
+def test_damaged_selection_is_named(tmp_path, field, capsys):
     run = fabricated.write_evaluated_run(tmp_path / "run")
     results = read_json(run / "results.json")
     results[field]["inner" if field == "by_selection" else "a_1"] = "odd"
@@ -173,7 +173,7 @@ COPY = "put the file back from a copy, or train in another folder"
         ("config.json", lambda text: text[3:], f"not JSON .*; {COPY}"),
     ],
 )
-def test_damage_is_a_line_with_its_remedy(run, capsys, name, change, words):
+def test_damage_is_one_line_with_the_remedy(run, capsys, name, change, words):
     fabricated.write_checksums(run)
     text = (run / name).read_text()
     assert change(text) != text
@@ -214,7 +214,7 @@ def test_command_prints_the_table(run, capsys, monkeypatch):
     assert asked == [False, True]
 
 
-def test_command_says_what_is_wrong(tmp_path, capsys):
+def test_command_prints_errors_in_one_line(tmp_path, capsys):
     assert report.main([str(tmp_path / "nowhere")]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
@@ -229,7 +229,7 @@ def test_wrong_options_are_one_line(capsys):
         assert re.fullmatch("error: .*; see --help\n", capsys.readouterr().err)
 
 
-def test_help_teaches(capsys):
+def test_help_explains_the_output(capsys):
     with pytest.raises(SystemExit) as ended:
         report.main(["--help"])
     assert ended.value.code == 0

@@ -80,7 +80,7 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--apex_at=0.3"], "--apex_at is of a sequence; give --frames=25 too, for example"),
         (["--draws=0"], "--draws=0: give 1 to 32"),
         (["--seed=-1"], "--seed=-1: give 0 to 2147483615"),
-        (["--face=0"], "--face=0: faces are counted from 1, from the left"),
+        (["--face=0"], "--face=0: give 1 or more; faces are counted from the left"),
         (["--input=FOLDER", "--face=1"], "--face counts the faces of one picture; give a picture as --input, or leave"),
         (["--input=FOLDER"], "FOLDER: no picture in this folder; put jpg, jpeg, png, bmp, webp files there"),
         (["--input=OUT/none.png"], "OUT/none.png: no such picture or folder; correct --input"),

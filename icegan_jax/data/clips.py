@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, read_table
+from icegan_jax.data.ingest.spreadsheets import Row, WrongTableError, read_table
 from icegan_jax.data.names import check_name
 from icegan_jax.errors import UserError
 
@@ -114,7 +114,7 @@ def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[C
         raise UserError(f"{path}: no such file; give the path of a clips.csv")
     try:
         table = read_table(path, COLUMNS)
-    except OtherTable as error:
+    except WrongTableError as error:
         raise UserError(f"{error}; the first line must be {','.join(COLUMNS)}") from None
     clips: list[Clip] = []
     lines: dict[tuple[str, str, str], int] = {}

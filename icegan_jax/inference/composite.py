@@ -29,8 +29,8 @@ def composite_face(picture: Color, box: Box, change: Floats, intensity: float) -
     """Change the face in a picture; no pixel outside the box changes.
 
     The blurred motion and the added grey levels are scaled up to the picture's pixels (cubic) and fade out towards the
-    edge of the box. They are applied to the picture itself, so that detail and color stay: its pixels move (cubic
-    interpolation), and the grey levels are added to red, green and blue alike.
+    edge of the box. Motion and grey levels are applied to the picture itself, so that detail and color stay: the
+    picture's pixels move (cubic interpolation), and the grey levels are added to red, green and blue alike.
 
     Args:
         picture: uint8[h, w, 3], RGB.

@@ -68,7 +68,7 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
     """Yield each event with its frames {number: uint8[h, w]}, onset to offset, ordered by the offsets.
 
     The frames of a macro-expression are not read: its dictionary is empty. Each frame is decoded once, even where
-    events overlap, and released as soon as no remaining event needs it.
+    events overlap, and released as soon as no remaining event needs the frame.
     """
     remaining = sorted((event for event in events if event.kind == "micro"), key=lambda event: event.offset)
     wanted = sorted({n for event in remaining for n in source.frame_numbers if event.onset <= n <= event.offset})

@@ -1,4 +1,4 @@
-"""The face crops of one clip, made as ``prepare`` makes them, and the quality flags of the clip."""
+"""The face crops of one clip, cropped and registered as ``prepare`` does, and the quality flags of the clip."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

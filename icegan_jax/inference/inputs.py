@@ -30,11 +30,11 @@ Gray = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class FrameSource:
-    """The frames of one recording, which are read when they are needed.
+    """The frames of one recording; a frame is read only when needed.
 
     Attributes:
         name: unique within a call; file names derive from it.
-        path: the file or folder, as given; messages name it.
+        path: the file or folder, as given, for messages.
         frame_numbers: of the frames that exist, ascending.
         fps: frames per second; None where the rate is unknown.
         read: yields (number, uint8[h, w]) for ascending frame numbers.
@@ -100,14 +100,14 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
     Raises:
         UserError: The video cannot be read, holds no frame, or ends before the frame count of its header.
     """
-    facts = read_video_info(path)
-    if path.suffix.lower() in _EXACT_CONTAINERS and facts.frames + _EXCESS_FRAMES < facts.header_frames:
+    info = read_video_info(path)
+    if path.suffix.lower() in _EXACT_CONTAINERS and info.frames + _EXCESS_FRAMES < info.header_frames:
         raise UserError(
-            f"{path}: breaks off at frame {facts.frames} of {facts.header_frames}; copy it again, or convert the "
+            f"{path}: breaks off at frame {info.frames} of {info.header_frames}; copy it again, or convert the "
             "readable part to a new file"
         )
     read = partial(read_frames, path)
-    return FrameSource(path.stem, path, range(facts.frames), fps or facts.rate, read, is_video=True)
+    return FrameSource(path.stem, path, range(info.frames), fps or info.rate, read, is_video=True)
 
 
 def _open_pair(onset: Path, apex: Path) -> FrameSource:
@@ -141,8 +141,8 @@ def _open_clips(path: Path, fps: float | None, classes: Sequence[str]) -> list[F
             numbers: Sequence[int] = list(index_frames(clip.frames))
             clip_fps = fps
         else:
-            facts = read_video_info(clip.frames)
-            numbers, clip_fps = range(facts.frames), fps or facts.rate
+            info = read_video_info(clip.frames)
+            numbers, clip_fps = range(info.frames), fps or info.rate
         read = partial(read_frames, clip.frames)
         sources.append(FrameSource(clip.name.replace("/", "_"), clip.frames, numbers, clip_fps, read, clip))
     return sources

@@ -35,7 +35,9 @@ class QualityFlag:
 def flag_frame_rate(fps: float | None) -> list[QualityFlag]:
     """Return the flags of a frame rate in frames per second; None: the rate is unknown."""
     if fps is None:
-        return [QualityFlag("rate_unknown", "The frame rate is not known: no times can be given; name it with --fps.")]
+        return [
+            QualityFlag("rate_unknown", "The frame rate is not known: times in seconds cannot be computed; give --fps.")
+        ]
     if fps < MIN_FPS:
         return [
             QualityFlag(
@@ -52,7 +54,7 @@ def flag_face(detection: FaceDetection) -> list[QualityFlag]:
     flags = []
     width = bounding_box(detection.face.points).width
     if detection.face.count > 1:
-        sentence = f"{detection.face.count} faces are in the picture: the largest one was read."
+        sentence = f"{detection.face.count} faces are in the picture: the largest one is used."
         flags.append(QualityFlag("several_faces", sentence))
     if width < MIN_FACE_PIXELS:
         sentence = f"The face is {width:.0f} pixels wide; below {MIN_FACE_PIXELS:g} small movements are lost."
@@ -62,14 +64,16 @@ def flag_face(detection: FaceDetection) -> list[QualityFlag]:
             QualityFlag(
                 "moving_head",
                 f"The head moved by {detection.motion_extent:.1f} pixels, "
-                f"{detection.motion_extent / detection.box.width:.0%} of the "
-                "crop's width: what is left of that after registration may be taken for an expression.",
+                f"{detection.motion_extent / detection.box.width:.0%} of the crop's width: motion that registration "
+                "does not remove may be mistaken for an expression.",
             )
         )
     unregistered = sum(change.field == "registration" for change in detection.crops.changes)
     if unregistered:
         frames = len(detection.crops.shifts)
-        sentence = f"{unregistered} of {frames} frames could not be moved onto the onset, and were read as they are."
+        sentence = (
+            f"{unregistered} of {frames} frames could not be registered to the onset and are used without registration."
+        )
         flags.append(QualityFlag("not_registered", sentence))
     for change in detection.crops.changes:
         if change.field == "face" and change.new in ("cut off", detection.face.help):
@@ -88,7 +92,7 @@ def flag_change(cropped: ClipCrops) -> list[QualityFlag]:
         return []
     sentence = (
         f"The apex differs from the onset by {change:.1f} grey levels on average, hardly more than from the next "
-        f"frame ({min(beside):.1f}): that may be noise."
+        f"frame ({min(beside):.1f}): the change may be noise."
     )
     return [QualityFlag("hardly_moves", sentence)]
 
@@ -97,7 +101,7 @@ def flag_duration(onset: int, apex: int, offset: int, fps: float | None) -> list
     """Return the flags of the frame numbers: an apex in the last frame, and a duration beyond a micro-expression's."""
     flags = []
     if apex == offset and offset - onset > 1:
-        sentence = "The strongest change is in the last frame: it may have gone on after that."
+        sentence = "The strongest change is in the last frame: the expression may continue after the recording."
         flags.append(QualityFlag("apex_is_last", sentence))
     if fps is not None and (offset - onset) / fps > MICRO_SECONDS:
         sentence = (

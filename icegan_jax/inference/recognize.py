@@ -22,7 +22,7 @@ from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate, fla
 LONG_SECONDS = 3.0  # A longer recording is searched for events: six micro-expressions of half a second fit in.
 LONG_FRAMES = 300  # the same where the frame rate is unknown: 1.5 s at 200 frames per second (CASME II)
 _MACRO = QualityFlag(
-    "macro", "Longer than half a second: a macro-expression or a blink, perhaps; it was not recognized."
+    "macro", "Longer than half a second, perhaps a macro-expression or a blink: no prediction was made."
 )
 
 Gray = NDArray[np.uint8]
@@ -130,7 +130,7 @@ class RecordingResult(Sequence[Recognition]):
 
 
 def is_long(source: FrameSource) -> bool:
-    """Return whether a recording is too long for one clip, so that it is searched for events."""
+    """Return whether a recording is too long for one clip and has to be searched for events."""
     count = len(source.frame_numbers)
     return count > LONG_FRAMES if source.fps is None else count > LONG_SECONDS * source.fps
 

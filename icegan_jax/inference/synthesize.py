@@ -1,4 +1,4 @@
-"""Synthesis: from a request to a picture or sequence, with a JSON file beside it that documents the request."""
+"""Synthesis: from a request to a picture or sequence, with a JSON file that documents the request."""
 
 import difflib
 import hashlib
@@ -104,7 +104,7 @@ def check_request(request: SynthesisRequest) -> None:
     """Check the options of a request before anything is read.
 
     Raises:
-        UserError: names the option, its value, and the values that it may have.
+        UserError: An option is invalid; the message names the option, its value and the valid values.
     """
     _check_numbers(request)
     _check_out(request)
@@ -128,7 +128,7 @@ def _check_numbers(request: SynthesisRequest) -> None:
     if not 0 <= request.seed <= MAX_SEED:
         raise UserError(f"--seed={request.seed}: give 0 to {MAX_SEED}")
     if request.face is not None and request.face < 1:
-        raise UserError(f"--face={request.face}: faces are counted from 1, from the left")
+        raise UserError(f"--face={request.face}: give 1 or more; faces are counted from the left")
 
 
 def _check_out(request: SynthesisRequest) -> None:
@@ -146,7 +146,7 @@ def _check_out(request: SynthesisRequest) -> None:
             f"--out={request.out} is the picture given as --input, which it would replace; give another name"
         )
     if request.face is not None and request.input.is_dir():
-        raise UserError("--face counts the faces of one picture; give a picture as --input, or leave it out")
+        raise UserError("--face counts the faces of one picture; give a picture as --input, or omit --face")
 
 
 def envelope(frames: int, apex_at: float) -> NDArray[np.float64]:
@@ -175,7 +175,7 @@ def apex_frame(frames: int, apex_at: float) -> int:
 
 
 def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
-    """Write the picture or sequence of a request, then the JSON file beside it; notes are printed on stderr.
+    """Write the picture or sequence of a request, then the JSON file; notes are printed on stderr.
 
     Returns:
         The lines to print.

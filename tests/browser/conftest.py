@@ -1,4 +1,4 @@
-"""A real browser without a window, for the pages that the program writes and serves."""
+"""Headless Chromium for the pages that the program writes and serves."""
 
 import os
 import shutil
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.watching import OpenPage, Visit
+from tests.browser.page_visit import OpenPage, PageVisit
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# No sandbox: in a container Chromium may not make one, and these pages are our own.
+# No sandbox: Chromium cannot create one in a container, and these pages are trusted.
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 QUIET = ("--disable-background-networking", "--disable-component-update")
 REQUIRED = "ICEGAN_REQUIRE_BROWSER"  # set to 1, a missing browser fails the tests instead of skipping them
@@ -18,10 +18,10 @@ REQUIRED = "ICEGAN_REQUIRE_BROWSER"  # set to 1, a missing browser fails the tes
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The machine's Chromium; none is ever downloaded.
+    """Start the machine's Chromium; none is downloaded.
 
-    One a module and no longer: while it is open, nothing in the tests' own thread can call ``asyncio.run`` (orbax
-    does). A fixture that needs that is to be of the session or stand before this one.
+    The browser lives for one module: while it is open, no code in the tests' thread can call ``asyncio.run``, as orbax
+    does. A fixture that needs ``asyncio.run`` must have session scope or precede this fixture.
     """
     executable = next(filter(None, map(shutil.which, NAMES)), None)
     if executable is None:
@@ -37,15 +37,15 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
-    """Opens an address as ``open_page(address, width=1280, dark=False)`` and returns the ``Visit``."""
+    """Return ``open_page(address, width=1280, dark=False)``, which opens an address and returns the ``PageVisit``."""
     contexts = []
 
-    def opened(address: str, width: int = 1280, dark: bool = False) -> Visit:
+    def open_address(address: str, width: int = 1280, dark: bool = False) -> PageVisit:
         scheme = "dark" if dark else "light"
         context = chromium.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
         contexts.append(context)
-        return Visit(context.new_page(), address)
+        return PageVisit(context.new_page(), address)
 
-    yield opened
+    yield open_address
     for context in contexts:
         context.close()

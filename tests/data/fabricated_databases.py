@@ -30,12 +30,12 @@ NOT_IN_SMIC_E = (*NOT_IN_SHEET, *NO_IMAGES)
 
 
 def composite_clips() -> list[Fake]:
-    """The fabricated clips that are in MEGC2019, in the order of the organisers' list."""
+    """The fabricated clips that are in MEGC2019, in the order of the organizers' list."""
     return [c for c in (*casme2_clips(), *smic_clips(), *samm_clips()) if c.label is not None]
 
 
 def write_official(path: Path, clips: Iterable[Fake] | None = None, form: str = "442") -> Path:
-    """Writes a list of clips as the organisers' csv, and returns its path.
+    """Writes a list of clips as the organizers' csv, and returns its path.
 
     Args:
         clips: what to list; None: ``composite_clips``.

@@ -46,15 +46,14 @@ def _first_number(subject: int) -> int:
 
 @cache
 def smic_clips(length: int = 5) -> tuple[Fake, ...]:
-    """All 164 clips in the order of the workbook; the emotion is the workbook's."""
+    """All 164 clips in the order of the workbook; the emotion is that of the clip's name."""
     clips = []
     for subject, counts in _CLIPS.items():
         onset = _first_number(subject)
         for label, (word, count) in enumerate(zip(_WORDS, counts, strict=True)):
             for k in range(1, count + 1):
                 name = f"s{subject:02d}_{word}_{k:02d}"
-                emotion = "negative" if name == "s18_sur_03" else _EMOTIONS[label]
-                clips.append(Fake("smic", name[:3], name, emotion, label, onset, None, onset + length - 1))
+                clips.append(Fake("smic", name[:3], name, _EMOTIONS[label], label, onset, None, onset + length - 1))
                 onset += length + 100
     return tuple(clips)
 
@@ -126,6 +125,11 @@ def _build_long(root: Path, nested: bool, frames: Frames, length: int) -> None:
         frames.write(top / c.subject / on_disk(c.clip), {n: f"image{n:06d}.jpg" for n in numbers}, c.onset)
 
 
+def _workbook_emotion(clip: Fake) -> str:
+    """Return the emotion in the workbook, which calls s18_sur_03 negative."""
+    return "negative" if clip.clip == "s18_sur_03" else clip.emotion
+
+
 def _write_workbook(path: Path, cached: bool, length: int) -> None:
     """Sheets HS and VIS; offsets of those who are in VIS are formulas that refer to it, lengths formulas."""
     book = openpyxl.Workbook()
@@ -147,14 +151,16 @@ def _write_workbook(path: Path, cached: bool, length: int) -> None:
         values["sheet1.xml"][f"K{r}"] = length
         if subject in _VIS:
             first = c.onset // 4
-            vis.append([*name, first, first + 1, None, None, None, first - 1, f"=E{r}-D{r}+1", None, 4, c.emotion])
+            vis.append(
+                [*name, first, first + 1, None, None, None, first - 1, f"=E{r}-D{r}+1", None, 4, _workbook_emotion(c)]
+            )
             values["sheet2.xml"][f"J{r}"] = 2
             offset = f"=D{r}+(VIS!E{r}-VIS!D{r})*{length - 1}"
             values["sheet1.xml"][f"E{r}"] = c.offset
         first_frame: Cell = "MISSING <-426679" if c.clip == "s03_ne_20" else c.onset - _AROUND
         second: list[Cell] = [c.offset + 1, c.offset + 2] if i < 8 else [None, None]
         row = [*name, c.onset, offset, *second, None, first_frame, c.offset + _AROUND]
-        hs.append([*row, f"=E{r}-D{r}+1", 2 if i < 8 else None, length + 2 * _AROUND, c.emotion])
+        hs.append([*row, f"=E{r}-D{r}+1", 2 if i < 8 else None, length + 2 * _AROUND, _workbook_emotion(c)])
     hs.append([])
     hs.append([])
     hs.append(["Fabricated note below the table", None, None, "mean", 33])

@@ -14,7 +14,7 @@ from tests.data.fabricated_databases import write_official
 from tests.data.fabricated_samm import build_samm
 from tests.data.fabricated_smic import build_smic
 from tests.docs.pages import ROOT, Command
-from tests.inference.moving import astronaut, frames, write_folder, write_pair, write_video
+from tests.inference.recordings import astronaut, frames, write_folder, write_pair, write_video
 
 SIZE = 32  # pixels on a side of a prepared face: the smallest that the networks accept
 _REPOSITORY = ("configs", "experiments", "benchmarks", "tests", "pyproject.toml", "requirements.txt", "constraints.txt")

@@ -37,7 +37,7 @@ from tests.docs.fixtures import SIZE
 from tests.docs.pages import ROOT, fenced
 from tests.experiments import fabricated_runs
 from tests.in_process import run_main
-from tests.inference.moving import astronaut
+from tests.inference.recordings import astronaut
 from tests.interruption import run as kills
 from tests.interruption.kill_and_resume import Timing
 from tests.test_app import free_port
@@ -129,7 +129,7 @@ def _printed_reader(words: Sequence[str], patch: Patch) -> int:
     exec(compile(code, str(page), "exec"), reader.__dict__)
     patch.setitem(READERS, "demo", reader.__dict__["read"])
     for name in ("icegan_jax.data.ingest.discover", "icegan_jax.prepare"):
-        patch.setattr(f"{name}.NAMES", (*discover.NAMES, "demo"))
+        patch.setattr(f"{name}.SOURCE_NAMES", (*discover.SOURCE_NAMES, "demo"))
     return module(words, patch)
 
 
@@ -324,7 +324,7 @@ RULES = (
     Rule(r"python -m icegan_jax\.synthesize ", module),
     Rule(r"python -m icegan_jax\.export ", module),
     Rule(r"python exported/load\.py ", script),
-    Rule(r"python -m icegan_jax\.app ", _app, "on a free port; serves nothing: tests/browser/test_gradio_page.py does"),
+    Rule(r"python -m icegan_jax\.app ", _app, "on a free port; serves nothing: tests/browser/test_app.py does"),
     Rule(r"python -m icegan_jax\.compare ", module),
     Rule(r"python -m experiments\.guessing_study ", module, "20 guessers", ("--draws=20",)),
     Rule(r"python -m experiments\.apex_spotting ", module),

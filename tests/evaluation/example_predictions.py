@@ -14,7 +14,7 @@ def rows() -> list[Prediction]:
 
 
 def five_rows() -> list[Prediction]:
-    """Nobody shows repression."""
+    """Five classes, of which repression has no clip."""
     return [
         Prediction("own", subject, f"clip{label}", label, guess, (0.1, 0.2, 0.3, 0.4, 0.5))
         for subject in ("1", "2")

@@ -4,7 +4,7 @@ import pytest
 from icegan_jax.evaluation import bootstrap, metrics
 
 
-def answers(seed: int = 0, subjects: int = 20, each: int = 6):
+def predictions(seed: int = 0, subjects: int = 20, each: int = 6):
     random = np.random.default_rng(seed)
     truth = random.integers(0, 3, subjects * each)
     guess = np.where(random.random(truth.size) < 0.7, truth, random.integers(0, 3, truth.size))
@@ -12,7 +12,7 @@ def answers(seed: int = 0, subjects: int = 20, each: int = 6):
 
 
 def slow_bootstrap(truth, guess, groups, draws, seed):
-    """Resample row by row, the definition itself."""
+    """Resample row by row, as the definition does."""
     random = np.random.default_rng(seed)
     names = np.unique(groups)
     scores = []
@@ -25,7 +25,7 @@ def slow_bootstrap(truth, guess, groups, draws, seed):
 
 
 def test_agrees_with_row_by_row_resampling():
-    truth, guess, groups = answers()
+    truth, guess, groups = predictions()
     fast = bootstrap.subject_bootstrap(truth, guess, groups, draws=3000)
     slow = slow_bootstrap(truth, guess, groups, draws=1500, seed=7)
     np.testing.assert_allclose(fast.uf1, slow[:, 0], atol=0.015)
@@ -33,9 +33,9 @@ def test_agrees_with_row_by_row_resampling():
 
 
 def test_paired_differences_agree_with_row_by_row_resampling():
-    truth, first, groups = answers()
+    truth, first, groups = predictions()
     second = np.where(np.random.default_rng(9).random(truth.size) < 0.3, 0, first)
-    found = bootstrap.paired_differences(truth, first, second, groups, draws=3000)
+    result = bootstrap.paired_differences(truth, first, second, groups, draws=3000)
     random = np.random.default_rng(7)
     differences = []
     for _ in range(1500):
@@ -44,19 +44,19 @@ def test_paired_differences_agree_with_row_by_row_resampling():
         one, two = (metrics.confusion(truth[rows], guess[rows]) for guess in (first, second))
         differences.append([score(one) - score(two) for score in (metrics.uf1, metrics.uar, metrics.accuracy)])
     slow = np.quantile(differences, [0.025, 0.975], axis=0)
-    for number, interval in enumerate((found.uf1, found.uar, found.accuracy)):
+    for number, interval in enumerate((result.uf1, result.uar, result.accuracy)):
         np.testing.assert_allclose(interval, slow[:, number], atol=0.015)
 
 
-def test_paired_differences_of_the_same_answers():
-    truth, guess, groups = answers()
+def test_paired_differences_of_equal_predictions():
+    truth, guess, groups = predictions()
     same = bootstrap.paired_differences(truth, guess, guess, groups)
     assert same.uf1 == same.uar == same.accuracy == (0.0, 0.0)
     assert bootstrap.paired_differences([0, 1], [0, 0], [0, 1], ["a", "a"]) is None
 
 
 def test_interval_holds_the_score_and_repeats():
-    truth, guess, groups = answers(1)
+    truth, guess, groups = predictions(1)
     first = bootstrap.subject_bootstrap(truth, guess, groups)
     counts = metrics.confusion(truth, guess)
     assert first.uf1[0] < metrics.uf1(counts) < first.uf1[1]
@@ -81,8 +81,8 @@ def test_one_subject_has_no_interval():
 
 
 def test_subjects_without_a_class_are_fine():
-    found = bootstrap.subject_bootstrap([0, 1, 2], [0, 1, 0], ["a", "b", "c"], draws=50)
-    assert np.isfinite([*found.uf1, *found.uar]).all()
+    result = bootstrap.subject_bootstrap([0, 1, 2], [0, 1, 0], ["a", "b", "c"], draws=50)
+    assert np.isfinite([*result.uf1, *result.uar]).all()
 
 
 def test_always_negative_by_hand():
@@ -105,7 +105,7 @@ def test_prior_random_is_the_expected_score():
     assert floor["uf1"] == pytest.approx(np.mean(scores), abs=0.005)
 
 
-def test_constant_answer_of_other_classes_is_the_one_with_most_clips():
+def test_constant_prediction_of_other_classes_is_the_most_frequent_class():
     classes = ("happiness", "disgust", "repression", "tense face", "nothing")
     labels = np.repeat([0, 1, 2, 3], [3, 6, 2, 6])
     floors = bootstrap.floors(labels, classes)
@@ -113,7 +113,7 @@ def test_constant_answer_of_other_classes_is_the_one_with_most_clips():
     f1 = 2 * 6 / (2 * 6 + 11)
     assert floors["always_disgust"] == {"uf1": pytest.approx(f1 / 4), "uar": pytest.approx(1 / 4)}  # four occur
     assert floors["prior_random"]["uar"] == pytest.approx(1 / 4, abs=0.02)
-    scores = [metrics.uf1(metrics.confusion(labels, np.full(17, answer), 5)) for answer in range(5)]
+    scores = [metrics.uf1(metrics.confusion(labels, np.full(17, label), 5)) for label in range(5)]
     assert max(scores) == floors["always_disgust"]["uf1"]
 
 

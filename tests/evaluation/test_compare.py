@@ -12,7 +12,7 @@ SCORES = (0.1, 0.2, 0.3)
 
 
 def fabricate(seed, share):
-    """24 clips of 8 people in two databases; `share` of the answers is right."""
+    """24 clips of 8 subjects in two databases; about `share` of the predictions are correct."""
     random = np.random.default_rng(seed)
     rows = []
     for number in range(24):
@@ -46,15 +46,15 @@ def test_scores_of_both_and_their_difference(files, tmp_path, capsys):
         part = [i for i, row in enumerate(ours) if name in ("all", row.dataset)]
         truth = [ours[i].label for i in part]
         values = []
-        for answers in (ours, theirs):
-            guess = [answers[i].prediction for i in part]
+        for predictions in (ours, theirs):
+            guess = [predictions[i].prediction for i in part]
             f1 = f1_score(truth, guess, average="macro")
             values.append([f1, recall_score(truth, guess, average="macro"), accuracy_score(truth, guess)])
         for who, expected in zip(compare.ROWS, (*values, np.subtract(*values)), strict=True):
             row = table[name, who]
-            found = [float(row[score]) for score in ("uf1", "uar", "accuracy")]
-            np.testing.assert_allclose(found, expected, atol=1e-6)
-            assert float(row["uf1_low"]) <= found[0] <= float(row["uf1_high"])
+            result = [float(row[score]) for score in ("uf1", "uar", "accuracy")]
+            np.testing.assert_allclose(result, expected, atol=1e-6)
+            assert float(row["uf1_low"]) <= result[0] <= float(row["uf1_high"])
     only_ours = sum(a.prediction == a.label != b.prediction for a, b in zip(ours, theirs, strict=True))
     only_theirs = sum(b.prediction == b.label != a.prediction for a, b in zip(ours, theirs, strict=True))
     assert f"only OURS right b = {only_ours}, only THEIRS right c = {only_theirs}, exact p " in printed
@@ -65,7 +65,7 @@ def test_scores_of_both_and_their_difference(files, tmp_path, capsys):
     assert f"the predictions differ on {len(differing)} of 24 clips" in printed
 
 
-def test_the_same_answers_differ_by_nothing(files, tmp_path, capsys):
+def test_equal_predictions_have_zero_differences(files, tmp_path, capsys):
     first, *_ = files
     assert main([str(first), str(first), f"--out={tmp_path / 'out'}"]) == 0
     for row in rows(tmp_path / "out" / "comparison.csv"):
@@ -74,7 +74,7 @@ def test_the_same_answers_differ_by_nothing(files, tmp_path, capsys):
     assert "b = 0, only THEIRS right c = 0, exact p = 1.0000, mid-p = 1.0000" in capsys.readouterr().out
 
 
-def test_chances_are_never_printed_as_none():
+def test_small_probabilities_are_not_printed_as_zero():
     assert [compare._format_probability(p) for p in (1.0, 0.00012, 0.00001)] == ["= 1.0000", "= 0.0001", "< 0.0001"]
 
 
@@ -89,7 +89,7 @@ def test_a_log_is_matched_by_order(files, tmp_path, capsys):
     assert "matched by their order within a subject's class" in capsys.readouterr().out
     main([str(first), str(files[1]), f"--out={tmp_path / 'csv'}"])
     written = [(tmp_path / name / "differing_clips.csv").read_text() for name in ("log", "csv")]
-    assert written[0] == written[1]  # each person has one clip of a class: the order decides nothing
+    assert written[0] == written[1]  # each subject has one clip of a class: the order does not matter
 
 
 def test_one_subject_has_no_interval(tmp_path, capsys):
@@ -126,11 +126,11 @@ def test_refuses(files, tmp_path, capsys):
 def test_classes_name_the_numbers(files, capsys):
     first, second, *_ = files
     lines = [line.split(",") for line in second.read_text().splitlines()]
-    turned = [lines[0]] + [[s, c, str(2 - int(t)), str(2 - int(p))] for s, c, t, p in lines[1:]]
+    reversed_lines = [lines[0]] + [[s, c, str(2 - int(t)), str(2 - int(p))] for s, c, t, p in lines[1:]]
     assert main([str(first), str(second)]) == 0
-    plain = capsys.readouterr().out
-    second.write_text("\n".join(",".join(line) for line in turned))
+    before = capsys.readouterr().out
+    second.write_text("\n".join(",".join(line) for line in reversed_lines))
     assert main([str(first), str(second), "--classes=surprise,positive,negative"]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if "McNemar" in line] == [
-        line for line in plain.splitlines() if "McNemar" in line
+        line for line in before.splitlines() if "McNemar" in line
     ]

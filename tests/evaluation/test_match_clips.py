@@ -8,7 +8,7 @@ from icegan_jax.evaluation.compare import match_clips
 from icegan_jax.evaluation.published_predictions import PublishedPredictions
 
 
-def answers(rows, name="a.csv", fields="dsc"):
+def published(rows, name="a.csv", fields="dsc"):
     """Rows of (dataset, subject, clip, label); a letter of `fields` for each column that is there."""
     datasets, subjects, clips, labels = (list(column) for column in zip(*rows, strict=True))
     named = PublishedPredictions(
@@ -23,41 +23,41 @@ SECOND = [FIRST[place] for place in ORDER]
 
 
 def matched(first, second, first_fields="dsc", second_fields="dsc", common=False):
-    one, labels = answers(first, "ours.csv", first_fields)
-    two, others = answers(second, "theirs.csv", second_fields)
+    one, labels = published(first, "ours.csv", first_fields)
+    two, others = published(second, "theirs.csv", second_fields)
     return match_clips(one, two, labels, others, common)
 
 
 @pytest.mark.parametrize("fields", ["dsc", "sc"])
 def test_by_name(fields):
-    found = matched(FIRST, SECOND, "dsc", fields)
-    assert found.first.tolist() == [0, 1, 2, 3]
-    assert [ORDER[at] for at in found.second] == [0, 1, 2, 3]
-    assert (found.left_out, found.by_order) == ((0, 0), False)
+    result = matched(FIRST, SECOND, "dsc", fields)
+    assert result.first.tolist() == [0, 1, 2, 3]
+    assert [ORDER[at] for at in result.second] == [0, 1, 2, 3]
+    assert (result.left_out, result.by_order) == ((0, 0), False)
 
 
 def test_databases_in_any_case():
-    found = matched(FIRST, [(dataset.upper(), *rest) for dataset, *rest in FIRST])
-    assert found.second.tolist() == [0, 1, 2, 3]
+    result = matched(FIRST, [(dataset.upper(), *rest) for dataset, *rest in FIRST])
+    assert result.second.tolist() == [0, 1, 2, 3]
 
 
 def test_by_order_within_subject_and_class():
-    found = matched(FIRST, SECOND, "dsc", "s")
-    # Of subject 1's two clips of class 0, c comes before a in the second file: a is taken for c.
-    assert [SECOND[at][2] for at in found.second] == ["c", "b", "a", "a"]
-    assert [SECOND[at][3] for at in found.second] == [0, 1, 2, 0]
-    assert found.by_order
+    result = matched(FIRST, SECOND, "dsc", "s")
+    # Of subject 1's two clips of class 0, c comes before a in the second file: a is matched with c.
+    assert [SECOND[at][2] for at in result.second] == ["c", "b", "a", "a"]
+    assert [SECOND[at][3] for at in result.second] == [0, 1, 2, 0]
+    assert result.by_order
 
 
-def test_other_clips_are_refused_or_left_out():
+def test_other_clips_raise_or_are_left_out():
     extra = [*SECOND, ("samm", "9", "z", 1), ("samm", "9", "y", 1)]
     with pytest.raises(UserError, match="theirs.csv: 1 clips are only in ours.csv and 3 only here, such as casme2 1 a"):
         matched(FIRST, extra[:2] + extra[3:] + [("x", "x", "x", 0)])
-    found = matched(FIRST, [row for row in extra if row[2] != "b"], common=True)
-    assert (found.first.tolist(), found.left_out) == ([0, 2, 3], (1, 2))
-    # By order, the class of a subject whose clips cannot be told is left out as a whole.
-    found = matched(FIRST, SECOND[1:], "dsc", "s", common=True)
-    assert (found.first.tolist(), found.left_out) == ([0, 1, 3], (1, 0))
+    result = matched(FIRST, [row for row in extra if row[2] != "b"], common=True)
+    assert (result.first.tolist(), result.left_out) == ([0, 2, 3], (1, 2))
+    # By order, the class of a subject whose clips cannot be distinguished is left out as a whole.
+    result = matched(FIRST, SECOND[1:], "dsc", "s", common=True)
+    assert (result.first.tolist(), result.left_out) == ([0, 1, 3], (1, 0))
     with pytest.raises(UserError, match=r"such as 1 .class 0.: give --common to compare the 2"):
         matched(FIRST, [SECOND[0], *SECOND[2:]], "dsc", "s")
 
@@ -79,5 +79,5 @@ def test_refuses(first, second, fields, message):
         matched(first, second, "dsc", fields)
 
 
-def test_one_person_with_the_same_name_in_two_datasets_is_fine_where_clips_differ():
+def test_one_subject_name_in_two_datasets_is_matched_where_clips_differ():
     assert matched(TWINS[::2], TWINS[::2], "dsc", "sc").second.tolist() == [0, 1]

@@ -16,17 +16,17 @@ def test_against_the_binomial_written_out(only_first, only_second):
     tail = sum(comb(total, i) for i in range(less + 1)) / 2**total
     p = min(1.0, 2 * tail)
     mid_p = min(1.0, 2 * tail - comb(total, less) / 2**total)
-    found = mcnemar(truth, first, second)
-    assert (found.only_first, found.only_second) == (only_first, only_second)
-    assert found.p == pytest.approx(p)
-    assert found.mid_p == pytest.approx(mid_p)
+    result = mcnemar(truth, first, second)
+    assert (result.only_first, result.only_second) == (only_first, only_second)
+    assert result.p == pytest.approx(p)
+    assert result.mid_p == pytest.approx(mid_p)
 
 
 def test_published_example():
     """Fagerland, Lydersen, Laake (2013): b = 1 and c = 7 give 0.0703 exact, 0.0391 mid-p."""
     truth = np.zeros(8, int)
-    found = mcnemar(truth, np.array([0] + [1] * 7), np.array([1] + [0] * 7))
-    assert (round(found.p, 4), round(found.mid_p, 4)) == (0.0703, 0.0391)
+    result = mcnemar(truth, np.array([0] + [1] * 7), np.array([1] + [0] * 7))
+    assert (round(result.p, 4), round(result.mid_p, 4)) == (0.0703, 0.0391)
 
 
 def test_no_difference():

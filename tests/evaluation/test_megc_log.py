@@ -18,22 +18,22 @@ samm 006
 """
 
 
-def test_every_line_finds_its_place(tmp_path: Path) -> None:
+def test_every_line_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_text(LOG)
-    found = read_published_predictions(path)
-    assert found.subject_keys == [("casme2", "sub01"), ("casme2", "sub01"), ("smic", "s01"), ("samm", "006")]
-    assert found.clip == ["EP02_01f", "EP03_02", "s01_ne_01", "006_1_2"]
-    assert (found.label, found.prediction) == (["1", "0", "0", "0"], ["1", "0", "0", "2"])
-    assert found.classes is None
+    result = read_published_predictions(path)
+    assert result.subject_keys == [("casme2", "sub01"), ("casme2", "sub01"), ("smic", "s01"), ("samm", "006")]
+    assert result.clip == ["EP02_01f", "EP03_02", "s01_ne_01", "006_1_2"]
+    assert (result.label, result.prediction) == (["1", "0", "0", "0"], ["1", "0", "0", "2"])
+    assert result.classes is None
 
 
 @pytest.mark.parametrize(
     ("wrong", "number"),
     [("EP03_02 0", 5), ("EP03_02 0 positive", 3), ("EP03_02 0 1 2", 3), ("casme2", 3), ("smic s09\nsmic s08", 4)],
 )
-def test_a_line_that_is_neither_is_named(tmp_path: Path, wrong: str, number: int) -> None:
-    """Two words are read as another subject, who then has no clip before the next one comes."""
+def test_a_line_of_neither_form_is_named(tmp_path: Path, wrong: str, number: int) -> None:
+    """Two words are read as another subject, which then has no clip before the next subject."""
     path = tmp_path / "log.txt"
     path.write_text(LOG.replace("EP03_02 0 0", wrong))
     with pytest.raises(UserError, match=rf"log\.txt:{number}: expected 'DATABASE SUBJECT' and below it"):

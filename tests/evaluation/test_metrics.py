@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_s
 from icegan_jax.evaluation import metrics
 
 
-def random_answers(seed: int, size: int = 200) -> tuple[np.ndarray, np.ndarray]:
+def random_predictions(seed: int, size: int = 200) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     truth = random.choice(3, size=size, p=[0.57, 0.25, 0.18])
     guess = np.where(random.random(size) < 0.6, truth, random.integers(0, 3, size))
@@ -30,7 +30,7 @@ def test_scores_by_hand():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_agrees_with_scikit_learn(seed):
-    truth, guess = random_answers(seed)
+    truth, guess = random_predictions(seed)
     counts = metrics.confusion(truth, guess)
     np.testing.assert_array_equal(counts, confusion_matrix(truth, guess, labels=[0, 1, 2]))
     assert metrics.uf1(counts) == pytest.approx(f1_score(truth, guess, average="macro"))
@@ -52,7 +52,7 @@ def test_absent_class_is_nan_per_class():
 
 
 def test_leading_axes_are_scored_one_by_one():
-    stack = np.stack([metrics.confusion(*random_answers(seed)) for seed in range(4)])
+    stack = np.stack([metrics.confusion(*random_predictions(seed)) for seed in range(4)])
     expected = [metrics.f1_per_class(counts) for counts in stack]
     np.testing.assert_allclose(metrics.f1_per_class(stack), expected)
 

@@ -24,23 +24,23 @@ predicted tensor([2., 0, 1
 
 
 def test_lists_of_each_subject():
-    datasets, subjects, truth, answers = read_text_log(PATH, LOG)
+    datasets, subjects, truth, predicted = read_text_log(PATH, LOG)
     assert datasets is None
     assert subjects == ["sub01"] * 2 + ["007"] * 4
     assert truth == list("01" + "2010")
-    assert answers == list("02" + "2011")  # of two lists of predictions the last
+    assert predicted == list("02" + "2011")  # of two lists of predictions the last
 
 
-def test_datasets_are_read_and_a_log_is_told_from_a_csv(tmp_path):
+def test_datasets_are_read_and_a_log_is_distinguished_from_a_csv(tmp_path):
     text = "".join(
         f"Dataset: {name} Subject: 1\npred [{guess}]\nlabels [0]\n" for name, guess in (("casme2", 0), ("samm", 2))
     )
     text = "seed 1, folds 2, epochs 3\n" + text  # commas do not make it a table
     path = tmp_path / "published"
     path.write_text(text)
-    found = read_published_predictions(path)
-    assert (found.dataset, found.subject, found.clip) == (["casme2", "samm"], ["1", "1"], None)
-    assert (found.label, found.prediction) == (["0", "0"], ["0", "2"])
+    result = read_published_predictions(path)
+    assert (result.dataset, result.subject, result.clip) == (["casme2", "samm"], ["1", "1"], None)
+    assert (result.label, result.prediction) == (["0", "0"], ["0", "2"])
 
 
 def lists(head: str, guess: int = 0) -> str:

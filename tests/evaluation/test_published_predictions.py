@@ -17,27 +17,27 @@ def write(tmp_path, text, name="theirs.csv"):
 
 def test_run_directory_is_read(tmp_path):
     write_predictions(tmp_path / "predictions.csv", five_rows(), FIVE)
-    found = read_published_predictions(tmp_path)
-    assert found.classes == FIVE == infer_classes([found])
-    assert class_indices(found.path, found.label, FIVE).tolist() == [row.label for row in five_rows()]
-    assert class_indices(found.path, found.prediction, FIVE).tolist() == [row.prediction for row in five_rows()]
-    assert found.subject_keys == [(row.dataset, row.subject) for row in five_rows()]
+    result = read_published_predictions(tmp_path)
+    assert result.classes == FIVE == infer_classes([result])
+    assert class_indices(result.path, result.label, FIVE).tolist() == [row.label for row in five_rows()]
+    assert class_indices(result.path, result.prediction, FIVE).tolist() == [row.prediction for row in five_rows()]
+    assert result.subject_keys == [(row.dataset, row.subject) for row in five_rows()]
 
 
 def test_other_names_of_columns_and_a_semicolon(tmp_path):
-    found = read_published_predictions(
+    result = read_published_predictions(
         write(tmp_path, "\ufeffFilename;Subject;GT;Pred;note\na;s1;0;2;x\n\nb;s2;1;1;\n")
     )
-    assert (found.dataset, found.clip, found.subject) == (None, ["a", "b"], ["s1", "s2"])
-    assert (found.label, found.prediction, found.classes) == (["0", "1"], ["2", "1"], None)
-    assert found.subject_keys == [("", "s1"), ("", "s2")]
+    assert (result.dataset, result.clip, result.subject) == (None, ["a", "b"], ["s1", "s2"])
+    assert (result.label, result.prediction, result.classes) == (["0", "1"], ["2", "1"], None)
+    assert result.subject_keys == [("", "s1"), ("", "s2")]
 
 
 def test_own_columns_with_another_column_are_a_table(tmp_path):
-    found = read_published_predictions(
-        write(tmp_path, "dataset,subject,clip,label,prediction,surety\na,1,x,happy,angry,0.5\n")
+    result = read_published_predictions(
+        write(tmp_path, "dataset,subject,clip,label,prediction,confidence\na,1,x,happy,angry,0.5\n")
     )
-    assert (found.label, found.classes) == (["happy"], None)
+    assert (result.label, result.classes) == (["happy"], None)
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,24 @@ def test_own_columns_with_another_column_are_a_table(tmp_path):
     ],
 )
 def test_classes_that_the_words_stand_for(tmp_path, labels, classes, numbers):
-    found = read_published_predictions(write(tmp_path, "subject,label\n" + "".join(f"s,{label}\n" for label in labels)))
-    assert infer_classes([found]) == classes
-    np.testing.assert_array_equal(class_indices(found.path, found.label, classes), numbers)
+    lines = "".join(f"s,{label}\n" for label in labels)
+    result = read_published_predictions(write(tmp_path, "subject,label\n" + lines))
+    assert infer_classes([result]) == classes
+    np.testing.assert_array_equal(class_indices(result.path, result.label, classes), numbers)
 
 
 def test_a_zero_among_the_predictions_makes_numbers_count_from_0(tmp_path):
-    found = read_published_predictions(write(tmp_path, "subject,label,prediction\ns,1,0\ns,3,1\n"))
-    assert infer_classes([found]) == ("0", "1", "2", "3")
+    result = read_published_predictions(write(tmp_path, "subject,label,prediction\ns,1,0\ns,3,1\n"))
+    assert infer_classes([result]) == ("0", "1", "2", "3")
 
 
 def test_given_names_count(tmp_path):
-    found = read_published_predictions(write(tmp_path, "subject,label\ns,1\n"))
-    assert infer_classes([found], ["b", "a"]) == ("b", "a")
+    result = read_published_predictions(write(tmp_path, "subject,label\ns,1\n"))
+    assert infer_classes([result], ["b", "a"]) == ("b", "a")
     with pytest.raises(UserError, match="theirs.csv: class 1 is not in 0..0 .a.: give --classes"):
-        class_indices(found.path, found.label, ["a"])
+        class_indices(result.path, result.label, ["a"])
     with pytest.raises(UserError, match="theirs.csv: label 'c' has no class"):
-        class_indices(found.path, ["c"], ["a", "b"])
+        class_indices(result.path, ["c"], ["a", "b"])
 
 
 @pytest.mark.parametrize(

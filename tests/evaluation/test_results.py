@@ -127,7 +127,7 @@ def test_damaged_results_name_the_field(tmp_path, keys, value, named):
 
 
 def build_unscored_run(**changes):
-    made = {
+    fields = {
         "protocol": "all",
         "selection": "last",
         "seed": 3,
@@ -135,10 +135,10 @@ def build_unscored_run(**changes):
         "versions": {"jax": "0.10.2"},
         "data_fingerprint": "abc",
     }
-    return build_unscored_results(rows(), **made) | changes
+    return build_unscored_results(rows(), **fields) | changes
 
 
-def test_results_of_everybody_have_a_fit_and_no_score(tmp_path):
+def test_results_of_a_run_on_all_subjects_have_a_fit_and_no_score(tmp_path):
     results = build_unscored_run()
     right = sum(row.label == row.prediction for row in rows())
     assert 0 < right < len(rows())
@@ -157,7 +157,7 @@ def test_results_of_everybody_have_a_fit_and_no_score(tmp_path):
 
 def test_a_run_with_a_score_is_not_refused(tmp_path):
     path = tmp_path / "results.json"
-    require_scored(tmp_path)  # nothing there: whoever needs results misses them
+    require_scored(tmp_path)  # without results.json nothing is raised here
     path.write_text("damaged")
     require_scored(tmp_path)
     write_json(path, build(rows()))
@@ -183,7 +183,7 @@ def test_damaged_results_without_a_score_name_the_field(tmp_path, changes, named
         read_results(tmp_path / "results.json")
 
 
-def test_the_checksum_is_checked_and_not_returned(tmp_path):
+def test_results_with_a_checksum_come_back_without_it(tmp_path):
     path = tmp_path / "results.json"
     results = build(rows()) | {"files": {"predictions.csv": "abc"}, "warnings": {"a_1": ["one", "two"]}}
     write_json_with_checksum(path, results)
@@ -193,6 +193,6 @@ def test_the_checksum_is_checked_and_not_returned(tmp_path):
         read_results(path)
 
 
-def test_missing_results_are_not_to_be_removed(tmp_path):
+def test_message_about_missing_results_does_not_say_remove(tmp_path):
     with pytest.raises(UserError, match="no such file: is this a finished run directory.$"):
         read_results(tmp_path / "results.json")

@@ -1,4 +1,4 @@
-"""Which evaluation of a fold is chosen, on numbers small enough to check by eye."""
+"""Selection of a fold's evaluation, on numbers small enough to check by eye."""
 
 import numpy as np
 import pytest
@@ -35,13 +35,13 @@ def test_inner_takes_the_highest_uf1_not_the_most_correct():
     assert best_on_inner([most_correct, fewer, fewest], LABELS).step == 2
 
 
-def test_of_equal_ones_the_surer_and_then_the_latest():
+def test_ties_go_to_longer_capsules_and_then_to_the_latest():
     guesses = [0, 0, 1, 0]
     assert best_on_inner([inner(1, guesses, 0.7), inner(2, guesses, 0.8), inner(3, guesses, 0.6)], LABELS).step == 2
     assert best_on_inner([inner(1, guesses), inner(2, guesses), inner(3, [1, 1, 0, 0])], LABELS).step == 2
 
 
-def test_the_test_clips_have_no_part_in_it():
+def test_inner_selection_ignores_the_test_clips():
     rng = np.random.default_rng(0)
     history = [Evaluation(step, rng.random((5, 3)), rng.random((4, 3))) for step in range(1, 9)]
     chosen = best_on_inner(history, LABELS).step
@@ -61,7 +61,7 @@ def test_uf1_and_uar_may_choose_different_evaluations():
     assert best_on_test([by_f1, third], labels, metrics.uar) is third
 
 
-def test_of_equal_ones_on_the_test_clips_the_earliest_even_if_fewer_are_correct():
+def test_ties_on_the_test_clips_go_to_the_earliest_even_if_fewer_are_correct():
     labels = np.array([0, 0, 0, 1])
     worst, three, one = [2, 2, 2, 2], [0, 0, 0, 0], [1, 1, 1, 1]  # correct; recalls 1 and 0, or 0 and 1
     history = [on_test(step, guesses) for step, guesses in enumerate((worst, one, three, three))]
@@ -82,34 +82,34 @@ def test_the_best_test_epoch_is_the_rule_of_the_guessers():
 
 
 def test_the_best_test_epoch_is_pooled_over_folds_for_each_score():
-    """Against scikit-learn, by looking through every evaluation of every fold."""
+    """Compare with scikit-learn over every evaluation of every fold."""
     rng = np.random.default_rng(3)
-    folds, seen = [], {"uf1": ([], []), "uar": ([], [])}
+    folds, chosen = [], {"uf1": ([], []), "uar": ([], [])}
     for size in (1, 2, 9, 14):
         labels = np.concatenate([[0, 1, 2], rng.integers(0, 3, size)])[:size]
         history = [on_test(step, rng.integers(0, 3, size)) for step in range(1, 6)]
         folds.append((history, labels))
         for name, score in (("uf1", f1_score), ("uar", recall_score)):
-            found = []
+            result = []
             for evaluation in history:
                 guesses = evaluation.test.argmax(axis=1)
                 occurring = np.unique(labels if name == "uar" else [*labels, *guesses])
                 value = score(labels, guesses, average="macro", labels=occurring, zero_division=0)
-                found.append((round(value, 9), -evaluation.step))
-            best = history[found.index(max(found))]
-            seen[name][0].extend(labels)
-            seen[name][1].extend(best.test.argmax(axis=1))
+                result.append((round(value, 9), -evaluation.step))
+            best = history[result.index(max(result))]
+            chosen[name][0].extend(labels)
+            chosen[name][1].extend(best.test.argmax(axis=1))
     scores = best_test_epoch(folds)
-    assert scores["uf1"] == pytest.approx(f1_score(*seen["uf1"], average="macro"))
-    assert scores["uar"] == pytest.approx(recall_score(*seen["uar"], average="macro"))
+    assert scores["uf1"] == pytest.approx(f1_score(*chosen["uf1"], average="macro"))
+    assert scores["uar"] == pytest.approx(recall_score(*chosen["uar"], average="macro"))
     last = [(history[-1:], labels) for history, labels in folds]
     assert best_test_epoch(last)["uar"] < scores["uar"]
 
 
 def test_predictions_of_another_evaluation():
     rows = [Prediction("d", "s", f"c{n}", n, 0, (0.5, 0.2, 0.1)) for n in range(2)]
-    found = predictions_at(rows, Evaluation(4, np.array([[0.1, 0.2, 0.7], [0.3, 0.9, 0.0]]), NONE))
-    assert found == [
+    result = predictions_at(rows, Evaluation(4, np.array([[0.1, 0.2, 0.7], [0.3, 0.9, 0.0]]), NONE))
+    assert result == [
         Prediction("d", "s", "c0", 0, 2, (0.1, 0.2, 0.7)),
         Prediction("d", "s", "c1", 1, 1, (0.3, 0.9, 0.0)),
     ]

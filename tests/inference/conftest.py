@@ -1,4 +1,4 @@
-"""A finished run of tiny networks, trained once by the main job, and a picture of a face to show it."""
+"""A finished run of tiny networks, trained once for all tests, and a picture of a face."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ from tests.training import tiny
 
 @functools.cache
 def trained(folder: Path) -> Path:
-    """Made-up pairs of three people at ``data``, and a run of three folds at ``run`` beside them."""
+    """Write synthetic pairs of three subjects to ``data``, train three folds on them in ``run``, and return ``run``."""
     pairs = tiny.pairs()
     faces = zip(pairs.subject, pairs.clip, pairs.label, pairs.shift, pairs.onset, pairs.apex, strict=True)
     records = [
@@ -31,29 +31,29 @@ def trained(folder: Path) -> Path:
     devices = jax.local_devices()[:1]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(jax, "local_devices", lambda: devices)
-        start(config_of(data), run_dir)  # the config of tests/damage: a session compiles its programs once
+        start(config_of(data), run_dir)  # the config of tests/damage, whose programs a session compiles once
     return run_dir
 
 
 @pytest.fixture(scope="session")
 def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of 3 folds (32x32 pixels, generator that moves pixels, config.json, checkpoints, report).
+    """Return a finished run of 3 folds: 32x32 pixels, generator with motion, config.json, checkpoints, report.
 
-    Read it only: all tests share it. A test module outside this folder imports the name. The folds are FOLDS, the
-    classes EXPRESSIONS.
+    All tests share the run and must not change it. A test module outside this folder imports the fixture. The folds
+    are FOLDS, the classes EXPRESSIONS.
     """
-    return trained(tmp_path_factory.getbasetemp() / "use")
+    return trained(tmp_path_factory.getbasetemp() / "inference")
 
 
 @pytest.fixture(scope="session")
-def model(run_dir: Path) -> Ensemble:
-    """All three folds of the run, to synthesize with."""
+def ensemble(run_dir: Path) -> Ensemble:
+    """Return the generators of all three folds."""
     return load_ensemble(run_dir, generator=True)
 
 
 @pytest.fixture(scope="session")
 def face_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A PNG of 240x260 pixels in colour: a face of about 100 pixels, of scikit-image's astronaut."""
+    """Return a color PNG of 240x260 pixels: a face of about 100 pixels, of scikit-image's astronaut."""
     path = tmp_path_factory.mktemp("picture") / "neutral.png"
     Image.fromarray(skimage.data.astronaut()[0:260, 110:350]).save(path)
     return path

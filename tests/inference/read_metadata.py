@@ -1,4 +1,4 @@
-"""Marks read back out of files, by others' rules than those that wrote them."""
+"""A reader of provenance metadata that shares no code with the writer."""
 
 import json
 import struct
@@ -15,7 +15,7 @@ _RECORD = "{urn:icegan-jax:synthesis}record"
 
 
 def packet_in(path: Path) -> bytes:
-    """The XMP packet of a file."""
+    """Return the XMP packet of a file."""
     data = path.read_bytes()
     if path.suffix == ".mp4":
         (box,) = [content for kind, content in _boxes(data) if kind == b"uuid"]
@@ -30,7 +30,7 @@ def packet_in(path: Path) -> bytes:
 
 
 def metadata_in(path: Path) -> tuple[str, str, dict[str, Any]]:
-    """Digital source type, description and record of a file."""
+    """Return digital source type, description and record of a file."""
     tree = ElementTree.fromstring(packet_in(path).decode().split("?>", 1)[1].rsplit("<?xpacket", 1)[0])
     (source,), (record,), (description,) = (list(tree.iter(name)) for name in (_SOURCE, _RECORD, _DESCRIPTION))
     (text,) = [part.text for part in description.iter() if part.text and part.text.strip()]
@@ -39,7 +39,7 @@ def metadata_in(path: Path) -> tuple[str, str, dict[str, Any]]:
 
 
 def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The top-level boxes of an MP4 (ISO 14496-12), which fill the file."""
+    """Yield the top-level boxes of an MP4 (ISO 14496-12), and check that they fill the file."""
     at = 0
     while at < len(data):
         size, kind = struct.unpack_from(">I4s", data, at)
@@ -50,7 +50,7 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _gif_extensions(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The application extensions of a GIF before its first picture, walked block by block (GIF89a)."""
+    """Yield the application extensions of a GIF before its first picture, block by block (GIF89a)."""
     at = 13 + (3 << (data[10] & 7) + 1)
     while data[at] == 0x21:
         name, start = data[at + 3 : at + 3 + data[at + 2]], at + 3 + data[at + 2]

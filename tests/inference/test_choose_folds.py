@@ -9,33 +9,33 @@ from icegan_jax.training.fold_result import write_result
 from tests.damage.runs import FOLDS, STEPS
 
 
-def fake(run: Path, name: str, people: list[tuple[str, str]], step: int = 4) -> None:
-    """A finished fold, without networks."""
+def write_fold(run: Path, name: str, held_out: list[tuple[str, str]], step: int = 4) -> None:
+    """Write a finished fold without networks."""
     folder = run / "folds" / name
     (folder / "checkpoints" / str(step)).mkdir(parents=True)
     (folder / "predictions.csv").write_text("")
-    write_result(folder, {"people": people, "steps": step, "wall_s": 1.0, "compile_s": 0.0})
+    write_result(folder, {"people": held_out, "steps": step, "wall_s": 1.0, "compile_s": 0.0})
 
 
 def names(run: Path, **options: str) -> list[str]:
     return [fold.name for fold in choose_folds(run, **options)]
 
 
-def test_all_finished_folds_answer_for_a_stranger(run_dir: Path) -> None:
+def test_all_finished_folds_by_default(run_dir: Path) -> None:
     folds = choose_folds(run_dir)
     assert tuple(fold.name for fold in folds) == FOLDS
     assert {fold.step for fold in folds} == {STEPS}
-    assert [fold.people for fold in folds] == [(("tiny", f"s{number}"),) for number in range(3)]
+    assert [fold.held_out for fold in folds] == [(("tiny", f"s{number}"),) for number in range(3)]
 
 
-@pytest.mark.parametrize("person", ["s1", "tiny/s1"])
-def test_only_those_that_never_saw_a_person_answer_for_them(run_dir: Path, person: str) -> None:
-    assert names(run_dir, exclude_subject=person) == ["tiny_s1"]
-    assert names(run_dir, exclude_subject=person, fold="tiny_s1") == ["tiny_s1"]
+@pytest.mark.parametrize("subject", ["s1", "tiny/s1"])
+def test_only_the_fold_that_held_the_subject_out(run_dir: Path, subject: str) -> None:
+    assert names(run_dir, exclude_subject=subject) == ["tiny_s1"]
+    assert names(run_dir, exclude_subject=subject, fold="tiny_s1") == ["tiny_s1"]
 
 
-def test_a_split_held_several_people_out(tmp_path: Path) -> None:
-    fake(tmp_path, "split_0", [("a", "s1"), ("b", "s2")])
+def test_a_split_with_several_held_out_subjects(tmp_path: Path) -> None:
+    write_fold(tmp_path, "split_0", [("a", "s1"), ("b", "s2")])
     assert names(tmp_path, exclude_subject="s2") == ["split_0"]
 
 
@@ -43,8 +43,8 @@ def test_one_fold(run_dir: Path) -> None:
     assert names(run_dir, fold="tiny_s2") == ["tiny_s2"]
 
 
-def test_the_newest_checkpoint_counts(tmp_path: Path) -> None:
-    fake(tmp_path, "a_s1", [("a", "s1")], step=9)
+def test_the_last_checkpoint_is_used(tmp_path: Path) -> None:
+    write_fold(tmp_path, "a_s1", [("a", "s1")], step=9)
     (tmp_path / "folds" / "a_s1" / "checkpoints" / "10").mkdir()
     assert [fold.step for fold in choose_folds(tmp_path)] == [10]
 
@@ -56,40 +56,40 @@ def test_the_newest_checkpoint_counts(tmp_path: Path) -> None:
         ({"fold": "?"}, r"--fold=\?: .*; there are tiny_s0, tiny_s1, tiny_s2$"),
         (
             {"exclude_subject": "tiny/s5"},
-            "--exclude_subject=tiny/s5: .* nobody of that name; did you mean tiny/s.*stranger",
+            "--exclude_subject=tiny/s5: .* a subject of that name; did you mean tiny/s.*omit the option",
         ),
-        ({"fold": "tiny_s0", "exclude_subject": "s1"}, "fold tiny_s0 was trained on this person; leave --fold out"),
+        ({"fold": "tiny_s0", "exclude_subject": "s1"}, "fold tiny_s0 was trained on this subject; omit --fold"),
     ],
 )
-def test_a_wrong_choice_is_named_with_the_right_one(run_dir: Path, options: dict[str, str], message: str) -> None:
+def test_the_message_for_a_wrong_option_names_the_remedy(run_dir: Path, options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         choose_folds(run_dir, **options)
     assert "\n" not in str(caught.value)
 
 
-def test_equal_subjects_of_two_datasets_are_told_apart(tmp_path: Path) -> None:
+def test_subjects_of_two_datasets_with_equal_names(tmp_path: Path) -> None:
     for dataset in ("casme2", "samm"):
-        fake(tmp_path, f"{dataset}_s1", [(dataset, "s1")])
-    with pytest.raises(UserError, match="several of that name; give casme2/s1 or samm/s1"):
+        write_fold(tmp_path, f"{dataset}_s1", [(dataset, "s1")])
+    with pytest.raises(UserError, match="several datasets have a subject of that name; give casme2/s1 or samm/s1"):
         choose_folds(tmp_path, exclude_subject="s1")
     assert names(tmp_path, exclude_subject="samm/s1") == ["samm_s1"]
 
 
-def test_a_run_on_everybody_held_nobody_out(tmp_path: Path) -> None:
-    fake(tmp_path, "all", [])
+def test_a_run_on_all_subjects_has_no_held_out_subject(tmp_path: Path) -> None:
+    write_fold(tmp_path, "all", [])
     assert names(tmp_path) == ["all"]
-    with pytest.raises(UserError, match="trained on everybody and held nobody out"):
+    with pytest.raises(UserError, match="trained on all subjects and held none out"):
         choose_folds(tmp_path, exclude_subject="s1")
 
 
-def test_no_fold_is_finished(tmp_path: Path) -> None:
+def test_no_finished_fold(tmp_path: Path) -> None:
     (tmp_path / "folds" / "a_s1" / "checkpoints" / "4").mkdir(parents=True)
     with pytest.raises(UserError, match=f"{re.escape(str(tmp_path))}: no fold is finished yet; start the training"):
         choose_folds(tmp_path)
 
 
 def test_a_result_without_checkpoint(tmp_path: Path) -> None:
-    fake(tmp_path, "a_s1", [("a", "s1")])
+    write_fold(tmp_path, "a_s1", [("a", "s1")])
     (tmp_path / "folds" / "a_s1" / "checkpoints" / "4").rmdir()
     with pytest.raises(UserError, match="a_s1: has a result but no checkpoint"):
         choose_folds(tmp_path)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.landmarks import Box
 from icegan_jax.inference.composite import composite_face
 
-Colour = NDArray[np.uint8]
+Color = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 BOXES = {
@@ -19,7 +19,7 @@ boxes = pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
 
 
 @pytest.fixture(scope="module")
-def picture() -> Colour:
+def picture() -> Color:
     return np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
 
 
@@ -33,30 +33,30 @@ def inside(box: Box, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def core(box: Box, margin: float = 0.1) -> tuple[slice, slice]:
-    """Rows and columns where the change is whole."""
+    """Return the rows and columns where the change does not fade."""
     y, x = margin * box.height, margin * box.width
     rows = slice(int(np.ceil(box.top + y)), int(box.bottom - y) + 1)
     return rows, slice(int(np.ceil(box.left + x)), int(box.right - x) + 1)
 
 
 @boxes
-def test_outside_the_box_no_pixel_changes(picture: Colour, box: Box) -> None:
+def test_outside_the_box_no_pixel_changes(picture: Color, box: Box) -> None:
     change = np.random.default_rng(1).normal(0, (2, 2, 30), (32, 32, 3)).astype(np.float32)
-    placed = composite_face(picture, box, change, 2.0)
-    assert placed.shape == picture.shape and placed.dtype == np.uint8
-    there = inside(box, picture.shape)
-    assert (placed[~there] == picture[~there]).all()
-    assert (placed[there] != picture[there]).mean() > 0.6
+    result = composite_face(picture, box, change, 2.0)
+    assert result.shape == picture.shape and result.dtype == np.uint8
+    is_inside = inside(box, picture.shape)
+    assert (result[~is_inside] == picture[~is_inside]).all()
+    assert (result[is_inside] != picture[is_inside]).mean() > 0.6
 
 
 @boxes
-def test_at_intensity_0_no_pixel_changes(picture: Colour, box: Box) -> None:
+def test_at_intensity_0_no_pixel_changes(picture: Color, box: Box) -> None:
     change = np.random.default_rng(1).normal(0, (2, 2, 30), (32, 32, 3)).astype(np.float32)
     assert np.array_equal(composite_face(picture, box, change, 0.0), picture)
 
 
 @boxes
-def test_what_is_added_is_whole_in_the_middle_and_fades_to_the_edge(box: Box) -> None:
+def test_added_grey_levels_fade_towards_the_edge(box: Box) -> None:
     grey = np.full((160, 200, 3), (40, 120, 200), np.uint8)
     added = composite_face(grey, box, change_of(0, 0, 20), 1.5).astype(int) - grey
     assert (added[core(box)] == 30).all()
@@ -68,27 +68,27 @@ def test_what_is_added_is_whole_in_the_middle_and_fades_to_the_edge(box: Box) ->
     assert row[first] <= 2 + 30 / (0.083 * box.width)
 
 
-def test_levels_end_at_black_and_white() -> None:
+def test_grey_levels_are_clipped() -> None:
     grey = np.full((60, 60, 3), (5, 120, 250), np.uint8)
     box = Box(10, 10, 50, 50)
     assert composite_face(grey, box, change_of(0, 0, 20), 1.0)[30, 30].tolist() == [25, 140, 255]
     assert composite_face(grey, box, change_of(0, 0, -20), 1.0)[30, 30].tolist() == [0, 100, 230]
 
 
-def test_pixels_come_from_where_the_motion_points_scaled_to_the_picture() -> None:
-    """A crop pixel is 4 x 3 of the picture: half of one is 2 columns, one is 3 rows."""
+def test_the_motion_is_scaled_to_the_picture() -> None:
+    """A pixel of the crop has 4 columns and 3 rows of the picture."""
     noise = np.random.default_rng(2).integers(0, 256, (120, 150, 3), np.uint8)
     box = Box(10.5, 10.5, 138.5, 106.5)
     rows, columns = core(box)
-    placed = composite_face(noise, box, change_of(0, 0.5, 0), 1.0)
-    assert np.array_equal(placed[rows, columns], noise[rows, columns.start + 2 : columns.stop + 2])
-    placed = composite_face(noise, box, change_of(2, 0, 0), -0.5)
-    assert np.array_equal(placed[rows, columns], noise[rows.start - 3 : rows.stop - 3, columns])
+    result = composite_face(noise, box, change_of(0, 0.5, 0), 1.0)
+    assert np.array_equal(result[rows, columns], noise[rows, columns.start + 2 : columns.stop + 2])
+    result = composite_face(noise, box, change_of(2, 0, 0), -0.5)
+    assert np.array_equal(result[rows, columns], noise[rows.start - 3 : rows.stop - 3, columns])
 
 
 @pytest.mark.parametrize("name", ["larger than the crop", "narrow"])
-def test_the_change_lies_where_the_crop_was_taken(name: str) -> None:
-    """A bright spot of the crop is enlarged around the same place of the picture."""
+def test_the_position_of_the_change(name: str) -> None:
+    """A bright spot of the crop appears enlarged at the same position of the picture."""
     box, n = BOXES[name], 32
     spot = np.zeros((n, n, 3), np.float32)
     y, x = np.mgrid[0:n, 0:n]
@@ -99,11 +99,11 @@ def test_the_change_lies_where_the_crop_was_taken(name: str) -> None:
     assert at_y == pytest.approx(box.top + 9.5 / n * box.height, abs=0.3)
 
 
-def test_motion_that_wobbles_from_pixel_to_pixel_moves_nothing() -> None:
+def test_a_checkerboard_of_motion_is_blurred_away() -> None:
     y, x = np.mgrid[0:32, 0:32]
-    wobble = change_of(0, 0, 0)
-    wobble[..., 0] = 0.5 * (-1.0) ** (x + y)
+    checkerboard = change_of(0, 0, 0)
+    checkerboard[..., 0] = 0.5 * (-1.0) ** (x + y)
     stripes = np.repeat(np.where(np.arange(160) // 10 % 2, 200, 50).astype(np.uint8), 200).reshape(160, 200)
     picture = np.repeat(stripes[..., None], 3, axis=2)
-    placed = composite_face(picture, BOXES["larger than the crop"], wobble, 2.0)
-    assert np.abs(placed.astype(int) - picture).max() <= 2
+    result = composite_face(picture, BOXES["larger than the crop"], checkerboard, 2.0)
+    assert np.abs(result.astype(int) - picture).max() <= 2

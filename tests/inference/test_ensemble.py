@@ -16,8 +16,8 @@ from tests.damage.runs import FOLDS, STEPS
 
 @pytest.fixture(scope="module")
 def pairs(run_dir: Path) -> Pairs:
-    found: Pairs = load_pairs(run_dir.parent / "data")
-    return found
+    loaded: Pairs = load_pairs(run_dir.parent / "data")
+    return loaded
 
 
 @pytest.fixture(scope="module")
@@ -30,29 +30,29 @@ def generator(run_dir: Path) -> Ensemble:
     return load_ensemble(run_dir, generator=True)
 
 
-def test_a_held_out_person_gets_the_lengths_of_the_run(run_dir: Path, pairs: Pairs) -> None:
+def test_a_held_out_subject_gets_the_lengths_of_the_run(run_dir: Path, pairs: Pairs) -> None:
     rows = read_predictions(run_dir / "predictions.csv")[1]
-    for person in ("s0", "s1", "s2"):
-        mine = (pairs.subject == person) & (pairs.shift == 0)
-        lengths = load_ensemble(run_dir, generator=False, exclude_subject=person).predict(
-            pairs.onset[mine], pairs.apex[mine]
+    for subject in ("s0", "s1", "s2"):
+        rows_of_subject = (pairs.subject == subject) & (pairs.shift == 0)
+        lengths = load_ensemble(run_dir, generator=False, exclude_subject=subject).predict(
+            pairs.onset[rows_of_subject], pairs.apex[rows_of_subject]
         )
         chex.assert_shape(lengths, (3, 3))
-        np.testing.assert_allclose(lengths, [row.scores for row in rows if row.subject == person], atol=2e-6)
+        np.testing.assert_allclose(lengths, [row.scores for row in rows if row.subject == subject], atol=2e-6)
 
 
 def test_the_ensemble_is_the_mean_over_the_folds(run_dir: Path, recognizer: Ensemble, pairs: Pairs) -> None:
     single = [load_ensemble(run_dir, generator=False, fold=name).predict(pairs.onset, pairs.apex) for name in FOLDS]
     chex.assert_trees_all_close(recognizer.predict(pairs.onset, pairs.apex), np.mean(single, 0), atol=1e-6)
-    assert np.abs(single[0] - single[1]).max() > 1e-3  # else the mean would show nothing
+    assert np.abs(single[0] - single[1]).max() > 1e-3  # otherwise the test of the mean proves nothing
 
 
-def test_a_face_gets_the_same_answer_alone_and_among_others(recognizer: Ensemble, pairs: Pairs) -> None:
+def test_the_prediction_does_not_depend_on_the_batch(recognizer: Ensemble, pairs: Pairs) -> None:
     together = recognizer.predict(pairs.onset[:17], pairs.apex[:17])  # more than a batch
     chex.assert_shape(together, (17, 3))
-    for place in (0, 16):
-        alone = recognizer.predict(pairs.onset[place : place + 1], pairs.apex[place : place + 1])
-        np.testing.assert_allclose(alone[0], together[place], atol=1e-6)
+    for position in (0, 16):
+        alone = recognizer.predict(pairs.onset[position : position + 1], pairs.apex[position : position + 1])
+        np.testing.assert_allclose(alone[0], together[position], atol=1e-6)
 
 
 def test_faces_are_synthesized_by_class_draw_and_intensity(generator: Ensemble, pairs: Pairs) -> None:
@@ -69,7 +69,7 @@ def test_faces_are_synthesized_by_class_draw_and_intensity(generator: Ensemble, 
     np.testing.assert_allclose(again[0].astype(int), faces[0], atol=1)
 
 
-def test_only_the_network_that_is_asked_for_is_held(recognizer: Ensemble, generator: Ensemble) -> None:
+def test_only_one_network_is_in_memory(recognizer: Ensemble, generator: Ensemble) -> None:
     assert not recognizer.states[0].g_params and recognizer.states[0].d_params
     assert not generator.states[0].d_params and generator.states[0].g_params
     assert not recognizer.states[0].d_opt_state and not generator.states[0].g_opt_state
@@ -84,7 +84,7 @@ def test_nothing_is_written_to_the_run(run_dir: Path) -> None:
     assert seen() == before
 
 
-def test_a_run_that_cannot_be_written_is_read(run_dir: Path, tmp_path: Path) -> None:
+def test_a_read_only_run(run_dir: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy)
     for folder, _, _ in os.walk(copy):
@@ -96,7 +96,7 @@ def test_a_run_that_cannot_be_written_is_read(run_dir: Path, tmp_path: Path) -> 
             os.chmod(folder, 0o755)
 
 
-def broken(run_dir: Path, tmp_path: Path) -> Path:
+def copy_run(run_dir: Path, tmp_path: Path) -> Path:
     copy = tmp_path / "run"
     shutil.copytree(run_dir, copy)
     return copy
@@ -110,7 +110,7 @@ def refused(run: Path, generator: bool = False) -> str:
 
 
 def test_a_damaged_checkpoint_is_named(run_dir: Path, tmp_path: Path) -> None:
-    copy = broken(run_dir, tmp_path)
+    copy = copy_run(run_dir, tmp_path)
     folder = copy / "folds" / "tiny_s0" / "checkpoints" / str(STEPS)
     (folder / "inventory.json").unlink()
     message = refused(copy)
@@ -118,14 +118,14 @@ def test_a_damaged_checkpoint_is_named(run_dir: Path, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_run_is_refused(run_dir: Path, tmp_path: Path) -> None:
-    copy = broken(run_dir, tmp_path)
+    copy = copy_run(run_dir, tmp_path)
     config = read_json_with_checksum(copy / "config.json")
     write_json_with_checksum(copy / "config.json", config | {"id": "0" * 32})
     assert "of another run or fold" in refused(copy)
 
 
 def test_a_checkpoint_of_another_config_is_refused(run_dir: Path, tmp_path: Path) -> None:
-    copy = broken(run_dir, tmp_path)
+    copy = copy_run(run_dir, tmp_path)
     config = read_json_with_checksum(copy / "config.json")
     config["model"]["expression_dimension"] = 5
     write_json_with_checksum(copy / "config.json", config)
@@ -133,7 +133,7 @@ def test_a_checkpoint_of_another_config_is_refused(run_dir: Path, tmp_path: Path
 
 
 def test_a_config_of_another_version_is_refused(run_dir: Path, tmp_path: Path) -> None:
-    copy = broken(run_dir, tmp_path)
+    copy = copy_run(run_dir, tmp_path)
     config = read_json_with_checksum(copy / "config.json")
     del config["model"]["motion"]
     write_json_with_checksum(copy / "config.json", config)
@@ -141,8 +141,8 @@ def test_a_config_of_another_version_is_refused(run_dir: Path, tmp_path: Path) -
     assert message.startswith(str(copy / "config.json")) and "config.model.motion is missing" in message
 
 
-def test_a_run_without_generator_has_none_to_give(run_dir: Path, tmp_path: Path) -> None:
-    copy = broken(run_dir, tmp_path)
+def test_a_run_without_generator(run_dir: Path, tmp_path: Path) -> None:
+    copy = copy_run(run_dir, tmp_path)
     config = read_json_with_checksum(copy / "config.json")
     config["model"]["generator"] = "none"
     write_json_with_checksum(copy / "config.json", config)
@@ -150,6 +150,6 @@ def test_a_run_without_generator_has_none_to_give(run_dir: Path, tmp_path: Path)
     assert not has_generator(copy) and has_generator(run_dir)
 
 
-def test_what_is_no_run(tmp_path: Path) -> None:
+def test_a_folder_without_a_run(tmp_path: Path) -> None:
     assert refused(tmp_path / "nowhere").startswith(f"{tmp_path / 'nowhere'}: no such run directory")
     assert "it has no config.json" in refused(tmp_path)

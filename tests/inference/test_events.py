@@ -2,6 +2,8 @@ import csv
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,104 +12,101 @@ from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, Trace, TraceRow
 from icegan_jax.errors import UserError
 from icegan_jax.inference import events
+from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.inputs import FrameSource
-from tests.inference.moving import Grey, frames
+from icegan_jax.inference.recognize import Recognition, recognize_spotted
+from tests.inference.recordings import Grey, frames
 
-OPTIONS = CropOptions(size=64)
+MICRO = (Event("micro", 10, 13, 16, 3.0), Event("micro", 30, 33, 36, 2.0))
+MACRO = Event("macro", 5, 20, 40, 5.0)
 FOLDS = ("one", "two")
 
 
 class Recording:
-    """A face at rest but for two events, 7 frames each, from frame 10 and from frame 30; it notes what is read."""
+    """A face at rest but for two events, 7 frames each, from frame 10 and from frame 30; it records what is read."""
 
     def __init__(self) -> None:
         still, moving = frames([0.0])[0], frames()
         self.frames = [still] * 10 + moving + [still] * 13 + moving + [still] * 10
-        self.read_so_far: list[int] = []
+        self.numbers_read: list[int] = []
 
     def read(self, numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
         for number in numbers:
-            self.read_so_far.append(number)
+            self.numbers_read.append(number)
             yield number, self.frames[number]
 
     def source(self, fps: float | None = 60.0) -> FrameSource:
-        return FrameSource("film", Path("film.mp4"), range(len(self.frames)), fps, self.read, video=True)
+        return FrameSource("film", Path("film.mp4"), range(len(self.frames)), fps, self.read, is_video=True)
 
 
-def spotting(*found: Event, frames: int = 47, seen: int = 47) -> SpottingResult:
+def spotting(*spotted: Event, frames: int = 47, seen: int = 47) -> SpottingResult:
     rows = [TraceRow(n, 0.1, 0.1, 0.1, 0.1, 0.0, 0.0, n < seen) for n in range(frames)]
-    return SpottingResult(Trace.from_rows(rows, 60.0), list(found))
+    return SpottingResult(Trace.from_rows(rows, 60.0), list(spotted))
 
 
-def lengths(onset: Grey, apex: Grey) -> np.ndarray:
+def predict(onset: Grey, apex: Grey) -> np.ndarray:
     assert onset.shape == apex.shape == (1, 64, 64)
     return np.array([[0.2, 0.9, 0.1]], np.float32)
 
 
-MICRO = (Event("micro", 10, 13, 16, 3.0), Event("micro", 30, 33, 36, 2.0))
-MACRO = Event("macro", 5, 20, 40, 5.0)
+def recognize(recording: Recording, *spotted: Event, fps: float = 60.0) -> list[Recognition]:
+    """Recognize the events with an ensemble that predicts the second of three classes."""
+    ensemble = cast(Ensemble, SimpleNamespace(predict=predict, fold_names=FOLDS, classes=("a", "b", "c")))
+    return list(recognize_spotted(recording.source(fps), spotting(*spotted), CropOptions(size=64), ensemble))
 
 
-def test_every_event_is_read_in_the_order_of_their_ends() -> None:
+def test_the_results_are_ordered_by_offset() -> None:
+    results = recognize(Recording(), MICRO[0], MACRO, MICRO[1])
+    assert [result.kind for result in results] == ["micro", "micro", "macro"]
+    assert [(result.onset, result.apex, result.offset) for result in results[:2]] == [(10, 14, 16), (30, 34, 36)]
+    assert [result.name for result in results] == ["film_001", "film_003", "film_002"]
+    assert results[0].label == "b" and results[0].folds == FOLDS
+    assert results[0].seconds(results[0].apex) == pytest.approx(14 / 60)
+
+
+def test_a_macro_expression_gets_no_prediction() -> None:
     recording = Recording()
-    found = list(
-        events.recognize_candidates(recording.source(), spotting(MICRO[0], MACRO, MICRO[1]), OPTIONS, lengths, FOLDS)
-    )
-    assert [recognition.kind for recognition in found] == ["micro", "micro", "macro"]
-    assert [(recognition.onset, recognition.apex, recognition.offset) for recognition in found[:2]] == [
-        (10, 14, 16),
-        (30, 34, 36),
-    ]
-    assert [recognition.name for recognition in found] == ["film_001", "film_003", "film_002"]
-    assert found[0].label == "b" and found[0].folds == FOLDS
-    assert found[0].seconds(found[0].apex) == pytest.approx(14 / 60)
-
-
-def test_no_network_is_asked_about_a_macro_expression() -> None:
-    recording = Recording()
-    (recognition,) = events.recognize_candidates(recording.source(), spotting(MACRO), OPTIONS, lengths, FOLDS)
-    assert recognition.lengths is None and [flag.word for flag in recognition.flags] == ["macro"]
-    assert (recognition.onset, recognition.apex, recognition.offset) == (5, 20, 40)
-    assert recording.read_so_far == []
+    (result,) = recognize(recording, MACRO)
+    assert result.lengths is None and [flag.word for flag in result.flags] == ["macro"]
+    assert (result.onset, result.apex, result.offset) == (5, 20, 40)
+    assert recording.numbers_read == []
 
 
 def test_only_the_frames_of_events_are_read_and_once() -> None:
     recording = Recording()
-    list(events.recognize_candidates(recording.source(), spotting(*MICRO), OPTIONS, lengths, FOLDS))
-    assert recording.read_so_far == [*range(10, 17), *range(30, 37)]
+    recognize(recording, *MICRO)
+    assert recording.numbers_read == [*range(10, 17), *range(30, 37)]
 
 
-def test_events_that_overlap_share_their_frames() -> None:
+def test_overlapping_events_share_their_frames() -> None:
     recording = Recording()
-    overlapping = (Event("micro", 10, 13, 16, 3.0), Event("micro", 12, 14, 18, 2.0))
-    found = list(events.recognize_candidates(recording.source(), spotting(*overlapping), OPTIONS, lengths, FOLDS))
-    assert [recognition.offset for recognition in found] == [16, 18]
-    assert recording.read_so_far == list(range(10, 19))
+    results = recognize(recording, Event("micro", 10, 13, 16, 3.0), Event("micro", 12, 14, 18, 2.0))
+    assert [result.offset for result in results] == [16, 18]
+    assert recording.numbers_read == list(range(10, 19))
 
 
-def test_an_event_without_a_face_is_named_without_an_answer() -> None:
+def test_an_event_without_a_face_gets_no_prediction() -> None:
     recording = Recording()
     recording.frames[10:17] = [np.full((260, 240), 90, np.uint8)] * 7
-    (recognition,) = events.recognize_candidates(recording.source(), spotting(MICRO[0]), OPTIONS, lengths, FOLDS)
-    assert recognition.lengths is None and recognition.flags[-1].word == "not_read"
-    assert "no face in onset 10" in recognition.flags[-1].sentence
+    (result,) = recognize(recording, MICRO[0])
+    assert result.lengths is None and result.flags[-1].word == "not_read"
+    assert "no face in onset 10" in result.flags[-1].sentence
 
 
-def test_a_slow_camera_is_said_of_every_event() -> None:
-    found = events.recognize_candidates(Recording().source(25.0), spotting(MICRO[0]), OPTIONS, lengths, FOLDS)
-    assert "slow_camera" in [flag.word for flag in next(found).flags]
+def test_a_slow_camera_is_flagged_for_every_event() -> None:
+    assert "slow_camera" in [flag.word for flag in recognize(Recording(), MICRO[0], fps=25.0)[0].flags]
 
 
 @pytest.mark.parametrize(("seen", "words"), [(47, []), (20, ["face_rarely_seen"])])
-def test_what_is_said_of_the_whole(seen: int, words: list[str]) -> None:
-    found = events.recording_flags(Recording().source(), spotting(seen=seen))
-    assert [flag.word for flag in found] == words
+def test_the_flags_of_the_recording(seen: int, words: list[str]) -> None:
+    flags = events.recording_flags(Recording().source(), spotting(seen=seen))
+    assert [flag.word for flag in flags] == words
 
 
-def test_the_trace_is_written_as_it_is_found(tmp_path: Path) -> None:
+def test_the_trace_has_a_row_for_each_frame(tmp_path: Path) -> None:
     recording = Recording()
     recording.frames = [*frames([0.0]) * 40]
-    spotted = events.spot_events_in(recording.source(), tmp_path / "trace.csv")
+    spotted = events.spot_source(recording.source(), tmp_path / "trace.csv")
     with (tmp_path / "trace.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [*ROW_FIELDS, "seconds"] and len(rows) == 40
@@ -120,10 +119,10 @@ def test_no_face_in_any_frame(tmp_path: Path) -> None:
     recording = Recording()
     recording.frames = [np.full((60, 60), 90, np.uint8)] * 30
     with pytest.raises(UserError, match=r"film\.mp4: no face in any frame; give a recording of a frontal face"):
-        events.spot_events_in(recording.source(), tmp_path / "trace.csv")
+        events.spot_source(recording.source(), tmp_path / "trace.csv")
 
 
-def test_no_rate(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be timed without a frame rate; name it with --fps"):
-        events.spot_events_in(Recording().source(None), tmp_path / "trace.csv")
+def test_no_frame_rate(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be timed without a frame rate; give it with --fps"):
+        events.spot_source(Recording().source(None), tmp_path / "trace.csv")
     assert not (tmp_path / "trace.csv").exists()

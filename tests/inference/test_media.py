@@ -12,7 +12,7 @@ from icegan_jax.inference import media
 from icegan_jax.inference.media import COMPOSITE, SOFTWARE, SYNTHETIC, ProvenanceMetadata, encode_sequence, encode_still
 from tests.inference.read_metadata import metadata_in
 
-Colour = NDArray[np.uint8]
+Color = NDArray[np.uint8]
 
 PROVENANCE = ProvenanceMetadata(
     COMPOSITE, "Synthetic: ünsicher & <sharp>, joy; run 1", {"run": "1", "draws": [0, 1], "name": 'a<b&"c\n'}
@@ -22,51 +22,51 @@ STILLS = pytest.mark.parametrize("suffix", [".png", ".jpg", ".jpeg"])
 
 
 @pytest.fixture
-def frames() -> list[Colour]:
-    """8 of uint8[41, 63, 3]: colours at rest, and in their middle a square that grows brighter."""
+def frames() -> list[Color]:
+    """8 of uint8[41, 63, 3]: a color gradient with a square in the middle that grows brighter."""
     y, x = np.mgrid[0:41, 0:63]
     rest = np.stack([40 + 3 * x, 60 + 4 * y, 200 - x - y], axis=2).astype(np.uint8)
-    found = [rest.copy() for _ in range(8)]
-    for number, frame in enumerate(found):
+    sequence = [rest.copy() for _ in range(8)]
+    for number, frame in enumerate(sequence):
         frame[12:28, 20:40] += np.uint8(6 * number)
-    return found
+    return sequence
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[bytes, str], Path]:
     def write(data: bytes, suffix: str) -> Path:
-        path = tmp_path / f"made{suffix}"
+        path = tmp_path / f"file{suffix}"
         path.write_bytes(data)
         return path
 
     return write
 
 
-def read_back(path: Path) -> list[Colour]:
-    """The frames of a sequence, each as often as it is shown."""
+def read_back(path: Path) -> list[Color]:
+    """Return the frames of a sequence, each repeated for its duration."""
     if path.suffix == ".mp4":
-        video, found = cv2.VideoCapture(str(path)), []
+        video, sequence = cv2.VideoCapture(str(path)), []
         while (read := video.read())[0]:
-            found.append(np.asarray(read[1][..., ::-1], np.uint8))
-        return found
+            sequence.append(np.asarray(read[1][..., ::-1], np.uint8))
+        return sequence
     with Image.open(path) as image:
         shown = [(np.array(frame.convert("RGB")), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
     return [frame for frame, duration in shown for _ in range(round(duration / 40))]
 
 
 @SEQUENCES
-def test_a_sequence_has_its_frames_and_its_mark(
-    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str
+def test_frames_and_metadata_of_a_sequence(
+    frames: list[Color], write: Callable[[bytes, str], Path], suffix: str
 ) -> None:
-    def one_at_a_time() -> Iterator[Colour]:
+    def one_at_a_time() -> Iterator[Color]:
         yield from frames
 
     path = write(encode_sequence(one_at_a_time(), suffix, 25.0, PROVENANCE, None, [frames[0], frames[-1]]), suffix)
-    found = read_back(path)
-    assert len(found) == 8
-    for frame, wanted in zip(found, frames, strict=True):
+    sequence = read_back(path)
+    assert len(sequence) == 8
+    for frame, expected in zip(sequence, frames, strict=True):
         shown = cv2.GaussianBlur(frame[:41, :63], (0, 0), 2).astype(int)
-        assert np.abs(shown - cv2.GaussianBlur(wanted, (0, 0), 2)).mean() < 6
+        assert np.abs(shown - cv2.GaussianBlur(expected, (0, 0), 2)).mean() < 6
     assert metadata_in(path) == (
         "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
         PROVENANCE.description,
@@ -75,9 +75,7 @@ def test_a_sequence_has_its_frames_and_its_mark(
 
 
 @STILLS
-def test_a_still_has_its_picture_and_its_mark(
-    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str
-) -> None:
+def test_pixels_and_metadata_of_a_still(frames: list[Color], write: Callable[[bytes, str], Path], suffix: str) -> None:
     path = write(
         encode_still(frames[3], suffix, ProvenanceMetadata(SYNTHETIC, PROVENANCE.description, PROVENANCE.record), None),
         suffix,
@@ -95,31 +93,31 @@ def test_a_still_has_its_picture_and_its_mark(
     assert (description, record) == (PROVENANCE.description, PROVENANCE.record)
 
 
-def test_a_gif_says_it_in_a_comment_too_and_plays_for_ever(
-    frames: list[Colour], write: Callable[[bytes, str], Path]
-) -> None:
+def test_a_gif_has_a_comment_and_loops(frames: list[Color], write: Callable[[bytes, str], Path]) -> None:
     with Image.open(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, frames[:1]), ".gif")) as image:
         assert image.info["comment"].decode() == PROVENANCE.description
         assert image.info["loop"] == 0
 
 
-def test_in_a_gif_what_rests_does_not_flicker(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
-    found = read_back(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, [frames[0], frames[-1]]), ".gif"))
-    for frame in found:
+def test_resting_pixels_of_a_gif_do_not_flicker(frames: list[Color], write: Callable[[bytes, str], Path]) -> None:
+    sequence = read_back(
+        write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, [frames[0], frames[-1]]), ".gif")
+    )
+    for frame in sequence:
         frame[12:28, 20:40] = 0
-    assert all(np.array_equal(frame, found[0]) for frame in found)
+    assert all(np.array_equal(frame, sequence[0]) for frame in sequence)
 
 
 def test_grey_levels_are_kept_in_a_gif(write: Callable[[bytes, str], Path]) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(8, 32)
     frames = [np.repeat(np.roll(levels, 5 * number, axis=1)[..., None], 3, axis=2) for number in range(5)]
-    found = read_back(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, frames[:2]), ".gif"))
-    assert all(np.array_equal(*pair) for pair in zip(found, frames, strict=True))
+    sequence = read_back(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, frames[:2]), ".gif"))
+    assert all(np.array_equal(*pair) for pair in zip(sequence, frames, strict=True))
 
 
-@pytest.mark.parametrize(("suffix", "rate", "milliseconds"), [(".gif", 50.0, 20), (".webp", 125.0, 8)])
-def test_the_rate_is_the_one_asked_for(
-    frames: list[Colour], write: Callable[[bytes, str], Path], suffix: str, fps: float, milliseconds: int
+@pytest.mark.parametrize(("suffix", "fps", "milliseconds"), [(".gif", 50.0, 20), (".webp", 125.0, 8)])
+def test_the_frame_rate(
+    frames: list[Color], write: Callable[[bytes, str], Path], suffix: str, fps: float, milliseconds: int
 ) -> None:
     with Image.open(write(encode_sequence(frames, suffix, fps, PROVENANCE, None, frames[:1]), suffix)) as image:
         image.seek(1)
@@ -127,14 +125,14 @@ def test_the_rate_is_the_one_asked_for(
         assert image.info["duration"] == milliseconds
 
 
-def test_the_rate_of_a_video(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
+def test_frame_rate_and_size_of_an_mp4(frames: list[Color], write: Callable[[bytes, str], Path]) -> None:
     video = cv2.VideoCapture(str(write(encode_sequence(frames, ".mp4", 12.5, PROVENANCE, None, frames[:1]), ".mp4")))
     assert video.get(cv2.CAP_PROP_FPS) == 12.5
     size = [video.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)]
     assert size == [64, 42]  # of 63x41
 
 
-def test_colours_keep_their_profile(frames: list[Colour], write: Callable[[bytes, str], Path]) -> None:
+def test_the_color_profile_is_kept(frames: list[Color], write: Callable[[bytes, str], Path]) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     files = [write(encode_still(frames[0], suffix, PROVENANCE, profile), suffix) for suffix in (".png", ".jpg")] + [
         write(encode_sequence(frames, ".webp", 25.0, PROVENANCE, profile, frames[:1]), ".webp")
@@ -145,8 +143,8 @@ def test_colours_keep_their_profile(frames: list[Colour], write: Callable[[bytes
         assert metadata_in(path)[1] == PROVENANCE.description
 
 
-def test_a_video_that_opencv_does_not_write_is_refused(frames: list[Colour], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk: its writer says nothing."""
+def test_an_mp4_that_opencv_cannot_write_is_refused(frames: list[Color], monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV's writer does not report a full disk."""
     monkeypatch.setattr(media, "count_video_frames", lambda path: 3)
     with pytest.raises(UserError, match=r"OpenCV could not write an \.mp4 of 64x42 pixels in .*; free space there"):
         encode_sequence(frames, ".mp4", 25.0, PROVENANCE, None, frames[:1])

@@ -1,4 +1,4 @@
-"""What the networks change in a face, against the face that they draw."""
+"""The motion field of the generator compared with its own face."""
 
 import functools
 from pathlib import Path
@@ -24,7 +24,7 @@ LABEL, DRAW = np.array([0, 2], np.int32), np.array([5, 1], np.int32)
 
 @pytest.fixture(scope="module")
 def onset() -> NDArray[np.uint8]:
-    """uint8[2, 32, 32], smooth: the two ways of interpolating agree there."""
+    """uint8[2, 32, 32], smooth, so that both interpolations agree."""
     y, x = np.mgrid[0:32, 0:32]
     waves = [128 + 60 * np.sin(x / 5 + k) + 40 * np.cos(y / 4 - k) for k in range(2)]
     return np.array(waves).astype(np.uint8)
@@ -36,7 +36,7 @@ def single(run_dir: Path) -> Ensemble:
 
 
 @pytest.mark.parametrize("intensity", [0.4, 1.0, 2.0])
-def test_the_change_makes_the_face(single: Ensemble, onset: NDArray[np.uint8], intensity: float) -> None:
+def test_the_motion_field_gives_the_face(single: Ensemble, onset: NDArray[np.uint8], intensity: float) -> None:
     change = intensity * single.motion_field(onset, LABEL, DRAW)
     assert change.shape == (2, 32, 32, 3) and change.dtype == np.float32
     assert np.abs(change[..., 2]).max() > 1
@@ -45,30 +45,31 @@ def test_the_change_makes_the_face(single: Ensemble, onset: NDArray[np.uint8], i
     np.testing.assert_allclose(np.clip(moved + change[..., 2], 0, 255), face, atol=0.51)
 
 
-def test_placed_in_a_picture_it_is_that_face(
+def test_the_composite_shows_the_face(
     single: Ensemble, onset: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The crop is the picture's pixels themselves; unsmoothed and away from the box's edge the faces are the same."""
-    monkeypatch.setattr(composite, "_SMOOTH", 0.01)
+    """The crop has the picture's resolution: without blur and away from the box's edge both faces are equal."""
+    monkeypatch.setattr(composite, "_MOTION_BLUR", 0.01)
     change = single.motion_field(onset, LABEL, DRAW)
     face = single.synthesize(onset, LABEL, DRAW, np.ones(2, np.float32))
-    for neutral, made, wanted in zip(onset, change, face, strict=True):
+    for neutral, field, expected in zip(onset, change, face, strict=True):
         picture = np.zeros((50, 60, 3), np.uint8)
         picture[10:42, 20:52] = neutral[..., None]
-        placed = composite_face(picture, Box(19.5, 9.5, 51.5, 41.5), made, 1.0)
-        difference = np.abs(placed[13:39, 23:49].astype(int) - wanted[3:-3, 3:-3, None])
+        result = composite_face(picture, Box(19.5, 9.5, 51.5, 41.5), field, 1.0)
+        difference = np.abs(result[13:39, 23:49].astype(int) - expected[3:-3, 3:-3, None])
         assert difference.max() <= 1
 
 
-def test_of_several_folds_it_is_the_mean(model: Ensemble, run_dir: Path, onset: NDArray[np.uint8]) -> None:
+def test_the_mean_of_several_folds(ensemble: Ensemble, run_dir: Path, onset: NDArray[np.uint8]) -> None:
     each = [
-        load_ensemble(run_dir, generator=True, fold=fold.name).motion_field(onset, LABEL, DRAW) for fold in model.folds
+        load_ensemble(run_dir, generator=True, fold=fold.name).motion_field(onset, LABEL, DRAW)
+        for fold in ensemble.folds
     ]
-    np.testing.assert_allclose(model.motion_field(onset, LABEL, DRAW), np.mean(each, axis=0), atol=1e-4)
+    np.testing.assert_allclose(ensemble.motion_field(onset, LABEL, DRAW), np.mean(each, axis=0), atol=1e-4)
     assert np.abs(each[0] - each[1]).max() > 0.1
 
 
-def test_a_generator_that_draws_the_face_moves_nothing() -> None:
+def test_an_encoder_decoder_generator_has_no_motion() -> None:
     models = tiny.models(generator=Generator(width=1 / 16, embedding=6, kind="encoder_decoder"))
     onset = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8))
     noise, expression = jnp.zeros((2, models.noise)), jnp.zeros((2, 3))

@@ -16,7 +16,7 @@ from icegan_jax.inference.neutral_faces import find_neutral_faces, list_pictures
 
 @pytest.fixture(scope="module")
 def two_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A smaller face left of a larger one."""
+    """Return a picture of a small face left of a larger one."""
     face = Image.fromarray(skimage.data.astronaut()[0:260, 110:350])
     picture = Image.new("RGB", (456, 260), (90, 90, 90))
     picture.paste(face.resize((216, 234)), (0, 13))
@@ -26,7 +26,7 @@ def two_faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_it_is_cropped_as_prepare_crops_an_onset(face_picture: Path, tmp_path: Path) -> None:
+def test_a_neutral_face_is_cropped_as_prepare_crops_an_onset(face_picture: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"img{number}.png").write_bytes(face_picture.read_bytes())
     clip = Clip("mine", "anna", "clip", 0, tmp_path, onset=1, apex=2, offset=2)
@@ -36,7 +36,7 @@ def test_it_is_cropped_as_prepare_crops_an_onset(face_picture: Path, tmp_path: P
     assert (neutral_face.name, neutral_face.note) == ("neutral", "")
 
 
-def test_of_two_faces_the_largest_is_taken_and_told(two_faces: Path) -> None:
+def test_the_largest_of_two_faces_is_taken_with_a_note(two_faces: Path) -> None:
     (neutral_face,) = find_neutral_faces([two_faces], 32)
     assert neutral_face.box.left > 216
     assert (
@@ -45,11 +45,11 @@ def test_of_two_faces_the_largest_is_taken_and_told(two_faces: Path) -> None:
     )
 
 
-def test_a_number_takes_another_face(two_faces: Path) -> None:
+def test_a_number_selects_another_face(two_faces: Path) -> None:
     (left,), (right,) = (find_neutral_faces([two_faces], 32, number) for number in (1, 2))
     assert left.box.right < 216 < right.box.left
     assert left.note == right.note == ""
-    with pytest.raises(UserError, match=r"--face=3: 2 faces are to be seen in .*two\.png; count from the left, from 1"):
+    with pytest.raises(UserError, match=r"--face=3: .*two\.png shows 2 faces; count from the left, from 1"):
         find_neutral_faces([two_faces], 32, 3)
 
 
@@ -61,8 +61,8 @@ def test_a_picture_without_a_face_is_refused(tmp_path: Path, number: int | None)
 
 
 @pytest.mark.parametrize("side", [80, 300])
-def test_a_framed_face_lies_in_its_box(face_picture: Path, side: int) -> None:
-    """The crop of the framed picture is that of the picture, but for a resampling more."""
+def test_the_box_of_a_close_up(face_picture: Path, side: int) -> None:
+    """The crops of the close-up and of the picture are equal except for the second resampling."""
     (neutral_face,) = find_neutral_faces([face_picture], 32)
     close_up = neutral_face.close_up(side)
     assert close_up.picture.shape == (side, side, 3)
@@ -73,7 +73,7 @@ def test_a_framed_face_lies_in_its_box(face_picture: Path, side: int) -> None:
     assert middle == pytest.approx(((side - 1) / 2, (side - 1) / 2))
 
 
-def test_what_lies_beyond_the_picture_is_white(face_picture: Path, tmp_path: Path) -> None:
+def test_a_close_up_is_padded_with_white(face_picture: Path, tmp_path: Path) -> None:
     (neutral_face,) = find_neutral_faces([face_picture], 32)
     box = neutral_face.box
     close = (int(box.left) - 4, int(box.top) - 4, int(box.right) + 4, int(box.bottom) + 4)

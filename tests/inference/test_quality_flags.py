@@ -17,21 +17,21 @@ def detection(width: float = 100, count: int = 1, travel: float = 0.0, *changes:
     return FaceDetection(cropped, Face(points, count, 0, ""), Box(0, 0, 120, 120), travel)
 
 
-def words(found: list[quality_flags.QualityFlag]) -> list[str]:
-    return [flag.word for flag in found]
+def words(flags: list[quality_flags.QualityFlag]) -> list[str]:
+    return [flag.word for flag in flags]
 
 
-@pytest.mark.parametrize(("rate", "word"), [(None, "rate_unknown"), (25.0, "slow_camera"), (60.0, ""), (200.0, "")])
+@pytest.mark.parametrize(("fps", "word"), [(None, "rate_unknown"), (25.0, "slow_camera"), (60.0, ""), (200.0, "")])
 def test_the_frame_rate(fps: float | None, word: str) -> None:
     assert words(quality_flags.flag_frame_rate(fps)) == [word] * bool(word)
 
 
-def test_a_good_sighting_has_no_flag() -> None:
+def test_a_good_face_has_no_flag() -> None:
     assert quality_flags.flag_face(detection()) == []
 
 
-def test_what_can_be_wrong_with_a_face() -> None:
-    seen = detection(
+def test_all_flags_of_a_face() -> None:
+    flagged = detection(
         79,
         2,
         6.0,
@@ -39,14 +39,14 @@ def test_what_can_be_wrong_with_a_face() -> None:
         CropRepair("face", None, "cut off", "the face reaches beyond the image"),
         CropRepair("registration", "rigid", "none", "frame 6 could not be moved onto the onset"),
     )
-    found = quality_flags.flag_face(seen)
-    assert words(found) == ["several_faces", "small_face", "moving_head", "not_registered", "poor_picture"]
-    sentences = " ".join(flag.sentence for flag in found)
+    flags = quality_flags.flag_face(flagged)
+    assert words(flags) == ["several_faces", "small_face", "moving_head", "not_registered", "poor_picture"]
+    sentences = " ".join(flag.sentence for flag in flags)
     assert "2 faces" in sentences and "79 pixels" in sentences and "6.0 pixels, 5%" in sentences
     assert "1 of 3 frames" in sentences and "The face reaches beyond" in sentences
 
 
-def test_a_face_that_was_found_later_or_with_help() -> None:
+def test_a_face_of_a_later_frame_and_of_an_equalized_picture() -> None:
     late = detection(
         100, 1, 0.0, CropRepair("face", 10, 12, "no face found in the onset: the box is that of a later frame")
     )
@@ -59,7 +59,7 @@ def test_a_face_that_was_found_later_or_with_help() -> None:
     assert words(quality_flags.flag_face(helped)) == ["poor_picture"]
 
 
-def test_noise_alone_hardly_moves() -> None:
+def test_noise_alone_is_flagged() -> None:
     still = detection().crops
     assert words(quality_flags.flag_change(still)) == ["hardly_moves"]
     faces = still.faces.copy()
@@ -70,7 +70,7 @@ def test_noise_alone_hardly_moves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("onset", "apex", "offset", "rate", "expected"),
+    ("onset", "apex", "offset", "fps", "expected"),
     [
         (0, 5, 10, 100.0, []),
         (0, 10, 10, 100.0, ["apex_is_last"]),

@@ -1,4 +1,4 @@
-"""Orders carried out by a tiny run's networks."""
+"""Synthesis with the networks of a tiny run."""
 
 import json
 from dataclasses import replace
@@ -16,24 +16,23 @@ from icegan_jax.inference import synthesize
 from icegan_jax.inference.composite import composite_face
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.neutral_faces import NeutralFace, find_neutral_faces
-from icegan_jax.inference.synthesize import SynthesisRequest, synthesize_file
+from icegan_jax.inference.synthesize import SynthesisRequest, apex_frame, envelope, synthesize_file
 from tests.inference.read_metadata import metadata_in
 
-Colour = NDArray[np.uint8]
+Color = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")
-def neutral_face(face_picture: Path, model: Ensemble) -> NeutralFace:
-    (found,) = find_neutral_faces([face_picture], model.image_size)
-    return found
+def neutral_face(face_picture: Path, ensemble: Ensemble) -> NeutralFace:
+    return find_neutral_faces([face_picture], ensemble.image_size)[0]
 
 
 @pytest.fixture
-def request(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
-    """Surprise on the picture, a still."""
+def default_request(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
+    """Return the request of a still with surprise."""
     return SynthesisRequest(
         input=face_picture,
-        out=tmp_path / "made.png",
+        out=tmp_path / "synthetic.png",
         expression="surprise",
         intensity=1.0,
         frames=None,
@@ -47,49 +46,53 @@ def request(face_picture: Path, tmp_path: Path) -> SynthesisRequest:
     )
 
 
-def made(request: SynthesisRequest, model: Ensemble) -> Colour:
-    synthesize_file(request, model)
+def synthesize_picture(request: SynthesisRequest, ensemble: Ensemble) -> Color:
+    synthesize_file(request, ensemble)
     return read_color(request.out)
 
 
-Asked = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]
+GeneratorInputs = tuple[NDArray[np.uint8], NDArray[np.int32], NDArray[np.int32]]
 
 
-def asked(neutral_face: NeutralFace, label: int, draw: int) -> Asked:
+def generator_inputs(neutral_face: NeutralFace, label: int, draw: int) -> GeneratorInputs:
     return neutral_face.onset[None], np.array([label], np.int32), np.array([draw], np.int32)
 
 
-def test_the_picture_is_changed_in_its_face(
-    request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace
+def test_only_the_face_of_the_picture_changes(
+    default_request: SynthesisRequest, ensemble: Ensemble, neutral_face: NeutralFace
 ) -> None:
-    change = model.motion_field(*asked(neutral_face, 2, 0))[0]
-    found = made(request, model)
-    assert np.array_equal(found, composite_face(neutral_face.picture, neutral_face.box, change, 1.0))
-    assert (found != neutral_face.picture).mean() > 0.02
+    change = ensemble.motion_field(*generator_inputs(neutral_face, 2, 0))[0]
+    result = synthesize_picture(default_request, ensemble)
+    assert np.array_equal(result, composite_face(neutral_face.picture, neutral_face.box, change, 1.0))
+    assert (result != neutral_face.picture).mean() > 0.02
 
 
-def test_intensity_0_is_the_picture(request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace) -> None:
-    assert np.array_equal(made(replace(request, intensity=0.0), model), neutral_face.picture)
+def test_intensity_0_is_the_picture(
+    default_request: SynthesisRequest, ensemble: Ensemble, neutral_face: NeutralFace
+) -> None:
+    assert np.array_equal(synthesize_picture(replace(default_request, intensity=0.0), ensemble), neutral_face.picture)
 
 
-def test_a_crop_is_the_networks_own_face(request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace) -> None:
-    face = model.synthesize(*asked(neutral_face, 2, 7), np.array([0.5], np.float32))[0]
-    found = made(replace(request, crop=True, seed=7, intensity=0.5), model)
-    assert np.array_equal(found, np.repeat(face[..., None], 3, axis=2))
-    assert metadata_in(request.out)[0].endswith("/trainedAlgorithmicMedia")
+def test_a_crop_is_the_face_of_the_generator(
+    default_request: SynthesisRequest, ensemble: Ensemble, neutral_face: NeutralFace
+) -> None:
+    face = ensemble.synthesize(*generator_inputs(neutral_face, 2, 7), np.array([0.5], np.float32))[0]
+    result = synthesize_picture(replace(default_request, crop=True, seed=7, intensity=0.5), ensemble)
+    assert np.array_equal(result, np.repeat(face[..., None], 3, axis=2))
+    assert metadata_in(default_request.out)[0].endswith("/trainedAlgorithmicMedia")
 
 
-def test_file_and_json_say_how_it_was_made(request: SynthesisRequest, model: Ensemble) -> None:
-    lines = synthesize_file(replace(request, seed=3, intensity=0.6), model)
-    source, description, record = metadata_in(request.out)
+def test_metadata_and_json_document_the_request(default_request: SynthesisRequest, ensemble: Ensemble) -> None:
+    lines = synthesize_file(replace(default_request, seed=3, intensity=0.6), ensemble)
+    source, description, record = metadata_in(default_request.out)
     assert source.endswith("/compositeWithTrainedAlgorithmicMedia")
     assert description == (
         "Synthetic expression, not a recording: surprise, intensity 0.6, draw 3; "
-        f"icegan_jax 0.1.0 (ICE-GAN), run {model.run_id[:8]}, mean of folds tiny_s0, tiny_s1, tiny_s2"
+        f"icegan_jax 0.1.0 (ICE-GAN), run {ensemble.run_id[:8]}, mean of folds tiny_s0, tiny_s1, tiny_s2"
     )
     assert record == {
         "software": "icegan_jax 0.1.0",
-        "run": model.run_id,
+        "run": ensemble.run_id,
         "folds": ["tiny_s0", "tiny_s1", "tiny_s2"],
         "input": "neutral.png",
         "expressions": ["surprise"],
@@ -99,98 +102,101 @@ def test_file_and_json_say_how_it_was_made(request: SynthesisRequest, model: Ens
         "crop": False,
         "faces": 1,
     }
-    beside = json.loads((request.out.parent / "made.png.json").read_text())
-    assert beside.keys() == {"file", "sha256", "description", *record}
-    assert record.items() <= beside.items() and beside["file"] == "made.png"
-    assert lines == [description, f"written: {request.out}, and how it was made: made.png.json"]
+    json_file = json.loads((default_request.out.parent / "synthetic.png.json").read_text())
+    assert json_file.keys() == {"file", "sha256", "description", *record}
+    assert record.items() <= json_file.items() and json_file["file"] == "synthetic.png"
+    assert lines == [description, f"written: {default_request.out}, and how it was made: synthetic.png.json"]
 
 
-def test_all_classes_stand_beside_the_onset(request: SynthesisRequest, model: Ensemble) -> None:
-    """Without a change all cells are the same; with one each face has its own."""
-    still = made(replace(request, expression="all", intensity=0.0, out=request.out.with_name("rest.png")), model)
-    sheet = made(replace(request, expression="all"), model)
-    assert still.shape == sheet.shape
-    assert sheet.shape[1] == 2 * 16 + 4 * 224 + 3 * 8
+def test_the_grid_of_all_classes(default_request: SynthesisRequest, ensemble: Ensemble) -> None:
+    """At intensity 0 all cells are equal; at intensity 1 all but the onset change."""
+    still = synthesize_picture(
+        replace(default_request, expression="all", intensity=0.0, out=default_request.out.with_name("rest.png")),
+        ensemble,
+    )
+    grid = synthesize_picture(replace(default_request, expression="all"), ensemble)
+    assert still.shape == grid.shape
+    assert grid.shape[1] == 2 * 16 + 4 * 224 + 3 * 8
     cells = [slice(16 + column * 232, 16 + column * 232 + 224) for column in range(4)]
-    changed = [(sheet[:-40, cell] != still[:-40, cell]).any() for cell in cells]
+    changed = [(grid[:-40, cell] != still[:-40, cell]).any() for cell in cells]
     assert changed == [False, True, True, True]
     onset = still[40:-60, cells[0]]
     assert all(np.array_equal(still[40:-60, cell], onset) for cell in cells)
 
 
-def test_differences_are_the_change_in_colours(request: SynthesisRequest, model: Ensemble) -> None:
-    sheet = made(replace(request, differences=True, intensity=2.0), model)
-    assert sheet.shape[1] == 2 * 16 + 3 * 224 + 2 * 8
-    last = sheet[70:-60, -16 - 224 : -16].astype(int)
+def test_difference_images(default_request: SynthesisRequest, ensemble: Ensemble) -> None:
+    grid = synthesize_picture(replace(default_request, differences=True, intensity=2.0), ensemble)
+    assert grid.shape[1] == 2 * 16 + 3 * 224 + 2 * 8
+    last = grid[70:-60, -16 - 224 : -16].astype(int)
     assert (last[0, 0] == last[-1, -1]).all()  # where nothing changes
     assert np.abs(last - last[0, 0]).max() > 20
 
 
-def test_draws_stand_side_by_side(request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace) -> None:
-    sheet = made(replace(request, draws=3, seed=4, crop=True), model)
-    for place_, draw in enumerate((4, 5, 6), start=1):
-        face = model.synthesize(*asked(neutral_face, 2, draw), np.ones(1, np.float32))[0]
-        left = 16 + place_ * (128 + 8)
-        found = sheet[:, left : left + 128 : 4, 0]  # a network's pixel is 4x4 here
-        tops = [top for top in range(len(found) - 124) if np.array_equal(found[top : top + 128 : 4], face)]
-        assert tops, f"draw {draw} is not where it ought to be"
-    assert metadata_in(request.out)[2]["draws"] == [4, 5, 6]
+def test_the_grid_of_draws(default_request: SynthesisRequest, ensemble: Ensemble, neutral_face: NeutralFace) -> None:
+    grid = synthesize_picture(replace(default_request, draws=3, seed=4, crop=True), ensemble)
+    for column, draw in enumerate((4, 5, 6), start=1):
+        face = ensemble.synthesize(*generator_inputs(neutral_face, 2, draw), np.ones(1, np.float32))[0]
+        left = 16 + column * (128 + 8)
+        result = grid[:, left : left + 128 : 4, 0]  # a pixel of the generator has 4x4 here
+        tops = [top for top in range(len(result) - 124) if np.array_equal(result[top : top + 128 : 4], face)]
+        assert tops, f"draw {draw} is not in its cell"
+    assert metadata_in(default_request.out)[2]["draws"] == [4, 5, 6]
 
 
-def test_a_folder_gives_a_row_for_each(
-    request: SynthesisRequest, model: Ensemble, face_picture: Path, tmp_path: Path
+def test_a_folder_gives_a_row_for_each_picture(
+    default_request: SynthesisRequest, ensemble: Ensemble, face_picture: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "faces"
     folder.mkdir()
     for name in ("anna", "bob"):
         (folder / f"{name}.png").write_bytes(face_picture.read_bytes())
-    rows = made(replace(request, input=folder), model)
+    rows = synthesize_picture(replace(default_request, input=folder), ensemble)
     (folder / "bob.png").unlink()
-    row = made(replace(request, input=folder), model)
+    row = synthesize_picture(replace(default_request, input=folder), ensemble)
     assert len(rows) - len(row) == 224 + 8
-    assert metadata_in(request.out)[2]["input"] == "faces"
-    (folder / "wall.png").write_bytes((request.out).read_bytes())
+    assert metadata_in(default_request.out)[2]["input"] == "faces"
+    (folder / "wall.png").write_bytes((default_request.out).read_bytes())
     Image.new("RGB", (80, 80)).save(folder / "wall.png")
-    with pytest.raises(UserError, match=r"wall\.png: no face found"):
-        synthesize_file(replace(request, input=folder), model)
+    with pytest.raises(UserError, match=r"wall\.png: no face result"):
+        synthesize_file(replace(default_request, input=folder), ensemble)
 
 
-def test_a_sequence_goes_from_the_onset_to_the_apex_and_back(
-    request: SynthesisRequest, model: Ensemble, neutral_face: NeutralFace, tmp_path: Path
+def test_a_sequence_from_the_onset_over_the_apex_to_the_offset(
+    default_request: SynthesisRequest, ensemble: Ensemble, neutral_face: NeutralFace, tmp_path: Path
 ) -> None:
-    crop = replace(request, crop=True, frames=5, out=tmp_path / "clip.gif", fps=20.0)
-    synthesize_file(crop, model)
+    crop = replace(default_request, crop=True, frames=5, out=tmp_path / "clip.gif", fps=20.0)
+    synthesize_file(crop, ensemble)
     with Image.open(crop.out) as image:
         shown = [(np.array(frame.convert("L")), frame.info["duration"]) for frame in ImageSequence.Iterator(image)]
     frames = [frame for frame, duration in shown for _ in range(round(duration / 50))]
-    asked_for = asked(neutral_face, 2, 0)
-    wanted = [model.synthesize(*asked_for, np.array([share], np.float32))[0] for share in (0, 0.5, 1, 0.5, 0)]
+    inputs = generator_inputs(neutral_face, 2, 0)
+    expected = [ensemble.synthesize(*inputs, np.array([share], np.float32))[0] for share in (0, 0.5, 1, 0.5, 0)]
     assert len(frames) == 5
-    assert all(np.array_equal(*pair) for pair in zip(frames, wanted, strict=True))
+    assert all(np.array_equal(*pair) for pair in zip(frames, expected, strict=True))
     assert np.array_equal(frames[0], neutral_face.onset)
     assert metadata_in(crop.out)[2]["sequence"] == {
         "frames": 5,
         "frames_per_second": 20.0,
         "apex": 2,
-        "course": [0.0, 0.5, 1.0, 0.5, 0.0],
+        "envelope": [0.0, 0.5, 1.0, 0.5, 0.0],
     }
 
 
 @pytest.mark.parametrize("suffix", [".webp", ".mp4", ".gif"])
-def test_a_sequence_of_the_picture_or_of_a_sheet(
-    request: SynthesisRequest, model: Ensemble, tmp_path: Path, suffix: str
+def test_a_sequence_of_the_picture_or_of_a_grid(
+    default_request: SynthesisRequest, ensemble: Ensemble, tmp_path: Path, suffix: str
 ) -> None:
     expression = "all" if suffix == ".mp4" else "surprise"
-    clip = replace(request, frames=4, out=tmp_path / f"clip{suffix}", expression=expression)
-    synthesize_file(clip, model)
+    clip = replace(default_request, frames=4, out=tmp_path / f"clip{suffix}", expression=expression)
+    synthesize_file(clip, ensemble)
     assert metadata_in(clip.out)[2]["sequence"]["frames"] == 4
     if suffix != ".mp4":
         with Image.open(clip.out) as image:
             assert image.size == (240, 260)
 
 
-def odd(kind: str, picture: Image.Image, path: Path) -> Image.Image:
-    """Writes the picture in an odd way; returns what it is to look like."""
+def write_unusual(kind: str, picture: Image.Image, path: Path) -> Image.Image:
+    """Write the picture in an unusual format; return its expected appearance."""
     if kind == "16 bits":
         grey = picture.convert("L")
         Image.fromarray(np.asarray(grey, np.uint16) * 257).save(path)
@@ -204,7 +210,7 @@ def odd(kind: str, picture: Image.Image, path: Path) -> Image.Image:
         picture.convert("CMYK").save(path, quality=100, subsampling=0)
         return picture
     exif = Image.Exif()
-    exif[0x0112] = 8  # turned by a quarter
+    exif[0x0112] = 8  # rotated by 90 degrees
     picture.rotate(-90, expand=True).save(path, exif=exif)
     return picture
 
@@ -212,44 +218,66 @@ def odd(kind: str, picture: Image.Image, path: Path) -> Image.Image:
 @pytest.mark.parametrize(
     ("kind", "suffix"), [("16 bits", ".png"), ("rgba", ".png"), ("cmyk", ".jpg"), ("turned", ".png")]
 )
-def test_odd_pictures_work(
-    request: SynthesisRequest, model: Ensemble, face_picture: Path, tmp_path: Path, kind: str, suffix: str
+def test_unusual_formats_of_pictures(
+    default_request: SynthesisRequest, ensemble: Ensemble, face_picture: Path, tmp_path: Path, kind: str, suffix: str
 ) -> None:
-    path = tmp_path / f"odd{suffix}"
+    path = tmp_path / f"unusual{suffix}"
     with Image.open(face_picture) as picture:
-        wanted = np.asarray(odd(kind, picture.convert("RGB"), path)).astype(int)
-    found = made(replace(request, input=path), model)
-    assert found.shape == (260, 240, 3)
-    assert np.abs(found[:60] - wanted[:60]).max() <= (8 if kind == "cmyk" else 0)
-    assert np.abs(found[60:] - wanted[60:]).mean() < 4
+        expected = np.asarray(write_unusual(kind, picture.convert("RGB"), path)).astype(int)
+    result = synthesize_picture(replace(default_request, input=path), ensemble)
+    assert result.shape == (260, 240, 3)
+    assert np.abs(result[:60] - expected[:60]).max() <= (8 if kind == "cmyk" else 0)
+    assert np.abs(result[60:] - expected[60:]).mean() < 4
 
 
-def test_a_class_that_the_run_does_not_know(request: SynthesisRequest, model: Ensemble) -> None:
+def test_an_unknown_class(default_request: SynthesisRequest, ensemble: Ensemble) -> None:
     with pytest.raises(UserError) as refusal:
-        synthesize_file(replace(request, expression="suprise"), model)
+        synthesize_file(replace(default_request, expression="suprise"), ensemble)
     known = ", ".join(EXPRESSIONS)
     assert str(refusal.value) == f"--expression=suprise: the run knows {known}; did you mean surprise?"
     with pytest.raises(UserError, match=f"--expression=xyz: the run knows {known}; or all"):
-        synthesize_file(replace(request, expression="xyz"), model)
+        synthesize_file(replace(default_request, expression="xyz"), ensemble)
 
 
-def test_a_sheet_that_the_file_cannot_hold(
-    request: SynthesisRequest, model: Ensemble, monkeypatch: pytest.MonkeyPatch
+def test_a_grid_too_large_for_the_file(
+    default_request: SynthesisRequest, ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(synthesize.MAX_PIXELS, ".png", 500)
     with pytest.raises(
-        UserError, match=r"neutral\.png: its sheet would be 952x\d+ pixels, a \.png holds 500; give fewer"
+        UserError, match=r"neutral\.png: the grid would have 952x\d+ pixels, a \.png holds 500; give fewer"
     ):
-        synthesize_file(replace(request, expression="all"), model)
+        synthesize_file(replace(default_request, expression="all"), ensemble)
 
 
-def test_what_comes_out_otherwise_is_told(
-    request: SynthesisRequest, model: Ensemble, capsys: pytest.CaptureFixture[str]
+def test_notes_about_unexpected_results(
+    default_request: SynthesisRequest, ensemble: Ensemble, capsys: pytest.CaptureFixture[str]
 ) -> None:
     synthesize_file(
-        replace(request, intensity=1.5, frames=3, fps=30.0, out=request.out.with_suffix(".gif"), crop=True), model
+        replace(
+            default_request, intensity=1.5, frames=3, fps=30.0, out=default_request.out.with_suffix(".gif"), crop=True
+        ),
+        ensemble,
     )
     assert capsys.readouterr().err.splitlines() == [
         "note: --intensity=1.5 exaggerates: the networks were trained to reach 1",
         "note: a .gif plays at 33.33 frames per second, not at 30",
     ]
+
+
+@pytest.mark.parametrize(("frames", "apex_at"), [(3, 0.5), (25, 0.5), (25, 0.2), (10, 0.01), (10, 0.99), (1000, 0.7)])
+def test_the_envelope_rises_to_the_apex_and_falls_to_the_offset(frames: int, apex_at: float) -> None:
+    shares, apex = envelope(frames, apex_at), apex_frame(frames, apex_at)
+    assert shares.shape == (frames,)
+    assert shares[0] == shares[-1] == 0 and shares[apex] == 1
+    assert (np.diff(shares[: apex + 1]) > 0).all() and (np.diff(shares[apex:]) < 0).all()
+
+
+def test_the_apex_frame() -> None:
+    assert [apex_frame(25, at) for at in (0.5, 0.25, 0.999)] == [12, 6, 23]
+
+
+def test_the_envelope_is_smooth() -> None:
+    """The steps are small at both ends and at the apex."""
+    steps = np.abs(np.diff(envelope(41, 0.5)))
+    assert max(steps[0], steps[19], steps[20], steps[-1]) < 0.1 * steps.max()
+    assert steps.max() < 0.08

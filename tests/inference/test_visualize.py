@@ -14,26 +14,26 @@ CLASSES = ("negative", "positive", "surprise")
 FACE = np.full((32, 32), 120, np.uint8)
 
 
-def recognition(**changes: object) -> Recognition:
+def make_result(**changes: object) -> Recognition:
     apex = FACE.copy()
     apex[8:16] += 30
-    whole = Recognition(
+    result = Recognition(
         "clip<1>", "film.mp4", "micro", 10, 12, 15, 20, 100.0,
         (QualityFlag("close_call", "Two are alike."),), "positive",
         np.array([0.7, 0.65, 0.1], np.float32), FACE, apex, Box(1, 2, 3, 4), ("f",), CLASSES,
     )  # fmt: skip
-    return replace(whole, **changes)  # type: ignore[arg-type]
+    return replace(result, **changes)  # type: ignore[arg-type]
 
 
-def test_what_a_reading_says() -> None:
-    assert recognition().label == "negative"
-    assert recognition().margin == pytest.approx(0.05)
-    assert recognition().seconds(15) == pytest.approx(0.05)
-    assert recognition(lengths=None).label is None and recognition(lengths=None).margin is None
-    assert recognition(fps=None).seconds(15) is None
+def test_class_margin_and_time() -> None:
+    assert make_result().label == "negative"
+    assert make_result().margin == pytest.approx(0.05)
+    assert make_result().seconds(15) == pytest.approx(0.05)
+    assert make_result(lengths=None).label is None and make_result(lengths=None).margin is None
+    assert make_result(fps=None).seconds(15) is None
 
 
-def test_a_difference_is_red_where_it_is_brighter_and_blue_where_darker() -> None:
+def test_the_colors_of_a_difference_image() -> None:
     apex = FACE.copy()
     apex[0], apex[1] = 170, 70
     red, _, blue = np.asarray(difference_image(FACE, apex)).astype(int).transpose(2, 0, 1)
@@ -42,32 +42,34 @@ def test_a_difference_is_red_where_it_is_brighter_and_blue_where_darker() -> Non
 
 
 def test_a_strip_shows_faces_and_bars() -> None:
-    strip = np.asarray(draw_recognition(recognition(), CLASSES))
+    strip = np.asarray(draw_recognition(make_result(), CLASSES))
     assert strip.shape[2] == 3 and (strip[100, 100] == 120).all()  # the onset
-    longer = np.asarray(draw_recognition(recognition(lengths=np.array([0.7, 0.95, 0.1], np.float32)), CLASSES))
+    longer = np.asarray(draw_recognition(make_result(lengths=np.array([0.7, 0.95, 0.1], np.float32)), CLASSES))
     orange = [(np.abs(image.astype(int) - (230, 159, 0)).max(axis=2) == 0).sum() for image in (strip, longer)]
     assert orange[1] > 1.3 * orange[0] > 0
 
 
-def test_a_page_says_once_what_is_true_of_all() -> None:
+def test_a_flag_of_all_results_appears_once_in_the_page() -> None:
     shared = QualityFlag("rate_unknown", "No rate is known.")
-    two = [
-        recognition(flags=(shared,)),
-        recognition(name="b", flags=(shared, QualityFlag("close_call", "Two are alike."))),
+    results = [
+        make_result(flags=(shared,)),
+        make_result(name="b", flags=(shared, QualityFlag("close_call", "Two are alike."))),
     ]
-    page = render_predictions_page("Answers", two, [draw_recognition(each, CLASSES) for each in two], CLASSES, [])
+    page = render_predictions_page(
+        "Predictions", results, [draw_recognition(each, CLASSES) for each in results], CLASSES, []
+    )
     assert page.count("No rate is known.") == 1 and page.count("Two are alike.") == 1
     assert "clip&lt;1&gt;" in page and "clip<1>" not in page
     assert page.count("data:image/webp") == 2 and 'class="wrong"' in page
 
 
 def test_a_page_without_events() -> None:
-    page = render_predictions_page("Answers", [], [], CLASSES, [QualityFlag("slow_camera", "Filmed slowly.")])
+    page = render_predictions_page("Predictions", [], [], CLASSES, [QualityFlag("slow_camera", "Filmed slowly.")])
     assert "No event was found." in page and "Filmed slowly." in page
 
 
-def test_a_page_says_where_the_other_strips_are() -> None:
+def test_the_page_names_the_folder_of_the_other_strips() -> None:
     page = render_predictions_page(
-        "Answers", [recognition(), recognition(name="b")], [Image.new("RGB", (4, 4))], CLASSES, []
+        "Predictions", [make_result(), make_result(name="b")], [Image.new("RGB", (4, 4))], CLASSES, []
     )
     assert "The other 1 are in the folder strips" in page

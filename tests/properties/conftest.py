@@ -1,4 +1,4 @@
-"""Hypothesis draws the same examples each time; HYPOTHESIS_PROFILE=search draws others, and many more."""
+"""Hypothesis draws the same examples each time; with HYPOTHESIS_PROFILE=search other and many more examples."""
 
 import os
 import tempfile

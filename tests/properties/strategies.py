@@ -1,4 +1,4 @@
-"""What the properties draw: names that data may have, texts that nobody expects, and tables of cells."""
+"""Strategies of the property tests: names that data may have, unexpected texts, and JSON values."""
 
 import atexit
 import shutil
@@ -14,7 +14,7 @@ from icegan_jax.errors import UserError
 
 
 def scratch() -> Path:
-    """A folder that goes when the tests end."""
+    """Create a folder that is removed when the tests end."""
     folder = Path(tempfile.mkdtemp(prefix="icegan-properties-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
@@ -79,7 +79,7 @@ json_values = st.recursive(
 
 
 def edited(draw: Callable[..., Any], text: str) -> str:
-    """A text with one to three places cut out, doubled or replaced."""
+    """Return a text with one to three parts cut out, doubled or replaced."""
     for _ in range(draw(st.integers(1, 3))):
         a, b = sorted(draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))))
         b = min(b, a + draw(st.integers(0, 12)))
@@ -88,7 +88,7 @@ def edited(draw: Callable[..., Any], text: str) -> str:
 
 
 def outcome(read: Callable[[], Any], *named: str) -> Any:
-    """What a reader returns; None where it refuses in one line that names one of these."""
+    """Return what a reader returns; None where the reader raises UserError with one line that names one of `named`."""
     try:
         return read()
     except UserError as error:

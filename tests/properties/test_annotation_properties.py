@@ -1,4 +1,4 @@
-"""clips.csv, the tables of workbooks, frame names and trees: what is written is read back, all else is one line."""
+"""clips.csv, tables of workbooks, frame names and folders: written files are read back, others raise one line."""
 
 import re
 import tempfile
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from icegan_jax.data.clips import COLUMNS, EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.dataset import load_pairs, write_pairs
 from icegan_jax.data.ingest.scan import scan_folders
-from icegan_jax.data.ingest.spreadsheets import read_headerless, read_table
+from icegan_jax.data.ingest.spreadsheets import read_headerless_table, read_table
 from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames
 from tests.data.conftest import record
 from tests.properties.strategies import edited, names, odd_text, outcome, scratch
@@ -22,20 +22,20 @@ FOLDER = scratch()
 @st.composite
 def clips(draw: st.DrawFn) -> list[Clip]:
     keys = draw(st.lists(st.tuples(names, names, names), min_size=1, max_size=5, unique=True))
-    found = []
+    result = []
     for number, key in enumerate(keys):
         onset = draw(st.integers(0, 999_999_990))
         offset = draw(st.integers(onset + 1, 999_999_999))
         apex = draw(st.one_of(st.none(), st.integers(0, 999_999_999)))
-        found.append(Clip(*key, draw(st.integers(0, 2)), FOLDER / "frames" / str(number), onset, apex, offset))
-    return found
+        result.append(Clip(*key, draw(st.integers(0, 2)), FOLDER / "frames" / str(number), onset, apex, offset))
+    return result
 
 
 @given(clips())
 def test_clips_are_read_as_they_were_written(drawn: list[Clip]) -> None:
     write_clips(FOLDER / "clips.csv", drawn)
-    found = read_clips(FOLDER / "clips.csv")
-    assert [(c, c.frames.resolve()) for c in found] == [(c, c.frames.resolve()) for c in drawn]
+    result = read_clips(FOLDER / "clips.csv")
+    assert [(c, c.frames.resolve()) for c in result] == [(c, c.frames.resolve()) for c in drawn]
 
 
 @given(clips(), st.data())
@@ -44,8 +44,8 @@ def test_an_edited_clips_csv_has_no_other_labels(drawn: list[Clip], data: st.Dat
     write_clips(path, drawn)
     text = edited(data.draw, path.read_text(encoding="utf-8"))
     path.write_bytes(text.encode("utf-8"))
-    found = outcome(lambda: read_clips(path), "edited.csv")
-    for clip in found or ():  # each label stands in the file as a word of its own, in a line that names the clip
+    result = outcome(lambda: read_clips(path), "edited.csv")
+    for clip in result or ():  # each label stands in the file as a word of its own, in a line that names the clip
         assert 0 <= clip.label < len(EXPRESSIONS) and 0 <= clip.onset < clip.offset
         assert clip.clip.split('"')[0] in text.replace('""', '"')
 
@@ -55,7 +55,7 @@ def test_any_bytes_are_a_table_or_one_line(content: bytes, suffix: str, start: b
     path = FOLDER / f"any{suffix}"
     path.write_bytes(start + content)
     outcome(lambda: read_table(path, COLUMNS), path.name)
-    outcome(lambda: read_headerless(path, ("a", "b")), path.name)
+    outcome(lambda: read_headerless_table(path, ("a", "b")), path.name)
     outcome(lambda: read_clips(path), path.name)
 
 
@@ -89,12 +89,12 @@ def test_frames_have_the_last_number_of_their_names(stems: list[str], suffix: st
         for name in files:
             (clip / name).write_bytes(b"")
         shown = {name: number for name, number in files.items() if not name.startswith(".")}
-        found = outcome(lambda: index_frames(clip), "clip")
-        if found is not None:
-            assert list(found) == sorted(found)
+        result = outcome(lambda: index_frames(clip), "clip")
+        if result is not None:
+            assert list(result) == sorted(result)
             # A digit at the end of a stem joins the number behind it.
-            assert {path.name for path in found.values()} <= set(shown)
-            for number, path in found.items():
+            assert {path.name for path in result.values()} <= set(shown)
+            for number, path in result.items():
                 assert path.stem.endswith(str(number)) and number % 1000 == files[path.name]
         tree = scan_folders(folder)
         assert [folder.path for folder in tree.clips] == ([clip] if any(shown) else [])

@@ -1,4 +1,4 @@
-"""UF1, UAR, their intervals and McNemar's test, against scikit-learn and what must hold of any answers."""
+"""UF1, UAR, their intervals and McNemar's test: compared with scikit-learn, and properties of any predictions."""
 
 import warnings
 
@@ -14,17 +14,17 @@ from icegan_jax.evaluation.results import score_predictions
 
 
 @st.composite
-def answers(draw: st.DrawFn, others: int = 1) -> tuple[int, np.ndarray, list[np.ndarray], np.ndarray]:
-    """The number of classes, labels, so many sets of predictions, and each clip's person."""
+def labeled_predictions(draw: st.DrawFn, others: int = 1) -> tuple[int, np.ndarray, list[np.ndarray], np.ndarray]:
+    """Draw the number of classes, labels, `others` sets of predictions, and each clip's subject."""
     classes = draw(st.integers(1, 6))
     size = draw(st.integers(1, 40))
     label = st.lists(st.integers(0, classes - 1), min_size=size, max_size=size)
-    given = [np.array(draw(label), np.int64) for _ in range(others + 1)]
+    columns = [np.array(draw(label), np.int64) for _ in range(others + 1)]
     people = np.array(draw(st.lists(st.integers(0, 5), min_size=size, max_size=size)))
-    return classes, given[0], given[1:], people
+    return classes, columns[0], columns[1:], people
 
 
-@given(answers())
+@given(labeled_predictions())
 def test_scores_are_scikit_learn_s(drawn) -> None:
     classes, truth, (guess,), _ = drawn
     counts = metrics.confusion(truth, guess, classes)
@@ -42,8 +42,8 @@ def test_scores_are_scikit_learn_s(drawn) -> None:
     assert (metrics.uar(counts) == 1) == (metrics.uf1(counts) == 1) == bool((truth == guess).all())
 
 
-@given(answers(), st.randoms(use_true_random=False))
-def test_neither_order_nor_the_classes_numbers_matter(drawn, random) -> None:
+@given(labeled_predictions(), st.randoms(use_true_random=False))
+def test_order_of_clips_and_classes_does_not_matter(drawn, random) -> None:
     classes, truth, (guess,), _ = drawn
     counts = metrics.confusion(truth, guess, classes)
     order = random.sample(range(len(truth)), len(truth))
@@ -54,26 +54,26 @@ def test_neither_order_nor_the_classes_numbers_matter(drawn, random) -> None:
     np.testing.assert_array_equal(others[np.ix_(renamed, renamed)], counts)
 
 
-@given(answers(), st.integers(0, 40))
+@given(labeled_predictions(), st.integers(0, 40))
 def test_counts_of_parts_add_up(drawn, cut: int) -> None:
     classes, truth, (guess,), _ = drawn
     parts = [metrics.confusion(truth[part], guess[part], classes) for part in (slice(cut), slice(cut, None))]
     np.testing.assert_array_equal(sum(parts), metrics.confusion(truth, guess, classes))
 
 
-@given(answers(others=2), st.integers(0, 2**32 - 1))
+@given(labeled_predictions(others=2), st.integers(0, 2**32 - 1))
 def test_intervals(drawn, seed: int) -> None:
     classes, truth, (ours, theirs), people = drawn
-    found = bootstrap.subject_bootstrap(truth, ours, people, num_classes=classes, draws=60, seed=seed)
-    assert (found is None) == (len(set(people)) == 1)
-    assume(found is not None)
-    for low, high in (found.uf1, found.uar, found.accuracy):
+    result = bootstrap.subject_bootstrap(truth, ours, people, num_classes=classes, draws=60, seed=seed)
+    assert (result is None) == (len(set(people)) == 1)
+    assume(result is not None)
+    for low, high in (result.uf1, result.uar, result.accuracy):
         assert 0 <= low <= high <= 1
     if (truth == ours).all():
-        assert (found.uf1, found.uar, found.accuracy) == ((1.0, 1.0),) * 3
-    # Of each person's accuracy no mean lies outside: resampling people cannot leave that range either.
+        assert (result.uf1, result.uar, result.accuracy) == ((1.0, 1.0),) * 3
+    # A mean of the subjects' accuracies lies within their range, and so does every resampled accuracy.
     shares = [np.mean(truth[people == person] == ours[people == person]) for person in set(people)]
-    assert min(shares) - 1e-12 <= found.accuracy[0] and found.accuracy[1] <= max(shares) + 1e-12
+    assert min(shares) - 1e-12 <= result.accuracy[0] and result.accuracy[1] <= max(shares) + 1e-12
     arguments = {"num_classes": classes, "draws": 60, "seed": seed}
     there = bootstrap.paired_differences(truth, ours, theirs, people, **arguments)
     back = bootstrap.paired_differences(truth, theirs, ours, people, **arguments)
@@ -91,7 +91,7 @@ def test_an_interval_moves_with_its_scores(scores: list[float], more: float) -> 
     )
 
 
-@given(answers(others=2))
+@given(labeled_predictions(others=2))
 def test_mcnemar_is_symmetric(drawn) -> None:
     _, truth, (ours, theirs), _ = drawn
     one, other = mcnemar(truth, ours, theirs), mcnemar(truth, theirs, ours)
@@ -101,7 +101,7 @@ def test_mcnemar_is_symmetric(drawn) -> None:
     assert mcnemar(truth, ours, ours).p == 1
 
 
-@given(answers())
+@given(labeled_predictions())
 def test_the_summary_s_overall_is_of_all_databases_counts(drawn) -> None:
     classes, truth, (guess,), people = drawn
     names = [f"c{number}" for number in range(classes)]
@@ -109,8 +109,8 @@ def test_the_summary_s_overall_is_of_all_databases_counts(drawn) -> None:
         Prediction(f"d{person % 2}", str(person), str(number), int(label), int(answer), (0.0,) * classes)
         for number, (label, answer, person) in enumerate(zip(truth, guess, people, strict=True))
     ]
-    found = score_predictions(rows, names)
-    parts = sum(np.array(block["confusion"]) for block in found["datasets"].values())
-    np.testing.assert_array_equal(parts, found["overall"]["confusion"])
+    result = score_predictions(rows, names)
+    parts = sum(np.array(block["confusion"]) for block in result["datasets"].values())
+    np.testing.assert_array_equal(parts, result["overall"]["confusion"])
     np.testing.assert_array_equal(parts, metrics.confusion(truth, guess, classes))
-    assert found["overall"]["uf1"] == metrics.uf1(parts)
+    assert result["overall"]["uf1"] == metrics.uf1(parts)

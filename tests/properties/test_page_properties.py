@@ -1,4 +1,4 @@
-"""Any name on a page is text there: no tag of its own, no script, and each page is closed as it was opened."""
+"""Any name on a page is plain text, without tags or scripts, and every element of a page is closed."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -39,7 +39,7 @@ NAMES = st.one_of(
 
 
 class Elements(HTMLParser):
-    """Counts the tags and keeps the text, attributes too."""
+    """Collect the tags and the text, including that of attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,11 +61,11 @@ class Elements(HTMLParser):
 
 
 def elements(html: str) -> Elements:
-    found = Elements()
-    found.feed(html)
-    found.close()
-    assert found.open == []
-    return found
+    result = Elements()
+    result.feed(html)
+    result.close()
+    assert result.open == []
+    return result
 
 
 def report(name: str) -> str:
@@ -104,10 +104,10 @@ def report(name: str) -> str:
 def test_the_report_shows_any_name_as_text(name: str) -> None:
     html = report(name)
     html.encode()
-    found = elements(html)
-    assert found.tags == elements(report("a")).tags
+    result = elements(html)
+    assert result.tags == elements(report("a")).tags
     shown = name.encode("utf-8", "replace").decode()
-    assert not shown.strip() or shown.replace("\r", "\n").split("\n")[0] in "".join(found.words).replace("\r", "\n")
+    assert not shown.strip() or shown.replace("\r", "\n").split("\n")[0] in "".join(result.words).replace("\r", "\n")
 
 
 def prepared(path: Path, name: str) -> str:
@@ -130,6 +130,6 @@ def prepared(path: Path, name: str) -> str:
 @example(HOSTILE[0])
 def test_the_page_of_prepare_shows_any_name_as_text(tmp_path_factory, name: str) -> None:
     path = tmp_path_factory.getbasetemp() / "index.html"
-    found = elements(prepared(path, name))
-    assert found.tags == elements(prepared(path, "a")).tags
-    assert [tag for tag, _ in found.tags].count("script") == 1
+    result = elements(prepared(path, name))
+    assert result.tags == elements(prepared(path, "a")).tags
+    assert [tag for tag, _ in result.tags].count("script") == 1

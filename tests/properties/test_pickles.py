@@ -1,4 +1,4 @@
-"""Nothing that the program reads can run code: unpickling is in one place, whose list of names a test reads."""
+"""No file that the program reads can run code: one module unpickles, and only arrays."""
 
 import ast
 import pickle
@@ -20,7 +20,7 @@ CONFIGS = "icegan_jax/config.py"  # runs the config file that the user names
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, str, ast.Call]]:
-    """(what it is called on, name, call): ("np", "load", ...), ("", "eval", ...)."""
+    """Yield (object, name, call) of each call: ("np", "load", ...), ("", "eval", ...)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Attribute):
@@ -29,31 +29,31 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, str, ast.Call]]:
                 yield "", node.func.id, node
 
 
-def offences(place: str, source: str) -> list[str]:
-    """What in a file could run code that another file holds."""
+def violations(place: str, source: str) -> list[str]:
+    """Return the parts of a source file that could run code from another file."""
     tree = ast.parse(source)
     imported = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     imported += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    found = [name for name in imported if name.split(".")[0] in UNPICKLERS and place != OWNER]
+    result = [name for name in imported if name.split(".")[0] in UNPICKLERS and place != OWNER]
     for on, name, call in calls(tree):
         if on in ("np", "numpy", "jnp", "jax.numpy") and name == "load":
             given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
             if given.get("allow_pickle", "False") != "False" or None in given or len(call.args) > 2:
-                found.append(f"{on}.{name} may unpickle")
+                result.append(f"{on}.{name} may unpickle")
         if on in ("torch", "joblib", "pickle") and name in ("load", "loads"):
-            found.append(f"{on}.{name}")
+            result.append(f"{on}.{name}")
         if on == "" and name in RUNNERS and place != CONFIGS:
-            found.append(name)
+            result.append(name)
         if on == "yaml" and name in ("load", "full_load", "unsafe_load"):
-            found.append(f"{on}.{name}")
-    return found
+            result.append(f"{on}.{name}")
+    return result
 
 
 def test_no_file_unpickles() -> None:
     assert len(FILES) > 100
     for file in FILES:
         place = file.relative_to(ROOT).as_posix()
-        assert offences(place, file.read_text()) == [], place
+        assert violations(place, file.read_text()) == [], place
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_no_file_unpickles() -> None:
     ],
 )
 def test_an_unpickling_file_is_found(source: str) -> None:
-    assert offences("icegan_jax/new.py", source)
-    assert not offences("icegan_jax/new.py", "import numpy as np\nnp.load(path)\nnp.load(path, allow_pickle=False)")
+    assert violations("icegan_jax/new.py", source)
+    assert not violations("icegan_jax/new.py", "import numpy as np\nnp.load(path)\nnp.load(path, allow_pickle=False)")
 
 
-def test_the_one_unpickler_knows_arrays_alone() -> None:
+def test_the_unpickler_allows_arrays_only() -> None:
     tree = ast.parse((ROOT / OWNER).read_text())
     used = [ast.unparse(call) for on, name, call in calls(tree) if on == "pickle" or "Unpickler" in name]
     assert used and all(call.startswith(("ArrayUnpickler(", "pickle.UnpicklingError(")) for call in used), used
@@ -91,7 +91,7 @@ def test_the_one_unpickler_knows_arrays_alone() -> None:
 @pytest.mark.parametrize(
     "name", ["os system", "builtins eval", "subprocess Popen", "numpy load", "copyreg _reconstructor"]
 )
-def test_no_other_name_is_found(tmp_path: Path, protocol: int, name: str) -> None:
+def test_other_names_are_not_allowed(tmp_path: Path, protocol: int, name: str) -> None:
     path, (module, function) = tmp_path / "ran", name.split()
     payload = f"c{module}\n{function}\n(S'touch {path}'\ntR.".encode()
     (tmp_path / "weights").write_bytes((b"\x80" + bytes([protocol]) if protocol > 1 else b"") + payload)
@@ -101,7 +101,7 @@ def test_no_other_name_is_found(tmp_path: Path, protocol: int, name: str) -> Non
 
 
 def test_an_array_of_objects_in_an_npz_is_refused(tmp_path: Path) -> None:
-    """numpy's default, on which the readers rely beside naming it."""
+    """allow_pickle=False is also the default of numpy."""
     np.savez(tmp_path / "a.npz", a=np.array([{"a": 1}], object))
     with np.load(tmp_path / "a.npz", allow_pickle=False) as content, pytest.raises(ValueError, match="allow_pickle"):
         content["a"]

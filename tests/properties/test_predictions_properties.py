@@ -1,4 +1,4 @@
-"""predictions.csv, published logs and tables, results.json: what is written is read back, all else is one line."""
+"""predictions.csv, published logs and tables, results.json: written files are read back, others raise one line."""
 
 import dataclasses
 import json
@@ -26,7 +26,7 @@ WORD = st.text(st.sampled_from("abcABC019_.-"), min_size=1, max_size=8).filter(l
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[tuple[str, ...], list[Prediction]]:
+def predictions_of_classes(draw: st.DrawFn) -> tuple[tuple[str, ...], list[Prediction]]:
     classes = tuple(draw(st.lists(names, min_size=1, max_size=5, unique_by=str.casefold)))
     keys = draw(st.lists(st.tuples(names, names, names), min_size=1, max_size=5, unique=True))
     label = st.integers(0, len(classes) - 1)
@@ -34,37 +34,37 @@ def answers(draw: st.DrawFn) -> tuple[tuple[str, ...], list[Prediction]]:
     return classes, [Prediction(*key, draw(label), draw(label), tuple(draw(score) for _ in classes)) for key in keys]
 
 
-@given(answers())
+@given(predictions_of_classes())
 def test_predictions_are_read_as_they_were_written(drawn: tuple[tuple[str, ...], list[Prediction]]) -> None:
     classes, rows = drawn
     path = FOLDER / "predictions.csv"
     write_predictions(path, rows, classes)
     assert read_predictions(path) == (classes, rows)
-    found = read_published_predictions(path)
-    assert found.classes == classes and found.clip == [row.clip for row in rows]
-    for cells, numbers in ((found.label, [r.label for r in rows]), (found.prediction, [r.prediction for r in rows])):
+    result = read_published_predictions(path)
+    assert result.classes == classes and result.clip == [row.clip for row in rows]
+    for cells, numbers in ((result.label, [r.label for r in rows]), (result.prediction, [r.prediction for r in rows])):
         assert class_indices(path, cells, classes).tolist() == numbers
 
 
-@given(answers(), st.data())
+@given(predictions_of_classes(), st.data())
 def test_edited_predictions_are_refused_or_of_known_classes(drawn, data: st.DataObject) -> None:
     path = FOLDER / "edited.csv"
     write_predictions(path, drawn[1], drawn[0])
     path.write_bytes(edited(data.draw, path.read_text(encoding="utf-8")).encode())
-    found = outcome(lambda: read_predictions(path), "edited.csv")
-    if found:
-        assert all(0 <= number < len(found[0]) for row in found[1] for number in (row.label, row.prediction))
-        assert len({(row.dataset, row.subject, row.clip) for row in found[1]}) == len(found[1])
+    result = outcome(lambda: read_predictions(path), "edited.csv")
+    if result:
+        assert all(0 <= number < len(result[0]) for row in result[1] for number in (row.label, row.prediction))
+        assert len({(row.dataset, row.subject, row.clip) for row in result[1]}) == len(result[1])
     outcome(lambda: numbers_of(path), "edited.csv")
 
 
 def numbers_of(path: Path) -> list[list[int]]:
-    found = read_published_predictions(path)
-    classes = infer_classes([found])
-    columns = [found.label, *([found.prediction] if found.prediction else [])]
+    result = read_published_predictions(path)
+    classes = infer_classes([result])
+    columns = [result.label, *([result.prediction] if result.prediction else [])]
     numbers = [class_indices(path, column, classes).tolist() for column in columns]
     assert all(0 <= number < len(classes) for column in numbers for number in column)
-    assert len(found.subject) == len(numbers[0]) == len(found.subject_keys)
+    assert len(result.subject) == len(numbers[0]) == len(result.subject_keys)
     return numbers
 
 
@@ -73,7 +73,7 @@ def numbers_of(path: Path) -> list[list[int]]:
     st.sampled_from(("", " ", ",", "\n")),
     st.sampled_from((".csv", ".txt")),
 )
-def test_any_text_is_answers_or_one_line(parts: list[str], between: str, suffix: str) -> None:
+def test_any_text_is_read_or_raises_one_line(parts: list[str], between: str, suffix: str) -> None:
     path = FOLDER / f"any{suffix}"
     path.write_bytes(between.join(parts).encode())
     outcome(lambda: numbers_of(path), path.name)
@@ -90,13 +90,13 @@ def test_a_published_log_is_read(people: dict[str, list[tuple[int, int]]], betwe
     path = FOLDER / "log.txt"
     lines = []
     for name, pairs in people.items():
-        truth, given = (between.join(map(str, column)) for column in zip(*pairs, strict=True))
-        lines += [f"Subject: {name}", "epoch 3, loss 0.25", f"predicted : [{given}]", f"ground truth : [{truth}]"]
+        truth, predicted = (between.join(map(str, column)) for column in zip(*pairs, strict=True))
+        lines += [f"Subject: {name}", "epoch 3, loss 0.25", f"predicted : [{predicted}]", f"ground truth : [{truth}]"]
     path.write_text("\n".join(lines))
-    found = read_published_predictions(path)
-    assert found.subject == [name for name, pairs in people.items() for _ in pairs]
+    result = read_published_predictions(path)
+    assert result.subject == [name for name, pairs in people.items() for _ in pairs]
     expected = [tuple(map(str, pair)) for pairs in people.values() for pair in pairs]
-    assert list(zip(found.label, found.prediction, strict=True)) == expected
+    assert list(zip(result.label, result.prediction, strict=True)) == expected
 
 
 @given(LISTS, st.data())
@@ -106,9 +106,9 @@ def test_a_megc_log_is_read_and_an_edited_one_is_one_line(people, data: st.DataO
     for name, pairs in people.items():
         lines += [f"casme2 {name}", *(f"EP{number} {a} {b}" for number, (a, b) in enumerate(pairs))]
     path.write_text("\n".join(lines))
-    found = read_published_predictions(path)
-    assert found.subject == [name for name, pairs in people.items() for _ in pairs]
-    assert found.prediction == [str(b) for pairs in people.values() for _, b in pairs]
+    result = read_published_predictions(path)
+    assert result.subject == [name for name, pairs in people.items() for _ in pairs]
+    assert result.prediction == [str(b) for pairs in people.values() for _, b in pairs]
     path.write_bytes(edited(data.draw, "\n".join(lines)).encode())
     outcome(lambda: numbers_of(path), "megc.txt")
 
@@ -125,17 +125,17 @@ def test_compared_with_itself_nothing_differs(people) -> None:
 
 RUN = write_evaluated_run(FOLDER / "run")
 READ = read_run(RUN)
-# Without the checksum, which would refuse any change: such results of earlier versions are checked field by field.
+# Without the checksum, which would reject any change, results are checked field by field.
 RESULTS = {name: value for name, value in json.loads((RUN / "results.json").read_text()).items() if name != CHECKSUM}
 
 
 def paths(tree: object, here: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The places of a JSON value and of all that is in it."""
-    found = [here] if here else []
+    """Return the paths of a JSON value and of all values inside."""
+    result = [here] if here else []
     inner = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
     for name, value in inner:
-        found += paths(value, (*here, name))
-    return found
+        result += paths(value, (*here, name))
+    return result
 
 
 @given(st.sampled_from(paths(RESULTS)), st.one_of(json_values, st.just("DELETE")))
@@ -150,13 +150,13 @@ def test_results_with_a_strange_value_are_read_or_one_line(place: tuple[str | in
         part[place[-1]] = value
     path = FOLDER / "results.json"
     path.write_text(json.dumps(content))
-    found = outcome(lambda: read_results(path), "results.json")
-    if found is not None:
-        assert len(found["overall"]["confusion"]) == len(found["classes"])
-        rows = score_rows(found)
+    result = outcome(lambda: read_results(path), "results.json")
+    if result is not None:
+        assert len(result["overall"]["confusion"]) == len(result["classes"])
+        rows = score_rows(result)
         assert format_table(rows).count("\n") > len(rows)
         write_scores_csv(FOLDER / "scores.csv", rows)
-        run = dataclasses.replace(READ, results=found, config={"any": value})
+        run = dataclasses.replace(READ, results=result, config={"any": value})
         write_text(FOLDER / "index.html", render_page(run, ReportFigures()))
 
 

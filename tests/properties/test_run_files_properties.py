@@ -1,4 +1,4 @@
-"""The files of a run's folds, read by its end and by its report: any content is read or refused in one line."""
+"""The files of a run's folds: any content is read, or raises UserError with one line."""
 
 import io
 import json
@@ -30,8 +30,8 @@ def test_evaluations_are_read_as_they_were_written(tests: list[list[list[float]]
     path = FOLDER / "evaluations.jsonl"
     lines = [json.dumps({"step": 10 * n + 10, "test": rows, "inner": []}) for n, rows in enumerate(tests)]
     path.write_text("\n".join(lines) + "\n")
-    found = read_evaluations(path, FOLD, 3)
-    assert [(e.step, e.test.tolist()) for e in found] == [(10 * n + 10, rows) for n, rows in enumerate(tests)]
+    result = read_evaluations(path, FOLD, 3)
+    assert [(e.step, e.test.tolist()) for e in result] == [(10 * n + 10, rows) for n, rows in enumerate(tests)]
 
 
 @given(ROWS, st.data())
@@ -52,7 +52,7 @@ def test_edited_lines_are_read_or_refused(rows: list[list[float]], data: st.Data
 @pytest.mark.parametrize(
     "text", [NESTED, '{"step": ' + NESTED + "}", '{"step": ' + "9" * 5000 + "}", "\0", "\ufeff{}", "{}"]
 )
-def test_lines_that_nobody_wrote(text: str) -> None:
+def test_unusual_lines_raise_one_line(text: str) -> None:
     path = FOLDER / "strange.jsonl"
     path.write_text(text)
     assert outcome(lambda: read_evaluations(path, FOLD, 3), "strange.jsonl") is None

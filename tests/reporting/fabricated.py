@@ -1,4 +1,4 @@
-"""A small finished run with made-up numbers, for the tests of the report."""
+"""A small finished run with invented numbers, for the tests of the report."""
 
 import atexit
 import base64
@@ -38,7 +38,7 @@ ABOUT = {
 
 
 def predictions() -> list[Prediction]:
-    """Three people of two databases; one answer of nine is wrong."""
+    """Three subjects of two databases; one prediction of nine is wrong."""
     return [
         Prediction(dataset, subject, f"clip{label}", label, guess, lengths(label, guess, 3))
         for dataset, subject in FOLDS
@@ -47,7 +47,7 @@ def predictions() -> list[Prediction]:
 
 
 def predictions_of(classes: tuple[str, ...]) -> list[Prediction]:
-    """A clip of every class but the last, of which there is none; each taken for the class before it."""
+    """A clip of every class but the last, which has none; each is predicted as the class before."""
     return [
         Prediction(
             dataset, subject, f"clip{label}", label, max(label - 1, 0), lengths(label, max(label - 1, 0), len(classes))
@@ -58,7 +58,7 @@ def predictions_of(classes: tuple[str, ...]) -> list[Prediction]:
 
 
 def lengths(label: int, guess: int, classes: int) -> tuple[float, ...]:
-    """Of capsules: the longest is the answer, then comes the truth."""
+    """Capsule lengths: the predicted class has the longest, then the true class."""
     return tuple(0.5 if place == guess else 0.3 if place == label else 0.2 for place in range(classes))
 
 
@@ -69,7 +69,7 @@ def write_synthesis(
     num_classes: int = 3,
     subject: tuple[str, str] = ("a", "1"),
 ) -> None:
-    """A drawn change on a real face; the files that the training loop would write."""
+    """Write synthesis.npz as training does, of a drawn change on a real face."""
     face = transform.resize(data.astronaut()[0:200, 130:330].mean(axis=-1) / 255, (size, size))
     onset = np.repeat((face * 200).astype(np.uint8)[None], len(labels), axis=0)
     synthetic = np.repeat(onset[:, None], num_classes, axis=1)
@@ -117,7 +117,7 @@ def write_run(run: Path, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
 
 
 def write_evaluated_run(run: Path) -> Path:
-    """A run whose steps were chosen on inner validation people; all other choices are beside it."""
+    """A run whose steps were selected by inner validation, with the scores of the other rules."""
     write_run(run)
     results = read_json(run / "results.json") | {"selection": "inner validation", "oracle": {"uf1": 0.97, "uar": 0.98}}
     last = results["overall"] | {"uf1": 0.123, "uf1_ci95": [0.1, 0.2]}
@@ -149,7 +149,7 @@ def write_fold(
 
 @functools.cache
 def reported_run() -> Path:
-    """An evaluated run with checksums and both of its reports, made once a session: nobody changes it."""
+    """An evaluated run with checksums, called "my run", with both reports; created once a session and never changed."""
     folder = tempfile.mkdtemp(prefix="icegan-jax-reported-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     run = write_checksums(write_evaluated_run(Path(folder) / "my run"))
@@ -159,7 +159,7 @@ def reported_run() -> Path:
 
 
 def write_checksums(run: Path) -> Path:
-    """As runs are written now: results.json holds the checksum of predictions.csv, and its own."""
+    """Add checksums as training does: results.json holds that of predictions.csv and its own."""
     checksum = sha256_of(run / "predictions.csv")
     results = read_json(run / "results.json") | {"files": {"predictions.csv": checksum}}
     write_json_with_checksum(run / "results.json", results)

@@ -9,11 +9,11 @@ from tests.reporting import fabricated
 def test_read_metrics(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 10, "epoch": 1, "g_l1": 0.5}\n\n{"step": 20, "g_l1": NaN, "x": 1}\n')
-    found = plots.read_metrics(path)
-    assert set(found) == {"g_l1", "x"}
-    np.testing.assert_array_equal(found["g_l1"].steps, [10, 20])
-    np.testing.assert_array_equal(found["g_l1"].values, [0.5, np.nan])
-    np.testing.assert_array_equal(found["x"].steps, [20])
+    result = plots.read_metrics(path)
+    assert set(result) == {"g_l1", "x"}
+    np.testing.assert_array_equal(result["g_l1"].steps, [10, 20])
+    np.testing.assert_array_equal(result["g_l1"].values, [0.5, np.nan])
+    np.testing.assert_array_equal(result["x"].steps, [20])
 
 
 def test_a_null_was_not_finite(tmp_path):
@@ -69,14 +69,14 @@ def test_a_line_per_fold_and_their_mean(tmp_path):
         path = tmp_path / f"{number}.jsonl"
         fabricated.write_metrics(path, offset=0.1 * number)
         folds.append(plots.read_metrics(path))
-    found = drawn(folds)
-    assert set(found) == {"g_l1", "d_margin", "d_accuracy", "length_*", "learning_rate"}
-    lines = found["g_l1"].get_lines()
+    result = drawn(folds)
+    assert set(result) == {"g_l1", "d_margin", "d_accuracy", "length_*", "learning_rate"}
+    lines = result["g_l1"].get_lines()
     assert len(lines) == 4
     each = [line.get_ydata() for line in lines[:3]]
     np.testing.assert_allclose(lines[3].get_ydata(), np.mean(each, axis=0))
-    assert len(found["length_*"].get_lines()) == 3 * 4
-    legend = [text.get_text() for text in found["length_*"].get_legend().get_texts()]
+    assert len(result["length_*"].get_lines()) == 3 * 4
+    legend = [text.get_text() for text in result["length_*"].get_legend().get_texts()]
     assert legend == ["negative", "positive", "surprise"]
 
 
@@ -94,7 +94,7 @@ def test_lengths_of_other_classes_share_a_panel(tmp_path, size):
         assert legend == [rf"\${label}\$" for label in range(size)]
 
 
-def test_divergence_is_said():
+def test_divergence_is_named_in_the_title():
     steps = np.array([0, 10])
     fine = {"g_l1": plots.Curve(steps, np.array([1.0, 0.5]))}
     broken = {"g_l1": plots.Curve(steps, np.array([1.0, np.inf]))}
@@ -107,15 +107,15 @@ def test_only_wide_ranges_get_a_log_axis():
     wide = plots.Curve(steps, np.array([100.0, 10.0, 1.0, 0.1]))
     narrow = plots.Curve(steps, np.array([3.0, 2.0, 1.0, 0.9]))
     signed = plots.Curve(steps, np.array([100.0, 10.0, 1.0, -0.1]))
-    found = drawn([{"g_wide": wide, "g_narrow": narrow, "g_signed": signed}])
-    assert {name: axes.get_yscale() for name, axes in found.items()} == {
+    result = drawn([{"g_wide": wide, "g_narrow": narrow, "g_signed": signed}])
+    assert {name: axes.get_yscale() for name, axes in result.items()} == {
         "g_wide": "log",
         "g_narrow": "linear",
         "g_signed": "linear",
     }
 
 
-def test_a_name_with_dollars_is_text():
+def test_a_name_with_dollars_is_drawn_as_text():
     curve = plots.Curve(np.array([0, 1]), np.array([1.0, 2.0]))
     assert drawn([{r"g_$\bad{": curve}])
 
@@ -123,23 +123,23 @@ def test_a_name_with_dollars_is_text():
 def test_a_run_without_a_generator():
     steps = np.array([0, 10])
     names = ["d_real_margin", "d_real_accuracy", "d_real_length_negative", "steps_per_s"]
-    found = drawn([{name: plots.Curve(steps, np.array([0.5, 0.25])) for name in names}])
-    assert set(found) == {"d_real_margin", "d_real_accuracy", "d_real_length_*", "steps_per_s"}
+    result = drawn([{name: plots.Curve(steps, np.array([0.5, 0.25])) for name in names}])
+    assert set(result) == {"d_real_margin", "d_real_accuracy", "d_real_length_*", "steps_per_s"}
 
 
-def test_norms_stand_apart_from_losses_and_answers_share_a_panel():
+def test_norms_are_apart_from_losses_and_predicted_shares_have_one_panel():
     steps = np.array([0, 10])
     predicted = [f"d_real_predicted_{name}" for name in ("negative", "positive", "surprise")]
     names = ["g_l1", "g_gradient_norm", "d_real_margin", "d_parameter_norm", *predicted]
     figure = plots.draw_training_curves([{name: plots.Curve(steps, np.array([1.0, 1e-4])) for name in names}])
     figure.draw_without_rendering()
     rows = {strip._suptitle.get_text(): panels(strip) for strip in figure.subfigs[1:]}
-    assert {heading: set(found) for heading, found in rows.items()} == {
+    assert {heading: set(result) for heading, result in rows.items()} == {
         "Generator losses": {"g_l1"},
         "Discriminator losses": {"d_real_margin"},
         "Accuracy, capsule lengths and answers": {"d_real_predicted_*"},
         "Norms of gradients, parameters and statistics": {"g_gradient_norm", "d_parameter_norm"},
     }
-    answers = panels(figure)["d_real_predicted_*"]
-    assert answers.get_ylim() == (-0.03, 1.03)
-    assert [text.get_text() for text in answers.get_legend().get_texts()] == ["negative", "positive", "surprise"]
+    panel = panels(figure)["d_real_predicted_*"]
+    assert panel.get_ylim() == (-0.03, 1.03)
+    assert [text.get_text() for text in panel.get_legend().get_texts()] == ["negative", "positive", "surprise"]

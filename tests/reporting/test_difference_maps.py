@@ -15,7 +15,7 @@ def faces():
     return SynthesizedFaces(onset, synthetic, apex, np.array([0, 0, 2]), [("d", "s")] * 3, ["a", "b", "c"], ["f"] * 3)
 
 
-def test_changes_are_absolute_means_of_each_class():
+def test_differences_are_absolute_means_of_each_class():
     changes = mean_differences(faces())
     assert changes.clips == (2, 0, 1)
     real, synthetic = np.zeros((2, 3, 4, 4))
@@ -25,7 +25,7 @@ def test_changes_are_absolute_means_of_each_class():
     np.testing.assert_allclose(changes.synthetic, synthetic)
 
 
-def test_the_maps_stand_in_two_rows_with_a_bar_each():
+def test_the_maps_are_in_two_rows_with_a_color_bar_each():
     changes = mean_differences(faces())
     figure = draw_difference_maps(changes, ("$alm", "moved", "a name that is much too long"))
     figure.draw_without_rendering()

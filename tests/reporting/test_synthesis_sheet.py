@@ -7,7 +7,7 @@ from tests.reporting import fabricated
 
 
 def faces_of(folder, labels=(0, 1, 2), people=(("db", "1"),), **fields):
-    """As they are read from a run with one fold per person."""
+    """Faces as read from a run with one fold per subject."""
     for dataset, subject in people:
         fold = folder / "folds" / f"{dataset}_{subject}"
         fold.mkdir(parents=True)
@@ -19,15 +19,15 @@ def people_of(count):
     return tuple(("db", f"{number:02d}") for number in range(count))
 
 
-def test_rows_are_spread_and_classes_turn(tmp_path):
+def test_rows_are_spread_and_classes_alternate(tmp_path):
     examples = grids.choose_examples(faces_of(tmp_path, people=people_of(20)), max_rows=5)
     chosen = [example.subject for example in examples]
     assert chosen == ["db 00", "db 05", "db 10", "db 14", "db 19"]
     assert [example.label for example in examples] == [0, 1, 2, 0, 1]
 
 
-def test_people_of_one_fold_get_a_row_each(tmp_path):
-    """As of a split, and of a run that trained on everybody."""
+def test_subjects_of_one_fold_get_a_row_each(tmp_path):
+    """A split, or a run that trained on every subject, has one fold."""
     faces = faces_of(tmp_path, people=people_of(3))
     one = faces._replace(fold=["all"] * 9, subject=[("db", "2"), ("db", "2"), ("db", "1")] * 3)
     examples = grids.choose_examples(one)
@@ -56,7 +56,7 @@ def test_sheet_shows_faces_and_signed_differences(tmp_path):
     assert titles == ["onset", *faces, *faces]
 
 
-def test_the_title_says_whose_faces_they_are(tmp_path):
+def test_title_is_drawn(tmp_path):
     examples = grids.choose_examples(faces_of(tmp_path))
     for figure, title in (
         (grids.draw_synthesis_grid(examples), "Synthesis of held-out subjects"),

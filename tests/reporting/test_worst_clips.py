@@ -9,7 +9,7 @@ from icegan_jax.reporting.grids import draw_strip, find_worst_clips
 
 
 def faces_of(keys):
-    """Faces of 8 by 8; each apex as bright as its place."""
+    """Faces of 8 by 8; the brightness of each apex is proportional to its index."""
     onset = np.zeros((len(keys), 8, 8), np.uint8)
     apex = onset + np.arange(len(keys), dtype=np.uint8)[:, None, None] * 40
     labels = np.zeros(len(keys), np.int64)
@@ -23,7 +23,7 @@ def row(subject, clip, label, guess, lengths):
     return Prediction("db", subject, clip, label, guess, lengths)
 
 
-def test_the_surest_wrong_answer_comes_first_with_its_own_faces():
+def test_the_wrong_prediction_with_the_largest_margin_comes_first_with_its_own_faces():
     rows = [
         row("1", "a", 0, 1, (0.5, 0.6)),
         row("1", "b", 1, 1, (0.0, 0.9)),
@@ -32,7 +32,7 @@ def test_the_surest_wrong_answer_comes_first_with_its_own_faces():
     ]
     worst = find_worst_clips(rows, faces_of([("db", "2", "a"), ("db", "1", "a"), ("other", "3", "a")]))
     assert [(clip.prediction.subject, round(clip.margin, 6)) for clip in worst] == [("2", 0.6), ("3", 0.3), ("1", 0.1)]
-    assert worst[1].strip is None  # of another database's person 3
+    assert worst[1].strip is None  # subject 3 of another database
     for clip, brightness in ((worst[0], 0), (worst[2], 40)):
         grey = np.asarray(Image.open(io.BytesIO(clip.strip)).convert("RGB"))[4, 12]
         assert np.abs(grey.astype(int) - brightness).max() < 6

@@ -1,4 +1,4 @@
-"""One reader per database: each yields the annotation as it stands, see docs/add-a-database.md."""
+"""The databases, one file each: ``read`` returns the annotation as it stands (docs/add-a-database.md)."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,61 +1,44 @@
-"""CASME, the first one: folders of frames and its table (docs/databases.md, "CASME")."""
+"""CASME: folders of frames and its table (docs/databases.md, "CASME")."""
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Finding,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
-from icegan_jax.data.ingest.scan import ClipFolder, scan_folders, subject_number
+from collections.abc import Sequence
+from functools import partial
+
+from icegan_jax.data.ingest.annotation import Annotation, Columns, Finding
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.read_database import DatabaseFormat, read_database
+from icegan_jax.data.ingest.scan import ClipFolder, subject_number
 from icegan_jax.data.ingest.spreadsheets import Row
-from icegan_jax.data.ingest.workbooks import find_workbook, has_name_pattern
-
-_TITLE = "CASME"
-_COLUMNS = ("Subject", "Filename", "OnsetF", "ApexF1", "OffsetF", "Emotion")
-_USUAL = ("the table of CASME with ApexF1 and ApexF2",)
+from icegan_jax.data.ingest.workbooks import has_name_pattern
 
 
-def read(source: Source) -> DatabaseAnnotation:
-    """Reads CASME: sub01/EP01_5 with frames EP01_5-113.jpg or reg_EP01_5-113.jpg.
-
-    A clip has up to two apexes: ApexF1 is taken, ApexF2 is noted. Assumed, as docs/databases.md names the
-    frames but not their folders: they lie as in CASME II, a folder per subject, in it one per clip.
-    Videos are taken to count from 0, with a note.
-
-    Raises:
-        UserError: not CASME, no table of it, or a cell that cannot be used.
-    """
-    tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "sub01/EP01_5, as in CASME II")
-    table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=_USUAL)
-    annotations: list[Annotation] = []
-    for row in table.rows:
-        if is_remark(row, onset="onsetf"):
-            continue
-        subject, clip = f"sub{subject_cell(table, row):02d}", clip_cell(table, row)
-        annotation, notes = annotation_of(
-            table, row, source.name, subject, clip, emotion="emotion", onset="onsetf", apex="apexf1", offset="offsetf"
-        )
-        annotations.append(annotation)
-        findings += [*notes, *_second_apex(annotation, row)]
-    return attach_folders(source, tree, annotations, _key, findings=findings, video_start=lambda annotation, release: 0)
-
-
-def _key(folder: ClipFolder) -> Key | None:
-    """(sub1, EP01_5): clips are named as in CASME II."""
+def _folder_key(folder: ClipFolder) -> SubjectClip | None:
+    """Return (sub1, EP01_5): clips are named as in CASME II."""
     number = subject_number(folder.parent)
     return (f"sub{number}", folder.name) if number is not None and has_name_pattern(folder.name, "CASME II") else None
 
 
-def _second_apex(annotation: Annotation, row: Row) -> list[Finding]:
-    second = row.integer("apexf2")
+def _note_second_apex(annotation: Annotation, row: Row) -> tuple[Sequence[Annotation], list[Finding]]:
+    """Keep ApexF1 as the apex, and note an ApexF2 that differs."""
+    second = row.integer("ApexF2")
     if not second or annotation.apex is None or second == annotation.apex:
-        return []
+        return [annotation], []
     message = f"a second apex, {second}: the first, {annotation.apex}, is used"
     remedy = "give the other one in a --repairs file if you want it"
-    return [Finding("note", annotation.name, annotation.where, message, remedy)]
+    return [annotation], [Finding("note", annotation.name, annotation.where, message, remedy)]
+
+
+# Assumed, as the folders are not known: they lie as in CASME II, sub01/EP01_5 with frames EP01_5-113.jpg or
+# reg_EP01_5-113.jpg. Videos are taken to count from 0, with a note.
+read = partial(
+    read_database,
+    database=DatabaseFormat(
+        title="CASME",
+        folder_example="sub01/EP01_5, as in CASME II",
+        workbooks=("the table of CASME with ApexF1 and ApexF2",),
+        columns=Columns(onset="OnsetF", apex="ApexF1", offset="OffsetF", emotion="Emotion"),
+        folder_key=_folder_key,
+        subject="sub{:02d}",
+        revise=_note_second_apex,
+        video_start=lambda annotation, release: 0,
+    ),
+)

@@ -1,97 +1,77 @@
-"""CAS(ME)^2: micro-expressions in long videos (docs/databases.md, "CAS(ME)^2")."""
+"""CAS(ME)^2: micro-expressions in long videos (docs/databases.md, "CAS(ME)^2").
+
+The distributed CAS(ME)^2code_final.xlsx has no header, and the order of its columns is not known: the user must write
+the names of the columns above them, nothing is guessed.
+"""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 
-from icegan_jax.data.ingest.annotation import (
-    Annotation,
-    DatabaseAnnotation,
-    Finding,
-    Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
-)
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
-from icegan_jax.data.ingest.scan import ClipFolder, scan_folders, subject_number
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, Table
-from icegan_jax.data.ingest.workbooks import find_workbook
+from icegan_jax.data.ingest.annotation import Annotation, Columns, DatabaseAnnotation, Finding, Source
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.read_database import DatabaseFormat, read_database
+from icegan_jax.data.ingest.scan import ClipFolder, subject_number
+from icegan_jax.data.ingest.spreadsheets import Row, Table, WrongTableError
 from icegan_jax.errors import UserError
 
-_TITLE = "CAS(ME)^2"
-_COLUMNS = ("Subject", "Filename", "Onset", "Apex", "Offset", "Emotion", "Type")
+_COLUMNS = Columns(onset="Onset", apex="Apex", offset="Offset", emotion="Emotion")
+_COLUMN_NAMES = ", ".join((*astuple(_COLUMNS), "Type"))
 _HEADER = (
-    f"{_TITLE}'s workbook has no header row, and the order of its columns is not known here: write the first row "
-    f"{', '.join(_COLUMNS)} above its columns (Type: micro or macro), or give such a csv with --annotation"
+    "CAS(ME)^2's workbook has no header row, and the order of its columns is not known here: write the first row "
+    f"{_COLUMN_NAMES} above its columns (Type: micro or macro), or give such a csv with --annotation"
 )
 
 
-def read(source: Source) -> DatabaseAnnotation:
-    """Reads CAS(ME)^2 from a table whose columns are named: Subject, Filename, Onset, Apex, Offset, Emotion, Type.
-
-    The distributed CAS(ME)^2code_final.xlsx has no header, and docs/databases.md does not know what its
-    columns are: nothing is guessed, the names must be written above them. Type says micro or macro;
-    macro-expressions are not used. Emotion is the class: positive, negative, surprise or others.
-
-    Assumed, as docs/databases.md does not know the folders either: Filename is the folder of frames, or
-    the video, of the long recording, in a folder per subject. One recording holds several
-    expressions, so a clip is called by its file and onset: anger1_1_557. An offset of 0 is none:
-    the apex then stands in for it.
-
-    Raises:
-        UserError: no frames, no table with these columns, or a cell that cannot be used.
-    """
-    tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "s15/FILENAME, a folder per subject and recording")
-    try:
-        table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=(f"a table with {', '.join(_COLUMNS)}",))
-    except OtherTable as error:
-        raise UserError(f"{error}; {_HEADER}") from None
-    rows = [row for row in table.rows if not is_remark(row, onset="onset")]
-    micro = [row for row in rows if _is_micro(table, row)]
-    if len(micro) < len(rows):
-        message = f"macro-expressions, not used: {len(rows) - len(micro)}"
-        findings.append(Finding("note", source.name, str(table.path), message))
-    annotations: list[Annotation] = []
-    for row in micro:
-        subject, clip = f"s{subject_cell(table, row):02d}", f"{clip_cell(table, row)}_{row.integer('onset')}"
-        annotation, notes = annotation_of(
-            table, row, source.name, subject, clip, emotion="emotion", onset="onset", apex="apex", offset="offset"
-        )
-        kept, more = _with_end(annotation)
-        annotations += kept
-        findings += [*notes, *more]
-    return attach_folders(
-        source,
-        tree,
-        annotations,
-        _key,
-        findings=findings,
-        folder_key=lambda annotation: (annotation.subject, annotation.clip.rpartition("_")[0]),
-        video_start=lambda annotation, release: 0,
-    )
-
-
-def _key(folder: ClipFolder) -> Key | None:
+def _folder_key(folder: ClipFolder) -> SubjectClip | None:
     number = subject_number(folder.parent)
     return (f"s{number}", folder.name) if number is not None else None
 
 
-def _is_micro(table: Table, row: Row) -> bool:
-    word = row.text("type").lower()
+def _skip_macro(table: Table, row: Row) -> str:
+    word = row.text("Type").lower()
     if not word.startswith(("micro", "macro")):
-        raise UserError(f"{table.place(row)}: Type {row.text('type')!r} is neither micro nor macro; correct the cell")
-    return word.startswith("micro")
+        raise UserError(
+            f"{table.location(row)}: Type {row.text('Type')!r} is neither micro nor macro; correct the cell"
+        )
+    return "macro-expressions" if word.startswith("macro") else ""
 
 
-def _with_end(annotation: Annotation) -> tuple[Sequence[Annotation], list[Finding]]:
-    """An offset of 0 says that none was seen (docs/databases.md, "CAS(ME)^2"); the recording goes on for minutes."""
+def _replace_offset(annotation: Annotation, row: Row) -> tuple[Sequence[Annotation], list[Finding]]:
+    """Replace an offset of 0, which means that none was seen, by the apex, as the recording goes on for minutes."""
     if annotation.offset != 0:
         return [annotation], []
     if annotation.apex is None or annotation.onset is None or annotation.apex <= annotation.onset:
         message, remedy = "offset 0 and no apex after the onset: its end is not known", "write the offset into the cell"
         return [], [Finding("missing", annotation.name, annotation.where, message, remedy)]
     message = f"offset 0: the apex, frame {annotation.apex}, is taken as the offset"
-    found = Finding("repair", annotation.name, annotation.where, message, "give the offset in a --repairs file")
-    return [replace(annotation, offset=annotation.apex)], [found]
+    finding = Finding("repair", annotation.name, annotation.where, message, "give the offset in a --repairs file")
+    return [replace(annotation, offset=annotation.apex)], [finding]
+
+
+# Assumed, as the folders are not known: Filename is the folder of frames, or the video, of a long recording, in a
+# folder for each subject.
+_FORMAT = DatabaseFormat(
+    title="CAS(ME)^2",
+    folder_example="s15/FILENAME, a folder per subject and recording",
+    workbooks=(f"a table with {_COLUMN_NAMES}",),
+    columns=_COLUMNS,
+    extra_columns=("Type",),
+    folder_key=_folder_key,
+    subject="s{:02d}",
+    onset_in_clip=True,
+    skip_row=_skip_macro,
+    revise=_replace_offset,
+    video_start=lambda annotation, release: 0,
+)
+
+
+def read(source: Source) -> DatabaseAnnotation:
+    """Read the micro-expressions of CAS(ME)^2.
+
+    Raises:
+        UserError: no frames, no table with a header, or a cell that cannot be used.
+    """
+    try:
+        return read_database(source, _FORMAT)
+    except WrongTableError as error:
+        raise UserError(f"{error}; {_HEADER}") from None

@@ -1,84 +1,81 @@
-"""MMEW: face crops by emotion, and its workbook (docs/databases.md, "MMEW")."""
+"""MMEW: face crops by emotion, and its workbook (docs/databases.md, "MMEW").
 
+In 16 rows of the distributed workbook the apex or the offset is wrong: ``repair_annotation`` replaces them.
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
 
 from icegan_jax.data.ingest.annotation import (
     Annotation,
+    Columns,
     DatabaseAnnotation,
     Finding,
     Source,
-    annotation_of,
-    clip_cell,
-    is_remark,
-    subject_cell,
+    parse_clip_name,
+    parse_subject,
 )
-from icegan_jax.data.ingest.match_folders import Key, attach_folders, check_clips
-from icegan_jax.data.ingest.scan import ClipFolder, scan_folders
+from icegan_jax.data.ingest.match_folders import SubjectClip
+from icegan_jax.data.ingest.read_database import DatabaseFormat, read_database
+from icegan_jax.data.ingest.scan import ClipFolder
 from icegan_jax.data.ingest.spreadsheets import Row, Table
-from icegan_jax.data.ingest.workbooks import find_workbook, has_name_pattern
+from icegan_jax.data.ingest.workbooks import has_name_pattern
 from icegan_jax.errors import UserError
 
-_TITLE = "MMEW"
-_COLUMNS = (
-    "Subject",
-    "Filename",
-    "OnsetFrame|Onset",
-    "ApexFrame|Apex",
-    "OffsetFrame|Offset",
-    "Estimated Emotion|Emotion",
-)
-_USUAL = ("MMEW_Micro_Exp.xlsx",)
+
+def _folder_key(folder: ClipFolder) -> SubjectClip | None:
+    return (folder.name.split("-")[0], folder.name) if has_name_pattern(folder.name, "MMEW") else None
 
 
-def read(source: Source) -> DatabaseAnnotation:
-    """Reads MMEW: Micro_Expression/disgust/S03-01-002 with frames 1.jpg, 2.jpg ...
-
-    16 rows of the distributed workbook have a wrong apex or offset; they pass as they stand and are
-    repaired, with a reason, when clips are settled. What some copies call repression is others
-    there: such clips are given no class, with a note. A clip that lies in the folder of another
-    emotion is noted; the workbook's word counts.
-
-    Raises:
-        UserError: not MMEW, no workbook of it, or a cell that cannot be used.
-    """
-    tree = scan_folders(source.root)
-    check_clips(tree, _key, _TITLE, "Micro_Expression/disgust/S03-01-002")
-    table, findings = find_workbook(source, _TITLE, _COLUMNS, usual=_USUAL)
-    annotations: list[Annotation] = []
-    for row in table.rows:
-        if is_remark(row):
-            continue
-        annotation, notes = annotation_of(table, row, source.name, *_names(table, row))
-        if annotation.emotion == "repression":
-            message = "repression in this copy of the workbook is others in MMEW: no class"
-            notes.append(Finding("note", annotation.name, annotation.where, message))
-            annotation = replace(annotation, emotion="others")
-        annotations.append(annotation)
-        findings += notes
-    reading = attach_folders(
-        source, tree, annotations, _key, findings=findings, video_start=lambda annotation, release: 1
-    )
-    notes = [note for annotation in reading.annotations for note in _misplaced(annotation)]
-    return DatabaseAnnotation(reading.annotations, [*reading.findings, *notes])
-
-
-def _names(table: Table, row: Row) -> Key:
-    """S03, S03-01-002: the clip's name starts with its subject."""
-    subject, clip = subject_cell(table, row), clip_cell(table, row)
-    if not has_name_pattern(clip, _TITLE) or int(clip[1:].split("-")[0]) != subject:
+def _row_key(table: Table, row: Row) -> SubjectClip:
+    """Return (S03, S03-01-002): the clip's name starts with its subject."""
+    subject, clip = parse_subject(table, row), parse_clip_name(table, row)
+    if not has_name_pattern(clip, "MMEW") or int(clip[1:].split("-")[0]) != subject:
         raise UserError(
-            f"{table.place(row)}: Filename {clip!r} is no clip of subject {subject}; MMEW's are named "
+            f"{table.location(row)}: Filename {clip!r} is no clip of subject {subject}; MMEW's are named "
             f"S{subject:02d}-01-002, say; correct the cell"
         )
     return f"S{subject:02d}", clip
 
 
-def _key(folder: ClipFolder) -> Key | None:
-    return (folder.name.split("-")[0], folder.name) if has_name_pattern(folder.name, _TITLE) else None
+def _replace_repression(annotation: Annotation, row: Row) -> tuple[Sequence[Annotation], list[Finding]]:
+    """Replace repression by others: some copies of the workbook use this word for clips without a class."""
+    if annotation.emotion != "repression":
+        return [annotation], []
+    message = "repression in this copy of the workbook is others in MMEW: no class"
+    finding = Finding("note", annotation.name, annotation.where, message)
+    return [replace(annotation, emotion="others")], [finding]
 
 
-def _misplaced(annotation: Annotation) -> list[Finding]:
-    """A note where the emotion's folder and the workbook disagree."""
+_FORMAT = DatabaseFormat(
+    title="MMEW",
+    folder_example="Micro_Expression/disgust/S03-01-002",
+    workbooks=("MMEW_Micro_Exp.xlsx",),
+    columns=Columns(
+        onset="OnsetFrame|Onset",
+        apex="ApexFrame|Apex",
+        offset="OffsetFrame|Offset",
+        emotion="Estimated Emotion|Emotion",
+    ),
+    folder_key=_folder_key,
+    row_key=_row_key,
+    revise=_replace_repression,
+    video_start=lambda annotation, release: 1,
+)
+
+
+def read(source: Source) -> DatabaseAnnotation:
+    """Read MMEW, with a note for each clip that lies in the folder of another emotion than the workbook's.
+
+    Raises:
+        UserError: no clip of MMEW, no workbook, or a cell that cannot be used.
+    """
+    database = read_database(source, _FORMAT)
+    notes = [note for annotation in database.annotations for note in _folder_notes(annotation)]
+    return replace(database, findings=[*database.findings, *notes])
+
+
+def _folder_notes(annotation: Annotation) -> list[Finding]:
     folders = {path.parent.name.lower() for path in annotation.frames[:1]}
     if not folders or folders & {annotation.emotion, "repression" if annotation.emotion == "others" else ""}:
         return []

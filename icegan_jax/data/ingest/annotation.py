@@ -1,9 +1,4 @@
-"""What the reader of a database yields: its annotation as it stands, before protocol and repairs.
-
-Where a database lies, as the command line says it.
-
-From a table's row to an ``Annotation``: casts whose errors name file, row and clip.
-"""
+"""The annotation of a database before protocol and repairs, and the parsing of a table's row into an ``Annotation``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +8,28 @@ from icegan_jax.data.ingest.spreadsheets import Row, Table
 from icegan_jax.data.names import check_name
 from icegan_jax.errors import UserError
 
+# Forms in which frames are distributed, the preferred one first: whole recordings, uncropped frames from onset to
+# offset, the distributors' face crops, SMIC-E's longer clips. Whole faces come before the distributors' crops, so that
+# all databases get the same crop (docs/databases.md, "Rules for reading", rule 5).
+RELEASES = ("raw", "selected", "cropped", "long")
+
+ClipKey = tuple[str, str, str]  # (dataset, subject, clip), which is unique
+
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotated micro-expression, as the database says it: nothing left out, nothing repaired.
+    """One annotated micro-expression as the database has it: nothing is left out and nothing is repaired.
 
     Attributes:
         dataset: name of the database, as "casme2".
-        subject: the person, padded as the MEGC2019 log does: "sub01", "006", "s01".
+        subject: the person, padded as in the MEGC2019 log: "sub01", "006", "s01".
         clip: name of the clip, unique within (dataset, subject).
-        emotion: the database's word, in lower case: an emotion, "others", or a class.
-        frames: folders or videos that hold its frames, the preferred one first; empty: none found.
-        onset: frame number; None: the first frame there is.
+        emotion: the database's word in lower case: an emotion, "others", or a class.
+        frames: folders or videos that hold the frames, the preferred one first; empty where there is none.
+        onset: frame number; None: the first existing frame.
         apex: frame number; None: not annotated, or not a number.
-        offset: frame number; None: the last frame there is.
-        where: file and row that say so, for messages: "CASME2-coding.xlsx, row 17".
+        offset: frame number; None: the last existing frame.
+        where: file and row of the annotation, for messages: "CASME2-coding.xlsx, row 17".
     """
 
     dataset: str
@@ -41,22 +43,26 @@ class Annotation:
     where: str
 
     @property
+    def key(self) -> ClipKey:
+        """(dataset, subject, clip)."""
+        return (self.dataset, self.subject, self.clip)
+
+    @property
     def name(self) -> str:
-        """``dataset/subject/clip``, as messages name it."""
-        return f"{self.dataset}/{self.subject}/{self.clip}"
+        """``dataset/subject/clip``, for messages."""
+        return "/".join(self.key)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a user should know about the data, with where it is and what to do.
+    """One observation about the data that a user should know, with its place and remedy.
 
     Attributes:
-        kind: "error" (stops preparation), "missing" (a clip that should be there and is not),
-            "surplus" (a folder or row that no clip uses), "excluded" (left out by the protocol's
-            rule), "repair" (will be changed, and how), or "note".
-        clip: ``dataset/subject/clip``, or the database's name where it is about no single clip.
+        kind: "error" (stops preparation), "missing" (an expected clip that is absent), "surplus" (a folder or row that
+            no clip uses), "excluded" (left out by the protocol's rule), "repair" (a change to come), or "note".
+        clip: ``dataset/subject/clip``, or the database's name where the finding is about no single clip.
         where: the file, row or folder.
-        message: what is found there.
+        message: the observation.
         remedy: what the user can do; empty where nothing needs doing.
     """
 
@@ -69,35 +75,29 @@ class Finding:
 
 @dataclass(frozen=True)
 class DatabaseAnnotation:
-    """All that a reader found in a database's folder.
+    """The annotation of a whole database.
 
     Attributes:
-        annotations: every annotated clip, in the order of the annotation.
-        findings: what else was seen there: folders without a row, odd cells, releases used.
+        annotations: every annotated clip, in the order of the table.
+        findings: folders without a row, unusual cells, the choice of the table.
     """
 
     annotations: Sequence[Annotation]
     findings: Sequence[Finding] = ()
 
 
-# What a folder of frames is, in order of preference: the whole recording, the frames onset..offset
-# uncropped, the distributors' face crops, SMIC-E's longer clips. Whole faces come before the
-# distributors' crops, so that every database gets the same crop (docs/databases.md, "Rules for reading", rule 5).
-RELEASES = ("raw", "selected", "cropped", "long")
-
-
 @dataclass(frozen=True)
 class Source:
-    """One database to read.
+    """One database to read, as the command line gives it.
 
     Attributes:
         name: key of ``READERS``, and the ``dataset`` of its annotations: "casme2".
         root: folder of the unpacked database: frames at any depth, usually the workbook too.
-        annotation: the workbook to use, instead of the one found below ``root``.
-        release: one of ``RELEASES``: use these folders only; None: the best there is of each clip.
+        annotation: the workbook to use instead of the one found below ``root``.
+        release: one of ``RELEASES``, whose folders alone are used; None: the preferred release of each clip.
 
     Raises:
-        UserError: an unknown release.
+        UserError: the release is unknown.
     """
 
     name: str
@@ -110,13 +110,28 @@ class Source:
             raise UserError(f"release {self.release!r} of {self.name}: give one of {', '.join(RELEASES)}")
 
 
-def is_remark(row: Row, subject: str = "subject", clip: str = "filename", onset: str = "onsetframe") -> bool:
-    """Returns whether a row is a remark below or between the clips: no clip's name and no onset."""
-    return not row.text(clip) and row.integer(onset) is None
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of an annotation table, in any case and spacing; "a|b" means either of two names.
+
+    The defaults are those of CASME II.
+    """
+
+    subject: str = "Subject"
+    clip: str = "Filename"
+    onset: str = "OnsetFrame"
+    apex: str = "ApexFrame"
+    offset: str = "OffsetFrame"
+    emotion: str = "Estimated Emotion"
 
 
-def frame_number(table: Table, row: Row, column: str, clip: str) -> int:
-    """Returns the frame number in a cell.
+def is_remark_row(row: Row, columns: Columns) -> bool:
+    """Return whether a row holds a remark instead of a clip: neither a clip's name nor an onset."""
+    return not row.text(columns.clip) and row.integer(columns.onset) is None
+
+
+def parse_frame_number(table: Table, row: Row, column: str, clip: str) -> int:
+    """Return the frame number in a cell.
 
     Raises:
         UserError: the cell holds no whole number of 0 or more.
@@ -124,23 +139,24 @@ def frame_number(table: Table, row: Row, column: str, clip: str) -> int:
     number = row.integer(column)
     if number is None or number < 0:
         raise UserError(
-            f"{table.place(row)}: {column} {row.text(column)!r} of clip {clip} is not a frame number; correct the cell"
+            f"{table.location(row)}: {_title(column)} {row.text(column)!r} of clip {clip} is not a frame number; "
+            "correct the cell"
         )
     return number
 
 
-def apex_number(table: Table, row: Row, column: str, clip: str) -> tuple[int | None, list[Finding]]:
-    """Returns the apex in a cell, or None and a finding that names what stands there instead."""
+def parse_apex(table: Table, row: Row, column: str, clip: str) -> tuple[int | None, list[Finding]]:
+    """Return the apex in a cell, or None and a finding that names the content of the cell."""
     number = row.integer(column)
     if number is not None and number >= 0:
         return number, []
     text = row.text(column)
     message = f"the apex is {text!r}, not a frame number" if text else "the apex is empty"
-    return None, [Finding("note", clip, table.place(row), message, "it is spotted where the clip is used")]
+    return None, [Finding("note", clip, table.location(row), message, "it is spotted where the clip is used")]
 
 
-def subject_cell(table: Table, row: Row, column: str = "subject") -> int:
-    """Returns the subject's number: 1 of "01", "sub01", 1.
+def parse_subject(table: Table, row: Row, column: str = Columns.subject) -> int:
+    """Return the subject's number: 1 of "01", "sub01", 1.
 
     Raises:
         UserError: the cell holds no number.
@@ -151,68 +167,62 @@ def subject_cell(table: Table, row: Row, column: str = "subject") -> int:
         number = int(digits)
     if number is None or number < 0:
         raise UserError(
-            f"{table.place(row)}: {column} {row.text(column)!r} is not a subject's number; correct the cell"
+            f"{table.location(row)}: {_title(column)} {row.text(column)!r} is not a subject's number; correct the cell"
         )
     return number
 
 
-def clip_cell(table: Table, row: Row, column: str = "filename") -> str:
-    """Returns the clip's name.
+def parse_clip_name(table: Table, row: Row, column: str = Columns.clip) -> str:
+    """Return the text of a cell that names a clip.
 
     Raises:
         UserError: the cell is empty, or cannot be a folder's name.
     """
     try:
-        return check_name(row.text(column), column)
+        return check_name(row.text(column), _title(column))
     except UserError as error:
-        raise UserError(f"{table.place(row)}: {error}") from None
+        raise UserError(f"{table.location(row)}: {error}") from None
 
 
-def emotion_cell(table: Table, row: Row, column: str, clip: str) -> str:
-    """Returns the emotion word in lower case.
+def parse_emotion(table: Table, row: Row, column: str, clip: str) -> str:
+    """Return the emotion word in lower case.
 
     Raises:
         UserError: the cell is empty.
     """
     word = row.text(column).lower()
     if not word:
-        raise UserError(f"{table.place(row)}: {column} of clip {clip} is empty; give its emotion")
+        raise UserError(f"{table.location(row)}: {_title(column)} of clip {clip} is empty; give its emotion")
     return word
 
 
-def annotation_of(
-    table: Table,
-    row: Row,
-    dataset: str,
-    subject: str,
-    clip: str,
-    *,
-    emotion: str = "estimatedemotion",
-    onset: str = "onsetframe",
-    apex: str = "apexframe",
-    offset: str = "offsetframe",
+def parse_annotation(
+    table: Table, row: Row, dataset: str, subject: str, clip: str, columns: Columns
 ) -> tuple[Annotation, list[Finding]]:
-    """Returns a row's annotation, frames still empty, and the finding on an apex that is no number.
+    """Return the annotation of a row, still without frames, and the finding on an apex that is no number.
 
-    Apexes outside onset..offset pass as they are (docs/databases.md, "Rules for reading", rule 3: repaired later).
-
-    Args:
-        emotion: name of that column, as ``normalized``; likewise onset, apex and offset.
+    An apex outside onset to offset is kept: ``repair_annotation`` replaces it later (docs/databases.md, "Rules for
+    reading", rule 3).
 
     Raises:
         UserError: onset or offset is no frame number, or the emotion is empty.
     """
     name = f"{dataset}/{subject}/{clip}"
-    spotted, findings = apex_number(table, row, apex, name)
+    apex, findings = parse_apex(table, row, columns.apex, name)
     annotation = Annotation(
         dataset=dataset,
         subject=subject,
         clip=clip,
-        emotion=emotion_cell(table, row, emotion, name),
+        emotion=parse_emotion(table, row, columns.emotion, name),
         frames=(),
-        onset=frame_number(table, row, onset, name),
-        apex=spotted,
-        offset=frame_number(table, row, offset, name),
-        where=table.place(row),
+        onset=parse_frame_number(table, row, columns.onset, name),
+        apex=apex,
+        offset=parse_frame_number(table, row, columns.offset, name),
+        where=table.location(row),
     )
     return annotation, findings
+
+
+def _title(column: str) -> str:
+    """Return the first of the names of a column."""
+    return column.split("|")[0]

@@ -1,7 +1,4 @@
-"""Writes the content of a prepared folder: pairs, tables, pictures, and what was done and said.
-
-From settled clips to a prepared dataset folder, which holds all that was done and said.
-"""
+"""The building of a prepared folder from clips: pairs of registered faces, tables, and pictures of all clips."""
 
 import errno
 import os
@@ -14,14 +11,14 @@ from tqdm import tqdm
 
 from icegan_jax.data.apex import check_apex_method
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips, write_clips
-from icegan_jax.data.crop import REGISTRATIONS, SIZE, ClipCrops, CropOptions, CropRepair, crop_clip
+from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, CropRepair, crop_clip
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
 from icegan_jax.data.ingest import cache
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.contact_sheet import write_contact_sheet
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.prepared_page import write_page
-from icegan_jax.data.ingest.repairs import Repair, repair, write_repairs
+from icegan_jax.data.ingest.repairs import Repair, make_repair, write_repairs
 from icegan_jax.data.ingest.summary import (
     Summary,
     count_clips,
@@ -36,20 +33,20 @@ from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.errors import UserError
 from icegan_jax.io import CACHE_DIR, atomic_dir
 
-# Damaged clips that the error names with their reason, the first with the whole path; the others it counts.
-_NAMED = 3
+# Damaged clips that the error names with their reason, the first with the whole path; the others are counted.
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What is known about the clips beside themselves, and goes into the prepared folder.
+    """Information about the clips that goes into the prepared folder.
 
     Attributes:
-        repairs: what was changed to settle the clips.
-        findings: what else is to be known about them.
+        repairs: the repairs of the annotation.
+        findings: the findings about the sources.
         classes: names of the classes, in label order.
-        protocol: the rule that chose the clips; "" without one.
-        sources: where the clips come from.
+        protocol: the protocol that selected the clips; "" without one.
+        sources: names of the sources.
     """
 
     repairs: Sequence[Repair] = ()
@@ -59,19 +56,29 @@ class BuildContext:
     sources: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Task:
+    """The work on one clip; without a key the result is not stored in the cache."""
+
+    clip: Clip
+    options: CropOptions
+    cache_dir: Path
+    key: str | None
+
+
 def check_damaged(results: Sequence[ClipCrops | Finding], options: CropOptions) -> None:
-    """Stops where a clip is damaged, unless damaged clips are to be left out and others are not.
+    """Check that no clip is damaged, or that damaged clips may be left out and others remain.
 
     Raises:
-        UserError: names the first damaged clips, with the reasons, and how many there are.
+        UserError: a clip is damaged. The message names the first damaged clips, with the reasons, and their number.
     """
     damaged = [result for result in results if isinstance(result, Finding)]
     if not damaged or (options.skip_damaged and len(damaged) < len(results)):
         return
     first = damaged[0]
     named = [f"{first.clip} ({first.where}: {first.message})"]
-    named += [f"{f.clip} ({Path(f.where).name}: {f.message})" for f in damaged[1:_NAMED]]
-    more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+    named += [f"{f.clip} ({Path(f.where).name}: {f.message})" for f in damaged[1:_MAX_NAMED]]
+    more = f" and {len(damaged) - _MAX_NAMED} more" if len(damaged) > _MAX_NAMED else ""
     remedy = first.remedy or "restore the frames"
     if not options.skip_damaged:
         remedy += ", or leave such clips out with --skip_damaged; the finished clips are kept for the next run"
@@ -85,14 +92,14 @@ def write_prepared_dir(
     context: BuildContext,
     options: CropOptions,
 ) -> Summary:
-    """Writes all that a prepared folder holds, prepared.json last.
+    """Write all files of a prepared folder, prepared.json last.
 
     Args:
         folder: an existing folder to write into.
         clips: the clips, in the order in which they are written.
-        results: what became of each: its crops, or why it is left out.
-        context: what goes with them.
-        options: how they were prepared.
+        results: for each clip its crops, or the reason why the clip is left out.
+        context: information about the clips.
+        options: the options of the crops.
 
     Returns:
         The content of prepared.json.
@@ -102,17 +109,17 @@ def write_prepared_dir(
     """
     used: list[Clip] = []
     records: list[Record] = []
-    changes: list[Repair] = []
-    lost: list[Finding] = []
+    crop_repairs: list[Repair] = []
+    left_out: list[Finding] = []
     for clip, result in zip(clips, results, strict=True):
         if isinstance(result, Finding):
-            lost.append(replace(result, message=f"left out: {result.message}"))
+            left_out.append(replace(result, message=f"left out: {result.message}"))
             continue
         used.append(replace(clip, apex=result.apex))
         records += _records(clip, result)
-        changes += [_repair_of(clip, change) for change in result.changes]
-    findings = [*context.findings, *lost]
-    repairs = _in_order([*context.repairs, *changes], clips, lost)
+        crop_repairs += [_repair_of(clip, change) for change in result.changes]
+    findings = [*context.findings, *left_out]
+    repairs = _sort_repairs([*context.repairs, *crop_repairs], clips, left_out)
     apexes = [record for record in records if record.shift == 0]
     counts = count_clips(used, context.classes)
     summary = Summary(
@@ -124,7 +131,7 @@ def write_prepared_dir(
         sources=context.sources,
         classes=counts.classes,
         datasets=count_datasets(used, context.classes),
-        left_out=tuple(finding.clip for finding in lost),
+        left_out=tuple(finding.clip for finding in left_out),
         repairs=len(repairs),
         findings=len(findings),
         register=options.register,
@@ -159,19 +166,22 @@ def _records(clip: Clip, cropped: ClipCrops) -> list[Record]:
 
 
 def _repair_of(clip: Clip, change: CropRepair) -> Repair:
-    return repair(clip, change.field, change.old, change.new, change.reason)
+    return make_repair(clip, change.field, change.old, change.new, change.reason)
 
 
-def _in_order(repairs: Sequence[Repair], clips: Sequence[Clip], lost: Sequence[Finding]) -> list[Repair]:
-    """Sorts repairs by their clip's place, those of no clip last; a clip left out needs none."""
-    place = {(clip.dataset, clip.subject, clip.clip): n for n, clip in enumerate(clips)}
-    without = {finding.clip for finding in lost}
-    kept = [row for row in repairs if f"{row.dataset}/{row.subject}/{row.clip}" not in without]
-    return sorted(kept, key=lambda row: place.get((row.dataset, row.subject, row.clip), len(clips)))
+def _sort_repairs(repairs: Sequence[Repair], clips: Sequence[Clip], left_out: Sequence[Finding]) -> list[Repair]:
+    """Sort repairs by the order of the clips, without those of clips that are left out."""
+    index = {(clip.dataset, clip.subject, clip.clip): n for n, clip in enumerate(clips)}
+    without = {finding.clip for finding in left_out}
+    remaining = [row for row in repairs if f"{row.dataset}/{row.subject}/{row.clip}" not in without]
+    return sorted(remaining, key=lambda row: index.get((row.dataset, row.subject, row.clip), len(clips)))
 
 
 def _write_pairs(folder: Path, records: Sequence[Record], classes: Sequence[str]) -> str:
-    """Writes the pairs; array_record and TFDS raise many kinds where the disk refuses."""
+    """Write the pairs and return their fingerprint.
+
+    array_record and TFDS raise exceptions of many kinds where the disk is full; all become ``OSError``.
+    """
     try:
         return write_pairs(folder, records, classes)
     except (UserError, OSError):
@@ -182,19 +192,6 @@ def _write_pairs(folder: Path, records: Sequence[Record], classes: Sequence[str]
             if os.strerror(code) in line:
                 raise OSError(code, os.strerror(code)) from error
         raise OSError(errno.EIO, line) from error
-
-
-__all__ = ["REGISTRATIONS", "SIZE", "CropOptions", "prepare_clips", "prepare_procedural"]
-
-
-@dataclass(frozen=True)
-class _Task:
-    """One clip's work; without a key nothing is kept."""
-
-    clip: Clip
-    options: CropOptions
-    folder: Path
-    key: str | None
 
 
 def prepare_clips(
@@ -210,38 +207,38 @@ def prepare_clips(
     workers: int | None = None,
     progress: bool = True,
 ) -> Summary:
-    """Turns clips into the prepared dataset folder ``out``, which replaces an earlier one.
+    """Write the prepared dataset folder ``out`` of the clips, in place of an earlier one.
 
-    Writes the TFDS dataset, clips.csv with the spotted apexes, repairs.csv, findings.csv,
-    contact_sheet.png, index.html, prepared.json, and a cache of the clips. The folder appears when
-    all of it is written; its content does not depend on ``workers``, nor on what was reused.
+    The folder holds the TFDS dataset, clips.csv with the spotted apexes, repairs.csv, findings.csv, contact_sheet.png,
+    index.html, prepared.json, and a cache of the clips. The folder appears when all files are written (``atomic_dir``);
+    its content depends neither on ``workers`` nor on the reuse of clips.
 
-    Each finished clip is kept beside ``out`` at once (``replaced_folder``): where a run ends early,
-    however it ends, the next one lacks only the clips that were being worked on. The next run
-    also reuses the clips of an earlier ``out`` whose frames, frame numbers and options are the same.
+    Each finished clip is stored at once: after a run that was interrupted or killed, the next run prepares only the
+    remaining clips. The next run also reuses the clips of an earlier ``out`` whose frames, frame numbers and options
+    are the same.
 
     Args:
-        clips: the clips, settled (``repairs.settle``), in the order in which they are written.
-        out: the folder to make.
-        repairs: what was changed to settle them.
-        findings: what else is to be known about them.
+        clips: the repaired clips (``repair_annotation``), in the order in which they are written.
+        out: the folder to write.
+        repairs: the repairs of the annotation.
+        findings: the findings about the sources.
         classes: names of the classes, in label order.
-        protocol: the rule that chose the clips.
-        sources: where the clips come from.
-        options: how to prepare them.
-        workers: processes; by default one per CPU core.
+        protocol: the protocol that selected the clips.
+        sources: names of the sources.
+        options: the options of the crops.
+        workers: number of processes; by default one per CPU core.
         progress: whether to draw a progress bar on stderr.
 
     Raises:
-        UserError: an option or a name is wrong, a clip's frames are damaged or show no face (unless
-            ``skip_damaged``), or ``out`` cannot be written.
+        UserError: an option or a name is wrong, a clip's frames are damaged or show no face (unless ``skip_damaged``),
+            or ``out`` cannot be written.
     """
     for clip in clips:
         if clip.frames.resolve().is_relative_to(Path(out).resolve()):
             raise UserError(
                 f"{out}: holds the frames of clip {clip.name}, which it would replace; choose another --out"
             )
-    _check(clips, options)
+    _check_arguments(clips, options)
     context = BuildContext(repairs, findings, tuple(classes), protocol, tuple(sources))
     with atomic_dir(out) as staging:
         return _prepare_into(staging, clips, context, options, workers, progress, earlier=Path(out))
@@ -259,17 +256,17 @@ def prepare_procedural(
     workers: int | None = None,
     progress: bool = True,
 ) -> Summary:
-    """Draws procedural faces into ``out``/raw and prepares them like any clips; nothing is kept or reused.
+    """Draw procedural faces into ``out``/raw and prepare them like any clips, without a cache.
 
     Args:
-        out: the folder to make; an earlier prepared one is replaced.
-        seed: of the drawing.
-        subjects: persons to draw.
+        out: the folder to write; an earlier prepared one is replaced.
+        seed: seed of the drawing.
+        subjects: number of persons.
         clips_per_class: clips per person and expression.
         frames: frames per clip.
-        databases: to how many databases the people are dealt out.
-        options: how to prepare them.
-        workers: processes; by default one per CPU core.
+        databases: number of databases among which the persons are divided.
+        options: the options of the crops.
+        workers: number of processes; by default one per CPU core.
         progress: whether to draw progress bars on stderr.
 
     Raises:
@@ -286,13 +283,13 @@ def prepare_procedural(
             databases=databases,
         )
         clips = read_clips(csv_path)
-        _check(clips, options)
+        _check_arguments(clips, options)
         return _prepare_into(
             staging, clips, BuildContext(sources=("procedural",)), options, workers, progress, earlier=None
         )
 
 
-def _check(clips: Sequence[Clip], options: CropOptions) -> None:
+def _check_arguments(clips: Sequence[Clip], options: CropOptions) -> None:
     if not clips:
         raise UserError("no clips to prepare; give at least one")
     if options.register not in REGISTRATIONS:
@@ -315,44 +312,44 @@ def _prepare_into(
     *,
     earlier: Path | None,
 ) -> Summary:
-    """Prepares the clips into ``staging``; where there may be an ``earlier`` folder, clips are kept and reused."""
+    """Prepare the clips into ``staging``; with a path of an ``earlier`` folder, clips are stored and reused."""
     start = time.perf_counter()
     results: dict[int, ClipCrops | Finding] = {}
     keys: dict[int, str] = {}
     if earlier is not None:
-        for place, clip in enumerate(clips):
+        for index, clip in enumerate(clips):
             try:
-                keys[place] = cache.cache_key(clip, options)
+                keys[index] = cache.cache_key(clip, options)
             except UserError as error:
-                results[place] = _finding(clip, error)
+                results[index] = _finding(clip, error)
                 continue
-            kept = cache.reuse_cached(staging / CACHE_DIR, earlier / CACHE_DIR, keys[place])
-            if kept is not None:
-                results[place] = kept
+            cached = cache.reuse_cached(staging / CACHE_DIR, earlier / CACHE_DIR, keys[index])
+            if cached is not None:
+                results[index] = cached
     reused = sum(isinstance(result, ClipCrops) for result in results.values())
     tasks = {
-        place: _Task(clip, options, staging / CACHE_DIR, keys.get(place))
-        for place, clip in enumerate(clips)
-        if place not in results
+        index: _Task(clip, options, staging / CACHE_DIR, keys.get(index))
+        for index, clip in enumerate(clips)
+        if index not in results
     }
-    work = run_parallel(_work, list(tasks.values()), workers or os.cpu_count() or 1)
+    new_results = run_parallel(_prepare_clip, list(tasks.values()), workers or os.cpu_count() or 1)
     frames = 0
     with tqdm(total=len(clips), initial=len(results), desc="faces", unit="clip", disable=not progress) as bar:
-        for place, result in zip(tasks, work, strict=True):
-            results[place] = result
+        for index, result in zip(tasks, new_results, strict=True):
+            results[index] = result
             frames += result.frames if isinstance(result, ClipCrops) else 0
             bar.set_postfix_str(f"{frames / (time.perf_counter() - start):.0f} frames/s", refresh=False)
             bar.update()
     seconds = time.perf_counter() - start
-    in_order = [results[place] for place in range(len(clips))]
-    check_damaged(in_order, options)
-    summary = write_prepared_dir(staging, clips, in_order, context, options)
+    ordered = [results[index] for index in range(len(clips))]
+    check_damaged(ordered, options)
+    summary = write_prepared_dir(staging, clips, ordered, context, options)
     cache.prune_cache(staging / CACHE_DIR, set(keys.values()))
     return replace(summary, reused=reused, seconds=seconds, frames_per_second=frames / seconds)
 
 
-def _work(task: _Task) -> ClipCrops | Finding:
-    """Prepares one clip, in a process of its own, and keeps it."""
+def _prepare_clip(task: _Task) -> ClipCrops | Finding:
+    """Crop one clip and store the result, in a process of its own."""
     try:
         cropped = crop_clip(task.clip, task.options)
     except UserError as error:
@@ -360,12 +357,12 @@ def _work(task: _Task) -> ClipCrops | Finding:
     except OSError as error:
         return _finding(task.clip, UserError(f"{task.clip.frames}: cannot be read ({error}); restore the frames"))
     if task.key is not None:
-        cache.store_in_cache(task.folder, task.key, cropped)
+        cache.store_in_cache(task.cache_dir, task.key, cropped)
     return cropped
 
 
 def _finding(clip: Clip, error: UserError) -> Finding:
-    """Tells why a clip cannot be prepared; errors are "PLACE: what; remedy"."""
+    """Return the reason why a clip cannot be prepared; the text of an error is "FILE: message; remedy"."""
     text = str(error)
     where, colon, rest = text.partition(": ")
     if not colon or not where.startswith(str(clip.frames)):

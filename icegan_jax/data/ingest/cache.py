@@ -1,8 +1,7 @@
-"""Clips kept as they are finished, so that a second run does only what changed.
+"""The cache of finished clips, with which a second run prepares only the clips that changed.
 
-An entry's name says all that its content depends on, so an entry is never out of date: it is used
-or it is not. Its first line is the sha256 of that name and the rest, so a damaged one, or one that
-stands under another's name, is never used.
+The name of an entry is a digest of everything that its content depends on, so that no entry is ever out of date. The
+first line of an entry is the sha256 of its name and content, so that a damaged or renamed entry is never used.
 """
 
 import functools
@@ -17,26 +16,25 @@ from pathlib import Path
 
 import numpy as np
 
-from icegan_jax.data import align, apex, crop, landmarks, video
+from icegan_jax.data import align, apex, crop, images, landmarks, video
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair
-from icegan_jax.data.ingest import repairs
 from icegan_jax.data.ingest.summary import package_versions
 from icegan_jax.data.video import index_frames
 from icegan_jax.errors import UserError
 
-# The files whose text decides what a crop looks like.
-_PROGRAM = (apex, crop, landmarks, video, apex, align, repairs)
+# Modules whose source decides the pixels of a crop.
+_MODULES = (align, apex, crop, images, landmarks, video)
 
 
 def cache_key(clip: Clip, options: CropOptions) -> str:
-    """Returns the name of a clip's entry: 64 hexadecimal digits.
+    """Return the name of a clip's entry: 64 hexadecimal digits.
 
-    It covers the frame numbers, the options, the place, names, sizes and times of the frames from
-    onset to offset, and the program itself; not the clip's name or label, which change no pixel.
+    The name depends on the frame numbers, the options, the path, names, sizes and times of the frames from onset to
+    offset, and the program itself; not on the clip's name or label, which change no pixel.
 
     Raises:
-        UserError: the frames are not there.
+        UserError: the frames do not exist.
     """
     method = options.apex if clip.apex is None else ""
     parts: list[object] = [_package_digest(), str(clip.frames.resolve()), clip.onset, clip.apex, clip.offset]
@@ -52,10 +50,10 @@ def cache_key(clip: Clip, options: CropOptions) -> str:
     for file in files:
         try:
             status = file.stat()
-        except OSError:  # a link to nowhere: an error where the frame is needed
+        except OSError:  # a broken link: crop_clip raises an error where the frame is needed
             parts.append((file.name, "unreadable"))
             continue
-        # The time of the last change cannot be set back, as that of the last writing can.
+        # st_ctime cannot be set back, as st_mtime can.
         parts.append((file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -63,32 +61,32 @@ def cache_key(clip: Clip, options: CropOptions) -> str:
 @functools.cache
 def _package_digest() -> str:
     digest = hashlib.sha256(repr((package_versions(), sys.byteorder)).encode())
-    for module in _PROGRAM:
+    for module in _MODULES:
         assert module.__file__ is not None
         digest.update(Path(module.__file__).read_bytes())
     return digest.hexdigest()
 
 
 def store_in_cache(folder: Path, key: str, cropped: ClipCrops) -> None:
-    """Keeps a clip: when this returns, the disk holds the whole entry.
+    """Store a clip. The whole entry is on the disk when the function returns.
 
     Raises:
-        OSError: it cannot be written; there is then no entry.
+        OSError: the entry cannot be written; there is then no entry.
     """
     content = asdict(cropped)
-    faces_ = np.stack([content.pop("onset"), *content.pop("faces")])
-    body = json.dumps({**content, "shape": faces_.shape}).encode() + b"\n" + faces_.tobytes()
+    faces = np.stack([content.pop("onset"), *content.pop("faces")])
+    body = json.dumps({**content, "shape": faces.shape}).encode() + b"\n" + faces.tobytes()
     folder.mkdir(parents=True, exist_ok=True)
-    half = folder / f"{key}.{os.getpid()}.half"
+    partial = folder / f"{key}.{os.getpid()}.half"
     try:
-        with half.open("wb") as file:
+        with partial.open("wb") as file:
             file.write(_digest(key, body) + b"\n" + body)
             file.flush()
             os.fsync(file.fileno())
-        half.replace(folder / key)
+        partial.replace(folder / key)
     except BaseException:
         with suppress(OSError):
-            half.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         raise
 
 
@@ -97,7 +95,7 @@ def _digest(key: str, body: bytes) -> bytes:
 
 
 def load_cached(folder: Path, key: str) -> ClipCrops | None:
-    """Returns the clip that was kept under this key; None where there is none or it is damaged."""
+    """Return the clip that was stored under this key; None where there is no entry or a damaged one."""
     try:
         digest, _, body = (folder / key).read_bytes().partition(b"\n")
     except OSError:
@@ -106,19 +104,19 @@ def load_cached(folder: Path, key: str) -> ClipCrops | None:
         return None
     head, _, pixels = body.partition(b"\n")
     content = json.loads(head)
-    faces_ = np.frombuffer(pixels, np.uint8).reshape(content["shape"])
+    faces = np.frombuffer(pixels, np.uint8).reshape(content["shape"])
     return ClipCrops(
         apex=content["apex"],
         shifts=tuple(content["shifts"]),
-        onset=faces_[0],
-        faces=faces_[1:],
+        onset=faces[0],
+        faces=faces[1:],
         changes=tuple(CropRepair(**change) for change in content["changes"]),
         frames=content["frames"],
     )
 
 
 def reuse_cached(folder: Path, earlier: Path, key: str) -> ClipCrops | None:
-    """Returns a kept clip from ``folder``, or from ``earlier``, whose entry ``folder`` then has too."""
+    """Return a stored clip from ``folder``, or from ``earlier``, whose entry is then linked into ``folder`` too."""
     cropped = load_cached(folder, key)
     if cropped is None:
         cropped = load_cached(earlier, key)
@@ -132,12 +130,12 @@ def _link(old: Path, new: Path, cropped: ClipCrops) -> None:
     try:
         new.unlink(missing_ok=True)
         new.hardlink_to(old)
-    except OSError:  # a file system without links
+    except OSError:  # a file system without hard links
         store_in_cache(new.parent, new.name, cropped)
 
 
 def prune_cache(folder: Path, keys: Collection[str]) -> None:
-    """Removes all entries but these, and what killed processes left half-written."""
+    """Remove all entries but these, and the half-written files of killed processes."""
     if folder.is_dir():
         for path in folder.iterdir():
             if path.name not in keys:

@@ -1,4 +1,4 @@
-"""The dataset doctor: reads everything, decodes every frame, writes nothing, and says what it found."""
+"""The check of the sources (``--check``): every frame is decoded, nothing is written."""
 
 import os
 from collections import Counter, defaultdict
@@ -12,14 +12,13 @@ from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.crop import frames_to_read
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
-from icegan_jax.data.ingest.messages import count_lines, count_summary_line, finding_lines
+from icegan_jax.data.ingest.messages import clip_count_line, count_lines, finding_lines
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
 from icegan_jax.data.video import index_frames, read_frame, read_frames
 from icegan_jax.errors import UserError
 
-# What each kind of finding means to the reader, in the order in which they are told: the gravest last, where a
-# terminal shows them beside the line that sums up.
+# Titles of the kinds of findings, the most serious last, where a terminal shows them beside the summary line.
 _TITLES = {
     "excluded": "left out by the protocol's rule",
     "note": "notes",
@@ -28,127 +27,128 @@ _TITLES = {
     "missing": "missing: clips that the protocol has and this copy has not; they are left out",
     "error": "errors: preparation stops at these; clips with damaged frames can be left out with --skip_damaged",
 }
-_REPAIRS = "repairs: frames that are replaced; a row of a --repairs file beats each of them"
+_REPAIRS_TITLE = "repairs: frames that are replaced; a row of a --repairs file beats each of them"
 
 
 def check_clips(
-    gathered: CollectedClips, workers: int | None = None, progress: bool = True, method: str = "difference"
+    collected: CollectedClips, workers: int | None = None, progress: bool = True, method: str = "difference"
 ) -> list[Finding]:
-    """Decodes every frame of every clip from onset to offset, one at a time in each process.
+    """Decode every frame of every clip from onset to offset, one at a time in each process.
 
     Args:
-        gathered: the clips.
-        workers: processes; by default one per CPU core.
+        collected: the clips.
+        workers: number of processes; by default one per CPU core.
         progress: whether to draw a progress bar on stderr.
         method: how the apex will be spotted where none is annotated.
 
     Returns:
-        For each frame that cannot be decoded or has another size than the clip's first, in the
-        order of the clips: an "error" where preparation reads it, a "note" where it does not.
+        For each frame that cannot be decoded or has another size than the clip's first frame, in the order of the
+        clips: an "error" where preparation reads the frame, else a "note".
     """
-    clips = gathered.clips
+    clips = collected.clips
     results = run_parallel(partial(check_clip, method=method), clips, workers or os.cpu_count() or 1)
     bar = tqdm(results, total=len(clips), desc="frames", unit="clip", disable=not progress)
     return [finding for findings in bar for finding in findings]
 
 
 def check_clip(clip: Clip, method: str = "difference") -> list[Finding]:
-    """Returns a finding for each frame from onset to offset that cannot be used, as ``examine`` does."""
+    """Return a finding for each frame from onset to offset that cannot be used, as ``check_clips`` does."""
     if not clip.frames.is_dir():
-        return _examine_video(clip, method)
+        return _check_video(clip, method)
     try:
         files = index_frames(clip.frames)
-    except (UserError, OSError) as error:  # it was there a moment ago
-        return [_finding(clip, clip.frames, str(error))]
-    held = {number: file for number, file in files.items() if clip.onset <= number <= clip.offset}
-    read = set(frames_to_read(clip, frames_after_onset(clip, list(held)), method))
+    except (UserError, OSError) as error:  # the folder may have changed since the clips were collected
+        return [_frame_finding(clip, clip.frames, str(error))]
+    existing = {number: file for number, file in files.items() if clip.onset <= number <= clip.offset}
+    needed = set(frames_to_read(clip, frames_after_onset(clip, list(existing)), method))
     findings = []
     size: tuple[int, ...] = ()
-    for number, file in held.items():
+    for number, file in existing.items():
         try:
             shape = read_frame(file).shape
         except UserError as error:
-            findings.append(_finding(clip, file, str(error), read=number in read))
+            findings.append(_frame_finding(clip, file, str(error), is_needed=number in needed))
             continue
         size = size or shape
         if shape != size:
             text = f"is {shape[1]}x{shape[0]}, the clip's first frame {size[1]}x{size[0]}; give frames of one size"
-            findings.append(_finding(clip, file, text, read=number in read))
+            findings.append(_frame_finding(clip, file, text, is_needed=number in needed))
     return findings
 
 
-def _examine_video(clip: Clip, method: str) -> list[Finding]:
+def _check_video(clip: Clip, method: str) -> list[Finding]:
     numbers = range(clip.onset, clip.offset + 1)
-    last = max(frames_to_read(clip, numbers[1:], method))
-    decoded = -1
+    last_needed = max(frames_to_read(clip, numbers[1:], method))
+    last_decoded = -1
     try:
         for number, _ in read_frames(clip.frames, numbers):
-            decoded = number
+            last_decoded = number
     except (UserError, OSError) as error:
-        return [_finding(clip, clip.frames, str(error), read=decoded < last)]
+        return [_frame_finding(clip, clip.frames, str(error), is_needed=last_decoded < last_needed)]
     return []
 
 
-def _finding(clip: Clip, file: Path, text: str, read: bool = True) -> Finding:
+def _frame_finding(clip: Clip, file: Path, text: str, is_needed: bool = True) -> Finding:
+    """Return a finding of an error's text, whose remedy stands behind the last semicolon."""
     message, _, remedy = text.removeprefix(f"{file}: ").rpartition("; ")
-    if read:
+    if is_needed:
         return Finding("error", clip.name, str(file), message or text, remedy)
     return Finding("note", clip.name, str(file), f"{message or text}; no frame that preparation needs", remedy)
 
 
 def exit_code(
-    gathered: CollectedClips, damaged: Sequence[Finding], *, strict: bool = False, skip_damaged: bool = False
+    collected: CollectedClips, damaged: Sequence[Finding], *, strict: bool = False, skip_damaged: bool = False
 ) -> int:
-    """Returns the exit code of ``--check``.
+    """Return the exit code of ``--check``.
 
-    0: preparation would succeed with the protocol's exact set (of sources that no protocol counts:
-    with all clips). 1: it would succeed, but something differs. 2: it would stop.
+    0: preparation would succeed with the protocol's exact set (of sources without expected counts: with all clips).
+    1: preparation would succeed, but something differs. 2: preparation would stop.
 
     Args:
-        gathered: what the sources hold.
-        damaged: what ``examine`` found.
+        collected: the clips and findings of the sources.
+        damaged: the findings of ``check_clips``.
         strict: whether any set but the protocol's is refused.
         skip_damaged: whether clips with damaged frames are left out instead.
     """
-    lost = _lost(gathered, damaged)
-    fatal = [f for f in gathered.errors if f not in gathered.damaged]
-    left = [clip for clip in gathered.clips if clip.name not in lost]
-    if fatal or not left or (lost and not skip_damaged) or (strict and gathered.differences):
+    unusable = _unusable_clips(collected, damaged)
+    fatal = [f for f in collected.errors if f not in collected.damaged]
+    usable = [clip for clip in collected.clips if clip.name not in unusable]
+    if fatal or not usable or (unusable and not skip_damaged) or (strict and collected.differences):
         return 2
-    return 1 if lost or gathered.differences else 0
+    return 1 if unusable or collected.differences else 0
 
 
-def _lost(gathered: CollectedClips, damaged: Sequence[Finding]) -> set[str]:
-    """Names of the clips that cannot be prepared."""
-    return {f.clip for f in (*gathered.damaged, *damaged) if f.kind == "error"}
+def _unusable_clips(collected: CollectedClips, damaged: Sequence[Finding]) -> set[str]:
+    """Return the names of the clips that cannot be prepared."""
+    return {f.clip for f in (*collected.damaged, *damaged) if f.kind == "error"}
 
 
 def format_check(
-    gathered: CollectedClips,
+    collected: CollectedClips,
     damaged: Sequence[Finding],
     *,
     method: str,
     strict: bool = False,
     skip_damaged: bool = False,
 ) -> Iterator[str]:
-    """Yields the lines of the doctor's report: counts, everything found, and a line that sums up.
+    """Yield the lines of the check's report: counts, all findings by kind, and a summary line.
 
     Args:
-        gathered: what the sources hold.
-        damaged: what ``examine`` found.
+        collected: the clips and findings of the sources.
+        damaged: the findings of ``check_clips``.
         method: how the apex will be spotted where none is annotated.
         strict: whether any set but the protocol's is refused.
         skip_damaged: whether clips with damaged frames are left out.
     """
-    yield from count_lines(count_datasets(gathered.clips, gathered.classes))
-    spotted = Counter(clip.dataset for clip in gathered.clips if clip.apex is None)
-    for dataset, n in spotted.items():
+    yield from count_lines(count_datasets(collected.clips, collected.classes))
+    without_apex = Counter(clip.dataset for clip in collected.clips if clip.apex is None)
+    for dataset, n in without_apex.items():
         yield f"{dataset}: {n} clips without an apex, which prepare spots (--apex={method})"
-    findings = [*gathered.findings, *damaged]
-    if gathered.repairs:
+    findings = [*collected.findings, *damaged]
+    if collected.repairs:
         yield ""
-        yield f"{_REPAIRS} ({len(gathered.repairs)})"
-        yield from _repair_lines(gathered)
+        yield f"{_REPAIRS_TITLE} ({len(collected.repairs)})"
+        yield from _repair_lines(collected)
     for kind, title in _TITLES.items():
         group = [f for f in findings if f.kind == kind]
         if group:
@@ -156,13 +156,13 @@ def format_check(
             yield f"{title} ({len(group)})"
             yield from finding_lines(group)
     yield ""
-    yield _sum_up(gathered, damaged, exit_code(gathered, damaged, strict=strict, skip_damaged=skip_damaged))
+    yield _summary_line(collected, damaged, exit_code(collected, damaged, strict=strict, skip_damaged=skip_damaged))
 
 
-def _repair_lines(gathered: CollectedClips) -> Iterator[str]:
-    frames = {(c.dataset, c.subject, c.clip): c.frames for c in gathered.clips}
+def _repair_lines(collected: CollectedClips) -> Iterator[str]:
+    frames = {(c.dataset, c.subject, c.clip): c.frames for c in collected.clips}
     groups = defaultdict(list)
-    for row in gathered.repairs:
+    for row in collected.repairs:
         groups[row.field, row.reason].append(row)
     for (field, reason), rows in groups.items():
         yield f"  {field}: {reason} ({len(rows)})"
@@ -171,17 +171,17 @@ def _repair_lines(gathered: CollectedClips) -> Iterator[str]:
             yield f"    {'/'.join(key)}: {row.old or 'none'} -> {row.new}  [{frames[key]}]"
 
 
-def _sum_up(gathered: CollectedClips, damaged: Sequence[Finding], code: int) -> str:
-    lost = _lost(gathered, damaged)
-    left = [clip for clip in gathered.clips if clip.name not in lost]
-    errors = len(gathered.errors) + sum(f.kind == "error" for f in damaged)
-    words = (
-        f"{count_summary_line(gathered.protocol, gathered.sources, len(left))}, "
-        f"{count_clips(left, gathered.classes).subjects} subjects, {errors} errors, "
-        f"{len(gathered.differences)} differences, {len(gathered.repairs)} repairs; nothing was written"
+def _summary_line(collected: CollectedClips, damaged: Sequence[Finding], code: int) -> str:
+    unusable = _unusable_clips(collected, damaged)
+    usable = [clip for clip in collected.clips if clip.name not in unusable]
+    errors = len(collected.errors) + sum(f.kind == "error" for f in damaged)
+    counts = (
+        f"{clip_count_line(collected.protocol, collected.sources, len(usable))}, "
+        f"{count_clips(usable, collected.classes).subjects} subjects, {errors} errors, "
+        f"{len(collected.differences)} differences, {len(collected.repairs)} repairs; nothing was written"
     )
     if code == 2:
-        return f"preparation would stop: {words}"
+        return f"preparation would stop: {counts}"
     if code == 1:
-        return f"preparation would succeed with another set: {words}, no face looked for"
-    return f"preparation would succeed: {words}, no face looked for"
+        return f"preparation would succeed with another set: {counts}, and no face was searched"
+    return f"preparation would succeed: {counts}, and no face was searched"

@@ -1,35 +1,34 @@
-"""From the sources that a user names to the clips that can be prepared."""
+"""The collection of the clips to prepare from the sources that a user names."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
-from icegan_jax.data.databases import READERS, Source
-from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.discover import CLIPS, COMPOSITE, expand
-from icegan_jax.data.ingest.official_list import compare_with_official, read_official
+from icegan_jax.data.databases import READERS
+from icegan_jax.data.ingest.annotation import Annotation, ClipKey, DatabaseAnnotation, Finding, Source
+from icegan_jax.data.ingest.discover import CLIPS_SOURCE, MEGC2019_DATABASES, expand_sources
+from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
 from icegan_jax.data.ingest.overrides import Override, match_overrides
-from icegan_jax.data.ingest.protocol import PROTOCOLS, Key, count_findings, key_of, select_clips
+from icegan_jax.data.ingest.protocol import PROTOCOLS, compare_with_expected_counts, select_clips
 from icegan_jax.data.ingest.repairs import Repair
-from icegan_jax.data.ingest.resolve_frames import extent_notes, resolve_frames
+from icegan_jax.data.ingest.resolve_frames import extent_findings, resolve_frames
 from icegan_jax.errors import UserError
 
 
 @dataclass(frozen=True)
 class CollectedClips:
-    """What the sources hold and what of it can be prepared.
+    """The clips that can be prepared, and the findings about the sources.
 
     Attributes:
-        clips: the clips to prepare, settled against the frames that exist.
+        clips: the clips to prepare, repaired where frames do not exist.
         repairs: each departure from the annotation, with its reason.
-        findings: all that a user should know, in the order in which it was found.
+        findings: all findings, in the order of the stages.
         classes: names of the classes; a clip's label is an index into them.
         protocol: "megc2019", "three", "five", or "own" where the classes are the user's.
         sources: names of the sources.
-        damaged: those of the findings that are errors about a clip's own frames: without that clip,
-            the rest can be prepared.
-        differences: those of the findings that tell the set apart from the protocol's.
+        damaged: the findings that are errors about a clip's own frames: without that clip, the rest can be prepared.
+        differences: the findings on differences between the clips and the protocol's set.
     """
 
     clips: list[Clip]
@@ -54,82 +53,93 @@ def collect_clips(
     official: str | Path | None = None,
     classes: Sequence[str] = EXPRESSIONS,
 ) -> CollectedClips:
-    """Reads the sources, selects the protocol's clips, and settles them against their frames.
+    """Read the sources, select the protocol's clips, and resolve and repair their frames.
 
     Args:
-        sources: where the clips are, by one of ``NAMES`` each.
-        protocol: one of ``PROTOCOLS``; None: "megc2019" where every source is one of ``COMPOSITE``,
-            else "three".
-        overrides: frames by hand, which beat every rule.
-        official: the organisers' csv, as a further check.
+        sources: the sources, each with one of ``SOURCE_NAMES``.
+        protocol: one of ``PROTOCOLS``; None: "megc2019" where every source is one of ``MEGC2019_DATABASES``, else
+            "three".
+        overrides: frame numbers by hand, which are used before every rule.
+        official: the organizers' csv, as a further check.
         classes: names of the classes of a clips.csv.
 
     Raises:
-        UserError: a source cannot be read, does not fit the protocol, or holds an unknown emotion.
-            What is wrong with single clips is a finding instead.
+        UserError: a source cannot be read, does not fit the protocol, or holds an unknown emotion. Errors of single
+            clips are findings.
     """
-    sources = expand(sources)
-    protocol = _protocol(sources, protocol, tuple(classes))
-    own = list(_own_clips([s for s in sources if s.name == CLIPS], tuple(classes)))
-    readings = {s.name: READERS[s.name](s) for s in sources if s.name != CLIPS}
-    findings: list[Finding] = [f for reading in readings.values() for f in reading.findings]
-    annotated = list(_all(readings.values()))
-    assigned, unclear = match_overrides(overrides, [*annotated, *(a for a, _ in own)])
-    selected = own
-    names: tuple[str, ...] = tuple(classes)
-    if readings:
-        selection = select_clips(_with_apexes(readings, assigned), protocol)
+    sources = expand_sources(sources)
+    protocol = _check_protocol(sources, protocol, tuple(classes))
+    own_clips = list(_own_clips([s for s in sources if s.name == CLIPS_SOURCE], tuple(classes)))
+    databases = {s.name: READERS[s.name](s) for s in sources if s.name != CLIPS_SOURCE}
+    findings: list[Finding] = [f for database in databases.values() for f in database.findings]
+    annotated = {a.key: a for database in databases.values() for a in database.annotations}
+    all_annotations = [a for database in databases.values() for a in database.annotations]
+    all_annotations += [a for a, _ in own_clips]
+    override_of, override_errors = match_overrides(overrides, all_annotations)
+    selected = own_clips
+    class_names: tuple[str, ...] = tuple(classes)
+    if databases:
+        # A protocol's rule may depend on the apex, so that overrides of the apex come first; the annotations that are
+        # resolved below are those without overrides, as a repair records the number before.
+        selection = select_clips(_override_apexes(databases, override_of), protocol)
         findings += selection.findings
-        as_read = {key_of(a): a for a in annotated}
-        selected = [*((as_read[key_of(a)], label) for a, label in selection.annotations), *own]
-        names = selection.classes
-    findings += _doubles(selected)
-    findings += unclear
-    findings += _idle_overrides(assigned, selected)
-    licensed = {id(a) for a in annotated}
-    placed = [
-        resolve_frames(annotation, label, assigned.get(key_of(annotation)), may_miss=id(annotation) in licensed)
+        selected = [*((annotated[a.key], label) for a, label in selection.annotations), *own_clips]
+        class_names = selection.classes
+    findings += _duplicate_errors(selected)
+    findings += override_errors
+    findings += _unused_override_notes(override_of, selected)
+    licensed = {id(a) for a in annotated.values()}
+    resolved = [
+        resolve_frames(annotation, label, override_of.get(annotation.key), allow_missing=id(annotation) in licensed)
         for annotation, label in selected
     ]
-    findings += [f for one in placed for f in one.findings] + extent_notes(placed)
-    differences = [f for one in placed for f in one.findings if f.kind == "missing"]
-    if readings:
-        present = [key_of(one.annotation) for one in placed if one.clip is not None]
-        # What was said about a clip's own folder needs no second word.
-        told = {f.clip for one in placed for f in one.findings if f.kind != "note"}
-        more = [f for f in count_findings(selection, present) if not (f.kind == "missing" and f.clip in told)]
+    findings += [f for one in resolved for f in one.findings] + extent_findings(resolved)
+    differences = [f for one in resolved for f in one.findings if f.kind == "missing"]
+    if databases:
+        present = [one.annotation.key for one in resolved if one.clip is not None]
+        # A clip with a finding about its own folder needs no second one.
+        reported = {f.clip for one in resolved for f in one.findings if f.kind != "note"}
+        comparison = [
+            f
+            for f in compare_with_expected_counts(selection, present)
+            if not (f.kind == "missing" and f.clip in reported)
+        ]
         if official is not None:
-            more += compare_with_official(read_official(Path(official)), selection, present)
-        findings += more
-        differences += [f for f in more if f.kind != "note"]
+            comparison += compare_with_official_list(read_official_list(Path(official)), selection, present)
+        findings += comparison
+        differences += [f for f in comparison if f.kind != "note"]
     elif official is not None:
-        raise UserError(f"{official}: the organisers' list is of {', '.join(COMPOSITE)}; remove --official")
+        raise UserError(f"{official}: the organizers' list is of {', '.join(MEGC2019_DATABASES)}; remove --official")
     return CollectedClips(
-        clips=[one.clip for one in placed if one.clip is not None],
-        repairs=[row for one in placed for row in one.repairs],
+        clips=[one.clip for one in resolved if one.clip is not None],
+        repairs=[row for one in resolved for row in one.repairs],
         findings=findings,
-        classes=names,
+        classes=class_names,
         protocol=protocol,
         sources=[s.name for s in sources],
-        damaged=[f for one in placed if one.damaged for f in one.findings],
+        damaged=[f for one in resolved if one.damaged for f in one.findings],
         differences=differences,
     )
 
 
-def _protocol(sources: Sequence[Source], protocol: str | None, classes: tuple[str, ...]) -> str:
+def _check_protocol(sources: Sequence[Source], protocol: str | None, classes: tuple[str, ...]) -> str:
+    """Return the protocol to use.
+
+    Raises:
+        UserError: the protocol is unknown, or does not fit the sources or the classes.
+    """
     names = [s.name for s in sources]
     if protocol is not None and protocol not in PROTOCOLS:
         raise UserError(f"protocol {protocol!r} is unknown; use one of {', '.join(PROTOCOLS)}")
     if classes != EXPRESSIONS:
-        others = [name for name in names if name != CLIPS]
+        others = [name for name in names if name != CLIPS_SOURCE]
         if others or protocol is not None:
-            what = f"--source={others[0]}" if others else f"--protocol={protocol}"
-            raise UserError(f"--classes names the classes of --source=clips; remove it or {what}")
+            option = f"--source={others[0]}" if others else f"--protocol={protocol}"
+            raise UserError(f"--classes names the classes of --source=clips; remove it or {option}")
         return "own"
     if protocol is None:
-        return "megc2019" if all(name in COMPOSITE for name in names) else "three"
-    strange = [name for name in names if name == CLIPS]
-    if strange and protocol != "three":
+        return "megc2019" if all(name in MEGC2019_DATABASES for name in names) else "three"
+    if CLIPS_SOURCE in names and protocol != "three":
         raise UserError(f"--source=clips is no part of protocol {protocol}; use --protocol=three")
     return protocol
 
@@ -146,42 +156,38 @@ def _own_clips(sources: Sequence[Source], classes: tuple[str, ...]) -> Iterable[
             )
 
 
-def _all(readings: Iterable[DatabaseAnnotation]) -> Iterable[Annotation]:
-    return (annotation for reading in readings for annotation in reading.annotations)
-
-
-def _with_apexes(
-    readings: Mapping[str, DatabaseAnnotation], assigned: Mapping[Key, Override]
+def _override_apexes(
+    databases: Mapping[str, DatabaseAnnotation], override_of: Mapping[ClipKey, Override]
 ) -> dict[str, DatabaseAnnotation]:
-    """Returns the readings with the apexes given by hand, as a protocol's rule may look at the apex."""
-
     def corrected(annotation: Annotation) -> Annotation:
-        override = assigned.get(key_of(annotation))
+        override = override_of.get(annotation.key)
         return annotation if override is None or override.apex is None else replace(annotation, apex=override.apex)
 
     return {
-        name: replace(reading, annotations=[corrected(a) for a in reading.annotations])
-        for name, reading in readings.items()
+        name: replace(database, annotations=[corrected(a) for a in database.annotations])
+        for name, database in databases.items()
     }
 
 
-def _doubles(selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
-    """An "error" for each clip that two sources have; equal subjects of two databases are two persons."""
-    first: dict[Key, Annotation] = {}
+def _duplicate_errors(selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
+    """Return an "error" for each clip that two sources have; equal subjects of two databases are two persons."""
+    first: dict[ClipKey, Annotation] = {}
     errors = []
     for annotation, _ in selected:
-        earlier = first.setdefault(key_of(annotation), annotation)
+        earlier = first.setdefault(annotation.key, annotation)
         if earlier is not annotation:
             message = f"is in {earlier.where} too"
             errors.append(Finding("error", annotation.name, annotation.where, message, "remove or rename one of them"))
     return errors
 
 
-def _idle_overrides(assigned: Mapping[Key, Override], selected: Sequence[tuple[Annotation, int]]) -> list[Finding]:
-    used = {key_of(annotation) for annotation, _ in selected}
+def _unused_override_notes(
+    override_of: Mapping[ClipKey, Override], selected: Sequence[tuple[Annotation, int]]
+) -> list[Finding]:
+    used = {annotation.key for annotation, _ in selected}
     message, remedy = "the protocol leaves this clip out, so the override changes nothing", "remove the row, or keep it"
     return [
         Finding("note", "/".join(key), override.where, message, remedy)
-        for key, override in assigned.items()
+        for key, override in override_of.items()
         if key not in used
     ]

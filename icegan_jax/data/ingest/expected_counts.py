@@ -1,4 +1,4 @@
-"""How many clips of which class and subject a complete database holds, and how a set differs from it."""
+"""The number of clips per class and subject of a complete database, and the comparison with these numbers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,83 +6,92 @@ from dataclasses import dataclass
 
 from icegan_jax.data.ingest.annotation import Finding
 
-RESTORE = "restore the rows and folders that the distributed database has"
-CORRECT = "correct or remove what the distributed database does not have"
+RESTORE_REMEDY = "restore the rows and folders that the distributed database has"
+CORRECT_REMEDY = "correct or remove what the distributed database does not have"
 
 
 @dataclass(frozen=True)
 class ExpectedCounts:
-    """What a complete database holds of a protocol.
+    """The clips of a protocol in a complete database.
 
     Attributes:
-        clips: number of clips per class, in label order.
-        subjects: everyone who has a clip; empty: not known.
-        clips_of: number of clips of those subjects for whom it is known.
+        clips_per_class: number of clips of each class, in label order.
+        subjects: every subject with a clip; empty: not known.
+        clips_per_subject: (subject, number of clips) of the subjects for whom the number is known.
     """
 
-    clips: tuple[int, ...]
+    clips_per_class: tuple[int, ...]
     subjects: frozenset[str] = frozenset()
-    clips_of: tuple[tuple[str, int], ...] = ()
+    clips_per_subject: tuple[tuple[str, int], ...] = ()
 
 
-def _people(pattern: str, *numbers: int | range) -> frozenset[str]:
-    return frozenset(pattern.format(n) for part in numbers for n in (part if isinstance(part, range) else (part,)))
+def _subjects(pattern: str, *numbers: int | range) -> frozenset[str]:
+    return frozenset(pattern.format(n) for entry in numbers for n in ((entry,) if isinstance(entry, int) else entry))
 
 
 # docs/databases.md, "MEGC2019 clips".
-MEGC2019 = {
+MEGC2019_COUNTS = {
     "casme2": ExpectedCounts(
-        (88, 32, 25), _people("sub{:02d}", range(1, 10), range(11, 18), range(19, 27)), (("sub17", 31),)
+        (88, 32, 25), _subjects("sub{:02d}", range(1, 10), range(11, 18), range(19, 27)), (("sub17", 31),)
     ),
-    "samm": ExpectedCounts((92, 26, 15), _people("{:03d}", 6, 7, range(9, 25), 26, 28, range(30, 38)), (("011", 20),)),
+    "samm": ExpectedCounts(
+        (92, 26, 15), _subjects("{:03d}", 6, 7, range(9, 25), 26, 28, range(30, 38)), (("011", 20),)
+    ),
     "smic": ExpectedCounts(
         (70, 51, 43),
-        _people("s{:02d}", range(1, 7), 8, 9, range(11, 16), range(18, 21)),
+        _subjects("s{:02d}", range(1, 7), 8, 9, range(11, 16), range(18, 21)),
         (("s03", 39), ("s04", 19), ("s20", 22)),
     ),
 }
 # docs/databases.md, "Five-class sets".
-FIVE_CLASSES = {"casme2": ExpectedCounts((32, 63, 27, 25, 99)), "samm": ExpectedCounts((57, 12, 26, 15, 26))}
+FIVE_CLASS_COUNTS = {"casme2": ExpectedCounts((32, 63, 27, 25, 99)), "samm": ExpectedCounts((57, 12, 26, 15, 26))}
 
 
 def unexplained_differences(
     dataset: str,
-    part: ExpectedCounts,
+    expected: ExpectedCounts,
     classes: Sequence[str],
-    here: Sequence[tuple[str, int]],
-    lacking: Sequence[tuple[str, int]],
+    present: Sequence[tuple[str, int]],
+    missing: Sequence[tuple[str, int]],
 ) -> list[Finding]:
-    """Returns the differences in the numbers of classes and subjects that no named clip explains.
+    """Return the differences in the numbers of classes and subjects that no finding on a single clip explains.
 
     Args:
         dataset: name of the database.
-        part: what the complete database holds.
+        expected: the clips of the complete database.
         classes: names of the classes.
-        here: (subject, label) of the clips that there are.
-        lacking: (subject, label) of the clips that were named missing.
+        present: (subject, label) of the clips with frames.
+        missing: (subject, label) of the clips for which there is a "missing" finding.
     """
     findings = []
 
-    def compare(what: str, have: int, named: int, want: int) -> None:
-        short = want - have - named
-        if short:
+    def compare(name: str, count: int, named: int, expected_count: int) -> None:
+        difference = expected_count - count - named
+        if difference:
             rest = f", and {named} of the missing named" if named else ""
-            kind, remedy = ("missing", RESTORE) if short > 0 else ("surplus", CORRECT)
-            findings.append(Finding(kind, dataset, "", f"{what}: {have} of {want} clips{rest}", remedy))
+            kind, remedy = ("missing", RESTORE_REMEDY) if difference > 0 else ("surplus", CORRECT_REMEDY)
+            findings.append(Finding(kind, dataset, "", f"{name}: {count} of {expected_count} clips{rest}", remedy))
 
-    for label, want in enumerate(part.clips):
-        have, named = (sum(k == label for _, k in clips) for clips in (here, lacking))
-        compare(classes[label], have, named, want)
-    people, absent = (Counter(subject for subject, _ in clips) for clips in (here, lacking))
-    for subject, want in part.clips_of:
-        compare(f"subject {subject}", people[subject], absent[subject], want)
-    for subject in sorted(part.subjects - set(people) - set(absent) - {subject for subject, _ in part.clips_of}):
-        findings.append(Finding("missing", dataset, "", f"subject {subject}: no clip", RESTORE))
+    for label, expected_count in enumerate(expected.clips_per_class):
+        count, named = (sum(k == label for _, k in clips) for clips in (present, missing))
+        compare(classes[label], count, named, expected_count)
+    present_subjects, missing_subjects = (Counter(subject for subject, _ in clips) for clips in (present, missing))
+    for subject, expected_count in expected.clips_per_subject:
+        compare(f"subject {subject}", present_subjects[subject], missing_subjects[subject], expected_count)
+    counted = {subject for subject, _ in expected.clips_per_subject}
+    for subject in sorted(expected.subjects - set(present_subjects) - set(missing_subjects) - counted):
+        findings.append(Finding("missing", dataset, "", f"subject {subject}: no clip", RESTORE_REMEDY))
     return findings
 
 
-def totals(dataset: str, part: ExpectedCounts, classes: Sequence[str], here: Sequence[tuple[str, int]]) -> Finding:
-    """Returns a note with how many of the clips, of each class and of the subjects there are."""
-    each = ", ".join(f"{sum(k == i for _, k in here)} of {n} {classes[i]}" for i, n in enumerate(part.clips))
-    people = f"; {len({s for s, _ in here})} of {len(part.subjects)} subjects" if part.subjects else ""
-    return Finding("note", dataset, "", f"{len(here)} of {sum(part.clips)} clips: {each}{people}")
+def totals_finding(
+    dataset: str, expected: ExpectedCounts, classes: Sequence[str], present: Sequence[tuple[str, int]]
+) -> Finding:
+    """Return a note with the number of present clips, of each class and of the subjects; arguments as above."""
+    each = ", ".join(
+        f"{sum(k == label for _, k in present)} of {n} {classes[label]}"
+        for label, n in enumerate(expected.clips_per_class)
+    )
+    subjects = f"; {len({s for s, _ in present})} of {len(expected.subjects)} subjects" if expected.subjects else ""
+    message = f"{len(present)} of {sum(expected.clips_per_class)} clips: {each}{subjects}"
+    return Finding("note", dataset, "", message)

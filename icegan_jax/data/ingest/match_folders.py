@@ -1,4 +1,4 @@
-"""Joins the rows of an annotation to the folders that hold the frames."""
+"""The matching of annotations with the folders that hold their frames."""
 
 import re
 from collections import defaultdict
@@ -8,15 +8,14 @@ from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import RELEASES, Annotation, DatabaseAnnotation, Finding, Source
 from icegan_jax.data.ingest.scan import ClipFolder, FolderTree
-from icegan_jax.data.ingest.workbooks import another_database
+from icegan_jax.data.ingest.workbooks import guess_other_database
 from icegan_jax.errors import UserError
 
-# (subject, clip) as a folder or a row names them, in any case and padding.
-Key = tuple[str, str]
-FolderKey = Callable[[ClipFolder], Key | None]
+SubjectClip = tuple[str, str]  # (subject, clip) as a folder or a row names them, in any case and padding
+FolderKeyFunction = Callable[[ClipFolder], SubjectClip | None]
 
-# Words of folder names, docs/databases.md, "CASME II", "SAMM" and "SMIC"; the first that occurs in a name decides.
-# "e" is that of SMIC-E, SMIC-HS-E.
+# Words in folder names of each release, docs/databases.md, "CASME II", "SAMM" and "SMIC"; the first release with a word
+# in the name counts. "e" is that of SMIC-E, SMIC-HS-E.
 _RELEASE_WORDS = (
     ("long", {"long", "longvideos", "e"}),
     ("cropped", {"crop", "cropped", "preprocessed"}),
@@ -26,142 +25,146 @@ _RELEASE_WORDS = (
 
 
 def name_words(name: str) -> list[str]:
-    """Returns the words of a folder's name, in lower case: smic, hs, e of "SMIC-HS_E"."""
+    """Return the words of a folder's name in lower case: smic, hs, e of "SMIC-HS_E"."""
     return re.findall(r"[a-z0-9]+", name.lower())
 
 
-def release_of(folder: ClipFolder) -> str:
-    """Returns which of ``RELEASES`` a folder belongs to, by the innermost folder name that says it; else "raw"."""
+def normalize_name(name: str) -> str:
+    """Return a name without case and padding: "s1_ne_1" of "S01_ne_01"."""
+    return re.sub(r"[0-9]+", lambda digits: digits[0].lstrip("0") or "0", name.casefold())
+
+
+def folder_release(folder: ClipFolder) -> str:
+    """Return which of ``RELEASES`` a folder belongs to, by the innermost folder name with its word; else "raw"."""
     for part in reversed(folder.parts[:-1]):
-        found = set(name_words(part))
-        for release, marks in _RELEASE_WORDS:
-            if found & marks:
+        words = set(name_words(part))
+        for release, release_words in _RELEASE_WORDS:
+            if words & release_words:
                 return release
     return "raw"
 
 
-def check_clips(tree: FolderTree, key: FolderKey, title: str, layout: str) -> None:
-    """Checks that the tree holds at least one clip of the database.
+def check_clip_folders(tree: FolderTree, key: FolderKeyFunction, title: str, example: str) -> None:
+    """Check that there is at least one clip of the database.
 
     Args:
+        tree: the scanned folders.
+        key: (subject, clip) of a folder, None where the folder is no clip of the database.
         title: name of the database, as "CASME II".
-        layout: how a clip's folder looks, as "sub01/EP02_01f".
+        example: a clip's folder, as "sub01/EP02_01f".
 
     Raises:
-        UserError: it holds none; says what was looked for and what was found.
+        UserError: there is none; the message names the expected and the existing folders.
     """
     if any(key(folder) for folder in tree.clips):
         return
-    sought = f"no {title} here: looked for folders of images such as {layout}"
+    expected = f"no {title} here: looked for folders of images such as {example}"
     if any(key(folder) for folder in tree.empty):
         raise UserError(f"{tree.root}: the clips' folders of {title} hold no images; unpack its frames again")
     if tree.archives:
         raise UserError(
-            f"{tree.root}: {sought}, found the archive {tree.archives[0].name}; unpack it and give the folder"
+            f"{tree.root}: {expected}, found the archive {tree.archives[0].name}; unpack it and give the folder"
         )
     if not tree.clips:
-        raise UserError(f"{tree.root}: {sought}, found no folder of images; give the folder of the unpacked database")
-    other = another_database((folder.name for folder in tree.clips), title)
+        raise UserError(f"{tree.root}: {expected}, found no folder of images; give the folder of the unpacked database")
+    other = guess_other_database((folder.name for folder in tree.clips), title)
     guess = f", which look like {other}" if other else ""
-    raise UserError(f"{tree.root}: {sought}, found {_examples(tree)}{guess}; give the folder of {title}")
+    raise UserError(f"{tree.root}: {expected}, found {_example_folders(tree)}{guess}; give the folder of {title}")
 
 
-def attach_folders(
+def match_folders(
     source: Source,
     tree: FolderTree,
     annotations: Sequence[Annotation],
-    key: FolderKey,
+    key: FolderKeyFunction,
     *,
     findings: Sequence[Finding] = (),
-    folder_key: Callable[[Annotation], Key] = lambda annotation: (annotation.subject, annotation.clip),
-    release: Callable[[ClipFolder], str] = release_of,
+    annotation_key: Callable[[Annotation], SubjectClip] = lambda annotation: (annotation.subject, annotation.clip),
+    release: Callable[[ClipFolder], str] = folder_release,
     video_start: Callable[[Annotation, str], int] | None = None,
 ) -> DatabaseAnnotation:
-    """Gives each annotation the folders that hold its clip, the preferred one first.
+    """Give each annotation the folders that hold its clip, the preferred one first.
 
-    Names are compared without regard to case; where no folder has a row's very name, also without
-    regard to padding ("s1_ne_01" and "s01_ne_01"), among the folders that no other row names.
-    A folder goes before a video, then releases in the order of ``RELEASES``.
+    Names are compared without regard to case. Where no folder has a row's exact name, they are also compared without
+    regard to padding ("s1_ne_01" and "s01_ne_01"), among the folders that no other row names. A folder is preferred to
+    a video, then releases in the order of ``RELEASES``.
 
     Args:
-        annotations: with no frames yet.
-        key: (subject, clip) of a folder, None where it is no clip of this database.
-        folder_key: (subject, clip) that the annotation's folder has.
+        source: the database.
+        tree: the scanned folders.
+        annotations: the annotations, still without frames.
+        key: (subject, clip) of a folder, None where the folder is no clip of this database.
+        findings: the findings so far, which are returned first.
+        annotation_key: (subject, clip) that ``key`` returns for an annotation's folder.
         release: which of ``RELEASES`` a folder belongs to.
-        video_start: frame number, in the annotation's numbering, of the first frame of a clip's
-            video of that release; None: the annotation counts from 0 as videos do.
+        video_start: frame number, in the annotation's numbering, of the first frame of a clip's video of a release;
+            None: the annotation counts from 0 as videos do.
 
     Returns:
-        The annotations with their frames, the findings given, and one for each folder without a
-        row ("surplus"), each empty folder, and several folders of one release.
+        The annotations with their frames, the findings given, and one for each folder without a row ("surplus"), each
+        empty folder, and several folders of one release.
 
     Raises:
-        UserError: a clip annotated twice; no annotation has a folder; no folder of
-            ``source.release``.
+        UserError: a clip is annotated twice; no annotation has a folder; no folder is of ``source.release``.
     """
     _check_unique(annotations)
     folders = [folder for folder in tree.clips if key(folder)]
-    kept = [folder for folder in folders if source.release in (None, release(folder))]
-    if folders and not kept:
-        there = ", ".join(sorted({release(folder) for folder in folders}))
-        raise UserError(f"{tree.root}: no folder of release {source.release}; it holds: {there}")
-    matched, surplus = _match([folder_key(a) for a in annotations], kept, key)
+    usable = [folder for folder in folders if source.release in (None, release(folder))]
+    if folders and not usable:
+        existing = ", ".join(sorted({release(folder) for folder in folders}))
+        raise UserError(f"{tree.root}: no folder of release {source.release}; it holds: {existing}")
+    matches, surplus = _match_keys([annotation_key(a) for a in annotations], usable, key)
     notes = list(findings)
-    placed: list[Annotation] = []
-    for annotation, found in zip(annotations, matched, strict=True):
-        best = _ranked(found, release)
-        notes += _duplicates(annotation, best, release)
-        if best and best[0].path.is_file() and video_start and annotation.onset is not None:
-            start = video_start(annotation, release(best[0]))
-            annotation = _from_zero(annotation, start)
-            notes.append(_video_note(annotation, best[0].path, start))
-        placed.append(replace(annotation, frames=tuple(folder.path for folder in best)))
-    if annotations and not any(annotation.frames for annotation in placed):
+    matched: list[Annotation] = []
+    for annotation, candidates in zip(annotations, matches, strict=True):
+        ranked = _rank(candidates, release)
+        notes += _duplicate_notes(annotation, ranked, release)
+        if ranked and ranked[0].path.is_file() and video_start and annotation.onset is not None:
+            start = video_start(annotation, release(ranked[0]))
+            annotation = _count_from_zero(annotation, start)
+            notes.append(_video_note(annotation, ranked[0].path, start))
+        matched.append(replace(annotation, frames=tuple(folder.path for folder in ranked)))
+    if annotations and not any(annotation.frames for annotation in matched):
         first = annotations[0]
         raise UserError(
             f"{tree.root}: none of the {len(annotations)} annotated clips has a folder here; looked for "
-            f"{'/'.join(folder_key(first))} ({first.where}), found {_examples(tree)}; give the folder of the database"
+            f"{'/'.join(annotation_key(first))} ({first.where}), found {_example_folders(tree)}; give the folder of "
+            "the database"
         )
-    notes += _empty_notes(placed, tree, key, folder_key)
-    unnamed = {
-        normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)
-    }  # once in all releases
-    notes += [_surplus(source.name, folder, key) for folder in reversed(unnamed.values())]
-    return DatabaseAnnotation(placed, notes)
+    notes += _empty_folder_notes(matched, tree, key, annotation_key)
+    # One finding for a clip that is surplus in several releases: the first folder remains.
+    distinct = {normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)}
+    notes += [_surplus(source.name, folder, key) for folder in reversed(distinct.values())]
+    return DatabaseAnnotation(matched, notes)
 
 
-def normalize_name(name: str) -> str:
-    """Returns a name without case and padding: "s1_ne_1" of "S01_ne_01"."""
-    return re.sub(r"\d+", lambda digits: str(int(digits[0])), name.casefold())
-
-
-def _match(
-    keys: Sequence[Key], folders: Sequence[ClipFolder], key: FolderKey
+def _match_keys(
+    keys: Sequence[SubjectClip], folders: Sequence[ClipFolder], key: FolderKeyFunction
 ) -> tuple[list[list[ClipFolder]], list[ClipFolder]]:
-    """Returns the folders of each key, and those of none."""
-    exact: dict[Key, list[ClipFolder]] = defaultdict(list)
+    """Return the folders of each key, and the folders of none."""
+    exact: dict[SubjectClip, list[ClipFolder]] = defaultdict(list)
     for folder in folders:
         subject, clip = key(folder) or ("", "")
         exact[normalize_name(subject), clip.casefold()].append(folder)
     wanted = [(normalize_name(subject), clip.casefold()) for subject, clip in keys]
     named = set(wanted)
-    padded: dict[Key, list[ClipFolder]] = defaultdict(list)
-    for (subject, clip), found in exact.items():
+    by_normalized_name: dict[SubjectClip, list[ClipFolder]] = defaultdict(list)
+    for (subject, clip), group in exact.items():
         if (subject, clip) not in named:
-            padded[subject, normalize_name(clip)] += found
-    result: list[list[ClipFolder]] = []
-    used: set[Key] = set()
+            by_normalized_name[subject, normalize_name(clip)] += group
+    matches: list[list[ClipFolder]] = []
+    used: set[SubjectClip] = set()
     for subject, clip in wanted:
         if (subject, clip) in exact:
-            result.append(exact[subject, clip])
+            matches.append(exact[subject, clip])
         else:
-            result.append(padded.get((subject, normalize_name(clip)), []))
+            matches.append(by_normalized_name.get((subject, normalize_name(clip)), []))
             used.add((subject, normalize_name(clip)))
-    surplus = [folder for other, found in padded.items() if other not in used for folder in found]
-    return result, surplus
+    surplus = [folder for name, group in by_normalized_name.items() if name not in used for folder in group]
+    return matches, surplus
 
 
-def _ranked(folders: Sequence[ClipFolder], release: Callable[[ClipFolder], str]) -> list[ClipFolder]:
+def _rank(folders: Sequence[ClipFolder], release: Callable[[ClipFolder], str]) -> list[ClipFolder]:
     images = [folder for folder in folders if not folder.path.is_file()]
     return sorted(images or folders, key=lambda folder: (RELEASES.index(release(folder)), folder.path))
 
@@ -176,17 +179,17 @@ def _check_unique(annotations: Iterable[Annotation]) -> None:
             )
 
 
-def _duplicates(
-    annotation: Annotation, best: Sequence[ClipFolder], release: Callable[[ClipFolder], str]
+def _duplicate_notes(
+    annotation: Annotation, ranked: Sequence[ClipFolder], release: Callable[[ClipFolder], str]
 ) -> list[Finding]:
-    same = [folder for folder in best[1:] if release(folder) == release(best[0])]
+    same = [folder for folder in ranked[1:] if release(folder) == release(ranked[0])]
     if not same:
         return []
     message = f"the clip's frames are also in {same[0].path}; the first is used"
-    return [Finding("note", annotation.name, str(best[0].path), message, "remove the copy that is not wanted")]
+    return [Finding("note", annotation.name, str(ranked[0].path), message, "remove the copy that is not wanted")]
 
 
-def _from_zero(annotation: Annotation, start: int) -> Annotation:
+def _count_from_zero(annotation: Annotation, start: int) -> Annotation:
     onset, apex, offset = (
         None if number is None else number - start for number in (annotation.onset, annotation.apex, annotation.offset)
     )
@@ -198,26 +201,34 @@ def _video_note(annotation: Annotation, path: Path, start: int) -> Finding:
     return Finding("note", annotation.name, str(path), message, "give the folder of images where that is not so")
 
 
-def _empty_notes(
-    placed: Sequence[Annotation], tree: FolderTree, key: FolderKey, folder_key: Callable[[Annotation], Key]
+def _empty_folder_notes(
+    annotations: Sequence[Annotation],
+    tree: FolderTree,
+    key: FolderKeyFunction,
+    annotation_key: Callable[[Annotation], SubjectClip],
 ) -> list[Finding]:
-    lost = {(normalize_name(s), normalize_name(c)): a for a in placed if not a.frames for s, c in [folder_key(a)]}
+    """Return a note for each empty folder of an annotation without frames."""
+    without_frames = {}
+    for annotation in annotations:
+        if not annotation.frames:
+            subject, clip = annotation_key(annotation)
+            without_frames[normalize_name(subject), normalize_name(clip)] = annotation
     notes = []
     for folder in tree.empty:
         subject, clip = key(folder) or ("", "")
-        annotation = lost.get((normalize_name(subject), normalize_name(clip)))
-        if annotation is not None:
+        match = without_frames.get((normalize_name(subject), normalize_name(clip)))
+        if match is not None:
             message = "the clip's folder holds no image with a number in its name"
-            notes.append(Finding("note", annotation.name, str(folder.path), message, "unpack its frames again"))
+            notes.append(Finding("note", match.name, str(folder.path), message, "unpack its frames again"))
     return notes
 
 
-def _surplus(dataset: str, folder: ClipFolder, key: FolderKey) -> Finding:
+def _surplus(dataset: str, folder: ClipFolder, key: FolderKeyFunction) -> Finding:
     name = "/".join((dataset, *(key(folder) or ())))
     return Finding("surplus", name, str(folder.path), "no row of the annotation names this clip: it is not used")
 
 
-def _examples(tree: FolderTree) -> str:
+def _example_folders(tree: FolderTree) -> str:
     shown = ["/".join(folder.parts[1:]) for folder in tree.clips[:2]]
     more = f" and {len(tree.clips) - len(shown)} more" if len(tree.clips) > len(shown) else ""
     return ", ".join(shown) + more if shown else "no folder of images"

@@ -1,4 +1,4 @@
-"""What prepare says: counts, findings, and the lines at its end."""
+"""The lines that the command prepare prints: counts, findings, and the result."""
 
 import re
 from collections import Counter, defaultdict
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
-from icegan_jax.data.ingest.expected_counts import MEGC2019
+from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS
 from icegan_jax.data.ingest.repairs import read_repairs
 from icegan_jax.data.ingest.summary import Counts, Summary
 
-# Lines of differences at the end of prepare; --check and findings.csv have them all.
-_MOST_DIFFERENCES = 20
+# Differences that are printed at the end of prepare; --check and findings.csv show all.
+_MAX_DIFFERENCES = 20
 
 
 def count_lines(datasets: Mapping[str, Counts]) -> Iterator[str]:
-    """Yields a table: clips, subjects and clips per class of each database, and their sums."""
+    """Yield a table: clips, subjects and clips per class of each database, and their sums."""
     if not datasets:
         return
     classes = list(next(iter(datasets.values())).classes)
@@ -32,69 +32,69 @@ def count_lines(datasets: Mapping[str, Counts]) -> Iterator[str]:
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """Yields a line per finding; those that say the same stand together below what they say."""
+    """Yield a line per finding; findings with one message are listed together below the message."""
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for f in findings:
         groups[f.message, f.remedy].append(f)
     for (message, remedy), group in groups.items():
         text = f"{message}; {remedy}" if remedy else message
         if len(group) == 1:
-            yield f"  {group[0].clip}: {text}{_place(group[0])}"
+            yield f"  {group[0].clip}: {text}{_location(group[0])}"
             continue
         yield f"  {text} ({len(group)})"
         for f in group:
-            yield f"    {f.clip}{_place(f)}"
+            yield f"    {f.clip}{_location(f)}"
 
 
-def _place(finding: Finding) -> str:
+def _location(finding: Finding) -> str:
     return f"  [{finding.where}]" if finding.where else ""
 
 
-def count_summary_line(protocol: str, sources: Iterable[str], clips: int) -> str:
-    """Returns how many clips there are of those that the protocol has of these sources."""
+def clip_count_line(protocol: str, sources: Iterable[str], clips: int) -> str:
+    """Return the number of clips, beside the expected number where the protocol is MEGC2019."""
     if protocol == "megc2019":
-        return f"{clips} of {sum(sum(MEGC2019[name].clips) for name in sources)} clips of MEGC2019"
+        return f"{clips} of {sum(sum(MEGC2019_COUNTS[name].clips_per_class) for name in sources)} clips of MEGC2019"
     return f"{clips} clips, protocol {protocol}"
 
 
-def result_lines(summary: Summary, out: str, gathered: CollectedClips | None = None) -> Iterator[str]:
-    """Yields what prepare says at its end.
+def result_lines(summary: Summary, out: str, collected: CollectedClips | None = None) -> Iterator[str]:
+    """Yield the lines at the end of prepare.
 
     Args:
-        summary: of the prepared folder.
+        summary: the summary of the prepared folder.
         out: the folder, as the user wrote it.
-        gathered: what it was made of; None for faces that the program drew.
+        collected: the clips and findings of the sources; None for faces that the program drew.
     """
     counts = ", ".join(f"{n} {word}" for word, n in summary.classes.items())
     yield f"{summary.faces_found} of {summary.faces_found + len(summary.left_out)} faces found"
     yield f"{summary.clips} clips of {summary.subjects} subjects: {counts}"
     if len(summary.datasets) > 1:
         yield from count_lines(summary.datasets)
-    if gathered is not None:
-        yield from _set_lines(gathered, summary, out)
-        spotted = sum(clip.apex is None and clip.name not in summary.left_out for clip in gathered.clips)
+    if collected is not None:
+        yield from _clip_set_lines(collected, summary, out)
+        spotted = sum(clip.apex is None and clip.name not in summary.left_out for clip in collected.clips)
         if spotted:
             yield f"{spotted} apexes spotted, as none is annotated: --apex={summary.apex_method}"
     yield f"{summary.pairs} pairs of onset and frame, {summary.size}x{summary.size} grey, register={summary.register}"
     yield f"{summary.repairs} spotted apexes and repairs, each with its reason: {out}/repairs.csv"
-    # Frame numbers in a reason would make a kind of each.
+    # Without frame numbers, equal reasons are counted together.
     kinds = Counter(f"{r.field}: {re.sub('[0-9]+', 'N', r.reason)}" for r in read_repairs(Path(out) / "repairs.csv"))
     yield from (f"  {n} {kind}" for kind, n in kinds.most_common())
     if summary.frames_per_second:
         yield f"{summary.frames_per_second:.0f} frames per second over {summary.seconds:.1f} s"
     if summary.reused:
-        yield f"{summary.reused} clips taken over from an earlier run, as nothing about them changed"
-    yield f"look at the faces: {out}/contact_sheet.png, and at everything: {out}/index.html"
+        yield f"{summary.reused} clips taken from an earlier run, as nothing about them changed"
+    yield f"inspect the faces in {out}/contact_sheet.png, and everything in {out}/index.html"
     yield f"dataset: {out}  (fingerprint {summary.fingerprint[:12]})"
 
 
-def _set_lines(gathered: CollectedClips, summary: Summary, out: str) -> Iterator[str]:
-    yield count_summary_line(gathered.protocol, gathered.sources, summary.clips)
-    damaged = dict.fromkeys(f.clip for f in gathered.damaged)
+def _clip_set_lines(collected: CollectedClips, summary: Summary, out: str) -> Iterator[str]:
+    yield clip_count_line(collected.protocol, collected.sources, summary.clips)
+    damaged = dict.fromkeys(f.clip for f in collected.damaged)
     if damaged:
         yield f"left out, as their frames are damaged: {', '.join(damaged)}"
     if summary.left_out:
         yield f"left out, as their frames are damaged or show no face: {', '.join(summary.left_out)}"
-    yield from finding_lines(gathered.differences[:_MOST_DIFFERENCES])
-    if len(gathered.differences) > _MOST_DIFFERENCES:
-        yield f"  and {len(gathered.differences) - _MOST_DIFFERENCES} more: {out}/findings.csv"
+    yield from finding_lines(collected.differences[:_MAX_DIFFERENCES])
+    if len(collected.differences) > _MAX_DIFFERENCES:
+        yield f"  and {len(collected.differences) - _MAX_DIFFERENCES} more: {out}/findings.csv"

@@ -1,4 +1,4 @@
-"""The organisers' list of the MEGC2019 clips, where a user has it: a further check, never needed."""
+"""The organizers' list of the MEGC2019 clips: an optional further check for users who have the list."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.ingest.expected_counts import MEGC2019
-from icegan_jax.data.ingest.protocol import Key, Selection, count_findings, key_of
-from icegan_jax.data.ingest.spreadsheets import Row, Table, normalized, read_headerless, read_table
+from icegan_jax.data.ingest.annotation import ClipKey, Finding
+from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS
+from icegan_jax.data.ingest.protocol import ClipSelection, compare_with_expected_counts
+from icegan_jax.data.ingest.spreadsheets import Row, Table, normalize_column, read_headerless_table, read_table
 from icegan_jax.errors import UserError
 
 # Without a header the columns are these; with one they have these names (docs/databases.md, "MEGC2019 official list").
 _COLUMNS = ("dataset", "subject", "clip", "label")
 _HEADER = ("dataset|data|database", "subject|sub", "clip|filename_o|filename", "label")
 
-# How a subject is written here: prefix and digits; and the spellings of the databases' names.
+# Patterns of the subjects' names, and spellings of the databases' names.
 _SUBJECTS = {"casme2": "sub{:02d}", "samm": "{:03d}", "smic": "s{:02d}"}
 _DATASETS = {"casme2": "casme2", "casmeii": "casme2", "samm": "samm", "smic": "smic", "smichs": "smic"}
 
-# The one clip that the form of 441 rows lacks (docs/databases.md, "MEGC2019 official list").
+# The clip that the form of 441 rows lacks (docs/databases.md, "MEGC2019 official list").
 _NOT_441 = ("samm", "032", "032_3_1")
 
 
 @dataclass(frozen=True)
 class OfficialClip:
-    """One row of the list, in this program's names: dataset "casme2", subject "sub01", "006" or "s01"."""
+    """One row of the list, with the names of ``Annotation``: dataset "casme2", subject "sub01", "006" or "s01"."""
 
     dataset: str
     subject: str
@@ -35,41 +35,44 @@ class OfficialClip:
     where: str
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ClipKey:
         """(dataset, subject, clip)."""
         return (self.dataset, self.subject, self.clip)
 
 
-def read_official(path: str | Path) -> list[OfficialClip]:
-    """Reads the organisers' csv in any of its forms (docs/databases.md, "MEGC2019 official list").
+def read_official_list(path: str | Path) -> list[OfficialClip]:
+    """Read the organizers' csv in any of its forms (docs/databases.md, "MEGC2019 official list").
 
-    With 442 or 441 rows, with or without a header, blank lines and further columns; subjects padded or not, with or
-    without their prefix.
+    The forms have 442 or 441 rows, may have a header, blank lines and further columns, and write subjects with or
+    without padding and prefix.
 
     Raises:
-        UserError: unreadable, or a row that names no clip of MEGC2019, or one clip twice. The message names the line.
+        UserError: the file cannot be read, a row names no clip of MEGC2019, or a clip occurs twice. The message names
+            the row.
     """
-    table = read_headerless(path, _COLUMNS)
+    table = read_headerless_table(path, _COLUMNS)
     if _label(table.rows[0].text("label")) is None:
         table = read_table(path, _HEADER)
-    rows: dict[Key, OfficialClip] = {}
+    rows: dict[ClipKey, OfficialClip] = {}
     for row in table.rows:
-        listed = _listed(row, table)
+        listed = _official_clip(row, table)
         if listed.key in rows:
             raise UserError(
                 f"{listed.where}: clip {'/'.join(listed.key)} is already in {rows[listed.key].where}; remove one"
             )
         rows[listed.key] = listed
     if not rows:
-        raise UserError(f"{table.path}: holds no clips; give the organisers' csv")
+        raise UserError(f"{table.path}: holds no clips; give the organizers' csv")
     return list(rows.values())
 
 
-def _listed(row: Row, table: Table) -> OfficialClip:
-    where = table.place(row)
-    dataset = _DATASETS.get(normalized(row.text("dataset")))
+def _official_clip(row: Row, table: Table) -> OfficialClip:
+    where = table.location(row)
+    dataset = _DATASETS.get(normalize_column(row.text("dataset")))
     if dataset is None:
-        raise UserError(f"{where}: database {row.text('dataset')!r} is none of {', '.join(MEGC2019)}; correct the cell")
+        raise UserError(
+            f"{where}: database {row.text('dataset')!r} is none of {', '.join(MEGC2019_COUNTS)}; correct the cell"
+        )
     number = re.search(r"([0-9]{1,3})(\.0)?$", row.text("subject"))
     if number is None:
         raise UserError(f"{where}: subject {row.text('subject')!r} has no number; correct the cell")
@@ -89,17 +92,17 @@ def _label(text: str) -> int | None:
     return int(float(text)) if re.fullmatch(r"[0-2](\.0*)?", text) else None
 
 
-def compare_with_official(
-    official: Sequence[OfficialClip], selection: Selection, present: Collection[Key]
+def compare_with_official_list(
+    official: Sequence[OfficialClip], selection: ClipSelection, present: Collection[ClipKey]
 ) -> list[Finding]:
-    """Compares the clips that the rules gave with the organisers' list.
+    """Compare the clips that the rules select with the organizers' list.
 
-    Only databases that were read and that the list holds are compared. What ``count_findings`` names already is not
-    named again.
+    Only databases that the user gives and that are in the list are compared. A clip that
+    ``compare_with_expected_counts`` reports is not reported again.
 
     Args:
-        official: the list, as ``read_official`` gives it.
-        selection: what protocol "megc2019" uses.
+        official: the rows of the list.
+        selection: the clips of protocol "megc2019".
         present: (dataset, subject, clip) of the clips that have frames.
 
     Returns:
@@ -110,37 +113,37 @@ def compare_with_official(
     """
     if selection.protocol != "megc2019":
         raise UserError(
-            f"the organisers' list is of protocol megc2019, not {selection.protocol}; "
+            f"the organizers' list is of protocol megc2019, not {selection.protocol}; "
             "remove --official or use --protocol=megc2019"
         )
     findings: list[Finding] = []
-    told = {f.clip for f in count_findings(selection, present)}
+    reported = {f.clip for f in compare_with_expected_counts(selection, present)}
     reasons = {f.clip: f.message for f in selection.findings if f.kind == "excluded"}
     rows = {listed.key: listed for listed in official}
-    there = set(present)
+    with_frames = set(present)
     for dataset in selection.datasets:
         if not any(listed.dataset == dataset for listed in official):
-            findings.append(Finding("note", dataset, official[0].where, "the organisers' list has no clip of it"))
+            findings.append(Finding("note", dataset, official[0].where, "the organizers' list has no clip of it"))
             continue
         for annotation, label in selection.annotations:
-            if annotation.dataset != dataset or key_of(annotation) not in there:
+            if annotation.dataset != dataset or annotation.key not in with_frames:
                 continue
-            listed = rows.get(key_of(annotation))
-            if listed is None and key_of(annotation) == _NOT_441:
-                message = "not in the organisers' list: it is the form of 441 rows, which lacks this clip alone"
+            match = rows.get(annotation.key)
+            if match is None and annotation.key == _NOT_441:
+                message = "not in the organizers' list: it is the form of 441 rows, which lacks this clip alone"
                 findings.append(Finding("note", annotation.name, annotation.where, message))
-            elif listed is None and annotation.name not in told:
+            elif match is None and annotation.name not in reported:
                 remedy = "correct the annotation, or remove --official"
-                message = "not in the organisers' list"
+                message = "not in the organizers' list"
                 findings.append(Finding("surplus", annotation.name, annotation.where, message, remedy))
-            elif listed is not None and listed.label != label:
-                message = f"{EXPRESSIONS[label]} here, {EXPRESSIONS[listed.label]} in {listed.where}"
+            elif match is not None and match.label != label:
+                message = f"{EXPRESSIONS[label]} here, {EXPRESSIONS[match.label]} in {match.where}"
                 remedy = "correct the annotation, or remove --official"
                 findings.append(Finding("error", annotation.name, annotation.where, message, remedy))
         for listed in official:
             name = "/".join(listed.key)
-            if listed.dataset == dataset and listed.key not in there and name not in told:
+            if listed.dataset == dataset and listed.key not in with_frames and name not in reported:
                 why = f"but was left out: {reasons[name]}" if name in reasons else "but not in the annotation"
-                message, remedy = f"in the organisers' list, {why}", "correct the annotation, or remove --official"
+                message, remedy = f"in the organizers' list, {why}", "correct the annotation, or remove --official"
                 findings.append(Finding("missing", name, listed.where, message, remedy))
     return findings

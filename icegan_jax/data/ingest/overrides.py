@@ -1,18 +1,18 @@
-"""The override file: onset, apex and offset by hand, with a reason; it beats every rule.
+"""The override file: onset, apex and offset by hand, with a reason, which are used before every rule.
 
-Source: docs/databases.md, "Rules for reading", rule 3. SAMM's two wrong apexes, for one, have a different value in
+Source: docs/databases.md, "Rules for reading", rule 3. SAMM's two wrong apexes, for example, have a different value in
 every copy in circulation (docs/databases.md, "SAMM").
 """
 
 import difflib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from icegan_jax.data.ingest.annotation import Annotation, Finding
-from icegan_jax.data.ingest.repairs import Repair, is_log
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, read_table
+from icegan_jax.data.ingest.annotation import Annotation, ClipKey, Finding
+from icegan_jax.data.ingest.match_folders import normalize_name
+from icegan_jax.data.ingest.repairs import Repair, is_repairs_file
+from icegan_jax.data.ingest.spreadsheets import Row, WrongTableError, read_table
 from icegan_jax.errors import UserError
 
 COLUMNS = ("clip", "onset", "apex", "offset", "reason")
@@ -28,7 +28,7 @@ class Override:
         onset: frame number; None: as annotated.
         apex: frame number; None: as annotated.
         offset: frame number; None: as annotated.
-        reason: the user's own words, which repairs.csv repeats.
+        reason: the user's reason, which repairs.csv repeats.
         where: file and row, for messages.
     """
 
@@ -41,21 +41,21 @@ class Override:
 
 
 def read_overrides(path: str | Path) -> list[Override]:
-    """Reads an override file, csv or xlsx, whose columns are ``COLUMNS``; empty cells change nothing.
+    """Read an override file, csv or xlsx, whose columns are ``COLUMNS``; empty cells change nothing.
 
     Raises:
-        UserError: the file or a column is missing, a cell is no frame number, a row names no clip,
-            gives no reason or changes nothing.
+        UserError: the file or a column is missing, a cell is no frame number, or a row names no clip, gives no reason
+            or changes nothing.
     """
     try:
         table = read_table(path, COLUMNS)
-    except OtherTable as error:
-        if is_log(Path(path)):
+    except WrongTableError as error:
+        if is_repairs_file(Path(path)):
             raise UserError(
                 f"{path}: is the log that prepare wrote; write a file of your own, with columns {','.join(COLUMNS)}"
             ) from None
         raise error
-    overrides = [_override_of(row, table.place(row)) for row in table.rows]
+    overrides = [_override_of(row, table.location(row)) for row in table.rows]
     if not overrides:
         raise UserError(f"{path}: holds no row below the header; add one per clip or leave --repairs out")
     return overrides
@@ -81,62 +81,59 @@ def _frame_number(row: Row, field: str, where: str) -> int | None:
 
 
 def match_overrides(
-    overrides: Iterable[Override], known: Sequence[Annotation]
-) -> tuple[dict[tuple[str, str, str], Override], list[Finding]]:
-    """Finds the clip that each override means.
+    overrides: Iterable[Override], annotations: Sequence[Annotation]
+) -> tuple[dict[ClipKey, Override], list[Finding]]:
+    """Assign each override to the clip that it names.
 
-    Names are compared as written, and where no clip has that name, without padding and case:
-    "samm/28/028_4_1" is 028's.
+    Names are compared as written, and where no clip has that name, without padding and case: "samm/28/028_4_1" is
+    028's.
 
     Args:
-        overrides: what the user wrote.
-        known: every annotated clip, those included that the protocol leaves out.
+        overrides: the rows of the override file.
+        annotations: every annotated clip, including those that the protocol leaves out.
 
     Returns:
-        {(dataset, subject, clip): its override}, and an "error" for each name that is unknown, that
-        several clips have, or that occurs twice.
+        {(dataset, subject, clip): override}, and an "error" for each name that is unknown, that several clips have, or
+        that occurs twice.
     """
-    found: dict[tuple[str, str, str], Override] = {}
+    assigned: dict[ClipKey, Override] = {}
     errors = []
     for override in overrides:
-        matches = _matches(override.clip, known)
+        matches = _matching(override.clip, annotations)
         if len(matches) != 1:
-            errors.append(_unclear(override, matches, known))
+            errors.append(_match_error(override, matches, annotations))
             continue
-        key = (matches[0].dataset, matches[0].subject, matches[0].clip)
-        if key in found:
-            message = f"clip {matches[0].name} is in {found[key].where} too"
+        key = matches[0].key
+        if key in assigned:
+            message = f"clip {matches[0].name} is in {assigned[key].where} too"
             errors.append(Finding("error", matches[0].name, override.where, message, "remove one of the rows"))
             continue
-        found[key] = override
-    return found, errors
+        assigned[key] = override
+    return assigned, errors
 
 
-def _matches(name: str, known: Sequence[Annotation]) -> list[Annotation]:
+def _matching(name: str, annotations: Sequence[Annotation]) -> list[Annotation]:
     parts = tuple(part.strip() for part in name.split("/"))
-    ends = [((a.dataset, a.subject, a.clip)[-len(parts) :], a) for a in known] if len(parts) <= 3 else []
+    ends = [(a.key[-len(parts) :], a) for a in annotations] if len(parts) <= 3 else []
     exact = [a for end, a in ends if end == parts]
-    wanted = tuple(map(_normalize_name, parts))
-    return exact or [a for end, a in ends if tuple(map(_normalize_name, end)) == wanted]
+    normalized = tuple(map(normalize_name, parts))
+    return exact or [a for end, a in ends if tuple(map(normalize_name, end)) == normalized]
 
 
-def _normalize_name(name: str) -> str:
-    return re.sub(r"[0-9]+", lambda found: found[0].lstrip("0") or "0", name.lower())
-
-
-def _unclear(override: Override, matches: Sequence[Annotation], known: Sequence[Annotation]) -> Finding:
+def _match_error(override: Override, matches: Sequence[Annotation], annotations: Sequence[Annotation]) -> Finding:
+    """Return an "error" for a name that several clips have or none, with the nearest names."""
     if matches:
         names = ", ".join(a.name for a in matches)
         message = f"{len(matches)} clips are called {override.clip!r}: {names}"
         return Finding("error", override.clip, override.where, message, "write one of these names")
     depth = override.clip.count("/")
-    names_of = {a.name.split("/", 2 - min(depth, 2))[-1]: a.name for a in known}
+    names_of = {a.name.split("/", 2 - min(depth, 2))[-1]: a.name for a in annotations}
     near = difflib.get_close_matches(override.clip, names_of, n=3, cutoff=0.5)
     message = f"no clip is called {override.clip!r}"
-    read = sorted({a.dataset for a in known})
+    datasets = sorted({a.dataset for a in annotations})
     first = override.clip.split("/")[0]
-    if override.clip.count("/") == 2 and first not in read:
-        message += f": {first} is none of the sources, which are {', '.join(read)}"
+    if override.clip.count("/") == 2 and first not in datasets:
+        message += f": {first} is none of the sources, which are {', '.join(datasets)}"
     elif near:
         message += f"; near are {', '.join(names_of[name] for name in near)}"
     remedy = 'correct the name, "dataset/subject/clip", or remove the row'
@@ -144,30 +141,29 @@ def _unclear(override: Override, matches: Sequence[Annotation], known: Sequence[
 
 
 def override_annotation(annotation: Annotation, override: Override) -> tuple[Annotation, list[Repair]]:
-    """Returns the annotation with the override's frames, and a repair for each cell it gives."""
+    """Return the annotation with the frame numbers of the override, and a repair for each of its cells."""
     repairs = []
     for field in FRAMES:
         new, old = getattr(override, field), getattr(annotation, field)
         if new is not None:
-            before = "" if old is None else str(old)
-            key = (annotation.dataset, annotation.subject, annotation.clip)
-            repairs.append(Repair(*key, field, before, str(new), override.reason))
+            old_text = "" if old is None else str(old)
+            repairs.append(Repair(*annotation.key, field, old_text, str(new), override.reason))
             annotation = replace(annotation, **{field: new})
     return annotation, repairs
 
 
 def check_override(annotation: Annotation, override: Override, numbers: Sequence[int], frames: Path) -> list[Finding]:
-    """Returns an "error" for each cell that names no frame, or breaks onset < apex <= offset.
+    """Return an "error" for each cell that names no frame, or contradicts onset < apex <= offset.
 
     Args:
-        annotation: the clip, with the override's frames in place.
-        override: the row that says so.
-        numbers: the frames that exist, ascending, at least one.
-        frames: where they are.
+        annotation: the annotation with the frame numbers of the override.
+        override: the row of the override file.
+        numbers: the frame numbers that exist, ascending, at least one.
+        frames: the folder or video of the frames.
     """
-    held = f"{frames} holds frames {numbers[0]} to {numbers[-1]}"
+    existing = f"{frames} holds frames {numbers[0]} to {numbers[-1]}"
     errors = [
-        f"{field} {getattr(override, field)} is no frame of the clip: {held}"
+        f"{field} {getattr(override, field)} is no frame of the clip: {existing}"
         for field in FRAMES
         if getattr(override, field) is not None and getattr(override, field) not in numbers
     ]

@@ -1,4 +1,4 @@
-"""Work spread over processes that do not outlive the one that started them."""
+"""Parallel work in processes that end with the process that started them."""
 
 import multiprocessing
 import multiprocessing.connection
@@ -17,28 +17,27 @@ _Result = TypeVar("_Result")
 
 
 def run_parallel(work: Callable[[_Task], _Result], tasks: Sequence[_Task], workers: int) -> Iterator[_Result]:
-    """Yields ``work(task)`` of each task, in their order.
+    """Yield ``work(task)`` of each task, in the order of the tasks.
 
     Args:
-        work: a function of a module; what it returns does not depend on ``workers``, as OpenCV runs
-            on one thread either way.
-        tasks: its arguments.
-        workers: processes; 1: this one.
+        work: a function of a module. Its result does not depend on ``workers``, as OpenCV runs on one thread always.
+        tasks: the arguments of ``work``.
+        workers: number of processes; with 1 the work is done in this process.
 
     Raises:
-        BrokenProcessPool: a process was ended from outside, as for want of memory.
+        BrokenProcessPool: a process was killed from outside, for example because memory ran out.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
         for task in tasks:
-            with _one_thread():
+            with _single_opencv_thread():
                 result = work(task)
             yield result
         return
     # spawn: forking a process that runs JAX's or OpenCV's threads may hang.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_initialize_worker)
     try:
-        with _without_interrupts():  # the processes are started here, and begin as deaf as this one is
+        with _interrupts_blocked():  # the processes start here and inherit the blocked signal
             results = pool.map(work, tasks)
         yield from results
     finally:
@@ -46,7 +45,7 @@ def run_parallel(work: Callable[[_Task], _Result], tasks: Sequence[_Task], worke
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _single_opencv_thread() -> Iterator[None]:
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -56,8 +55,8 @@ def _one_thread() -> Iterator[None]:
 
 
 @contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C waits: one in the midst of a process's imports would print a traceback."""
+def _interrupts_blocked() -> Iterator[None]:
+    """Block Ctrl-C: during the imports of a starting process it would print a traceback."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -65,16 +64,16 @@ def _without_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin() -> None:
-    """Prepares a process: Ctrl-C ends it without a traceback, and so does its parent's end."""
+def _initialize_worker() -> None:
+    """Set up a process so that Ctrl-C and the end of its parent both end the process without a traceback."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """A killed parent cannot end its processes: they would wait for work for ever."""
+def _exit_with_parent() -> None:
+    """Exit when the parent ends: a killed parent cannot end its processes, which would wait for work for ever."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     multiprocessing.connection.wait([parent.sentinel])

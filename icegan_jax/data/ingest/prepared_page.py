@@ -1,7 +1,4 @@
-"""How the page of the prepared data looks, and its filters: style sheet and script.
-
-The prepared data as one HTML file to look at: counts, findings, repairs and every clip's faces.
-"""
+"""The page of a prepared folder: one HTML file with counts, findings, repairs and the faces of every clip."""
 
 import base64
 import hashlib
@@ -18,12 +15,28 @@ from PIL import Image
 
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.dataset import Record
-from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.ingest.contact_sheet import draw_strip, order
+from icegan_jax.data.ingest.annotation import ClipKey, Finding
+from icegan_jax.data.ingest.contact_sheet import draw_strip, sort_key
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
 
-STYLE = """
+_FACE = 128  # pixels on a side
+_MAX_FULL_SIZE = 600  # clips that are shown in this size; with more, faces shrink so that the page grows little
+_MIN_FACE = 48
+_QUALITY = 80  # of the JPEGs: 442 clips take about 7 MB
+
+# Titles of the kinds of findings (``Finding``), the most serious first.
+_KINDS = {
+    "error": "Errors",
+    "missing": "Missing clips",
+    "surplus": "Folders and rows that no clip uses",
+    "repair": "Repairs foreseen",
+    "note": "Notes",
+    "excluded": "Left out by the protocol",
+}
+_SERIOUS = ("error", "missing")
+
+_STYLE = """
 :root { color-scheme: light dark; --ink: #22262e; --soft: #68707c; --line: #e1e4e8; --back: #ffffff;
   --card: #f6f7f9; --accent: #12335b; --warn: #fff3d6; --rule: #d69a00; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --soft: #9aa3af; --line: #343a44; --back: #14171c;
@@ -70,8 +83,8 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 [hidden] { display: none !important; }
 """
 
-# Without it the page shows everything, by subject. It only hides and moves what is there.
-SCRIPT = """
+# The script hides and sorts clips; without it the page shows all clips by subject.
+_SCRIPT = """
 'use strict';
 const form = document.getElementById('filters'), flat = document.getElementById('flat');
 const figures = [...document.querySelectorAll('figure')];
@@ -100,28 +113,6 @@ form.addEventListener('submit', event => event.preventDefault());
 show();
 """
 
-_FACE = 128  # pixels on a side
-
-_FULL = 600  # clips that are shown so large; with more, faces shrink so that the page grows little
-
-_SMALLEST = 48
-
-_QUALITY = 80  # of the JPEGs: 442 clips take about 7 MB
-
-# What a reader should look at first; the words are explained at `Finding`.
-_KINDS = {
-    "error": "Errors",
-    "missing": "Missing clips",
-    "surplus": "Folders and rows that no clip uses",
-    "repair": "Repairs foreseen",
-    "note": "Notes",
-    "excluded": "Left out by the protocol",
-}
-
-_URGENT = ("error", "missing")
-
-Key = tuple[str, str, str]
-
 
 def write_page(
     path: Path,
@@ -133,22 +124,22 @@ def write_page(
     findings: Sequence[Finding],
     classes: Sequence[str],
 ) -> None:
-    """Writes one HTML file that needs no network: light and dark, for phone and screen.
+    """Write one HTML file that needs no network, for light and dark mode, phone and screen.
 
-    Per clip it shows onset, apex and 4 times their difference as an embedded JPEG of 128 pixels a
-    face (smaller ones beyond 600 clips), its frame numbers and its repairs. Every name is escaped,
-    and no script but the page's own can run.
+    The page shows for each clip onset, apex and 4 times their difference as an embedded JPEG with faces of 128 pixels
+    (smaller ones beyond 600 clips), the frame numbers and the repairs. Every name is escaped, and the content security
+    policy allows no script but the page's own.
 
     Args:
         path: the file to write.
-        summary: the content of prepared.json; its "protocol", where given, is named on top.
+        summary: the content of prepared.json; its "protocol", where there is one, is named above the findings.
         apexes: the records of shift 0.
-        clips: the clips as settled, for counts and frame numbers.
+        clips: the repaired clips, for counts and frame numbers.
         repairs: the rows of repairs.csv.
-        findings: what readers, protocol and doctor found.
-        classes: the word of each label.
+        findings: the rows of findings.csv.
+        classes: names of the classes.
     """
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     body = [
         "<h1>Prepared micro-expressions</h1>",
@@ -174,20 +165,20 @@ def write_page(
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Prepared micro-expressions</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>Prepared micro-expressions</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
         + "\n".join(body)
-        + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        + f"\n<script>{_SCRIPT}</script>\n</body>\n</html>\n"
     )
     path.write_bytes(page.encode("utf-8", "replace"))  # names from a disk need not be valid text
 
 
 def _tiles(clips: Sequence[Clip], repairs: Sequence[Repair], findings: Sequence[Finding]) -> str:
-    urgent = sum(finding.kind in _URGENT for finding in findings)
+    serious = sum(finding.kind in _SERIOUS for finding in findings)
     tiles = (
         (len(clips), "clips"),
         (len({(clip.dataset, clip.subject) for clip in clips}), "subjects"),
         (len({(row.dataset, row.subject, row.clip) for row in repairs}), "clips with a spotted apex or a repair"),
-        (urgent, "errors and missing clips"),
+        (serious, "errors and missing clips"),
     )
     cells = (f'<div class="tile"><b>{value}</b><span>{words}</span></div>' for value, words in tiles)
     return f'<div class="tiles">{"".join(cells)}</div>'
@@ -205,8 +196,8 @@ def _check(protocol: str, clips: Sequence[Clip], findings: Sequence[Finding]) ->
     kinds = Counter(finding.kind for finding in findings)
     counts = [f"{name.lower()}: {kinds[kind]}" for kind, name in _KINDS.items() if kinds[kind]]
     words = [f"Protocol {protocol}: {len(clips)} clips" if protocol else f"{len(clips)} clips"]
-    urgent = any(kinds[kind] for kind in _URGENT)
-    words.append("look at errors and missing clips first" if urgent else "no error, no clip known to be missing")
+    serious = any(kinds[kind] for kind in _SERIOUS)
+    words.append("see errors and missing clips first" if serious else "no error, no clip known to be missing")
     text = f"{'; '.join(words)}. {'; '.join(counts).capitalize() or 'No findings'}."
     return f"<p>{escape(text)}</p>"
 
@@ -217,8 +208,8 @@ def _findings(findings: Sequence[Finding]) -> Iterable[str]:
         rows = [(f.clip, f.message, f.remedy, f.where) for f in findings if f.kind == kind]
         if rows:
             title = f"{_KINDS.get(kind, kind)} ({len(rows)})"
-            table = _table(("clip", "found", "remedy", "where"), rows)
-            state = " open" if kind in _URGENT else ""
+            table = _table(("clip", "finding", "remedy", "where"), rows)
+            state = " open" if kind in _SERIOUS else ""
             yield f"<details{state}><summary>{escape(title)}</summary>{table}</details>"
 
 
@@ -250,17 +241,21 @@ def _filters(apexes: Sequence[Record], classes: Sequence[str]) -> str:
 def _subjects(
     apexes: Sequence[Record], clips: Sequence[Clip], repairs: Sequence[Repair], classes: Sequence[str]
 ) -> Iterable[str]:
-    """Yields a section per (dataset, subject), with a figure per clip."""
-    of_key = {(clip.dataset, clip.subject, clip.clip): clip for clip in clips}
-    repaired: dict[Key, list[Repair]] = defaultdict(list)
+    """Yield a section for each (dataset, subject), with a figure for each clip."""
+    clip_of_key = {(clip.dataset, clip.subject, clip.clip): clip for clip in clips}
+    repaired: dict[ClipKey, list[Repair]] = defaultdict(list)
     for row in repairs:
         repaired[row.dataset, row.subject, row.clip].append(row)
-    size = _FACE if len(apexes) <= _FULL else max(_SMALLEST, round(_FACE * math.sqrt(_FULL / len(apexes)) / 8) * 8)
-    for (dataset, subject), group in groupby(sorted(apexes, key=order), key=lambda r: (r.dataset, r.subject)):
+    size = (
+        _FACE
+        if len(apexes) <= _MAX_FULL_SIZE
+        else max(_MIN_FACE, round(_FACE * math.sqrt(_MAX_FULL_SIZE / len(apexes)) / 8) * 8)
+    )
+    for (dataset, subject), group in groupby(sorted(apexes, key=sort_key), key=lambda r: (r.dataset, r.subject)):
         figures = []
         for record in group:
             key = (dataset, subject, record.clip)
-            figures.append(_figure(record, of_key.get(key), repaired[key], classes[record.label], size))
+            figures.append(_figure(record, clip_of_key.get(key), repaired[key], classes[record.label], size))
         yield (
             f'<section class="subject"><h3>{escape(dataset)} / {escape(subject)} '
             f'<span class="soft">{len(figures)}</span></h3><div class="strips">{"".join(figures)}</div></section>'
@@ -295,7 +290,7 @@ def _facts(summary: Mapping[str, object]) -> str:
 
 
 def _words(value: object) -> str:
-    """Returns a value of prepared.json in words: nested ones in brackets."""
+    """Return a value of prepared.json as text, nested values in brackets."""
     if isinstance(value, Mapping):
         inner = ((f"{k} ({_words(v)})" if isinstance(v, Mapping) else f"{k} {_words(v)}") for k, v in value.items())
         return ", ".join(inner) or "none"

@@ -1,4 +1,4 @@
-"""Which of a clip's folders is used, and what its frames say about the annotation."""
+"""The choice of a clip's folder, and the comparison of its frames with the annotation."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -8,25 +8,26 @@ from pathlib import Path
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.ingest.annotation import Annotation, Finding
 from icegan_jax.data.ingest.overrides import Override, check_override, override_annotation
-from icegan_jax.data.ingest.repairs import Repair, clip_of, gaps
+from icegan_jax.data.ingest.repairs import Repair, annotation_to_clip, frame_gaps
 from icegan_jax.data.video import IMAGE_SUFFIXES, list_frames
 from icegan_jax.errors import UserError
 
-# A release holds exactly onset..offset where at least this share of its clips does; then the others are told of.
+# The folders of a release hold exactly onset to offset where at least this share of its clips does; then each of the
+# other clips gets a note.
 _EXACT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class ResolvedClip:
-    """One selected clip after a look at its folders.
+    """A selected clip with the frames that exist.
 
     Attributes:
-        annotation: what the database says, overrides not applied.
-        clip: the clip to use; None where it has no frames, or frames that cannot be used.
-        numbers: the frames that exist in the folder that was chosen.
+        annotation: the database's annotation, without overrides.
+        clip: the clip to use; None where there are no frames, or no usable ones.
+        numbers: the frame numbers that exist in the chosen folder.
         repairs: each departure from the annotation.
-        findings: "missing", "error" or "note".
-        damaged: whether the clip cannot be used though it has frames, or should have.
+        findings: of the kinds "missing", "error" and "note".
+        damaged: whether the clip cannot be used because of its frames.
     """
 
     annotation: Annotation
@@ -41,40 +42,42 @@ class ResolvedClip:
 class _Folder:
     path: Path
     numbers: Sequence[int]
-    lacking: list[str]
+    missing: list[str]  # of onset, apex and offset, for messages
 
 
-def resolve_frames(annotation: Annotation, label: int, override: Override | None, *, may_miss: bool) -> ResolvedClip:
-    """Chooses the folder of a clip and settles its onset, apex and offset there.
+def resolve_frames(
+    annotation: Annotation, label: int, override: Override | None, *, allow_missing: bool
+) -> ResolvedClip:
+    """Choose the folder of a clip, and repair onset, apex and offset where no frame has their number.
 
-    The first folder that holds onset, apex and offset is used; where none does, the one that lacks
-    the fewest of them, and of those the one with most frames in between. A departure from the
-    preferred folder is a repair (docs/databases.md, "CASME II": sub16/EP01_08 and sub12/EP09_06).
+    The first folder that holds onset, apex and offset is used. Where no folder does, the one that lacks the fewest of
+    them is used, and of several such folders the one with the most frames in between. Another folder than the preferred
+    one is a repair (docs/databases.md, "CASME II": sub16/EP01_08 and sub12/EP09_06).
 
     Args:
         annotation: the clip as annotated.
-        label: its class.
-        override: the user's frames for it, if any.
-        may_miss: whether a clip without frames is "missing" (the licensed databases), not an error.
+        label: index of the clip's class.
+        override: the user's frame numbers for the clip.
+        allow_missing: whether a clip without frames is a "missing" finding (licensed databases) or an "error".
     """
-    wanted, overridden = (annotation, []) if override is None else override_annotation(annotation, override)
-    usable, troubles = _list_folders(wanted)
-    if not usable:
-        return _without_frames(annotation, troubles, may_miss)
-    best = min(usable, key=lambda f: (len(f.lacking), -_held(wanted, f.numbers)))
+    corrected, overridden = (annotation, []) if override is None else override_annotation(annotation, override)
+    folders, problems = _list_folders(corrected)
+    if not folders:
+        return _without_frames(annotation, problems, allow_missing)
+    best = min(folders, key=lambda folder: (len(folder.missing), -_count_frames(corrected, folder.numbers)))
     if override is not None:
-        wrong = check_override(wanted, override, best.numbers, best.path)
-        if wrong:
-            return ResolvedClip(annotation, findings=wrong)
+        errors = check_override(corrected, override, best.numbers, best.path)
+        if errors:
+            return ResolvedClip(annotation, findings=errors)
     try:
-        clip, repairs = clip_of(wanted, label, best.path, best.numbers)
+        clip, repairs = annotation_to_clip(corrected, label, best.path, best.numbers)
     except UserError as error:
         return ResolvedClip(annotation, findings=[_error(annotation, str(error))], damaged=True)
     moved = []
     preferred = annotation.frames[0]
     if best.path != preferred:
-        reason = troubles.get(preferred) or next(
-            f"it lacks {', '.join(f.lacking)}" for f in usable if f.path == preferred
+        reason = problems.get(preferred) or next(
+            f"it lacks {', '.join(folder.missing)}" for folder in folders if folder.path == preferred
         )
         row = (clip.dataset, clip.subject, clip.clip, "frames", str(preferred), str(best.path))
         moved.append(Repair(*row, f"another release than preferred: {reason}"))
@@ -82,43 +85,44 @@ def resolve_frames(annotation: Annotation, label: int, override: Override | None
 
 
 def _list_folders(annotation: Annotation) -> tuple[list[_Folder], dict[Path, str]]:
-    """Lists the folders, the preferred one first, up to the first that lacks nothing."""
-    usable: list[_Folder] = []
-    troubles: dict[Path, str] = {}
-    named = {"onset": annotation.onset, "apex": annotation.apex, "offset": annotation.offset}
+    """List the folders, the preferred one first, up to the first complete one, and the problems of unreadable ones."""
+    folders: list[_Folder] = []
+    problems: dict[Path, str] = {}
+    annotated = {"onset": annotation.onset, "apex": annotation.apex, "offset": annotation.offset}
     for path in annotation.frames:
-        if any(0xD800 <= ord(c) <= 0xDFFF for c in str(path)):  # bytes that stand for no character
-            troubles[path] = f"{path}: the name is not UTF-8, which clips.csv is written in; rename the folder"
+        if any(0xD800 <= ord(c) <= 0xDFFF for c in str(path)):  # surrogates: bytes that are no UTF-8
+            problems[path] = f"{path}: the name is not UTF-8, which clips.csv is written in; rename the folder"
             continue
         try:
             numbers = list_frames(path)
         except UserError as error:
-            troubles[path] = str(error)
+            problems[path] = str(error)
             continue
         except OSError as error:
-            troubles[path] = f"{path}: cannot be read ({error.strerror}); correct its permissions"
+            problems[path] = f"{path}: cannot be read ({error.strerror}); correct its permissions"
             continue
-        lacking = [f"frame {n} ({name})" for name, n in named.items() if n is not None and n not in numbers]
-        usable.append(_Folder(path, numbers, lacking))
-        if not lacking:
+        missing = [f"frame {n} ({name})" for name, n in annotated.items() if n is not None and n not in numbers]
+        folders.append(_Folder(path, numbers, missing))
+        if not missing:
             break
-    return usable, troubles
+    return folders, problems
 
 
-def _held(annotation: Annotation, numbers: Sequence[int]) -> int:
+def _count_frames(annotation: Annotation, numbers: Sequence[int]) -> int:
+    """Return how many frames exist from onset to offset."""
     onset = numbers[0] if annotation.onset is None else annotation.onset
     offset = numbers[-1] if annotation.offset is None else annotation.offset
     return sum(onset <= n <= offset for n in numbers)
 
 
-def _without_frames(annotation: Annotation, troubles: dict[Path, str], may_miss: bool) -> ResolvedClip:
-    if may_miss and all(_is_empty(path) for path in annotation.frames):
+def _without_frames(annotation: Annotation, problems: dict[Path, str], allow_missing: bool) -> ResolvedClip:
+    if allow_missing and all(_is_empty(path) for path in annotation.frames):
         if not annotation.frames:
-            return ResolvedClip(annotation)  # the protocol's count tells of it
+            return ResolvedClip(annotation)  # compare_with_expected_counts makes the finding
         where = ", ".join(map(str, annotation.frames))
         missing = Finding("missing", annotation.name, where, "the folder holds no frames", "unpack the clip again")
         return ResolvedClip(annotation, findings=[missing])
-    return ResolvedClip(annotation, findings=[_error(annotation, text) for text in troubles.values()], damaged=True)
+    return ResolvedClip(annotation, findings=[_error(annotation, text) for text in problems.values()], damaged=True)
 
 
 def _is_empty(path: Path) -> bool:
@@ -128,12 +132,13 @@ def _is_empty(path: Path) -> bool:
 
 
 def _error(annotation: Annotation, text: str) -> Finding:
+    """Return an "error" of a ``UserError``'s text, whose remedy stands behind the last semicolon."""
     message, _, remedy = text.removeprefix(f"clip {annotation.name}: ").rpartition("; ")
     return Finding("error", annotation.name, annotation.where, message, remedy)
 
 
 def _gap_notes(clip: Clip, numbers: Sequence[int]) -> list[Finding]:
-    runs = gaps(clip, numbers)
+    runs = frame_gaps(clip, numbers)
     if not runs:
         return []
     names = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in runs)
@@ -142,29 +147,29 @@ def _gap_notes(clip: Clip, numbers: Sequence[int]) -> list[Finding]:
     return [Finding("note", clip.name, str(clip.frames), message, remedy)]
 
 
-def extent_notes(placed: Iterable[ResolvedClip]) -> list[Finding]:
-    """Tells which folders contradict the sheet about where the clip ends or starts.
+def extent_findings(resolved: Iterable[ResolvedClip]) -> list[Finding]:
+    """Return a note for each folder whose first or last frame is not the annotated onset or offset.
 
-    Only releases whose folders hold exactly onset..offset can: those of which most clips do. SAMM's
-    013_1_9 is known to end elsewhere in some copies (docs/databases.md, "SAMM").
+    Only a release whose folders hold exactly onset to offset allows the comparison: one of which most clips do so.
+    SAMM's 013_1_9 is known to end elsewhere in some copies (docs/databases.md, "SAMM").
     """
-    groups: dict[tuple[str, int], list[tuple[ResolvedClip, Clip]]] = defaultdict(list)
-    for one in placed:
-        given = one.annotation.onset is not None and one.annotation.offset is not None
-        if one.clip is not None and given and one.clip.frames.is_dir():
-            groups[one.clip.dataset, one.annotation.frames.index(one.clip.frames)].append((one, one.clip))
+    releases: dict[tuple[str, int], list[tuple[ResolvedClip, Clip]]] = defaultdict(list)
+    for one in resolved:
+        annotated = one.annotation.onset is not None and one.annotation.offset is not None
+        if one.clip is not None and annotated and one.clip.frames.is_dir():
+            releases[one.clip.dataset, one.annotation.frames.index(one.clip.frames)].append((one, one.clip))
     notes = []
-    for members in groups.values():
-        agree = [(p.numbers[0], p.numbers[-1]) == (p.annotation.onset, p.annotation.offset) for p, _ in members]
-        if sum(agree) < _EXACT_SHARE * len(members):
+    for clips in releases.values():
+        equal = [(p.numbers[0], p.numbers[-1]) == (p.annotation.onset, p.annotation.offset) for p, _ in clips]
+        if sum(equal) < _EXACT_SHARE * len(clips):
             continue
-        for (one, clip), exact in zip(members, agree, strict=True):
-            if not exact:
-                sheet = one.annotation
+        for (one, clip), is_equal in zip(clips, equal, strict=True):
+            if not is_equal:
+                annotation = one.annotation
                 message = (
-                    f"the folder holds frames {one.numbers[0]} to {one.numbers[-1]}, {sheet.where} says onset "
-                    f"{sheet.onset} and offset {sheet.offset}"
+                    f"the folder holds frames {one.numbers[0]} to {one.numbers[-1]}, {annotation.where} says onset "
+                    f"{annotation.onset} and offset {annotation.offset}"
                 )
-                remedy = "look which is right; give the frames in a --repairs file"
+                remedy = "compare the two; give the frames in a --repairs file"
                 notes.append(Finding("note", clip.name, str(clip.frames), message, remedy))
     return notes

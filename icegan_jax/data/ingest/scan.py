@@ -1,4 +1,4 @@
-"""The folders of a database, walked once: which hold frames, which are empty, what is still packed."""
+"""The scan of a database's folders: which hold frames, which are empty, and which archives are still packed."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from icegan_jax.errors import UserError
 # and the archives unpack one level deep.
 _DEPTH = 8
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".001")
-# What a Mac and a NAS add to an archive or a share; names with a dot in front are hidden files.
+# Folders that macOS, a NAS and Windows add; names with a dot in front are hidden files.
 _IGNORED = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
 
 
@@ -23,8 +23,7 @@ class ClipFolder:
 
     Attributes:
         path: the folder or the video file.
-        parts: names from the walked root, inclusive, down to the clip's own, which comes last; a
-            video's own name goes without suffix.
+        parts: names from the scanned root, inclusive, to the clip's own; a video's own name has no suffix.
     """
 
     path: Path
@@ -37,13 +36,13 @@ class ClipFolder:
 
     @property
     def parent(self) -> str:
-        """Name of the folder that holds the clip."""
+        """The name of the folder that holds the clip."""
         return self.parts[-2]
 
 
 @dataclass(frozen=True)
 class FolderTree:
-    """What lies below a folder.
+    """The folders, videos and archives below a folder.
 
     Attributes:
         root: the folder, as given.
@@ -59,12 +58,12 @@ class FolderTree:
 
 
 def scan_folders(root: str | Path) -> FolderTree:
-    """Lists what lies below ``root``, each folder once, up to 8 deep.
+    """List the folders below ``root``, each once, up to 8 deep.
 
-    Links to folders are followed, except one that leads back to a folder it lies in.
+    Links to folders are followed, except a link to a folder that contains the link.
 
     Raises:
-        UserError: no such folder, or one that cannot be read.
+        UserError: there is no such folder, or a folder cannot be read.
     """
     root = Path(root)
     if not root.is_dir():
@@ -80,7 +79,9 @@ def scan_folders(root: str | Path) -> FolderTree:
             else:
                 (empty if kind == "empty" else clips).append(ClipFolder(path, parts))
     except OSError as error:
-        raise UserError(f"{error.filename or root}: cannot be read ({error.strerror}); mend its permissions") from None
+        raise UserError(
+            f"{error.filename or root}: cannot be read ({error.strerror}); correct its permissions"
+        ) from None
     return FolderTree(
         root,
         tuple(sorted(clips, key=lambda clip: clip.path)),
@@ -90,17 +91,18 @@ def scan_folders(root: str | Path) -> FolderTree:
 
 
 def subject_number(text: str) -> int | None:
-    """Returns the last integer in a subject's name, None without one: 1 of "sub01", 12 of "spNO.12"."""
-    found = re.findall(r"[0-9]+", text)
-    return int(found[-1]) if found else None
+    """Return the last integer in a subject's name, None without one: 1 of "sub01", 12 of "spNO.12"."""
+    numbers = re.findall(r"[0-9]+", text)
+    return int(numbers[-1]) if numbers else None
 
 
 def _visit(
     folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]]
 ) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
+    """Yield (kind, path, parts) below a folder; kind is "clip", "empty" or "archive"."""
     status = os.stat(folder)
-    here = (status.st_dev, status.st_ino)
-    if here in above:
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:  # a link that leads back would be followed for ever
         return
     images = folders = False
     with os.scandir(folder) as entries:
@@ -111,7 +113,7 @@ def _visit(
             if entry.is_dir():
                 folders = True
                 if len(parts) <= _DEPTH:
-                    yield from _visit(folder / name, (*parts, name), above | {here})
+                    yield from _visit(folder / name, (*parts, name), above | {identity})
                 continue
             stem, suffix = os.path.splitext(name)
             suffix = suffix.lower()

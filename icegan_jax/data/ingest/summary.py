@@ -1,4 +1,4 @@
-"""What a prepared folder says about itself: prepared.json and findings.csv."""
+"""The summary of a prepared folder: prepared.json and findings.csv."""
 
 import csv
 import json
@@ -15,10 +15,10 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.names import spreadsheet_cell
 
-# What a prepared pixel can depend on beside the frames and the options.
+# Packages on which a prepared pixel can depend, beside the frames and the options.
 _PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "face-recognition-models")
-# How a run went, not what it made: these fields are not written, so that two runs write the same bytes.
-_OF_THE_RUN = ("reused", "seconds", "frames_per_second")
+# Fields about the run instead of its result: they are not written, so that two runs write the same bytes.
+_RUN_FIELDS = ("reused", "seconds", "frames_per_second")
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Counts:
     """The clips of one database.
 
     Attributes:
-        clips: how many.
-        subjects: how many persons.
-        classes: clips per class.
+        clips: number of clips.
+        subjects: number of (dataset, subject) persons.
+        classes: number of clips per class.
     """
 
     clips: int
@@ -38,19 +38,19 @@ class Counts:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a prepared folder holds, and how the run that made it went.
+    """The content of a prepared folder, and statistics of the run that wrote it.
 
     All but the last three fields are the content of prepared.json.
 
     Attributes:
         clips: number of clips.
         subjects: number of (dataset, subject) persons.
-        faces_found: number of clips in which a face was found (all that were not left out).
+        faces_found: number of clips in which a face was found: all that were not left out.
         pairs: number of (onset, frame) pairs, the apexes and their neighbours.
-        protocol: the rule that chose the clips and their classes, as "megc2019"; "" without one.
-        sources: where the clips come from, as given to ``prepare_clips``.
+        protocol: the protocol that selected the clips and their classes, as "megc2019"; "" without one.
+        sources: names of the sources, as given to ``prepare_clips``.
         classes: clips per class, in the order of the labels.
-        datasets: the same per database, in the order in which they occur.
+        datasets: the counts of each database, in the order in which the databases occur.
         left_out: names of the clips whose frames are damaged or show no face (``skip_damaged``).
         repairs: rows of repairs.csv.
         findings: rows of findings.csv.
@@ -58,12 +58,12 @@ class Summary:
         apex_method: how an apex was spotted where none was annotated.
         size: pixels on a side.
         margin: around the landmarks' box, as a fraction of its width.
-        versions: of Python, this package, and those that a prepared pixel depends on.
+        versions: versions of Python, this package, and the packages that a prepared pixel depends on.
         fingerprint: sha256 of the pairs' pixels, labels, shifts and names.
-        reused: clips taken from the cache of an earlier run.
-        seconds: wall time of finding, registering, spotting and cropping.
-        frames_per_second: frames decoded for the clips that were not reused, per second of wall time;
-            0 where all were reused.
+        reused: number of clips taken from the cache of an earlier run.
+        seconds: wall time of face detection, registration, spotting and cropping.
+        frames_per_second: frames decoded for the clips that were not reused, per second of wall time; 0 where all were
+            reused.
     """
 
     clips: int
@@ -88,12 +88,12 @@ class Summary:
     frames_per_second: float = 0.0
 
     def content(self) -> dict[str, Any]:
-        """Returns the fields that prepared.json holds: the same after every run on the same data."""
-        return {name: value for name, value in asdict(self).items() if name not in _OF_THE_RUN}
+        """Return the fields of prepared.json, which are the same after every run on the same data."""
+        return {name: value for name, value in asdict(self).items() if name not in _RUN_FIELDS}
 
 
 def count_clips(clips: Sequence[Clip], classes: Sequence[str]) -> Counts:
-    """Counts clips, (dataset, subject) persons, and clips per class, absent classes included."""
+    """Count clips, (dataset, subject) persons, and clips per class, including classes without a clip."""
     labels = Counter(clip.label for clip in clips)
     return Counts(
         clips=len(clips),
@@ -103,31 +103,31 @@ def count_clips(clips: Sequence[Clip], classes: Sequence[str]) -> Counts:
 
 
 def count_datasets(clips: Sequence[Clip], classes: Sequence[str]) -> dict[str, Counts]:
-    """Counts as ``count_clips`` does, for each database."""
+    """Return ``count_clips`` of each database."""
     names = dict.fromkeys(clip.dataset for clip in clips)
     return {name: count_clips([clip for clip in clips if clip.dataset == name], classes) for name in names}
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions of Python, this package, and those that a prepared pixel depends on."""
+    """Return the versions of Python, this package, and the packages that a prepared pixel depends on."""
     installed = {name: metadata.version(name) for name in _PACKAGES if any(_distributions(name))}
     return {"python": platform.python_version(), "icegan-jax": __version__, **installed}
 
 
 def _distributions(name: str) -> Iterable[metadata.Distribution]:
-    """dlib, for one, may come from another package than dlib-bin."""
+    """Return the installed distributions of a package: dlib, for example, may come from another one than dlib-bin."""
     return metadata.distributions(name=name)
 
 
 def write_summary(path: Path, summary: Summary) -> None:
-    """Writes prepared.json."""
+    """Write prepared.json."""
     path.write_text(
         json.dumps(summary.content(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8", errors="backslashreplace"
     )
 
 
 def write_findings(path: Path, findings: Iterable[Finding]) -> None:
-    """Writes findings.csv: all that was said about the data, no formulas; without findings, the header alone."""
+    """Write findings.csv, in which no cell is a formula; without findings the file holds the header alone."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Finding)])

@@ -1,19 +1,16 @@
-"""Tells the databases apart by the shape of their clips' names.
-
-Finds the annotation of a database among the tables that lie beside its frames.
-"""
+"""The search for the annotation table of a database among the workbooks and csv files beside its frames."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from icegan_jax.data.ingest.annotation import Finding, Source
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Table, find_tables, read_table
+from icegan_jax.data.ingest.annotation import Columns, Finding, Source
+from icegan_jax.data.ingest.spreadsheets import Table, WrongTableError, find_tables, read_table
 from icegan_jax.errors import UserError
 
 # docs/databases.md, "Identifiers": EP02_01f; 006_1_2; s1_ne_01; S03-01-002.
-_SHAPES = {
+_CLIP_NAMES = {
     "CASME II": re.compile(r"ep\d+.*", re.IGNORECASE),
     "SAMM": re.compile(r"\d{1,3}_\d{1,2}_\d{1,3}"),
     "SMIC": re.compile(r"s\d+_(ne|po|sur)_\d+", re.IGNORECASE),
@@ -22,24 +19,24 @@ _SHAPES = {
 
 
 def has_name_pattern(name: str, title: str) -> bool:
-    """Returns whether a clip's name has the shape that the database ``title`` uses: "CASME II"."""
-    return bool(_SHAPES[title].fullmatch(name))
+    """Return whether a clip's name has the pattern of the database ``title``, as "CASME II"."""
+    return bool(_CLIP_NAMES[title].fullmatch(name))
 
 
-def databases_matching(names: Iterable[str]) -> str | None:
-    """Returns the database whose shape most of the names have; None where most have no known one.
+def guess_database(names: Iterable[str]) -> str | None:
+    """Return the database whose pattern most clip names have; None where most have no known pattern.
 
     CASME and CASME II name their clips alike: both are "CASME II" here.
     """
     counts: Counter[str | None] = Counter()
     for name in names:
-        counts[next((title for title in _SHAPES if has_name_pattern(name, title)), None)] += 1
+        counts[next((title for title in _CLIP_NAMES if has_name_pattern(name, title)), None)] += 1
     return counts.most_common(1)[0][0] if counts else None
 
 
-def another_database(names: Iterable[str], title: str) -> str | None:
-    """Returns which other database most names belong to; None where they may be those of ``title``."""
-    other = databases_matching(names) if title in _SHAPES else None
+def guess_other_database(names: Iterable[str], title: str) -> str | None:
+    """Return which other database most clip names belong to; None where they may be those of ``title``."""
+    other = guess_database(names) if title in _CLIP_NAMES else None
     return None if other == title else other
 
 
@@ -48,40 +45,42 @@ def find_workbook(
     title: str,
     columns: Sequence[str],
     *,
-    usual: Sequence[str],
-    clip: str = "filename",
+    file_names: Sequence[str],
+    clip_column: str = Columns.clip,
     sheet: str | None = None,
-    refuse: Callable[[Table], str] = lambda table: "",
-    newer: Callable[[Table], bool] = lambda table: False,
+    reject: Callable[[Table], str] = lambda table: "",
+    is_newer: Callable[[Table], bool] = lambda table: False,
 ) -> tuple[Table, list[Finding]]:
-    """Reads ``source.annotation``, or the best table below ``source.root`` that has the columns.
+    """Read ``source.annotation``, or the best table below ``source.root`` that has the columns.
 
-    Of several: one with a usual name before others, then ``newer`` ones, then by the date in the
-    name, then the one with more rows.
+    Of several tables the best is one with a distributed file name, then a newer coding, then the one with the latest
+    date in its name, then the one with the most rows.
 
     Args:
+        source: the database, and the table if the user names it.
         title: name of the database, as "CASME II".
-        columns: what ``read_table`` requires.
-        usual: the file names that the database comes with, for messages and preference.
-        clip: the column that holds the clip's name.
+        columns: names of the required columns, as ``read_table`` takes them.
+        file_names: the file names of the distributed table, for messages and as a preference.
+        clip_column: the column that holds the clip's name.
         sheet: the sheet to prefer.
-        refuse: why a table is not wanted; "" where it is.
-        newer: whether a table is a newer coding than those without.
+        reject: why a table is of another database; "" where the table fits.
+        is_newer: whether a table is a newer coding than others.
 
     Returns:
-        The table, and findings: which of several was used, and which could not be read.
+        The table, and findings: which of several tables is used, and which could not be read.
 
     Raises:
-        OtherTable: tables, but none with the columns, or another database's.
-        UserError: no table, or none that can be read.
+        WrongTableError: there are tables, but none has the columns, or they are of another database.
+        UserError: there is no table, or none that can be read.
     """
 
     def read(path: Path) -> Table:
         table = read_table(path, columns, sheet=sheet)
-        other = another_database((row.text(clip) for row in table.rows if row.text(clip)), title)
-        reason = f"looks like the annotation of {other}, not of {title}" if other else ""
-        if reason := reason or refuse(table):
-            raise OtherTable(f"{path}: {reason}; give {' or '.join(usual)}")
+        names = [name for row in table.rows if (name := row.text(clip_column))]
+        other = guess_other_database(names, title)
+        reason = f"looks like the annotation of {other}, not of {title}" if other else reject(table)
+        if reason:
+            raise WrongTableError(f"{path}: {reason}; give {' or '.join(file_names)}")
         return table
 
     if source.annotation is not None:
@@ -89,23 +88,23 @@ def find_workbook(
     paths = find_tables(source.root)
     if not paths:
         raise UserError(
-            f"{source.root}: no workbook of {title} (.xlsx, .xls, .csv); put {' or '.join(usual)} there, "
+            f"{source.root}: no workbook of {title} (.xlsx, .xls, .csv); put {' or '.join(file_names)} there, "
             "or name it with --annotation"
         )
     tables: list[Table] = []
-    other_tables: list[UserError] = []
-    damaged: list[tuple[Path, UserError]] = []
+    wrong: list[UserError] = []
+    unreadable: list[tuple[Path, UserError]] = []
     for path in paths:
         try:
             tables.append(read(path))
-        except OtherTable as error:
-            other_tables.append(error)
+        except WrongTableError as error:
+            wrong.append(error)
         except UserError as error:
-            damaged.append((path, error))
+            unreadable.append((path, error))
     if not tables:
-        raise _none_fits(source, title, usual, [error for _, error in damaged], other_tables)
-    best = max(tables, key=lambda table: _rank(table, usual, newer))
-    findings = [Finding("note", source.name, str(path), f"not used: {error}") for path, error in damaged]
+        raise _no_table(source, title, file_names, [error for _, error in unreadable], wrong)
+    best = max(tables, key=lambda table: _rank(table, file_names, is_newer))
+    findings = [Finding("note", source.name, str(path), f"not used: {error}") for path, error in unreadable]
     if len(tables) > 1:
         others = ", ".join(table.path.name for table in tables if table is not best)
         message = f"used for the annotation, not {others}"
@@ -113,21 +112,22 @@ def find_workbook(
     return best, findings
 
 
-def _rank(table: Table, usual: Sequence[str], newer: Callable[[Table], bool]) -> tuple[bool, bool, str, int]:
+def _rank(table: Table, file_names: Sequence[str], is_newer: Callable[[Table], bool]) -> tuple[bool, bool, str, int]:
+    """Return the key by which tables are compared, the greatest being the best."""
     date = re.search(r"(?<!\d)20\d{6}(?!\d)", table.path.stem)
-    stems = [re.split(r"[-_]?\d{4,}", Path(name).stem)[0].lower() for name in usual]
-    known = any(table.path.stem.lower().startswith(stem) for stem in stems)
-    return known, newer(table), date[0] if date else "", len(table.rows)
+    stems = [re.split(r"[-_]?\d{4,}", Path(name).stem)[0].lower() for name in file_names]
+    has_known_name = any(table.path.stem.lower().startswith(stem) for stem in stems)
+    return has_known_name, is_newer(table), date[0] if date else "", len(table.rows)
 
 
-def _none_fits(
-    source: Source, title: str, usual: Sequence[str], damaged: Sequence[UserError], other_tables: Sequence[UserError]
+def _no_table(
+    source: Source, title: str, file_names: Sequence[str], unreadable: Sequence[UserError], wrong: Sequence[UserError]
 ) -> UserError:
-    errors = [*damaged, *other_tables]
+    errors = [*unreadable, *wrong]
     if len(errors) == 1:
         return errors[0]
-    kind = UserError if damaged else OtherTable
+    kind = UserError if unreadable else WrongTableError
     return kind(
-        f"{source.root}: none of {len(errors)} tables is the annotation of {title}; put {' or '.join(usual)} "
+        f"{source.root}: none of {len(errors)} tables is the annotation of {title}; put {' or '.join(file_names)} "
         f"there, or name it with --annotation (the first: {errors[0]})"
     )

@@ -54,7 +54,7 @@ def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag],
         title = f"{_time(result, result.apex)}: {result.label}"
         parts += [f"<h3>{escape(title)}</h3>", _length_bars(result, classes), _pictures(result, classes)]
     if len(predicted) > MAX_DRAWN:
-        parts.append(paragraph(f"{len(predicted) - MAX_DRAWN} more are not drawn here.", "soft"))
+        parts.append(paragraph(f"{len(predicted) - MAX_DRAWN} more are not shown here.", "soft"))
     if predicted:
         parts.append(_networks(predicted[0]))
     return "".join((*parts, "</section>"))

@@ -27,7 +27,7 @@ _MONO_FONT = ("ui-monospace", "monospace")
 _CAUTION = (
     "No lie detector, and no proof of what somebody feels: a prediction is one of the classes of the training data, "
     "whatever the face shows. Use pictures of people who agreed to it. Your files stay on the computer that runs "
-    "this page and are removed when you close it; the metadata of synthesized faces says that they are synthetic."
+    "this page and are removed when you close it; the metadata of a synthesized face declares the face as synthetic."
 )
 _CSS = """
 .gradio-container { width: 100%; max-width: 60rem !important; margin: 0 auto !important; }
@@ -84,7 +84,7 @@ _CSS = """
 .dark .result img { filter: brightness(.85); }
 """
 
-Value = Mapping[str, Any] | None  # of a component that holds a file, as the browser sends it
+Value = Mapping[str, Any] | None  # the value of a component for files, as the browser sends the value
 
 
 def build(recognizer: Ensemble, generator: Ensemble | None) -> gr.Blocks:

@@ -1,4 +1,4 @@
-"""The page's server: uploads are removed when it ends, and no other host is contacted."""
+"""The page's server, which removes all uploads when the server ends and contacts no other host."""
 
 import ipaddress
 import os
@@ -62,7 +62,7 @@ def serve(run_dir: Path, fold: str | None, exclude_subject: str | None, host: st
     print(f"ready after {time.perf_counter() - start:.1f} s")
     with TemporaryDirectory(prefix="icegan-page-") as folder:
         os.environ.update(_gradio_environment(Path(folder).resolve(), host))
-        # gradio reads these variables when it is imported: hence the import here.
+        # The import of gradio already creates folders where these variables direct: hence the import here.
         from icegan_jax.inference.app import layout
 
         page = layout.build(recognizer, generator)

@@ -1,4 +1,4 @@
-"""The uploaded files: each is removed when the last session that uses it ends."""
+"""The uploaded files: each file is removed when the last session that uses the file ends."""
 
 import contextlib
 import threading
@@ -32,5 +32,5 @@ class Uploads:
 
 
 def path_of(value: Mapping[str, Any] | None) -> Path | None:
-    """Return the file of a component's value as the browser sends it; gradio has checked that it was uploaded."""
+    """Return the file of a component's value which gradio has checked to be an upload."""
     return Path(value["path"]) if value and value.get("path") else None

@@ -1,14 +1,16 @@
-"""Loads what `python -m icegan_jax.export` wrote beside this file. Needs jax and numpy, and nothing of icegan_jax.
+"""Load the exported networks in this folder. This file needs jax and numpy, and nothing of icegan_jax.
 
-    python load.py onset.npy apex.npy       prints the length of each class's capsule
+    python load.py onset.npy apex.npy       prints the capsule length of each class
 
     from load import load
     model = load("DIR")
-    lengths = model["recognizer"](onset, apex)                        # uint8[b, n, n] twice -> float32[b, k]
+    lengths = model["recognizer"](onset, apex)                        # two uint8[b, n, n] -> float32[b, k]
     faces = model["generator"](onset, label, draw, intensity)         # -> uint8[b, n, n]
 
-onset, apex: grey faces, uint8, cropped and registered as model.json says. label: int32[b], an index into the classes of
-model.json. draw: int32[b], which noise. intensity: float32[b], 0 the onset, 1 the apex.
+onset, apex: grey faces, uint8, cropped and registered as model.json describes
+label: int32[b], indices into the classes of model.json
+draw: int32[b], the number of the noise vector
+intensity: float32[b]; 0 is the onset, 1 the apex
 """
 
 import json
@@ -16,7 +18,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent))  # flatbuffers, which jax.export reads its files with, lies here too
+sys.path.append(str(Path(__file__).parent))  # jax.export needs flatbuffers, which is in this folder
 
 import jax  # noqa: E402
 import jax.export  # noqa: E402
@@ -24,11 +26,11 @@ import numpy as np  # noqa: E402
 
 
 def load(folder: str | Path) -> dict[str, Callable[..., np.ndarray]]:
-    """The programs in the folder by name, each a function of numpy arrays."""
+    """Return the programs of the folder by name, each a function of numpy arrays."""
     folder = Path(folder)
-    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    metadata = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     programs = {}
-    for name, entry in about["programs"].items():
+    for name, entry in metadata["programs"].items():
         data = bytearray((folder / entry["file"]).read_bytes())
         programs[name] = _program(jax.export.deserialize(data), [np.dtype(kind) for kind in entry["dtypes"]])
     return programs
@@ -44,7 +46,7 @@ def _program(exported: jax.export.Exported, dtypes: list[np.dtype]) -> Callable[
 
 
 def main() -> None:
-    """Prints the capsule lengths of two .npy files with faces uint8[n, n] or uint8[b, n, n]."""
+    """Print the capsule lengths of two .npy files with faces uint8[n, n] or uint8[b, n, n]."""
     folder = Path(__file__).parent
     classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
     onset, apex = (np.load(path, allow_pickle=False) for path in sys.argv[1:3])

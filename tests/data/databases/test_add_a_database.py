@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import icegan_jax
-from icegan_jax.data.databases import Source
 from icegan_jax.data.ingest import collect_clips
+from icegan_jax.data.ingest.annotation import Source
 from icegan_jax.errors import UserError
 from tests.data.databases.small import by_name, found, frames, xlsx
 
@@ -52,7 +52,7 @@ def test_registered_it_is_a_source_like_any_other(
 ) -> None:
     assert '"demo": demo.read,' in GUIDE.read_text(encoding="utf-8")
     monkeypatch.setattr(collect_clips, "READERS", {"demo": demo.read})
-    monkeypatch.setattr("icegan_jax.data.ingest.discover.NAMES", ("demo",))
+    monkeypatch.setattr("icegan_jax.data.ingest.discover.SOURCE_NAMES", ("demo",))
     gathered = collect_clips.collect_clips([Source("demo", tree(tmp_path))])
     assert gathered.protocol == "three"
     assert [(c.name, c.label, c.onset, c.apex, c.offset) for c in gathered.clips] == [("demo/p01/smile_1", 1, 1, 5, 9)]

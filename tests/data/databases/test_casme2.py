@@ -168,7 +168,7 @@ def test_a_video_counts_as_its_release_does(tmp_path: Path) -> None:
 
 
 BAD_ROWS = {
-    "row 6: onsetframe 'x' of clip casme2/sub07/EP01_01 is not a frame number": (
+    "row 6: OnsetFrame 'x' of clip casme2/sub07/EP01_01 is not a frame number": (
         "07",
         "EP01_01",
         None,
@@ -179,12 +179,12 @@ BAD_ROWS = {
         1,
         "fear",
     ),
-    "row 6: offsetframe '' of clip casme2/sub07/EP01_01": ("07", "EP01_01", None, 1, 2, None, None, 1, "fear"),
-    "row 6: estimatedemotion of clip casme2/sub07/EP01_01 is empty": ("07", "EP01_01", None, 1, 2, 3),
-    "row 6: subject 'nobody' is not a subject's number": ("nobody", "EP01_01", None, 1, 2, 3, None, 1, "fear"),
-    "row 6: subject '12345678901' is not": ("12345678901", "EP01_01", None, 1, 2, 3, None, 1, "fear"),
-    "row 6: filename is empty": ("07", None, None, 1, 2, 3, None, 1, "fear"),
-    "row 6: filename '../EP01_01' cannot be": ("07", "../EP01_01", None, 1, 2, 3, None, 1, "fear"),
+    "row 6: OffsetFrame '' of clip casme2/sub07/EP01_01": ("07", "EP01_01", None, 1, 2, None, None, 1, "fear"),
+    "row 6: Estimated Emotion of clip casme2/sub07/EP01_01 is empty": ("07", "EP01_01", None, 1, 2, 3),
+    "row 6: Subject 'nobody' is not a subject's number": ("nobody", "EP01_01", None, 1, 2, 3, None, 1, "fear"),
+    "row 6: Subject '12345678901' is not": ("12345678901", "EP01_01", None, 1, 2, 3, None, 1, "fear"),
+    "row 6: Filename is empty": ("07", None, None, 1, 2, 3, None, 1, "fear"),
+    "row 6: Filename '../EP01_01' cannot be": ("07", "../EP01_01", None, 1, 2, 3, None, 1, "fear"),
     "row 6: clip casme2/sub01/EP02_01f is already in coding.xlsx, row 2": ROWS[0],
 }
 

@@ -1,4 +1,4 @@
-"""A small copy of everything that prepare reads: three databases, own clips, the organisers' list, an override file."""
+"""A small copy of everything that prepare reads: three databases, own clips, the organizers' list, an override file."""
 
 import csv
 import os

@@ -51,18 +51,18 @@ def names(folder: Path) -> list[str]:
 
 @pytest.fixture
 def cropped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Filled with the names of the clips that are cropped, by one worker."""
-    found: list[str] = []
+    """The names of the clips that are cropped by one worker, filled during the test."""
+    names: list[str] = []
 
     def crop(clip: Clip, options: CropOptions) -> crop_module.ClipCrops:
-        found.append(clip.clip)
+        names.append(clip.clip)
         return crop_clip(clip, options)
 
     monkeypatch.setattr(build, "crop_clip", crop)
-    return found
+    return names
 
 
-def test_writes_the_dataset_and_all_that_was_said(tmp_path: Path, clip: Clip) -> None:
+def test_writes_the_dataset_the_tables_and_the_summary(tmp_path: Path, clip: Clip) -> None:
     out = tmp_path / "data"
     other = replace(clip, dataset="e", subject="bob", clip="b", label=0, apex=None)
     repairs = [
@@ -100,7 +100,7 @@ def test_writes_the_dataset_and_all_that_was_said(tmp_path: Path, clip: Clip) ->
     assert summary.reused == 0 and summary.frames_per_second == pytest.approx(13 / summary.seconds)
     written = read_clips(out / "clips.csv", ("low", "high"))
     assert [replace(c, frames=c.frames.resolve()) for c in written] == [clip, replace(other, apex=14)]
-    # By clip, what was settled first.
+    # In the order of the clips, the repairs of the annotation first.
     log = [(row["clip"], row["field"], row["new"]) for row in _rows(out / "repairs.csv")]
     assert log == [("a", "onset", "10"), ("b", "offset", "16"), ("b", "apex", "14")]
     assert summary.repairs == 3
@@ -132,7 +132,7 @@ def test_a_second_run_does_only_what_changed(tmp_path: Path, clips: list[Clip], 
     out = tmp_path / "data"
 
     def again(changed: list[str], options: CropOptions = CropOptions()) -> None:  # noqa: B008
-        """Prepares, and compares with what is made without an earlier folder."""
+        """Prepare again, and compare with the result without an earlier folder."""
         cropped.clear()
         summary = prepare_clips(clips, out, options=options, workers=1, progress=False)
         assert (cropped, summary.reused) == (changed, len(clips) - len(changed))
@@ -171,7 +171,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, clips: list[Clip], cropped
     assert files(out) == before
 
 
-@pytest.mark.parametrize("stage", ["preparation.crop_clip", "writing.write_page", "replacement._swap"])
+@pytest.mark.parametrize("stage", ["data.ingest.build.crop_clip", "data.ingest.build.write_page", "io._swap"])
 def test_ctrl_c_at_any_stage_loses_no_finished_clip(
     tmp_path: Path, clips: list[Clip], stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,19 +181,19 @@ def test_ctrl_c_at_any_stage_loses_no_finished_clip(
     calls = iter(range(99))
 
     def interrupted(*args: object, **kwargs: object) -> object:
-        if stage == "preparation.crop_clip" and next(calls) < 2:
+        if stage == "data.ingest.build.crop_clip" and next(calls) < 2:
             return crop_clip(*args)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"icegan_jax.data.preparing.{stage}", interrupted)
+        patch.setattr(f"icegan_jax.{stage}", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare_clips(clips, out, workers=1, progress=False)
     assert files(out) == before and load_pairs(out).fingerprint == earlier.fingerprint
     assert names(tmp_path) == [".data.partial", "data", "frames"]
     assert names(tmp_path / ".data.partial") == ["cache"]
     reused = prepare_clips(clips, out, workers=1, progress=False).reused
-    assert reused == (2 if stage == "preparation.crop_clip" else 3)
+    assert reused == (2 if stage == "data.ingest.build.crop_clip" else 3)
     assert names(tmp_path) == ["data", "frames"]
     prepare_clips(clips, tmp_path / "fresh", workers=1, progress=False)
     assert files(out) == files(tmp_path / "fresh")
@@ -270,17 +270,17 @@ def test_a_full_disk_is_one_line_and_leaves_the_earlier_folder(
     def full_for_tfds(*args: object, **kwargs: object) -> None:
         raise RuntimeError("write() failed: No space left on device; writing some/file")
 
-    writing = "preparing.writing.write_pairs"
-    failures = [("preparing.cache.store", full), (writing, full), (writing, full_for_tfds)]
-    failures += [("preparing.writing.write_summary", full), ("preparing.replacement._flush", full)]
-    failures += [("procedural.write.write_clips", full)]
+    write_pairs = "data.ingest.build.write_pairs"
+    failures = [("data.ingest.cache.store_in_cache", full), (write_pairs, full), (write_pairs, full_for_tfds)]
+    failures += [("data.ingest.build.write_summary", full), ("io._flush", full)]
+    failures += [("data.synthetic.write.write_clips", full)]
     for stage, fails in failures:
         with monkeypatch.context() as patch:
-            patch.setattr(f"icegan_jax.data.{stage}", fails)
+            patch.setattr(f"icegan_jax.{stage}", fails)
             with pytest.raises(
                 UserError, match=r"data: cannot be written \(No space left on device.*; free some space"
             ):
-                if stage.startswith("procedural"):
+                if stage.startswith("data.synthetic"):
                     prepare_procedural(out, seed=0, subjects=1, clips_per_class=1, frames=6, progress=False)
                 prepare_clips(clips, out, workers=1, progress=False)
         assert files(out) == before

@@ -43,7 +43,7 @@ def test_a_whole_database(samm: Path) -> None:
     assert len(excluded) == 27  # what is said, and every clip of which it is said
     assert lines[-1] == (
         "preparation would succeed: 133 of 133 clips of MEGC2019, 28 subjects, 0 errors, 0 differences, 2 repairs; "
-        "nothing was written, no face looked for"
+        "nothing was written, and no face was searched"
     )
 
 

@@ -167,7 +167,7 @@ def test_protocols(complete: Path, tmp_path: Path) -> None:
             collect_clips([mine], protocol)
     with pytest.raises(UserError, match="protocol 'seven' is unknown; use one of megc2019, three, five"):
         collect_clips([mine], "seven")
-    with pytest.raises(UserError, match="official.csv: the organisers' list is of casme2, samm, smic; remove"):
+    with pytest.raises(UserError, match="official.csv: the organizers' list is of casme2, samm, smic; remove"):
         collect_clips([mine], official=tmp_path / "official.csv")
 
 

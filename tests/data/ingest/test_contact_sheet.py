@@ -6,7 +6,7 @@ from PIL import Image
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Record
-from icegan_jax.data.ingest.contact_sheet import draw_strip, order, write_contact_sheet
+from icegan_jax.data.ingest.contact_sheet import draw_strip, sort_key, write_contact_sheet
 
 
 def level(clip: str, onset: int, apex: int = 0, subject: str = "s", label: int = 0) -> Record:
@@ -61,7 +61,7 @@ def test_clips_stand_by_dataset_subject_and_number_of_the_clip(tmp_path: Path) -
     ]
     write_contact_sheet(tmp_path / "sheet.png", apart, EXPRESSIONS)
     assert [grey for _, _, grey in faces(read(tmp_path / "sheet.png"))] == [30, 40, 50, 60]
-    assert [r.clip for r in sorted(apart, key=order)] == ["x", "1_1", "1_2", "1_10"]
+    assert [r.clip for r in sorted(apart, key=sort_key)] == ["x", "1_1", "1_2", "1_10"]
 
 
 def test_the_class_words_are_the_given_ones(tmp_path: Path) -> None:

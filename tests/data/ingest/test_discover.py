@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.ingest.annotation import Source
-from icegan_jax.data.ingest.discover import expand, find_database
+from icegan_jax.data.ingest.discover import expand_sources, find_database
 from icegan_jax.errors import UserError
 
 
@@ -31,7 +31,7 @@ def test_databases_are_found_by_the_names_of_their_folders(
     tmp_path: Path, names: tuple[str, ...], casme2: str, samm: str, smic: str
 ) -> None:
     root = folders(tmp_path, *names)
-    found = expand([Source("megc2019", root, release="raw")])
+    found = expand_sources([Source("megc2019", root, release="raw")])
     assert [(s.name, s.root, s.release) for s in found] == [
         ("casme2", root / casme2, "raw"),
         ("samm", root / samm, "raw"),
@@ -53,8 +53,8 @@ def test_one_that_is_not_there_or_in_two_places(tmp_path: Path) -> None:
 def test_names_and_doubles(tmp_path: Path) -> None:
     root = folders(tmp_path, "CASME2", "SAMM", "SMIC")
     with pytest.raises(UserError, match="source 'casme22' is unknown; use one of clips, megc2019, casme2"):
-        expand([Source("casme22", root)])
+        expand_sources([Source("casme22", root)])
     with pytest.raises(UserError, match="source samm is given twice; give one folder"):
-        expand([Source("megc2019", root), Source("samm", root / "SAMM")])
+        expand_sources([Source("megc2019", root), Source("samm", root / "SAMM")])
     twice = [Source("clips", root), Source("clips", root)]
-    assert expand(twice) == twice
+    assert expand_sources(twice) == twice

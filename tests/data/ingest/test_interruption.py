@@ -120,9 +120,10 @@ def test_killed_anywhere_a_run_leaves_nothing_half_and_the_next_one_is_as_if_not
 SCRIPT = """
 import sys
 from icegan_jax.data.clips import read_clips
-from icegan_jax.data.ingest.build import Options, prepare_clips
+from icegan_jax.data.ingest.build import prepare_clips
+from icegan_jax.data.crop import CropOptions
 if __name__ == "__main__":
-    prepare_clips(read_clips(sys.argv[1]), sys.argv[2], options=Options(size=16), workers=2, progress=False)
+    prepare_clips(read_clips(sys.argv[1]), sys.argv[2], options=CropOptions(size=16), workers=2, progress=False)
 """
 
 

@@ -9,8 +9,8 @@ import pytest
 from icegan_jax.data.databases import READERS, Source
 from icegan_jax.data.ingest.annotation import Annotation, Finding
 from icegan_jax.data.ingest.collect_clips import collect_clips
-from icegan_jax.data.ingest.official_list import compare_with_official, read_official
-from icegan_jax.data.ingest.protocol import Key, Selection, count_findings, key_of, select_clips
+from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
+from icegan_jax.data.ingest.protocol import ClipKey, ClipSelection, compare_with_expected_counts, select_clips
 from icegan_jax.data.video import list_frames
 from icegan_jax.errors import UserError
 from tests.data.fabricate import Fake
@@ -26,13 +26,13 @@ _FAKES = {fake.key: fake for fake in (*casme2_clips(), *samm_clips(), *smic_clip
 Build = Callable[[Path], Path]
 
 
-def _select(roots: Mapping[str, Path]) -> tuple[Selection, dict[Key, tuple[Annotation, int]]]:
+def _select(roots: Mapping[str, Path]) -> tuple[ClipSelection, dict[ClipKey, tuple[Annotation, int]]]:
     """The selection, and of it what has frames."""
     selection = select_clips({name: READERS[name](Source(name, root)) for name, root in roots.items()}, "megc2019")
-    return selection, {key_of(a): (a, label) for a, label in selection.annotations if a.frames}
+    return selection, {a.key: (a, label) for a, label in selection.annotations if a.frames}
 
 
-def _numbers(dataset: str, present: Mapping[Key, tuple[Annotation, int]]) -> tuple[tuple[int, ...], int]:
+def _numbers(dataset: str, present: Mapping[ClipKey, tuple[Annotation, int]]) -> tuple[tuple[int, ...], int]:
     """Clips per class and number of subjects of one database."""
     counts = Counter(label for a, label in present.values() if a.dataset == dataset)
     return tuple(counts[k] for k in range(3)), len({a.subject for a, _ in present.values() if a.dataset == dataset})
@@ -46,7 +46,7 @@ def _check(dataset: str, root: Path) -> None:
     """The database is complete, its labels are right, and its frames are those of the annotation."""
     selection, present = _select({dataset: root})
     assert _numbers(dataset, present) == _COMPLETE[dataset]
-    assert count_findings(selection, present) == []
+    assert compare_with_expected_counts(selection, present) == []
     assert {key: label for key, (_, label) in present.items()} == {
         fake.key: fake.label for fake in composite_clips() if fake.dataset == dataset
     }
@@ -103,7 +103,7 @@ def test_smic_e_has_157_and_names_the_seven(tmp_path: Path, nested: bool) -> Non
     selection, present = _select({"smic": build_smic(tmp_path, "long", nested)})
     assert _numbers("smic", present) == ((65, 51, 41), 16)
     assert len(present) == 157
-    findings = count_findings(selection, present)
+    findings = compare_with_expected_counts(selection, present)
     assert sorted(_faults(findings)) == [("missing", f"smic/{clip[:3]}/{clip}") for clip in sorted(NOT_IN_SMIC_E)]
     assert findings[-1].message.startswith("157 of 164 clips: 65 of 70 negative, 51 of 51 positive, 41 of 43 surprise")
     assert present["smic", "s18", "s18_sur_03"][1] == 2
@@ -141,9 +141,9 @@ def test_the_442_clips_agree_with_the_list(tmp_path: Path, roots: dict[str, Path
     assert len({(a.dataset, a.subject) for a, _ in present.values()}) == 68
     assert Counter(label for _, label in present.values()) == {0: 250, 1: 109, 2: 83}
     assert {name: _numbers(name, present) for name in roots} == _COMPLETE
-    assert count_findings(selection, present) == []
-    official = read_official(write_official(tmp_path / "combined_3class_gt.csv", form=form))
-    assert _faults(compare_with_official(official, selection, present)) == []
+    assert compare_with_expected_counts(selection, present) == []
+    official = read_official_list(write_official(tmp_path / "combined_3class_gt.csv", form=form))
+    assert _faults(compare_with_official_list(official, selection, present)) == []
 
 
 def test_every_repair_of_the_442_clips_is_listed(roots: dict[str, Path]) -> None:

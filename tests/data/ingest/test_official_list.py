@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.official_list import compare_with_official, read_official
-from icegan_jax.data.ingest.protocol import Selection, key_of, select_clips
+from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
+from icegan_jax.data.ingest.protocol import ClipSelection, select_clips
 from icegan_jax.errors import UserError
 from tests.data.fabricate import Fake
 from tests.data.fabricated_casme2 import casme2_clips
@@ -13,7 +13,7 @@ from tests.data.fabricated_samm import samm_clips
 from tests.data.fabricated_smic import smic_clips
 
 
-def _selection(*clips: Fake, protocol: str = "megc2019") -> Selection:
+def _selection(*clips: Fake, protocol: str = "megc2019") -> ClipSelection:
     def annotation(c: Fake) -> Annotation:
         apex = c.apex if isinstance(c.apex, int) else None
         return Annotation(*c.key, c.emotion.lower(), (), c.onset, apex, c.offset, "sheet.xlsx, row 2")
@@ -24,14 +24,14 @@ def _selection(*clips: Fake, protocol: str = "megc2019") -> Selection:
     )
 
 
-def _compared(path: Path, selection: Selection, without: str = "") -> list[Finding]:
-    present = [key_of(a) for a, _ in selection.annotations if a.clip != without]
-    return compare_with_official(read_official(path), selection, present)
+def _compared(path: Path, selection: ClipSelection, without: str = "") -> list[Finding]:
+    present = [a.key for a, _ in selection.annotations if a.clip != without]
+    return compare_with_official_list(read_official_list(path), selection, present)
 
 
 @pytest.mark.parametrize("form", ["442", "441", "header", "padded"])
 def test_every_form_is_the_same_list(tmp_path: Path, form: str) -> None:
-    rows = read_official(write_official(tmp_path / "gt.csv", form=form))
+    rows = read_official_list(write_official(tmp_path / "gt.csv", form=form))
     expected = [(*c.key, c.label) for c in composite_clips() if form != "441" or c.clip != "032_3_1"]
     assert len(rows) == (441 if form == "441" else 442)
     assert [(*row.key, row.label) for row in rows] == expected
@@ -49,7 +49,7 @@ def test_line_ends_are_those_of_the_organisers(tmp_path: Path) -> None:
     assert data.count(b"\r\n") == 442
     path = tmp_path / "semicolons.csv"
     path.write_bytes(data.replace(b",", b"; ").replace(b"\r\n", b"\n"))
-    assert len(read_official(path)) == 442
+    assert len(read_official_list(path)) == 442
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_line_ends_are_those_of_the_organisers(tmp_path: Path) -> None:
 def test_names_are_ours(tmp_path: Path, line: str, key: tuple[str, str, str]) -> None:
     path = tmp_path / "gt.csv"
     path.write_text(f"{line}\n", encoding="utf-8")
-    (row,) = read_official(path)
+    (row,) = read_official_list(path)
     assert row.key == key
     assert row.label == 2
 
@@ -85,7 +85,7 @@ def test_bad_row_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "gt.csv"
     path.write_text(f"casme2,sub01,EP01,0\n{line}\n", encoding="utf-8")
     with pytest.raises(UserError, match=message.split("|")[-1]) as caught:
-        read_official(path)
+        read_official_list(path)
     assert "gt.csv, row 2" in str(caught.value)
 
 
@@ -93,12 +93,12 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gt.csv"
     path.write_text("dataset,subject,clip,emotion\ncasme2,1,EP01,disgust\n", encoding="utf-8")
     with pytest.raises(UserError, match="label"):
-        read_official(path)
+        read_official_list(path)
     path.write_text("dataset,subject,clip,label\n,,,\n", encoding="utf-8")
     with pytest.raises(UserError, match="holds no clips"):
-        read_official(path)
+        read_official_list(path)
     with pytest.raises(UserError, match=r"nothing\.csv"):
-        read_official(tmp_path / "nothing.csv")
+        read_official_list(tmp_path / "nothing.csv")
 
 
 def test_differences_are_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from icegan_jax.data.clips import EXPRESSIONS, Clip
 from icegan_jax.data.dataset import Record
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.prepared_page import write_page
-from icegan_jax.data.ingest.repairs import Repair, repair
+from icegan_jax.data.ingest.repairs import Repair, make_repair
 
 VOID = {"meta", "img", "input", "link", "br"}
 SUMMARY = {
@@ -93,7 +93,7 @@ def write(tmp_path: Path) -> Callable[..., Page]:
 
 def test_a_clip_has_its_faces_numbers_class_and_repairs(write: Callable[..., Page]) -> None:
     one, two = clip("s01_ne_01"), clip("s01_po_02", 1)
-    page = write([one, two], [repair(two, "apex", None, 59, "spotted: difference")])
+    page = write([one, two], [make_repair(two, "apex", None, 59, "spotted: difference")])
     assert "onset 46, apex 59, offset 86" in page.words()
     assert "apex → 59: spotted: difference" in page.words()
     first, second = page.every("figure")
@@ -134,9 +134,10 @@ def test_findings_stand_by_kind_with_their_remedies(write: Callable[..., Page]) 
     ]
     page = write([clip("a")], findings=findings)
     words = page.words()
-    assert "1 clips; look at errors and missing clips first. Missing clips: 1; left out by the protocol: 1." in words
+    assert "1 clips; see errors and missing clips first. Missing clips: 1; left out by the protocol: 1." in words
     assert (
-        "Missing clips (1) clip found remedy where smic/s03/s03_ne_03 no folder use the plain SMIC HS release" in words
+        "Missing clips (1) clip finding remedy where smic/s03/s03_ne_03 no folder use the plain SMIC HS release"
+        in words
     )
     assert words.index("Missing clips (1)") < words.index("Left out by the protocol (1)") < words.index("odd (1)")
     assert [("open" in details) for details in page.every("details")] == [True, False, False]
@@ -144,7 +145,9 @@ def test_findings_stand_by_kind_with_their_remedies(write: Callable[..., Page]) 
 
 def test_repairs_are_a_table_and_counted(write: Callable[..., Page]) -> None:
     a = clip("a")
-    words = write([a], [repair(a, "apex", "/", 66, "no number"), repair(a, "offset", 90, 86, "no such frame")]).words()
+    words = write(
+        [a], [make_repair(a, "apex", "/", 66, "no number"), make_repair(a, "offset", 90, 86, "no such frame")]
+    ).words()
     assert "2 repairs: 1 of apex, 1 of offset clip what was is reason smic/s01/a apex / 66 no number" in words
     assert "1 clips with a spotted apex or a repair" in words
 

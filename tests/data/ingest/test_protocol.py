@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.protocol import Selection, count_findings, key_of, select_clips
+from icegan_jax.data.ingest.protocol import ClipSelection, compare_with_expected_counts, select_clips
 from icegan_jax.errors import UserError
 from tests.data.fabricate import Fake
 from tests.data.fabricated_casme2 import casme2_clips
@@ -38,14 +38,14 @@ def _with(clip: str, /, **fields: object) -> Callable[[Annotation], Iterable[Ann
     return lambda a: [replace(a, **fields) if f"{a.subject}/{a.clip}" == clip else a]  # type: ignore[arg-type]
 
 
-def _selected(dataset: str, reading: DatabaseAnnotation, protocol: str = "megc2019") -> Selection:
+def _selected(dataset: str, reading: DatabaseAnnotation, protocol: str = "megc2019") -> ClipSelection:
     return select_clips({dataset: reading}, protocol)
 
 
-def _compared(selection: Selection, without: Iterable[str] = ()) -> list[Finding]:
+def _compared(selection: ClipSelection, without: Iterable[str] = ()) -> list[Finding]:
     """Count findings where all clips but those named have frames."""
     lost = set(without)
-    return count_findings(selection, {key_of(a) for a, _ in selection.annotations if a.clip not in lost})
+    return compare_with_expected_counts(selection, {a.key for a, _ in selection.annotations if a.clip not in lost})
 
 
 def _kinds(findings: Iterable[Finding]) -> list[tuple[str, str]]:
@@ -57,8 +57,8 @@ def _sums(findings: Iterable[Finding]) -> str:
     return note.message
 
 
-def _keys(selection: Selection) -> set[tuple[str, str, str]]:
-    return {key_of(a) for a, _ in selection.annotations}
+def _keys(selection: ClipSelection) -> set[tuple[str, str, str]]:
+    return {a.key for a, _ in selection.annotations}
 
 
 @pytest.mark.parametrize("dataset", _CLIPS)
@@ -67,7 +67,7 @@ def test_megc2019_of_one_database(dataset: str) -> None:
     counts = Counter(label for _, label in selection.annotations)
     assert tuple(counts[k] for k in range(3)) == _COUNTS[dataset]
     assert len({a.subject for a, _ in selection.annotations}) == _SUBJECTS[dataset]
-    assert {(*key_of(a), k) for a, k in selection.annotations} == {
+    assert {(*a.key, k) for a, k in selection.annotations} == {
         (*c.key, c.label) for c in _CLIPS[dataset]() if c.label is not None
     }
     excluded = [f for f in selection.findings if f.kind == "excluded"]
@@ -139,17 +139,6 @@ def test_other_unusable_apex_is_missing_by_name(fields: dict[str, int | None]) -
         _sums(findings)
         == "144 of 145 clips: 88 of 88 negative, 32 of 32 positive, 24 of 25 surprise; 24 of 24 subjects"
     )
-
-
-def test_smic_is_labelled_by_name() -> None:
-    selection = _selected("smic", _reading("smic"))
-    labels = {a.clip: label for a, label in selection.annotations}
-    assert labels["s18_sur_03"] == 2
-    (note,) = selection.findings
-    assert (note.kind, note.clip) == ("note", "smic/s18/s18_sur_03")
-    assert "negative" in note.message and "surprise" in note.message
-    with pytest.raises(UserError, match=r"smic\.xlsx, row 2: clip smic/s20/s20_01 has no _ne_, _po_ or _sur_"):
-        _selected("smic", _reading("smic", _with("s20/s20_ne_01", clip="s20_01")))
 
 
 @pytest.mark.parametrize("annotated", [True, False])

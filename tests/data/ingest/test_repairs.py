@@ -6,11 +6,11 @@ import pytest
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.ingest.annotation import Annotation
 from icegan_jax.data.ingest.repairs import (
-    MOST_ONSET_SHIFT,
+    MAX_ONSET_SHIFT,
     Repair,
-    clip_of,
-    gaps,
-    is_log,
+    annotation_to_clip,
+    frame_gaps,
+    is_repairs_file,
     read_repairs,
     repair_annotation,
     write_repairs,
@@ -83,9 +83,9 @@ def test_an_onset_without_a_frame_takes_the_nearest_before_the_apex(numbers: lis
 
 def test_how_far_an_onset_may_move() -> None:
     far = replace(CLIP, apex=None)
-    assert repair_annotation(far, range(10 + MOST_ONSET_SHIFT, 30))[0].onset == 10 + MOST_ONSET_SHIFT
+    assert repair_annotation(far, range(10 + MAX_ONSET_SHIFT, 30))[0].onset == 10 + MAX_ONSET_SHIFT
     with pytest.raises(UserError, match="no frame within 5 of it"):
-        repair_annotation(far, range(10 + MOST_ONSET_SHIFT + 1, 30))
+        repair_annotation(far, range(10 + MAX_ONSET_SHIFT + 1, 30))
     with pytest.raises(UserError, match="correct onset or restore the frame"):
         repair_annotation(replace(CLIP, apex=12), range(12, 30))
 
@@ -110,24 +110,24 @@ SHEET = Annotation("d", "s", "c", "disgust", (Path("frames"),), 10, 15, 20, "she
 
 
 def test_a_folder_that_holds_exactly_the_clip_needs_no_numbers() -> None:
-    clip, rows = clip_of(replace(SHEET, onset=None, apex=None, offset=None), 2, Path("f"), [7, 8, 12])
+    clip, rows = annotation_to_clip(replace(SHEET, onset=None, apex=None, offset=None), 2, Path("f"), [7, 8, 12])
     assert clip == Clip("d", "s", "c", 2, Path("f"), 7, None, 12)
     assert rows == []
 
 
 def test_half_an_annotation_is_a_repair() -> None:
-    clip, (row,) = clip_of(replace(SHEET, offset=None), 0, Path("f"), ALL)
+    clip, (row,) = annotation_to_clip(replace(SHEET, offset=None), 0, Path("f"), ALL)
     assert (clip.onset, clip.apex, clip.offset) == (10, 15, 30)
     assert (row.field, row.old, row.new, row.reason) == ("offset", "", "30", "not annotated: the last frame")
-    clip, (row,) = clip_of(replace(SHEET, onset=None), 0, Path("f"), ALL)
+    clip, (row,) = annotation_to_clip(replace(SHEET, onset=None), 0, Path("f"), ALL)
     assert (row.field, row.new, row.reason) == ("onset", "5", "not annotated: the first frame")
 
 
 def test_gaps_between_onset_and_offset() -> None:
-    assert gaps(CLIP, ALL) == []
-    assert gaps(CLIP, [5, 8, 10, 11, 13, 14, 18, 20, 30]) == [(12, 12), (15, 17), (19, 19)]
-    assert gaps(CLIP, range(6, 30, 2)) == []  # every second frame was kept
-    assert gaps(CLIP, [10, 20]) == []
+    assert frame_gaps(CLIP, ALL) == []
+    assert frame_gaps(CLIP, [5, 8, 10, 11, 13, 14, 18, 20, 30]) == [(12, 12), (15, 17), (19, 19)]
+    assert frame_gaps(CLIP, range(6, 30, 2)) == []  # every second frame was kept
+    assert frame_gaps(CLIP, [10, 20]) == []
 
 
 def test_the_log_is_read_back(tmp_path: Path) -> None:
@@ -137,6 +137,6 @@ def test_the_log_is_read_back(tmp_path: Path) -> None:
     ]
     write_repairs(tmp_path / "repairs.csv", rows)
     assert read_repairs(tmp_path / "repairs.csv") == rows
-    assert is_log(tmp_path / "repairs.csv")
+    assert is_repairs_file(tmp_path / "repairs.csv")
     (tmp_path / "mine.csv").write_text("clip,onset,apex,offset,reason\n")
-    assert not is_log(tmp_path / "mine.csv")
+    assert not is_repairs_file(tmp_path / "mine.csv")

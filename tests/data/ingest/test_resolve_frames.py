@@ -5,7 +5,7 @@ import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation
 from icegan_jax.data.ingest.overrides import Override
-from icegan_jax.data.ingest.resolve_frames import ResolvedClip, extent_notes, resolve_frames
+from icegan_jax.data.ingest.resolve_frames import ResolvedClip, extent_findings, resolve_frames
 
 
 def folder(path: Path, numbers: range | list[int]) -> Path:
@@ -21,7 +21,7 @@ def annotated(*frames: Path, onset: int | None = 10, apex: int | None = 15, offs
 
 
 def placed(annotation: Annotation, override: Override | None = None) -> ResolvedClip:
-    return resolve_frames(annotation, 0, override, may_miss=True)
+    return resolve_frames(annotation, 0, override, allow_missing=True)
 
 
 def test_the_preferred_folder_is_used_where_it_holds_the_clip(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_empty_folder_is_missing_or_an_error(tmp_path: Path) -> None:
     (finding,) = found.findings
     assert found.clip is None and not found.damaged
     assert (finding.kind, finding.where, finding.message) == ("missing", str(empty), "the folder holds no frames")
-    own = resolve_frames(annotated(empty), 0, None, may_miss=False)
+    own = resolve_frames(annotated(empty), 0, None, allow_missing=False)
     assert own.damaged
     assert own.findings[0].kind == "error"
     assert str(empty) in own.findings[0].message
@@ -122,7 +122,7 @@ def test_a_video_is_no_folder_and_one_that_cannot_be_read_an_error(tmp_path: Pat
 def test_a_folder_that_ends_elsewhere_than_the_sheet_says(tmp_path: Path, exact: int) -> None:
     several = [placed(annotated(folder(tmp_path / str(i), range(10, 21)))) for i in range(exact)]
     several += [placed(annotated(folder(tmp_path / f"late{i}", range(10, 25)))) for i in range(2)]
-    notes = extent_notes(several)
+    notes = extent_findings(several)
     if exact == 1:  # most folders hold more than the clip: a release of whole recordings
         assert notes == []
         return

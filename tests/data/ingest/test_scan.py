@@ -78,7 +78,7 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", refused)
-    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); mend its permissions"):
+    with pytest.raises(UserError, match=r"cannot be read \(Permission denied\); correct its permissions"):
         scan_folders(tmp_path)
 
 

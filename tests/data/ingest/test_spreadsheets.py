@@ -5,7 +5,14 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from icegan_jax.data.ingest.spreadsheets import OtherTable, Row, find_tables, normalized, read_headerless, read_table
+from icegan_jax.data.ingest.spreadsheets import (
+    Row,
+    WrongTableError,
+    find_tables,
+    normalize_column,
+    read_headerless_table,
+    read_table,
+)
 from icegan_jax.errors import UserError
 from tests.data.databases.small import biff, comma, xlsx
 
@@ -18,7 +25,7 @@ NEEDED = ("subject", "OnsetFrame", "Emotion")
     [("Onset Frame", "onsetframe"), (" ApexF1 ", "apexf1"), ("OnsetF_NIR\n", "onsetfnir"), ("", ""), ("---", "")],
 )
 def test_names_without_case_and_spacing(name: str, plain: str) -> None:
-    assert normalized(name) == plain
+    assert normalize_column(name) == plain
 
 
 @pytest.mark.parametrize(
@@ -39,7 +46,7 @@ def check(path: Path, first: int = 2) -> None:
         ("01", 46, "happiness"),
         ("2", 7, "fear"),
     ]
-    assert table.place(table.rows[0]) == f"{path.name}, row {first}"
+    assert table.location(table.rows[0]) == f"{path.name}, row {first}"
 
 
 def test_xlsx(tmp_path: Path) -> None:
@@ -98,35 +105,35 @@ def test_sheets(tmp_path: Path) -> None:
     other = [ROWS[0], ("99", 1, None, "x")]
     path = xlsx(tmp_path / "a.xlsx", [("remarks",)], ROWS, other, names=["Notes", "HS", "VIS"])
     table = read_table(path, NEEDED)
-    assert (table.sheet, table.place(table.rows[1])) == ("HS", "a.xlsx, sheet HS, row 3")
+    assert (table.sheet, table.location(table.rows[1])) == ("HS", "a.xlsx, sheet HS, row 3")
     assert read_table(path, NEEDED, sheet="vis").rows[0].text("subject") == "99"
     assert read_table(path, NEEDED, sheet="NIR").sheet == "HS"
 
 
 def test_without_header(tmp_path: Path) -> None:
     path = xlsx(tmp_path / "a.xlsx", [("1", "anger1_1", 557), (), ("2", "x", 9.0, "more")])
-    table = read_headerless(path, ["Subject", "Filename", "Onset"])
+    table = read_headerless_table(path, ["Subject", "Filename", "Onset"])
     assert [(r.number, r.text("filename"), r.integer("onset")) for r in table.rows] == [
         (1, "anger1_1", 557),
         (3, "x", 9),
     ]
     semicolons = comma(tmp_path / "a.csv", [("1", "a, b", "3")], ";")
-    assert read_headerless(semicolons, ["Subject", "Filename", "Onset"]).rows[0].text("filename") == "a, b"
-    with pytest.raises(OtherTable, match="a.csv: no row holds 4 columns: a, b, c, d"):
-        read_headerless(semicolons, list("abcd"))
+    assert read_headerless_table(semicolons, ["Subject", "Filename", "Onset"]).rows[0].text("filename") == "a, b"
+    with pytest.raises(WrongTableError, match="a.csv: no row holds 4 columns: a, b, c, d"):
+        read_headerless_table(semicolons, list("abcd"))
     two = xlsx(tmp_path / "b.xlsx", [("1", "2")], [("3", "4"), ("5", "6")], names=["X", "Y"])
-    assert read_headerless(two, ["a", "b"]).sheet == "Y"
-    assert read_headerless(two, ["a", "b"], sheet="x").sheet == "X"
+    assert read_headerless_table(two, ["a", "b"]).sheet == "Y"
+    assert read_headerless_table(two, ["a", "b"], sheet="x").sheet == "X"
 
 
 def test_missing_columns_are_named_with_what_is_there(tmp_path: Path) -> None:
     path = xlsx(tmp_path / "a.xlsx", [("title",), *ROWS])
     message = "a.xlsx: no header row with the column ApexFrame, Offset or OffsetF; the nearest row holds: Subject, "
-    with pytest.raises(OtherTable, match=message + "Onset Frame, Emotion"):
+    with pytest.raises(WrongTableError, match=message + "Onset Frame, Emotion"):
         read_table(path, (*NEEDED, "ApexFrame", "Offset|OffsetF"))
-    with pytest.raises(OtherTable, match="column x; the nearest row holds: title"):
+    with pytest.raises(WrongTableError, match="column x; the nearest row holds: title"):
         read_table(path, ["x"])
-    with pytest.raises(OtherTable, match="holds no rows; give a table with the columns subject, "):
+    with pytest.raises(WrongTableError, match="holds no rows; give a table with the columns subject, "):
         read_table(xlsx(tmp_path / "b.xlsx", []), NEEDED)
 
 
@@ -151,7 +158,7 @@ def test_a_formula_without_value_matters_where_it_is_needed(tmp_path: Path) -> N
     with pytest.raises(UserError, match="a.xlsx, row 2: offsetf is a formula whose value was not saved; open the work"):
         read_table(path, ["Subject", "OffsetF"])
     with pytest.raises(UserError, match="b is a formula whose value"):
-        read_headerless(path, ["a", "b"])
+        read_headerless_table(path, ["a", "b"])
     (row,) = read_table(path, ["Subject"]).rows
     assert row.text("offsetf") == row.text("duration") == ""
 

@@ -37,10 +37,10 @@ def refitted(apex, label, folds, penalty):
 def test_equals_scikit_learn_refitted_per_subject(penalty):
     apex, label, groups, shift = faces(0, signal=6.0)
     folds = left_out(groups, shift)
-    found = linear_pixels.linear_on_apex_pixels(apex, label, folds, penalty=penalty)
-    np.testing.assert_array_equal(found, refitted(apex, label, folds, penalty))
+    result = linear_pixels.linear_on_apex_pixels(apex, label, folds, penalty=penalty)
+    np.testing.assert_array_equal(result, refitted(apex, label, folds, penalty))
     truth = np.concatenate([label[test] for _, test in folds])
-    assert 0.4 < np.mean(found == truth) < 1.0  # neither trivial nor chance
+    assert 0.4 < np.mean(result == truth) < 1.0  # neither trivial nor chance
 
 
 def test_equals_scikit_learn_on_a_split_and_with_people_of_inner_validation_left_out():
@@ -48,10 +48,10 @@ def test_equals_scikit_learn_on_a_split_and_with_people_of_inner_validation_left
     tested = np.flatnonzero(np.isin(groups, [1, 4]) & (shift == 0))
     split = [(np.flatnonzero(~np.isin(groups, [1, 4])), tested)]
     kept = [(np.flatnonzero(~np.isin(groups, [1, 4, 0, 6])), tested[::-1])]
-    found = [linear_pixels.linear_on_apex_pixels(apex, label, folds) for folds in (split, kept)]
-    for answer, folds in zip(found, (split, kept), strict=True):
+    result = [linear_pixels.linear_on_apex_pixels(apex, label, folds) for folds in (split, kept)]
+    for answer, folds in zip(result, (split, kept), strict=True):
         np.testing.assert_array_equal(answer, refitted(apex, label, folds, linear_pixels.PENALTY))
-    assert not np.array_equal(found[0], found[1][::-1])  # who is left out of the fit matters
+    assert not np.array_equal(result[0], result[1][::-1])  # who is left out of the fit matters
 
 
 def test_shortcut_is_found():
@@ -59,8 +59,8 @@ def test_shortcut_is_found():
     apex[:, 0, 0] = np.array([10, 120, 240])[label]
     apex[:, 0, 1] = np.array([10, 240, 10])[label]
     repeated = np.repeat(np.repeat(apex[:, :1, :2], 6, axis=1), 6, axis=2)
-    found = linear_pixels.linear_on_apex_pixels(repeated, label, left_out(groups, shift))
-    assert np.mean(found == np.concatenate([label[test] for _, test in left_out(groups, shift)])) == 1.0
+    result = linear_pixels.linear_on_apex_pixels(repeated, label, left_out(groups, shift))
+    assert np.mean(result == np.concatenate([label[test] for _, test in left_out(groups, shift)])) == 1.0
 
 
 def test_held_out_labels_are_not_seen():
@@ -82,8 +82,8 @@ def test_pixels_are_read_in_blocks(monkeypatch):
 def test_a_class_without_a_row_changes_nothing():
     apex, label, groups, shift = faces(6, signal=6.0)
     folds = left_out(groups, shift)
-    found = linear_pixels.linear_on_apex_pixels(apex, label, folds, num_classes=5)
-    np.testing.assert_array_equal(found, linear_pixels.linear_on_apex_pixels(apex, label, folds))
+    result = linear_pixels.linear_on_apex_pixels(apex, label, folds, num_classes=5)
+    np.testing.assert_array_equal(result, linear_pixels.linear_on_apex_pixels(apex, label, folds))
     assert set(linear_pixels.linear_on_apex_pixels(apex, np.zeros_like(label), folds, num_classes=1)) == {0}
 
 

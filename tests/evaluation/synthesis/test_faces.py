@@ -1,4 +1,4 @@
-"""What a run's synthesis.npz files are read as, and what is said of damaged ones."""
+"""Reading of a run's synthesis.npz files, and the messages about damaged files."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_folds_come_one_after_another(tmp_path):
     assert faces.clip == ["c0", "c1", "c0"] and faces.fold == ["d_s1", "d_s1", "d_s2"]
 
 
-def test_no_faces(tmp_path):
+def test_run_without_faces_raises(tmp_path):
     with pytest.raises(UserError, match="no folds/.*finished run with a generator"):
         read_faces(tmp_path)
 
@@ -56,9 +56,10 @@ def test_no_faces(tmp_path):
         ({"onset": np.zeros((2, 4, 4))}, "damaged"),
         ({"clip": np.array(["c0"])}, "do not belong together"),
         ({"label": np.array([0, 3])}, "none of the 3 classes"),
+        ({"label": np.array([0, 1j])}, "damaged"),
     ],
 )
-def test_damage_is_named(tmp_path, change, message):
+def test_damaged_file_is_named(tmp_path, change, message):
     content = {name: value for name, value in (fold(1) | change).items() if value is not None}
     file = write(tmp_path, "d_s1", content)
     with pytest.raises(UserError, match=message) as raised:
@@ -66,7 +67,7 @@ def test_damage_is_named(tmp_path, change, message):
     assert str(raised.value).startswith(f"{file}: ")
 
 
-def test_a_cut_file_is_named(tmp_path):
+def test_truncated_file_is_named(tmp_path):
     file = write(tmp_path, "d_s1", fold(1))
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(UserError, match="damaged or incomplete"):

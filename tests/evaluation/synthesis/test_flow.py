@@ -23,7 +23,7 @@ def bump(pixels: float) -> np.ndarray:
 
 
 def moved(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """The picture whose pixel at x + motion(x) is the image's at x (to first order in the motion)."""
+    """The image moved so that pixel x lands at x + motion(x) (to first order in the motion)."""
     y, x = (grid.astype(np.float32) for grid in np.mgrid[:SIZE, :SIZE])
     at = [grid - motion[..., axis] for axis, grid in enumerate((x, y))]
     at = [grid - cv2.remap(motion, at[0], at[1], cv2.INTER_LINEAR)[..., axis] for axis, grid in enumerate((x, y))]
@@ -38,26 +38,26 @@ def test_flow_is_the_motion():
 
 
 @pytest.mark.parametrize(("pixels", "cosine", "ratio"), [(2.0, 1, 1), (1.0, 1, 0.5), (-2.0, -1, 1)])
-def test_pictures_that_move_alike_half_and_against(pixels, cosine, ratio):
+def test_motions_that_are_equal_half_and_opposite(pixels, cosine, ratio):
     onset = texture()
     real = optical_flow(onset, moved(onset, bump(2)))
-    found = flow_agreement(real, optical_flow(onset, moved(onset, bump(pixels))))
-    assert found.cosine == pytest.approx(cosine, abs=0.03)
-    assert found.magnitude_ratio == pytest.approx(ratio, abs=0.05)
-    assert found.correlation == pytest.approx(1, abs=0.03)
+    result = flow_agreement(real, optical_flow(onset, moved(onset, bump(pixels))))
+    assert result.cosine == pytest.approx(cosine, abs=0.03)
+    assert result.magnitude_ratio == pytest.approx(ratio, abs=0.05)
+    assert result.correlation == pytest.approx(1, abs=0.03)
 
 
 def test_agreement_is_weighted_by_the_real_motion():
     real, face = np.zeros((2, 1, 4, 2), np.float32)
     real[0, :, 0] = (3, 1, 0.1, 0)  # right
     face[0] = (6, 0), (0, 1), (-9, 0), (0, 0)  # the same way twice as far; at right angles; too little moved
-    found = flow_agreement(real, face)
-    assert found.cosine == pytest.approx(3 * 1 / 4 + 1 * 0 / 4)
-    assert found.magnitude_ratio == pytest.approx((6 + 1) / (3 + 1))
-    assert found.correlation == pytest.approx(np.corrcoef([3, 1, 0.1, 0], [6, 1, 9, 0])[0, 1])
+    result = flow_agreement(real, face)
+    assert result.cosine == pytest.approx(3 * 1 / 4 + 1 * 0 / 4)
+    assert result.magnitude_ratio == pytest.approx((6 + 1) / (3 + 1))
+    assert result.correlation == pytest.approx(np.corrcoef([3, 1, 0.1, 0], [6, 1, 9, 0])[0, 1])
 
 
-def test_a_face_that_stays_agrees_with_nothing_and_a_real_one_says_nothing():
+def test_an_unmoved_face_scores_zero_and_an_unmoved_real_face_is_nan():
     assert flow_agreement(bump(2), np.zeros_like(bump(2))) == (0, 0, 0)
     faint = flow_agreement(bump(2), bump(0.04))
     assert faint.cosine == 0 and faint.magnitude_ratio == pytest.approx(0.02)

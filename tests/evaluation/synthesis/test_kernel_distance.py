@@ -19,7 +19,7 @@ def test_equals_the_sum_over_pairs():
     assert kernel_distance(x, y) == pytest.approx(kernel_distance(y, x))
 
 
-def test_is_unbiased_and_sees_a_difference():
+def test_is_unbiased_and_detects_a_difference():
     random = np.random.default_rng(1)
     alike = [kernel_distance(*random.normal(size=(2, 10, 4))) for _ in range(2000)]
     assert abs(np.mean(alike)) < 4 * np.std(alike) / np.sqrt(2000)
@@ -27,7 +27,7 @@ def test_is_unbiased_and_sees_a_difference():
     assert np.mean(moved) > 5 * np.std(alike) / np.sqrt(50)
 
 
-def test_one_face_is_no_set():
+def test_single_face_has_no_distance():
     assert np.isnan(kernel_distance(np.ones((1, 2)), np.ones((3, 2))))
     with pytest.raises(ValueError, match="beside"):
         kernel_distance(np.ones((3, 2)), np.ones((3, 4)))

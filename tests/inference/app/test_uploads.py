@@ -13,7 +13,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_file_goes_with_the_last_session_that_holds_it(file: Path) -> None:
+def test_a_file_is_removed_with_its_last_session(file: Path) -> None:
     uploads = Uploads()
     uploads.add("a", {"path": str(file)})
     uploads.add("b", {"path": str(file)})
@@ -23,7 +23,7 @@ def test_a_file_goes_with_the_last_session_that_holds_it(file: Path) -> None:
     assert not file.exists() and not file.parent.exists()
 
 
-def test_another_session_holds_its_own(file: Path) -> None:
+def test_files_of_other_sessions_stay(file: Path) -> None:
     other = file.with_name("other.png")
     other.write_bytes(b"other")
     uploads = Uploads()
@@ -34,7 +34,7 @@ def test_another_session_holds_its_own(file: Path) -> None:
     assert not file.exists() and other.exists()
 
 
-def test_nothing_to_forget(file: Path) -> None:
+def test_sessions_without_files(file: Path) -> None:
     uploads = Uploads()
     uploads.end_session("nobody")
     uploads.end_session(None)
@@ -42,7 +42,7 @@ def test_nothing_to_forget(file: Path) -> None:
     uploads.add(None, {"path": str(file)})
     uploads.add("a", {"path": str(file)})
     file.unlink()
-    uploads.end_session("a")  # whose file somebody was quicker to remove
+    uploads.end_session("a")  # The file is missing already.
 
 
 @pytest.mark.parametrize("value,path", [(None, None), ({}, None), ({"path": None}, None), ({"path": "a"}, Path("a"))])

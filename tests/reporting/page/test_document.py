@@ -22,7 +22,7 @@ STRIP = draw_strip(np.zeros((8, 8), np.uint8), np.ones((8, 8), np.uint8))
 
 
 class Elements(HTMLParser):
-    """Collects start tags and checks that every element is closed."""
+    """Collect start tags and check that every element is closed."""
 
     def __init__(self):
         super().__init__()
@@ -49,7 +49,7 @@ def parse(html: str) -> Elements:
 
 
 def run_of(name="run", dataset="db", **fields):
-    """Two people with two clips, every answer is negative; in every place a name."""
+    """Two subjects with two clips, every prediction negative; `dataset` is part of every name."""
     predictions = [
         Prediction(dataset, subject, f"{dataset}{label}", label, 0, (0.5, 0.2, 0.3))
         for subject in ("1", "2" + dataset)
@@ -119,12 +119,12 @@ def test_numbers_of_scores_and_time():
     assert "<dd>12.50</dd>" in html and "<li>db: warned db</li>" in html
 
 
-def test_without_faces_the_page_says_so_and_not_where_the_data_are():
+def test_page_without_faces_says_so_and_omits_the_data_folder():
     run = run_of(dataset="my place")
     html = render_page(run, ReportFigures(confusion=PNG, losses=PNG), no_faces=True)
     with_faces = render_page(run, pictures_of(run))
-    said = "This page was made without faces"
-    assert said in html and said not in with_faces
+    notice = "This page was made without faces"
+    assert notice in html and notice not in with_faces
     for place in ("<dt>dir</dt>", "&quot;dir&quot;"):
         assert place in with_faces and place not in html
 

@@ -11,14 +11,14 @@ ORACLE = {"uf1": 0.91, "uar": 0.92}
 
 
 @pytest.mark.parametrize("selection", ["last", "last step"])
-def test_the_last_step_is_nobody_s_choice(selection):
+def test_the_last_step_is_not_selected(selection):
     html = render_selection({"selection": selection, "by_selection": {"last": LAST}})
     assert "after its last training step. No step was chosen" in html
     assert "<table" not in html and "valid" not in html
     assert selection_name(selection) == "last step"
 
 
-def test_a_choice_on_inner_people_stands_beside_the_other_and_apart_from_the_oracle():
+def test_inner_validation_is_shown_beside_the_last_step_and_apart_from_the_oracle():
     results = {
         "selection": "inner validation",
         "by_selection": {"last": LAST, "inner": INNER, ORACLE_NAME: ORACLE},

@@ -1,4 +1,4 @@
-"""The page's server as a process of its own, which tells of every other host that it would talk to."""
+"""The page's server as a separate process, which reports every other host that it contacts."""
 
 import os
 import signal
@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-# Python's audit events (PEP 578) name every connection and every name that is looked up, whichever library asks.
-GUARD = """
+# Python's audit events (PEP 578) name every connection and every name lookup of any library.
+AUDIT_HOOK = """
 import sys
 
 def hear(event, arguments):
@@ -26,17 +26,17 @@ from icegan_jax import app
 
 sys.exit(app.main(sys.argv[1:]))
 """
-PATIENCE_S = 120
+TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-      address: of the page.
-      folder: its temporary files, and what it printed: ``out`` and ``err``.
-      process: itself.
+      address: the address of the page.
+      folder: the temporary files of the server, and its output in the files ``out`` and ``err``.
+      process: the server.
     """
 
     address: str
@@ -44,36 +44,36 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def uploads(self) -> list[Path]:
-        """The files that were put in and are still there."""
+        """Return the uploaded files that are not removed yet."""
         return [path for path in self.folder.glob("icegan-page-*/**/*") if path.is_file()]
 
-    def said(self, stream: str) -> str:
-        """What it printed so far, to ``out`` or ``err``."""
+    def output(self, stream: str) -> str:
+        """Return the output so far; the stream is ``out`` or ``err``."""
         return (self.folder / stream).read_text()
 
-    def end(self) -> int:
-        """Ends it as Ctrl-C does; returns the exit code."""
+    def stop(self) -> int:
+        """Stop the server as Ctrl-C does; return the exit code."""
         self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(PATIENCE_S)
+            return self.process.wait(TIMEOUT_S)
         finally:
             self.process.kill()
 
 
 def serve(run_dir: Path, folder: Path) -> Server:
-    """Starts it in an empty folder and waits until the page is there."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port = door.getsockname()[1]
+    """Start a server in an empty folder and wait until it serves the page."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     arguments = [f"--workdir={run_dir}", f"--port={port}", "--compilation_cache=none"]
     environment = {**os.environ, "TMPDIR": str(folder)}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        command = [sys.executable, "-c", GUARD + PAGE, *arguments]
+        command = [sys.executable, "-c", AUDIT_HOOK + PAGE, *arguments]
         process = subprocess.Popen(command, stdout=out, stderr=err, cwd=folder, env=environment)
     server = Server(f"http://127.0.0.1:{port}/", folder, process)
-    end = time.monotonic() + PATIENCE_S
-    while "page: " not in server.said("out"):
-        if process.poll() is not None or time.monotonic() > end:
+    deadline = time.monotonic() + TIMEOUT_S
+    while "page: " not in server.output("out"):
+        if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
             raise AssertionError(f"no page: {server.said('out')}{server.said('err')}")
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""A face that moves, as files of every kind that a command may be given."""
+"""Recordings of a moving face as the inputs of the commands: folders of frames, videos and pairs."""
 
 import functools
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ Grey = NDArray[np.uint8]
 
 @functools.cache
 def astronaut() -> Grey:
-    """uint8[260, 240]: a face of about 100 pixels."""
+    """Return uint8[260, 240], a face of about 100 pixels."""
     grey = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
     return np.ascontiguousarray(grey[0:260, 110:350])
 
 
 def frames(strengths: Sequence[float] = STRENGTHS) -> list[Grey]:
-    """The face with its expression so strong, as head and light drift."""
-    draw = []
+    """Return the face with an expression of each strength, while head and light drift."""
+    pictures = []
     for i, strength in enumerate(strengths):
         frame = moved(smiling(astronaut(), strength), 0.1 * i, (0.3 * i, -0.2 * i))
-        draw.append(np.clip(frame * (1 - 0.005 * i) + i, 0, 255).astype(np.uint8))
-    return draw
+        pictures.append(np.clip(frame * (1 - 0.005 * i) + i, 0, 255).astype(np.uint8))
+    return pictures
 
 
 def write_folder(folder: Path, first: int = 10, strengths: Sequence[float] = STRENGTHS) -> Path:
-    """img10.png and so on; the apex is img14.png."""
+    """Write frames img10.png and so on; the apex is img14.png."""
     folder.mkdir(parents=True)
     for number, frame in enumerate(frames(strengths), start=first):
         cv2.imwrite(str(folder / f"img{number}.png"), frame)
@@ -39,7 +39,7 @@ def write_folder(folder: Path, first: int = 10, strengths: Sequence[float] = STR
 
 
 def write_video(path: Path, strengths: Sequence[float] = STRENGTHS, fps: float = 60.0, codec: str = "MJPG") -> Path:
-    """The same as a video; the apex is at position 4."""
+    """Write the same frames as a video; the apex is at position 4."""
     pictures = frames(strengths)
     height, width = pictures[0].shape
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
@@ -51,7 +51,7 @@ def write_video(path: Path, strengths: Sequence[float] = STRENGTHS, fps: float =
 
 
 def write_pair(folder: Path) -> tuple[Path, Path]:
-    """onset.png and apex.png."""
+    """Write onset.png and apex.png."""
     folder.mkdir(parents=True, exist_ok=True)
     onset, apex = folder / "onset.png", folder / "apex.png"
     cv2.imwrite(str(onset), astronaut())
