@@ -1,4 +1,4 @@
-"""What every benchmark's command shares: its options' errors, the machine and date it names, what it prints."""
+"""The command line shared by all benchmarks: errors of options, description of the machine, and printed results."""
 
 import argparse
 import contextlib
@@ -45,27 +45,35 @@ def run_benchmark(
     table: Callable[[Result], str],
     argv: Sequence[str] | None,
 ) -> int:
-    """Measure and prints a table or, with --json, one line; returns 2 for bad input.
+    """Measure and print a table or, with --json, one line of JSON.
 
-    ``machine``, ``versions``, ``date`` and ``command`` join what ``measure`` returns.
+    Args:
+        parser: parser of the benchmark's options.
+        measure: returns the result for the parsed options; ``machine``, ``date`` and ``command`` are added to the
+            result.
+        table: formats the result as text.
+        argv: the options; None for those of the process.
+
+    Returns:
+        The exit code: 0, or 2 for invalid input.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
-    named = {"date": timestamp(), "command": command_line(parser.prog, argv)}
+    description = {"date": timestamp(), "command": command_line(parser.prog, argv)}
     try:
         args = parser.parse_args(argv)
-        before = describe_host()
+        host = describe_host()  # before the measurement, whose load would count
         result = measure(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    result["machine"] = before | result.pop("machine", {})
-    result |= named
+    result["machine"] = host | result.pop("machine", {})
+    result |= description
     print(json.dumps(result) if args.json else f"{heading(result)}\n\n{table(result)}")
     return 0
 
 
 def heading(result: Result) -> str:
-    """Machine, date, command and versions of a result, above its table."""
+    """Return the machine, date, command and versions of a result, printed above the table."""
     machine = result["machine"]
     devices = f", {machine['devices']} x {machine['device']}" if "device" in machine else ""
     return (
@@ -76,7 +84,7 @@ def heading(result: Result) -> str:
 
 
 def run_in_new_process(function: Callable[..., Any], *arguments: object) -> Any:
-    """Call in a new process and returns the result: a peak of memory is that of a whole process."""
+    """Call in a new process and return the result, as the peak memory of a process includes all earlier work."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
@@ -87,12 +95,12 @@ def command_line(prog: str, argv: Sequence[str]) -> str:
 
 
 def timestamp() -> str:
-    """The time, to the second, with its zone."""
+    """Return the local time with its zone, to the second."""
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def describe_host() -> Result:
-    """The machine without its accelerator; ``load``: how many programs wanted a core over the last minute."""
+    """Describe the machine without its accelerator; ``load`` is the load average of the last minute."""
     return {
         "cpu": cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -102,7 +110,7 @@ def describe_host() -> Result:
 
 
 def cpu_model() -> str:
-    """The CPU's name, as the system gives it."""
+    """Return the name of the CPU."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
@@ -110,18 +118,18 @@ def cpu_model() -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Python's version and the packages'."""
+    """Return the versions of Python and of the packages."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
 
 
 def peak_rss_gib() -> float:
-    """The most memory that this process has held so far, in GiB."""
+    """Return the peak resident memory of this process in GiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2 ** (30 if sys.platform == "darwin" else 20)
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table in Markdown; numbers with at most four significant digits."""
+    """Format a table in Markdown, with at most four significant digits per number."""
     lines = [header, ["---"] * len(header), *([_cell(value) for value in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

@@ -3,9 +3,9 @@
     python -m benchmarks.inference [--batches=1,16,256] [--width=1] [--precision=float32|bfloat16] [--steps=10]
         [--config=loso|loso_pair|demo] [--json]
 
-D: onset and apex to the lengths of the class capsules, as evaluation does. G: an onset, noise and one class to one
-face. Both take and give uint8 faces on the first device, one fold's networks, untrained. Of each: a call compiles,
-one warms up, --steps are timed. Prints a table, or one line of JSON with --json.
+D: onset and apex to the lengths of the class capsules, as in evaluation. G: an onset, noise and one class to one face.
+Both work on uint8 faces on the first device, with the untrained networks of one fold. For each, the program is
+compiled, called once to warm up, and timed for --steps calls. Prints a table, or one line of JSON with --json.
 """
 
 import argparse
@@ -29,7 +29,8 @@ from benchmarks.workload import (
     random_batches,
 )
 from icegan_jax.config import build_models
-from icegan_jax.training.inference import predict, to_float, to_uint8
+from icegan_jax.models.generator import to_float, to_uint8
+from icegan_jax.training.inference import predict
 from icegan_jax.training.state import Models, TrainState
 
 COLUMNS = (
@@ -43,7 +44,7 @@ COLUMNS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and prints; returns 2 for bad input."""
+    """Run the benchmark and return the exit code."""
     parser = Parser("inference", __doc__)
     add_arguments(parser, training=False)
     parser.add_argument("--batches", default="1,16,256", help="faces at a time (default: 1,16,256)")
@@ -95,7 +96,7 @@ def _recognize(models: Models, state: TrainState, faces: Faces) -> jax.Array:
 
 
 def _synthesize(models: Models, state: TrainState, faces: Faces) -> jax.Array:
-    """A face uint8[b, n, n, 1] of each onset, of its label's class."""
+    """Synthesize a face uint8[b, n, n, 1] of each onset, with the class of the label."""
     onset, label = to_float(faces["onset"]), faces["label"]
     noise = jax.random.normal(state.key, (label.shape[0], models.noise))
     variables = {"params": state.g_params, **state.g_stats}

@@ -1,16 +1,16 @@
-"""Folds trained side by side, as one program, against the same folds one after another.
+"""Training throughput of folds side by side, in one program, compared with the same folds one after another.
 
     python -m benchmarks.loso_throughput [--folds=1,2,4,8] [--width=1] [--batch=16] [--precision=float32|bfloat16]
         [--[no]perceptual] [--rounds=3] [--steps=2] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--json]
 
-Of each number of folds, the same states are advanced in turn by the program for all of them and by the program for
-one, called once a fold; the turns alternate --rounds times in one process, so that what else the machine does meets
-both. A turn is one call that is not timed, then --steps timed updates. Ratio above 1: side by side is faster. On a
-CPU the program for all folds itself takes them one after another (training/turns.py), on a GPU all at once.
+For each number of folds, the same states are updated alternately by the program for all folds and by the program for
+one fold, called once per fold. Both alternate --rounds times in one process, so that other load of the machine affects
+both. Each round is one call that is not timed, then --steps timed updates. A ratio above 1 means that side by side is
+faster. On a CPU the program for all folds computes one fold after another (training/parallel.py), on a GPU all at once.
 
-Hours are those of 68 folds of 100 epochs of 442 clips with 5 pairs each (MEGC2019): groups of the folds side by
-side, times updates, times the median measured here; without evaluation and checkpoints. A number of folds that does
-not fit the free memory is left out and named. Prints a table, or one line of JSON with --json.
+Hours are those of 68 folds of 100 epochs of 442 clips with 5 pairs each (MEGC2019): the number of groups of folds side
+by side, times the number of updates, times the median measured here, without evaluation and checkpoints. A number of
+folds that does not fit into the free memory is left out and named. Prints a table, or one line of JSON with --json.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from icegan_jax.config import build_models
 from icegan_jax.training.memory import free_bytes
 from icegan_jax.training.state import Models, TrainState
 
-# The run that hours are given for (docs/design.md, "Program").
+# The run for which hours are estimated (docs/design.md, "Program").
 RUN_FOLDS, RUN_EPOCHS, RUN_PAIRS = 68, 100, 442 * 5
 COLUMNS = (
     ("folds", "folds"),
@@ -58,13 +58,13 @@ COLUMNS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and prints; returns 2 for bad input."""
+    """Run the benchmark and return the exit code."""
     parser = Parser("loso_throughput", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", default="1,2,4,8", help="numbers of folds (default: 1,2,4,8)")
-    add("--rounds", type=int, default=3, help="turns of each of the two (default: 3)")
-    add("--steps", type=int, default=2, help="updates timed per turn (default: 2)")
+    add("--rounds", type=int, default=3, help="rounds of each of the two (default: 3)")
+    add("--steps", type=int, default=2, help="updates timed per round (default: 2)")
     add("--steps_per_call", type=int, default=1, help="updates per call of the compiled program (default: 1)")
     return run_benchmark(parser, _measure, _table, argv)
 
@@ -75,7 +75,7 @@ def _measure(args: argparse.Namespace) -> Result:
     config, per_call = build_config(args), args.steps_per_call
     batch = config.training.batch_size
     calls = -(-args.steps // per_call)
-    # What every state goes through: the turns of both, with a call each that is not timed.
+    # The learning-rate schedule covers all updates of a state: the rounds of both programs, with an untimed call each.
     models = build_models(config, 2 * args.rounds * (calls + 1) * per_call)
     device = jax.local_devices()[0]
 
@@ -87,7 +87,7 @@ def _measure(args: argparse.Namespace) -> Result:
     rows, skipped = [], []
     for folds in numbers:
         together = program(folds) if folds > 1 else single
-        needed, free = together.memory_gib + each, free_bytes(device)  # a fold is there twice while turns change
+        needed, free = together.memory_gib + each, free_bytes(device)  # split_folds and join_folds hold one fold twice
         if free is not None and needed > free / 2**30:
             skipped.append({"folds": folds, "needed_gib": needed, "free_gib": free / 2**30})
             continue
@@ -110,12 +110,12 @@ def _measure(args: argparse.Namespace) -> Result:
 
 
 def run_steps(batch: int) -> int:
-    """Updates of each fold in the run that hours are given for: an epoch's are rounded up, as settings.plan_of does."""
+    """Return the updates of each fold in the run for which hours are estimated, rounded up per epoch as in training."""
     return RUN_EPOCHS * math.ceil(RUN_PAIRS / batch)
 
 
 def hours(step_s: float, folds: int, batch: int) -> float:
-    """Hours of the whole run, ``folds`` at a time, a step of those taking ``step_s`` seconds."""
+    """Return the hours of the whole run, with ``folds`` folds at a time and ``step_s`` seconds per update of these."""
     return math.ceil(RUN_FOLDS / folds) * run_steps(batch) * step_s / 3600
 
 
@@ -129,55 +129,55 @@ def _compare(
     per_call: int,
     rounds: int,
 ) -> Result:
-    """One row: the times of both ways, per update of all folds."""
+    """Return one row: the times of both programs per update of all folds."""
     states = initial_states(models, folds)
     batches = update_batches(models, folds, per_call, batch)
-    shares = split_folds(batches, folds, keep=True)
-    side: list[float] = []
-    turns: list[float] = []
+    fold_batches = split_folds(batches, folds, keep=True)
+    together_s: list[float] = []
+    separate_s: list[float] = []
 
-    def all_at_once(states: TrainState) -> tuple[TrainState, Any]:
+    def update_together(states: TrainState) -> tuple[TrainState, Any]:
         return together.call(states, batches)
 
-    def in_turn(states: list[TrainState]) -> tuple[list[TrainState], Any]:
-        done = []
+    def update_separately(states: list[TrainState]) -> tuple[list[TrainState], Any]:
+        updated = []
         for index in range(folds):
-            state, metrics = single.call(states[index], shares[index])
-            done.append(state)
-        return done, metrics
+            state, metrics = single.call(states[index], fold_batches[index])
+            updated.append(state)
+        return updated, metrics
 
     for _ in range(rounds):
-        states, metrics = _turn(all_at_once, states, calls, per_call, side)
+        states, metrics = _time_updates(update_together, states, calls, per_call, together_s)
         check_finite(metrics)
-        several = split_folds(states, folds)
-        several, metrics = _turn(in_turn, several, calls, per_call, turns)
+        fold_states = split_folds(states, folds)
+        fold_states, metrics = _time_updates(update_separately, fold_states, calls, per_call, separate_s)
         check_finite(metrics)
-        states = join_folds(several)
-    one, other = quartiles(side), quartiles(turns)
+        states = join_folds(fold_states)
+    side_by_side, one_after_another = quartiles(together_s), quartiles(separate_s)
     return {
         "folds": folds,
-        "side_by_side_s": one.median,
-        "side_by_side_quartiles_s": [one.lower, one.upper],
-        "one_after_another_s": other.median,
-        "one_after_another_quartiles_s": [other.lower, other.upper],
-        "ratio": other.median / one.median,
-        "fold_steps_per_s": folds / one.median,
+        "side_by_side_s": side_by_side.median,
+        "side_by_side_quartiles_s": [side_by_side.lower, side_by_side.upper],
+        "one_after_another_s": one_after_another.median,
+        "one_after_another_quartiles_s": [one_after_another.lower, one_after_another.upper],
+        "ratio": one_after_another.median / side_by_side.median,
+        "fold_steps_per_s": folds / side_by_side.median,
         "program_memory_gib": together.memory_gib,
         "compile_s": together.compile_s,
     }
 
 
-def _turn(advance: Callable[[Any], Any], states: Any, calls: int, per_call: int, seconds: list[float]) -> Any:
-    """One call to warm up, then timed ones, whose seconds per update join ``seconds``."""
-    states, metrics = jax.block_until_ready(advance(states))
+def _time_updates(update: Callable[[Any], Any], states: Any, calls: int, per_call: int, seconds: list[float]) -> Any:
+    """Make one call to warm up, then timed calls, whose seconds per update are appended to ``seconds``."""
+    states, metrics = jax.block_until_ready(update(states))
     for _ in range(calls):
-        wall, (states, metrics) = timed(advance, states)
+        wall, (states, metrics) = timed(update, states)
         seconds.append(wall / per_call)
     return states, metrics
 
 
 def split_folds(tree: Any, folds: int, keep: bool = False) -> list[Any]:
-    """The folds [f] of a tree, apart; the tree's memory is given back array by array unless ``keep``."""
+    """Return a tree per fold of a stacked tree [f, ...], whose arrays are deleted one by one unless ``keep``."""
     if folds == 1:
         return [tree]
     leaves, structure = jax.tree.flatten(tree)
@@ -190,7 +190,7 @@ def split_folds(tree: Any, folds: int, keep: bool = False) -> list[Any]:
 
 
 def join_folds(trees: Sequence[Any]) -> Any:
-    """The opposite of ``split``; the memory of ``trees`` is given back array by array."""
+    """Stack trees along a leading axis of folds; the arrays of ``trees`` are deleted one by one."""
     if len(trees) == 1:
         return trees[0]
     flat = [jax.tree.leaves(tree) for tree in trees]

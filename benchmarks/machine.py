@@ -1,4 +1,4 @@
-"""What the machine can do, to hold a program against: its matrix rate, memory, and how long a call takes."""
+"""Measurements of the machine and of compiled programs: matrix rate, memory, FLOP and times."""
 
 import re
 import time
@@ -11,12 +11,12 @@ import numpy as np
 
 from benchmarks.command import Result, peak_rss_gib
 
-# Side of the square product, and how many are called before waiting: a GPU's takes 1 ms, so that the wait would show.
-# Both sides are large enough for the full rate (on 2 cores 127 GFLOP/s at 1024, 2048 and 4096).
+# Side of the square matrices, and number of products per wait: a product takes 1 ms on a GPU, so that waiting for each
+# would distort the time. Both sides are large enough for the full rate (127 GFLOP/s at 1024, 2048 and 4096 on 2 cores).
 _PRODUCTS = {"cpu": (2048, 1), "gpu": (8192, 10)}
 _REPEATS = 20  # of which the median is taken
 
-# A library's matrix product or convolution in the text of a compiled program.
+# A call of a library's matrix product or convolution in the text of a compiled program.
 LIBRARY_PRODUCT = re.compile(r'custom_call_target="[^"]*(gemm|matmul|dot|conv)', re.IGNORECASE)
 
 
@@ -29,32 +29,32 @@ class Quartiles(NamedTuple):
 
 
 def quartiles(seconds: Sequence[float]) -> Quartiles:
-    """Summarize the times."""
+    """Return median and quartiles of the times."""
     lower, median, upper = (float(value) for value in np.percentile(seconds, [25, 50, 75]))
     return Quartiles(median, lower, upper)
 
 
 def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-    """Call, waits until the device is done, and returns the seconds and the result."""
+    """Call, wait until the device is done, and return the seconds and the result."""
     start = time.perf_counter()
     result = jax.block_until_ready(call(*arguments))
     return time.perf_counter() - start, result
 
 
 def describe_device(device: jax.Device) -> Result:
-    """The device as ``machine`` of a result names it, beside what ``command.host`` says."""
+    """Describe the device, for ``machine`` of a result."""
     return {"device": device.device_kind, "platform": device.platform, "devices": jax.local_device_count()}
 
 
 def matmul_precision() -> str:
-    """How float32 products are computed: JAX's setting; its default is full float32 on a CPU, TF32 on a GPU."""
+    """Return JAX's precision of float32 products; the default is full float32 on a CPU and TF32 on a GPU."""
     return str(getattr(jax.config, "jax_default_matmul_precision", None) or "default")
 
 
 def matrix_rate(dtype: str) -> float:
-    """GFLOP/s of a square matrix product on the default device: random data, median of 20.
+    """Measure the GFLOP/s of a square product of random matrices on the default device, as the median of 20.
 
-    Float32 goes through with the precision that ``matmul_precision`` names, as in training.
+    Float32 products have the precision of ``matmul_precision``, as in training.
     """
     side, calls = _PRODUCTS["cpu" if jax.local_devices()[0].platform == "cpu" else "gpu"]
     keys = jax.random.split(jax.random.key(0))
@@ -67,25 +67,26 @@ def matrix_rate(dtype: str) -> float:
 
 
 def gflop(lowered: Any, compiled: Any = None) -> float:
-    """GFLOP of a program by XLA's cost analysis; the body of a loop counts once.
+    """Return the GFLOP of a program by XLA's cost analysis, in which the body of a loop counts once.
 
-    Of the compiled program or, where there is none or it calls a library for its products (on a GPU), which are then
-    not counted, of the program as lowered. Both differ by 1% or so in what is no product (width 0.25: 31.9 and 32.3).
+    The compiled program is analyzed, or the lowered program where there is no compiled one or where the compiled
+    program calls a library for its products (on a GPU), which are not counted then. Both differ by about 1% in other
+    operations (31.9 and 32.3 at width 0.25).
     """
-    hidden = compiled is None or LIBRARY_PRODUCT.search(compiled.as_text())
-    analysis = (lowered if hidden else compiled).cost_analysis()
+    uncounted = compiled is None or LIBRARY_PRODUCT.search(compiled.as_text())
+    analysis = (lowered if uncounted else compiled).cost_analysis()
     if isinstance(analysis, list | tuple):  # older JAX: an entry per program
         (analysis,) = analysis
     return float(analysis["flops"]) / 1e9
 
 
 def program_gib(compiled: Any) -> float:
-    """Device memory that a compiled program needs while it runs, by XLA's memory analysis, in GiB."""
+    """Return the device memory in GiB that a compiled program needs while running, by XLA's memory analysis."""
     m = compiled.memory_analysis()
     return (m.argument_size_in_bytes + m.output_size_in_bytes - m.alias_size_in_bytes + m.temp_size_in_bytes) / 2**30
 
 
 def peak_memory_gib(device: jax.Device) -> float:
-    """The most memory used so far: of the device or, where it keeps no count (a CPU), of this process."""
+    """Return the peak memory of the device or, where the device does not report one (a CPU), of this process."""
     stats = device.memory_stats() or {}
     return stats["peak_bytes_in_use"] / 2**30 if "peak_bytes_in_use" in stats else peak_rss_gib()

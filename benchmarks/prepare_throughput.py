@@ -1,15 +1,15 @@
-"""How fast faces are registered, cropped and spotted, and how much memory a clip takes as it grows.
+"""Throughput of registration, crop and apex spotting, and memory per clip as the clip grows.
 
     python -m benchmarks.prepare_throughput [--raw=clips.csv] [--scale=2] [--workers=N] [--json]
 
-Clips of any length are made from one short clip, drawn or the first of --raw, by playing it back and forth. Frames are
-enlarged --scale times: a drawn face is then about as large as in CASME II. Prints a table, or
-JSON with --json; either names the machine, the date and the command.
+Clips of any length are made by repeating one short clip, drawn or the first of --raw, forwards and backwards. Frames
+are enlarged --scale times: a drawn face is then about as large as in CASME II. Prints a table, or JSON with --json;
+both contain the machine, the date and the command.
 
-Parts run in one process on one thread, and hold what they work on in memory. "Together" is `prepare_clips`: reading,
-face, registration, crop, spotting and writing, with the start of its worker processes. Memory is the peak of a whole
-process that spots and crops one clip, so look at its growth: it ends where 256 crops, 4 MiB, are held. Each figure is
-one run in a fresh process.
+Parts run in one process on one thread, on frames in memory. "Together" is `prepare_clips`: reading, face detection,
+registration, crop, spotting and writing, including the start of the worker processes. Memory is the peak of a whole
+process that spots and crops one clip. The growth of that peak ends where 256 crops, 4 MiB, are cached. Each figure is
+one run in a new process.
 """
 
 import argparse
@@ -40,16 +40,16 @@ from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 
-PART_FRAMES = 100  # frames that the parts are timed on
+PART_FRAMES = 100  # frames on which the parts are timed
 TOGETHER = ("workers", "frames", "seconds", "cpu_seconds", "frames_per_second")  # columns of that table
 PACKAGES = ("numpy", "opencv-python-headless", "dlib-bin", "pillow")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and prints; returns 2 for bad input."""
+    """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--raw", type=Path, metavar="CLIPS.CSV", help="its first clip is played (default: a drawn one)")
+    add("--raw", type=Path, metavar="CLIPS.CSV", help="clips, of which the first is used (default: a drawn clip)")
     add("--scale", type=float, default=2.0, help="enlarges the frames (default: 2)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per CPU core)")
     add("--clips", type=int, default=24, help="clips of 100 frames prepared together (default: 24)")
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Everything heavy runs in fresh processes: a process inherits its parent's peak memory."""
+    """Measure in new processes, as a process inherits its parent's peak memory."""
     load = os.getloadavg()[0]
     source = folder / "source"
     width, height = run_in_new_process(write_source, args.raw, source, args.scale)
@@ -95,7 +95,7 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def write_source(raw: Path | None, out: Path, scale: float) -> tuple[int, int]:
-    """Write the short clip's frames, enlarged, as out/0.jpg onwards; returns their width and height."""
+    """Write the enlarged frames of the short clip as out/0.jpg, out/1.jpg, ..., and return their width and height."""
     if raw is None:
         raw = draw_clips(out.with_name("drawn"), seed=0, subjects=1, clips_per_class=1, frames=25, progress=False)
     clip = read_clips(raw)[0]
@@ -111,7 +111,7 @@ def write_source(raw: Path | None, out: Path, scale: float) -> tuple[int, int]:
 
 
 def write_clip(source: Path, out: Path, length: int) -> None:
-    """Write ``length`` frames: those of ``source`` from the first to the last, back again, and so on."""
+    """Write ``length`` frames: those of ``source`` repeated forwards and backwards."""
     files = [source / f"{n}.jpg" for n in list_frames(source)]
     out.mkdir()
     for n, file in enumerate(itertools.islice(itertools.cycle([*files, *files[-2:0:-1]]), length)):
@@ -119,13 +119,13 @@ def write_clip(source: Path, out: Path, length: int) -> None:
 
 
 def peak_memory(frames: Path) -> float:
-    """Spot and crops one clip in this process; returns the process's peak memory in MiB."""
+    """Spot and crop one clip in this process, and return the process's peak memory in MiB."""
     crop_clip(_clip(frames, 0), CropOptions())
     return round(peak_rss_gib() * 2**10, 1)
 
 
 def time_together(frames: Path, out: Path, clips: int, workers: int) -> dict[str, float]:
-    """Prepare the same clip several times over; CPU seconds are those of all its processes."""
+    """Prepare the same clip several times; CPU seconds are those of all processes."""
     before = _cpu_seconds()
     with _Clock() as clock:
         prepare_clips([_clip(frames, i) for i in range(clips)], out, workers=workers, progress=False)
@@ -142,7 +142,7 @@ def _cpu_seconds() -> float:
 
 
 def time_parts(folder: Path) -> dict[str, float]:
-    """Return frames per second of each part; of the face, faces per second (one per clip)."""
+    """Return the frames per second of each part; face detection is counted once per clip."""
     cv2.setNumThreads(1)
     speed: dict[str, float] = {}
 
@@ -192,7 +192,7 @@ class _Clock:
 
 
 def _clip(frames: Path, number: int) -> Clip:
-    """The frames as a clip whose apex is to be spotted."""
+    """Return the frames as a clip without an annotated apex."""
     numbers = list_frames(frames)
     return Clip("benchmark", f"s{number}", "clip", 0, frames, numbers[0], None, numbers[-1])
 

@@ -1,7 +1,7 @@
-"""Where the time of a compiled update goes: a traced call, by kind of operation and by layer.
+"""Profile of a compiled update: the time of a traced call by kind of operation and by layer.
 
-The trace names the compiled operations; the compiled program's text tells what each does (its opcode, and what is
-inside where it is a fusion) and which line of the model it comes from (its metadata's op_name).
+The trace has the names of the compiled operations. The text of the compiled program has the opcode of each operation,
+the operations inside a fusion, and the layer of the model (op_name in the metadata).
 """
 
 import collections
@@ -23,15 +23,15 @@ from icegan_jax.training.train_step import Batch
 Event = Mapping[str, Any]
 
 PRODUCTS, COPIES, REDUCTIONS, ELEMENTWISE, OTHER = "matrix products", "copies", "reductions", "elementwise", "other"
-# Opcodes of XLA (openxla.org/xla/operation_semantics) that only move numbers.
-_MOVES = set("bitcast broadcast concatenate constant copy dynamic-slice dynamic-update-slice gather".split())
-_MOVES |= set("get-tuple-element iota pad parameter reshape reverse slice transpose tuple".split())
-_REDUCE = {"reduce", "reduce-window", "select-and-scatter", "scatter", "sort"}
-_PRODUCT = {"dot", "convolution"}
-_CONTAINERS = {"while", "conditional", "call"}  # their bodies' operations are traced too
+# Opcodes of XLA (openxla.org/xla/operation_semantics) that only copy numbers.
+_COPY_OPCODES = set("bitcast broadcast concatenate constant copy dynamic-slice dynamic-update-slice gather".split())
+_COPY_OPCODES |= set("get-tuple-element iota pad parameter reshape reverse slice transpose tuple".split())
+_REDUCTION_OPCODES = {"reduce", "reduce-window", "select-and-scatter", "scatter", "sort"}
+_PRODUCT_OPCODES = {"dot", "convolution"}
+_CONTAINERS = {"while", "conditional", "call"}  # the operations of their bodies are traced as well
 _NO_ARITHMETIC = {"custom-call", "rng-bit-generator", "rng", "infeed", "outfeed", "fft"}
 
-# The first that an op_name matches names the layer. Spectral norm counts with its layer.
+# The first pattern that matches an op_name gives the layer. Spectral norm counts with its layer.
 _LAYERS = (
     (re.compile(r"optimi[sz]er|opt_state"), "optimizer"),
     (re.compile(r"perceptual|cost_features"), "perceptual"),
@@ -42,26 +42,26 @@ _LAYERS = (
     (re.compile(r"Generator"), "generator, between layers"),
     (re.compile(r"jvp\("), "losses"),
     (re.compile(r"_normal|threefry"), "noise"),
-    (re.compile(r"^jit\("), "optimizer"),  # what is neither in a network nor differentiated
+    (re.compile(r"^jit\("), "optimizer"),  # everything outside the networks and their gradients
 )
 
 
 class Operation(NamedTuple):
-    """A compiled operation: ``kind`` as the tables name it, None for a container; ``layer`` likewise."""
+    """The kind and the layer of a compiled operation; ``kind`` is None for a container of other operations."""
 
     kind: str | None
     layer: str
 
 
 def profile(compiled: Any, states: TrainState, batches: Batch, per_call: int) -> dict[str, dict[str, float]]:
-    """Trace one call. ``states`` are donated.
+    """Trace one call, to which ``states`` are donated.
 
     Returns:
-      ``by_kind`` and ``by_layer``, each name to milliseconds per update, largest first. On a CPU they are summed
-      over the threads that work at once, so that they add up to more than the wall time.
+      ``by_kind`` and ``by_layer``: milliseconds per update by name, largest first. On a CPU the times are summed over
+      concurrent threads, so that their sum exceeds the wall time.
 
     Raises:
-      UserError: the profiler names no operation of the program.
+      UserError: the trace contains no operation of the program.
     """
     operations = read_operations(compiled.as_text())
     with tempfile.TemporaryDirectory() as folder:
@@ -86,30 +86,30 @@ def _largest_first(parts: Mapping[str, float]) -> dict[str, float]:
 
 
 def own_milliseconds(events: Iterable[Event]) -> list[tuple[str, float]]:
-    """(operation, ms without what is nested in it) of the events that name an operation.
+    """Return (operation, milliseconds without nested events) of the events that are operations.
 
-    On a GPU only its streams count: the host's threads merely launch.
+    On a GPU only events of the GPU's streams count, as the threads of the host only launch the operations.
     """
     threads = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e.get("name") == "thread_name"}
     named = [e for e in events if e.get("ph") == "X" and "hlo_op" in e.get("args", {})]
     streams = [e for e in named if threads.get((e["pid"], e["tid"]), "").startswith("Stream")]
     named = sorted(streams or named, key=lambda e: (e["pid"], e["tid"], e["ts"], -e["dur"]))
     own: list[tuple[str, float]] = []
-    open_: list[tuple[tuple[Any, Any], float, int]] = []  # (thread, end, index) of the events around this one
+    enclosing: list[tuple[tuple[Any, Any], float, int]] = []  # (thread, end, index) of the events around this one
     for event in named:
         thread, end = (event["pid"], event["tid"]), event["ts"] + event["dur"]
-        while open_ and (open_[-1][0] != thread or open_[-1][1] <= event["ts"]):
-            open_.pop()
-        if open_:
-            parent, milliseconds = own[open_[-1][2]]
-            own[open_[-1][2]] = parent, milliseconds - event["dur"] / 1e3
-        open_.append((thread, end, len(own)))
+        while enclosing and (enclosing[-1][0] != thread or enclosing[-1][1] <= event["ts"]):
+            enclosing.pop()
+        if enclosing:
+            parent, milliseconds = own[enclosing[-1][2]]
+            own[enclosing[-1][2]] = parent, milliseconds - event["dur"] / 1e3
+        enclosing.append((thread, end, len(own)))
         own.append((event["args"]["hlo_op"], event["dur"] / 1e3))
     return own
 
 
 def read_operations(text: str) -> dict[str, Operation]:
-    """The operations of a compiled program's text (HLO), by name."""
+    """Parse the operations of a compiled program's text (HLO), by name."""
     bodies: dict[str, set[str]] = collections.defaultdict(set)
     lines = []
     computation = ""
@@ -128,11 +128,11 @@ def _kind(opcode: str, line: str, bodies: Mapping[str, set[str]]) -> str | None:
         return None
     called = re.search(r"calls=%?([\w.\-]+)", line)
     inside = bodies[called[1]] if opcode == "fusion" and called else {opcode}
-    if inside & _PRODUCT or PRODUCTS in inside or LIBRARY_PRODUCT.search(line):
+    if inside & _PRODUCT_OPCODES or PRODUCTS in inside or LIBRARY_PRODUCT.search(line):
         return PRODUCTS
-    if inside & _REDUCE:
+    if inside & _REDUCTION_OPCODES:
         return REDUCTIONS
-    if inside <= _MOVES:
+    if inside <= _COPY_OPCODES:
         return COPIES
     return OTHER if inside & _NO_ARITHMETIC else ELEMENTWISE
 

@@ -1,4 +1,4 @@
-"""What this process holds while a run directory fills: memory, open files, threads. Linux only."""
+"""Samples of this process during a training: memory, open files and threads. Linux only."""
 
 import os
 import threading
@@ -11,16 +11,16 @@ _SAMPLE_S = 0.1
 
 
 class Sample(NamedTuple):
-    """What the process held at one time.
+    """The resources of the process at one time.
 
     Attributes:
-      part: "steps" or "folds".
-      seconds: since the part began.
-      step: logged last, in any fold.
-      folds: finished.
-      rss_mib: resident memory.
-      files: open file descriptors.
-      threads: of the process, those of the libraries included.
+      part: "steps" or "folds", the part of the benchmark.
+      seconds: seconds since the part began.
+      step: the last logged step.
+      folds: number of finished folds.
+      rss_mib: resident memory in MiB.
+      files: number of open file descriptors.
+      threads: number of threads of the process, those of libraries included.
     """
 
     part: str
@@ -33,15 +33,15 @@ class Sample(NamedTuple):
 
 
 class Sampler:
-    """Take a sample of this process every tenth of a second, in a thread, while entered."""
+    """A context manager that samples this process every tenth of a second in a thread."""
 
     def __init__(self, part: str, run_dir: Path, per_line: int) -> None:
-        """``per_line``: steps that a line of a fold's log stands for."""
+        """Prepare the thread; ``per_line``: number of steps per line of a fold's log."""
         self.samples: list[Sample] = []
         self._part, self._run_dir, self._per_line = part, run_dir, per_line
         self._start = time.perf_counter()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "Sampler":
         self._thread.start()
@@ -50,11 +50,11 @@ class Sampler:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over.set()
+        self._stop.set()
         self._thread.join()
 
-    def _watch(self) -> None:
-        while not self._over.wait(_SAMPLE_S):
+    def _run(self) -> None:
+        while not self._stop.wait(_SAMPLE_S):
             self.samples.append(self._sample())
 
     def _sample(self) -> Sample:

@@ -1,15 +1,15 @@
-"""How time and memory grow with the data: seconds per epoch and peak memory against the number of clips.
+"""Time and memory as functions of the data: seconds per epoch and peak memory by number of clips.
 
     python -m benchmarks.scaling [--clips=100,442,2000,10000] [--folds=1] [--width=0.0625] [--batch=16]
         [--steps=0] [--data=DIR] [--config=demo|loso|loso_pair] [--precision=float32|bfloat16] [--json]
 
-A few procedural clips are drawn and prepared (or taken from the prepared folder --data), and their pairs repeated
-under new names, five a clip, until there are as many clips as wanted: written as prepare writes them. Each size is
-then read and trained on in a fresh process, through the training's own path: load_pairs, folds, fold_batches, Feed,
-Engine.advance; without checkpoints and evaluation. The first call, which compiles, does not count.
+A few drawn clips are prepared (or taken from the prepared folder --data), and their pairs are repeated under new names,
+five per clip, up to the given number of clips, and written in the format of prepare. Each size is then read and trained
+on in a new process, by the functions of the training (load_pairs, leave_one_subject_out, fold_batches, Prefetcher,
+train_steps), without checkpoints and evaluation. The first call, which compiles, is not counted.
 
-An epoch is one pass over all pairs; all of it is measured unless --steps says how many updates, from which the epoch
-is then extrapolated (column "updates timed"). "Beyond the data" is the process's peak memory less the pairs' bytes.
+A whole epoch is measured, or --steps updates, from which the epoch is then extrapolated (column "updates timed").
+"Beyond the data" is the process's peak memory less the bytes of the pairs.
 Prints a table, or one line of JSON with --json.
 """
 
@@ -45,9 +45,9 @@ from icegan_jax.training.parallel import FoldLayout, build_programs
 from icegan_jax.training.prefetch import Prefetcher
 from icegan_jax.training.state import fold_key
 
-SHIFTS = (-2, -1, 0, 1, 2)  # of a clip's pairs: the apex and its four neighbors
-_SUBJECTS = 68  # people among whom the clips are shared out, as in MEGC2019; fewer where clips are few
-_DRAIN = 64  # batches drawn without training, for the time that the pipeline takes alone
+SHIFTS = (-2, -1, 0, 1, 2)  # of the pairs of a clip: the apex and its four neighbors
+_SUBJECTS = 68  # subjects over which the clips are distributed, as in MEGC2019; fewer for few clips
+_PIPELINE_BATCHES = 64  # batches drawn without training, to time the input pipeline alone
 COLUMNS = (
     ("clips", "clips"),
     ("pairs", "pairs"),
@@ -65,7 +65,7 @@ COLUMNS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and prints; returns 2 for bad input."""
+    """Run the benchmark and return the exit code."""
     parser = Parser("scaling", __doc__)
     add_arguments(parser)
     parser.set_defaults(config="demo", width=0.0625, perceptual=False)
@@ -105,15 +105,15 @@ def _draw(folder: Path) -> None:
 
 
 def write_clips(source: Path, folder: Path, clips: int) -> None:
-    """Write ``clips`` clips of five pairs, those of the prepared folder ``source`` repeated in turn."""
+    """Write ``clips`` clips of five pairs by repeating the pairs of the prepared folder ``source``."""
     write_pairs(folder, _records(load_pairs(source), clips))
 
 
 def _records(pairs: Pairs, clips: int) -> Iterator[Record]:
     people = max(2, min(_SUBJECTS, clips // 3))
     for clip in range(clips):
-        for place, shift in enumerate(SHIFTS):
-            index = (clip * len(SHIFTS) + place) % len(pairs.label)
+        for position, shift in enumerate(SHIFTS):
+            index = (clip * len(SHIFTS) + position) % len(pairs.label)
             yield Record(
                 dataset="repeated",
                 subject=f"s{clip % people:02}",
@@ -126,7 +126,7 @@ def _records(pairs: Pairs, clips: int) -> Iterator[Record]:
 
 
 def measure_size(folder: Path, args: argparse.Namespace) -> Result:
-    """One row: loads the pairs and trains ``args.folds`` folds on them."""
+    """Load the pairs, train ``args.folds`` folds, and return one row."""
     start = time.perf_counter()
     pairs = load_pairs(folder)
     load_s = time.perf_counter() - start
@@ -147,22 +147,22 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
         for seed, fold in enumerate(folds)
     ]
     start = time.perf_counter()
-    for _ in range(_DRAIN):
+    for _ in range(_PIPELINE_BATCHES):
         next(iterators[0])
-    draw_s = (time.perf_counter() - start) / _DRAIN
+    draw_s = (time.perf_counter() - start) / _PIPELINE_BATCHES
 
     states = programs.create_state(
         layout.device_put(layout.shard(jnp.stack([fold_key(0, fold.name) for fold in folds])))
     )
     seconds: list[float] = []
-    waited = 0.0
+    waiting_s = 0.0
     with Prefetcher(iterators, per_call, calls + 1, layout) as feed:
         while True:
             start = time.perf_counter()
             supply = feed.take()
             if supply is None:
                 break
-            waited += time.perf_counter() - start if seconds else 0.0
+            waiting_s += time.perf_counter() - start if seconds else 0.0
             states, metrics = jax.block_until_ready(programs.train_steps(states, supply.batches))
             seconds.append(time.perf_counter() - start)
     del seconds[0]  # compiles
@@ -176,7 +176,7 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
         "steps_per_epoch": train_config.steps_per_epoch,
         "median_step_ms": 1e3 * quartiles(seconds).median / per_call,
         "draw_ms": 1e3 * draw_s,
-        "waiting": waited / sum(seconds),
+        "waiting": waiting_s / sum(seconds),
         "load_s": load_s,
         "data_gib": data_gib,
         "load_peak_gib": load_peak,

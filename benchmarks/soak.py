@@ -1,10 +1,10 @@
-"""Whether long runs stay small: memory, open files and threads of a training process, early and late.
+"""Growth of memory, open files and threads of a training process in long runs.
 
     python -m benchmarks.soak --steps=5000 --folds=20 --samples=soak.csv
 
 Trains one fold of tiny networks for many steps, with checkpoints, logs and evaluations, then many folds one after
-another in the same process, as a run does. Ends with exit code 1 where the late memory is above the early one by more
-than 5%, or more files are open or more threads are there. Linux only.
+another in the same process, as in a LOSO run. The exit code is 1 where the late memory exceeds the early memory by more
+than 5%, or where the number of open files or threads has grown. Linux only.
 """
 
 import argparse
@@ -32,16 +32,16 @@ from icegan_jax.errors import UserError
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.state import TrainConfig
 
-GROWTH = 0.05  # of resident memory that is let through (issue 6)
-_EVERY = 100  # steps between checkpoints and between evaluations, at most; 20 of each in a run that is shorter
+MAX_GROWTH = 0.05  # of resident memory
+_EVERY = 100  # largest number of steps between checkpoints and between evaluations; a shorter run has 20 of each
 _PER_CALL = 5  # steps per call of the program and per log line
 _FOLD_STEPS = 20  # of each of the many folds
-_SCHEDULE = 10_000  # steps over which the learning rate falls: the same in both parts, so that their programs are
-_PEOPLE = 3  # of the one fold's run; the many folds have one person each
+_SCHEDULE = 10_000  # steps of the learning-rate schedule, equal in both parts, so that their programs are equal
+_PEOPLE = 3  # subjects of the run with one fold; in the run with many folds each fold has one subject
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """Run the benchmark and return the exit code."""
     parser = Parser("soak", __doc__)
     parser.add_argument("--steps", type=int, default=5000, help="of the one fold (default: 5000)")
     parser.add_argument("--folds", type=int, default=20, help="one after another (default: 20)")
@@ -88,7 +88,7 @@ def _measure(args: argparse.Namespace) -> Result:
 
 
 def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> list[Sample]:
-    """Train ``folds`` folds of made-up faces, one after another, and returns the samples."""
+    """Train ``folds`` folds of random faces, one after another, and return the samples."""
     config, pairs = _config(), _pairs(people)
     models = build_models(config, _SCHEDULE)
     every = min(_EVERY, max(1, steps // 20 // _PER_CALL) * _PER_CALL)
@@ -109,7 +109,7 @@ def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> lis
 
 
 def _config() -> ConfigDict:
-    """The demo's networks, as small as can be: a step takes some milliseconds."""
+    """Return the demo's config with very small networks, of which a step takes some milliseconds."""
     config = demo.get_config()
     config.loss.perceptual = 0.0
     config.training.batch_size = 2
@@ -121,7 +121,7 @@ def _config() -> ConfigDict:
 
 
 def _pairs(people: int) -> Pairs:
-    """Random faces, a clip per person and class."""
+    """Return random faces, one clip per subject and class."""
     rng, count = np.random.default_rng(0), people * len(EXPRESSIONS)
     faces = rng.integers(0, 256, (2, count, 32, 32), np.uint8)
     label = np.arange(count) % len(EXPRESSIONS)
@@ -139,23 +139,23 @@ def _pairs(people: int) -> Pairs:
 
 
 def _tenths(samples: Sequence[Sample], steps: int) -> tuple[list[Sample], list[Sample]]:
-    """Those of the second tenth of the steps, and of the last."""
+    """Return the samples of the second and of the last tenth of the steps."""
     early = [sample for sample in samples if 0.1 * steps <= sample.step < 0.2 * steps]
     late = [sample for sample in samples if 0.9 * steps <= sample.step and not sample.folds]
     return early, late
 
 
 def _early_and_late(samples: Sequence[Sample], folds: int) -> tuple[list[Sample], list[Sample]]:
-    """Those from the end of the second fold to that of the third, and from the last but one's to the last's."""
+    """Return the samples during the third fold and during the last fold."""
     early = [sample for sample in samples if sample.folds == 2]
     return early, [sample for sample in samples if sample.folds == folds - 1]
 
 
 def _row(start: str, end: str, early: Sequence[Sample], late: Sequence[Sample]) -> Result:
-    """Medians of both, and what has grown.
+    """Return the medians of the early and the late samples, and a line for each resource that has grown.
 
     Raises:
-      UserError: the part was over too soon for any samples.
+      UserError: the part ended before samples were taken.
     """
     if not early or not late:
         raise UserError(f"no samples after {start} or {end}: it took too little time; give more steps or folds")
@@ -164,8 +164,8 @@ def _row(start: str, end: str, early: Sequence[Sample], late: Sequence[Sample]) 
         first, last = ([getattr(sample, name) for sample in some] for some in (early, late))
         before, after = float(statistics.median(first)), float(statistics.median(last))
         row |= {f"{name}_early": before, f"{name}_late": after}
-        # Files and threads come and go with every checkpoint: more than ever before is growth.
-        if after > ((1 + GROWTH) * before if name == "rss_mib" else max(first)):
+        # The numbers of files and threads vary with every checkpoint: growth is a median above the early maximum.
+        if after > ((1 + MAX_GROWTH) * before if name == "rss_mib" else max(first)):
             row["grown"].append(f"{name} from {before:g} after {start} to {after:g} after {end}")
     return row
 

@@ -1,16 +1,15 @@
-"""How long one update of both networks takes, and which share of the machine's own matrix rate it reaches.
+"""Time of one update of both networks, and the share of the machine's matrix rate that the update reaches.
 
     python -m benchmarks.step_time [--width=1] [--folds=1] [--precision=float32|bfloat16] [--[no]perceptual]
         [--steps=10] [--batch=16] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--profile] [--json]
 
-The update is the training's own (training/step.py), of all folds side by side on the first device, on made-up faces
-that lie there already. gflop is what it computes, by XLA's cost analysis; gflop_direct what it would compute with
-every convolution as the direct sum of its products, which Winograd's products save a part of (models/winograd.py).
-The machine's rate is that of a square matrix product in the same process and number format, before and after the timed
-steps; share = gflop / median_step_s / that rate, share_direct the same of gflop_direct: the part of the machine's rate
-that direct convolutions would have to reach to be as fast.
-Peak memory counts everything so far, the making of the initial states included. --profile also traces one call and
-tells where its time went. Prints a table, or one line of JSON with --json.
+The update is that of the training (training/train_step.py), of all folds side by side on the first device, on random
+faces that are on the device already. gflop is the computation by XLA's cost analysis; gflop_direct is the computation
+with direct convolutions, of which Winograd convolutions save a part (models/convolution.py). The machine's rate is that
+of a square matrix product in the same process and number format, before and after the timed steps. share = gflop /
+median_step_s / rate; share_direct is the same for gflop_direct, the share of the machine's rate that direct
+convolutions would have to reach to be as fast. Peak memory includes the creation of the initial states. --profile also
+traces one call and prints the time by kind of operation and by layer. Prints a table, or one line of JSON with --json.
 """
 
 import argparse
@@ -36,18 +35,18 @@ from benchmarks.workload import (
 )
 from icegan_jax.config import build_models
 
-_WARM_UP = 2  # calls before the timed ones: the first touches memory for the first time
+_WARM_UP = 2  # untimed calls: the first call allocates memory
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and prints; returns 2 for bad input."""
+    """Run the benchmark and return the exit code."""
     parser = Parser("step_time", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", type=int, default=1, help="folds side by side (default: 1)")
     add("--steps", type=int, default=10, help="updates timed (default: 10)")
     add("--steps_per_call", type=int, default=1, help="updates per call of the compiled program (default: 1)")
-    add("--profile", action="store_true", help="tells where the time goes")
+    add("--profile", action="store_true", help="prints the time by kind of operation and by layer")
     return run_benchmark(parser, _measure, _table, argv)
 
 

@@ -1,16 +1,16 @@
-"""How fast plain PyTorch trains the same networks on this CPU, and our own update beside it.
+"""Time of one update of the same networks in plain PyTorch on this CPU, compared with our update.
 
     python -m benchmarks.torch_baseline [--width=1] [--folds=1] [--batch=16] [--[no]perceptual] [--steps=10]
         [--config=loso|loso_pair|demo] [--threads=N] [--[no]channels_last] [--compile] [--noagainst_jax] [--json]
 
-PyTorch is an extra of this project: `uv sync --extra torch` first, or only its smaller build for CPUs. The networks
-are our own, in PyTorch's layers (torch_networks.py), with our initial weights; the update is the same mathematics
-(torch_step.py) with what PyTorch has fastest on a CPU: channels last, fused Adam, one pass of the generator and one of
-the discriminator over its fakes. --compile hands the networks to torch.compile, which needs a C++ compiler. --steps
-counts updates of every fold. PyTorch updates the folds one after another; ours, unless --noagainst_jax, side by side,
-in turns of a few steps with PyTorch, so that what else the machine does meets both. ratio: PyTorch's median over ours.
-idle_cores: how many cores each library keeps busy while it waits for its turn. Float32. Prints a table, or one line of
-JSON with --json.
+PyTorch is an extra of this project: `uv sync --extra torch` first, or only its smaller build for CPUs. The networks are
+those of this project in PyTorch's layers (torch_networks.py), with our initial weights. The update computes the same
+(torch_step.py) in the fastest way for PyTorch on a CPU: channels last, fused Adam, one pass of the generator and one of
+the discriminator over the synthetic faces. --compile uses torch.compile, which needs a C++ compiler. --steps is the
+number of updates of every fold. PyTorch updates the folds one after another; our program, unless --noagainst_jax,
+updates the folds side by side, alternating with PyTorch every few steps, so that other load of the machine affects
+both. ratio: PyTorch's median divided by ours. idle_cores: number of cores that each library keeps busy while waiting.
+Float32. Prints a table, or one line of JSON with --json.
 """
 
 import argparse
@@ -42,15 +42,15 @@ from icegan_jax.config import build_models
 from icegan_jax.errors import UserError
 from icegan_jax.training.state import Models, TrainState
 
-_WARM_UP = 3  # updates before the timed ones: until the third, PyTorch's memory grows
-_TURNS = 5  # of each library, at most
-_IDLE_S = 0.3  # how long idle cores are watched
+_WARM_UP = 3  # untimed updates: PyTorch's memory grows until the third
+_ROUNDS = 5  # largest number of alternations
+_IDLE_S = 0.3  # seconds over which busy cores are measured
 
 Update = Callable[[], Any]  # one update of every fold; returns the loss terms
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and prints; returns 2 for bad input."""
+    """Run the benchmark and return the exit code."""
     parser = Parser("torch_baseline", __doc__)
     add_arguments(parser)
     add = parser.add_argument
@@ -83,10 +83,10 @@ def _measure(args: argparse.Namespace) -> Result:
     updates = {"torch": _torch_update(args, config.training, models, states, batches, threads)}
     if args.against_jax:
         updates["jax"] = _jax_update(models, states, batches, args.folds)
-    del states  # ours to donate, or no longer needed
+    del states  # held by the JAX update, which donates them, or no longer needed
     idle = {name: _warm_up(update) for name, update in updates.items()}
     rates = [matrix_rate("float32")]
-    seconds, terms = _take_turns(updates, args.steps)
+    seconds, terms = _time_alternately(updates, args.steps)
     rates.append(matrix_rate("float32"))
     for values in terms.values():
         check_finite({name: jnp.asarray(np.asarray(value)) for name, value in values.items()})
@@ -118,7 +118,7 @@ def _named(prefix: str, step: Any, seconds: list[float]) -> Result:
 
 
 def _limit_cores(threads: int | None) -> int:
-    """Give this process ``threads`` cores; only threads started later heed it. Returns how many it has."""
+    """Limit this process to ``threads`` cores, for threads started later, and return the number of cores."""
     if not hasattr(os, "sched_setaffinity"):
         if threads is None:
             return os.cpu_count() or 1
@@ -137,20 +137,20 @@ def _torch_update(
 ) -> Update:
     import torch
 
-    from benchmarks.torch_step import Adam, create_fold, create_task, to_batch, update
+    from benchmarks.torch_step import Adam, create_fold, create_setup, to_batch, train_step
 
     torch.set_num_threads(threads)
-    task = create_task(models, args.channels_last, args.compile)
+    setup = create_setup(models, args.channels_last, args.compile)
     adam = Adam(training.learning_rate, training.b1, training.b2, args.steps + _WARM_UP)
     folds = [(states, batches)]
     if args.folds > 1:
         folds = [jax.tree.map(lambda leaf, f=index: leaf[f], (states, batches)) for index in range(args.folds)]
-    runs = [(create_fold(task, state, adam, args.compile), to_batch(batch)) for state, batch in folds]
+    runs = [(create_fold(setup, state, adam, args.compile), to_batch(batch)) for state, batch in folds]
 
     def update_all() -> Any:
         terms = {}
         for fold, batch in runs:
-            terms = update(task, fold, batch)
+            terms = train_step(setup, fold, batch)
         return terms
 
     return update_all
@@ -169,7 +169,7 @@ def _jax_update(models: Models, states: TrainState, batches: Any, folds: int) ->
 
 
 def _warm_up(update: Update) -> float:
-    """Run a few updates; returns the cores kept busy after the last."""
+    """Run untimed updates, and return the number of cores that stay busy after the last."""
     for _ in range(_WARM_UP):
         jax.block_until_ready(update())
     before = time.process_time()
@@ -177,11 +177,11 @@ def _warm_up(update: Update) -> float:
     return (time.process_time() - before) / _IDLE_S
 
 
-def _take_turns(updates: dict[str, Update], steps: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
-    """Time ``steps`` updates of each, in turns; returns the seconds of each update, and the last loss terms."""
+def _time_alternately(updates: dict[str, Update], steps: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Time ``steps`` updates of each library, alternating, and return the seconds of each and the last metrics."""
     seconds: dict[str, list[float]] = {name: [] for name in updates}
     terms: dict[str, Any] = {}
-    for share in np.array_split(np.arange(steps), min(_TURNS, steps)):
+    for share in np.array_split(np.arange(steps), min(_ROUNDS, steps)):
         for name, update in updates.items():
             for _ in share:
                 wall, terms[name] = timed(update)

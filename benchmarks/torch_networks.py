@@ -1,6 +1,6 @@
-"""Generator, discriminator and cost network in plain PyTorch, to measure ours against.
+"""Generator, discriminator and perceptual network in plain PyTorch, as a baseline of speed.
 
-The same mathematics as ``icegan_jax.models``, with PyTorch's own layers and layout: images are NCHW. A network
+The networks compute the same as ``icegan_jax.models``, with PyTorch's layers and layout: images are NCHW. A network
 takes its sizes from our module, and its weights from ``torch_weights``; there is no other initialization.
 
 Axis letters: b batch, c channel, n h w image side, z noise, k class.
@@ -27,15 +27,15 @@ from icegan_jax.models import discriminator, generator
 from icegan_jax.models.layers import LEAK, NORM_EPSILON, scale_channels
 from icegan_jax.models.perceptual import PerceptualNetwork
 
-# These numbers are not in our modules' fields; tests/benchmarks/test_torch_networks.py holds them equal.
+# These numbers are not fields of our modules; tests/benchmarks/test_torch_networks.py checks that both are equal.
 _GENERATOR_WIDTHS = (64, 128, 256, 512, 512, 512)
-_TRUNK_WIDTHS = (64, 128, 256, 512, 512, 64)
+_PATCHGAN_WIDTHS = (64, 128, 256, 512, 512, 64)
 _RECONSTRUCTION_WIDTHS = (512, 1024)
 _PIXELS_PER_UNIT = 3.0
 
 
 class Generator(nn.Module):
-    """U-Net with a graph reasoning module on every skip; ``ours`` tells its sizes."""
+    """U-Net with a graph reasoning module on every skip, with the sizes of our module ``ours``."""
 
     def __init__(self, ours: generator.Generator, image_size: int, noise: int, classes: int) -> None:
         super().__init__()
@@ -54,30 +54,30 @@ class Generator(nn.Module):
             decoded = 2 * channels[level - 2]
         self.layers["up_1"] = Convolution(decoded, 3 if self.motion else 1, transposed=True, spectral=not self.motion)
 
-    def forward(self, onset: Tensor, noise: Tensor, expression: Tensor, keep: bool = False) -> Tensor:
-        """float[b, 1, n, n] in [-1, 1], float[b, z] and one-hot float[b, k] to float[b, 1, n, n] in [-1, 1]."""
+    def forward(self, onset: Tensor, noise: Tensor, expression: Tensor, update_stats: bool = False) -> Tensor:
+        """Map onset float[b, 1, n, n], noise float[b, z] and one-hot class float[b, k] to a face float[b, 1, n, n]."""
         skips: list[Tensor] = []
         x = onset
         for level in range(1, self.levels + 1):
             if level > 1:
                 x = F.leaky_relu(x, LEAK)
                 skips.append(self.layers[f"grm_{level - 1}"](x))
-            x = self.layers[f"down_{level}"](x, keep)
+            x = self.layers[f"down_{level}"](x, update_stats)
             if 1 < level < self.levels:
                 x = instance_norm(x)
-        seed = torch.cat([noise, self.class_gain * expression], dim=1)
-        x = torch.cat([x, seed[:, :, None, None]], dim=1)
+        condition = torch.cat([noise, self.class_gain * expression], dim=1)
+        x = torch.cat([x, condition[:, :, None, None]], dim=1)
         for level in range(self.levels, 1, -1):
-            x = self.layers[f"up_{level}"](F.leaky_relu(x, LEAK), keep)
+            x = self.layers[f"up_{level}"](F.leaky_relu(x, LEAK), update_stats)
             x = torch.cat([instance_norm(x), skips[level - 2]], dim=1)
-        x = self.layers["up_1"](F.leaky_relu(x, LEAK), keep)
+        x = self.layers["up_1"](F.leaky_relu(x, LEAK), update_stats)
         if not self.motion:
             return torch.tanh(x)
         return torch.clamp(warp(onset, _PIXELS_PER_UNIT * x[:, :2]) + x[:, 2:], -1.0, 1.0)
 
 
 class DiscriminatorOutput(NamedTuple):
-    """Realness float[b], class capsules' lengths float[b, k], reconstruction float[b, 1, n, n] in [0, 1]."""
+    """Probability of a real face float[b], lengths of class capsules float[b, k], reconstruction float[b, 1, n, n]."""
 
     real_prob: Tensor
     lengths: Tensor
@@ -85,18 +85,18 @@ class DiscriminatorOutput(NamedTuple):
 
 
 class Discriminator(nn.Module):
-    """PatchGAN trunk, capsules, reconstruction; ``ours`` tells its sizes. ``inputs``: channels of its image."""
+    """PatchGAN, capsules and reconstruction, with the sizes of our module; ``inputs``: channels of the image."""
 
     def __init__(self, ours: discriminator.CapsuleDiscriminator, image_size: int, inputs: int) -> None:
         super().__init__()
         self.classes, self.iterations, self.dimension = ours.classes, ours.iterations, ours.primary_dimension
-        widths = [scale_channels(width, ours.width) for width in _TRUNK_WIDTHS]
+        widths = [scale_channels(width, ours.width) for width in _PATCHGAN_WIDTHS]
         before = [inputs, *widths]
         self.layers = nn.ModuleDict()
         for index in range(1, 6):
             stride = 2 if index <= 3 else 1
-            trunk = Convolution(before[index - 1], before[index], stride=stride, bias=index in (1, 5))
-            self.layers[f"trunk_{index}"] = trunk
+            layer = Convolution(before[index - 1], before[index], stride=stride, bias=index in (1, 5))
+            self.layers[f"trunk_{index}"] = layer
             if index > 1 and ours.norm == "batch":
                 self.layers[f"norm_{index}"] = BatchNorm(before[index], eps=NORM_EPSILON)
         primary = ours.primary_types * ours.primary_dimension
@@ -111,22 +111,22 @@ class Discriminator(nn.Module):
         for index, (wide, outputs) in enumerate(zip(sizes, [*sizes[1:], image_size**2], strict=True), start=1):
             self.layers[f"reconstruction_{index}"] = nn.Linear(wide, outputs)
 
-    def forward(self, image: Tensor, label: Tensor | None, keep: bool = False) -> DiscriminatorOutput:
-        """Judges float[b, c, n, n]; ``label`` int64[b]: the class reconstructed (None: the predicted one)."""
-        x = F.leaky_relu(self.layers["trunk_1"](image, keep), LEAK)
+    def forward(self, image: Tensor, label: Tensor | None, update_stats: bool = False) -> DiscriminatorOutput:
+        """Apply to float[b, c, n, n]; ``label`` int64[b]: the reconstructed class, None for the predicted class."""
+        x = F.leaky_relu(self.layers["trunk_1"](image, update_stats), LEAK)
         for index in range(2, 6):
-            x = self.layers[f"trunk_{index}"](x, keep)
+            x = self.layers[f"trunk_{index}"](x, update_stats)
             norm = f"norm_{index}"
-            x = self.layers[norm](x, keep) if norm in self.layers else instance_norm(x)
+            x = self.layers[norm](x, update_stats) if norm in self.layers else instance_norm(x)
             x = F.leaky_relu(x, LEAK)
-        x = self.layers["trunk_7"](F.leaky_relu(self.layers["trunk_6"](x, keep), LEAK), keep)
+        x = self.layers["trunk_7"](F.leaky_relu(self.layers["trunk_6"](x, update_stats), LEAK), update_stats)
         u = squash(x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, self.dimension))
         adversarial = squash(self.layers["adv_caps"](u))
         votes = self.layers["exp_caps"](u).unflatten(2, (self.classes, -1))
         expression = route(votes, self.iterations)
         lengths = length(expression)
-        shown = lengths.argmax(dim=1) if label is None else label
-        mask = F.one_hot(shown, self.classes).to(x.dtype)
+        reconstructed = lengths.argmax(dim=1) if label is None else label
+        mask = F.one_hot(reconstructed, self.classes).to(x.dtype)
         x = (expression * mask[:, :, None]).flatten(1)
         for index in (1, 2):
             x = F.relu(self.layers[f"reconstruction_{index}"](x))
@@ -136,14 +136,14 @@ class Discriminator(nn.Module):
 
 
 class PerceptualFeatures(nn.Module):
-    """The perceptual loss's network, cut as ``ours`` is; frozen."""
+    """The frozen network of the perceptual loss, with the layers of ``ours``."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, ours: PerceptualNetwork) -> None:
         super().__init__()
-        self.settings = ours.layers
+        self.layer_specs = ours.layers
         self.kernels = nn.ParameterList(torch.from_numpy(k.transpose(3, 2, 0, 1).copy()) for k, _ in ours.weights)
         self.biases = nn.ParameterList(torch.from_numpy(bias.copy()) for _, bias in ours.weights)
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])  # ImageNet's colors
@@ -151,9 +151,9 @@ class PerceptualFeatures(nn.Module):
         self.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Gray faces float[b, 1, n, n] in [-1, 1] to features float[b, c, h, w]."""
+        """Map gray faces float[b, 1, n, n] in [-1, 1] to features float[b, c, h, w]."""
         x = ((image + 1) / 2 - self.mean) / self.std
-        for layer, kernel, bias in zip(self.settings, self.kernels, self.biases, strict=True):
+        for layer, kernel, bias in zip(self.layer_specs, self.kernels, self.biases, strict=True):
             if layer.pool:
                 x = F.max_pool2d(x, layer.pool, stride=2)
             x = F.relu(F.conv2d(x, kernel, bias, stride=layer.stride, padding=layer.padding))

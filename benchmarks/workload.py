@@ -1,6 +1,6 @@
-"""What is measured: the networks of a config at any width, with made-up faces, and their update compiled.
+"""The measured workload: the networks of a config at any width, random faces, and the compiled update.
 
-Made without the data pipeline, so that it runs where neither grain nor tensorflow-datasets is installed.
+The data pipeline is not imported, so that benchmarks run where neither grain nor tensorflow-datasets is installed.
 """
 
 import functools
@@ -26,18 +26,18 @@ from icegan_jax.training.train_step import Batch, Metrics, train_step, train_ste
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 _CONFIGS = ("loso", "loso_pair", "demo")
-# A program that runs once: XLA optimizes its dozens of random draws for 43 s.
+# For a program that runs once: XLA would take 43 s to optimize the random draws of the initial states.
 _RUN_ONCE: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 
 class Program(NamedTuple):
-    """An update compiled.
+    """A compiled update.
 
     Attributes:
-      call: states (donated) and batches to states and the terms of each update.
-      gflop: of one update of all its folds, by XLA's cost analysis.
-      memory_gib: what it needs, by XLA's memory analysis.
-      compile_s: seconds that compiling took.
+      call: maps states (donated) and batches to states and the metrics of each update.
+      gflop: GFLOP of one update of all folds, by XLA's cost analysis.
+      memory_gib: memory of the program in GiB, by XLA's memory analysis.
+      compile_s: seconds of compilation.
     """
 
     call: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -47,7 +47,7 @@ class Program(NamedTuple):
 
 
 def add_arguments(parser: Parser, training: bool = True) -> None:
-    """Add what names a workload: config, width, precision and, of a training, batch and perceptual term."""
+    """Add the options of a workload: config, width, precision and, for a training, batch and perceptual term."""
     add = parser.add_argument
     add("--config", default="loso", help=f"{', '.join(_CONFIGS)} (default: loso)")
     add("--width", type=float, help="factor on the channels (default: the config's; loso's is 1)")
@@ -61,10 +61,10 @@ def add_arguments(parser: Parser, training: bool = True) -> None:
 
 
 def check_positive(args: Namespace, *names: str) -> None:
-    """Refuse options below 1.
+    """Check that options are at least 1.
 
     Raises:
-      UserError: names the option and its value.
+      UserError: an option is below 1.
     """
     for name in names:
         value = getattr(args, name)
@@ -73,10 +73,10 @@ def check_positive(args: Namespace, *names: str) -> None:
 
 
 def parse_counts(option: str, text: str) -> list[int]:
-    """The numbers of ``1,2,4``, sorted, each once.
+    """Parse numbers such as ``1,2,4``, and return them sorted and without duplicates.
 
     Raises:
-      UserError: one is no whole number, or below 1.
+      UserError: a number is not whole, or below 1.
     """
     try:
         numbers = sorted({int(number) for number in text.split(",")})
@@ -88,10 +88,10 @@ def parse_counts(option: str, text: str) -> list[int]:
 
 
 def build_config(args: Namespace) -> ConfigDict:
-    """The config with the options in its fields, checked.
+    """Return the validated config with the values of the options.
 
     Raises:
-      UserError: no such config, or a field that cannot be.
+      UserError: there is no such config, or a value is not allowed.
     """
     if args.config not in _CONFIGS:
         name = Path(args.config).stem
@@ -113,7 +113,7 @@ def build_config(args: Namespace) -> ConfigDict:
 
 
 def describe_workload(config: ConfigDict, training: bool = True) -> Result:
-    """The fields of a result that name the workload."""
+    """Return the fields of a result that describe the workload."""
     models = {
         "width": float(config.model.width),
         "precision": config.training.precision,
@@ -126,19 +126,19 @@ def describe_workload(config: ConfigDict, training: bool = True) -> Result:
 
 
 def state_gib(state: TrainState) -> float:
-    """What a state, or its shapes, takes, in GiB."""
+    """Return the size in GiB of a state, or of a state of these shapes."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state)) / 2**30
 
 
 def initial_states(models: Models, folds: int) -> TrainState:
-    """States before the first update: leading axis [f] where there are several folds, none for one."""
+    """Return the states before the first update, with a leading axis [f] for several folds and none for one fold."""
     create, keys = _creation(models, folds)
     states = jax.jit(create).lower(keys).compile(compiler_options=_RUN_ONCE)(keys)
     return jax.block_until_ready(states)
 
 
 def state_shapes(models: Models, folds: int) -> TrainState:
-    """The same, as ``jax.ShapeDtypeStruct``."""
+    """Return the shapes of ``initial_states`` as ``jax.ShapeDtypeStruct``."""
     shapes: TrainState = jax.eval_shape(*_creation(models, folds))
     return shapes
 
@@ -150,7 +150,7 @@ def _creation(models: Models, folds: int) -> tuple[Callable[[jax.Array], TrainSt
 
 
 def random_batches(models: Models, lead: tuple[int, ...], batch: int) -> dict[str, jax.Array]:
-    """Random faces uint8[*lead, b, n, n, 1] and labels int32[*lead, b], on the device."""
+    """Return random faces uint8[*lead, b, n, n, 1] and labels int32[*lead, b], on the device."""
     rng = np.random.default_rng(0)
     shape = (*lead, batch, models.image_size, models.image_size, 1)
     faces = {name: rng.integers(0, 256, shape, np.uint8) for name in ("onset", "apex")}
@@ -159,7 +159,7 @@ def random_batches(models: Models, lead: tuple[int, ...], batch: int) -> dict[st
 
 
 def update_batches(models: Models, folds: int, per_call: int, batch: int) -> dict[str, jax.Array]:
-    """Batches for ``compile_update``: leading axes [f] of several folds, [s] of several updates."""
+    """Return batches for ``compile_update``, with leading axes [f] for several folds and [s] for several updates."""
     lead = (folds,) if folds > 1 else ()
     return random_batches(models, lead + ((per_call,) if per_call > 1 else ()), batch)
 
@@ -183,18 +183,18 @@ def compile_update(models: Models, states: TrainState, batches: Batch, folds: in
     compile_s = time.perf_counter() - start
     work = gflop(lowered, compiled)
     if folds * per_call > 1:
-        # XLA counts the body of a loop over folds or updates once; a version may know better.
+        # XLA counts the body of a loop over folds or updates once; other versions of XLA may count every iteration.
         state = _without_axes(states, int(folds > 1))
         batch = _without_axes(batches, int(folds > 1) + int(per_call > 1))
-        alike = gflop(jax.jit(functools.partial(train_step, models)).lower(state, batch))
-        work *= folds / max(1, round(work / alike))
+        single = gflop(jax.jit(functools.partial(train_step, models)).lower(state, batch))
+        work *= folds / max(1, round(work / single))
     return Program(compiled, work, program_gib(compiled), compile_s)
 
 
 def gflop_direct(models: Models, states: TrainState, batches: Batch, folds: int, per_call: int) -> float:
-    """GFLOP of one update of all folds, were every convolution direct, by XLA's cost analysis as lowered.
+    """Return the GFLOP of one update of all folds with direct convolutions, by XLA's cost analysis as lowered.
 
-    They are those of the same update in bfloat16, which takes no other way.
+    The update in bfloat16 is analyzed, as bfloat16 convolutions are always direct.
     """
     half = models._replace(
         generator=models.generator.clone(dtype=jnp.bfloat16),
@@ -206,15 +206,15 @@ def gflop_direct(models: Models, states: TrainState, batches: Batch, folds: int,
 
 
 def _without_axes(tree: Any, number: int) -> Any:
-    """The shapes of a tree's arrays without their first axes."""
+    """Return the shapes of a tree's arrays without the first ``number`` axes."""
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[number:], leaf.dtype), tree)
 
 
 def check_finite(metrics: Metrics) -> None:
-    """Refuse losses that are not numbers: what was measured was not training.
+    """Check that the losses are finite: otherwise the benchmark has not measured a training.
 
     Raises:
-      UserError: names them.
+      UserError: a loss is not finite.
     """
     broken = sorted(name for name, value in metrics.items() if not bool(jnp.isfinite(value).all()))
     if broken:

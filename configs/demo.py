@@ -1,9 +1,9 @@
-"""The whole program in minutes on two CPU cores: LOSO over procedural faces, small networks.
+"""A demonstration, in minutes on two CPU cores: LOSO over procedural faces with small networks.
 
     python -m icegan_jax.main --config=configs/demo.py --workdir=runs/demo
     python -m icegan_jax.main --config=configs/demo.py --workdir=runs/mine --config.data.dir=DATA
 
-The first line draws the faces itself; the second takes any prepared folder.
+The first command renders the faces; the second uses any prepared folder.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.model.primary_types = 4
     config.model.adversarial_dimension = 32
     config.model.expression_dimension = 16
-    config.model.reconstruction_width = 0.125  # the full one is 17 M weights: a quarter of a small network's time
+    config.model.reconstruction_width = 0.125  # at full width 17 M weights, a quarter of a small network's time
     config.loss.perceptual_network = "alexnet"
     config.loss.perceptual_layer = "relu1"
     config.training.steps = 70

@@ -1,8 +1,8 @@
-"""What we recommend: as loso.py, but the discriminator sees the onset beside the apex.
+"""The recommended settings: as loso.py, with onset and apex as the discriminator's input.
 
     python -m icegan_jax.main --config=configs/loso_pair.py --workdir=runs/loso_pair
 
-A micro-expression is a change, and the neutral face is known. The reason of each difference:
+A micro-expression is a change, and the neutral face is known. The reasons of all differences:
 docs/how-it-differs-from-the-paper.md, "Differences in the recommended configuration".
 """
 

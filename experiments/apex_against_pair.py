@@ -1,4 +1,4 @@
-"""Does the neutral face help recognition? The same LOSO runs with the apex alone (the paper) and with the pair.
+"""Effect of the neutral face on recognition: LOSO runs with the apex alone (the paper) and with onset and apex.
 
 python -m experiments.apex_against_pair --preset=demo --data=DATA     small networks on any prepared faces, minutes
 python -m experiments.apex_against_pair --preset=demo                 drawn faces
@@ -20,11 +20,11 @@ COLUMNS = ("input", "uf1", "uar", "selection", "floor_uf1", "random_uf1", "linea
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the runs and writes the table."""
+    """Train the runs and write the table."""
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, LOSO_FACES)
     runs = {kind: train_seeds(options, {"model.recognition_input": kind}, data) for kind in INPUTS}
-    rows = [{"input": kind, **score_runs(found), **baseline_scores(found)} for kind, found in runs.items()]
+    rows = [{"input": kind, **score_runs(seeds), **baseline_scores(seeds)} for kind, seeds in runs.items()]
     notes = (
         f"{options.seeds} runs with different seeds; mean [95% interval over people] ± deviation over seeds.",
         difference_note("pair against apex", runs["pair"], runs["apex"]),

@@ -1,12 +1,12 @@
-"""How many frames does each way of spotting the apex err by? Spots it where it is given, and compares.
+"""Error of apex spotting in frames: each method spots the apex of clips whose apex is annotated.
 
     python -m experiments.apex_spotting --raw=clips.csv --out=runs/apex [--exclude=SUBJECT/CLIP ...] [--whole]
 
-Every method of `icegan_jax.data.apex`, on crops that are registered to the onset and on crops that are not. Clips whose
-apex is not given, or has no frame, are left out. Without --raw, faces are drawn (--subjects, --frames, --seed).
---whole adds whole frames with landmarks found on each, as CapsuleNet's code has it: slower.
-Writes OUT/scores.csv and OUT/scores.md, a row per method: the absolute error in frames over all clips, and over those
-that are not excluded; and OUT/spotted.csv, a row per method and clip.
+Every method of `icegan_jax.data.apex` is applied to crops that are registered to the onset and to crops that are not.
+Clips without an annotated apex, or without the frame of the apex, are left out. Without --raw, faces are drawn
+(--subjects, --frames, --seed). --whole adds whole frames with landmarks detected on each frame, as in CapsuleNet's
+code, which is slower. Writes OUT/scores.csv and OUT/scores.md, a row per method: the absolute error in frames over all
+clips, and over those that are not excluded; and OUT/spotted.csv, a row per method and clip.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import write_text
 
 SIZE = 128  # pixels on a side of a crop, as prepared
-REGISTERED, CROPPED, WHOLE, NUMBERS = "crop, registered", "crop", "whole frame", "numbers alone"
+REGISTERED, CROPPED, WHOLE, NUMBERS = "crop, registered", "crop", "whole frame", "numbers only"
 
 
 @dataclass(frozen=True)
 class SpottedApex:
-    """One clip's apex, given and spotted; a row of spotted.csv."""
+    """The annotated and the spotted apex of one clip; a row of spotted.csv."""
 
     clip: str
     method: str
@@ -48,7 +48,7 @@ class SpottedApex:
 
 @dataclass(frozen=True)
 class MethodScore:
-    """The absolute error of one method in frames; a row of the table."""
+    """The absolute error of one method in frames; a row of scores.csv."""
 
     method: str
     frames: str
@@ -62,7 +62,7 @@ class MethodScore:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Spot, prints the tables and writes them; returns 2 for bad input."""
+    """Run the experiment and return the exit code: 0, or 2 for invalid input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--whole", action="store_true", help="whole frames as well, with landmarks found on each")
     add("--subjects", type=int, default=2, help="drawn persons, three clips each (default: 2)")
     add("--frames", type=int, default=25, help="frames per drawn clip (default: 25)")
-    add("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add("--seed", type=int, default=0, help="seed of the drawn faces (default: 0)")
     args = parser.parse_args(argv)
     try:
         rows = _spot_all(args)
@@ -114,7 +114,7 @@ def _spot_all(args: argparse.Namespace) -> list[SpottedApex]:
 
 
 def _spot(clip: Clip, moving: list[int], whole: bool) -> Iterator[SpottedApex]:
-    """Spot one clip's apex among the frames ``moving`` in every way."""
+    """Yield the apex of one clip, spotted among the frames ``moving`` by every method on every kind of frames."""
     ((_, onset),) = read_frames(clip.frames, [clip.onset])
     face = find_face([onset])
     if face is None:
@@ -133,8 +133,8 @@ def _spot(clip: Clip, moving: list[int], whole: bool) -> Iterator[SpottedApex]:
                 offset=crops[moving[-1]],
                 points=points,
             )
-            seen = NUMBERS if method == "middle" else REGISTERED if registered else CROPPED
-            yield _row(clip, method, seen, apex)
+            frames = NUMBERS if method == "middle" else REGISTERED if registered else CROPPED
+            yield _row(clip, method, frames, apex)
     if whole:
         ((_, offset),) = read_frames(clip.frames, [moving[-1]])
         for method in METHODS[:-1]:
@@ -149,7 +149,7 @@ def _row(clip: Clip, method: str, frames: str, apex: int) -> SpottedApex:
 
 
 def _crops(clip: Clip, onset: Gray, moving: list[int], box: Box, registered: bool) -> Iterator[tuple[int, Gray]]:
-    """Yield (number, crop) of the onset and the frames after it, as `prepare` makes them."""
+    """Yield (number, crop) of the onset and the later frames, as `prepare` crops them."""
     neutral = crop_face(onset, box, IDENTITY, SIZE)
     yield clip.onset, to_gray(neutral)
     for number, frame in read_frames(clip.frames, moving):
@@ -162,16 +162,16 @@ def _landmarks(frame: Gray, of_onset: Face) -> Points:
 
 
 def _scores(rows: Sequence[SpottedApex], excluded: str) -> list[MethodScore]:
-    """One score per method and kind of frames, in the order of ``METHODS``."""
+    """Return one score per method and kind of frames, in the order of ``METHODS``."""
     scores = []
     kinds = sorted({(row.method, row.frames) for row in rows}, key=lambda kind: (METHODS.index(kind[0]), kind[1]))
     for method, frames in kinds:
-        mine = [row for row in rows if (row.method, row.frames) == (method, frames)]
-        errors = [abs(row.error) for row in mine]
-        worst = max(mine, key=lambda row: abs(row.error))
+        own = [row for row in rows if (row.method, row.frames) == (method, frames)]
+        errors = [abs(row.error) for row in own]
+        worst = max(own, key=lambda row: abs(row.error))
         within = statistics.fmean(error <= 1 for error in errors)
         mean, median = statistics.fmean(errors), statistics.median(errors)
-        scores.append(MethodScore(method, frames, excluded, len(mine), mean, median, within, max(errors), worst.clip))
+        scores.append(MethodScore(method, frames, excluded, len(own), mean, median, within, max(errors), worst.clip))
     return scores
 
 

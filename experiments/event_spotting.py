@@ -1,17 +1,17 @@
-"""How many micro-expressions of an hour of video are spotted, and how often is there a false alarm?
+"""Recall and false alarms of event spotting in an hour of video.
 
     python -m experiments.event_spotting --raw=clips.csv --out=runs/spotting [--minutes=60] [--fps=60] [--seed=0]
 
-Builds a video of the clips: each person for a minute, every clip untouched, in random order, with 2 to 6 seconds of
-rest before and after it. A rest is the clip's own onset, moved and lit as heads and light drift in the clips (measured
-there), with fresh noise of the camera; its drift leads from where one clip ended to where the next begins. Then spots
-the events with `icegan_jax.data.spotting`, whose numbers were chosen on drawn faces, and compares. Without --raw, faces
-are drawn (--subjects, --frames).
+Builds a video of the clips: each subject for a minute, with unchanged clips in random order and 2 to 6 seconds of rest
+before and after each clip. A rest shows the onset of the clip with the drift of head and light that was measured in the
+clips, and with new camera noise; the drift leads from the end of one clip to the beginning of the next. The events are
+then spotted by `icegan_jax.data.spotting`, whose constants were chosen on drawn faces, and compared. Without --raw,
+faces are drawn (--subjects, --frames).
 
 Writes OUT/video.avi, OUT/planted.csv, OUT/spotted.csv, OUT/trace.csv, OUT/memory.csv, and OUT/table.csv, a row per
-person and one for all. Two criteria: "iou", that of the MEGC challenges: spotted and planted intervals share at least
-half of what either covers; "apex", the older one: the spotted apex lies in the planted interval. Every planted event is
-hit once at most; a spotted micro-expression that hits none is a false alarm.
+subject and one for all. There are two criteria: "iou", that of the MEGC challenges: the intersection of the spotted and
+the planted interval is at least half of their union; "apex", the older criterion: the spotted apex lies in the planted
+interval. Every planted event is matched at most once; a spotted micro-expression without a match is a false alarm.
 """
 
 import argparse
@@ -45,49 +45,49 @@ from icegan_jax.io import write_text
 Gray = NDArray[np.uint8]
 Trajectory = NDArray[np.float64]
 
-STRETCH_SECONDS = 60.0  # of one person
+SUBJECT_SECONDS = 60.0  # of one subject before the next
 REST_SECONDS = (2.0, 6.0)
-LEAST_OVERLAP = 0.5  # of the criterion "iou" (MEGC 2019 and after)
+MIN_IOU = 0.5  # of the criterion "iou" (MEGC 2019 and later)
 MEMORY_SAMPLES = 12
 
 
 @dataclass(frozen=True)
 class MeasuredClip:
-    """A clip as it is played.
+    """The frames of a clip, with the measured motion of the head, light and noise.
 
     Attributes:
-        clip: its row.
+        clip: the annotation.
         frames: uint8[h, w] each, from onset to offset.
-        middle: float64[2], x and y of the face's middle in the onset.
-        course: float64[n, 4], head and light of every frame against the onset: shift in pixels (x, y), turn about the
-            middle in radians, and the logarithm of the brightness.
-        noise: standard deviation of the camera's noise, gray levels.
+        center: float64[2], x and y of the face's center in the onset.
+        trajectory: float64[n, 4], head and light of every frame relative to the onset: shift in pixels (x, y), rotation
+            about the center in radians, and logarithm of the brightness.
+        noise: standard deviation of the camera noise in gray levels.
     """
 
     clip: Clip
     frames: list[Gray]
-    middle: NDArray[np.float64]
-    course: Trajectory
+    center: NDArray[np.float64]
+    trajectory: Trajectory
     noise: float
 
 
 @dataclass(frozen=True)
 class VideoSegment:
-    """Consecutive frames of the video: a clip, or a rest before a clip or at the end of a person's stretch.
+    """Consecutive frames of the video: a clip, or a rest before a clip or at the end of a subject's minute.
 
     Attributes:
-        first: the number of its first frame.
-        frames: how many.
-        taken: the clip, or the one that the rest leads to.
-        since: the clip that the rest follows; None at the beginning of a stretch.
-        resting: whether it is a rest.
+        first: number of the first frame.
+        frames: number of frames.
+        source: the clip, or the clip after the rest.
+        previous: the clip before the rest; None at the beginning of a subject's minute.
+        is_rest: whether the frames are a rest.
     """
 
     first: int
     frames: int
-    taken: MeasuredClip
-    since: MeasuredClip | None
-    resting: bool
+    source: MeasuredClip
+    previous: MeasuredClip | None
+    is_rest: bool
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class PlantedEvent:
 
 @dataclass(frozen=True)
 class Score:
-    """What was found of a person's events, or of everybody's; a row of the table."""
+    """The scores of a subject's events, or of all events; a row of table.csv."""
 
     subject: str
     minutes: float
@@ -119,17 +119,17 @@ class Score:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Build, spots, prints the table and writes it; returns 2 for bad input."""
+    """Run the experiment and return the exit code: 0, or 2 for invalid input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
     add("--out", required=True, type=Path, help="folder of the video and the tables")
     add("--minutes", type=float, default=60.0, help="length of the video (default: 60)")
-    add("--fps", type=float, default=60.0, help="frames per second at which the clips are played (default: 60)")
+    add("--fps", type=float, default=60.0, help="frames per second of the clips (default: 60)")
     add("--exclude", action="append", default=[], metavar="SUBJECT/CLIP", help="a clip that does not move; repeatable")
     add("--subjects", type=int, default=2, help="drawn persons, three clips each (default: 2)")
     add("--frames", type=int, default=21, help="frames per drawn clip (default: 21)")
-    add("--seed", type=int, default=0, help="of the order, the rests and the drawing (default: 0)")
+    add("--seed", type=int, default=0, help="seed of the order, the rests and the drawn faces (default: 0)")
     args = parser.parse_args(argv)
     try:
         _run(args)
@@ -147,11 +147,11 @@ def _run(args: argparse.Namespace) -> None:
     video = args.out / "video.avi"
     length = round(args.minutes * 60 * args.fps)
     rng = np.random.default_rng(args.seed)
-    pieces = plan_video(people, length, args.fps, rng)
-    planted = list_planted_events(pieces)
+    segments = plan_video(people, length, args.fps, rng)
+    planted = list_planted_events(segments)
     write_text(args.out / "planted.csv", as_csv(planted))
-    drift = Drift.of([taken.course for clips in people.values() for taken in clips])
-    drawn = (frame for piece in pieces for frame in render_segment(piece, drift, rng))
+    drift = Drift.of([source.trajectory for clips in people.values() for source in clips])
+    drawn = (frame for segment in segments for frame in render_segment(segment, drift, rng))
     write_video(video, tqdm(drawn, total=length, desc="building", unit="frame"), args.fps)
 
     memory = MemorySampler(length)
@@ -166,19 +166,19 @@ def _run(args: argparse.Namespace) -> None:
         start, work = time.perf_counter(), time.process_time()
         frames = tqdm(read_video(video), total=length, desc="spotting", unit="frame")
         spotting = spot_events(frames, args.fps, on_row=keep)
-        pace, alone = length / (time.perf_counter() - start), length / (time.process_time() - work)
+        wall_rate, cpu_rate = length / (time.perf_counter() - start), length / (time.process_time() - work)
     write_text(args.out / "spotted.csv", as_csv(spotting.events))
     write_text(args.out / "memory.csv", as_csv(memory.samples))
-    table = score_table(planted, spotting.events, pieces, args.fps, args.exclude)
+    table = score_table(planted, spotting.events, segments, args.fps, args.exclude)
     write_text(args.out / "table.csv", as_csv(table))
     print(markdown(table))
-    told = ", ".join(f"{sample.mebibytes:.0f} ({sample.peak:.0f})" for sample in memory.samples)
-    print(f"{length} frames at {pace:.0f} frames per second, {alone:.0f} per second of one core's work")
-    print(f"memory along the way in MiB (and the most until then): {told}")
+    memory_text = ", ".join(f"{sample.mebibytes:.0f} ({sample.peak:.0f})" for sample in memory.samples)
+    print(f"{length} frames at {wall_rate:.0f} frames per second, {cpu_rate:.0f} per second of one core's work")
+    print(f"memory along the way in MiB (and the most until then): {memory_text}")
 
 
 def _people(args: argparse.Namespace) -> dict[str, list[MeasuredClip]]:
-    """Read every person's clips, a clip at a time."""
+    """Read the clips of every subject, one clip at a time."""
     raw = args.raw
     if raw is None:
         raw = args.out / f"drawn_{args.seed}_{args.subjects}_{args.frames}" / "clips.csv"
@@ -188,21 +188,21 @@ def _people(args: argparse.Namespace) -> dict[str, list[MeasuredClip]]:
     people: dict[str, list[MeasuredClip]] = {}
     for clip in tqdm(read_clips(raw), desc="measuring", unit="clip"):
         people.setdefault(clip.subject, []).append(measure_clip(clip))
-    known = {f"{taken.clip.subject}/{taken.clip.clip}" for clips in people.values() for taken in clips}
+    known = {f"{source.clip.subject}/{source.clip.clip}" for clips in people.values() for source in clips}
     for name in args.exclude:
         if name not in known:
             raise UserError(f"--exclude={name}: no such clip in {raw}; give SUBJECT/CLIP")
-    sizes = {frame.shape for clips in people.values() for taken in clips for frame in taken.frames}
+    sizes = {frame.shape for clips in people.values() for source in clips for frame in source.frames}
     if len(sizes) > 1:
         raise UserError(f"{raw}: frames of {len(sizes)} sizes; a video has one, give clips of one size")
     return people
 
 
 def measure_clip(clip: Clip) -> MeasuredClip:
-    """Read a clip and measures how head, light and noise behave in it.
+    """Read a clip and measure the motion of the head, the light and the noise.
 
     Raises:
-        UserError: the apex is not given, a frame cannot be read, or the onset shows no face.
+        UserError: the apex is not annotated, a frame cannot be read, or no face is detected in the onset.
     """
     if clip.apex is None:
         raise UserError(f"clip {clip.name}: the apex is empty; fill in the column apex")
@@ -214,52 +214,54 @@ def measure_clip(clip: Clip) -> MeasuredClip:
     if face is None:
         raise UserError(f"clip {clip.name}: no face in the onset; remove the row or give frames with a frontal face")
     box = face.box().within(frames[0].shape)
-    middle = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
-    course = np.zeros((len(frames), 4))
+    center = np.array([(box.left + box.right) / 2, (box.top + box.bottom) / 2])
+    trajectory = np.zeros((len(frames), 4))
     for i, frame in enumerate(frames):
         motion = estimate_motion(frames[0], frame, box)
         if motion is None:
             raise UserError(f"clip {clip.name}: frame {numbers[i]} cannot be registered to the onset; remove the row")
-        course[i, :2] = motion[:, :2] @ middle + motion[:, 2] - middle
-        course[i, 2] = math.atan2(motion[1, 0], motion[0, 0])
-        course[i, 3] = math.log(crop_face(frame, box, motion, 32).mean())
-    course[:, 3] -= course[0, 3]
+        trajectory[i, :2] = motion[:, :2] @ center + motion[:, 2] - center
+        trajectory[i, 2] = math.atan2(motion[1, 0], motion[0, 0])
+        trajectory[i, 3] = math.log(crop_face(frame, box, motion, 32).mean())
+    trajectory[:, 3] -= trajectory[0, 3]
     noise = float(np.mean([estimate_noise(a, b) for a, b in itertools.pairwise(frames)]))
-    return MeasuredClip(clip, frames, middle, course, noise)
+    return MeasuredClip(clip, frames, center, trajectory, noise)
 
 
 def estimate_noise(a: Gray, b: Gray) -> float:
-    """The deviation of the noise of two frames, from what their fine detail does not share."""
+    """Return the deviation of the camera noise, from the difference of the fine detail of two frames."""
     change = a.astype(np.float32) - b
     fine = np.abs(change - cv2.blur(change, (5, 5)))
-    # A pixel less its 25 neighbors' mean keeps 24/25 of the variance; two frames have twice that of one.
+    # A pixel minus the mean of its 5x5 neighborhood keeps 24/25 of the variance; a difference has twice the variance.
     return float(np.median(fine)) / 0.6745 / math.sqrt(2 * 24 / 25)
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far head and light are from the onset's, and how far they move in a frame: float64[4] each, rms."""
+    """Root mean squares float64[4] of the distance of head and light from the onset, and of the change per frame."""
 
     reach: Trajectory
     step: Trajectory
 
     @classmethod
-    def of(cls, courses: Sequence[Trajectory]) -> "Drift":
-        """Measure it over all clips; both directions of the shift count alike."""
-        reach = np.sqrt(np.mean(np.concatenate(courses) ** 2, axis=0))
-        step = np.sqrt(np.mean(np.concatenate([np.diff(course, axis=0) for course in courses]) ** 2, axis=0))
+    def of(cls, trajectories: Sequence[Trajectory]) -> "Drift":
+        """Measure the drift over all clips, with equal values for both directions of the shift."""
+        reach = np.sqrt(np.mean(np.concatenate(trajectories) ** 2, axis=0))
+        step = np.sqrt(
+            np.mean(np.concatenate([np.diff(trajectory, axis=0) for trajectory in trajectories]) ** 2, axis=0)
+        )
         for rms in (reach, step):
             rms[:2] = math.sqrt(float(np.mean(rms[:2] ** 2)))
         return cls(np.maximum(reach, 1e-9), np.clip(step, 1e-9, reach))
 
-    def wander(self, frames: int, rng: np.random.Generator) -> Trajectory:
-        """Draw float64[frames, 4]: noise that was smoothed twice, with this reach and step."""
+    def sample(self, frames: int, rng: np.random.Generator) -> Trajectory:
+        """Draw a trajectory float64[frames, 4]: noise that was smoothed twice, with this reach and step."""
         keep = np.exp(-self.step / self.reach)
         # Variance of an autoregression with the double pole ``keep``, from noise of variance 1.
         size = np.sqrt((1 + keep**2) / (1 - keep**2) ** 3)
-        ahead = int(np.ceil((8 / (1 - keep)).max()))
+        warm_up = int(np.ceil((8 / (1 - keep)).max()))
         once, twice, path = np.zeros(4), np.zeros(4), np.empty((frames, 4))
-        for i in range(-ahead, frames):
+        for i in range(-warm_up, frames):
             once = keep * once + rng.standard_normal(4)
             twice = keep * twice + once
             if i >= 0:
@@ -270,81 +272,83 @@ class Drift:
 def plan_video(
     people: dict[str, list[MeasuredClip]], length: int, fps: float, rng: np.random.Generator
 ) -> list[VideoSegment]:
-    """Plan a video of ``length`` frames: people take turns of a minute, and play their clips in random order.
+    """Plan a video of ``length`` frames, in which subjects alternate every minute, with their clips in random order.
 
-    Every stretch ends with a rest of at least the shortest length.
+    Every minute ends with a rest of at least the shortest length.
     """
-    pieces: list[VideoSegment] = []
-    turns: list[str] = []
+    segments: list[VideoSegment] = []
+    order: list[str] = []
     at = 0
     while at < length:
-        turns = turns or [str(name) for name in rng.permutation(sorted(people))]
-        clips = people[turns.pop()]
-        stop = min(length, at + round(STRETCH_SECONDS * fps))
+        order = order or [str(name) for name in rng.permutation(sorted(people))]
+        clips = people[order.pop()]
+        stop = min(length, at + round(SUBJECT_SECONDS * fps))
         queue: list[int] = []
-        since: MeasuredClip | None = None
+        previous: MeasuredClip | None = None
         while True:
             queue = queue or [int(i) for i in rng.permutation(len(clips))]
-            taken, pause = clips[queue[-1]], round(rng.uniform(*REST_SECONDS) * fps)
-            if at + pause + len(taken.frames) + round(REST_SECONDS[0] * fps) > stop:
+            source, pause = clips[queue[-1]], round(rng.uniform(*REST_SECONDS) * fps)
+            if at + pause + len(source.frames) + round(REST_SECONDS[0] * fps) > stop:
                 break
             queue.pop()
-            pieces.append(VideoSegment(at, pause, taken, since, True))
-            pieces.append(VideoSegment(at + pause, len(taken.frames), taken, None, False))
-            at, since = at + pause + len(taken.frames), taken
-        pieces.append(VideoSegment(at, stop - at, since or taken, since, True))
+            segments.append(VideoSegment(at, pause, source, previous, True))
+            segments.append(VideoSegment(at + pause, len(source.frames), source, None, False))
+            at, previous = at + pause + len(source.frames), source
+        segments.append(VideoSegment(at, stop - at, previous or source, previous, True))
         at = stop
-    return pieces
+    return segments
 
 
-def list_planted_events(pieces: Iterable[VideoSegment]) -> list[PlantedEvent]:
-    """Return the clips of a video, in order."""
-    found = []
-    for piece in pieces:
-        if not piece.resting:
-            clip = piece.taken.clip
+def list_planted_events(segments: Iterable[VideoSegment]) -> list[PlantedEvent]:
+    """Return the planted events of a video, in order."""
+    events = []
+    for segment in segments:
+        if not segment.is_rest:
+            clip = segment.source.clip
             assert clip.apex is not None
-            apex, last = piece.first + clip.apex - clip.onset, piece.first + piece.frames - 1
-            found.append(PlantedEvent(clip.subject, clip.clip, piece.first, apex, last))
-    return found
+            apex, last = segment.first + clip.apex - clip.onset, segment.first + segment.frames - 1
+            events.append(PlantedEvent(clip.subject, clip.clip, segment.first, apex, last))
+    return events
 
 
-def render_segment(piece: VideoSegment, drift: Drift, rng: np.random.Generator) -> Iterator[Gray]:
-    """Yield the frames of a piece, uint8[h, w].
+def render_segment(segment: VideoSegment, drift: Drift, rng: np.random.Generator) -> Iterator[Gray]:
+    """Yield the frames of a segment, uint8[h, w].
 
-    Those of a rest go from the onset of the clip before, where its head and light have come to, to the onset of the
-    clip that follows, as it is.
+    The frames of a rest lead from the onset of the previous clip, with the head and light at the end of that clip, to
+    the unchanged onset of the next clip.
     """
-    if not piece.resting:
-        yield from piece.taken.frames
+    if not segment.is_rest:
+        yield from segment.source.frames
         return
-    before, after = piece.since or piece.taken, piece.taken
-    start = np.zeros(4) if piece.since is None else piece.since.course[-1]
-    course = drift.wander(piece.frames + 1, rng)
-    share = np.linspace(0, 1, piece.frames + 1)
+    before, after = segment.previous or segment.source, segment.source
+    start = np.zeros(4) if segment.previous is None else segment.previous.trajectory[-1]
+    trajectory = drift.sample(segment.frames + 1, rng)
+    share = np.linspace(0, 1, segment.frames + 1)
     share = share * share * (3 - 2 * share)
-    course -= (1 - share)[:, None] * (course[0] - start) + share[:, None] * course[-1]
+    trajectory -= (1 - share)[:, None] * (trajectory[0] - start) + share[:, None] * trajectory[-1]
     height, width = after.frames[0].shape
-    for (x, y, turn, light), part in zip(course[:-1], share[:-1], strict=True):
-        face = np.float32(1 - part) * before.frames[0] + np.float32(part) * after.frames[0]
-        spin = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-        shift = after.middle + (x, y) - spin @ after.middle
-        onto = np.column_stack([spin, shift])
+    for (x, y, rotation, light), weight in zip(trajectory[:-1], share[:-1], strict=True):
+        face = np.float32(1 - weight) * before.frames[0] + np.float32(weight) * after.frames[0]
+        rotation_matrix = np.array(
+            [[math.cos(rotation), -math.sin(rotation)], [math.sin(rotation), math.cos(rotation)]]
+        )
+        shift = after.center + (x, y) - rotation_matrix @ after.center
+        onto = np.column_stack([rotation_matrix, shift])
         face = cv2.warpAffine(face, onto, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        noise = (1 - part) * before.noise + part * after.noise
+        noise = (1 - weight) * before.noise + weight * after.noise
         face = face * np.float32(math.exp(light)) + np.float32(noise) * rng.standard_normal(face.shape, np.float32)
         yield np.clip(np.rint(face), 0, 255).astype(np.uint8)
 
 
 def write_video(path: Path, frames: Iterable[Gray], fps: float) -> None:
-    """Write frames as Motion JPEG, one at a time; an odd side gets its last row or column twice.
+    """Write frames as Motion JPEG, one at a time; the last row or column of an odd side is repeated.
 
     Raises:
         UserError: the file cannot be written.
     """
     writer = None
     for frame in frames:
-        # FFmpeg drops the last row of an odd number.
+        # FFmpeg drops the last row of an odd number of rows.
         h, w = frame.shape
         even = cv2.copyMakeBorder(frame, 0, h % 2, 0, w % 2, cv2.BORDER_REPLICATE)
         if writer is None:
@@ -358,7 +362,7 @@ def write_video(path: Path, frames: Iterable[Gray], fps: float) -> None:
 
 
 def read_video(path: Path) -> Iterator[tuple[int, Gray]]:
-    """Yield (position, uint8[h, w]) of a video's frames, one at a time."""
+    """Yield (position, frame uint8[h, w]) of a video, one frame at a time."""
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     position = 0
     while True:
@@ -372,7 +376,7 @@ def read_video(path: Path) -> Iterator[tuple[int, Gray]]:
 
 @dataclass(frozen=True)
 class MemorySample:
-    """Memory of this process after so many rows; a row of memory.csv."""
+    """Memory of this process after a number of rows; a row of memory.csv."""
 
     rows: int
     mebibytes: float
@@ -380,7 +384,7 @@ class MemorySample:
 
 
 class MemorySampler:
-    """Looks at the memory of this process at equal distances along a video of ``length`` frames."""
+    """Samples the memory of this process at equal intervals of a video of ``length`` frames."""
 
     def __init__(self, length: int) -> None:
         self.samples: list[MemorySample] = []
@@ -388,7 +392,7 @@ class MemorySampler:
         self._every = max(1, length // MEMORY_SAMPLES)
 
     def count(self) -> None:
-        """Count a row."""
+        """Count a row, and sample the memory at the end of an interval."""
         self._rows += 1
         if self._rows % self._every == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -397,7 +401,7 @@ class MemorySampler:
 
 
 def interval_iou(planted: PlantedEvent, event: Event) -> float:
-    """Return the frames in both intervals over the frames in either."""
+    """Return the intersection of two intervals over their union, in frames."""
     both = min(planted.offset, event.offset) - max(planted.onset, event.onset) + 1
     either = max(planted.offset, event.offset) - min(planted.onset, event.onset) + 1
     return max(0, both) / either
@@ -406,52 +410,61 @@ def interval_iou(planted: PlantedEvent, event: Event) -> float:
 def match_events(
     planted: Sequence[PlantedEvent], events: Sequence[Event], criterion: str
 ) -> list[tuple[PlantedEvent, Event]]:
-    """Pair planted events with the spotted one that overlaps most of those the criterion takes; each serves once."""
-    free = list(events)
-    found = []
-    for plant in planted:
+    """Match each planted event with the spotted event of largest overlap by the criterion; each is used once."""
+    unmatched = list(events)
+    matches = []
+    for planted_event in planted:
         if criterion == "iou":
-            able = [event for event in free if interval_iou(plant, event) >= LEAST_OVERLAP]
+            candidates = [event for event in unmatched if interval_iou(planted_event, event) >= MIN_IOU]
         else:
-            able = [event for event in free if plant.onset <= event.apex <= plant.offset]
-        if able:
-            best = max(able, key=lambda event: interval_iou(plant, event))
-            free.remove(best)
-            found.append((plant, best))
-    return found
+            candidates = [event for event in unmatched if planted_event.onset <= event.apex <= planted_event.offset]
+        if candidates:
+            best = max(candidates, key=lambda event: interval_iou(planted_event, event))
+            unmatched.remove(best)
+            matches.append((planted_event, best))
+    return matches
 
 
 def score_table(
     planted: Sequence[PlantedEvent],
     events: Sequence[Event],
-    pieces: Sequence[VideoSegment],
+    segments: Sequence[VideoSegment],
     fps: float,
     excluded: Sequence[str],
 ) -> list[Score]:
-    """Return a row per person, one for all, and one without the clips that are excluded, if there are any."""
-    whose = {piece.first: piece.taken.clip.subject for piece in pieces}
-    firsts = sorted(whose)
-    owner = [whose[firsts[bisect.bisect_right(firsts, event.apex) - 1]] for event in events]
+    """Return a row per subject, one for all, and one without the excluded clips, if there are any."""
+    subject_of_segment = {segment.first: segment.source.clip.subject for segment in segments}
+    firsts = sorted(subject_of_segment)
+    owner = [subject_of_segment[firsts[bisect.bisect_right(firsts, event.apex) - 1]] for event in events]
     table = []
-    for subject in sorted(set(whose.values())):
-        frames = sum(piece.frames for piece in pieces if piece.taken.clip.subject == subject)
-        mine = [event for event, name in zip(events, owner, strict=True) if name == subject]
+    for subject in sorted(set(subject_of_segment.values())):
+        frames = sum(segment.frames for segment in segments if segment.source.clip.subject == subject)
+        own = [event for event, name in zip(events, owner, strict=True) if name == subject]
         table.append(
-            score_events(subject, [plant for plant in planted if plant.subject == subject], mine, frames / fps / 60)
+            score_events(
+                subject,
+                [planted_event for planted_event in planted if planted_event.subject == subject],
+                own,
+                frames / fps / 60,
+            )
         )
-    minutes = sum(piece.frames for piece in pieces) / fps / 60
+    minutes = sum(segment.frames for segment in segments) / fps / 60
     table.append(score_events("all", planted, events, minutes))
     if excluded:
-        kept = [plant for plant in planted if f"{plant.subject}/{plant.clip}" not in excluded]
+        kept = [
+            planted_event
+            for planted_event in planted
+            if f"{planted_event.subject}/{planted_event.clip}" not in excluded
+        ]
         table.append(score_events(f"all without {' '.join(excluded)}", kept, events, minutes))
     return table
 
 
 def score_events(subject: str, planted: Sequence[PlantedEvent], events: Sequence[Event], minutes: float) -> Score:
-    """Compare the micro-expressions spotted with those planted; longer ones are counted only."""
+    """Compare spotted micro-expressions with planted ones; longer expressions are only counted."""
     micro = [event for event in events if event.kind == "micro"]
     iou, apex = (match_events(planted, micro, criterion) for criterion in ("iou", "apex"))
-    errors = [abs(event.apex - plant.apex) for plant, event in apex]
+    errors = [abs(event.apex - planted_event.apex) for planted_event, event in apex]
     return Score(
         subject,
         minutes,
@@ -468,7 +481,7 @@ def score_events(subject: str, planted: Sequence[PlantedEvent], events: Sequence
 
 
 def as_csv(rows: Sequence[PlantedEvent] | Sequence[Event] | Sequence[MemorySample] | Sequence[Score]) -> str:
-    """Return a table with the fields of the rows as columns; empty where there is no row."""
+    """Return rows as CSV with their fields as columns, or an empty text without rows."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if rows:
@@ -478,8 +491,8 @@ def as_csv(rows: Sequence[PlantedEvent] | Sequence[Event] | Sequence[MemorySampl
 
 
 def markdown(table: Sequence[Score]) -> str:
-    """Return the table to be printed."""
-    head = ["person", "minutes", "planted", "spotted", "recall, IoU", "false/min", "recall, apex", "false/min"]
+    """Return the table as Markdown."""
+    head = ["subject", "minutes", "planted", "spotted", "recall, IoU", "false/min", "recall, apex", "false/min"]
     head += ["apex error", "median", "longer"]
     cells = [
         [s.subject, f"{s.minutes:.1f}", str(s.planted), str(s.spotted), f"{s.iou_recall:.3f}"]

@@ -1,10 +1,10 @@
-"""Figure 4, real against synthetic: the faces of held-out people by the models B, C and F of Table III, side by side.
+"""Figure 4: real and synthetic faces of held-out subjects by the models B, C and F of Table III, side by side.
 
     python -m experiments.figure4_faces --preset=demo              drawn faces
     python -m experiments.figure4_faces --preset=full --data=DATA  the licensed databases
 
-The runs are those of Table III. Writes OUT/figure4_faces/ with figure4.png (people chosen by rule, every class asked),
-extremes.png (of each model the two best and the two worst faces) and the table of L1 and SSIM to the real apex.
+The runs are those of Table III. Writes OUT/figure4_faces/ with figure4.png (subjects selected by a rule, every class),
+extremes.png (the two best and the two worst faces of each model) and the table of L1 and SSIM to the real apex.
 """
 
 import sys
@@ -28,34 +28,38 @@ from icegan_jax.reporting import style
 
 MODELS = ("B", "C", "F", OURS)  # B, C and F: the paper's Figure 4
 COPY = "copy of the onset"
-_WORDS = {model: GENERATORS[model][0] for model in MODELS[:-1]} | {OURS: "moves the onset's pixels"}
+_DESCRIPTIONS = {model: GENERATORS[model][0] for model in MODELS[:-1]} | {OURS: "moves the onset's pixels"}
 COLUMNS = ("model", "generator", "l1", "ssim", "l1_of_wrong_class", "clips", "people")
-_ROWS = 6  # people shown
-_EXTREMES = 2  # of the best, and of the worst
+_ROWS = 6  # subjects in the figure
+_EXTREMES = 2  # number of best and of worst faces
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the runs, and writes the table and the pictures."""
+    """Train the runs, and write the table and the figures."""
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, SPLIT_FACES)
     runs = {model: train_seeds(options, fields_of(options, model), data) for model in MODELS}
-    found = {model: [read_faces(run) for run in runs[model]] for model in MODELS}
+    faces = {model: [read_faces(run) for run in runs[model]] for model in MODELS}
     for seed in range(options.seeds):
-        check_same_clips({runs[model][seed]: found[model][seed] for model in MODELS})
+        check_same_clips({runs[model][seed]: faces[model][seed] for model in MODELS})
     classes, _ = read_predictions(runs[MODELS[0]][0] / "predictions.csv")
-    rows = select_clips(found[MODELS[0]][0], _ROWS, len(classes))
-    first = {f"{model}: {_WORDS[model]}": found[model][0] for model in MODELS}
+    rows = select_clips(faces[MODELS[0]][0], _ROWS, len(classes))
+    first = {f"{model}: {_DESCRIPTIONS[model]}": faces[model][0] for model in MODELS}
 
     out = options.out / "figure4_faces"
-    write_tables(out, "Figure 4: synthetic faces and the real apex", COLUMNS, table_rows(found), _notes(options.seeds))
+    write_tables(out, "Figure 4: synthetic faces and the real apex", COLUMNS, table_rows(faces), _notes(options.seeds))
     style.save_figure(draw_models(first, rows, classes), out / "figure4.png")
-    best_and_worst = {model: extremes(found[model], _EXTREMES) for model in MODELS}
+    best_and_worst = {model: extremes(faces[model], _EXTREMES) for model in MODELS}
     style.save_figure(draw_extremes(best_and_worst, classes), out / "extremes.png")
     print(f"pictures: {out / 'figure4.png'}, {out / 'extremes.png'}")
 
 
 def check_same_clips(faces: Mapping[Path, SynthesizedFaces]) -> None:
-    """Raise UserError unless all runs held out the same clips, in one order."""
+    """Check that all runs held out the same clips in the same order.
+
+    Raises:
+      UserError: a run held out other clips.
+    """
     first, *others = faces
     for run in others:
         mine, theirs = faces[run], faces[first]
@@ -63,12 +67,12 @@ def check_same_clips(faces: Mapping[Path, SynthesizedFaces]) -> None:
             raise UserError(f"{run}: held out other clips than {first}; remove both and train them on the same data")
 
 
-def table_rows(found: Mapping[str, Sequence[SynthesizedFaces]]) -> list[dict[str, object]]:
-    """A row per model, and one of the onset in place of every synthesis."""
+def table_rows(faces: Mapping[str, Sequence[SynthesizedFaces]]) -> list[dict[str, object]]:
+    """Return a row per model, and a row in which the onset replaces every synthetic face."""
     rows = []
-    for model, runs in found.items():
-        rows.append({"model": model, "generator": _WORDS[model], **_row(runs)})
-    runs = next(iter(found.values()))
+    for model, runs in faces.items():
+        rows.append({"model": model, "generator": _DESCRIPTIONS[model], **_row(runs)})
+    runs = next(iter(faces.values()))
     copies = [run._replace(synthetic=np.repeat(run.onset[:, None], run.synthetic.shape[1], 1)) for run in runs]
     return [*rows, {"model": COPY, "generator": "", **_row(copies)}]
 
@@ -92,9 +96,16 @@ def _row(runs: Sequence[SynthesizedFaces]) -> dict[str, object]:
 
 
 def extremes(runs: Sequence[SynthesizedFaces], count: int) -> list[Extreme]:
-    """The syntheses of the apex's class most like the real apex by SSIM, best first, then the least, worst last.
+    """Return the synthetic faces of the apex's class with the largest and the smallest SSIM to the real apex.
 
-    A clip that several seeds held out counts once among the best, and once among the worst.
+    A clip that was held out with several seeds occurs at most once among the best and once among the worst faces.
+
+    Args:
+      runs: the faces of one model, a run per seed.
+      count: number of best and of worst faces.
+
+    Returns:
+      The best faces, best first, then the worst faces, worst last.
     """
     scored = []
     for seed, run in enumerate(runs):
@@ -110,7 +121,7 @@ def extremes(runs: Sequence[SynthesizedFaces], count: int) -> list[Extreme]:
 
 
 def _distinct(scored: Sequence[Extreme], count: int) -> list[Extreme]:
-    """The first so many that are not the same clip with another seed."""
+    """Return the first ``count`` entries of different clips."""
     first: dict[str, Extreme] = {}
     for entry in scored:
         first.setdefault(entry.name, entry)

@@ -1,12 +1,12 @@
-"""Figure 5, where the synthetic faces move: is the change from X_on to X_syn where the class's muscles are?
+"""Figure 5: share of the motion of synthetic faces, from X_on to X_syn, in the regions of the class's muscles.
 
     python -m experiments.figure5_motion --preset=demo              drawn faces, whose true regions are known
     python -m experiments.figure5_motion --preset=full --data=DATA  the licensed databases, regions from landmarks
     python -m experiments.figure5_motion --run=RUN [--run=RUN2 ...] finished runs, nothing is trained
 
-The share of the squared change (paper, Figure 5) that lies in the regions which the action units of the class move:
-of all three syntheses of every held-out clip, and of the real apexes. Writes OUT/figure5_motion/ with the table, the
-mean maps of each class (figure5.png) and those of some people (figure5_people.png).
+The score is the share of the squared change (paper, Figure 5) in the regions that the action units of the class move,
+for all three synthetic faces of every held-out clip and for the real apexes. Writes OUT/figure5_motion/ with the table,
+the mean maps of each class (figure5.png) and maps of some subjects (figure5_people.png).
 """
 
 import argparse
@@ -45,22 +45,22 @@ from icegan_jax.reporting import style
 SYNTHETIC, REAL = "synthetic", "real"
 WHOLE = "all of them"
 COLUMNS = ("class", "region", SYNTHETIC, "even_spread", "shifted_onset", REAL, "clips", "real_clips")
-_ROWS = 6  # people shown
+_ROWS = 6  # subjects in the figure
 
 
 class RunFaces(NamedTuple):
-    """A finished run's held-out faces, and where the muscles are in them."""
+    """The held-out faces of a finished run, and the regions of the muscles in each face."""
 
     faces: SynthesizedFaces
     regions: MuscleRegions
 
     def key(self, row: int) -> Key:
-        """Dataset, subject and clip of a row."""
+        """Return dataset, subject and clip of a row."""
         return (*self.faces.subject[row], self.faces.clip[row])
 
 
 class EnergyShare(NamedTuple):
-    """How much of one face's change lies in a region."""
+    """The share of one face's change that lies in a region."""
 
     kind: str
     label: int
@@ -73,7 +73,7 @@ class EnergyShare(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train or reads the runs, and writes the table and the pictures."""
+    """Train or read the runs, and write the table and the figures."""
 
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--run", type=Path, action="append", default=[], help="a finished run; repeatable")
@@ -97,28 +97,28 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def read_run(run: Path, data: str = "") -> RunFaces:
-    """A run's faces and their regions.
+    """Read the faces of a run and their regions.
 
     Args:
       run: a finished run directory.
-      data: the prepared folder; empty: the one that the run's config.json names.
+      data: the prepared folder; empty for the folder in the run's config.json.
 
     Raises:
-      UserError: the run has no synthesis, its classes are others than the three, or its faces have no regions.
+      UserError: the run has no synthetic faces, has other classes than the three, or its faces have no regions.
     """
-    found = read_faces(run)
+    faces = read_faces(run)
     classes, _ = read_predictions(run / "predictions.csv")
     units_of(classes)
     if not data:
         data = str(run_data_dir(run, read_json(run / "config.json"), "name the prepared folder with --data"))
     onsets = {
-        (*person, clip): onset for person, clip, onset in zip(found.subject, found.clip, found.onset, strict=True)
+        (*person, clip): onset for person, clip, onset in zip(faces.subject, faces.clip, faces.onset, strict=True)
     }
-    return RunFaces(found, muscle_regions(data, onsets))
+    return RunFaces(faces, muscle_regions(data, onsets))
 
 
 def energy_shares(motion: RunFaces, seed: int) -> list[EnergyShare]:
-    """Every synthesis of every clip in the region of the class asked, and the real apex in that of its own."""
+    """Return the shares of every synthetic face and of every real apex in the regions of the face's class."""
     faces, shares = motion.faces, []
     for row, (onset, person) in enumerate(zip(faces.onset, faces.subject, strict=True)):
         masks = motion.regions.masks[motion.key(row)]
@@ -136,7 +136,7 @@ def energy_shares(motion: RunFaces, seed: int) -> list[EnergyShare]:
 
 
 def table_rows(shares: Sequence[EnergyShare]) -> list[dict[str, object]]:
-    """A row per class and region, and first one over all classes."""
+    """Return a row over all classes, then a row per class and region."""
     rows = [_row("all", WHOLE, [share for share in shares if share.region == WHOLE])]
     for label, word in enumerate(EXPRESSIONS):
         for region in (WHOLE, *units_of(EXPRESSIONS)[label]):
@@ -152,13 +152,13 @@ def _row(word: str, region: str, shares: Sequence[EnergyShare]) -> dict[str, obj
         mine = [share for share in shares if share.kind == kind]
         inside, people, seeds = ([getattr(share, name) for share in mine] for name in ("inside", "person", "seed"))
         cells |= mean_cells(kind, inside, people, seeds) | {clips: int(np.isfinite(inside).sum())}
-    asked = [share for share in shares if share.kind == SYNTHETIC]
-    even, shifted = (float(np.mean([getattr(share, name) for share in asked])) for name in ("area", "shifted"))
+    synthetic = [share for share in shares if share.kind == SYNTHETIC]
+    even, shifted = (float(np.mean([getattr(share, name) for share in synthetic])) for name in ("area", "shifted"))
     return cells | {"even_spread": even, "shifted_onset": shifted}
 
 
 def mean_maps(motions: Sequence[RunFaces]) -> Mapping[tuple[str, int], MotionMap]:
-    """By kind and class: the root of the mean squared change over the clips of all runs, on their mean onset."""
+    """Return, by kind and class, the root of the mean squared change over the clips of all runs, and the mean onset."""
     maps = {}
     for kind in (SYNTHETIC, REAL):
         for label in range(len(EXPRESSIONS)):

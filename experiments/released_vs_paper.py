@@ -1,10 +1,10 @@
-"""Where the authors' definitions depart from the paper: each switch of `configs/released.py`, flipped alone.
+"""Effect of each difference between the authors' released definitions (`configs/released.py`) and the paper.
 
     python -m experiments.released_vs_paper --preset=demo              drawn faces, minutes
     python -m experiments.released_vs_paper --preset=full --data=DATA  the licensed databases
 
-The base is the preset; every row changes one thing to what the definitions have, the last row all of them. The split by
-people is that of Table III.
+The base is the preset; every row changes one field to the value of the released definitions, the last row all fields.
+The split by subjects is that of Table III.
 """
 
 import sys
@@ -19,7 +19,7 @@ from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
 
 COLUMNS = (
-    "switch",
+    "difference",
     "uf1",
     "uar",
     "selection",
@@ -34,7 +34,7 @@ BASE, ALL = "the preset", "all of them"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the runs and writes the table."""
+    """Train the runs and write the table."""
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, SPLIT_FACES)
     runs = {
@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name, fields in difference_fields(options).items()
     }
     rows = [
-        {"switch": name, **score_runs(found), **baseline_scores(found), **l1_to_apex(found)}
-        for name, found in runs.items()
+        {"difference": name, **score_runs(seeds), **baseline_scores(seeds), **l1_to_apex(seeds)}
+        for name, seeds in runs.items()
     ]
     notes = (
         f"{options.seeds} splits by people, the same for all rows of a seed; mean [95% interval over people] ± "
@@ -51,14 +51,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         "l1: mean absolute difference of the synthetic face and the real apex, gray levels of 255, held-out people.",
         *(difference_note(f"{name} against {BASE}", runs[name], runs[BASE]) for name in runs if name != BASE),
     )
-    write_tables(options.out / "switches", "The paper against the released definitions", COLUMNS, rows, notes)
+    write_tables(options.out / "released_vs_paper", "The paper against the released definitions", COLUMNS, rows, notes)
 
 
 def difference_fields(options: Options) -> dict[str, dict[str, object]]:
-    """The fields of every row; widths that the preset scales stay scaled."""
+    """Return the changed fields of every row; widths that the preset scales stay scaled."""
     model = build_config(options, 0, {}, "").model
     split = {"model.primary_types": 2 * model.primary_types, "model.primary_dimension": model.primary_dimension // 2}
-    alone: dict[str, dict[str, object]] = {
+    single: dict[str, dict[str, object]] = {
         "model.grm compact": {"model.grm": "compact"},
         "model.routing_axis input": {"model.routing_axis": "input"},
         "loss.margin_power 1": {"loss.margin_power": 1},
@@ -69,8 +69,8 @@ def difference_fields(options: Options) -> dict[str, dict[str, object]]:
             "model.reconstruction_spectral": True,
         },
     }
-    together = {field: value for fields in alone.values() for field, value in fields.items()}
-    return {BASE: {}, **alone, ALL: together}
+    together = {field: value for fields in single.values() for field, value in fields.items()}
+    return {BASE: {}, **single, ALL: together}
 
 
 if __name__ == "__main__":

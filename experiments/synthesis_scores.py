@@ -1,12 +1,12 @@
-"""How good the synthetic faces of held-out people are: every score beside rows that say what it is worth.
+"""Scores of the synthetic faces of held-out subjects, beside reference rows that help to interpret each score.
 
     python -m experiments.synthesis_scores --preset=demo                   drawn faces, minutes
     python -m experiments.synthesis_scores --preset=full --data=DATA       the paper's networks, licensed databases
     python -m experiments.synthesis_scores --run=runs/mine [--run=...]     finished runs, on the same prepared faces
 
-The preset's configuration, one run per seed, scored together: on a split by people in the demo, LOSO in full. SSIM,
-PSNR, LPIPS, kernel distance, identity, optical flow and an independent classifier, of the synthetic apex and of a copy
-of the onset, of other real frames of the same apex, and of the synthesis of a wrong class
+One run per seed of the preset's configuration is scored, on a split by subjects in the demo and LOSO in full. The
+scores are SSIM, PSNR, LPIPS, kernel distance, identity, optical flow and an independent classifier, of the synthetic
+apex, a copy of the onset, other real frames near the apex, and the synthetic face of a wrong class
 (icegan_jax/evaluation/synthesis).
 """
 
@@ -34,7 +34,7 @@ from icegan_jax.evaluation.synthesis.scores import COLUMNS, SynthesisRow, count_
 from icegan_jax.io import read_json
 from icegan_jax.models.perceptual import apply_in_batches, load_lpips, load_perceptual_network, perceptual_features
 
-NETWORK, LAYER = "vgg16", "relu5_3"  # whose features, averaged over the picture, the kernel distance compares
+NETWORK, LAYER = "vgg16", "relu5_3"  # the kernel distance compares features of this layer, averaged over the image
 _KID = ("kid", "kid_n")
 _AT = COLUMNS.index("identity")
 ORDER = (*COLUMNS[:_AT], *_KID, *COLUMNS[_AT:])  # the kernel distance beside the other distances
@@ -57,7 +57,7 @@ NOTES = (
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train or takes the runs, and writes the table."""
+    """Train or read the runs, and write the table."""
     options, args = parse_options(__doc__, argv, _add)
     runs = args.run
     if not runs:
@@ -71,19 +71,19 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def score_runs(runs: Sequence[Path], networks: FeatureExtractors) -> list[SynthesisRow]:
-    """The rows of some finished runs on the same prepared faces, with a progress bar.
+    """Return the rows of finished runs on the same prepared faces, with a progress bar.
 
     Raises:
       UserError: a run has no synthetic faces, or the runs have different data.
     """
-    found = [read_faces(run) for run in runs]
+    faces = [read_faces(run) for run in runs]
     pairs = _data_of(runs)
-    with tqdm(total=count_faces(found, pairs), desc="synthesis scores", unit="face") as bar:
-        return score_faces(found, pairs, networks, bar.update)
+    with tqdm(total=count_faces(faces, pairs), desc="synthesis scores", unit="face") as bar:
+        return score_faces(faces, pairs, networks, bar.update)
 
 
 def networks() -> FeatureExtractors:
-    """The pre-trained networks that come with the installed packages."""
+    """Return the pre-trained networks of the installed packages."""
     cost = load_perceptual_network(NETWORK, LAYER)
 
     @jax.jit
@@ -95,7 +95,7 @@ def networks() -> FeatureExtractors:
 
 
 def line(row: SynthesisRow) -> Mapping[str, object]:
-    """A row as the table shows it."""
+    """Return a row as cells of the table."""
     cells: dict[str, object] = {"faces": row.method, "clips": row.n}
     cells |= {"kid": row.kid, "kid_n": row.kid_n} if row.kid_n else {}
     for name, found in row.scores.items():

@@ -1,11 +1,11 @@
-"""Table I, cross-database evaluation (CDE): LOSO over the pooled databases, all together and database by database.
+"""Table I, cross-database evaluation (CDE): LOSO over the pooled databases, scored in total and by database.
 
     python -m experiments.table1_cde --preset=demo                    drawn faces in two databases, minutes
     python -m experiments.table1_cde --preset=demo --data=DATA        small networks on any prepared faces
     python -m experiments.table1_cde --preset=full --data=DATA        the paper, on the 442 clips of MEGC2019
 
-UF1 and UAR are computed from the counts pooled over all folds; those of a database are the same predictions, restricted
-to it. Beside them stand the paper's figures, the floors, and a linear classifier on raw apex pixels.
+UF1 and UAR are computed from the counts pooled over all folds; the scores of a database use the same predictions,
+restricted to that database. The table also has the paper's figures, the floors, and a linear classifier on apex pixels.
 """
 
 import sys
@@ -34,7 +34,7 @@ OTHERS = ("last epoch", "STSTNet", "CapsuleNet", "LBP-TOP")  # rows of paper.csv
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the runs and writes the table."""
+    """Train the runs and write the table."""
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, LOSO_FACES)
     runs = train_seeds(options, {}, data)

@@ -30,11 +30,11 @@ COLUMNS = (
     "people",
     "predictions",
 )
-_PAPERS = ("casme2", "samm")  # the databases of the paper's table
+_PAPER_DATABASES = ("casme2", "samm")  # the databases of the paper's table
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the runs and writes the table."""
+    """Train the runs and write the table."""
     options, args = parse_options(__doc__, argv, _add)
     data = prepared_faces(options, LOSO_FACES)
     if args.database:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     elif data and PRESETS[options.preset].drawn:
         databases = sorted(set(load_pairs(data).dataset.tolist()))
     else:
-        databases = list(_PAPERS)
+        databases = list(_PAPER_DATABASES)
     rows = []
     for database in databases:
         fields = {"data.database": database}

@@ -1,10 +1,10 @@
-"""Table III, the generator taken apart: what each piece does for recognition (A to F) and for the synthetic faces.
+"""Table III, ablation of the generator: effect of each component on recognition (A to F) and on the synthetic faces.
 
     python -m experiments.table3_generator --preset=demo              drawn faces, minutes
     python -m experiments.table3_generator --preset=full --data=DATA  the paper: 48 people train, 20 are held out
 
-A subject-wise split, drawn anew with every seed and the same for all models. All of A to F draw the whole face, as the
-paper's do; the last row is ours, F that moves the onset's pixels (model.motion).
+The split by subjects differs between seeds and is the same for all models. A to F synthesize the whole face, as in the
+paper; the last row is ours, F that moves the onset's pixels (model.motion).
 """
 
 import sys
@@ -44,20 +44,26 @@ OURS = "F, motion"
 
 
 def fields_of(options: Options, model: str) -> dict[str, object]:
-    """The fields of a model of the table, ``A`` to ``F`` or ``F, motion``."""
+    """Return the fields of a model of the table, ``A`` to ``F`` or ``F, motion``."""
     return {**split_fields(options), **GENERATORS[model[0]][1], "model.motion": model == OURS}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the runs and writes the table."""
+    """Train the runs and write the table."""
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, SPLIT_FACES)
     rows, runs = [], {}
     for model in (*GENERATORS, OURS):
         runs[model] = train_seeds(options, fields_of(options, model), data)
-        words = GENERATORS[model[0]][0] + (", moves the onset's pixels" if model == OURS else "")
+        description = GENERATORS[model[0]][0] + (", moves the onset's pixels" if model == OURS else "")
         known = published_scores("III", model) if model in GENERATORS else {}
-        row = {"model": model, "generator": words, **known, **score_runs(runs[model]), **baseline_scores(runs[model])}
+        row = {
+            "model": model,
+            "generator": description,
+            **known,
+            **score_runs(runs[model]),
+            **baseline_scores(runs[model]),
+        }
         rows.append(row | ({} if model == "A" else l1_to_apex(runs[model])))
     notes = (
         f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
@@ -69,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for better, worse in (("D", "C"), ("F", "D"), ("F", "A"), (OURS, "A"))
         ),
     )
-    write_tables(options.out / "table3_generator", "Table III: the generator taken apart", COLUMNS, rows, notes)
+    write_tables(options.out / "table3_generator", "Table III: ablation of the generator", COLUMNS, rows, notes)
 
 
 if __name__ == "__main__":

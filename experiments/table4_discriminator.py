@@ -1,10 +1,10 @@
-"""Table IV, capsules against convolutions in the discriminator, with the number of parameters.
+"""Table IV, capsules or convolutions in the discriminator, with the numbers of parameters.
 
     python -m experiments.table4_discriminator --preset=demo              drawn faces, minutes
     python -m experiments.table4_discriminator --preset=full --data=DATA  the paper
 
-D_CNN has two convolutional layers in place of the capsules; enlarged, it is as wide as it takes to have the parameters
-of D_CE (d_exp = 32) within 2%. Below them the dimension d_exp of the expression capsules. The split is Table III's.
+D_CNN has two convolutional layers instead of the capsules; the enlarged D_CNN has as many parameters as D_CE (d_exp =
+32) within 2%. The other rows vary the dimension d_exp of the expression capsules. The split is that of Table III.
 """
 
 import sys
@@ -35,12 +35,12 @@ COLUMNS = (
     "predictions",
 )
 DIMENSIONS = (8, 16, 32, 64, 128)
-SIZE_OF = 32  # d_exp of the D_CE whose size the enlarged D_CNN has
+REFERENCE_DIMENSION = 32  # d_exp of the D_CE whose number of parameters the enlarged D_CNN has
 CNN, ENLARGED = "D_CNN", "D_CNN enlarged"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Train the runs and writes the table."""
+    """Train the runs and write the table."""
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, SPLIT_FACES)
     rows, runs = [], {}
@@ -57,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{options.seeds} splits, the same people for all models of a seed; mean [95% interval over people] ± deviation"
         " over seeds.",
         *(
-            difference_note(f"{capsule_row(SIZE_OF)} against {cnn}", runs[capsule_row(SIZE_OF)], runs[cnn])
+            difference_note(
+                f"{capsule_row(REFERENCE_DIMENSION)} against {cnn}", runs[capsule_row(REFERENCE_DIMENSION)], runs[cnn]
+            )
             for cnn in (CNN, ENLARGED)
         ),
     )
@@ -65,21 +67,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def capsule_row(dimension: int) -> str:
-    """The row's name of the capsule discriminator with this d_exp."""
+    """Return the name of the row of the capsule discriminator with this d_exp."""
     return f"D_CE, d_exp {dimension}"
 
 
 def discriminators(options: Options, classes: int) -> dict[str, dict[str, object]]:
-    """The fields of every row."""
+    """Return the fields of every row, by name."""
     capsules = {capsule_row(dimension): {"model.expression_dimension": dimension} for dimension in DIMENSIONS}
     cnn = {"model.discriminator": "cnn"}
-    wanted = parameters(options, capsules[capsule_row(SIZE_OF)], classes)
+    wanted = parameters(options, capsules[capsule_row(REFERENCE_DIMENSION)], classes)
     width = match_cnn_width(_networks(options, cnn, classes), wanted)
     return {CNN: cnn, ENLARGED: cnn | {"model.cnn_width": width}, **capsules}
 
 
 def parameters(options: Options, fields: Mapping[str, object], classes: int) -> int:
-    """Trainable parameters of the discriminator with these fields, for data of so many classes."""
+    """Return the number of trainable parameters of the discriminator with these fields."""
     return count_discriminator(_networks(options, fields, classes))
 
 

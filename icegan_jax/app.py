@@ -25,7 +25,7 @@ Only this computer can open the page, unless --host says otherwise. Uploaded fil
 removed when their tab is closed, at the latest with the page; nothing is sent anywhere. A prediction is no proof of a
 feeling, and the page is no lie detector; use pictures of people who agreed.
 
-The page needs gradio: uv sync --extra page, or pip install -c constraints.txt gradio.
+The page needs gradio: uv sync --extra app, or pip install -c constraints.txt gradio.
 
 exit code: 0 closed by Ctrl-C; 2 bad input, in one line.
 """
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     check_port_free(args.host, args.port)
     if importlib.util.find_spec("gradio") is None:
-        raise UserError("the page needs gradio; install it with: uv sync --extra page")
+        raise UserError("the page needs gradio; install it with: uv sync --extra app")
     if not is_local(args.host):
         text = "anybody on the network can open the page and upload faces, without a password"
         print(f"warning: --host={args.host}: {text}", file=sys.stderr)

@@ -565,7 +565,7 @@ def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_d
     """Compute how the folds are trained: an epoch is one pass over all prepared pairs, equally long for every fold.
 
     Raises:
-      UserError: the devices cannot share the batches out equally, or there are more steps than can be counted.
+      UserError: The devices cannot split the batches equally, or there are more steps than can be counted.
     """
     training = config.training
     size = training.batch_size

@@ -39,7 +39,7 @@ HARMLESS = {
     "training.collapse_after": "when to warn",
     "evaluation.oracle": "an additional score",
 }
-_OTHER_VERSION = "if the new version computes the same"  # of icegan_jax, whose changes only the user knows
+_OTHER_VERSION = "if the new version computes the same"  # of icegan_jax: only the user can decide
 _OTHER_PACKAGE = "rounding may differ"  # of other packages
 
 _NOTES = ("id", "git_commit", "resumed")  # keys of config.json that are not compared

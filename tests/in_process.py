@@ -1,4 +1,4 @@
-"""The main command without a process of its own, which takes six seconds of computing to start."""
+"""The main command in this process: a subprocess would take six seconds to start."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from icegan_jax import main
 
 
 def run_main(arguments: Sequence[str]) -> int:
-    """``python -m icegan_jax.main ARGUMENTS``, whose flags are those of this process; returns the exit code."""
+    """Run ``python -m icegan_jax.main ARGUMENTS`` with the flags of this process; return the exit code."""
     with flagsaver.flagsaver():
         try:
             main._main(main._parse_flags(["main", *arguments]))

@@ -26,7 +26,7 @@ def free_port() -> int:
 def test_without_gradio(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
     said = refused(capsys, f"--port={free_port()}")
-    assert said == "error: the page needs gradio; install it with: uv sync --extra page\n"
+    assert said == "error: the page needs gradio; install it with: uv sync --extra app\n"
 
 
 def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:

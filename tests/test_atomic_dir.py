@@ -18,7 +18,7 @@ def _names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-def test_appears_whole_and_replaces_the_earlier_one(tmp_path: Path) -> None:
+def test_the_folder_is_complete_and_replaces_the_earlier_one(tmp_path: Path) -> None:
     out = tmp_path / "new" / "data"
     _write(out, "1")
     (out / "extra.txt").touch()
@@ -29,9 +29,7 @@ def test_appears_whole_and_replaces_the_earlier_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_run_leaves_the_earlier_one_and_what_is_to_be_kept(
-    tmp_path: Path, error: type[BaseException]
-) -> None:
+def test_an_interrupted_run_leaves_the_earlier_folder_and_the_cache(tmp_path: Path, error: type[BaseException]) -> None:
     out = tmp_path / "data"
     _write(out, "1")
     for kept in (False, True):
@@ -52,7 +50,7 @@ def test_an_interrupted_run_leaves_the_earlier_one_and_what_is_to_be_kept(
     assert _names(out) == [CACHE_DIR, SUMMARY_FILE]
 
 
-def test_what_killed_processes_leave_is_used_or_removed(tmp_path: Path) -> None:
+def test_files_of_killed_processes_are_used_or_removed(tmp_path: Path) -> None:
     out = tmp_path / "data"
     _write(out, "1")
     staging = tmp_path / ".data.partial"
@@ -83,7 +81,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["data", "other"]
 
 
-def test_a_file_system_without_locks_is_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_system_without_locks_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(file: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -92,7 +90,7 @@ def test_a_file_system_without_locks_is_written_all_the_same(tmp_path: Path, mon
     assert _names(tmp_path) == ["data"]
 
 
-def test_a_failed_swap_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_swap_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "data"
     _write(out, "1")
     rename = Path.rename

@@ -1,4 +1,4 @@
-"""The compilation cache: programs are found again, damaged ones are replaced, and no folder stops a run."""
+"""The compilation cache: programs are found, damaged ones are replaced, and a bad folder stops no run."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 from icegan_jax import compilation_cache
 from icegan_jax.compilation_cache import default_cache_dir, set_cache_dir
 
-# Compiles one program as often as it is told to, each time from nothing, and says what was counted.
+# Compiles a program for each argument, without the cache in memory, and prints the counts.
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -37,7 +37,7 @@ print(json.dumps([why, before, said]))
 
 
 def compiled(folder: Path, *acts: str, **environment: str) -> tuple[Any, str]:
-    """What SCRIPT prints, and its stderr; without the cache that the tests themselves use."""
+    """Run SCRIPT without the cache of the tests; return its output and stderr."""
     kept = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(folder), *acts],
@@ -51,7 +51,7 @@ def compiled(folder: Path, *acts: str, **environment: str) -> tuple[Any, str]:
     return json.loads(done.stdout), done.stderr
 
 
-def test_a_program_is_compiled_once_and_a_damaged_one_anew(tmp_path: Path) -> None:
+def test_a_program_is_compiled_once_and_a_damaged_one_again(tmp_path: Path) -> None:
     (why, before, said), errors = compiled(tmp_path, "first", "again", "damaged", "repaired", "half", "repaired")
     assert (why, before) == ("", "")
     hits = [0, 1, 1, 2, 2, 3]
@@ -61,7 +61,7 @@ def test_a_program_is_compiled_once_and_a_damaged_one_anew(tmp_path: Path) -> No
     assert said == [" (1 of 1 programs from the cache)"]
 
 
-def test_quick_programs_are_neither_kept_nor_counted(tmp_path: Path) -> None:
+def test_fast_programs_are_neither_cached_nor_counted(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name != "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "environ", kept)
@@ -84,7 +84,7 @@ def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rights do not stop the superuser, as whom tests may run."""
+    """With a patched check of permissions, since they do not restrict root."""
     monkeypatch.setattr(compilation_cache, "_jax_setting", lambda _: None)
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert set_cache_dir(tmp_path).endswith("cannot be written")

@@ -1,4 +1,4 @@
-"""Each bad value has its line; good ones become networks and a plan."""
+"""Validation of the config, and the networks and training settings that are built from it."""
 
 import math
 import re
@@ -95,11 +95,11 @@ def with_value(field: str, value: Any) -> Any:
     return config
 
 
-@pytest.mark.parametrize(("field", "value", "wish"), BAD)
-def test_a_bad_value_is_named_with_what_it_may_be(field: str, value: Any, wish: str) -> None:
+@pytest.mark.parametrize(("field", "value", "requirement"), BAD)
+def test_a_bad_value_is_named_with_its_range(field: str, value: Any, requirement: str) -> None:
     with pytest.raises(UserError) as caught:
         validate(with_value(field, value))
-    pattern = rf"config\.{re.escape(field)} is .+: it {re.escape(wish)}"
+    pattern = rf"config\.{re.escape(field)} is .+: it {re.escape(requirement)}"
     assert re.fullmatch(pattern, str(caught.value)), str(caught.value)
 
 
@@ -137,7 +137,7 @@ def test_the_cost_network_is_checked_where_it_is_used(field: str, value: str, li
     assert build_models(config, steps=1).perceptual is None
 
 
-def test_networks_get_the_config_s_values() -> None:
+def test_networks_get_the_values_of_the_config() -> None:
     config = demo.get_config()
     config.loss.adversarial = 0.25
     config.model.noise = 7
@@ -149,9 +149,9 @@ def test_networks_get_the_config_s_values() -> None:
     assert [layer.name for layer in models.perceptual.layers] == ["relu1"]
 
 
-def test_networks_are_made_for_the_classes_of_the_data() -> None:
-    made = [build_models(demo.get_config(), steps=1, classes=number) for number in (3, 5)]
-    assert [models.classes for models in made] == [models.discriminator.classes for models in made] == [3, 5]
+def test_networks_are_built_for_the_classes_of_the_data() -> None:
+    built = [build_models(demo.get_config(), steps=1, classes=number) for number in (3, 5)]
+    assert [models.classes for models in built] == [models.discriminator.classes for models in built] == [3, 5]
     assert build_models(demo.get_config(), steps=1).classes == 3
 
 
@@ -175,15 +175,15 @@ def train_config(**training: Any) -> Any:
 
 
 def test_epochs_pass_over_all_pairs() -> None:
-    made = train_config(epochs=3, batch_size=16, steps_per_call=1)
-    assert (made.steps_per_epoch, made.steps) == (7, 21)  # 100 / 16, rounded up
+    built = train_config(epochs=3, batch_size=16, steps_per_call=1)
+    assert (built.steps_per_epoch, built.steps) == (7, 21)  # 100 / 16, rounded up
 
 
-def test_steps_override_epochs_and_are_rounded_up_to_whole_calls() -> None:
-    assert train_config(steps=7, steps_per_call=5).steps == 10
+def test_steps_override_epochs_and_do_not_depend_on_the_steps_per_call() -> None:
+    assert train_config(steps=7, steps_per_call=5).steps == 7
     assert train_config(steps=10, steps_per_call=5).steps == 10
-    made = train_config(steps=3, steps_per_call=5)
-    assert (made.steps, made.steps_per_call) == (3, 3)
+    built = train_config(steps=3, steps_per_call=5)
+    assert (built.steps, built.steps_per_call) == (3, 3)
 
 
 def test_no_more_folds_on_a_device_than_there_are() -> None:
@@ -196,8 +196,8 @@ def test_zero_folds_leaves_the_number_to_the_memory() -> None:
 
 
 def test_devices_that_share_batches_hold_all_folds() -> None:
-    made = train_config(parallel="batch", batch_size=8, folds_per_device=12)
-    assert (made.parallel, made.folds_per_device, made.batch_size) == ("batch", 10, 8)
+    built = train_config(parallel="batch", batch_size=8, folds_per_device=12)
+    assert (built.parallel, built.folds_per_device, built.batch_size) == ("batch", 10, 8)
 
 
 def test_a_batch_that_the_devices_cannot_share() -> None:

@@ -1,4 +1,4 @@
-"""The fields that choose a protocol, a network or a selection: which go together, and what becomes of them."""
+"""Fields that choose a protocol, a network or a selection: valid combinations, and their effects."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_fields_that_need_each_other(fields: dict[str, Any], line: str) -> None:
     assert str(caught.value) == line
 
 
-def test_fields_that_have_each_other() -> None:
+def test_valid_combinations() -> None:
     config = loso.get_config()
     chosen = {"selection": "inner", "inner_share": 0.2, "every": 10, "oracle": True}
     config.evaluation.update(chosen)
@@ -61,7 +61,7 @@ def test_fields_that_have_each_other() -> None:
     validate(config)
 
 
-def test_networks_get_the_switches() -> None:
+def test_networks_get_the_choices() -> None:
     config = demo.get_config()
     config.model.update({"generator": "se", "grm": "compact", "routing_axis": "input", "adversarial_dimension": 0})
     config.model.update({"reconstruction_hidden": (8, 9, 10), "reconstruction_spectral": True})
@@ -81,18 +81,18 @@ def test_networks_of_the_tables() -> None:
     assert models.discriminator == ConvolutionalDiscriminator(classes=5, width=0.125, cnn_width=3.0)
 
 
-def test_evaluations_come_after_whole_calls() -> None:
-    def every(updates: int) -> int:
+def test_evaluations_do_not_depend_on_the_steps_per_call() -> None:
+    def evaluate_every(updates: int) -> int:
         config = loso.get_config()
         config.evaluation.every = updates
         config.training.steps_per_call = 5
         return build_train_config(config, num_pairs=100, num_folds=10, num_devices=1).evaluate_every
 
-    assert [every(updates) for updates in (0, 1, 5, 6)] == [0, 5, 5, 10]
+    assert [evaluate_every(updates) for updates in (0, 1, 5, 6)] == [0, 1, 5, 6]
 
 
-def test_the_plan_gets_what_is_done_to_training_pairs() -> None:
+def test_the_train_config_has_the_augmentation() -> None:
     config = loso.get_config()
     config.data.update({"shift": 3, "brightness": 0.25, "mirror": True})
-    made = build_train_config(config, num_pairs=100, num_folds=10, num_devices=1)
-    assert (made.shift, made.brightness, made.mirror) == (3, 0.25, True)
+    built = build_train_config(config, num_pairs=100, num_folds=10, num_devices=1)
+    assert (built.shift, built.brightness, built.mirror) == (3, 0.25, True)

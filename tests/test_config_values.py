@@ -1,4 +1,4 @@
-"""A config file or a command line that is wrong: one line that names the field, its value and what was meant."""
+"""Errors in a config file or command line: one line with the field, its value and a suggestion."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ BASE = "from configs import loso\n\ndef get_config():\n    config = loso.get_con
 
 
 def refusal(path: str, *changes: str) -> str:
-    """What a config and its changes are refused with: one line of bounded length."""
+    """Return the refusal of a config with changes, which is one line of limited length."""
     with pytest.raises(UserError) as caught:
         validate(load_config(path, split_changes(changes)[1]))
     line = str(caught.value)
@@ -206,14 +206,14 @@ def test_a_file_that_is_no_config(tmp_path: Path, content: bytes, words: str) ->
         ([1.0], "is [1.0]: it must be a number"),
     ],
 )
-def test_a_value_of_another_type_in_a_config_of_its_own(value: Any, words: str) -> None:
+def test_a_value_of_another_type_in_a_config_file(value: Any, words: str) -> None:
     config = ConfigDict(loso.get_config().to_dict() | {"model": loso.get_config().model.to_dict() | {"width": value}})
     with pytest.raises(UserError, match=r"^config\.model\.width " + re.escape(words)) as caught:
         validate(config)
     assert len(str(caught.value)) < 200
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     assert "cannot be loaded: No such file or directory; see configs/" in refusal(str(tmp_path / "a.py"))
     assert "cannot be loaded: Is a directory" in refusal(str(tmp_path))
     assert "null byte" in refusal("a\0b.py")
@@ -229,7 +229,7 @@ def test_a_field_that_a_file_lacks_may_come_from_the_command_line(tmp_path: Path
     assert config.training.steps == 3
 
 
-def test_what_a_colon_follows_is_handed_to_get_config(tmp_path: Path) -> None:
+def test_the_text_after_a_colon_is_passed_to_get_config(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(BASE.format("config.seed = int(seed)").replace("get_config():", "get_config(seed):", 1))
     assert load_config(f"{path}:12").seed == 12
@@ -243,7 +243,7 @@ def test_a_frozen_config_can_be_changed(tmp_path: Path) -> None:
     assert load_config(str(path), ["--config.seed=3"]).seed == 3
 
 
-def test_a_placeholder_that_nobody_fills_in_is_missing() -> None:
+def test_an_unfilled_placeholder_is_missing() -> None:
     config = demo.get_config()
     config.training.steps = config_dict.required_placeholder(int)
     with pytest.raises(UserError, match=r"^config\.training\.steps is missing"):

@@ -1,4 +1,4 @@
-"""Every configuration loads, is sound, keeps its types, and has no field that nobody reads."""
+"""Every configuration loads, is valid, keeps its types, and has no unused field."""
 
 import dataclasses
 import importlib
@@ -25,7 +25,7 @@ def load(name: str) -> ConfigDict:
 
 
 def fields(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """("model.width", 1.0) and so on."""
+    """Yield fields by dotted name: ("model.width", 1.0), ..."""
     for name, value in config.items():
         if isinstance(value, ConfigDict):
             yield from fields(value, f"{prefix}{name}.")
@@ -38,7 +38,7 @@ def test_the_configurations_are_found() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_configuration_is_sound(name: str) -> None:
+def test_a_configuration_is_valid(name: str) -> None:
     config = load(name)
     validate(config)
     train_config = build_train_config(config, num_pairs=2210, num_folds=68, num_devices=1)
@@ -61,13 +61,13 @@ def test_the_table_of_fields_is_that_of_the_base() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_configuration_is_made_anew_each_time(name: str) -> None:
+def test_get_config_returns_a_new_config_each_time(name: str) -> None:
     load(name).training.steps = 12345
     assert load(name).training.steps != 12345
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_header_tells_how_to_run_it(name: str) -> None:
+def test_the_docstring_has_the_command(name: str) -> None:
     header = importlib.import_module(f"configs.{name}").__doc__ or ""
     assert f"python -m icegan_jax.main --config=configs/{name}.py --workdir=" in header
 
@@ -86,7 +86,7 @@ def test_a_field_keeps_its_type_and_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the main job; being checked or written to config.json does not count."""
+    """``train_and_evaluate`` uses every field; validation and config.json do not count."""
     config = load(name)
     config.model.image_size = tiny.SIZE
     parts = {id(config): ""}
@@ -101,14 +101,14 @@ def test_every_field_is_read(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     read = set()
     lookup = ConfigDict.__getitem__
 
-    def noting(part: ConfigDict, field: str) -> Any:
+    def record(part: ConfigDict, field: str) -> Any:
         if id(part) in parts:
             read.add(parts[id(part)] + field)
         return lookup(part, field)
 
     pairs = tiny.pairs()
     pairs = dataclasses.replace(pairs, dataset=np.full(len(pairs.label), config.data.database or "tiny"))
-    for left_out in (
+    for function in (
         "prepare_procedural",
         "train_folds",
         "finalize_run",
@@ -117,12 +117,12 @@ def test_every_field_is_read(name: str, tmp_path: Path, monkeypatch: pytest.Monk
         "write_or_compare_config",
         "_check_finished_folds",
     ):
-        monkeypatch.setattr(train, left_out, lambda *_, **__: None)
+        monkeypatch.setattr(train, function, lambda *_, **__: None)
     monkeypatch.setattr(train, "validate", lambda _: None)
     monkeypatch.setattr(train, "load_pairs", lambda _: pairs)
     monkeypatch.setattr(train, "is_finished", lambda *_: True)
-    with monkeypatch.context() as watched:
-        watched.setattr(ConfigDict, "__getitem__", noting)
+    with monkeypatch.context() as patched:
+        patched.setattr(ConfigDict, "__getitem__", record)
         train.train_and_evaluate(config, tmp_path)
     if config.data.dir:  # the procedural faces' fields are for the configurations that draw them
         read |= {field for field, _ in fields(config) if field.startswith("data.procedural.")}

@@ -17,7 +17,7 @@ import pytest
 from icegan_jax import export
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.inference.ensemble import load_ensemble
-from icegan_jax.training.inference import to_float
+from icegan_jax.models.generator import to_float
 from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
 
 CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections"}  # what load.py may import

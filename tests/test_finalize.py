@@ -1,4 +1,4 @@
-"""What the folds of a run come to: their seconds, and the choice of a step."""
+"""Results of a run: timing, selection of a step, and the files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def test_one_process_takes_the_sum_of_its_folds() -> None:
 
 
 def test_processes_work_at_the_same_time() -> None:
-    """The busiest one's time, in which all steps were made; one without a number is the first."""
+    """The time is that of the slowest process; a result without a process number is of the first."""
     results = [result(12.0, 7.0), result(5.0, 0.0, 0), result(20.0, 8.0, 1), result(3.0, 0.0, 2)]
     timing = _timing(results, batch_size=1)
     assert (timing.wall_s, timing.compile_s) == (20.0, 8.0)
@@ -41,27 +41,27 @@ PAIRS = tiny.pairs(subjects=4)
 ORACLE = "best test epoch (not a valid score)"
 
 
-def made(protocol: str, inner_share: float) -> list[Fold]:
+def folds_for(protocol: str, inner_share: float) -> list[Fold]:
     return build_folds(PAIRS, protocol=protocol, share=0.5, inner_share=inner_share, seed=0)
 
 
 def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None = None, **content: Any) -> None:
-    """Writes what trained folds leave; of each fold, histories hold (test, inner) guesses at steps 10, 20 ..."""
+    """Write the files of trained folds; histories hold each fold's (test, inner) predictions at steps 10, 20, ..."""
     (run_dir / "config.json").write_text("{}")
     for fold, history in zip(folds, histories or [()] * len(folds), strict=True):
         finish_fold(run_dir, fold, PAIRS, history[-1][0] if history else None, history, faces=False, **content)
 
 
-def concluded(run_dir: Path, folds: Sequence[Fold], **changes: Any) -> dict[str, Any]:
+def finalize(run_dir: Path, folds: Sequence[Fold], **changes: Any) -> dict[str, Any]:
     plain = {"selection": "last", "evaluated": False, "oracle": False, "seed": 0, "batch_size": 4}
     finalize_run(PAIRS, folds, run_dir, **{**plain, "processes": 1, "compiled": "", **changes})
     return read_results(run_dir / "results.json")
 
 
 def test_leave_one_subject_out(tmp_path: Path) -> None:
-    folds = made("loso", 0.0)
+    folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
-    results = concluded(tmp_path, folds)
+    results = finalize(tmp_path, folds)
     assert (results["protocol"], results["selection"]) == ("leave one subject out", "last")
     assert (results["num_folds"], results["num_people"], results["num_clips"]) == (4, 4, 12)
     assert results["by_selection"] == {"last": results["overall"]}
@@ -70,25 +70,25 @@ def test_leave_one_subject_out(tmp_path: Path) -> None:
 
 
 def test_a_split(tmp_path: Path) -> None:
-    folds = made("split", 0.0)
+    folds = folds_for("split", 0.0)
     finish(tmp_path, folds)
-    results = concluded(tmp_path, folds)
+    results = finalize(tmp_path, folds)
     assert results["protocol"] == "subject-wise split, 2 of 4 people held out"
     assert (results["num_folds"], results["num_people"], results["num_clips"]) == (1, 2, 6)
     assert [sum(row) for row in results["references"]["linear_on_apex_pixels"]["confusion"]] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("inner_share", [0.0, 0.3])
-def test_everybody_trained_on_gives_a_fit_and_no_score(
+def test_training_on_all_subjects_gives_a_fit_and_no_score(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], inner_share: float
 ) -> None:
-    (fold,) = made("all", inner_share)
+    (fold,) = folds_for("all", inner_share)
     run_dir = tmp_path / "my run"
-    guesses = PAIRS.label[fold.test].tolist()
-    guesses[0] = 2 - guesses[0]  # one of them is wrong
+    predicted = PAIRS.label[fold.test].tolist()
+    predicted[0] = 2 - predicted[0]  # one of them is wrong
     run_dir.mkdir()
-    finish(run_dir, [fold], [[(guesses, [0] * len(fold.inner))]], warnings=["it is slow"])
-    results = concluded(run_dir, [fold], evaluated=True)
+    finish(run_dir, [fold], [[(predicted, [0] * len(fold.inner))]], warnings=["it is slow"])
+    results = finalize(run_dir, [fold], evaluated=True)
     clips, but = (9, " but 1 kept for inner validation") if inner_share else (12, "")
     assert results.pop("timing")["wall_s"] == 9.0 and results.pop("versions")["icegan-jax"]
     assert results == {
@@ -106,16 +106,16 @@ def test_everybody_trained_on_gives_a_fit_and_no_score(
         "warnings": {"all": ["it is slow"]},
     }
     assert {path.name for path in run_dir.iterdir()} == {"config.json", "folds", "results.json", "report"}
-    said = capsys.readouterr().out
-    assert said.startswith("trained on everybody: no score exists\nfit: 0.")
-    assert f" of the {clips} clips trained on are recognized, which is no estimate for other people" in said
-    assert f"run:    {run_dir}\nuse it: python -m icegan_jax.predict --workdir='{run_dir}' --input=" in said
-    assert not any(word in said for word in ("UF1", "UAR", "overall", "always"))
+    output = capsys.readouterr().out
+    assert output.startswith("trained on everybody: no score exists\nfit: 0.")
+    assert f" of the {clips} clips trained on are recognized, which is no estimate for other people" in output
+    assert f"run:    {run_dir}\nuse it: python -m icegan_jax.predict --workdir='{run_dir}' --input=" in output
+    assert not any(word in output for word in ("UF1", "UAR", "overall", "always"))
 
 
 RIGHT, WRONG = [0, 1, 2], [1, 2, 0]
 HALF = [0, 1, 0]  # two of three
-# Of each of four folds, guesses at steps 10, 20, 30: the test clips of one person, the inner clips of one.
+# Of each of four folds, predicted at steps 10, 20, 30: the test clips of one person, the inner clips of one.
 HISTORIES = [
     [(RIGHT, WRONG), (HALF, RIGHT), (WRONG, HALF)],
     [(WRONG, HALF), (RIGHT, RIGHT), (WRONG, RIGHT)],  # of equal ones the latest
@@ -126,7 +126,7 @@ HISTORIES = [
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> tuple[Path, list[Fold]]:
-    folds = made("loso", 0.3)  # one of three people
+    folds = folds_for("loso", 0.3)  # one of three people
     assert [len(fold.inner) for fold in folds] == [3] * 4
     finish(tmp_path, folds, HISTORIES)
     return tmp_path, folds
@@ -134,7 +134,7 @@ def evaluated(tmp_path: Path) -> tuple[Path, list[Fold]]:
 
 def test_inner_validation_chooses_the_step_of_each_fold(evaluated: tuple[Path, list[Fold]]) -> None:
     run_dir, folds = evaluated
-    results = concluded(run_dir, folds, selection="inner", evaluated=True, oracle=True)
+    results = finalize(run_dir, folds, selection="inner", evaluated=True, oracle=True)
     assert results["selection"] == "inner validation"
     assert results["selected_steps"] == {fold.name: step for fold, step in zip(folds, (20, 30, 30, 10), strict=True)}
     # Chosen: HALF, WRONG, HALF, HALF; on test: RIGHT, RIGHT, HALF, HALF; last: WRONG, WRONG, HALF, WRONG.
@@ -159,7 +159,7 @@ def test_inner_validation_chooses_the_step_of_each_fold(evaluated: tuple[Path, l
 
 def test_the_last_step_is_reported_beside_the_others(evaluated: tuple[Path, list[Fold]]) -> None:
     run_dir, folds = evaluated
-    results = concluded(run_dir, folds, evaluated=True)
+    results = finalize(run_dir, folds, evaluated=True)
     assert (results["selection"], list(results["by_selection"])) == ("last", ["last", "inner"])
     assert results["overall"]["uf1"] == results["by_selection"]["last"]["uf1"]
     assert not {"oracle", "selected_steps"} & results.keys()
@@ -175,24 +175,24 @@ def test_the_linear_reference_does_not_train_on_inner_people(tmp_path: Path, mon
         return np.concatenate([label[test] for _, test in folds])
 
     monkeypatch.setattr("icegan_jax.finalize.linear_on_apex_pixels", linear)
-    folds = made("split", 0.5)
+    folds = folds_for("split", 0.5)
     finish(tmp_path, folds)
-    results = concluded(tmp_path, folds)
+    results = finalize(tmp_path, folds)
     assert results["references"]["linear_on_apex_pixels"]["uf1"] == 1.0
     ((train, test),) = seen
     assert (train.tolist(), test.tolist()) == (folds[0].train.tolist(), folds[0].test.tolist())
     assert not set(PAIRS.subject[train]) & set(PAIRS.subject[folds[0].inner])
 
 
-def test_evaluations_that_are_gone_are_missed(evaluated: tuple[Path, list[Fold]]) -> None:
+def test_missing_evaluations_are_reported(evaluated: tuple[Path, list[Fold]]) -> None:
     run_dir, folds = evaluated
     (run_dir / "folds" / folds[1].name / "evaluations.jsonl").unlink()
     with pytest.raises(UserError, match="evaluations.jsonl: No such file .* same command again: the fold runs again"):
-        concluded(run_dir, folds, evaluated=True)
+        finalize(run_dir, folds, evaluated=True)
 
 
 def test_there_are_no_results_without_every_fold(tmp_path: Path) -> None:
-    folds = made("loso", 0.0)
+    folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
     for damage, words in (
         (lambda path: (path / "result.json").unlink(), "result.json: no such file"),
@@ -200,15 +200,15 @@ def test_there_are_no_results_without_every_fold(tmp_path: Path) -> None:
     ):
         damage(tmp_path / "folds" / folds[2].name)
         with pytest.raises(UserError, match=f"{folds[2].name}/{words}.* start the same command again"):
-            concluded(tmp_path, folds)
+            finalize(tmp_path, folds)
         assert {path.name for path in tmp_path.iterdir()} == {"config.json", "folds"}
         finish(tmp_path, folds)
 
 
 def test_results_have_the_checksums_of_predictions_and_content(tmp_path: Path) -> None:
-    folds = made("loso", 0.0)
+    folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
-    results = concluded(tmp_path, folds)
+    results = finalize(tmp_path, folds)
     checksum = hashlib.sha256((tmp_path / "predictions.csv").read_bytes()).hexdigest()
     assert results["files"] == {"predictions.csv": checksum} and "warnings" not in results
     text = (tmp_path / "results.json").read_text()
@@ -217,42 +217,42 @@ def test_results_have_the_checksums_of_predictions_and_content(tmp_path: Path) -
         read_results(tmp_path / "results.json")
 
 
-def test_concluding_again_writes_what_is_damaged_anew(tmp_path: Path) -> None:
-    """The remedy that the report names."""
-    folds = made("loso", 0.0)
+def test_finalizing_again_replaces_damaged_files(tmp_path: Path) -> None:
+    """As the messages of the report recommend."""
+    folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
-    concluded(tmp_path, folds)
+    finalize(tmp_path, folds)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     for damage in (lambda path: path.write_bytes(path.read_bytes()[:99]), lambda path: path.unlink()):
         for name in ("results.json", "predictions.csv", "report/index.html"):
             damage(tmp_path / name)
-        concluded(tmp_path, folds)
+        finalize(tmp_path, folds)
         assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
-def test_warnings_of_folds_go_on_into_results_and_report(tmp_path: Path) -> None:
-    folds = made("loso", 0.0)
+def test_warnings_of_folds_are_in_results_and_report(tmp_path: Path) -> None:
+    folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
     finish(tmp_path, folds[1:3], warnings=["all clips <negative> in 5 passes", "again"])
-    results = concluded(tmp_path, folds)
+    results = finalize(tmp_path, folds)
     assert results["warnings"] == {fold.name: ["all clips <negative> in 5 passes", "again"] for fold in folds[1:3]}
     page = (tmp_path / "report" / "index.html").read_text()
     lines = "<li>tiny_s1: all clips &lt;negative&gt; in 5 passes</li><li>tiny_s1: again</li>"
     assert "<h2>Warnings</h2>" in page and lines in page
     finish(tmp_path, folds)
-    concluded(tmp_path, folds)
+    finalize(tmp_path, folds)
     assert "Warnings" not in (tmp_path / "report" / "index.html").read_text()
 
 
-def test_what_earlier_states_left_goes_when_the_results_are_there(tmp_path: Path) -> None:
-    folds = made("loso", 0.0)
+def test_older_results_are_removed_when_the_new_ones_are_written(tmp_path: Path) -> None:
+    folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
-    concluded(tmp_path, folds)
+    finalize(tmp_path, folds)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     rename_old_results(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("config.json", "folds", "results.json.old", "predictions.csv.old", "report.old")
     }
     write_partial_results(PAIRS, folds, tmp_path, seed=0, missing={})
-    concluded(tmp_path, folds)
+    finalize(tmp_path, folds)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

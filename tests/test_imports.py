@@ -126,7 +126,7 @@ def test_the_owner_of_a_library_uses_it(owned: str) -> None:
 
 def test_losses_see_arrays_only() -> None:
     (losses,) = (file for file in FILES if place(file) == "training/losses.py")
-    assert {name.split(".")[0] for name in imported(losses)} <= {"jax", "numpy"}
+    assert {name.split(".")[0] for name in imported(losses)} <= {"chex", "jax", "numpy"}
 
 
 def test_only_parallel_says_pmap() -> None:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, whatever happens meanwhile, and tell when they were changed."""
+"""Atomic files and checksums."""
 
 import contextlib
 import errno
@@ -30,8 +30,8 @@ from icegan_jax.io import (
 
 
 @contextlib.contextmanager
-def room_for(size):
-    """No file of this process may grow beyond so many bytes: the system ends a write as on a full disk."""
+def file_size_limit(size):
+    """Limit the size of files of this process: a write then fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -63,10 +63,10 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_a_write_without_room_leaves_the_old_file_and_names_it(tmp_path, kind):
+def test_a_write_without_space_leaves_the_old_file_and_names_it(tmp_path, kind):
     path = tmp_path / "sub" / "file"
     write_text(path, "old")
-    with room_for(70000), pytest.raises(OSError) as caught:
+    with file_size_limit(70000), pytest.raises(OSError) as caught:
         WRITERS[kind](path)
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(path))
     assert str(path) in str(caught.value) and ".tmp" not in str(caught.value)
@@ -116,7 +116,7 @@ def test_the_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
-def test_a_file_system_without_fsync_does(tmp_path, monkeypatch, number):
+def test_a_file_system_without_fsync_is_accepted(tmp_path, monkeypatch, number):
     def fail(descriptor):
         raise OSError(number, "not here")
 
@@ -125,8 +125,8 @@ def test_a_file_system_without_fsync_does(tmp_path, monkeypatch, number):
     assert (tmp_path / "file").read_text() == "new"
 
 
-def test_a_killed_writer_leaves_a_whole_file(tmp_path):
-    """SIGKILL at some moment of ceaseless writing; what is left beside the file is known as such."""
+def test_a_killed_writer_leaves_a_complete_file(tmp_path):
+    """SIGKILL at a random time of continuous writing; only temporary files remain next to the file."""
     path = tmp_path / "result.json"
     code = (
         "import sys, itertools, pathlib; from icegan_jax.io import write_json_with_checksum\n"
@@ -148,7 +148,7 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
         assert list(tmp_path.iterdir()) == [path]
 
 
-def test_leftovers_are_of_that_file_alone(tmp_path):
+def test_temporary_files_are_those_of_one_file(tmp_path):
     for name in (".a[1].json.12.tmp", ".a1.json.12.tmp", "a[1].json", ".a[1].json"):
         (tmp_path / name).write_text("")
     assert [path.name for path in temporary_files(tmp_path / "a[1].json")] == [".a[1].json.12.tmp"]

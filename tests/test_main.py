@@ -1,4 +1,4 @@
-"""The command itself, in its smallest form: what a run leaves, its repetition, and the lines for bad input."""
+"""The command with the smallest networks: files of a run, repetition, and messages about bad input."""
 
 import contextlib
 import csv
@@ -58,7 +58,7 @@ def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """The same without a process of its own; its devices are those of the tests."""
+    """As ``command``, in this process, with the devices of the tests."""
     words = list(map(str, arguments))
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
         code = run_main(words)
@@ -66,7 +66,7 @@ def here(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def read_json(path: Path) -> Any:
-    """Strict JSON: NaN is none."""
+    """Parse strict JSON, without NaN."""
 
     def refuse(word: str) -> None:
         raise AssertionError(f"{path}: {word} is not JSON")
@@ -105,7 +105,7 @@ def test_results_have_the_fields_of_the_design(run_dir: Path) -> None:
 
 
 def test_the_scores_are_those_of_the_predictions(run_dir: Path) -> None:
-    """One row per clip, of which UF1 is computed anew here."""
+    """predictions.csv has one row per clip, from which UF1 is computed here."""
     with (run_dir / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = ["dataset", "subject", "clip", "label", "prediction", "negative", "positive", "surprise"]
@@ -140,7 +140,7 @@ def test_config_json_is_the_config_as_it_was_run(run_dir: Path) -> None:
     assert config["git_commit"] == git_commit()
 
 
-def test_the_report_is_there_and_its_pictures_too(run_dir: Path) -> None:
+def test_the_report_has_its_images(run_dir: Path) -> None:
     sources = []
 
     class Pictures(HTMLParser):
@@ -154,7 +154,7 @@ def test_the_report_is_there_and_its_pictures_too(run_dir: Path) -> None:
         assert source.startswith("data:image/") or (run_dir / "report" / source).is_file(), source[:80]
 
 
-def test_the_same_command_again_leaves_finished_folds_alone(run_dir: Path) -> None:
+def test_the_same_command_again_does_not_change_finished_folds(run_dir: Path) -> None:
     def state() -> dict[Path, int]:
         folders = [run_dir / "folds", run_dir / "data"]
         return {path: path.stat().st_mtime_ns for folder in folders for path in folder.rglob("*")}
@@ -171,7 +171,7 @@ def test_the_same_command_again_leaves_finished_folds_alone(run_dir: Path) -> No
 
 @pytest.fixture(scope="module")
 def split_dir(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A split of the same two people, without a generator, evaluated on the way."""
+    """A split of the same two subjects, without a generator, evaluated during the training."""
     folder = tmp_path_factory.mktemp("split") / "run"
     fields = ["protocol=split", "model.generator=none", "evaluation.every=1", "evaluation.oracle=True", "data.shift=1"]
     data = f"--config.data.dir={run_dir / 'data'}"
@@ -210,7 +210,7 @@ FIVE = ("happiness", "disgust", "repression", "surprise", "others")
 
 @pytest.fixture(scope="module")
 def five_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on prepared pairs of five classes, of which nobody shows repression."""
+    """A run on prepared pairs of five classes, without clips of repression."""
     folder = tmp_path_factory.mktemp("five")
     labels = [label for label in range(5) if FIVE[label] != "repression"]
     pairs = [
@@ -232,7 +232,7 @@ def five_data(folder: Path) -> list[str]:
     return [f"--config.data.dir={folder / 'data'}", "--config.model.image_size=32"]
 
 
-def test_five_classes_go_through_to_the_report(five_dir: Path) -> None:
+def test_five_classes_are_in_the_report(five_dir: Path) -> None:
     run = five_dir / "run"
     results = read_json(run / "results.json")
     assert results["classes"] == list(FIVE)
@@ -275,7 +275,7 @@ def test_parameters() -> None:
 def refused(
     run_dir: Path, split_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, subprocess.CompletedProcess[str]]:
-    """Commands that cannot work, by name; one of each way to be refused in a process of its own."""
+    """Commands with errors, by name; one of each kind of error runs in a subprocess."""
     folder = tmp_path_factory.mktemp("refused")
     prepared = f"--config.data.dir={run_dir}/data"
     (folder / "file").write_text("")

@@ -1,4 +1,4 @@
-"""The command in two processes: the same predictions as in one, also where processes are killed in between."""
+"""The command in two processes: the same predictions as in one, also after processes were killed."""
 
 import json
 import os
@@ -21,18 +21,18 @@ FEW.append("--config.loss.perceptual=0")  # compiles sooner
 
 
 class Ended(NamedTuple):
-    """How a process ended; what progress bars wrote over is still in ``err``."""
+    """Exit code and output of a process; ``err`` includes overwritten progress bars."""
 
     code: int
     out: str
     err: str
 
 
-def begin(run_dir: Path, index: int, port: int) -> "subprocess.Popen[str]":
-    return begin_alone(run_dir, f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={index}")
+def start(run_dir: Path, index: int, port: int) -> "subprocess.Popen[str]":
+    return start_single(run_dir, f"--coordinator=127.0.0.1:{port}", "--num_processes=2", f"--process_id={index}")
 
 
-def begin_alone(run_dir: Path, *options: str) -> "subprocess.Popen[str]":
+def start_single(run_dir: Path, *options: str) -> "subprocess.Popen[str]":
     flags = os.environ["XLA_FLAGS"].replace("device_count=4", "device_count=1")
     return subprocess.Popen(
         [sys.executable, "-m", "icegan_jax.main", *FEW, f"--workdir={run_dir}", *options],
@@ -45,9 +45,9 @@ def begin_alone(run_dir: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 def run_two(run_dir: Path, kill: int | None = None, fold: str = "") -> list[Ended]:
-    """Runs two processes; one is killed as soon as it has made a step of ``fold``."""
+    """Run two processes; kill one after its first step of ``fold``."""
     port = free_port()
-    with begin(run_dir, 1, port) as second, begin(run_dir, 0, port) as first, ThreadPoolExecutor(2) as pool:
+    with start(run_dir, 1, port) as second, start(run_dir, 0, port) as first, ThreadPoolExecutor(2) as pool:
         both = (first, second)
         ends = [pool.submit(process.communicate) for process in both]
         log = run_dir / "folds" / fold / "metrics.jsonl"
@@ -94,7 +94,7 @@ def test_two_processes_predict_what_one_does(single: Path, together: tuple[Path,
     assert found["versions"]["machine"] == f"2 processes, the first with {expected['versions']['machine']}"
 
 
-def test_each_process_says_what_it_does(together: tuple[Path, list[Ended]]) -> None:
+def test_each_process_prints_its_folds(together: tuple[Path, list[Ended]]) -> None:
     _, (first, second) = together
     for index, end in enumerate((first, second)):
         assert f"process {index} of 2: 1 of 2 folds of 12 steps, 30 pairs of 6 clips, 1 x cpu" in end.out
@@ -108,7 +108,7 @@ def test_each_process_says_what_it_does(together: tuple[Path, list[Ended]]) -> N
 
 
 def test_each_process_trained_its_own_folds_at_the_same_time(together: tuple[Path, list[Ended]]) -> None:
-    """The time of the run is that of the busier process, not the sum of both."""
+    """The time of the run is that of the slower process, not the sum."""
     run_dir, _ = together
     results = [read_json(run_dir / "folds" / fold / "result.json") for fold in FOLDS]
     assert [result["process"] for result in results] == [0, 1]
@@ -146,13 +146,13 @@ def test_flags_that_do_not_go_together(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1 and not list(tmp_path.iterdir())
 
 
-def test_a_run_at_work_is_left_alone(single: Path, tmp_path: Path) -> None:
+def test_an_active_run_is_not_disturbed(single: Path, tmp_path: Path) -> None:
     """A second command in the same folder, by mistake."""
     folder = tmp_path / "run" / "processes"
     folder.mkdir(parents=True)
-    sign = folder / "0.json"
-    sign.write_text(json.dumps({"state": "running", "note": "0", "host": "node7", "pid": 4711}))
-    beating = subprocess.Popen(
+    status = folder / "0.json"
+    status.write_text(json.dumps({"state": "running", "note": "0", "host": "node7", "pid": 4711}))
+    writer = subprocess.Popen(
         [
             sys.executable,
             "-c",
@@ -163,14 +163,14 @@ def test_a_run_at_work_is_left_alone(single: Path, tmp_path: Path) -> None:
             "    path.with_suffix('.new').write_text(json.dumps(content | {'note': str(number)}))\n"
             "    path.with_suffix('.new').replace(path)\n"
             "    time.sleep(0.1)\n",
-            str(sign),
+            str(status),
         ]
     )
     try:
         done = command(*FEW, f"--workdir={tmp_path / 'run'}")
     finally:
-        beating.kill()
-        beating.wait()
+        writer.kill()
+        writer.wait()
     assert done.returncode == 2
     expected = f"error: {tmp_path}/run: a run is active there (process 0 on node7, pid 4711); let it end"
     assert last_line(done.stderr).startswith(expected)
@@ -178,28 +178,28 @@ def test_a_run_at_work_is_left_alone(single: Path, tmp_path: Path) -> None:
 
 
 def files(run_dir: Path) -> set[str]:
-    """Of the folds and the data; checkpoints have their own tests."""
+    """Return the files of folds and data without checkpoints, which have their own tests."""
     found = {path.relative_to(run_dir).as_posix() for path in run_dir.rglob("*") if path.is_file()}
     return {name for name in found if name.startswith(("folds/", "data/")) and "/checkpoints/" not in name}
 
 
 def test_two_commands_started_at_once_on_one_run_directory(single: Path, tmp_path: Path) -> None:
-    """Two runs, not two processes of one: the second is refused, and the first is none the worse for it."""
+    """Two runs, not two processes of one: the second is refused, and the first is not affected."""
     shared = tmp_path / "new" / "shared"
-    both = [begin_alone(shared), begin_alone(shared)]
+    both = [start_single(shared), start_single(shared)]
     try:
         while all(process.poll() is None for process in both):
             time.sleep(0.02)
         refused = next(process for process in both if process.poll() is not None)
-        works = both[0] if refused is both[1] else both[1]
-        assert works.poll() is None, "the refusal does not wait for the run's end"
+        active = both[0] if refused is both[1] else both[1]
+        assert active.poll() is None, "the refusal does not wait for the run's end"
         out, err = refused.communicate(timeout=60)
         assert (refused.returncode, out) == (2, ""), err
-        who = rf"process 0 on \S+, pid {works.pid}, since \d\d:\d\d"
-        message = rf"error: {shared}: a run is active there \({who}\); let it end, or choose another --workdir\n"
+        name = rf"process 0 on \S+, pid {active.pid}, since \d\d:\d\d"
+        message = rf"error: {shared}: a run is active there \({name}\); let it end, or choose another --workdir\n"
         assert re.fullmatch(message, err), err
-        out, err = works.communicate(timeout=300)
-        assert works.returncode == 0, err
+        out, err = active.communicate(timeout=300)
+        assert active.returncode == 0, err
     finally:
         for process in both:
             process.kill()

@@ -30,7 +30,7 @@ def field(config: ConfigDict, path: str) -> object:
     return value
 
 
-def test_the_page_shows_every_way() -> None:
+def test_the_page_shows_every_way_to_start() -> None:
     assert len(COMMANDS) == 6
     for word in ("srun", "mpirun", "--process_id=0", "--process_id=1", "CUDA_VISIBLE_DEVICES"):
         assert word in PAGE

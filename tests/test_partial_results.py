@@ -1,4 +1,4 @@
-"""What a stopped run shows for itself, and that results of an earlier state do not pass for its own."""
+"""Partial results of a stopped run, and the renaming of older results."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ PARTIAL = "results.partial.json"
 
 
 def test_the_finished_folds_are_scored_and_the_others_named(tmp_path: Path) -> None:
-    """Truth is 0, 1, 2 for each person."""
+    """The labels are 0, 1, 2 for each subject."""
     finish_fold(tmp_path, FOLDS[0], PAIRS, [0, 1, 2])
     finish_fold(tmp_path, FOLDS[2], PAIRS, [0, 0, 1])
     before = state_of(tmp_path)
@@ -56,7 +56,7 @@ def test_a_damaged_fold_is_a_missing_one(tmp_path: Path) -> None:
     assert folds["missing"]["tiny_s1"] == f"{damaged}: not what the fold wrote"
 
 
-def test_without_a_finished_fold_there_is_nothing_to_say(tmp_path: Path) -> None:
+def test_without_a_finished_fold_there_are_no_partial_results(tmp_path: Path) -> None:
     assert write_partial_results(PAIRS, FOLDS, tmp_path, seed=0, missing={}) is None
     assert not list(tmp_path.iterdir())
     (tmp_path / PARTIAL).write_text("of an earlier state")
@@ -64,7 +64,7 @@ def test_without_a_finished_fold_there_is_nothing_to_say(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_the_fit_of_those_trained_on_is_no_part_of_a_score(tmp_path: Path) -> None:
+def test_a_run_without_test_clips_has_no_partial_results(tmp_path: Path) -> None:
     fold = all_subjects_fold(PAIRS)
     finish_fold(tmp_path, fold, PAIRS, [0] * len(fold.test))
     (tmp_path / PARTIAL).write_text("of an earlier state")

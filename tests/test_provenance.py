@@ -35,7 +35,7 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def config(**fields: Any) -> dict[str, Any]:
-    """Of the paper, as JSON has it; ``fields`` with two underscores for the dot."""
+    """Return the config of the paper as JSON types; ``fields`` have two underscores for the dot."""
     changed = loso.get_config()
     changed.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
     content: dict[str, Any] = json.loads(changed.to_json())
@@ -43,7 +43,7 @@ def config(**fields: Any) -> dict[str, Any]:
 
 
 def refusal(run: Path, now: dict[str, Any], faces: str = FACES, force: bool = False) -> str:
-    """The message of a refusal, which leaves the file as it is."""
+    """Return the message of a refusal, which must not change the file."""
     before = (run / "config.json").read_bytes()
     with pytest.raises(UserError) as caught:
         write_or_compare_config(now, faces, run, force)
@@ -72,7 +72,7 @@ def test_the_same_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == ""
 
 
-def test_everything_that_differs_is_shown(tmp_path: Path, versions: dict[str, str]) -> None:
+def test_every_difference_is_shown(tmp_path: Path, versions: dict[str, str]) -> None:
     write_or_compare_config(config(training__steps=70, data__dir="faces"), FACES, tmp_path, False)
     versions["jax"] = "0.12.0"
     faces = FACES.replace("0", "f")
@@ -119,7 +119,7 @@ def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("field", flat(config()))
 def test_force_accepts_these_fields_and_no_other(tmp_path: Path, field: str) -> None:
-    """Whatever decides on the numbers, or on which are reported, stays as it was."""
+    """No field that changes the numbers, or which of them are reported, is harmless."""
     harmless = field in {
         "data.dir",
         "training.checkpoint_every",
@@ -147,7 +147,9 @@ def test_force_accepts_these_fields_and_no_other(tmp_path: Path, field: str) -> 
     assert write_or_compare_config(now, FACES, tmp_path, False) == name
 
 
-def test_what_was_forced_is_noted(tmp_path: Path, versions: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_accepted_differences_are_noted(
+    tmp_path: Path, versions: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     name = write_or_compare_config(config(), FACES, tmp_path, False)
     versions["flax"] = "0.12.8"
     del versions["numpy"]
@@ -203,7 +205,7 @@ def test_values_stay_on_their_line(tmp_path: Path) -> None:
 
 
 def flip(path: Path) -> None:
-    """One bit of a value."""
+    """Flip one bit of a value."""
     content = bytearray(path.read_bytes())
     content[content.index(b'"steps": 0') + 9] ^= 1
     path.write_bytes(content)
@@ -258,7 +260,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_folds_without_config_are_not_adopted(tmp_path: Path, force: bool) -> None:
+def test_folds_without_config_are_refused(tmp_path: Path, force: bool) -> None:
     (tmp_path / "folds" / "casme2_sub01").mkdir(parents=True)
     with pytest.raises(UserError) as caught:
         write_or_compare_config(config(), FACES, tmp_path, force)
@@ -272,7 +274,7 @@ def test_folds_without_config_are_not_adopted(tmp_path: Path, force: bool) -> No
 
 
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the start, and when a forced start is noted: the file is whole or not there."""
+    """At the first start and at a forced one: the file is complete or missing."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

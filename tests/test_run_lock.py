@@ -54,9 +54,9 @@ def start(script: str, run_dir: Path) -> "subprocess.Popen[str]":
     )
 
 
-def hold(run_dir: Path, also: str = ALONE) -> "tuple[subprocess.Popen[str], list[str]]":
-    """A process that has the lock, and what it said."""
-    process = start(HOLD.format(also), run_dir)
+def hold_lock(run_dir: Path, child: str = ALONE) -> "tuple[subprocess.Popen[str], list[str]]":
+    """Start a process that holds the lock; return the process and its output."""
+    process = start(HOLD.format(child), run_dir)
     assert process.stdout
     return process, process.stdout.readline().split()
 
@@ -69,7 +69,7 @@ def refusal(run_dir: Path) -> str:
 
 @pytest.mark.parametrize("child", [ALONE, FORKED, STARTED], ids=["alone", "forked child", "started child"])
 def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path, child: str) -> None:
-    process, said = hold(tmp_path, child)
+    process, output = hold_lock(tmp_path, child)
     with process:
         began = time.monotonic()
         message = refusal(tmp_path)
@@ -80,30 +80,30 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path, c
         process.wait()
         try:
             with run_lock(tmp_path, tmp_path / "lock"):
-                for number in said[:-1]:
+                for number in output[:-1]:
                     os.kill(int(number), 0)  # the child is still there
         finally:
-            for number in said[:-1]:
+            for number in output[:-1]:
                 os.kill(int(number), signal.SIGKILL)
-    assert said[-1] == "held" and len(said) == (1 if child == ALONE else 2)
+    assert output[-1] == "held" and len(output) == (1 if child == ALONE else 2)
 
 
-def test_of_many_that_start_together_one_gets_it(tmp_path: Path) -> None:
+def test_of_many_simultaneous_starts_one_gets_the_lock(tmp_path: Path) -> None:
     processes = [start(RACE, tmp_path / "new" / "run") for _ in range(6)]
     for process in processes:
         assert process.stdout and process.stdout.readline() == "ready\n"
     for process in processes:
         assert process.stdin
         process.stdin.close()
-    said = [process.stdout.readline() for process in processes if process.stdout]
+    output = [process.stdout.readline() for process in processes if process.stdout]
     for process in processes:
         process.kill()
         process.wait()
         assert process.stdout
         process.stdout.close()
-    assert said.count("held\n") == 1
-    (winner,) = (process.pid for process, words in zip(processes, said, strict=True) if words == "held\n")
-    assert all(f"pid {winner}, since" in words for words in said if words != "held\n"), said
+    assert output.count("held\n") == 1
+    (winner,) = (process.pid for process, words in zip(processes, output, strict=True) if words == "held\n")
+    assert all(f"pid {winner}, since" in words for words in output if words != "held\n"), output
 
 
 def test_runs_one_after_another_in_one_process(tmp_path: Path) -> None:
@@ -122,18 +122,18 @@ def test_runs_one_after_another_in_one_process(tmp_path: Path) -> None:
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Any:
-    """The lock, held by somebody who has not said who it is."""
+    """The lock, held by a process that has not written its description."""
     descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     yield descriptor
     os.close(descriptor)
 
 
-@pytest.mark.parametrize("stale", [False, True], ids=["nothing there", "a dead one's name there"])
+@pytest.mark.parametrize("stale", [False, True], ids=["nothing there", "an ended process there"])
 def test_a_holder_that_is_just_starting(tmp_path: Path, foreign: int, stale: bool) -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    left = json.dumps({**process_identity(), "pid": gone.pid}) if stale else ""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = json.dumps({**process_identity(), "pid": ended.pid}) if stale else ""
     os.pwrite(foreign, left.encode(), 0)
     now = json.dumps({"host": "node7", "pid": 4711, "since": time.time()}).ljust(len(left))
     writing = threading.Timer(0.2, os.pwrite, (foreign, now.encode(), 0))
@@ -142,7 +142,7 @@ def test_a_holder_that_is_just_starting(tmp_path: Path, foreign: int, stale: boo
     writing.join()
 
 
-def test_a_holder_that_never_says_who_it_is(tmp_path: Path, foreign: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_holder_without_description(tmp_path: Path, foreign: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "_LOCK_WAIT_S", 0.1)
     assert "a run is active there (its process is unknown)" in refusal(tmp_path)
 
@@ -155,7 +155,7 @@ def test_a_holder_that_never_says_who_it_is(tmp_path: Path, foreign: int, monkey
         (1e300, "pid 4711)"),
     ],
 )
-def test_since_when(tmp_path: Path, foreign: int, since: object, words: str) -> None:
+def test_the_start_time_of_the_holder(tmp_path: Path, foreign: int, since: object, words: str) -> None:
     os.pwrite(foreign, json.dumps({"host": "node7", "pid": 4711, "since": since}).encode(), 0)
     assert words in refusal(tmp_path)
 

@@ -1,4 +1,4 @@
-"""Signals that are acted upon at once, or after what is under way has been saved."""
+"""Signals that raise Stopped at once, or after the work has been saved."""
 
 import gc
 import os
@@ -18,21 +18,21 @@ def send(number: int) -> None:
 @pytest.mark.parametrize(("number", "code", "text"), [
     (signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "interrupted"),
 ])  # fmt: skip
-def test_at_once(number: int, code: int, text: str) -> None:
+def test_a_signal_raises_at_once(number: int, code: int, text: str) -> None:
     with pytest.raises(Stopped) as caught, handle_signals():
         send(number)
         raise AssertionError("not reached")
     assert (caught.value.code, str(caught.value)) == (code, text)
 
 
-def test_before_and_after_the_handlers_are_the_old_ones() -> None:
+def test_the_original_handlers_are_restored() -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with handle_signals():
         assert signal.getsignal(signal.SIGTERM) not in before
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
-def test_put_off_until_the_caller_asks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deferred_signal_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
     done = []
     with pytest.raises(Stopped, match=r"^stopped by SIGTERM after step 3$"), handle_signals(), defer_signals() as asked:
         assert asked() is None
@@ -43,7 +43,7 @@ def test_put_off_until_the_caller_asks(capsys: pytest.CaptureFixture[str]) -> No
     assert "SIGTERM: saving first; once more stops at once" in capsys.readouterr().err
 
 
-def test_the_second_does_not_wait() -> None:
+def test_a_second_signal_raises_at_once() -> None:
     done = []
     with pytest.raises(Stopped), handle_signals(), defer_signals():
         send(signal.SIGINT)
@@ -53,7 +53,7 @@ def test_the_second_does_not_wait() -> None:
     assert done == [1]
 
 
-def test_a_signal_that_came_too_late_to_be_asked_for_is_not_lost() -> None:
+def test_a_signal_that_the_caller_did_not_check_raises_at_the_end() -> None:
     with pytest.raises(Stopped), handle_signals(), defer_signals():
         send(signal.SIGTERM)
 
@@ -64,15 +64,15 @@ def test_an_error_is_not_hidden_by_a_signal() -> None:
         raise ValueError("broken")
 
 
-def test_put_off_once_means_not_put_off_for_ever() -> None:
+def test_signals_are_deferred_only_in_the_block() -> None:
     with pytest.raises(Stopped), handle_signals():
         with defer_signals() as asked:
             assert asked() is None
         send(signal.SIGTERM)
 
 
-def test_one_that_is_swallowed_comes_again() -> None:
-    """What is raised in the garbage collector's callback, such as JAX has one, leads nowhere."""
+def test_a_signal_whose_exception_was_dropped_is_sent_again() -> None:
+    """Python drops an exception in a callback of the garbage collector, such as JAX has one."""
     sent = []
 
     def callback(phase: str, info: object) -> None:
@@ -90,15 +90,15 @@ def test_one_that_is_swallowed_comes_again() -> None:
         raise AssertionError("the signal was lost")
 
 
-def test_one_that_was_swallowed_stops_what_would_put_it_off() -> None:
+def test_a_signal_whose_exception_was_dropped_raises_before_it_is_deferred() -> None:
     with pytest.raises(Stopped), handle_signals():
         with pytest.raises(Stopped):
-            send(signal.SIGTERM)  # whoever holds it up
+            send(signal.SIGTERM)  # also from code that defers it
         with defer_signals():
             raise AssertionError("not reached")
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_an_ignored_signal_remains_ignored() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with handle_signals():
@@ -107,7 +107,7 @@ def test_what_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_in_another_thread_nothing_changes() -> None:
+def test_another_thread_changes_no_handler() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen = []
 

@@ -1,4 +1,4 @@
-"""Is one kind of run better than another? The difference over the same clips, with its interval and seed by seed."""
+"""Difference in UF1 between two kinds of run over the same clips, with an interval and the value of each seed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +13,12 @@ _EQUAL = 0.005  # of UF1; a table's last digit, rounded up
 
 
 class Difference(NamedTuple):
-    """UF1 of the first less that of the second.
+    """UF1 of the first kind of run minus UF1 of the second.
 
     Attributes:
-      mean: over the seeds.
-      low, high: 95% interval of the mean when people are resampled, the same for both.
-      seeds: of each seed.
+      mean: mean over the seeds.
+      low, high: 95% interval of the mean when subjects are resampled, the same subjects for both.
+      seeds: the difference of each seed.
     """
 
     mean: float
@@ -28,7 +28,7 @@ class Difference(NamedTuple):
 
 
 def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
-    """The difference of two kinds of run that held out the same people with the same seeds, in this order."""
+    """Return the difference of two kinds of run with the same held-out subjects and the same seeds, in one order."""
     tables = [count_people(runs, lambda _: True) for runs in (first, second)]
     everybody = list_people(*tables[0], *tables[1])
     seeds = seed_scores(tables[0], "uf1") - seed_scores(tables[1], "uf1")
@@ -38,14 +38,15 @@ def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
 
 
 def difference_note(name: str, first: Sequence[Path], second: Sequence[Path]) -> str:
-    """A sentence with the difference, and a verdict that is sure only where people and all seeds agree.
+    """Return a sentence with the difference, and a result that is certain only where subjects and all seeds agree.
 
-    The interval alone would say too much: the people of a split share one network and its luck.
+    The interval over subjects alone is too narrow, as the subjects of a split share one network.
     """
-    found = uf1_difference(first, second)
-    verdict = "equal" if abs(found.mean) < _EQUAL else "better" if found.mean > 0 else "worse"
-    one_sign = all(seed > 0 for seed in found.seeds) or all(seed < 0 for seed in found.seeds)
-    if verdict != "equal" and (found.low <= 0 <= found.high or not one_sign):
-        verdict += " on the mean, but other people or seeds could turn it round"
-    seeds = ", ".join(f"{seed:+.3f}" for seed in found.seeds)
-    return f"{name}: UF1 {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}], by seed {seeds}: {verdict}."
+    difference = uf1_difference(first, second)
+    result = "equal" if abs(difference.mean) < _EQUAL else "better" if difference.mean > 0 else "worse"
+    one_sign = all(seed > 0 for seed in difference.seeds) or all(seed < 0 for seed in difference.seeds)
+    if result != "equal" and (difference.low <= 0 <= difference.high or not one_sign):
+        result += " on the mean, but other subjects or seeds could reverse the sign"
+    seeds = ", ".join(f"{seed:+.3f}" for seed in difference.seeds)
+    interval = f"[{difference.low:+.3f}, {difference.high:+.3f}]"
+    return f"{name}: UF1 {difference.mean:+.3f} {interval}, by seed {seeds}: {result}."

@@ -1,4 +1,4 @@
-"""The pictures of Figure 4: synthetic faces of several models beside the real ones."""
+"""The images of Figure 4: synthetic faces of several models beside real faces."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -17,13 +17,13 @@ _NAME = 14  # letters that fit beside or over a face
 
 
 class Extreme(NamedTuple):
-    """A synthesis of the class that the real apex shows.
+    """A synthetic face of the class of the real apex.
 
     Attributes:
-      ssim: to the real apex.
-      of_onset: SSIM of the onset to the real apex, which a copy would have.
-      name: dataset, person and clip.
-      seed: of the run.
+      ssim: SSIM to the real apex.
+      of_onset: SSIM of the onset to the real apex, which a copy of the onset would have.
+      name: dataset, subject and clip.
+      seed: seed of the run.
       label: the class.
       onset: uint8[h, w], the neutral face.
       synthetic: uint8[h, w].
@@ -41,12 +41,12 @@ class Extreme(NamedTuple):
 
 
 def draw_models(faces: Mapping[str, SynthesizedFaces], chosen: Sequence[int], classes: Sequence[str]) -> Figure:
-    """A row per chosen clip: the onset, every class by each model, and the real apex.
+    """Draw a row per selected clip: the onset, the synthetic face of every class by each model, and the real apex.
 
     Args:
-      faces: by model's name, of runs that held out the same clips.
-      chosen: positions of the clips.
-      classes: their names, in label order.
+      faces: faces by name of the model, of runs that held out the same clips.
+      chosen: positions of the selected clips.
+      classes: names of the classes, in label order.
     """
     groups = [["onset"], *[list(classes)] * len(faces), ["real apex"]]
     lefts = _lefts([len(group) for group in groups])
@@ -82,11 +82,11 @@ def draw_models(faces: Mapping[str, SynthesizedFaces], chosen: Sequence[int], cl
 
 
 def draw_extremes(extremes: Mapping[str, Sequence[Extreme]], classes: Sequence[str]) -> Figure:
-    """A row per model: its best and its worst faces, each as onset, synthesis and real apex, with name and SSIM.
+    """Draw a row per model: the best and the worst faces, each as onset, synthetic face and real apex, with the SSIM.
 
     Args:
-      extremes: by model's name, best first.
-      classes: their names, in label order.
+      extremes: faces by name of the model, best first.
+      classes: names of the classes, in label order.
     """
     heads = ("onset", "synthetic", "real")
     most = max(len(entries) for entries in extremes.values())
@@ -120,7 +120,7 @@ def draw_extremes(extremes: Mapping[str, Sequence[Extreme]], classes: Sequence[s
 
 
 def _lefts(sizes: Sequence[int]) -> list[list[float]]:
-    """Where the faces of each group start, in inches from the left."""
+    """Return the left edges of the faces of each group, in inches."""
     lefts, at = [], _SIDE
     for size in sizes:
         lefts.append([at + column * (_CELL + _GAP) for column in range(size)])

@@ -1,4 +1,4 @@
-"""The faces that an experiment runs on: the user's, or drawn ones, kept for all experiments."""
+"""The prepared faces of an experiment: the user's, or drawn faces that all experiments share."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +10,17 @@ from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError
 
-_SEED = 0  # of the drawing; the runs' seeds change the training, not the faces
-_FRAMES = 15  # of a clip, as in configs/demo.py
+_SEED = 0  # of the drawn faces; the seeds of the runs change the training, not the faces
+_FRAMES = 15  # per clip, as in configs/demo.py
 
 
 class DrawnFaces(NamedTuple):
-    """Which faces are drawn where no data are named.
+    """The faces that are drawn where no data are given.
 
     Attributes:
-      people: how many.
-      clips_per_class: of each person.
-      databases: to how many databases the people are dealt out.
+      people: number of subjects.
+      clips_per_class: number of clips per subject and class.
+      databases: number of databases to which the subjects are assigned.
     """
 
     people: int
@@ -36,7 +36,7 @@ SPLIT_FACES = DrawnFaces(
 
 
 def prepared_faces(options: Options, drawn: DrawnFaces) -> str:
-    """The prepared folder; drawn faces are made once per OUT. Empty: the configuration's own."""
+    """Return the prepared folder, or an empty text for the configuration's own; faces are drawn once per --out."""
     if options.data or not PRESETS[options.preset].drawn:
         return options.data
     folder = options.out / "faces" / "_".join(f"{number}_{name}" for name, number in drawn._asdict().items())
@@ -53,10 +53,10 @@ def prepared_faces(options: Options, drawn: DrawnFaces) -> str:
 
 
 def split_fields(options: Options) -> dict[str, object]:
-    """The fields of a run on a split by people: the paper's 20 of 68, but of the drawn people 11 of 17.
+    """Return the fields of a run on a split by subjects: 20 of 68 as in the paper, but 11 of 17 drawn subjects.
 
-    With 12 drawn people to train on every model of Table III recognized all held-out clips (UF1 1.000 after 60 steps),
-    so that nothing could be told apart.
+    With 12 drawn training subjects every model of Table III recognized all held-out clips (UF1 1.000 after 60 steps),
+    so that the models did not differ.
     """
     preset = PRESETS[options.preset]
     share = {"split_share": 11 / 17} if preset.drawn and not options.data else {}
@@ -64,15 +64,15 @@ def split_fields(options: Options) -> dict[str, object]:
 
 
 def run_data_dir(run: Path, config: Mapping[str, Any], remedy: str) -> Path:
-    """The prepared folder that a run was trained on.
+    """Return the prepared folder on which a run was trained.
 
     Args:
-      run: its directory.
-      config: its config.json.
-      remedy: what to do where that names no folder.
+      run: the run directory.
+      config: content of the run's config.json.
+      remedy: the end of the error message.
 
     Raises:
-      UserError: it names none.
+      UserError: config.json has no folder.
     """
     data = config.get("data")
     folder = data.get("dir") if isinstance(data, dict) else None

@@ -1,4 +1,4 @@
-"""The pictures of Figure 5: heat maps of the change on the face, with the muscles' regions outlined."""
+"""The images of Figure 5: heat maps of the change on the face, with outlines of the muscles' regions."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -15,19 +15,19 @@ from icegan_jax.reporting import style
 
 _LARGE, _SMALL = 2.5, 1.3  # inches of a picture's side
 _GAP, _SIDE, _HEAD, _FOOT = 0.08, 1.0, 1.15, 0.75
-_HEAT = ListedColormap(colormaps["inferno"](np.linspace(0.2, 1, 256)))  # without the black, which is no heat on a face
+_HEAT = ListedColormap(colormaps["inferno"](np.linspace(0.2, 1, 256)))  # without black, which is invisible on a face
 _OUTLINE = "#66ccff"
 _KINDS = {"synthetic": "synthetic\n$X_{syn}-X_{on}$", "real": "real\n$X_{apex}-X_{on}$"}
-_FULL = 40.0  # gray levels of 255 at full color where pictures share a scale
+_FULL = 40.0  # gray levels of 255 at full color where images share a scale
 
 
 class MotionMap(NamedTuple):
-    """What is drawn of one kind of faces.
+    """The mean face, change and region of one kind of faces.
 
     Attributes:
       face: float[h, w], the mean neutral face, 0 to 255.
-      change: float[h, w], root of the mean squared change, gray levels.
-      region: float[h, w], share of the clips whose region holds the pixel.
+      change: float[h, w], root of the mean squared change in gray levels.
+      region: float[h, w], share of the clips whose region contains the pixel.
     """
 
     face: NDArray[np.float64]
@@ -38,12 +38,12 @@ class MotionMap(NamedTuple):
 def draw_classes(
     maps: Mapping[tuple[str, int], MotionMap], classes: Sequence[str], rows: Sequence[Mapping[str, object]]
 ) -> Figure:
-    """A column per class: the change of the synthetic faces above that of the real ones, each to its own peak.
+    """Draw a column per class: the change of synthetic faces above that of real faces, each scaled to its peak.
 
     Args:
-      maps: by kind (``synthetic``, ``real``) and label; one may be missing.
-      classes: their names, in label order.
-      rows: the table's, whose shares stand under the pictures: of each class the first row.
+      maps: maps by kind (``synthetic``, ``real``) and label; maps may be missing.
+      classes: names of the classes, in label order.
+      rows: rows of the table; the shares of the first row of each class stand under the images.
     """
     line = 0.42  # inches for the words under a picture
     width = _SIDE + len(classes) * (_LARGE + _GAP) + 0.15
@@ -61,9 +61,9 @@ def draw_classes(
             if (kind, label) not in maps:
                 axes.text(0.5, 0.5, "no such clip", ha="center", transform=axes.transAxes, fontsize=style.TEXT_SIZE)
                 continue
-            found = maps[kind, label]
-            peak = float(found.change.max())
-            _show(axes, found.face, found.change / (peak or 1.0), found.region)
+            motion_map = maps[kind, label]
+            peak = float(motion_map.change.max())
+            _show(axes, motion_map.face, motion_map.change / (peak or 1.0), motion_map.region)
             row = next(row for row in rows if row["class"] == name)
             share = row[kind]
             text = f"inside {share:.2f}, even spread {row['even_spread']:.2f}\npeak {peak:.1f} gray levels"
@@ -78,13 +78,13 @@ def draw_people(
     regions: Sequence[Sequence[NDArray[np.bool_]]],
     classes: Sequence[str],
 ) -> Figure:
-    """A row per chosen clip: its onset, the change of each synthesis, and that of the real apex, all on one scale.
+    """Draw a row per selected clip: the onset, and the changes of synthetic faces and of the real apex on one scale.
 
     Args:
-      faces: of a run.
-      chosen: positions of the clips.
-      regions: of each chosen clip and class, bool[h, w].
-      classes: their names, in label order.
+      faces: the faces of a run.
+      chosen: positions of the selected clips.
+      regions: bool[h, w] for each selected clip and class.
+      classes: names of the classes, in label order.
     """
     columns = ["onset", *(_plain(name) for name in classes), "real apex"]
     side = 1.25
@@ -114,7 +114,7 @@ def draw_people(
 
 
 def _show(axes: Axes, face: NDArray[np.float64], heat: NDArray[np.float64], region: NDArray[np.float64]) -> None:
-    """The face in gray, the heat (0 to 1) over it, opaque where it is hot, and the outline of the region."""
+    """Draw the face in gray, the heat from 0 to 1 above the face, opaque where large, and the outline of the region."""
     heat = np.clip(heat, 0, 1)
     opaque = np.minimum(2 * heat, 1)[..., None]
     gray = np.repeat(face[..., None] / 255, 3, axis=-1) * 0.75
@@ -130,7 +130,7 @@ def _title(figure: Figure, title: str, note: str) -> None:
 
 
 def _bar(figure: Figure, ends: tuple[str, str], bottom: float) -> None:
-    """The colors from no change to the most, under the pictures."""
+    """Draw the color bar under the images."""
     width, height = figure.get_size_inches()
     wide = 2.4
     axes = figure.add_axes(((width - wide) / 2 / width, bottom / height, wide / width, 0.12 / height))

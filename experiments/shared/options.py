@@ -1,4 +1,4 @@
-"""What the command of every experiment shares: its options, and errors as one line."""
+"""The command line shared by all experiments: options, and errors in one line."""
 
 import argparse
 import sys
@@ -16,21 +16,20 @@ presets:
   demo   small networks on drawn faces, or on any prepared folder with --data: minutes on two CPU cores
   full   the paper's networks and number of epochs on the licensed databases (--data=DATA, as prepare wrote it)
 
-Finished runs are kept in OUT/runs and used again, by this experiment and by every other one that needs the same run; an
-interrupted one goes on from its newest checkpoint. Every field of the configuration can be changed for all runs:
---config.training.steps=200.
+Finished runs are kept in OUT/runs and reused by all experiments that need the same run; an interrupted run resumes from
+its newest checkpoint. Every field of the configuration can be changed for all runs: --config.training.steps=200.
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """What an experiment was asked for.
+    """The options of an experiment.
 
     Attributes:
       preset: ``demo`` or ``full``.
-      data: a prepared folder; empty: what the preset has.
+      data: a prepared folder; empty for the data of the preset.
       out: folder of runs and tables.
-      seeds: how many runs of each kind, with the seeds 0, 1, ...
+      seeds: number of runs of each kind, with the seeds 0, 1, ...
       fields: ``(field, value as text)`` of the configuration, changed for all runs.
       force_resume: see ``icegan_jax.train.train_and_evaluate``.
     """
@@ -51,10 +50,15 @@ class _Parser(argparse.ArgumentParser):
 def parse_options(
     doc: str | None, argv: Sequence[str] | None, add: Callable[[argparse.ArgumentParser], None] | None = None
 ) -> tuple[Options, argparse.Namespace]:
-    """Read the command line; ``add`` adds an experiment's own options.
+    """Parse the command line.
+
+    Args:
+      doc: description of the experiment.
+      argv: the options; None for those of the process.
+      add: adds the experiment's own options to the parser.
 
     Raises:
-      UserError: an option is wrong.
+      UserError: an option is invalid.
     """
     parser = _Parser(
         description=doc, epilog=_HELP, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
@@ -85,7 +89,7 @@ def parse_options(
 
 
 def run_command(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
-    """Run an experiment's main; returns the exit code: 2 after a line on what was wrong, 130 or 143 when stopped."""
+    """Run an experiment's main and return the exit code: 2 after an error in one line, 130 or 143 after a signal."""
     try:
         with handle_signals():
             main(argv)

@@ -1,4 +1,4 @@
-"""What the figures of synthetic faces share: means with intervals over people, and rows chosen by rule."""
+"""Means with intervals over subjects, and the selection of clips, for the figures of synthetic faces."""
 
 from collections.abc import Hashable, Sequence
 
@@ -11,15 +11,15 @@ from icegan_jax.evaluation.synthesis.scores import mean_over_subjects
 def mean_cells(
     name: str, values: Sequence[float], people: Sequence[Hashable], seeds: Sequence[int]
 ) -> dict[str, object]:
-    """A mean over clips as the cells of a table's row, which ``write_tables`` shows together.
+    """Return a mean over clips with interval and deviation, as cells that ``write_tables`` shows in one column.
 
-    The interval is over people, each drawn with the clips of all seeds. NaN is left out.
+    The interval is over subjects, each drawn with the clips of all seeds. NaN values are left out.
 
     Args:
-      name: of the column; the others are name_low, name_high and name_sd.
-      values: one per clip.
-      people: of each clip.
-      seeds: of the run that each clip comes from; name_sd is the standard deviation of their means.
+      name: name of the column; the other cells are name_low, name_high and name_sd.
+      values: a value per clip.
+      people: the subject of each clip.
+      seeds: the seed of each clip's run; name_sd is the standard deviation of the means of the seeds.
     """
     array, of_seed = np.asarray(values, np.float64), np.asarray(seeds)
     found = mean_over_subjects(array, people)
@@ -32,10 +32,10 @@ def mean_cells(
 
 
 def select_clips(faces: SynthesizedFaces, count: int, num_classes: int) -> list[int]:
-    """Positions of at most ``count`` clips of as many people, by a rule that looks at no face.
+    """Return the positions of at most ``count`` clips of as many subjects, selected independently of the faces.
 
-    People are spread evenly over their sorted names. The wanted class turns from row to row, in label order; the
-    person's first clip of that class is taken, by name, or the first clip where there is none.
+    Subjects are spread evenly over the sorted names. The class changes from row to row, in label order; the subject's
+    first clip of that class by name is selected, or the first clip where the subject has none of that class.
     """
     people = sorted(set(faces.subject))
     places = np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)

@@ -1,17 +1,17 @@
-"""The sizes in which every experiment runs."""
+"""The presets of the experiments: small networks on drawn faces, or the paper's networks on the databases."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A configuration, and what its experiments run on.
+    """A configuration and its data.
 
     Attributes:
       config: name of a file in configs/.
-      drawn: whether faces are drawn where no data is named; otherwise the configuration's data are needed.
-      split: changed for the runs on a split by people, beside what ``faces.split_fields`` has.
-      synthesis: changed for the runs whose synthetic faces are scored.
+      drawn: whether faces are drawn where no data are given; otherwise the data of the configuration are needed.
+      split: fields that are changed for runs on a split by subjects, in addition to ``faces.split_fields``.
+      synthesis: fields that are changed for runs whose synthetic faces are scored.
     """
 
     config: str
@@ -20,11 +20,11 @@ class Preset:
     synthesis: dict[str, object]
 
 
-# On a split the demo's discriminator learns the class of synthetic faces too, as in the paper: in configs/demo.py it
-# does not, and what the generator draws hardly reaches it (UF1 0.908 to 0.920 for A to F).
-# Synthesis needs more steps than recognition: after the 70 of configs/demo.py the faces of the LOSO runs move a third
-# as far as the real ones, and 0.61, 0.60 and 0.94 of what changes lies in the muscles' regions (negative, positive,
-# surprise). One fold of 200 steps takes a third of the time of the eight.
+# On a split the demo's discriminator is also trained to recognize synthetic faces, as in the paper. In configs/demo.py
+# the discriminator is not, and the generator has hardly any effect on recognition (UF1 0.908 to 0.920 for A to F).
+# Synthesis needs more steps than recognition: after the 70 steps of configs/demo.py the faces of the LOSO runs move a
+# third as far as the real faces, and 0.61, 0.60 and 0.94 of the change lies in the muscles' regions (negative,
+# positive, surprise). One fold of 200 steps takes a third of the time of the eight folds of 70 steps.
 PRESETS = {
     "demo": Preset(
         "demo",

@@ -1,4 +1,4 @@
-"""Trains one run of an experiment, unless it is there."""
+"""Training of the runs of an experiment; finished runs are reused."""
 
 import ast
 import gc
@@ -23,69 +23,69 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import read_json
 from icegan_jax.training.distributed import LOST_S, Processes
 
-_NO_NUMBERS = ("on_nonfinite", "collapse_after")  # fields of training that change no result, hence no folder
-_NAME_LIMIT = 90  # letters of a run's folder, without hash and seed
+_IRRELEVANT_FIELDS = ("on_nonfinite", "collapse_after")  # of training: fields without effect on results and folders
+_MAX_NAME = 90  # letters of a run's folder, without hash and seed
 
 
 def train_seeds(options: Options, fields: Mapping[str, object], data: str) -> list[Path]:
-    """The finished run directories of all seeds, see ``train``."""
+    """Return the finished run directories of all seeds, see ``train_run``."""
     return [train_run(options, seed, fields, data) for seed in range(options.seeds)]
 
 
 def train_run(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
-    """A finished run directory: the preset's configuration with these fields, and the user's.
+    """Return a finished run directory of the preset's configuration with these fields and the user's fields.
 
-    Equal configurations share one directory, whichever experiment asks and in whatever words.
+    Equal configurations share one directory, in all experiments.
 
     Args:
-      options: of the command.
-      seed: of the run.
+      options: the options of the experiment.
+      seed: seed of the run.
       fields: dotted names and values, such as ``{"model.generator": "skips"}``.
-      data: a prepared folder; empty: the configuration's own.
+      data: a prepared folder; empty for the folder of the configuration.
 
     Raises:
-      UserError: a field or the data are wrong, the finished run saw other faces, or the training cannot go on.
+      UserError: a field or the data are invalid, the finished run was trained on other faces, or training fails.
     """
     config = build_config(options, seed, fields, data)
     content = json.loads(config.to_json())
-    for name in _NO_NUMBERS:
+    for name in _IRRELEVANT_FIELDS:
         del content["training"][name]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     words = "_".join(f"{name.rpartition('.')[2]}-{_brief(value)}" for name, value in fields.items())
-    words = re.sub(r"[^A-Za-z0-9_.-]+", "", words)[:_NAME_LIMIT] or "base"
+    words = re.sub(r"[^A-Za-z0-9_.-]+", "", words)[:_MAX_NAME] or "base"
     folder, end = options.out / "runs", f"{digest}_seed{seed}"
     run = next(iter(sorted(folder.glob(f"*_{end}"))), folder / f"{words}_{end}")
     if (run / "results.json").is_file():
         _check_faces(run, Path(config.data.dir))
         return run
     print(f"training {run}", flush=True)
-    logging.set_verbosity(logging.WARNING)  # TFDS and JAX announce what they do
+    logging.set_verbosity(logging.WARNING)  # without the messages of TFDS and JAX
     set_cache_dir(default_cache_dir(os.environ))
     train_module.train_and_evaluate(config, run, Processes(), LOST_S, options.force_resume)
-    jax.clear_caches()  # of a run's programs, which no other run calls
+    jax.clear_caches()  # frees the compiled programs, which no other run uses
     gc.collect()
     return run
 
 
 def _check_faces(run: Path, data: Path) -> None:
-    """Raise UserError where a finished run saw other faces than now lie in the prepared folder."""
+    """Check that a finished run was trained on the faces that are now in the prepared folder."""
     if not (data / SUMMARY_FILE).is_file():
         return
-    now = str(read_json(data / SUMMARY_FILE).get("fingerprint"))
-    then = str(read_json(run / "results.json").get("data_fingerprint"))
-    if not then.startswith(now):  # of one database alone, its name follows
+    current = str(read_json(data / SUMMARY_FILE).get("fingerprint"))
+    trained = str(read_json(run / "results.json").get("data_fingerprint"))
+    if not trained.startswith(current):  # the name of a single database is appended
         raise UserError(f"{run}: trained on other faces than {data} holds now; give another --out, or remove the run")
 
 
 def build_config(options: Options, seed: int, fields: Mapping[str, object], data: str) -> ConfigDict:
-    """The configuration of a run.
+    """Return the configuration of a run, see ``train_run``.
 
     Raises:
-      UserError: no such field, a value of another type, or a field that the experiment sets itself.
+      UserError: there is no such field, a value has another type, or the experiment sets the field itself.
     """
-    taken = {*fields, "seed", "data.dir"} & dict(options.fields).keys()
-    if taken:
-        raise UserError(f"--config.{min(taken)}: the experiment sets this field itself; see --data, --seeds and --help")
+    fixed = {*fields, "seed", "data.dir"} & dict(options.fields).keys()
+    if fixed:
+        raise UserError(f"--config.{min(fixed)}: the experiment sets this field itself; see --data, --seeds and --help")
     preset = PRESETS[options.preset]
     config = importlib.import_module(f"configs.{preset.config}").get_config()
     config.lock()
@@ -99,7 +99,9 @@ def build_config(options: Options, seed: int, fields: Mapping[str, object], data
             reason = " ".join(str(error.args[0] if error.args else error).split())[:200]
             raise UserError(f"--config.{name}={value}: {reason}; configs/loso.py has every field") from None
     if config.protocol == "all":
-        raise UserError("--config.protocol=all: trains on everybody, which leaves no score for a table; leave it out")
+        raise UserError(
+            "--config.protocol=all: trains on all subjects, so that a table has no score; leave this field out"
+        )
     return config
 
 
@@ -108,7 +110,7 @@ def _brief(value: object) -> str:
 
 
 def _parsed(text: str) -> object:
-    """A number, truth value or tuple as Python writes it; otherwise the text."""
+    """Parse a number, truth value or tuple in Python's notation; return other text unchanged."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

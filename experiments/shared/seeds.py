@@ -1,4 +1,4 @@
-"""Scores of several seeds when people are resampled: each seed is scored by itself, then they are averaged."""
+"""Scores of several seeds with resampled subjects: the mean over seeds of the score of each seed."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,24 +17,24 @@ RATIOS = {"uf1": metrics.f1_per_class, "uar": metrics.recall_per_class}
 
 
 def count_people(runs: Sequence[Path], keep: Callable[[Prediction], bool]) -> list[dict[Person, metrics.Counts]]:
-    """For each run the confusion counts of each of its held-out people, of the predictions to be kept.
+    """Return for each run the confusion counts of each held-out subject over the selected predictions.
 
     Raises:
-      UserError: a run has no prediction to keep.
+      UserError: a run has no selected prediction.
     """
-    found = []
+    tables = []
     for run in runs:
         table = count_rows([run / "predictions.csv"], keep)
         if not table:
             raise UserError(f"{run}: no prediction to score; give data with clips of every database asked for")
-        found.append(table)
-    return found
+        tables.append(table)
+    return tables
 
 
 def count_rows(
     files: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True
 ) -> dict[Person, metrics.Counts]:
-    """The confusion counts of each person in some predictions.csv, together."""
+    """Return the confusion counts of each subject, summed over several predictions.csv."""
     table: dict[Person, metrics.Counts] = {}
     for file in files:
         classes, rows = read_predictions(file)
@@ -45,27 +45,27 @@ def count_rows(
 
 
 def seed_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str) -> Values:
-    """``uf1`` or ``uar`` of each seed's pooled counts, float64[s]."""
+    """Return ``uf1`` or ``uar`` of the pooled counts of each seed, float64[s]."""
     return np.array([float(nan_mean(RATIOS[name](np.sum(list(table.values()), axis=0)))) for table in tables])
 
 
-def draw_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str, everybody: Sequence[Person]) -> Values:
-    """The mean over seeds of ``uf1`` or ``uar``, float64[draws], each draw with people resampled from ``everybody``.
+def draw_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str, subjects: Sequence[Person]) -> Values:
+    """Return the mean over seeds of ``uf1`` or ``uar`` for each draw of resampled subjects, float64[draws].
 
-    The same list of people gives the same draws. A seed that held out nobody of a draw is left out of its mean.
+    Equal lists of subjects give equal draws. A seed that held out no subject of a draw is left out of the mean.
     """
-    nothing = np.zeros_like(next(iter(tables[0].values())))
-    counts = np.stack([[table.get(person, nothing) for person in everybody] for table in tables])
-    return nan_mean(nan_mean(RATIOS[name](np.einsum("ng,sgtp->nstp", draw_groups(len(everybody)), counts))))
+    zero = np.zeros_like(next(iter(tables[0].values())))
+    counts = np.stack([[table.get(person, zero) for person in subjects] for table in tables])
+    return nan_mean(nan_mean(RATIOS[name](np.einsum("ng,sgtp->nstp", draw_groups(len(subjects)), counts))))
 
 
 def list_people(*tables: dict[Person, metrics.Counts]) -> list[Person]:
-    """Everybody who is held out in one of them, sorted."""
+    """Return the subjects who are held out in any of the tables, sorted."""
     return sorted(set().union(*tables))
 
 
 def nan_mean(values: Values) -> Values:
-    """Over the last axis, of what is a number; NaN where nothing is."""
-    there = ~np.isnan(values)
-    count = there.sum(axis=-1)
-    return np.divide(np.where(there, values, 0).sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)
+    """Return the mean over the last axis without NaN, or NaN where all values are NaN."""
+    valid = ~np.isnan(values)
+    count = valid.sum(axis=-1)
+    return np.divide(np.where(valid, values, 0).sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)

@@ -1,4 +1,4 @@
-"""The tables that experiments write: CSV, Markdown and a picture."""
+"""The tables of the experiments, written as CSV, Markdown and an image."""
 
 import csv
 import io
@@ -13,20 +13,21 @@ from icegan_jax.reporting import style
 
 Row = Mapping[str, object]
 
-_LETTER = 0.078  # inches that a letter takes at the pictures' text size
+_LETTER = 0.078  # inches per letter at the text size of the images
 _LINE = 0.27  # inches between lines
 
 
 def write_tables(out: Path, title: str, columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
-    """Write ``out/table.csv``, ``table.md`` and ``table.png``, prints the Markdown and the paths.
+    """Write ``out/table.csv``, ``table.md`` and ``table.png``, and print the Markdown text and the paths.
 
     Args:
-      out: the experiment's folder.
-      title: over the Markdown table and the picture.
-      columns: keys shown in Markdown and picture, in order, ``_`` read as a space. The value of ``uf1`` is shown with
+      out: folder of the experiment.
+      title: title of the Markdown table and of the image.
+      columns: keys in Markdown and image, in order, with ``_`` replaced by a space. The value of ``uf1`` is combined
+          with
         ``uf1_low``, ``uf1_high`` and ``uf1_sd`` where the row has them: mean, 95% interval, deviation over seeds.
-      rows: values by key; a row may lack one. The CSV has every key of every row.
-      notes: sentences under the table.
+      rows: values by key; keys may be missing. The CSV has all keys of all rows.
+      notes: sentences below the table.
 
     Returns:
       The Markdown text.
@@ -62,12 +63,12 @@ def _number(value: object) -> str:
 
 
 def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]], notes: Sequence[str]) -> Figure:
-    """The table as text on white, columns as wide as their longest entry, numbers to the right."""
+    """Draw the table as text on white, with columns as wide as their longest entry and numbers aligned right."""
     widths = [max(len(line[place]) for line in [columns, *cells]) * _LETTER + 0.22 for place in range(len(columns))]
     width = max(sum(widths) + 0.3, len(title) * _LETTER * 1.3 + 0.3)
     limit = int((width - 0.3) / _LETTER)
-    under = [line for note in notes for line in _wrapped(note, limit)]
-    height = (len(cells) + 2.6 + len(under)) * _LINE + 0.3
+    note_lines = [line for note in notes for line in _wrapped(note, limit)]
+    height = (len(cells) + 2.6 + len(note_lines)) * _LINE + 0.3
     figure = Figure(figsize=(width, height))
 
     def write(x: float, line: float, text: str, **look: object) -> None:
@@ -92,7 +93,7 @@ def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]],
             else:
                 write(left, line + 1.4, text, **look)
             left += wide
-    for line, text in enumerate(under):
+    for line, text in enumerate(note_lines):
         write(0.15, len(cells) + 2.8 + line, text, fontsize=style.SMALL_SIZE, color=style.MUTED_COLOR)
     return figure
 

@@ -224,7 +224,7 @@ def _labels(expression: str, ensemble: Ensemble) -> list[int]:
     if expression not in ensemble.classes:
         near = difflib.get_close_matches(expression, ensemble.classes, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"or {ALL_EXPRESSIONS}"
-        raise UserError(f"--expression={expression}: the run knows {', '.join(ensemble.classes)}; {hint}")
+        raise UserError(f"--expression={expression}: the run has the classes {', '.join(ensemble.classes)}; {hint}")
     return [ensemble.classes.index(expression)]
 
 

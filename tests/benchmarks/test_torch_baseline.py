@@ -1,4 +1,4 @@
-"""What torch_baseline reports, and what it refuses; never how fast anything is."""
+"""Results and error messages of torch_baseline, without checks of speed."""
 
 import importlib.util
 import os
@@ -14,7 +14,7 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
 @needs_torch
 @pytest.mark.usefixtures("workload")
 @pytest.mark.parametrize("folds", [1, 2])
-def test_both_are_measured_in_turns(folds: int) -> None:
+def test_both_libraries_are_timed_alternately(folds: int) -> None:
     options = [f"--folds={folds}", "--steps=7", "--batch=3"]
     r = measured(torch_baseline.main, *OPTIONS, *options)
     check_named(r, " ".join(["python -m benchmarks.torch_baseline", *OPTIONS, *options]))
@@ -37,10 +37,10 @@ def test_pytorch_alone() -> None:
     assert "PyTorch" in torch_baseline._table(r)
 
 
-def test_turns_are_even_and_alternate() -> None:
+def test_rounds_are_even_and_alternate() -> None:
     calls: list[str] = []
     updates = {name: lambda name=name: calls.append(name) for name in ("torch", "jax")}
-    seconds, _ = torch_baseline._take_turns(updates, 7)
+    seconds, _ = torch_baseline._time_alternately(updates, 7)
     assert {name: len(values) for name, values in seconds.items()} == {"torch": 7, "jax": 7}
     assert "".join(name[0] for name in calls) == "ttjj" * 2 + "tj" * 3
 

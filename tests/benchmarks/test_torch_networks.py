@@ -1,4 +1,4 @@
-"""The PyTorch networks give what ours give, with the same weights."""
+"""With equal weights, the PyTorch networks compute the same as ours."""
 
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool)
     apply = jax.jit(lambda *x: models.generator.apply(variables, *x, train=True, mutable=list(state.g_stats)))
     face, stats = apply(onset, noise, expression)
     assert float(jnp.std(face)) > 0.1
-    theirs = network(nchw(onset), torch.from_numpy(noise), torch.from_numpy(expression), keep=True)
+    theirs = network(nchw(onset), torch.from_numpy(noise), torch.from_numpy(expression), update_stats=True)
     assert far(face, as_seen(theirs)) < TOLERANCE
     for name, direction in to_torch(stats).items():
         assert far(direction, network.state_dict()[name]) < TOLERANCE, name
@@ -80,7 +80,7 @@ def test_the_generator_synthesizes_the_same_face(case: str, channels_last: bool)
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("train", [True, False])
-def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> None:
+def test_the_discriminator_gives_the_same_output(case: str, train: bool) -> None:
     models = tiny.models(**CASES[case])
     state = random_state(models)
     channels = 1 if models.recognition_input == "apex" else 2
@@ -90,18 +90,20 @@ def test_the_discriminator_gives_the_same_verdict(case: str, train: bool) -> Non
     image, label = gray(0, models.image_size, channels), jnp.array([1, 2]) if train else None
     variables = {"params": state.d_params, **state.d_stats}
     apply = jax.jit(lambda *x: models.discriminator.apply(variables, *x, train=train, mutable=list(state.d_stats)))
-    verdict, stats = apply(image, label)
-    theirs = network(nchw(image), None if label is None else torch.from_numpy(np.array(label, np.int64)), keep=train)
-    assert float(jnp.std(verdict.reconstruction)) > 1e-3
-    assert far(verdict.real_prob, theirs.real_prob) < TOLERANCE
-    assert far(verdict.lengths, theirs.lengths) < TOLERANCE
-    assert far(verdict.reconstruction, as_seen(theirs.reconstruction)) < TOLERANCE
+    output, stats = apply(image, label)
+    theirs = network(
+        nchw(image), None if label is None else torch.from_numpy(np.array(label, np.int64)), update_stats=train
+    )
+    assert float(jnp.std(output.reconstruction)) > 1e-3
+    assert far(output.real_prob, theirs.real_prob) < TOLERANCE
+    assert far(output.lengths, theirs.lengths) < TOLERANCE
+    assert far(output.reconstruction, as_seen(theirs.reconstruction)) < TOLERANCE
     for name, value in to_torch(stats).items():
         if not name.endswith("running_var"):  # torch keeps the unbiased one; training never reads it
             assert far(value, network.state_dict()[name]) < TOLERANCE, name
 
 
-def test_statistics_stay_where_they_are_not_kept() -> None:
+def test_statistics_change_only_on_request() -> None:
     models = tiny.models()
     state = random_state(models)
     network = torch_networks.Discriminator(models.discriminator, models.image_size, 2)
@@ -110,13 +112,13 @@ def test_statistics_stay_where_they_are_not_kept() -> None:
     image, label = nchw(gray(0, models.image_size, 2)), torch.tensor([0, 1])
     network(image, label)
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in before.items())
-    network(image, label, keep=True)
+    network(image, label, update_stats=True)
     moved = {name for name, value in before.items() if not torch.equal(value, network.state_dict()[name])}
     assert moved == set(to_torch(state.d_stats))
 
 
 @pytest.mark.parametrize(("name", "layer"), [("vgg16", "relu2_2"), ("alexnet", "relu2")])
-def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
+def test_the_perceptual_network_gives_the_same_features(name: str, layer: str) -> None:
     ours = load_perceptual_network(name, layer)
     image = gray(0, 64)
     features = jax.jit(lambda x: perceptual_features(ours, x))(image)
@@ -126,5 +128,5 @@ def test_the_cost_network_sees_the_same_features(name: str, layer: str) -> None:
     assert far(features, theirs) < TOLERANCE * scale
 
 
-def test_the_verdict_is_named_as_ours() -> None:
+def test_the_output_has_the_same_fields() -> None:
     assert torch_networks.DiscriminatorOutput._fields == DiscriminatorOutput._fields

@@ -76,9 +76,9 @@ def test_losses_and_gradients_are_the_same(changes: Any) -> None:
     state, batch = random_state(models), tiny.batch()
     after, metrics = jax.jit(lambda state, batch: train_step(models, state, batch))(state, batch)
 
-    task = torch_step.create_setup(models, channels_last=True)
-    fold = torch_step.create_fold(task, state, ADAM)
-    terms = torch_step.set_gradients(task, fold, torch_step.to_batch(batch), noise_of(models, state, tiny.BATCH))
+    setup = torch_step.create_setup(models, channels_last=True)
+    fold = torch_step.create_fold(setup, state, ADAM)
+    terms = torch_step.set_gradients(setup, fold, torch_step.to_batch(batch), noise_of(models, state, tiny.BATCH))
     same_terms(metrics, terms)
     for player, network, ours in (
         ("g", fold.generator, after.g_opt_state),
@@ -102,14 +102,14 @@ def test_two_updates_move_the_weights_alike(channels_last: bool, monkeypatch: py
     """Adam and its schedule, and the second update's losses, which every weight of the first decides."""
     models = tiny.models(g_optimizer=adam(), d_optimizer=adam())
     state = start = random_state(models)
-    task = torch_step.create_setup(models, channels_last)
-    fold = torch_step.create_fold(task, state, ADAM)
+    setup = torch_step.create_setup(models, channels_last)
+    fold = torch_step.create_fold(setup, state, ADAM)
     step = jax.jit(lambda state, batch: train_step(models, state, batch))
     for seed in (0, 1):
         batch, noise = tiny.batch(seed), noise_of(models, state, tiny.BATCH)
         monkeypatch.setattr(torch, "randn", lambda *_, noise=noise: noise)
         state, metrics = step(state, batch)
-        same_terms(metrics, torch_step.train_step(task, fold, torch_step.to_batch(batch)))
+        same_terms(metrics, torch_step.train_step(setup, fold, torch_step.to_batch(batch)))
     for network, before, after in (
         (fold.generator, start.g_params, state.g_params),
         (fold.discriminator, start.d_params, state.d_params),

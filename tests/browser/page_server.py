@@ -75,6 +75,6 @@ def serve(run_dir: Path, folder: Path) -> Server:
     while "page: " not in server.output("out"):
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise AssertionError(f"no page: {server.said('out')}{server.said('err')}")
+            raise AssertionError(f"no page: {server.output('out')}{server.output('err')}")
         time.sleep(0.1)
     return server

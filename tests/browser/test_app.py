@@ -36,7 +36,7 @@ def server(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     if importlib.util.find_spec("gradio") is None:
         if os.environ.get(REQUIRED) == "1":
             pytest.fail(f"gradio is not installed, and {REQUIRED} is 1")
-        pytest.skip("gradio is not installed (uv sync --extra page)")
+        pytest.skip("gradio is not installed (uv sync --extra app)")
     server = serve(run_dir, tmp_path_factory.mktemp("page"))
     try:
         yield server

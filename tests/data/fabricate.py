@@ -1,4 +1,4 @@
-"""What the fabricated databases share: clips, frames as hard links to a few images, workbooks with cached values."""
+"""Fabricated databases, the common part: clips, frames as hard links to a few images, workbooks with saved values."""
 
 import os
 import re
@@ -11,13 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-Key = tuple[str, str, str]
+ClipKey = tuple[str, str, str]
 # A cell of a workbook; a text that starts with "=" is a formula.
 Cell = str | int | None
 
 
 @dataclass(frozen=True)
-class Fake:
+class FabricatedClip:
     """A clip of a fabricated database; ``label`` None: not in MEGC2019. Numbers are the annotation's, odd ones too."""
 
     dataset: str
@@ -30,12 +30,12 @@ class Fake:
     offset: int
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ClipKey:
         return (self.dataset, self.subject, self.clip)
 
 
-class Frames:
-    """Writes frames: all are hard links to one tiny image, or to the given ones from onset to offset.
+class FrameWriter:
+    """Write frames: all are hard links to one tiny image, or to the given ones from onset to offset.
 
     As files are shared, never write into a frame: use ``replace_file``.
     """
@@ -45,7 +45,7 @@ class Frames:
         self._written: dict[tuple[int, str], Path] = {}
 
     def write(self, folder: Path, names: Mapping[int, str], onset: int) -> None:
-        """Writes {frame number: file name}; frames before the onset show the first image, late ones the last."""
+        """Write {frame number: file name}; frames before the onset show the first image, late ones the last."""
         folder.mkdir(parents=True, exist_ok=True)
         for number, name in names.items():
             k = min(max(number - onset, 0), max(len(self._images) - 1, 0))
@@ -62,19 +62,19 @@ class Frames:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Gives one frame other content; the others, which are links to the same file, stay."""
+    """Give one frame other content; the others, which are links to the same file, stay."""
     path.unlink()
     path.write_bytes(data)
 
 
-def dealt(words: Mapping[str, int], people: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields (person, word), each word as often as said, neighbours being of different people."""
+def distribute(words: Mapping[str, int], people: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (person, word), each word as often as its count, with different persons one after another."""
     for i, word in enumerate(word for word, count in words.items() for _ in range(count)):
         yield people[i % len(people)], word
 
 
-def cache_values(path: Path, values: Mapping[str, Mapping[str, int]]) -> None:
-    """Writes the values of formulas into an xlsx, {sheet's file: {cell: value}}, as a spreadsheet program does."""
+def write_formula_values(path: Path, values: Mapping[str, Mapping[str, int]]) -> None:
+    """Write the values of formulas into an xlsx, {sheet's file: {cell: value}}, as a spreadsheet program does."""
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

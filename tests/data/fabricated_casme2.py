@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openpyxl
 
-from tests.data.fabricate import Cell, Fake, Frames, dealt
+from tests.data.fabricate import Cell, FabricatedClip, FrameWriter, distribute
 
 LAYOUTS = {"raw": "CASME2-RAW", "selected": "CASME2_RAW_selected", "cropped": "Cropped"}
 WORKBOOKS = {2014: "CASME2-coding-20140508", 2019: "CASME2-coding-20190701"}
@@ -56,25 +56,31 @@ def _names() -> Iterator[str]:
 
 
 def _keys() -> Iterator[tuple[str, str, str]]:
-    """Yields (subject, clip, emotion in 2014) of all 255 rows."""
+    """Yield (subject, clip, emotion in 2014) of all 255 rows."""
     names = _names()
     for table in (_NAMED, _NOT_USED):
         yield from ((subject, clip, emotion) for (subject, clip), emotion in table.items())
-    slots = dealt(_REST, _PEOPLE)
+    slots = distribute(_REST, _PEOPLE)
     for size in _SHARES:
         name = next(names)
         for _ in range(size):
             subject, emotion = next(slots)
             yield subject, name, emotion
     yield from ((subject, next(names), emotion) for subject, emotion in slots)
-    yield from ((subject, next(names), emotion) for subject, emotion in dealt(_SUB17, ("sub17",)))
-    yield from ((subject, next(names), emotion) for subject, emotion in dealt({"others": 84, "sadness": 4}, _PEOPLE))
-    yield from ((subject, next(names), emotion) for subject, emotion in dealt({"others": 11, "fear": 1}, ("sub10",)))
-    yield from ((subject, next(names), emotion) for subject, emotion in dealt({"others": 2, "fear": 1}, ("sub18",)))
+    yield from ((subject, next(names), emotion) for subject, emotion in distribute(_SUB17, ("sub17",)))
+    yield from (
+        (subject, next(names), emotion) for subject, emotion in distribute({"others": 84, "sadness": 4}, _PEOPLE)
+    )
+    yield from (
+        (subject, next(names), emotion) for subject, emotion in distribute({"others": 11, "fear": 1}, ("sub10",))
+    )
+    yield from (
+        (subject, next(names), emotion) for subject, emotion in distribute({"others": 2, "fear": 1}, ("sub18",))
+    )
 
 
 @cache
-def casme2_clips(length: int = 5) -> tuple[Fake, ...]:
+def casme2_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
     """All 255 rows by subject, with the emotions of 2014; frame numbers cross 9 to 10, or 99 to 100."""
     clips = []
     for i, (subject, clip, emotion) in enumerate(sorted(_keys(), key=lambda key: key[0])):
@@ -88,7 +94,7 @@ def casme2_clips(length: int = 5) -> tuple[Fake, ...]:
         elif key == ("sub05", "EP09_05f"):
             apex = onset
         label = None if key in _NOT_USED else _LABELS.get(emotion)
-        clips.append(Fake("casme2", subject, clip, emotion, label, onset, apex, onset + length - 1))
+        clips.append(FabricatedClip("casme2", subject, clip, emotion, label, onset, apex, onset + length - 1))
     return tuple(clips)
 
 
@@ -102,7 +108,7 @@ def build_casme2(
     length: int = 5,
     images: Sequence[Path] = (),
 ) -> Path:
-    """Writes the workbook and the folders of one layout below ``root``, and returns ``root``.
+    """Write the workbook and the folders of one layout below ``root``, and returns ``root``.
 
     Args:
         year: 2014 or 2019, whose workbook it is.
@@ -117,8 +123,8 @@ def build_casme2(
     if nested:
         folder /= LAYOUTS[layout]
     prefix = "reg_img" if layout == "cropped" else "img"
-    frames = Frames(images)
-    extra = [Fake("casme2", *key, "", None, 8, None, 7 + length) for key in _NO_ROW]
+    frames = FrameWriter(images)
+    extra = [FabricatedClip("casme2", *key, "", None, 8, None, 7 + length) for key in _NO_ROW]
     for c in (*casme2_clips(length), *extra):
         numbers = list(range(c.onset, c.offset + 1))
         key = (c.subject, c.clip)

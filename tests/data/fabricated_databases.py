@@ -7,14 +7,14 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.data.fabricate import Fake, replace_file
+from tests.data.fabricate import FabricatedClip, replace_file
 from tests.data.fabricated_casme2 import build_casme2, casme2_clips
 from tests.data.fabricated_samm import build_samm, samm_clips
 from tests.data.fabricated_smic import NO_IMAGES, NOT_IN_SHEET, build_smic, smic_clips
 
 __all__ = [
     "NOT_IN_SMIC_E",
-    "Fake",
+    "FabricatedClip",
     "build_casme2",
     "build_samm",
     "build_smic",
@@ -29,13 +29,13 @@ __all__ = [
 NOT_IN_SMIC_E = (*NOT_IN_SHEET, *NO_IMAGES)
 
 
-def composite_clips() -> list[Fake]:
+def composite_clips() -> list[FabricatedClip]:
     """The fabricated clips that are in MEGC2019, in the order of the organizers' list."""
     return [c for c in (*casme2_clips(), *smic_clips(), *samm_clips()) if c.label is not None]
 
 
-def write_official(path: Path, clips: Iterable[Fake] | None = None, form: str = "442") -> Path:
-    """Writes a list of clips as the organizers' csv, and returns its path.
+def write_official(path: Path, clips: Iterable[FabricatedClip] | None = None, form: str = "442") -> Path:
+    """Write a list of clips as the organizers' csv, and returns its path.
 
     Args:
         clips: what to list; None: ``composite_clips``.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import openpyxl
 
-from tests.data.fabricate import Cell, Fake, Frames, dealt
+from tests.data.fabricate import Cell, FabricatedClip, FrameWriter, distribute
 
 _WORDS = {"Anger": 57, "Contempt": 12, "Disgust": 9, "Fear": 8, "Sadness": 6, "Happiness": 26, "Surprise": 15}
 _PEOPLE = tuple(f"{n:03d}" for n in (6, 7, *range(9, 25), 26, 28, *range(30, 38)))
@@ -53,20 +53,20 @@ def _four_digit_names(people: Sequence[str], count: int, first: int) -> Iterator
 
 
 @cache
-def samm_clips(length: int = 5) -> tuple[Fake, ...]:
+def samm_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
     """All 159 rows in order of their names."""
     used = [f"{video}_{k}" for video, numbers in _FIVE_DIGITS.items() for k in numbers]
     used += _NAMED
     used += _four_digit_names(("011",), 17, 4)
     used += _four_digit_names([p for p in _PEOPLE if p != "011"], 80, 4)
     others = ["018_1_4", "025_3_1", "025_3_2", *_four_digit_names(_PEOPLE, 23, 40)]
-    words = [word for _, word in dealt(_WORDS, ("",))]
+    words = [word for _, word in distribute(_WORDS, ("",))]
     emotions = {name: words[i * 37 % len(words)] for i, name in enumerate(used)}  # everyone gets several
     emotions |= dict.fromkeys(others, "Other")
     clips = []
     for i, name in enumerate(sorted(emotions)):
         emotion = emotions[name]
-        long = five_digits(name)
+        long = has_five_digits(name)
         onset = _ONSETS.get(name, 9998 if long and i % 2 else 497 + 13 * i)
         if name == "013_1_9":
             onset = _OFFSETS[name] - length + 1
@@ -77,11 +77,11 @@ def samm_clips(length: int = 5) -> tuple[Fake, ...]:
         elif name == "026_3_3":
             apex = offset - 1
         label = {"Happiness": 1, "Surprise": 2, "Other": None}.get(emotion, 0)
-        clips.append(Fake("samm", name[:3], name, emotion, label, onset, apex, offset))
+        clips.append(FabricatedClip("samm", name[:3], name, emotion, label, onset, apex, offset))
     return tuple(clips)
 
 
-def five_digits(clip: str) -> bool:
+def has_five_digits(clip: str) -> bool:
     """Whether the frame numbers of a clip have 5 digits: its source video decides."""
     return clip.rsplit("_", 1)[0] in _FIVE_DIGITS or clip == "018_1_4"
 
@@ -94,7 +94,7 @@ def build_samm(
     length: int = 5,
     images: Sequence[Path] = (),
 ) -> Path:
-    """Writes the workbook and the clips' folders below ``root``, and returns ``root``.
+    """Write the workbook and the clips' folders below ``root``, and returns ``root``.
 
     Args:
         folder: "SAMM", or "SAMM_CROP" for the cropped release.
@@ -104,9 +104,9 @@ def build_samm(
         images: what the frames show from onset to offset; none: tiny grey ones.
     """
     top = root / folder / folder if nested else root / folder
-    frames = Frames(images)
+    frames = FrameWriter(images)
     for c in samm_clips(length):
-        width = 5 if five_digits(c.clip) else 4
+        width = 5 if has_five_digits(c.clip) else 4
         names = {n: f"{c.subject}_{n:0{width}d}.jpg" for n in range(c.onset, c.offset + 1)}
         frames.write(top / c.subject / c.clip, names, c.onset)
     book = openpyxl.Workbook()

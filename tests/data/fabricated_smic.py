@@ -6,7 +6,7 @@ from pathlib import Path
 
 import openpyxl
 
-from tests.data.fabricate import Cell, Fake, Frames, cache_values
+from tests.data.fabricate import Cell, FabricatedClip, FrameWriter, write_formula_values
 
 _WORDS = ("ne", "po", "sur")
 _EMOTIONS = ("negative", "positive", "surprise")
@@ -45,7 +45,7 @@ def _first_number(subject: int) -> int:
 
 
 @cache
-def smic_clips(length: int = 5) -> tuple[Fake, ...]:
+def smic_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
     """All 164 clips in the order of the workbook; the emotion is that of the clip's name."""
     clips = []
     for subject, counts in _CLIPS.items():
@@ -53,12 +53,14 @@ def smic_clips(length: int = 5) -> tuple[Fake, ...]:
         for label, (word, count) in enumerate(zip(_WORDS, counts, strict=True)):
             for k in range(1, count + 1):
                 name = f"s{subject:02d}_{word}_{k:02d}"
-                clips.append(Fake("smic", name[:3], name, _EMOTIONS[label], label, onset, None, onset + length - 1))
+                clips.append(
+                    FabricatedClip("smic", name[:3], name, _EMOTIONS[label], label, onset, None, onset + length - 1)
+                )
                 onset += length + 100
     return tuple(clips)
 
 
-def on_disk(clip: str) -> str:
+def folder_name(clip: str) -> str:
     """The clip's folder: "s1_ne_01" of "s01_ne_01"."""
     subject, rest = clip.split("_", 1)
     return f"s{int(subject[1:])}_{rest}"
@@ -74,7 +76,7 @@ def build_smic(
     length: int = 5,
     images: Sequence[Path] = (),
 ) -> Path:
-    """Writes one release below ``root``, and returns ``root``.
+    """Write one release below ``root``, and returns ``root``.
 
     Args:
         release: "raw" and "cropped" have 164 clips and no workbook, "long" (SMIC-E) has 157 and a workbook of 162.
@@ -85,7 +87,7 @@ def build_smic(
         length: number of frames from onset to offset.
         images: what the frames show from onset to offset; none: tiny grey ones.
     """
-    frames = Frames(images)
+    frames = FrameWriter(images)
     if release == "long":
         _build_long(root, nested, frames, length)
         if workbook:
@@ -101,7 +103,7 @@ def build_smic(
         if release == "cropped":
             numbers = [n for n in numbers if n - c.onset not in _GAPS.get(c.clip, ())]
         # The folder says the true class, whatever the workbook of SMIC-E says.
-        place = Path("micro", _EMOTIONS[c.label or 0], on_disk(c.clip))
+        place = Path("micro", _EMOTIONS[c.label or 0], folder_name(c.clip))
         frames.write(top / "HS" / person / place, {n: f"{prefix}{n:06d}.bmp" for n in numbers}, c.onset)
         if vis and int(c.subject[1:]) in _VIS:
             for camera in ("VIS", "NIR"):
@@ -114,7 +116,7 @@ def build_smic(
     return root
 
 
-def _build_long(root: Path, nested: bool, frames: Frames, length: int) -> None:
+def _build_long(root: Path, nested: bool, frames: FrameWriter, length: int) -> None:
     top = root / "HS_long" / "SMIC-HS-E"
     if nested:
         top = root / "SMIC-E_raw image" / "HS_long" / "SMIC-HS-E" / "HS"
@@ -122,10 +124,10 @@ def _build_long(root: Path, nested: bool, frames: Frames, length: int) -> None:
         if c.clip in (*NOT_IN_SHEET, *NO_IMAGES):
             continue
         numbers = range(c.onset - _AROUND, c.offset + _AROUND + 1)
-        frames.write(top / c.subject / on_disk(c.clip), {n: f"image{n:06d}.jpg" for n in numbers}, c.onset)
+        frames.write(top / c.subject / folder_name(c.clip), {n: f"image{n:06d}.jpg" for n in numbers}, c.onset)
 
 
-def _workbook_emotion(clip: Fake) -> str:
+def _workbook_emotion(clip: FabricatedClip) -> str:
     """Return the emotion in the workbook, which calls s18_sur_03 negative."""
     return "negative" if clip.clip == "s18_sur_03" else clip.emotion
 
@@ -146,7 +148,7 @@ def _write_workbook(path: Path, cached: bool, length: int) -> None:
     for i, c in enumerate(rows):
         r = i + 2
         subject = int(c.subject[1:])
-        name: list[Cell] = [subject, on_disk(c.clip), None]
+        name: list[Cell] = [subject, folder_name(c.clip), None]
         offset: Cell = c.offset
         values["sheet1.xml"][f"K{r}"] = length
         if subject in _VIS:
@@ -167,4 +169,4 @@ def _write_workbook(path: Path, cached: bool, length: int) -> None:
     hs.append(["another"])
     book.save(path)
     if cached:
-        cache_values(path, values)
+        write_formula_values(path, values)

@@ -8,7 +8,7 @@ import numpy as np
 import skimage.data
 
 from tests.data.conftest import HEADER, smiling
-from tests.data.databases.small import xlsx
+from tests.data.databases.write_files import write_xlsx
 from tests.data.fabricated_casme2 import build_casme2
 from tests.data.fabricated_databases import write_official
 from tests.data.fabricated_samm import build_samm
@@ -98,4 +98,4 @@ def _write_databases(folder: Path) -> None:
     for number, frame in enumerate(frames(), start=1):
         cv2.imwrite(str(clip / f"{number:04d}.png"), frame)
     header = ("Person", "Clip", "Start", "Peak", "End", "Feeling")
-    xlsx(folder / "DEMO" / "demo_labels.xlsx", [header, ("01", "smile_1", 1, 5, 7, "Happiness")])
+    write_xlsx(folder / "DEMO" / "demo_labels.xlsx", [header, ("01", "smile_1", 1, 5, 7, "Happiness")])

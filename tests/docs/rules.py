@@ -190,7 +190,7 @@ def _app(words: Sequence[str], patch: Patch) -> int:
 
 
 def _tables(words: Sequence[str], patch: Patch) -> int:
-    train = fabricated_runs.training(lambda *_: 3, Path("made_up").absolute(), [])
+    train = fabricated_runs.training(lambda *_: 3, Path("fabricated").absolute(), [])
     patch.setattr(runs, "train_run", train)
     patch.setattr("experiments.shared.faces.prepared_faces", lambda *_: "DATA")
     patch.setattr("experiments.shared.synthesis.l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
@@ -231,7 +231,7 @@ def _soak(words: Sequence[str], patch: Patch) -> int:
 
 
 def _kills(words: Sequence[str], patch: Patch) -> int:
-    patch.setattr(kills, "uninterrupted", lambda *_: Timing(1, 1, 1, 1, 1))
+    patch.setattr(kills, "run_uninterrupted", lambda *_: Timing(1, 1, 1, 1, 1))
     patch.setattr(kills, "kill_all", lambda wanted, *_: wanted)
     return module(words, patch)
 
@@ -334,7 +334,7 @@ RULES = (
         "nine seconds of one drawn person",
         ("--minutes=0.15", "--subjects=1", "--frames=14"),
     ),
-    Rule(r"python -m experiments\.", _tables, "made-up runs in place of the training, as in tests/experiments"),
+    Rule(r"python -m experiments\.", _tables, "fabricated runs in place of the training, as in tests/experiments"),
     Rule(r"python -m benchmarks\.step_time ", _step, "reads its options: tests/benchmarks/test_step_time.py measures"),
     Rule(
         r"python -m benchmarks\.torch_baseline",
@@ -349,7 +349,7 @@ RULES = (
         "one clip of 25 frames",
         ("--clips=1", "--lengths", "25", "--workers=1", "--scale=0.5"),
     ),
-    Rule(r"python -m benchmarks\.soak ", _soak, "made-up samples: tests/benchmarks/test_soak.py trains"),
+    Rule(r"python -m benchmarks\.soak ", _soak, "fabricated samples: tests/benchmarks/test_soak.py trains"),
     Rule(r"python -m tests\.interruption\.run", _kills, "kills nothing: tests/interruption/test_kills.py does"),
     Rule(r"python -m tests\.fuzz\.run", module, "four cases, of each kind one", ("--cases=4",)),
     Rule(r"python -m tests\.data\.fuzz\.run", module, "two cases", ("--cases=2",)),

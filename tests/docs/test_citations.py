@@ -1,78 +1,67 @@
 """Citations of documentation and of files, in code, configurations, tests and pages, name things that exist."""
 
 import re
-import subprocess
 from pathlib import Path
 
-import pytest
-
+import icegan_jax
 from tests.docs.pages import ROOT, headings
 
-_SUFFIXES = {".py", ".md", ".csv", ".toml", ".yaml", ".cff", ".txt"}
+_FOLDERS = ("icegan_jax", "configs", "experiments", "benchmarks", "examples", "tests", "docs")
+_SUFFIXES = {".py", ".md", ".csv", ".toml", ".yaml", ".cff", ".txt", ".ipynb"}
 # A page, and the headings in quotes that follow: docs/databases.md, "SMIC" and "SAMM".
 _CITATION = re.compile(r'docs/([\w-]+)\.md((?:(?:,| and|, and) "[^"]+")*)')
-_FILE = re.compile(
-    r"(?<![\w/.-])(?:icegan_jax|tests|configs|experiments|benchmarks|docs)/[\w/-]+\.(?:py|md|csv|json|png)\b"
-)
+_FILE = re.compile(rf"(?<![\w/.-])(?:{'|'.join(_FOLDERS)})/[\w/-]+\.(?:py|md|csv|json|png|ipynb)\b")
 _NOT_IN_THE_REPOSITORY = re.compile(r"\bDESIGN section|\b(?:DATASETS|BASELINES|REDESIGN)\b|\breference/")
-_OF_OTHERS = {  # file: what it names that is no file of the repository
+_NOT_FILES_OF_OURS = {  # file: paths in it that look like files of this repository
     "docs/determinism.md": {"docs/determinism.md", "docs/persisted_autotuning.md"},  # of openxla/xla
     "tests/properties/test_pickles.py": {"icegan_jax/config_file.py", "icegan_jax/new.py"},  # made up by the tests
     "tests/test_main.py": {"configs/nowhere.py"},
 }
 
 
-def _files() -> list[str]:
-    """Return the paths of all text files of the repository, tracked or not yet tracked, but for this one."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    names = listed.stdout.split() or [str(path.relative_to(ROOT)) for path in ROOT.rglob("*")]  # an unpacked archive
-    names = [name for name in names if Path(name).suffix in _SUFFIXES and (ROOT / name).is_file()]
-    return [name for name in names if not name.startswith(".venv") and ROOT / name != Path(__file__)]
-
-
-def _text(name: str) -> str:
+def _read(path: Path) -> str:
     """Return a file's text as one line: a citation may continue on the next line of a comment or docstring."""
-    text = (ROOT / name).read_text(encoding="utf-8").replace('\\"', '"')
+    text = path.read_text(encoding="utf-8").replace('""' if path.suffix == ".csv" else '\\"', '"')
     return re.sub(r"\s*\n[ \t]*(?:#:? ?)?", " ", text)
 
 
-TEXTS = {name: _text(name) for name in _files()}
-CITATIONS = sorted(
-    {
-        (name, page, heading)
-        for name, text in TEXTS.items()
-        for page, quoted in _CITATION.findall(text)
-        if f"docs/{page}.md" not in _OF_OTHERS.get(name, set())
-        for heading in re.findall(r'"([^"]+)"', quoted) or [""]
-    }
-)
+_PATHS = [*ROOT.glob("*"), *(path for folder in _FOLDERS for path in (ROOT / folder).rglob("*"))]
+TEXTS = {
+    path.relative_to(ROOT).as_posix(): _read(path)
+    for path in _PATHS
+    if path.suffix in _SUFFIXES and path.is_file() and path != Path(__file__)
+}
 
 
-def test_there_are_citations() -> None:
-    assert len(CITATIONS) > 50 and len({page for _, page, _ in CITATIONS}) > 3
-
-
-@pytest.mark.parametrize(("name", "page", "heading"), CITATIONS)
-def test_a_cited_page_has_the_heading(name: str, page: str, heading: str) -> None:
-    path = ROOT / "docs" / f"{page}.md"
-    assert path.is_file(), f"{name} cites docs/{page}.md, which does not exist"
-    assert not heading or heading in headings(path), f'{name}: docs/{page}.md has no heading "{heading}"'
+def test_cited_pages_have_the_headings() -> None:
+    cited, wrong = 0, []
+    for name, text in TEXTS.items():
+        for page, quoted in _CITATION.findall(text):
+            if f"docs/{page}.md" in _NOT_FILES_OF_OURS.get(name, set()):
+                continue
+            cited += 1
+            path = ROOT / "docs" / f"{page}.md"
+            known = headings(path) if path.is_file() else []
+            wrong += [f'{name}: docs/{page}.md, "{h}"' for h in re.findall(r'"([^"]+)"', quoted) if h not in known]
+            wrong += [] if known else [f"{name}: docs/{page}.md"]
+    assert wrong == [] and cited > 50
 
 
 def test_named_files_exist() -> None:
     named = {(name, path) for name, text in TEXTS.items() for path in _FILE.findall(text)}
-    missing = {
-        (name, path) for name, path in named if not (ROOT / path).exists() and path not in _OF_OTHERS.get(name, set())
-    }
-    assert sorted(missing) == []
+    known = {(name, path) for name, paths in _NOT_FILES_OF_OURS.items() for path in paths}
+    assert sorted((name, path) for name, path in named - known if not (ROOT / path).exists()) == []
 
 
 def test_no_file_cites_notes_outside_the_repository() -> None:
-    found = {(name, match) for name, text in TEXTS.items() for match in _NOT_IN_THE_REPOSITORY.findall(text)}
-    assert sorted(found) == []
+    matches = {(name, match) for name, text in TEXTS.items() for match in _NOT_IN_THE_REPOSITORY.findall(text)}
+    assert sorted(matches) == []
+
+
+def test_the_citation_file_describes_this_version_and_the_cited_paper() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    bibtex = (ROOT / "README.md").read_text(encoding="utf-8").partition("```bibtex\n")[2].partition("```")[0]
+    (doi,) = re.findall(r"doi: (\S+)", citation)
+    assert f"version: {icegan_jax.__version__}\n" in citation and f"{{{doi}}}" in bibtex
+    for author in re.findall(r"family-names: (\w+)", citation):
+        assert f"{author}, " in bibtex

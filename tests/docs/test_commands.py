@@ -10,12 +10,14 @@ from typing import Any
 import jax
 import pytest
 
+from icegan_jax import train
 from tests.docs import fixtures
 from tests.docs.pages import PAGES, ROOT, Command, commands, fenced
 from tests.docs.rules import RULES, program_of, rule_of
 
 COMMANDS = commands()
 UNIQUE = [command for i, command in enumerate(COMMANDS) if command.words not in {c.words for c in COMMANDS[:i]}]
+PROGRAMS = {"export.md": "exported", "python.md": "runs/mine"}  # page with Python: the folder that its programs read
 _PRODUCED = re.compile(r"(?:^|=)(DATA|exported|runs/\w+)(?=$|/)")  # inputs that other commands write
 
 
@@ -79,30 +81,31 @@ def test_the_readme_installs_and_runs_with_two_commands() -> None:
     assert "pip install uv && uv run pytest" in text
 
 
-def test_the_program_of_the_export_page_runs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace.run(next(command for command in COMMANDS if "icegan_jax.export" in command.words))
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    names = _run_programs("docs/export.md", workspace, monkeypatch)
-    assert names["lengths"].shape == (1, 3) and names["faces"].shape == (1, fixtures.SIZE, fixtures.SIZE)
-
-
-def test_the_programs_of_the_python_page_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace.run(next(command for command in COMMANDS if "RUN" in command.text))
-    names = _run_programs("docs/python.md", workspace, monkeypatch)
-    assert names["result"].label in names["run"].classes and names["synthesis"].label == "surprise"
-    assert names["lengths"].shape == (5, 3) and (workspace.folder / "surprise.png").is_file()
-
-
-def test_every_printed_program_is_run_by_a_test() -> None:
-    """tests/data/databases/test_add_a_database.py runs the reader of add-a-database.md."""
-    with_programs = [page.name for page in PAGES if fenced(page.read_text(encoding="utf-8"), "python")]
-    assert with_programs == ["add-a-database.md", "export.md", "python.md"]
-
-
-def _run_programs(page: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Run the Python blocks of a page one after another in the workspace; return the names that they define."""
+@pytest.mark.parametrize("page", sorted(PROGRAMS))
+def test_the_printed_programs_run(page: str, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python blocks of a page run one after another, after the command that writes their input."""
+    producer = fixtures.producer_of(PROGRAMS[page], COMMANDS)
+    assert producer is not None
+    workspace.run(producer)
     monkeypatch.chdir(workspace.folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    scores = {"overall": {"uf1": 1.0, "uar": 1.0}}
+    monkeypatch.setattr(train, "train_and_evaluate", lambda *_, **__: scores)  # tests/test_quickstart.py trains
     names: dict[str, Any] = {}
-    for match in fenced((ROOT / page).read_text(encoding="utf-8"), "python"):
+    for match in fenced(_page(page).read_text(encoding="utf-8"), "python"):
         exec(compile(match[2], page, "exec"), names)
-    return names
+    if page == "export.md":
+        assert names["lengths"].shape == (1, 3) and names["faces"].shape == (1, fixtures.SIZE, fixtures.SIZE)
+    if page == "python.md":
+        assert names["result"].label in names["run"].classes and names["lengths"].shape == (5, 3)
+        assert names["results"] == scores and (workspace.folder / "surprise.png").is_file()
+
+
+def test_every_printed_program_is_run() -> None:
+    """tests/data/databases/test_add_a_database.py runs the reader of add-a-database.md."""
+    with_programs = {page.name for page in PAGES if fenced(page.read_text(encoding="utf-8"), "python")}
+    assert with_programs == {*PROGRAMS, "add-a-database.md"}
+
+
+def _page(name: str) -> Path:
+    return next(page for page in PAGES if page.name == name)

@@ -58,13 +58,13 @@ def test_scores_are_those_of_the_rows(run: Path) -> None:
 def test_table(run: Path) -> None:
     errors = [0, -3, 1, 1]
     mine = [SpottedApex(f"d/s/c{i}", "ratio", "crop", 20, 20 + e, e) for i, e in enumerate(errors)]
-    middle = [SpottedApex("d/s/c0", "middle", "numbers alone", 20, 20, 0)]
+    middle = [SpottedApex("d/s/c0", "middle", "numbers only", 20, 20, 0)]
     table = apex_spotting._markdown(apex_spotting._scores(middle + mine, ""))
     assert table.splitlines() == [
         "| method | frames | clips | mean | median | within 1 | worst |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| ratio | crop | 4 | 1.25 | 1 | 75% | 3: d/s/c1 |",
-        "| middle | numbers alone | 1 | 0.00 | 0 | 100% | 0: d/s/c0 |",
+        "| middle | numbers only | 1 | 0.00 | 0 | 100% | 0: d/s/c0 |",
     ]
     text = (run / "scores.md").read_text()
     assert "frames, all clips:" in text and "frames, without p01/positive_1:" in text

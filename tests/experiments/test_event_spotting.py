@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on 20 seconds: two drawn people for ten seconds each."""
     out = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(event_spotting, "STRETCH_SECONDS", 10.0)
+        patch.setattr(event_spotting, "SUBJECT_SECONDS", 10.0)
         patch.setattr(event_spotting, "REST_SECONDS", (1.5, 2.5))
         options = ["--minutes=0.3334", "--fps=30", "--subjects=2", "--frames=13", "--exclude=p01/surprise_1"]
         assert event_spotting.main([f"--out={out}", *options]) == 0
@@ -59,7 +59,9 @@ def test_scores_are_those_of_the_events(run: Path) -> None:
     planted, spotted = rows(run / "planted.csv"), rows(run / "spotted.csv")
     micro = [row for row in spotted if row["kind"] == "micro"]
     found = [
-        plant for plant in planted if any(int(plant["onset"]) <= int(m["apex"]) <= int(plant["offset"]) for m in micro)
+        planted_event
+        for planted_event in planted
+        if any(int(planted_event["onset"]) <= int(m["apex"]) <= int(planted_event["offset"]) for m in micro)
     ]
     assert len(planted) >= 6 and len(found) >= 0.7 * len(planted)
     table = {row["subject"]: row for row in rows(run / "table.csv")}
@@ -67,7 +69,11 @@ def test_scores_are_those_of_the_events(run: Path) -> None:
     assert float(table["all"]["apex_recall"]) == pytest.approx(len(found) / len(planted))
     assert float(table["all"]["apex_false_per_minute"]) == pytest.approx((len(micro) - len(found)) * 3, abs=0.01)
     assert int(table["p01"]["planted"]) + int(table["p02"]["planted"]) == len(planted)
-    excluded = [plant for plant in planted if (plant["subject"], plant["clip"]) == ("p01", "surprise_1")]
+    excluded = [
+        planted_event
+        for planted_event in planted
+        if (planted_event["subject"], planted_event["clip"]) == ("p01", "surprise_1")
+    ]
     assert int(table["all without p01/surprise_1"]["planted"]) == len(planted) - len(excluded)
 
 
@@ -75,36 +81,36 @@ def clip(subject: str, name: str, frames: int, value: int, end: tuple[float, ...
     """A clip of a gradient with a bright patch, whose head has gone to ``end`` in its last frame."""
     image = np.tile(np.linspace(40, 120, 80), (60, 1))
     image[20:40, 30:50] += value
-    course = np.linspace((0, 0, 0, 0), end, frames)
-    middle = np.array([40.0, 30.0])
+    trajectory = np.linspace((0, 0, 0, 0), end, frames)
+    center = np.array([40.0, 30.0])
     annotated = Clip("d", subject, name, 0, Path("nowhere"), 10, 14, 10 + frames - 1)
-    return MeasuredClip(annotated, [image.astype(np.uint8)] * frames, middle, course, 2.0)
+    return MeasuredClip(annotated, [image.astype(np.uint8)] * frames, center, trajectory, 2.0)
 
 
 def test_a_plan_fills_the_video_with_clips_and_rests() -> None:
     people = {name: [clip(name, f"c{i}", 9 + i, 20 * i) for i in range(3)] for name in "ab"}
-    pieces = plan_video(people, 2500, 10, np.random.default_rng(0))
-    assert [piece.first for piece in pieces] == [0, *np.cumsum([piece.frames for piece in pieces])[:-1]]
-    assert sum(piece.frames for piece in pieces) == 2500
-    for before, here in zip(pieces, pieces[1:], strict=False):
-        same = before.taken.clip.subject == here.taken.clip.subject
+    segments = plan_video(people, 2500, 10, np.random.default_rng(0))
+    assert [segment.first for segment in segments] == [0, *np.cumsum([segment.frames for segment in segments])[:-1]]
+    assert sum(segment.frames for segment in segments) == 2500
+    for before, here in zip(segments, segments[1:], strict=False):
+        same = before.source.clip.subject == here.source.clip.subject
         assert same or here.first % 600 == 0  # a minute each
-        if not here.resting:
-            assert before.resting and 20 <= before.frames <= 60 and before.taken is here.taken
+        if not here.is_rest:
+            assert before.is_rest and 20 <= before.frames <= 60 and before.source is here.source
         elif here.first % 600:
-            assert here.since is before.taken and here.frames >= 20
-    played = [piece.taken.clip.clip for piece in pieces if not piece.resting and piece.first < 600]
+            assert here.previous is before.source and here.frames >= 20
+    played = [segment.source.clip.clip for segment in segments if not segment.is_rest and segment.first < 600]
     assert {*played[:3]} == {*played[3:6]} == {"c0", "c1", "c2"}
-    planted = event_spotting.list_planted_events(pieces)
-    assert [plant.offset - plant.onset for plant in planted] == [
-        piece.frames - 1 for piece in pieces if not piece.resting
+    planted = event_spotting.list_planted_events(segments)
+    assert [planted_event.offset - planted_event.onset for planted_event in planted] == [
+        segment.frames - 1 for segment in segments if not segment.is_rest
     ]
-    assert all(plant.apex - plant.onset == 4 for plant in planted)
+    assert all(planted_event.apex - planted_event.onset == 4 for planted_event in planted)
 
 
 def test_drift_wanders_as_far_and_as_fast_as_it_was_measured() -> None:
     drift = Drift(np.array([3.0, 3.0, 0.02, 0.05]), np.array([0.4, 0.4, 0.001, 0.01]))
-    again = Drift.of([drift.wander(6000, np.random.default_rng(seed)) for seed in range(4)])
+    again = Drift.of([drift.sample(6000, np.random.default_rng(seed)) for seed in range(4)])
     np.testing.assert_allclose(again.reach, drift.reach, rtol=0.15)
     np.testing.assert_allclose(again.step, drift.step, rtol=0.15)
 

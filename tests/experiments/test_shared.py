@@ -68,7 +68,9 @@ def test_what_the_experiment_sets_is_not_the_users_to_change(tmp_path: Path, fie
 
 
 def test_a_run_that_leaves_nobody_to_test_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--config.protocol=all: trains on everybody, which leaves no score for a ta"):
+    with pytest.raises(
+        UserError, match="--config.protocol=all: trains on all subjects, so that a table has no score; leave"
+    ):
         runs.build_config(options(tmp_path, ("protocol", "all")), 0, {}, "")
 
 
@@ -173,13 +175,13 @@ def test_a_difference_is_over_the_same_resampled_people(tmp_path: Path) -> None:
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.08)
 
 
-def test_a_sure_verdict_needs_all_seeds(tmp_path: Path) -> None:
+def test_a_certain_result_needs_all_seeds(tmp_path: Path) -> None:
     best, good, bad = (fabricated_runs.write_run(tmp_path / str(wrong), wrong) for wrong in (0, 4, 12))
     assert difference_note("X", [best, good], [bad, bad]).endswith(": better.")
     assert difference_note("X", [bad, bad], [best, good]).endswith(": worse.")
     assert difference_note("X", [best], [best]).endswith(": equal.")
     mixed = difference_note("X", [best, best, good], [bad, bad, best])
-    assert "better on the mean, but other people or seeds could turn it round" in mixed
+    assert "better on the mean, but other subjects or seeds could reverse the sign" in mixed
     assert "by seed +1.000, +1.000, -" in mixed
 
 
@@ -213,7 +215,7 @@ def test_a_table_is_written_three_times(tmp_path: Path) -> None:
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_every_experiment_teaches_in_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_every_experiment_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     others = {"__init__", "apex_spotting", "event_spotting", "guessing_study"}  # which train nothing
     trained = sorted({path.stem for path in PAPER.parent.glob("*.py")} - others)
     assert len(trained) >= 9

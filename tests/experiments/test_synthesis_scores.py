@@ -9,13 +9,13 @@ from experiments import synthesis_scores
 from experiments.shared.options import run_command
 from icegan_jax.evaluation.synthesis.scores import ROWS
 from icegan_jax.io import write_json
-from tests.evaluation.synthesis.test_scores import good, networks, pairs, run
+from tests.evaluation.synthesis.test_scores import moved_synthesis, networks, pairs, run
 from tests.experiments.fabricated_faces import table, write_run
 
 
 def made_run(folder: Path, fingerprint: str) -> Path:
-    """A run of a good generator, trained on faces of this fingerprint."""
-    write_run(folder, run(good))
+    """Write a run whose synthetic faces move as the class, trained on faces with this fingerprint."""
+    write_run(folder, run(moved_synthesis))
     write_json(folder / "config.json", {"data": {"dir": "DATA", "database": ""}, "data_fingerprint": fingerprint})
     return folder
 

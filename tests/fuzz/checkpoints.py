@@ -1,4 +1,4 @@
-"""A checkpoint damaged on the disk: what is restored is what was written, or it is refused in a line."""
+"""Damaged checkpoints: each is restored as it was written, or refused in one line."""
 
 import atexit
 import functools
@@ -14,7 +14,7 @@ import numpy as np
 
 from icegan_jax.errors import UserError
 from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints
-from tests.fuzz.harness import Verdict, damaged
+from tests.fuzz.harness import CaseResult, damage_bytes
 from tests.training.test_checkpoint import state_at
 
 OWNER = "run and fold"
@@ -22,65 +22,65 @@ STEPS = (10, 20)
 _state = functools.cache(state_at)
 
 
-def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+def case(rng: random.Random, folder: Path, result: CaseResult) -> None:
     shutil.copytree(_written(OWNER), folder, dirs_exist_ok=True)
-    touched = _damage(rng, folder, verdict)
+    touched = _damage(rng, folder, result)
     try:
         with FoldCheckpoints(folder, OWNER) as store:
-            there = store.steps()
-            verdict.must(there <= {*STEPS, 15}, f"steps {there}")
-            for step in sorted(there, reverse=True):
-                _restore(store, step, verdict, touched)
+            steps = store.steps()
+            result.require(steps <= {*STEPS, 15}, f"steps {steps}")
+            for step in sorted(steps, reverse=True):
+                _restore(store, step, result, touched)
     except UserError as error:
-        verdict.refused(error, str(folder))
+        result.record_refusal(error, str(folder))
 
 
-def _restore(store: FoldCheckpoints, step: int, verdict: Verdict, touched: set[int]) -> None:
+def _restore(store: FoldCheckpoints, step: int, result: CaseResult, touched: set[int]) -> None:
     try:
         state, progress = store.restore(step, _state(0))
     except DamagedCheckpoint as error:
-        verdict.must(step in touched, f"checkpoint {step} was whole: {error}")
-        verdict.refused(error, str(error))
+        result.require(step in touched, f"checkpoint {step} was intact: {error}")
+        result.record_refusal(error, str(error))
         return
-    wanted = _state(step)
+    expected = _state(step)
     same = all(
         np.asarray(a).dtype == np.asarray(b).dtype and np.asarray(a).tobytes() == np.asarray(b).tobytes()
-        for a, b in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (state, wanted)), strict=True)
+        for a, b in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (state, expected)), strict=True)
     )
-    verdict.must(same and progress == _progress(step), f"checkpoint {step} gives other content than was written")
+    result.require(same and progress == _progress(step), f"checkpoint {step} gives other content than was written")
 
 
-def _damage(rng: random.Random, folder: Path, verdict: Verdict) -> set[int]:
-    """Damages the tree; returns the steps of which something was touched."""
+def _damage(rng: random.Random, folder: Path, result: CaseResult) -> set[int]:
+    """Damage the folder of checkpoints; return the steps of damaged ones."""
     root = folder / "checkpoints"
     files = sorted(path for path in root.rglob("*") if path.is_file())
     path = rng.choice(files)
     step = int(path.relative_to(root).parts[0])
-    verdict.kind = rng.choice(
+    result.kind = rng.choice(
         ("bytes", "bytes", "bytes", "bytes", "deleted", "half deleted", "swapped", "foreign", "renamed", "more", "kind")
     )
-    if verdict.kind == "bytes":
-        verdict.kind, data = damaged(rng, path.read_bytes())
+    if result.kind == "bytes":
+        result.kind, data = damage_bytes(rng, path.read_bytes())
         path.write_bytes(data)
-    elif verdict.kind == "deleted":
+    elif result.kind == "deleted":
         path.unlink()
-    elif verdict.kind == "half deleted":
+    elif result.kind == "half deleted":
         mine = [file for file in files if file.is_relative_to(root / str(step))]
         for file in rng.sample(mine, len(mine) // 2):
             file.unlink()
-    elif verdict.kind == "swapped":
+    elif result.kind == "swapped":
         other = rng.choice(files)
         content = path.read_bytes(), other.read_bytes()
         path.write_bytes(content[1])
         other.write_bytes(content[0])
         return {step, int(other.relative_to(root).parts[0])}
-    elif verdict.kind == "foreign":
+    elif result.kind == "foreign":
         shutil.rmtree(root / str(step))
         shutil.copytree(_written("another") / "checkpoints" / str(step), root / str(step))
-    elif verdict.kind == "renamed":
+    elif result.kind == "renamed":
         (root / str(step)).rename(root / rng.choice(("15", "x", "010", "15.tmp")))
         return {15}
-    elif verdict.kind == "more":
+    elif result.kind == "more":
         (path.parent / rng.choice(("notes.txt", ".hidden", "0"))).write_bytes(rng.randbytes(50))
     else:
         path.unlink()
@@ -90,7 +90,7 @@ def _damage(rng: random.Random, folder: Path, verdict: Verdict) -> set[int]:
 
 @functools.cache
 def _written(owner: str) -> Path:
-    """A fold's folder with two whole checkpoints."""
+    """Return a fold's folder with two intact checkpoints."""
     folder = Path(tempfile.mkdtemp(prefix="icegan-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with FoldCheckpoints(folder, owner) as store:

@@ -1,4 +1,4 @@
-"""A clips.csv that is odd or damaged: refused in a line, or its clips come out of prepared pairs as they went in."""
+"""Unusual and damaged clips.csv: refused in one line, or the clips are the same after preparation."""
 
 import csv
 import io
@@ -10,9 +10,9 @@ from icegan_jax.data.dataset import load_pairs, write_pairs
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.errors import UserError
 from tests.data.conftest import record
-from tests.fuzz.harness import Verdict, damaged
+from tests.fuzz.harness import CaseResult, damage_bytes
 
-# Words with their classes; None: of none. Kept apart from the package's own table.
+# Emotion words with their classes or None; independent of the table of the package.
 WORDS = {
     "negative": 0, "Anger": 0, "DISGUST": 0, "fear": 0, "sadness": 0, "positive": 1, "happiness": 1, " Happy ": 1,
     "surprise": 2, "Surprised": 2, "others": None, "": None, "anger happiness": None, "0": None, "negativ": None,
@@ -26,10 +26,10 @@ NUMBERS = ("0", "1", "7", "12", "999999999", "1000000000", "-1", "1.0", "1e3", "
 Row = dict[str, str]
 
 
-def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+def case(rng: random.Random, folder: Path, result: CaseResult) -> None:
     rows = [_sound(rng, number) for number in range(rng.randrange(1, 6))]
-    odd = rng.random() < 0.6
-    if odd:
+    unusual = rng.random() < 0.6
+    if unusual:
         for _ in range(rng.choice((1, 1, 2))):
             column = rng.choice(COLUMNS)
             values = {"label": list(WORDS), "onset": NUMBERS, "apex": NUMBERS, "offset": NUMBERS}.get(column, NAMES)
@@ -38,30 +38,33 @@ def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
     rng.shuffle(order)
     text = _text(rng, rows, order)
     data = _encoded(rng, text)
-    verdict.kind = "cells" if odd else "sound"
+    result.kind = "cells" if unusual else "sound"
     changed = False
     if rng.random() < 0.4:
-        verdict.kind, data = damaged(rng, data)
+        result.kind, data = damage_bytes(rng, data)
         changed = True
     path = folder / "clips.csv"
     path.write_bytes(data)
     try:
         clips = read_clips(path)
     except UserError as error:
-        verdict.must(odd or changed, f"a sound file is refused: {error}")
-        return verdict.refused(error, "clips.csv")
+        result.require(unusual or changed, f"a sound file is refused: {error}")
+        return result.record_refusal(error, "clips.csv")
     expected = {(r["dataset"].strip(), r["subject"].strip(), r["clip"].strip()): r for r in rows}
     for clip in clips:
         row = expected.get((clip.dataset, clip.subject, clip.clip))
         line = _line(row, order) if row else ""
         if changed and (row is None or line not in text or line.encode() not in data.replace(b"\r\n", b"\n")):
-            continue  # this line's own bytes were damaged: what it says now, it says
-        verdict.must(row is not None, f"a clip that is nowhere: {clip.name!r}")
+            continue  # this line's own bytes were damaged: any content is right
+        result.require(row is not None, f"a clip that is nowhere: {clip.name!r}")
         if row is not None:
             found = (clip.label, clip.onset, clip.apex, clip.offset)
-            said = (WORDS[row["label"]], *(int(row[name]) if row[name].strip() else None for name in COLUMNS[5:]))
-            verdict.must(changed or found == said, f"{row} was read as {found}")
-    _through_the_package(folder, clips, verdict)
+            expected_values = (
+                WORDS[row["label"]],
+                *(int(row[name]) if row[name].strip() else None for name in COLUMNS[5:]),
+            )
+            result.require(changed or found == expected_values, f"{row} was read as {found}")
+    _through_the_package(folder, clips, result)
 
 
 def _sound(rng: random.Random, number: int) -> Row:
@@ -93,31 +96,31 @@ def _encoded(rng: random.Random, text: str) -> bytes:
     return text.encode(rng.choice(("utf-8", "utf-8", "utf-8-sig", "utf-16")), "surrogatepass")
 
 
-def _through_the_package(folder: Path, clips: list[Clip], verdict: Verdict) -> None:
-    """Written again, prepared, loaded and dealt into folds, a clip has the label with which it was read."""
+def _through_the_package(folder: Path, clips: list[Clip], result: CaseResult) -> None:
+    """Check that labels survive writing, preparing, loading and splitting into folds."""
     (folder / "again").mkdir()
     write_clips(folder / "again/clips.csv", clips)
     again = read_clips(folder / "again/clips.csv")
-    verdict.must(_labels(again) == _labels(clips), "the clips.csv that is written says something else")
+    result.require(_labels(again) == _labels(clips), "the written clips.csv has other labels")
     records = [record(c.dataset, c.subject, c.clip, c.label, 0, seed=n, size=2) for n, c in enumerate(clips)]
     try:
         write_pairs(folder / "prepared", records)
     except UserError as error:
-        return verdict.refused(error, *(clip.subject for clip in clips))
+        return result.record_refusal(error, *(clip.subject for clip in clips))
     pairs = load_pairs(folder / "prepared")
     keys = zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True)
     found = dict(zip(keys, pairs.label.tolist(), strict=True))
-    verdict.must(found == _labels(clips), "labels differ after preparation")
-    verdict.must(set(found.values()) <= set(range(len(EXPRESSIONS))), "a label without a class")
+    result.require(found == _labels(clips), "labels differ after preparation")
+    result.require(set(found.values()) <= set(range(len(EXPRESSIONS))), "a label without a class")
     try:
         folds = leave_one_subject_out(pairs)
     except UserError as error:
-        return verdict.refused(error, "nobody is left to train on")
+        return result.record_refusal(error, "nobody is left to train on")
     for fold in folds:
         inside = (folder / "run/folds" / fold.name).resolve()
-        verdict.must(inside.parent == (folder / "run/folds").resolve(), f"a fold outside the run: {fold.name!r}")
+        result.require(inside.parent == (folder / "run/folds").resolve(), f"a fold outside the run: {fold.name!r}")
         inside.mkdir(parents=True)
-    verdict.must(len(list((folder / "run/folds").iterdir())) == len(folds), "two folds share a folder")
+    result.require(len(list((folder / "run/folds").iterdir())) == len(folds), "two folds share a folder")
     return None
 
 

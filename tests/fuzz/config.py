@@ -1,4 +1,4 @@
-"""A config file or a command line that is odd or damaged: refused in a line, or networks and a plan come of it."""
+"""Unusual and damaged config files and command lines: refused in one line, or usable for training."""
 
 import functools
 import random
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from icegan_jax.config import FIELDS, build_models, build_train_config, load_config, split_changes, validate
 from icegan_jax.errors import UserError
 from icegan_jax.training.state import create_state
-from tests.fuzz.harness import Verdict, damaged
+from tests.fuzz.harness import CaseResult, damage_bytes
 
 ROOT = Path(__file__).parents[2]
 BASES = ("demo", "loso", "loso_pair", "released", "sde")
@@ -26,26 +26,28 @@ TRACED = 0.3  # share of the accepted cases whose networks are traced as well, w
 SMALL = {"image_size": 32, "width": 1 / 32, "embedding": 4, "reconstruction_width": 1 / 64, "routing_iterations": 1}
 
 
-def case(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+def case(rng: random.Random, folder: Path, result: CaseResult) -> None:
     path = ROOT / f"configs/{rng.choice(BASES)}.py"
     arguments: list[str] = []
     named = ["config.", "--config", "--noconfig"]
     if rng.random() < 0.5:
-        path, verdict.kind = _file(rng, folder)
+        path, result.kind = _file(rng, folder)
         named.append(path.name)
     else:
-        verdict.kind = "flags"
-    if verdict.kind == "flags" or rng.random() < 0.2:
+        result.kind = "flags"
+    if result.kind == "flags" or rng.random() < 0.2:
         arguments = [_flag(rng) for _ in range(rng.choice((1, 1, 2)))]
     try:
         others, changes = split_changes(arguments)
-        verdict.must(all("config." not in other.split("=")[0] for other in others), f"a change left over: {others}")
+        result.require(
+            all("config." not in other.split("=")[0] for other in others), f"a change was not parsed: {others}"
+        )
         config = load_config(str(path), changes)
         validate(config)
     except UserError as error:
-        return verdict.refused(error, *named)
-    _agrees(config, changes, verdict)
-    _used(rng, config, verdict)
+        return result.record_refusal(error, *named)
+    _agrees(config, changes, result)
+    _used(rng, config, result)
     return None
 
 
@@ -56,13 +58,13 @@ def _flag(rng: random.Random) -> str:
 
 
 def _value(rng: random.Random, name: str) -> str:
-    """Any value, or as often one that the field may have."""
+    """Return any value, or, equally often, a valid one."""
     field = FIELDS.get(name)
     if field is None or rng.random() < 0.5:
         return rng.choice(VALUES)
-    wish = field.rules[0][1] if field.rules else ""
-    if wish.startswith("one of "):
-        return rng.choice(wish.removeprefix("one of ").split(", "))
+    requirement = field.rules[0][1] if field.rules else ""
+    if requirement.startswith("one of "):
+        return rng.choice(requirement.removeprefix("one of ").split(", "))
     kinds = {
         "a whole number": "1 2 32 64",
         "a number": "0.1 0.5 0.03125",
@@ -73,7 +75,7 @@ def _value(rng: random.Random, name: str) -> str:
 
 
 def _name(rng: random.Random) -> str:
-    """A field, mostly: of the others one letter is gone, doubled or another, or all of it is."""
+    """Return mostly a field, else a name with a letter removed, doubled or replaced, or another text."""
     name = rng.choice(list(FIELDS))
     if rng.random() < 0.7:
         return name
@@ -93,7 +95,7 @@ def _name(rng: random.Random) -> str:
 
 
 def _file(rng: random.Random, folder: Path) -> tuple[Path, str]:
-    """A config file of the user's own; and what is odd about it."""
+    """Write a config file; return its path and the kind of change."""
     path = folder / "mine.py"
     kind = rng.choice(("assigned", "assigned", "deleted", "raw value", "bytes", "other content"))
     base = rng.choice(BASES)
@@ -111,7 +113,7 @@ def _file(rng: random.Random, folder: Path) -> tuple[Path, str]:
     text += f"    {lines.get(kind, 'config.seed = 1')}\n    return config\n"
     data = text.encode("utf-8", "replace")
     if kind == "bytes":
-        _, data = damaged(rng, data)
+        _, data = damage_bytes(rng, data)
     if kind == "other content":
         data = rng.choice(
             (
@@ -133,8 +135,8 @@ def _file(rng: random.Random, folder: Path) -> tuple[Path, str]:
     return path, f"file: {kind}"
 
 
-def _agrees(config: ConfigDict, changes: list[str], verdict: Verdict) -> None:
-    """The fields are those of the table, and each change is there, the last of a field's."""
+def _agrees(config: ConfigDict, changes: list[str], result: CaseResult) -> None:
+    """Check that the last change is in the config."""
     for name, text in {change.removeprefix("--config.").partition("=")[::2] for change in changes[-1:]}:
         value: Any = functools.reduce(lambda part, step: part[step], name.split("."), config)
         same = str(value) == text.strip() or str(value).casefold() == text.strip().casefold()
@@ -143,22 +145,20 @@ def _agrees(config: ConfigDict, changes: list[str], verdict: Verdict) -> None:
                 same = value == eval(text, {}, {"nan": None, "true": True, "false": False})  # of VALUES alone
             except Exception:
                 same = False
-        verdict.must(same or value == (text,) or [value] == [text], f"{name}={text!r} became {value!r}")
+        result.require(same or value == (text,) or [value] == [text], f"{name}={text!r} became {value!r}")
 
 
-def _used(rng: random.Random, config: ConfigDict, verdict: Verdict) -> None:
+def _used(rng: random.Random, config: ConfigDict, result: CaseResult) -> None:
     try:
         train_config = build_train_config(config, num_pairs=100, num_folds=5, num_devices=1)
-        verdict.must(
-            0 < train_config.steps < 2**31 and train_config.steps % train_config.steps_per_call == 0, f"{train_config}"
-        )
+        result.require(0 < train_config.steps_per_call <= train_config.steps < 2**31, f"{train_config}")
         models = build_models(config, train_config.steps)
     except UserError as error:
-        return verdict.refused(error, "config.", "loss.perceptual")
+        return result.record_refusal(error, "config.", "loss.perceptual")
     if rng.random() < TRACED:
         with config.unlocked():
             config.model.update({name: value for name, value in SMALL.items() if rng.random() < 0.9})
         models = build_models(config, train_config.steps)
         shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
-        verdict.must(all(0 not in leaf.shape for leaf in jax.tree.leaves(shapes.d_params)), "an empty layer")
+        result.require(all(0 not in leaf.shape for leaf in jax.tree.leaves(shapes.d_params)), "an empty layer")
     return None

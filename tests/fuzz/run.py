@@ -1,6 +1,6 @@
-"""Odd, damaged and hostile inputs, a quarter each: clips.csv, configs, images, checkpoints.
+"""Unusual, damaged and hostile inputs, a quarter each: clips.csv, configs, images, checkpoints.
 
-Each must be taken as what it says or refused in one line that names it: no traceback, no hang, no wrong label.
+Each must be read correctly or refused in one line that names it: no traceback, no hang, no wrong label.
 
 python -m tests.fuzz.run --cases=1000 --seed=0
 python -m tests.fuzz.run --seed=0 --case=17
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz import checkpoints, clips, config, images
-from tests.fuzz.harness import LIMIT, Case, Verdict, judged
+from tests.fuzz.harness import LIMIT_S, Case, CaseResult, run_case
 
 KINDS: dict[str, Case] = {
     "clips.csv": clips.case,
@@ -27,39 +27,39 @@ KINDS: dict[str, Case] = {
 }
 
 
-def run(number: int, seed: int) -> Verdict:
-    """Runs one case in a folder of its own."""
+def run(number: int, seed: int) -> CaseResult:
+    """Run one case in a folder of its own."""
     kind, case = list(KINDS.items())[number % len(KINDS)]
     with tempfile.TemporaryDirectory(prefix="icegan-fuzz-") as folder:
-        verdict = judged(case, f"{seed}/{number}", Path(folder))
-    verdict.kind = f"{kind}: {verdict.kind}"
-    return verdict
+        result = run_case(case, f"{seed}/{number}", Path(folder))
+    result.kind = f"{kind}: {result.kind}"
+    return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.fuzz.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", type=int, default=1000, help="how many (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other inputs (default: 0)")
-    parser.add_argument("--case", type=int, help="run this one only, and show what became of it")
+    parser.add_argument("--cases", type=int, default=1000, help="number of cases (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the inputs (default: 0)")
+    parser.add_argument("--case", type=int, help="run only this case, and show the outcome")
     args = parser.parse_args(argv)
     start = time.perf_counter()
-    stderr = os.dup(2)  # as each case puts another in its place
+    stderr = os.dup(2)  # since each case replaces it
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
     sound = 0
     numbers = range(args.cases) if args.case is None else [args.case]
     for number in numbers:
-        # Where C code hangs, no signal is handled: then all ends, with a traceback that shows where.
-        faulthandler.dump_traceback_later(4 * LIMIT, exit=True, file=stderr)
-        verdict = run(number, args.seed)
+        # Where C code hangs, no signal is handled: then the process ends with a traceback.
+        faulthandler.dump_traceback_later(4 * LIMIT_S, exit=True, file=stderr)
+        result = run(number, args.seed)
         faulthandler.cancel_dump_traceback_later()
-        sound += not verdict.breaches
-        outcomes[verdict.kind.partition(":")[0]][verdict.outcome] += 1
+        sound += not result.violations
+        outcomes[result.kind.partition(":")[0]][result.outcome] += 1
         if args.case is not None:
-            print(f"case {number}: {verdict.kind}: {verdict.outcome} {verdict.message}".rstrip())
-        for breach in verdict.breaches:
-            print(f"--seed={args.seed} --case={number} ({verdict.kind}): {breach}", flush=True)
+            print(f"case {number}: {result.kind}: {result.outcome} {result.message}".rstrip())
+        for violation in result.violations:
+            print(f"--seed={args.seed} --case={number} ({result.kind}): {violation}", flush=True)
     os.close(stderr)
     print(f"{'input':10}  cases  accepted  refused  broken")
     for kind, n in outcomes.items():

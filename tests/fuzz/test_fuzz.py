@@ -9,14 +9,14 @@ from PIL import Image
 from icegan_jax.data import clips as package_clips
 from icegan_jax.errors import UserError
 from tests.fuzz import clips, harness, run
-from tests.fuzz.harness import Verdict, damaged, judged
+from tests.fuzz.harness import CaseResult, damage_bytes, run_case
 
-CASES = 24  # of each kind a quarter; the command tries 1,000
+CASES = 24  # a quarter of each kind; the command runs 1,000
 
 
 @pytest.mark.parametrize("number", range(CASES))
-def test_an_odd_input_is_taken_as_it_is_or_refused_in_a_line(number: int) -> None:
-    assert run.run(number, seed=0).breaches == []
+def test_an_unusual_input_is_read_correctly_or_refused_in_one_line(number: int) -> None:
+    assert run.run(number, seed=0).violations == []
 
 
 def test_a_case_is_the_same_each_time() -> None:
@@ -27,33 +27,33 @@ def test_a_case_is_the_same_each_time() -> None:
 
 
 def test_damage_is_done() -> None:
-    kinds = [damaged(random.Random(seed), b"some content of a file") for seed in range(60)]
+    kinds = [damage_bytes(random.Random(seed), b"some content of a file") for seed in range(60)]
     assert len({kind for kind, _ in kinds}) == 7
     assert sum(data == b"some content of a file" for _, data in kinds) < 3
 
 
-def test_each_breach_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_violation_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def raising(error: BaseException) -> harness.Case:
-        def broken(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+        def broken(rng: random.Random, folder: Path, result: CaseResult) -> None:
             raise error
 
         return broken
 
-    def endless(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+    def endless(rng: random.Random, folder: Path, result: CaseResult) -> None:
         while True:
             sum(range(1000))
 
-    def chatty(rng: random.Random, folder: Path, verdict: Verdict) -> None:
+    def chatty(rng: random.Random, folder: Path, result: CaseResult) -> None:
         os.write(2, b"something from C")
 
-    def two_lines(rng: random.Random, folder: Path, verdict: Verdict) -> None:
-        verdict.refused(UserError("clips.csv: a", "b"), "clips.csv")
+    def two_lines(rng: random.Random, folder: Path, result: CaseResult) -> None:
+        result.record_refusal(UserError("clips.csv: a", "b"), "clips.csv")
 
-    def nameless(rng: random.Random, folder: Path, verdict: Verdict) -> None:
-        verdict.refused(UserError("something is wrong"), "clips.csv")
+    def nameless(rng: random.Random, folder: Path, result: CaseResult) -> None:
+        result.record_refusal(UserError("something is wrong"), "clips.csv")
 
-    monkeypatch.setattr(harness, "LIMIT", 0.2)
-    wanted = {
+    monkeypatch.setattr(harness, "LIMIT_S", 0.2)
+    expected = {
         "ValueError: x": raising(ValueError("x")),
         "SystemExit": raising(SystemExit(0)),
         "refused where nothing": raising(UserError("clips.csv: bad")),
@@ -62,27 +62,27 @@ def test_each_breach_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "not one line": two_lines,
         "names none of": nameless,
     }
-    for words, broken in wanted.items():
-        verdict = judged(broken, "0", tmp_path)
-        assert verdict.outcome == "broken" and words in verdict.breaches[0], words
+    for words, broken in expected.items():
+        result = run_case(broken, "0", tmp_path)
+        assert result.outcome == "broken" and words in result.violations[0], words
 
 
-def test_a_wrong_label_is_a_breach(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_label_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     label_of = package_clips.label_of
     monkeypatch.setattr(package_clips, "label_of", lambda word, classes: (label_of(word, classes) + 1) % 3)
     found = [run.run(4 * number, seed=0) for number in range(12)]
-    assert any("was read as" in breach for verdict in found for breach in verdict.breaches)
+    assert any("was read as" in violation for result in found for violation in result.violations)
 
 
-def test_other_grey_levels_are_a_breach(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_gray_levels_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "PIL.ImageOps.exif_transpose", lambda image: Image.fromarray(255 - np.asarray(image.convert("L")))
     )
     found = [run.run(4 * number + 2, seed=0) for number in range(30)]
-    assert any("other grey levels" in breach for verdict in found for breach in verdict.breaches)
+    assert any("other gray levels" in violation for result in found for violation in result.violations)
 
 
-def test_the_command_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["--cases=4", "--seed=5"]) == 0
     assert capsys.readouterr().out.endswith("one line each:\n4 of 4\n")
     assert run.main(["--case=7"]) == 0

@@ -14,8 +14,8 @@ from icegan_jax.data.landmarks import Box
 from icegan_jax.inference import composite
 from icegan_jax.inference.composite import composite_face
 from icegan_jax.inference.ensemble import Ensemble, load_ensemble
-from icegan_jax.models.generator import Generator, warp
-from icegan_jax.training.inference import motion_field, synthesize, to_float
+from icegan_jax.models.generator import Generator, to_float, warp
+from icegan_jax.training.inference import motion_field, synthesize
 from icegan_jax.training.state import TrainState
 from tests.training import tiny
 

@@ -234,8 +234,8 @@ def test_an_unknown_class(default_request: SynthesisRequest, ensemble: Ensemble)
     with pytest.raises(UserError) as refusal:
         synthesize_file(replace(default_request, expression="suprise"), ensemble)
     known = ", ".join(EXPRESSIONS)
-    assert str(refusal.value) == f"--expression=suprise: the run knows {known}; did you mean surprise?"
-    with pytest.raises(UserError, match=f"--expression=xyz: the run knows {known}; or all"):
+    assert str(refusal.value) == f"--expression=suprise: the run has the classes {known}; did you mean surprise?"
+    with pytest.raises(UserError, match=f"--expression=xyz: the run has the classes {known}; or all"):
         synthesize_file(replace(default_request, expression="xyz"), ensemble)
 
 

@@ -1,4 +1,4 @@
-"""What a run comes to, read without the program that wrote it, and how two runs differ."""
+"""Compare the results of two runs, read without the package that wrote them."""
 
 import hashlib
 import json
@@ -7,18 +7,18 @@ from pathlib import Path
 import numpy as np
 import tensorstore
 
-from tests.interruption.kill_points import folds, half_written, steps
+from tests.interruption.kill_points import folds, steps, temporary_names
 
 _TIMES = ("steps_per_s", "waiting_share")
-# In the names of what is written before it is put in place; and a kill damages no checkpoint.
+# Parts of the names of temporary files. "damaged": a kill must not damage a checkpoint.
 _TEMPORARY = (".tmp", ".partial", ".replaced", ".lock", ".unfinished", "damaged")
 
 
 def contents(run_dir: Path) -> dict[str, str]:
-    """Digests of all that may not depend on interruptions, by name.
+    """Return digests of all results that must not depend on interruptions, by name.
 
-    predictions.csv and every fold's byte by byte; every array of synthesis.npz; the fold's log without its times;
-    everything that the fold's last checkpoint stores of its state.
+    These are the bytes of predictions.csv, of the run and of every fold; every array of synthesis.npz; the fold's log
+    without its times; every entry of the state in the fold's last checkpoint.
     """
     found = {"predictions.csv": _digest((run_dir / "predictions.csv").read_bytes())}
     for folder in folds(run_dir):
@@ -33,23 +33,23 @@ def contents(run_dir: Path) -> dict[str, str]:
 
 
 def last_state(folder: Path) -> dict[str, str]:
-    """Digests of what a fold's last checkpoint stores of its state (Orbax's OCDBT), by key: arrays and their forms."""
+    """Return digests of the state in a fold's last checkpoint (Orbax's OCDBT) by key: arrays and their metadata."""
     store = folder / "checkpoints" / str(max(steps(folder))) / "state"
     entries = tensorstore.KvStore.open(f"file://{store.absolute()}/|ocdbt:").result()
     return {f"state {key.decode()}": _digest(entries.read(key).result().value) for key in entries.list().result()}
 
 
-def differences(found: dict[str, str], wanted: dict[str, str]) -> list[str]:
-    """The names of what differs, or is there in one run only."""
-    return sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
+def differences(found: dict[str, str], expected: dict[str, str]) -> list[str]:
+    """Return the names of digests that differ or are missing in one run."""
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
 
 
 def leftovers(run_dir: Path) -> list[str]:
-    """Temporary files and folders, which no run that has ended may leave."""
+    """Return temporary files and folders, which a finished run must not have."""
     left = [
-        str(path.relative_to(run_dir)) for path in run_dir.rglob("*") if any(mark in path.name for mark in _TEMPORARY)
+        str(path.relative_to(run_dir)) for path in run_dir.rglob("*") if any(part in path.name for part in _TEMPORARY)
     ]
-    return left + [name for name in half_written(run_dir) if not any(mark in name for mark in _TEMPORARY)]
+    return left + [name for name in temporary_names(run_dir) if not any(part in name for part in _TEMPORARY)]
 
 
 def _log(path: Path) -> str:

@@ -1,7 +1,4 @@
-"""The moments at which a run is killed: what its run directory looks like while something is going on.
-
-Seen from outside, in the names of the files alone: nothing of the program is asked.
-"""
+"""Points at which a run is killed, recognized by the files in its run directory alone."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-# The order in which a run comes to them: the moments of one run directory are taken in it.
+# In the order in which a run reaches them; the kill points of one run directory are used in this order.
 TARGETS = (
     "data are being drawn or prepared",
     "a checkpoint is being written",
@@ -19,17 +16,17 @@ TARGETS = (
     "right after a fold's result",
 )
 ANY = "any time"
-_LEAST_SHARE_S = 0.2  # how long what was seen goes on at least, about: an Orbax save took 0.15 to 0.2 s
+_MIN_DURATION_S = 0.2  # about, of each target; an Orbax save took 0.15 to 0.2 s
 
 
 @dataclass
-class Moment:
-    """When to kill.
+class KillPoint:
+    """A point at which to kill.
 
     Attributes:
-      kind: one of ``TARGETS``, or ``ANY``.
-      after: share, 0 to 1, of the time that it lasts (``ANY``: of the time that the run still needs) to let pass.
-      number: of the folds' predictions or results that are there, at least.
+      kind: One of ``TARGETS``, or ``ANY``.
+      after: Fraction, 0 to 1, of its duration (for ``ANY``: of the remaining time of the run) at which to kill.
+      number: Minimum number of folds with predictions or results.
     """
 
     kind: str
@@ -37,44 +34,44 @@ class Moment:
     number: int = 1
 
     def has_come(self, run_dir: Path, since: float) -> bool:
-        """Whether it is now, by the files; those of folds' results count where written after ``since``."""
+        """Return whether the run is at this point; results of folds count if written after ``since``."""
         return _SEEN[self.kind](run_dir, self.number, since)
 
     def lasts_s(self, data_s: float) -> float:
-        """Seconds within which the kill falls once the moment has come; ``data_s``: what drawing the data took."""
+        """Return the seconds within which to kill; ``data_s`` is the duration of the data preparation."""
         if self.kind == TARGETS[0]:
             return data_s
-        return 0.0 if self.kind in (TARGETS[2], TARGETS[5]) else _LEAST_SHARE_S
+        return 0.0 if self.kind in (TARGETS[2], TARGETS[5]) else _MIN_DURATION_S
 
 
-def draw(rng: Random, kind: str, folds: int) -> Moment:
-    """A moment of a kind."""
-    return Moment(kind, rng.random(), rng.randint(1, max(1, min(2, folds - 1))))
+def draw(rng: Random, kind: str, folds: int) -> KillPoint:
+    """Return a random kill point of a kind."""
+    return KillPoint(kind, rng.random(), rng.randint(1, max(1, min(2, folds - 1))))
 
 
 def steps(folder: Path) -> set[int]:
-    """The steps of a fold's whole checkpoints, by the names of their folders."""
+    """Return the steps of a fold's complete checkpoints, by the names of their folders."""
     return {int(name) for name in _names(folder / "checkpoints") if name.isdigit()}
 
 
 def folds(run_dir: Path) -> list[Path]:
-    """The folders of the folds that have begun."""
+    """Return the folders of the folds that have started."""
     return [run_dir / "folds" / name for name in sorted(_names(run_dir / "folds"))]
 
 
 def count(run_dir: Path, name: str, since: float = 0.0) -> int:
-    """In how many folds a file is there that was written after ``since``, seconds as ``time.time``."""
+    """Return the number of folds with a file that was written after ``since``, in seconds as ``time.time``."""
     return sum(_written(folder / name) > since for folder in folds(run_dir))
 
 
 def common_step(run_dir: Path) -> int:
-    """The newest step of which every fold that has begun and has no result has a checkpoint."""
+    """Return the newest step of which every started fold without result has a checkpoint."""
     open_folds = [folder for folder in folds(run_dir) if not (folder / "result.json").exists()]
     return max(set.intersection(*map(steps, open_folds)), default=0) if open_folds else 0
 
 
-def half_written(run_dir: Path) -> list[str]:
-    """The entries in the folders of checkpoints that are no checkpoint's."""
+def temporary_names(run_dir: Path) -> list[str]:
+    """Return the names in the checkpoint folders that are not those of complete checkpoints."""
     return [
         f"{folder.name}/{name}"
         for folder in folds(run_dir)
@@ -84,38 +81,38 @@ def half_written(run_dir: Path) -> list[str]:
 
 
 def describe(run_dir: Path) -> str:
-    """What a killed run had come to, in a few words."""
+    """Return the state of a killed run in a few words."""
     if not (run_dir / "data" / "prepared.json").exists():
         return "data not ready"
-    begun, newest = folds(run_dir), [max(steps(folder), default=0) for folder in folds(run_dir)]
-    said = [f"{len(begun)} folds begun"]
-    if begun:
+    started, newest = folds(run_dir), [max(steps(folder), default=0) for folder in folds(run_dir)]
+    parts = [f"{len(started)} folds started"]
+    if started:
         least, most = min(newest), max(newest)
-        said.append(
+        parts.append(
             f"step {most}" if least == most else f"step {most} of {newest.count(most)} folds, {least} of others"
         )
-    said += [f"half written: {', '.join(half_written(run_dir))}"] if half_written(run_dir) else []
+    parts += [f"temporary: {', '.join(temporary_names(run_dir))}"] if temporary_names(run_dir) else []
     for name in ("predictions.csv", "result.json"):
-        said += [f"{count(run_dir, name)} x {name}"] if count(run_dir, name) else []
-    return ", ".join(said)
+        parts += [f"{count(run_dir, name)} x {name}"] if count(run_dir, name) else []
+    return ", ".join(parts)
 
 
-def wait_for(moment: Moment, run_dir: Path, over: Callable[[], bool], within_s: float, data_s: float) -> bool:
-    """Watches the files as fast as it can; whether the moment came before ``over`` or the time was up.
+def wait_for(point: KillPoint, run_dir: Path, ended: Callable[[], bool], within_s: float, data_s: float) -> bool:
+    """Poll the files without pause until the kill point; return False if the run ended or the time was up before.
 
-    What the run before left behind looks the same: it must have been put away first. The kill comes at the latest
-    when the moment is over.
+    Files that the previous start left look the same, so that they must have disappeared first. The kill comes at the
+    latest at the end of the kill point.
     """
     since, end = time.time(), time.monotonic() + within_s
     cleared = False
-    while time.monotonic() < end and not over():
-        now = moment.has_come(run_dir, since)
+    while time.monotonic() < end and not ended():
+        now = point.has_come(run_dir, since)
         cleared = cleared or not now
         if now and cleared:
-            let_pass = time.monotonic() + moment.after * moment.lasts_s(data_s)
-            while time.monotonic() < let_pass and moment.has_come(run_dir, since):
+            let_pass = time.monotonic() + point.after * point.lasts_s(data_s)
+            while time.monotonic() < let_pass and point.has_come(run_dir, since):
                 time.sleep(0.0005)
-            return not over()
+            return not ended()
         time.sleep(0.0005)
     return False
 
@@ -139,16 +136,16 @@ def _data(run_dir: Path, _: int, __: float) -> bool:
 
 
 def _saving(run_dir: Path, _: int, __: float) -> bool:
-    return bool(half_written(run_dir))
+    return bool(temporary_names(run_dir))
 
 
 def _between_saves(run_dir: Path, _: int, __: float) -> bool:
     newest = {max(steps(folder), default=0) for folder in folds(run_dir) if not (folder / "result.json").exists()}
-    return len(newest) > 1 and not half_written(run_dir)
+    return len(newest) > 1 and not temporary_names(run_dir)
 
 
 def _removing(run_dir: Path, _: int, __: float) -> bool:
-    """More whole checkpoints than the newest two, or something unfinished of a step before the newest."""
+    """Return whether there are more than two checkpoints, or a temporary one older than the newest."""
 
     def old(folder: Path) -> bool:
         begun = [name.split(".")[0] for name in _names(folder / "checkpoints") if not name.isdigit()]

@@ -1,13 +1,13 @@
-"""Kills runs again and again, and compares what they end with to a run that nobody interrupted.
+"""Kill runs repeatedly, and compare their results with those of an uninterrupted run.
 
     python -m tests.interruption.run --kills=20 --seed=0
     python -m tests.interruption.run --kills=20 --seed=0 -- --config=configs/demo.py --config.training.steps=30
     python -m tests.interruption.run --kills=3 --demo_small
 
-Each run directory is killed about four times (SIGKILL, with all that it started) and started again by the same command
+Each run directory is killed about four times (SIGKILL, with all subprocesses) and started again by the same command
 until it ends. Then predictions.csv, every fold's predictions, faces, log and last checkpoint must be, byte for byte,
-those of the uninterrupted run, and nothing half written may be left. Seven in ten kills wait for a moment, seen in the
-file system; the others come at any time of what a run still needs. Exit code 0 if all were good, otherwise 1.
+those of the uninterrupted run, and no temporary file may remain. Seven in ten kills wait for a kill point, recognized
+in the file system; the others come at a random time. The exit code is 0 if all results were equal, otherwise 1.
 """
 
 import argparse
@@ -24,34 +24,36 @@ from random import Random
 from tqdm import tqdm
 
 from tests.interruption.compare import contents, differences, leftovers
-from tests.interruption.kill_and_resume import Failed, Timing, interrupted, uninterrupted
-from tests.interruption.kill_points import ANY, TARGETS, Moment, draw, folds
+from tests.interruption.kill_and_resume import Failed, Timing, run_uninterrupted, run_with_kills
+from tests.interruption.kill_points import ANY, TARGETS, KillPoint, draw, folds
 
-_TARGETED = 0.7  # share of the kills that wait for a moment
+_TARGETED = 0.7  # fraction of the kills that wait for a target
 _PER_RUN = 4  # kills of one run directory
-_FIRST = (1, 5, 0, 2, 4, 3)  # which targets come first where there are few kills: a checkpoint, then between folds
+_PRIORITY = (1, 5, 0, 2, 4, 3)  # of the targets, if there are few kills: a checkpoint, then between folds
 
 
 def small() -> list[str]:
-    """The smallest run: two folds of 12 steps side by side, a checkpoint every 4."""
+    """Return the options of the smallest run: two folds of 12 steps side by side, a checkpoint every 4."""
     from tests.test_main import SMALL
 
     return [*SMALL, "--config.training.steps=12", "--config.training.checkpoint_every=4", "--config.loss.perceptual=0"]
 
 
-def moments(kills: int, rng: Random, folds: int, checkpoints: int) -> list[Moment]:
-    """As many moments as kills, in the order of the draw."""
-    kinds = [TARGETS[index] for index in _FIRST if checkpoints > 2 or index != 3]  # nothing old to remove before that
+def draw_kill_points(kills: int, rng: Random, folds: int, checkpoints: int) -> list[KillPoint]:
+    """Return as many random kill points as kills."""
+    kinds = [
+        TARGETS[index] for index in _PRIORITY if checkpoints > 2 or index != 3
+    ]  # nothing old to remove before that
     targeted = round(_TARGETED * kills)
     chosen = [kinds[index % len(kinds)] for index in range(targeted)] + [ANY] * (kills - targeted)
     rng.shuffle(chosen)
     return [draw(rng, kind, folds) for kind in chosen]
 
 
-def in_order(some: Sequence[Moment]) -> list[Moment]:
-    """Moments of one run directory: in the order in which a run comes to them."""
+def in_order(kill_points: Sequence[KillPoint]) -> list[KillPoint]:
+    """Return kill points in the order in which a run reaches them."""
     place = {kind: index for index, kind in enumerate(TARGETS)} | {ANY: 0.5}
-    return sorted(some, key=lambda moment: (place[moment.kind], moment.after))
+    return sorted(kill_points, key=lambda point: (place[point.kind], point.after))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,8 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{out}: is not empty; give a new --out")
     tqdm.write(f"runs in {out}", sys.stdout)
     try:
-        timing = uninterrupted(out / "whole", options, out / "whole.log", functools.partial(print, flush=True))
-        good = kill_all(args.kills, args.seed, out, options, out / "whole", timing)
+        timing = run_uninterrupted(
+            out / "uninterrupted", options, out / "uninterrupted.log", functools.partial(print, flush=True)
+        )
+        good = kill_all(args.kills, args.seed, out, options, out / "uninterrupted", timing)
     except Failed as error:
         print(error)
         good = 0
@@ -80,51 +84,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if good == args.kills else 1
 
 
-def kill_all(kills: int, seed: int, out: Path, options: Sequence[str], whole: Path, timing: Timing) -> int:
-    """Makes all the kills, with a line for each; returns how many were good: in a run that ended like ``whole``."""
-    rng, start, wanted = Random(seed), time.monotonic(), contents(whole)
-    say = functools.partial(tqdm.write, file=sys.stdout)
-    training = json.loads((whole / "config.json").read_text())["training"]
-    number = len(folds(whole))
-    waiting = moments(kills, rng, number, -(-training["steps"] // training["checkpoint_every"]))
-    say(
-        f"uninterrupted: {timing.total_s:.0f} s, {number} folds, {len(wanted)} things to compare; {len(waiting)} kills:"
-    )
-    say("\n".join(f"  {moment.kind}, {moment.after:.0%}" for moment in waiting))
+def kill_all(kills: int, seed: int, out: Path, options: Sequence[str], uninterrupted: Path, timing: Timing) -> int:
+    """Make all the kills, and print a line for each; return the number of those in runs with equal results."""
+    rng, start, expected = Random(seed), time.monotonic(), contents(uninterrupted)
+    write = functools.partial(tqdm.write, file=sys.stdout)
+    training = json.loads((uninterrupted / "config.json").read_text())["training"]
+    number = len(folds(uninterrupted))
+    remaining = draw_kill_points(kills, rng, number, -(-training["steps"] // training["checkpoint_every"]))
+    write(f"uninterrupted: {timing.total_s:.0f} s, {number} folds, {len(expected)} digests; {len(remaining)} kills:")
+    write("\n".join(f"  {point.kind}, {point.after:.0%}" for point in remaining))
     good = runs = 0
     with tqdm(total=kills, unit="kill", dynamic_ncols=True) as bar:
-        while waiting and runs < 2 * kills:  # each run directory ends, and has no end of moments that do not come
+        while remaining and runs < 2 * kills:  # a limit: new kill points may not be reached either
             runs += 1
-            name, some = f"run{runs}", in_order(waiting[:_PER_RUN])
-            waiting = waiting[_PER_RUN:]
+            name, some = f"run{runs}", in_order(remaining[:_PER_RUN])
+            remaining = remaining[_PER_RUN:]
             before, log = bar.n, out / f"run{runs}.log"
 
-            def tell(line: str, name: str = name) -> None:
+            def report(line: str, name: str = name) -> None:
                 bar.update(1)
-                say(f"kill {bar.n} of {kills}, {name}, after {line}")
+                write(f"kill {bar.n} of {kills}, {name}, after {line}")
 
             try:
-                missed = interrupted(out / name, options, log, some, timing, bar.set_description, tell)
-                verdict = _verdict(out / name, wanted)
+                missed = run_with_kills(out / name, options, log, some, timing, bar.set_description, report)
+                problem = _problem(out / name, expected)
             except Failed as error:
-                missed, verdict = [], str(error)
-            for moment in missed:
-                say(f"{name} ended before this came: {moment.kind}; any time instead")
-                waiting.append(draw(rng, ANY, number))
-            good += 0 if verdict else bar.n - before
-            say(f"{name}: " + (f"FAILED, {verdict}" if verdict else "equal to the uninterrupted run"))
-            if not verdict:
+                missed, problem = [], str(error)
+            for point in missed:
+                write(f"{name} ended before this kill point: {point.kind}; a random time instead")
+                remaining.append(draw(rng, ANY, number))
+            good += 0 if problem else bar.n - before
+            write(f"{name}: " + (f"FAILED, {problem}" if problem else "equal to the uninterrupted run"))
+            if not problem:
                 shutil.rmtree(out / name)  # the demo's is hundreds of MB
-    say(f"{bar.n} kills of {runs} runs in {(time.monotonic() - start) / 60:.1f} minutes")
+    write(f"{bar.n} kills of {runs} runs in {(time.monotonic() - start) / 60:.1f} minutes")
     return good
 
 
-def _verdict(run_dir: Path, wanted: dict[str, str]) -> str:
-    """What is wrong with a run that has ended; empty where nothing is."""
-    wrong = differences(contents(run_dir), wanted)
+def _problem(run_dir: Path, expected: dict[str, str]) -> str:
+    """Return the differences of a run from the uninterrupted one; empty if there are none."""
+    wrong = differences(contents(run_dir), expected)
     left = leftovers(run_dir)
-    said = [f"{len(wrong)} of {len(wanted)} things differ: {', '.join(wrong[:5])}"] if wrong else []
-    return "; ".join(said + ([f"left behind: {', '.join(left[:5])}"] if left else []))
+    parts = [f"{len(wrong)} of {len(expected)} digests differ: {', '.join(wrong[:5])}"] if wrong else []
+    return "; ".join(parts + ([f"left behind: {', '.join(left[:5])}"] if left else []))
 
 
 if __name__ == "__main__":

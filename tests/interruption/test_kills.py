@@ -1,4 +1,4 @@
-"""Runs killed by SIGKILL end like the one that nobody interrupted; and the script would see it if they did not."""
+"""Runs that are killed by SIGKILL end like an uninterrupted one, and the comparison finds differences."""
 
 import shutil
 from collections.abc import Callable
@@ -9,29 +9,30 @@ import numpy as np
 import pytest
 
 from tests.interruption.compare import contents, differences, leftovers
-from tests.interruption.conftest import Whole
+from tests.interruption.conftest import UninterruptedRun
 from tests.interruption.kill_and_resume import Failed, check_log
-from tests.interruption.kill_points import TARGETS, Moment, common_step, steps, wait_for
-from tests.interruption.run import kill_all, moments, small
+from tests.interruption.kill_points import TARGETS, KillPoint, common_step, steps, wait_for
+from tests.interruption.run import draw_kill_points, kill_all, small
 
 
-def test_two_kills_change_nothing(whole: Whole, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One while a checkpoint is written, and one at any time."""
-    good = kill_all(2, 0, tmp_path, small(), whole.run_dir, whole.timing)
-    said = capfd.readouterr().out
-    assert good == 2, said
-    lines = [line for line in said.splitlines() if line.startswith("kill ")]
+def test_two_kills_change_nothing(
+    uninterrupted: UninterruptedRun, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One kill while a checkpoint is written, and one at any time."""
+    good = kill_all(2, 0, tmp_path, small(), uninterrupted.run_dir, uninterrupted.timing)
+    output = capfd.readouterr().out
+    assert good == 2, output
+    lines = [line for line in output.splitlines() if line.startswith("kill ")]
     assert len(lines) == 2
-    assert sum("(a checkpoint is being written)" in line and "half written: proc" in line for line in lines) == 1, said
+    assert sum("(a checkpoint is being written)" in line and "temporary: proc" in line for line in lines) == 1, output
 
 
-def test_twenty_kills_fall_into_every_kind_of_moment() -> None:
-
-    drawn = moments(20, Random(0), folds=8, checkpoints=3)
-    kinds = [moment.kind for moment in drawn]
+def test_twenty_kills_have_every_kind_of_kill_point() -> None:
+    drawn = draw_kill_points(20, Random(0), folds=8, checkpoints=3)
+    kinds = [point.kind for point in drawn]
     assert len(kinds) == 20 and set(TARGETS) < set(kinds) and kinds.count("any time") == 6
-    assert drawn == moments(20, Random(0), folds=8, checkpoints=3)
-    assert TARGETS[3] not in {moment.kind for moment in moments(20, Random(0), folds=8, checkpoints=2)}
+    assert drawn == draw_kill_points(20, Random(0), folds=8, checkpoints=3)
+    assert TARGETS[3] not in {point.kind for point in draw_kill_points(20, Random(0), folds=8, checkpoints=2)}
 
 
 def flip_prediction(run_dir: Path) -> None:
@@ -50,7 +51,7 @@ def change_face(run_dir: Path) -> None:
 
 
 def other_parameters(run_dir: Path) -> None:
-    """Those of the other fold."""
+    """Replace the checkpoint by that of the other fold."""
     folders = [run_dir / "folds" / f"procedural_p0{number}" / "checkpoints" for number in (1, 2)]
     step = str(max(steps(folders[0].parent)))
     shutil.rmtree(folders[0] / step)
@@ -63,7 +64,7 @@ def double_line(run_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("harm", "what"),
+    ("damage", "what"),
     [
         (flip_prediction, "procedural_p02/predictions.csv"),
         (change_face, "procedural_p01/synthetic"),
@@ -71,17 +72,19 @@ def double_line(run_dir: Path) -> None:
         (double_line, "procedural_p01/metrics.jsonl"),
     ],
 )
-def test_a_difference_is_found(whole: Whole, tmp_path: Path, harm: Callable[[Path], None], what: str) -> None:
-    shutil.copytree(whole.run_dir, tmp_path / "run")
-    wanted = contents(whole.run_dir)
-    assert differences(contents(tmp_path / "run"), wanted) == []
-    harm(tmp_path / "run")
-    found = differences(contents(tmp_path / "run"), wanted)
+def test_a_difference_is_found(
+    uninterrupted: UninterruptedRun, tmp_path: Path, damage: Callable[[Path], None], what: str
+) -> None:
+    shutil.copytree(uninterrupted.run_dir, tmp_path / "run")
+    expected = contents(uninterrupted.run_dir)
+    assert differences(contents(tmp_path / "run"), expected) == []
+    damage(tmp_path / "run")
+    found = differences(contents(tmp_path / "run"), expected)
     assert any(name.startswith(what) for name in found), found
 
 
-def test_leftovers_are_found(whole: Whole, tmp_path: Path) -> None:
-    assert leftovers(whole.run_dir) == []
+def test_leftovers_are_found(uninterrupted: UninterruptedRun, tmp_path: Path) -> None:
+    assert leftovers(uninterrupted.run_dir) == []
     (tmp_path / "folds" / "p1" / "checkpoints" / "4.orbax-checkpoint-tmp").mkdir(parents=True)
     (tmp_path / ".data.partial").mkdir()
     assert leftovers(tmp_path) == [".data.partial", "p1/4.orbax-checkpoint-tmp"]
@@ -94,24 +97,24 @@ def test_a_traceback_is_found(tmp_path: Path) -> None:
         check_log(log)
 
 
-def test_what_the_run_before_left_is_no_moment(tmp_path: Path) -> None:
-    """A half written checkpoint counts once it has been put away and another one is there."""
+def test_files_of_the_previous_start_are_no_kill_point(tmp_path: Path) -> None:
+    """A temporary checkpoint counts after an earlier one has disappeared."""
     half = tmp_path / "folds" / "p1" / "checkpoints" / "4.orbax-checkpoint-tmp"
     half.mkdir(parents=True)
-    moment = Moment(TARGETS[1], 0.0)
-    assert not wait_for(moment, tmp_path, lambda: False, 0.05, 1.0)
-    looks = iter(range(1000))
+    point = KillPoint(TARGETS[1], 0.0)
+    assert not wait_for(point, tmp_path, lambda: False, 0.05, 1.0)
+    polls = iter(range(1000))
 
-    def over() -> bool:
-        look = next(looks)
-        if look == 3:
+    def ended() -> bool:
+        poll = next(polls)
+        if poll == 3:
             half.rmdir()
-        if look == 6:
+        if poll == 6:
             half.mkdir()
         return False
 
-    assert wait_for(moment, tmp_path, over, 20.0, 1.0)
-    assert next(looks) > 6
+    assert wait_for(point, tmp_path, ended, 20.0, 1.0)
+    assert next(polls) > 6
 
 
 def test_the_step_that_all_folds_have(tmp_path: Path) -> None:

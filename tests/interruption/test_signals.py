@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the step at which they come is saved, a line says where to go on, and nothing is lost."""
+"""SIGTERM and Ctrl-C: the current step is saved, and the same command continues from it."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from typing import NamedTuple
 import pytest
 
 from tests.interruption.compare import contents, differences, leftovers
-from tests.interruption.conftest import Whole
-from tests.interruption.kill_and_resume import begin, check_log, kill
+from tests.interruption.conftest import UninterruptedRun
+from tests.interruption.kill_and_resume import check_log, kill, start_run
 from tests.interruption.kill_points import common_step, folds, steps
 from tests.interruption.run import small
 
@@ -20,33 +20,33 @@ FIRST = "folds/procedural_p01/metrics.jsonl"
 
 
 class Stop(NamedTuple):
-    """How a stopped run ended, and what it left; ``logged`` and ``saved``: newest steps of each fold."""
+    """Exit code, last line and files of a stopped run; ``logged`` and ``saved`` are the newest steps of each fold."""
 
     code: int
     last_line: str
     logged: list[int]
     saved: list[int]
-    left: list[str]
+    temporary: list[str]
 
 
 def logged(path: Path) -> int:
-    """The newest step in a log."""
+    """Return the newest step in a log."""
     try:
         lines = path.read_text().splitlines()
         return int(json.loads(lines[-1])["step"]) if lines else 0
-    except (FileNotFoundError, ValueError):  # not begun; a line half written
+    except (FileNotFoundError, ValueError):  # not started; an incomplete line
         return 0
 
 
-def stop(run_dir: Path, log: Path, number: signal.Signals, everybody: bool) -> Stop:
-    """Starts the run, and sends the signal once it has made a step; to all of its processes, as a terminal does."""
+def stop(run_dir: Path, log: Path, number: signal.Signals, all_processes: bool) -> Stop:
+    """Start the run, and send the signal after a step; to all of its processes as terminals do, or to the first."""
     before = common_step(run_dir)
-    process = begin(run_dir, small(), log)
+    process = start_run(run_dir, small(), log)
     try:
         end = time.monotonic() + 240
         while logged(run_dir / FIRST) <= before and process.poll() is None and time.monotonic() < end:
             time.sleep(0.001)
-        (os.killpg if everybody else os.kill)(process.pid, number)
+        (os.killpg if all_processes else os.kill)(process.pid, number)
         process.wait(timeout=120)
     finally:
         kill(process)
@@ -73,8 +73,11 @@ class Stopped(NamedTuple):
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
     folder = tmp_path_factory.mktemp("stopped")
     run_dir, log = folder / "run", folder / "log"
-    stops = [stop(run_dir, log, signal.SIGTERM, everybody=False), stop(run_dir, log, signal.SIGINT, everybody=True)]
-    process = begin(run_dir, small(), log)
+    stops = [
+        stop(run_dir, log, signal.SIGTERM, all_processes=False),
+        stop(run_dir, log, signal.SIGINT, all_processes=True),
+    ]
+    process = start_run(run_dir, small(), log)
     try:
         process.wait(timeout=240)
     except subprocess.TimeoutExpired:
@@ -86,7 +89,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Stopped:
 
 
 @pytest.mark.parametrize(("index", "code", "words"), [(0, 143, "stopped by SIGTERM"), (1, 130, "interrupted")])
-def test_a_stopped_run_says_where_to_go_on(stopped: Stopped, index: int, code: int, words: str) -> None:
+def test_a_stopped_run_prints_how_to_continue(stopped: Stopped, index: int, code: int, words: str) -> None:
     end = stopped.stops[index]
     assert end.code == code, end
     assert end.last_line.startswith(words), end
@@ -95,20 +98,22 @@ def test_a_stopped_run_says_where_to_go_on(stopped: Stopped, index: int, code: i
 
 @pytest.mark.parametrize("index", [0, 1], ids=["SIGTERM", "Ctrl-C"])
 def test_the_step_at_which_it_stopped_is_saved(stopped: Stopped, index: int) -> None:
-    """All that was trained and logged, in every fold; checkpoints are due every 4 steps, and it stopped in between."""
+    """In every fold the newest logged step is saved, which is between two regular checkpoints (every 4 steps)."""
     end = stopped.stops[index]
     assert len(end.saved) == 2
     assert end.saved == end.logged
     assert 0 < end.saved[0] < 12, "the run ended before the signal came: give it more steps"
-    assert end.left == []
+    assert end.temporary == []
 
 
-def test_the_second_start_went_on_from_the_first(stopped: Stopped) -> None:
+def test_the_second_start_continued_from_the_first(stopped: Stopped) -> None:
     first, second = stopped.stops
     assert second.saved[0] > first.saved[0]
 
 
-def test_a_run_that_was_stopped_twice_ends_like_one_that_was_not(stopped: Stopped, whole: Whole) -> None:
+def test_a_run_that_was_stopped_twice_ends_like_an_uninterrupted_one(
+    stopped: Stopped, uninterrupted: UninterruptedRun
+) -> None:
     assert stopped.code == 0
-    assert differences(contents(stopped.run_dir), contents(whole.run_dir)) == []
+    assert differences(contents(stopped.run_dir), contents(uninterrupted.run_dir)) == []
     assert leftovers(stopped.run_dir) == []

@@ -45,9 +45,9 @@ def test_squash_by_hand() -> None:
 
 
 def test_length_by_hand() -> None:
-    found = length(jnp.array([[3.0, 4.0], [0.0, -2.0]]))
-    chex.assert_shape(found, (2,))
-    np.testing.assert_allclose(found, [5.0, 2.0], rtol=1e-6)
+    actual = length(jnp.array([[3.0, 4.0], [0.0, -2.0]]))
+    chex.assert_shape(actual, (2,))
+    np.testing.assert_allclose(actual, [5.0, 2.0], rtol=1e-6)
 
 
 def test_a_zero_capsule_is_short_and_differentiable() -> None:
@@ -58,14 +58,14 @@ def test_a_zero_capsule_is_short_and_differentiable() -> None:
 
 @pytest.mark.parametrize("iterations", [1, 2, 3, 5])
 def test_routing_equals_plain_loops(iterations: int) -> None:
-    found = dynamic_routing(VOTES, iterations)
-    chex.assert_shape(found, (2, 3, 4))
-    for example, capsules in zip(np.asarray(VOTES, np.float64), found, strict=True):
+    actual = dynamic_routing(VOTES, iterations)
+    chex.assert_shape(actual, (2, 3, 4))
+    for example, capsules in zip(np.asarray(VOTES, np.float64), actual, strict=True):
         np.testing.assert_allclose(capsules, route_by_loops(example, iterations)[0], rtol=1e-4, atol=1e-6)
 
 
-def test_routing_finds_the_capsule_that_votes_agree_on() -> None:
-    """All input capsules vote alike for output 0 and at odds for output 1: routing sends them to 0."""
+def test_routing_prefers_the_capsule_on_which_the_votes_agree() -> None:
+    """The votes for output 0 are equal, those for output 1 cancel: routing lengthens 0 and shortens 1."""
     votes = jnp.zeros((1, 4, 2, 2)).at[:, :, 0].set(jnp.array([1.0, 0.0]))
     votes = votes.at[0, :, 1].set(jnp.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
     equal, routed = length(dynamic_routing(votes, 1))[0], length(dynamic_routing(votes, 3))[0]
@@ -73,14 +73,14 @@ def test_routing_finds_the_capsule_that_votes_agree_on() -> None:
 
 
 def test_gradient_is_that_of_the_last_weighted_sum() -> None:
-    wish = jax.random.normal(jax.random.key(1), (2, 3, 4))
-    found = jax.grad(lambda votes: jnp.sum(wish * dynamic_routing(votes, 3)))(VOTES)
+    cotangent = jax.random.normal(jax.random.key(1), (2, 3, 4))
+    actual = jax.grad(lambda votes: jnp.sum(cotangent * dynamic_routing(votes, 3)))(VOTES)
     coefficients = jnp.asarray(np.stack([route_by_loops(v, 3)[1] for v in np.asarray(VOTES, np.float64)]), jnp.float32)
 
     def last_iteration(votes: jax.Array) -> jax.Array:
-        return jnp.sum(wish * squash(jnp.sum(coefficients[..., None] * votes, axis=1)))
+        return jnp.sum(cotangent * squash(jnp.sum(coefficients[..., None] * votes, axis=1)))
 
-    chex.assert_trees_all_close(found, jax.grad(last_iteration)(VOTES), rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(actual, jax.grad(last_iteration)(VOTES), rtol=1e-4, atol=1e-6)
 
 
 def test_capsule_layer_votes_with_its_own_matrix_per_pair() -> None:
@@ -88,10 +88,10 @@ def test_capsule_layer_votes_with_its_own_matrix_per_pair() -> None:
     u = jax.random.normal(jax.random.key(2), (2, 5, 6))
     variables = module.init(jax.random.key(3), u)
     chex.assert_shape(variables["params"]["transform"], (5, 6, 12))
-    found = module.apply(variables, u)
-    chex.assert_shape(found, (2, 3, 4))
+    actual = module.apply(variables, u)
+    chex.assert_shape(actual, (2, 3, 4))
     transform = np.asarray(variables["params"]["transform"], np.float64).reshape(5, 6, 3, 4)
-    for example, capsules in zip(np.asarray(u, np.float64), found, strict=True):
+    for example, capsules in zip(np.asarray(u, np.float64), actual, strict=True):
         votes = np.stack([[example[p] @ transform[p, :, k] for k in range(3)] for p in range(5)])
         np.testing.assert_allclose(capsules, route_by_loops(votes, 3)[0], rtol=1e-4, atol=1e-6)
 
@@ -105,30 +105,30 @@ def test_one_capsule_is_routing_to_one_capsule() -> None:
 
 
 def test_couplings_over_the_input_capsules_make_weighted_means() -> None:
-    """Equal couplings are 1 / p; then those of the input capsules that agree with the output grow."""
+    """Equal couplings are 1 / p; then those of input capsules that agree with the output grow."""
     votes = np.asarray(VOTES, np.float64)
     means = np.stack([[squash_by_loops(votes[b, :, k].mean(axis=0)) for k in range(3)] for b in range(2)])
     np.testing.assert_allclose(dynamic_routing(VOTES, 1, "input"), means, rtol=1e-4, atol=1e-6)
     agreement = np.exp(np.einsum("bpkd,bkd->bpk", votes, means))
     couplings = agreement / agreement.sum(axis=1, keepdims=True)
     summed = np.einsum("bpk,bpkd->bkd", couplings, votes)
-    wanted = np.stack([[squash_by_loops(s) for s in example] for example in summed])
-    np.testing.assert_allclose(dynamic_routing(VOTES, 2, "input"), wanted, rtol=1e-4, atol=1e-6)
+    expected = np.stack([[squash_by_loops(s) for s in example] for example in summed])
+    np.testing.assert_allclose(dynamic_routing(VOTES, 2, "input"), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("capsules", [1, 3])
 def test_a_layer_routes_over_its_axis(capsules: int) -> None:
-    """One output capsule is no plain sum where the couplings are shared out among the input capsules."""
+    """With couplings over the input capsules even a single output capsule is not the sum of its votes."""
     module = RoutedCapsules(capsules=capsules, dimension=4, iterations=3, init_std=0.5, axis="input")
     u = jax.random.normal(jax.random.key(2), (2, 5, 6))
     variables = module.init(jax.random.key(3), u)
     votes = jnp.einsum("bpi,pid->bpd", u, variables["params"]["transform"]).reshape(2, 5, capsules, 4)
-    found = module.apply(variables, u)
-    chex.assert_trees_all_close(found, dynamic_routing(votes, 3, "input"), rtol=1e-5, atol=1e-6)
-    assert float(jnp.max(jnp.abs(found - module.clone(axis="output").apply(variables, u)))) > 0.01
+    actual = module.apply(variables, u)
+    chex.assert_trees_all_close(actual, dynamic_routing(votes, 3, "input"), rtol=1e-5, atol=1e-6)
+    assert float(jnp.max(jnp.abs(actual - module.clone(axis="output").apply(variables, u)))) > 0.01
 
 
-def test_the_transform_is_drawn_with_the_given_deviation() -> None:
+def test_the_transform_has_the_given_standard_deviation() -> None:
     u = jnp.zeros((1, 32, 8))
     transform = RoutedCapsules(3, 16, 3, init_std=0.1).init(jax.random.key(0), u)["params"]["transform"]
     assert 0.095 < float(jnp.std(transform)) < 0.105

@@ -1,4 +1,4 @@
-"""Shapes, range and start of the generator."""
+"""The generator: shapes, range and initial output."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def inputs(batch: int, size: int) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 
 def shapes_of(module: Generator, size: int) -> tuple[Any, Any]:
-    """Shapes of the variables and of what the generator returns; nothing is computed."""
+    """Shapes of the variables and of the generator's output; nothing is computed."""
 
     def build(key: jax.Array) -> tuple[Any, Any]:
         variables = module.init(key, *inputs(2, size), train=True)
@@ -32,7 +32,7 @@ def shapes_of(module: Generator, size: int) -> tuple[Any, Any]:
 @pytest.mark.parametrize("motion", [False, True])
 @pytest.mark.parametrize("size", [16, 32, 128])
 @pytest.mark.parametrize("width", [1 / 32, 1.0])
-def test_a_face_in_a_face_out_and_a_graph_on_every_skip(size: int, width: float, motion: bool) -> None:
+def test_the_output_is_a_face_and_every_skip_has_graph_reasoning(size: int, width: float, motion: bool) -> None:
     variables, face = shapes_of(Generator(width=width, embedding=8, motion=motion), size)
     chex.assert_shape(face, (2, size, size, 1))
     chex.assert_type(face, jnp.float32)
@@ -65,8 +65,10 @@ def test_each_kind_has_its_parts(kind: str) -> None:
     chex.assert_shape(face, (2, 32, 32, 1))
     params = variables["params"]
     assert set(params) == PARTS[kind] | {f"up_{i}" for i in range(1, 6)}
-    seen = 8 * (1 if kind in ("dcgan", "encoder_decoder") else 2)  # of the decoder and, with skips, of the encoder
-    assert params["up_1"]["kernel"].shape == (4, 4, seen, 1)
+    inputs_of_up_1 = 8 * (
+        1 if kind in ("dcgan", "encoder_decoder") else 2
+    )  # of the decoder and, with skips, of the encoder
+    assert params["up_1"]["kernel"].shape == (4, 4, inputs_of_up_1, 1)
     assert params["up_5"]["kernel"].shape[2] == NOISE + CLASSES + (0 if kind == "dcgan" else 8)
 
 
@@ -75,7 +77,7 @@ def test_the_compact_form_is_another_module_under_the_same_name() -> None:
     assert variables["params"]["grm_1"]["adjacency"].shape == (2, 2)
 
 
-def test_a_dcgan_sees_noise_and_class_but_not_the_onset() -> None:
+def test_a_dcgan_depends_on_noise_and_class_but_not_on_the_onset() -> None:
     module = Generator(kind="dcgan", width=1 / 16)
     onset, noise, expression = inputs(3, 16)
     variables = jax.jit(lambda key: module.init(key, onset, noise, expression, train=True))(jax.random.key(2))
@@ -97,16 +99,16 @@ def trained(request: pytest.FixtureRequest) -> tuple[Generator, Any]:
     return module, jax.jit(lambda key: module.init(key, *inputs(3, 16), train=True))(jax.random.key(2))
 
 
-def test_grey_levels_stay_between_black_and_white(trained: tuple[Generator, Any]) -> None:
+def test_gray_levels_stay_between_black_and_white(trained: tuple[Generator, Any]) -> None:
     module, variables = trained
     wild = {**variables, "params": jax.tree.map(lambda leaf: 30 * leaf, variables["params"])}
     face = module.apply(wild, *inputs(3, 16), train=False)
     assert float(jnp.min(face)) >= -1.0
     assert float(jnp.max(face)) <= 1.0
-    assert float(jnp.max(jnp.abs(face))) > 0.9  # the limit was put to the test
+    assert float(jnp.max(jnp.abs(face))) > 0.9  # the limit is tested
 
 
-def test_moving_pixels_starts_near_a_copy(trained: tuple[Generator, Any]) -> None:
+def test_with_motion_the_initial_output_is_close_to_the_onset(trained: tuple[Generator, Any]) -> None:
     module, variables = trained
     onset, noise, expression = inputs(3, 16)
     changed = jnp.mean(jnp.abs(module.apply(variables, onset, noise, expression, train=False) - onset))
@@ -140,7 +142,7 @@ def test_only_training_changes_the_statistics(trained: tuple[Generator, Any]) ->
     assert any(bool(jnp.any(a != b)) for a, b in zip(*map(jax.tree.leaves, (still, moved)), strict=True))
 
 
-def test_examples_do_not_mix(trained: tuple[Generator, Any]) -> None:
+def test_the_examples_are_independent(trained: tuple[Generator, Any]) -> None:
     module, variables = trained
     arguments = inputs(3, 16)
     together = module.apply(variables, *arguments, train=True, mutable=["spectral"])[0]
@@ -148,7 +150,7 @@ def test_examples_do_not_mix(trained: tuple[Generator, Any]) -> None:
     chex.assert_trees_all_close(together[:1], alone, atol=1e-5)
 
 
-def test_scaled_widths() -> None:
+def test_scale_channels() -> None:
     assert [
         scale_channels(64, 1.0),
         scale_channels(64, 0.125),

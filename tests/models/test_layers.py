@@ -20,11 +20,11 @@ def layer(*, transposed: bool = False, spectral: bool = True) -> Convolution:
 
 
 def iterated(module: Convolution, variables: Any, times: int) -> Any:
-    """The variables after that many training passes."""
+    """Return the variables after ``times`` training passes."""
 
     def training_pass(_: int, spectral: Any) -> Any:
-        seen = {"params": variables["params"], "spectral": spectral}
-        return module.apply(seen, IMAGE, train=True, mutable=["spectral"])[1]["spectral"]
+        fixed = {"params": variables["params"], "spectral": spectral}
+        return module.apply(fixed, IMAGE, train=True, mutable=["spectral"])[1]["spectral"]
 
     spectral = jax.jit(lambda s: jax.lax.fori_loop(0, times, training_pass, s))(variables["spectral"])
     return {"params": variables["params"], "spectral": spectral}
@@ -52,7 +52,7 @@ def test_the_first_pass_already_divides_by_nearly_the_norm() -> None:
     chex.assert_trees_all_close(divided * largest, plain, rtol=0.05, atol=1e-3)
 
 
-def test_only_training_moves_the_power_iteration() -> None:
+def test_only_training_updates_the_power_iteration() -> None:
     module = layer()
     variables = module.init(KEY, IMAGE, train=True)
     start = jax.random.normal(jax.random.key(2), (5,))
@@ -72,21 +72,21 @@ def test_spectral_gradient_holds_the_singular_vectors_fixed() -> None:
     module = Convolution(4, size=1, stride=1, padding=0, use_bias=False)
     identity = jnp.eye(3)[None, :, None, :]  # [1, 3, 1, 3]: a pixel per input channel shows the matrix itself
     variables = module.init(KEY, identity, train=True)
-    wish = jax.random.normal(jax.random.key(3), (1, 3, 1, 4))
+    cotangent = jax.random.normal(jax.random.key(3), (1, 3, 1, 4))
 
     def loss(kernel: Array) -> Array:
-        seen = {"params": {"kernel": kernel}, "spectral": variables["spectral"]}
-        return jnp.sum(wish * module.apply(seen, identity, train=False))
+        fixed = {"params": {"kernel": kernel}, "spectral": variables["spectral"]}
+        return jnp.sum(cotangent * module.apply(fixed, identity, train=False))
 
     kernel = variables["params"]["kernel"]
-    found = np.asarray(jax.grad(loss)(kernel))[0, 0]
+    actual = np.asarray(jax.grad(loss)(kernel))[0, 0]
 
-    w, g = np.asarray(kernel, np.float64)[0, 0], np.asarray(wish, np.float64)[0, :, 0]
+    w, g = np.asarray(kernel, np.float64)[0, 0], np.asarray(cotangent, np.float64)[0, :, 0]
     u = w @ np.asarray(variables["spectral"]["direction"], np.float64)
     u /= np.linalg.norm(u)
     v = u @ w / np.linalg.norm(u @ w)
     s = u @ w @ v
-    np.testing.assert_allclose(found, g / s - np.sum(g * w) / s**2 * np.outer(u, v), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(actual, g / s - np.sum(g * w) / s**2 * np.outer(u, v), rtol=1e-3, atol=1e-4)
 
 
 def test_a_layer_without_spectral_norm_keeps_no_direction() -> None:
@@ -112,8 +112,8 @@ def test_a_dense_layer_is_a_matrix_and_a_bias() -> None:
     variables = module.init(KEY, ROWS, train=True)
     assert set(variables) == {"params"}
     params = {"kernel": variables["params"]["kernel"], "bias": jnp.arange(4.0)}
-    wanted = np.asarray(ROWS) @ np.asarray(params["kernel"]) + np.arange(4.0)
-    np.testing.assert_allclose(module.apply({"params": params}, ROWS, train=False), wanted, rtol=1e-5, atol=1e-6)
+    expected = np.asarray(ROWS) @ np.asarray(params["kernel"]) + np.arange(4.0)
+    np.testing.assert_allclose(module.apply({"params": params}, ROWS, train=False), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_dense_layer_s_matrix_is_divided_by_its_norm_but_not_its_bias() -> None:
@@ -122,8 +122,8 @@ def test_a_dense_layer_s_matrix_is_divided_by_its_norm_but_not_its_bias() -> Non
     kernel = variables["params"]["kernel"]
     right = np.linalg.svd(np.asarray(kernel))[2][0]
     fitting = {"params": {"kernel": kernel, "bias": jnp.arange(4.0)}, "spectral": {"direction": jnp.asarray(right)}}
-    wanted = np.asarray(ROWS) @ np.asarray(kernel) / np.linalg.norm(kernel, 2) + np.arange(4.0)
-    np.testing.assert_allclose(module.apply(fitting, ROWS, train=False), wanted, rtol=1e-4, atol=1e-5)
+    expected = np.asarray(ROWS) @ np.asarray(kernel) / np.linalg.norm(kernel, 2) + np.arange(4.0)
+    np.testing.assert_allclose(module.apply(fitting, ROWS, train=False), expected, rtol=1e-4, atol=1e-5)
     away = {**fitting, "spectral": {"direction": jnp.ones(4) / 2}}
     assert module.apply(away, ROWS, train=False, mutable=["spectral"])[1]["spectral"]["direction"][0] == 0.5
     moved = module.apply(away, ROWS, train=True, mutable=["spectral"])[1]["spectral"]["direction"]
@@ -135,12 +135,12 @@ def test_instance_norm_by_numpy() -> None:
     y = instance_norm(x)
     chex.assert_equal_shape([x, y])
     pixels = np.asarray(x, np.float64)
-    wanted = np.empty_like(pixels)
+    expected = np.empty_like(pixels)
     for b in range(2):
         for c in range(3):
             channel = pixels[b, :, :, c]
-            wanted[b, :, :, c] = (channel - channel.mean()) / np.sqrt(channel.var() + 1e-5)
-    np.testing.assert_allclose(y, wanted, atol=1e-5)
+            expected[b, :, :, c] = (channel - channel.mean()) / np.sqrt(channel.var() + 1e-5)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
 def test_instance_norm_of_a_flat_map_is_zero() -> None:

@@ -1,4 +1,4 @@
-"""LPIPS against the same sums in numpy."""
+"""LPIPS against the same sums in NumPy."""
 
 import pickle
 import warnings
@@ -33,8 +33,8 @@ def expected(a: np.ndarray, b: np.ndarray) -> float:
     layers = [stored["AlexNet_0"][f"Conv_{index}"] for index in range(5)]
 
     def maps(image: np.ndarray) -> list[np.ndarray]:
-        colour = image[..., None] / 255 - np.array([0.485, 0.456, 0.406])
-        one = convolved(colour / np.array([0.229, 0.224, 0.225]), layers[0], 4, 2)
+        color = image[..., None] / 255 - np.array([0.485, 0.456, 0.406])
+        one = convolved(color / np.array([0.229, 0.224, 0.225]), layers[0], 4, 2)
         two = convolved(pooled(one), layers[1], 1, 2)
         three = convolved(pooled(two), layers[2], 1, 1)
         four = convolved(three, layers[3], 1, 1)
@@ -47,20 +47,20 @@ def expected(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-def test_is_equation_1():
+def test_the_distance_is_equation_1():
     faces = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE)).astype(np.uint8)
     faces[1] = faces[0] // 2 + 60
     distance = load_lpips()
-    found = distance(faces, faces[[1, 2, 2]])
-    assert found.shape == (3,) and found.dtype == np.float32
-    np.testing.assert_allclose(found[:2], [expected(faces[0], faces[1]), expected(faces[1], faces[2])], rtol=1e-3)
-    assert found[2] == 0 < found[0] < found[1]
-    np.testing.assert_allclose(distance(faces[[1, 2, 2]], faces), found, rtol=1e-5)
-    with pytest.raises(ValueError, match="beside"):
+    actual = distance(faces, faces[[1, 2, 2]])
+    assert actual.shape == (3,) and actual.dtype == np.float32
+    np.testing.assert_allclose(actual[:2], [expected(faces[0], faces[1]), expected(faces[1], faces[2])], rtol=1e-3)
+    assert actual[2] == 0 < actual[0] < actual[1]
+    np.testing.assert_allclose(distance(faces[[1, 2, 2]], faces), actual, rtol=1e-5)
+    with pytest.raises(AssertionError, match=r"b: uint8\[n, h, w\]"):
         distance(faces, faces[:1])
 
 
-def test_batches_keep_the_order_and_drop_the_filling():
+def test_batches_keep_the_order_and_drop_the_padding():
     rows = np.arange(35, dtype=np.uint8)[:, None]
     shapes = []
 

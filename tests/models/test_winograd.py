@@ -1,4 +1,4 @@
-"""Winograd's products, held against the direct correlation, with their derivatives and under vmap."""
+"""Winograd's method against the direct correlation, with derivatives and under vmap."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from jax import Array
 from icegan_jax.models import convolution
 from icegan_jax.models.convolution import convolve, convolve_transposed, im2col_correlate
 
-# taps, side of a tile's outputs, padding, height, width: whole tiles and tiles that stick out.
+# taps, side of a tile's outputs, padding, height, width: whole tiles and tiles beyond the border.
 SHAPES = [(2, 2, 0, 5, 5), (2, 2, 1, 4, 6), (2, 3, 1, 8, 5), (3, 4, 1, 8, 7), (4, 3, 1, 16, 15), (4, 3, 0, 6, 9)]
 
 
@@ -23,35 +23,35 @@ def normal(seed: int, *shape: int) -> Array:
 @pytest.mark.parametrize(("taps", "side", "padding", "height", "width"), SHAPES)
 def test_equals_the_direct_correlation(taps: int, side: int, padding: int, height: int, width: int) -> None:
     x, kernel = normal(0, 2, height, width, 6), normal(1, taps, taps, 6, 5)
-    wanted, pull_wanted = jax.vjp(lambda x, k: im2col_correlate(jnp.float32, padding, x, k), x, kernel)
-    found, pull = jax.vjp(lambda x, k: convolution.winograd_correlate(x, k, padding, side), x, kernel)
-    change = normal(2, *wanted.shape)
-    chex.assert_equal_shape([found, wanted])
-    for ours, theirs in zip([found, *pull(change)], [wanted, *pull_wanted(change)], strict=True):
+    expected, vjp_expected = jax.vjp(lambda x, k: im2col_correlate(jnp.float32, padding, x, k), x, kernel)
+    actual, vjp = jax.vjp(lambda x, k: convolution.winograd_correlate(x, k, padding, side), x, kernel)
+    change = normal(2, *expected.shape)
+    chex.assert_equal_shape([actual, expected])
+    for ours, theirs in zip([actual, *vjp(change)], [expected, *vjp_expected(change)], strict=True):
         chex.assert_trees_all_close(ours, theirs, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(theirs))))
 
 
 @pytest.mark.parametrize(("side", "taps"), [(2, 2), (3, 2), (4, 3), (3, 4)])
-def test_transforms_are_exact_but_for_rounding(side: int, taps: int) -> None:
+def test_transforms_are_exact_except_for_rounding(side: int, taps: int) -> None:
     """One row of pixels, in float64: the identity behind the tiles."""
-    outputs, kernel, tile = (matrix.astype(np.float64) for matrix in convolution._transforms(side, taps))
+    outputs, kernel, tile = (matrix.astype(np.float64) for matrix in convolution._winograd_transforms(side, taps))
     random = np.random.default_rng(0)
     g, d = random.standard_normal(taps), random.standard_normal(side + taps - 1)
     np.testing.assert_allclose(outputs @ ((kernel @ g) * (tile @ d)), np.correlate(d, g, "valid"), atol=1e-6)
 
 
-def test_512_channels_err_by_less_than_a_hundred_thousandth() -> None:
-    """The trunk's widest layer, against float64."""
+def test_the_error_for_512_channels_is_below_1e_5() -> None:
+    """The PatchGAN's widest layer against float64."""
     random = np.random.default_rng(0)
     x, kernel = random.standard_normal((1, 15, 15, 512)), 0.02 * random.standard_normal((4, 4, 512, 16))
     padded = np.pad(x[0], ((1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (4, 4), axis=(0, 1))
-    wanted = np.einsum("hwiuv,uvio->hwo", windows, kernel)
-    found = convolution.winograd_correlate(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32), 1, 3)
-    assert np.max(np.abs(np.asarray(found[0]) - wanted)) < 1e-5 * np.max(np.abs(wanted))
+    expected = np.einsum("hwiuv,uvio->hwo", windows, kernel)
+    actual = convolution.winograd_correlate(jnp.asarray(x, jnp.float32), jnp.asarray(kernel, jnp.float32), 1, 3)
+    assert np.max(np.abs(np.asarray(actual[0]) - expected)) < 1e-5 * np.max(np.abs(expected))
 
 
-def test_wide_layers_take_it_on_a_cpu_and_agree_with_the_direct_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wide_layers_use_winograd_on_a_cpu_and_equal_the_direct_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
     original = convolution.winograd_correlate
 
@@ -70,7 +70,7 @@ def test_wide_layers_take_it_on_a_cpu_and_agree_with_the_direct_way(monkeypatch:
     folds = [jax.vmap(way)(jnp.stack([x, -x])) for way in ways]
     assert [shape[0] for shape, _ in taken] == [4, 2, 2] * 2
     taken.clear()
-    monkeypatch.setattr(convolution, "_CHANNELS", 1_000)
+    monkeypatch.setattr(convolution, "_WINOGRAD_MIN_CHANNELS", 1_000)
     direct = [way(x) for way in ways]
     assert not taken
     for one, both, other in zip(fast, folds, direct, strict=True):
@@ -79,7 +79,7 @@ def test_wide_layers_take_it_on_a_cpu_and_agree_with_the_direct_way(monkeypatch:
         chex.assert_trees_all_close(both, jnp.stack([other, -other]), rtol=0, atol=tolerance)
 
 
-def test_half_precision_and_narrow_layers_are_direct(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_and_narrow_layers_use_im2col(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "winograd_correlate", None)
     wide = normal(0, 4, 4, 64, 64)
     convolve(normal(1, 3, 16, 16, 64), wide, stride=1, padding=1, dtype=jnp.bfloat16)

@@ -1,4 +1,4 @@
-"""A checkpoint gives back every byte, and the newest two are kept."""
+"""Checkpoints restore every byte, and the newest two are kept."""
 
 import subprocess
 import sys
@@ -19,11 +19,11 @@ from icegan_jax.training.state import TrainState, fold_key
 from tests.training import tiny
 
 PAIRS = tiny.pairs()
-NOTES = {"iterator": {"next": 1}, "wall_s": 1.5}
+PROGRESS = {"iterator": {"next": 1}, "wall_s": 1.5}
 
 
 def state_at(step: int) -> TrainState:
-    """Random numbers in the form of a training's state."""
+    """Return a training state of random numbers."""
     rng = np.random.default_rng(step)
 
     def params() -> dict[str, Any]:
@@ -48,12 +48,12 @@ def iterator() -> Any:
     return fold_batches(PAIRS, indices, batch_size=5, seed=7, mirror=True)
 
 
-def assert_equal_states(found: TrainState, wanted: TrainState) -> None:
-    """Equal in every byte."""
-    chex.assert_trees_all_equal_shapes_and_dtypes(found.replace(key=None), wanted.replace(key=None))
-    for one, other in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (found, wanted)), strict=True):
+def assert_equal_states(found: TrainState, expected: TrainState) -> None:
+    """Compare every byte."""
+    chex.assert_trees_all_equal_shapes_and_dtypes(found.replace(key=None), expected.replace(key=None))
+    for one, other in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (found, expected)), strict=True):
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
-    chex.assert_trees_all_equal(*(jax.random.key_data(s.key) for s in (found, wanted)))
+    chex.assert_trees_all_equal(*(jax.random.key_data(s.key) for s in (found, expected)))
 
 
 def test_state_and_iterator_come_back_as_they_were(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_state_and_iterator_come_back_as_they_were(tmp_path: Path) -> None:
     state = state_at(12)
     with FoldCheckpoints(tmp_path) as store:
         store.save(state, batches.get_state())
-    wanted = next(batches)
+    expected = next(batches)
 
     with FoldCheckpoints(tmp_path) as store:
         assert store.steps() == {12}
@@ -72,9 +72,9 @@ def test_state_and_iterator_come_back_as_they_were(tmp_path: Path) -> None:
     resumed = iterator()
     resumed.set_state(position)
     found = next(resumed)
-    assert found.keys() == wanted.keys()
-    for name in wanted:
-        np.testing.assert_array_equal(found[name], wanted[name])
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_an_empty_folder_has_no_steps(tmp_path: Path) -> None:
         assert store.steps() == set()
 
 
-def test_a_half_written_checkpoint_does_not_count(tmp_path: Path) -> None:
-    """Orbax writes into a folder with another name and renames it when whole."""
+def test_a_temporary_checkpoint_does_not_count(tmp_path: Path) -> None:
+    """Orbax writes into a folder with another name and renames it when complete."""
     with FoldCheckpoints(tmp_path) as store:
         store.save(state_at(2), iterator().get_state())
     half = tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp" / "state"
@@ -107,21 +107,21 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path: Path) -> None:
 def test_the_step_list_follows_every_change(tmp_path: Path) -> None:
     with FoldCheckpoints(tmp_path, "me") as store:
         for step in (2, 4):
-            store.save(state_at(step), NOTES)
+            store.save(state_at(step), PROGRESS)
         with pytest.raises(ValueError, match="step 4 already"):
-            store.save(state_at(4), NOTES)
+            store.save(state_at(4), PROGRESS)
         assert store.move_to_damaged(4) == tmp_path / "damaged_checkpoints" / "4"
         assert store.steps() == {2}
-        store.save(state_at(3).replace(step=jnp.int32(4)), NOTES)  # other content, the same step
+        store.save(state_at(3).replace(step=jnp.int32(4)), PROGRESS)  # other content, the same step
         assert store.steps() == {2, 4}
         restored, _ = store.restore(4, state_at(0))
         assert_equal_states(restored, state_at(3).replace(step=jnp.int32(4)))
         assert store.move_to_damaged(4) == tmp_path / "damaged_checkpoints" / "4.1"
-        store.save(state_at(4), NOTES)
+        store.save(state_at(4), PROGRESS)
         assert_equal_states(store.restore(4, state_at(0))[0], state_at(4))
         store.delete_after(2)
         assert store.steps() == {2}
-        store.save(state_at(6), NOTES)
+        store.save(state_at(6), PROGRESS)
         assert store.steps() == {2, 6}
         store.keep_newest(1)
         assert store.steps() == {6}
@@ -132,7 +132,7 @@ def test_the_step_list_follows_every_change(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["6"]
 
 
-def test_odd_entries_are_no_checkpoints(tmp_path: Path) -> None:
+def test_other_entries_are_no_checkpoints(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     (folder / "abc").mkdir(parents=True)
     for name in ("012", "-4", "4.5", "٣", ".9"):
@@ -144,7 +144,7 @@ def test_odd_entries_are_no_checkpoints(tmp_path: Path) -> None:
     with FoldCheckpoints(tmp_path, "me") as store:
         assert store.steps() == set()
         for step in (12, 14, 16, 18):
-            store.save(state_at(step), NOTES)
+            store.save(state_at(step), PROGRESS)
             store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {16, 18}
         assert_equal_states(store.restore(18, state_at(0))[0], state_at(18))
@@ -154,9 +154,9 @@ def test_odd_entries_are_no_checkpoints(tmp_path: Path) -> None:
 
 
 def test_a_link_to_a_checkpoint_is_one(tmp_path: Path) -> None:
-    """Somebody moved it to another disk; what the link leads to is never deleted."""
+    """The user moved it to another disk; the target of the link is never deleted."""
     with FoldCheckpoints(tmp_path, "me") as store:
-        store.save(state_at(2), NOTES)
+        store.save(state_at(2), PROGRESS)
     elsewhere = tmp_path / "elsewhere"
     (tmp_path / "checkpoints" / "2").rename(elsewhere)
     (tmp_path / "checkpoints" / "2").symlink_to(elsewhere)
@@ -176,25 +176,23 @@ def test_a_file_in_place_of_a_folder(name: str, tmp_path: Path) -> None:
         FoldCheckpoints(tmp_path / "fold")
 
 
-def test_a_file_in_place_of_the_folder_of_the_damaged(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_of_damaged_checkpoints(tmp_path: Path) -> None:
     with FoldCheckpoints(tmp_path) as store:
-        store.save(state_at(2), NOTES)
+        store.save(state_at(2), PROGRESS)
         (tmp_path / "damaged_checkpoints").write_text("")
         with pytest.raises(UserError, match="damaged_checkpoints: is not a folder; move it away$"):
             store.move_to_damaged(2)
         assert store.steps() == {2}
 
 
-def test_a_removal_that_was_interrupted_is_finished_by_the_next_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_deletion_is_finished_by_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(path: Path) -> None:
         if path.exists():
             raise KeyboardInterrupt
 
     with FoldCheckpoints(tmp_path) as store:
-        store.save(state_at(2), NOTES)
-        store.save(state_at(4), NOTES)
+        store.save(state_at(2), PROGRESS)
+        store.save(state_at(4), PROGRESS)
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr("icegan_jax.training.checkpoint.remove", killed)
             store.delete_after(2)
@@ -229,9 +227,9 @@ def work(pipe):
     with FoldCheckpoints(folder, "me") as store:
         assert {path.name for path in (folder / "checkpoints").iterdir()} == {str(step) for step in store.steps()}
         for step in store.steps():
-            state, notes = store.restore(step, content(0))
+            state, progress = store.restore(step, content(0))
             check(state, step)
-            assert notes == {"at": step}
+            assert progress == {"at": step}
         step = max(store.steps(), default=0)
         os.write(pipe, f"{step} {len(store.steps())}\\n".encode())
         while True:
@@ -267,7 +265,7 @@ print(kills, last, unfinished)
 
 
 def test_killed_in_the_middle_of_saves(tmp_path: Path) -> None:
-    """What was reported as saved is there after the next start, whole, and nothing else."""
+    """Exactly the checkpoints that were reported as saved are there after the next start, intact."""
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", KILLED, str(tmp_path), str(KILLS)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 0 and not done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""A checkpoint that is not what was written is refused, with a reason, and without noise."""
+"""A damaged checkpoint is refused with a reason and without other output."""
 
 import errno
 import json
@@ -19,7 +19,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import read_json_with_checksum, sha256_of, write_json_with_checksum
 from icegan_jax.training.checkpoint import DamagedCheckpoint, FoldCheckpoints, tree_digest
 from icegan_jax.training.state import TrainState
-from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
+from tests.training.test_checkpoint import PROGRESS, assert_equal_states, state_at
 
 STEP = 4
 OWNER = "run 1/s1"
@@ -30,7 +30,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a fold with one checkpoint."""
     folder = tmp_path_factory.mktemp("written")
     with FoldCheckpoints(folder, OWNER) as store:
-        store.save(state_at(STEP), NOTES)
+        store.save(state_at(STEP), PROGRESS)
     return folder
 
 
@@ -66,18 +66,18 @@ def files(folder: Path) -> list[str]:
 
 
 def edit_inventory(folder: Path, **changes: Any) -> None:
-    """Changes the inventory of a checkpoint, with a new checksum, as a wrong program would."""
+    """Change the inventory of a checkpoint, with a new checksum, as a wrong program would."""
     write_json_with_checksum(folder / "inventory.json", read_json_with_checksum(folder / "inventory.json") | changes)
 
 
-def take_stock(folder: Path) -> None:
-    """Makes the inventory agree with the files as they are: what remains is the checksum of the content."""
+def renew_inventory(folder: Path) -> None:
+    """Write the inventory for the current files, so that only the digests of the content differ."""
     names = [name for name in files(folder) if name != "inventory.json"]
     edit_inventory(folder, files={name: sha256_of(folder / name) for name in names})
 
 
 def rewrite(folder: Path, key: str, change: Callable[[bytes], bytes | None]) -> None:
-    """Changes an entry of the database of the arrays as its own library does, and the inventory with it."""
+    """Change an entry of the database of the arrays with its own library, and renew the inventory."""
     base = {"driver": "file", "path": f"{folder / 'state'}/"}
     arrays = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
     value = arrays[key]
@@ -87,11 +87,11 @@ def rewrite(folder: Path, key: str, change: Callable[[bytes], bytes | None]) -> 
         del arrays[key]
     else:
         arrays[key] = changed
-    take_stock(folder)
+    renew_inventory(folder)
 
 
 def zeros(value: bytes) -> bytes:
-    """A piece of an array of the shape [4, 4, 2, 3] as it would be written if it were all zeros."""
+    """Return the stored chunk of an array of shape [4, 4, 2, 3] that is all zeros."""
     spec = {"driver": "zarr", "kvstore": "memory://", "metadata": {"shape": [4, 4, 2, 3], "dtype": "<f4"}}
     spec["metadata"] |= {"chunks": [4, 4, 2, 3], "compressor": {"id": "zstd", "level": 1}}
     spec["store_data_equal_to_fill_value"] = True
@@ -100,10 +100,10 @@ def zeros(value: bytes) -> bytes:
     return bytes(array.kvstore["0.0.0.0"])
 
 
-def test_the_intact_one_is_restored(fold: Path) -> None:
+def test_an_intact_checkpoint_is_restored(fold: Path) -> None:
     state, notes = restore(fold)
     assert_equal_states(state, state_at(STEP))
-    assert notes == NOTES
+    assert notes == PROGRESS
 
 
 def test_the_digest_covers_names_shapes_and_dtypes_and_copies_nothing() -> None:
@@ -177,7 +177,7 @@ def test_every_file_and_folder_missing(fold: Path, written: Path) -> None:
 
 def test_other_folds_and_runs_and_steps(fold: Path, tmp_path: Path) -> None:
     with FoldCheckpoints(tmp_path / "other", "run 1/s2") as store:
-        store.save(state_at(STEP), NOTES)
+        store.save(state_at(STEP), PROGRESS)
     aside = checkpoint(fold).rename(tmp_path / "aside")
     checkpoint(tmp_path / "other").rename(checkpoint(fold))
     assert refusal(fold) == "it is of another run or fold"
@@ -204,25 +204,25 @@ def test_other_arrays(changes: dict[str, Any], reason: str, fold: Path) -> None:
     assert refusal(fold, like=state_at(0).replace(**changes)) == f"it holds other arrays: {reason}"
 
 
-def test_content_that_its_own_files_agree_with(fold: Path) -> None:
-    """What the checksums of the files cannot tell: arrays and notes that went wrong on their way to the disk."""
+def test_other_content_with_matching_file_checksums(fold: Path) -> None:
+    """Arrays and progress that were changed before their files were written."""
     notes = checkpoint(fold) / "progress" / "metadata"
     right = notes.read_text()
-    notes.write_text(json.dumps(NOTES | {"wall_s": 1.25}))
-    take_stock(checkpoint(fold))
+    notes.write_text(json.dumps(PROGRESS | {"wall_s": 1.25}))
+    renew_inventory(checkpoint(fold))
     assert refusal(fold) == "its content is not what was written"
     notes.write_text(right)
-    take_stock(checkpoint(fold))
+    renew_inventory(checkpoint(fold))
     assert_equal_states(restore(fold)[0], state_at(STEP))
     with FoldCheckpoints(fold, OWNER) as store:
         store.move_to_damaged(STEP)
-        store.save(state_at(3).replace(step=jnp.int32(STEP)), NOTES)
-    wanted = read_json_with_checksum(fold / "damaged_checkpoints" / str(STEP) / "inventory.json")["state"]
-    edit_inventory(checkpoint(fold), state=wanted)
+        store.save(state_at(3).replace(step=jnp.int32(STEP)), PROGRESS)
+    expected = read_json_with_checksum(fold / "damaged_checkpoints" / str(STEP) / "inventory.json")["state"]
+    edit_inventory(checkpoint(fold), state=expected)
     assert refusal(fold) == "its content is not what was written"
 
 
-def test_a_piece_of_an_array_that_is_gone_is_not_taken_for_zeros(fold: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_chunk_is_not_read_as_zeros(fold: Path, capfd: pytest.CaptureFixture[str]) -> None:
     rewrite(checkpoint(fold), "d_params.layer.kernel/0.0.0.0", lambda value: None)
     assert refusal(fold).startswith("it cannot be read (ValueError: NOT_FOUND: ")
     rewrite(checkpoint(fold), "g_params.layer.kernel/.zarray", lambda value: value.replace(b"[4,4,2,3]", b"[4,4,2,2]"))
@@ -230,13 +230,13 @@ def test_a_piece_of_an_array_that_is_gone_is_not_taken_for_zeros(fold: Path, cap
     assert capfd.readouterr() == ("", "")
 
 
-def test_zeros_in_place_of_a_piece_that_is_gone(fold: Path) -> None:
-    """What a reader gives that fills what is missing, as tensorstore does when not told otherwise."""
+def test_zeros_in_place_of_a_missing_chunk(fold: Path) -> None:
+    """As tensorstore reads a missing chunk by default."""
     rewrite(checkpoint(fold), "d_params.layer.kernel/0.0.0.0", zeros)
     assert refusal(fold) == "its content is not what was written"
 
 
-def test_a_huge_shape_is_not_believed(fold: Path) -> None:
+def test_a_huge_shape_is_refused(fold: Path) -> None:
     """Reading it would take 2**50 bytes: more memory than there is."""
     rewrite(
         checkpoint(fold),
@@ -258,7 +258,7 @@ def test_a_checkpoint_of_an_older_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.ESTALE])
-def test_what_cannot_be_read_for_now_is_not_damaged(number: int, fold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_read_error_is_no_damage(number: int, fold: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(path: Path) -> str:
         raise OSError(number, os.strerror(number), str(path))
 

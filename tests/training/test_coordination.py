@@ -1,4 +1,4 @@
-"""What processes tell each other through the run directory: folds dealt out, losses noticed, nobody in two runs."""
+"""Coordination of processes in the run directory: assignment, lost processes, and one run at a time."""
 
 import errno
 import fcntl
@@ -20,28 +20,30 @@ from icegan_jax.training import distributed
 from icegan_jax.training.distributed import Coordination, Processes, acquire_run_dir
 
 FIRST, SECOND = Processes(0, 2), Processes(1, 2)
-LONG = 60.0  # seconds that no test waits for
+LONG = 60.0  # seconds; longer than any test
 SHORT = 0.5
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "_STATUS_PERIOD_S", 0.02)
     monkeypatch.setattr(locks_module, "POLL_S", 0.01)
     monkeypatch.setattr(distributed, "_EARLIER_RUN_LOST_S", SHORT)
 
 
-def sign(run_dir: Path, index: int) -> Path:
+def status_file(run_dir: Path, index: int) -> Path:
     return run_dir / "processes" / f"{index}.json"
 
 
 AWAY = {"host": "away", "pid": 4711}
 
 
-def leave_sign(run_dir: Path, index: int, state: str = "running", note: str = "1", who: dict[str, Any] = AWAY) -> None:
-    """As a process that is no more left it."""
-    sign(run_dir, index).parent.mkdir(parents=True, exist_ok=True)
-    sign(run_dir, index).write_text(json.dumps({"state": state, "note": note, **who}))
+def write_status(
+    run_dir: Path, index: int, state: str = "running", note: str = "1", identity: dict[str, Any] = AWAY
+) -> None:
+    """Write the status file of a process that does not run."""
+    status_file(run_dir, index).parent.mkdir(parents=True, exist_ok=True)
+    status_file(run_dir, index).write_text(json.dumps({"state": state, "note": note, **identity}))
 
 
 def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,60 +54,60 @@ def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def state_of(run_dir: Path, index: int) -> Any:
-    return json.loads(sign(run_dir, index).read_text())["state"]
+    return json.loads(status_file(run_dir, index).read_text())["state"]
 
 
-def until(holds: Callable[[], bool]) -> None:
+def wait_until(holds: Callable[[], bool]) -> None:
     stop = time.monotonic() + LONG
     while not holds():
         assert time.monotonic() < stop
         time.sleep(0.01)
 
 
-def test_process_0_deals_and_the_others_wait(tmp_path: Path) -> None:
-    got: list[list[str]] = []
+def test_process_0_assigns_folds_and_the_others_wait(tmp_path: Path) -> None:
+    received: list[list[str]] = []
 
     def second() -> None:
-        with Coordination(tmp_path, SECOND, LONG) as its:
-            got.append(its.wait_for_assignment())
+        with Coordination(tmp_path, SECOND, LONG) as second:
+            received.append(second.wait_for_assignment())
 
-    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
+    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as first:
         other = threading.Thread(target=second)
         other.start()
-        until(lambda: sign(tmp_path, 1).is_file())
-        assert not got
-        assert mine.assign(["a", "b", "c"]) == ["a"]
+        wait_until(lambda: status_file(tmp_path, 1).is_file())
+        assert not received
+        assert first.assign(["a", "b", "c"]) == ["a"]
         other.join(LONG)
-    assert got == [["b", "c"]]
+    assert received == [["b", "c"]]
     assert (state_of(tmp_path, 0), state_of(tmp_path, 1)) == ("finished", "finished")
 
 
-def test_leaving_by_an_error_tells_why(tmp_path: Path) -> None:
+def test_the_reason_of_an_error_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(ValueError), acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token):
         raise ValueError("data/none: no prepared pairs;\n prepare them")
-    with Coordination(tmp_path, SECOND, LONG) as its, pytest.raises(UserError) as caught:
-        its.wait_for_assignment()
+    with Coordination(tmp_path, SECOND, LONG) as second, pytest.raises(UserError) as caught:
+        second.wait_for_assignment()
     assert str(caught.value) == "process 0 stopped: data/none: no prepared pairs; prepare them"
 
 
 def test_a_workdir_that_is_not_shared(tmp_path: Path) -> None:
     with (
-        Coordination(tmp_path, SECOND, SHORT) as its,
+        Coordination(tmp_path, SECOND, SHORT) as second,
         pytest.raises(UserError, match="one folder that all processes share"),
     ):
-        its.wait_for_assignment()
+        second.wait_for_assignment()
 
 
 @pytest.mark.parametrize("locks", [True, False])
-def test_a_run_at_work_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool) -> None:
-    """Told by the lock at once; elsewhere, as on another machine, by its signs of life."""
+def test_an_active_run_is_not_disturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool) -> None:
+    """It is detected by its lock at once; without locks or on another machine, by its status files."""
     if not locks:
         without_locks(monkeypatch)
     with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token):
-        until(sign(tmp_path, 0).is_file)
+        wait_until(status_file(tmp_path, 0).is_file)
         before = (tmp_path / "processes" / "run.json").read_text()
-        who = rf"process 0 on .*, pid {os.getpid()}" + r", since \d\d:\d\d" * locks
-        with pytest.raises(UserError, match=rf"a run is active there \({who}\)"), acquire_run_dir(tmp_path):
+        name = rf"process 0 on .*, pid {os.getpid()}" + r", since \d\d:\d\d" * locks
+        with pytest.raises(UserError, match=rf"a run is active there \({name}\)"), acquire_run_dir(tmp_path):
             pass
         assert (tmp_path / "processes" / "run.json").read_text() == before
 
@@ -115,38 +117,38 @@ def test_a_run_that_ended_leaves_the_folder_to_the_next(tmp_path: Path) -> None:
         with (
             pytest.raises(KeyError),
             acquire_run_dir(tmp_path),
-        ):  # before the meeting, as when the processes do not come together
+        ):  # before the coordination, as when a process does not start
             raise KeyError
-        with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
-            assert mine.assign(["a", "b"]) == ["a"]
+        with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as first:
+            assert first.assign(["a", "b"]) == ["a"]
 
 
-def test_what_a_killed_run_left_is_taken_over(tmp_path: Path) -> None:
+def test_the_directory_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
     for index in range(12):
-        leave_sign(tmp_path, index)
+        write_status(tmp_path, index)
     with acquire_run_dir(tmp_path) as token:
         assert {path.name for path in (tmp_path / "processes").iterdir()} == {"lock", "run.json"}
         assert json.loads((tmp_path / "processes" / "run.json").read_text()) == {"token": token, "folds": None}
 
 
 @pytest.mark.parametrize("state", ["finished", "stopped", "killed"])
-def test_nobody_waits_for_a_run_that_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+def test_a_run_that_ended_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     if state == "killed":  # on this machine, where that is certain
-        gone = subprocess.Popen(["true"])
-        gone.wait()
-        leave_sign(tmp_path, 0, who={**process_identity(), "pid": gone.pid})
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        write_status(tmp_path, 0, identity={**process_identity(), "pid": ended.pid})
     else:
-        leave_sign(tmp_path, 0, state)
-    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("there is nothing to wait for"))
+        write_status(tmp_path, 0, state)
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waits without need"))
     with acquire_run_dir(tmp_path):
-        assert not sign(tmp_path, 0).exists()
+        assert not status_file(tmp_path, 0).exists()
 
 
-def test_a_process_that_a_killed_run_left_at_work(tmp_path: Path) -> None:
+def test_a_running_process_of_a_killed_run(tmp_path: Path) -> None:
     """Of several processes only the first was killed: the lock is free, but folds are still being trained."""
-    leave_sign(tmp_path, 0)
+    write_status(tmp_path, 0)
     with Coordination(tmp_path, SECOND, LONG):
-        until(sign(tmp_path, 1).is_file)
+        wait_until(status_file(tmp_path, 1).is_file)
         with (
             pytest.raises(UserError, match=rf"active there \(process 1 on .*, pid {os.getpid()}\)"),
             acquire_run_dir(tmp_path),
@@ -154,27 +156,27 @@ def test_a_process_that_a_killed_run_left_at_work(tmp_path: Path) -> None:
             pass
 
 
-def test_folds_that_cannot_be_dealt_out(tmp_path: Path) -> None:
-    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
+def test_an_assignment_that_cannot_be_written(tmp_path: Path) -> None:
+    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as first:
         (tmp_path / "processes/run.json").unlink()
         (tmp_path / "processes/run.json").mkdir()
         with pytest.raises(UserError) as caught:
-            mine.assign(["a", "b"])
+            first.assign(["a", "b"])
     assert str(caught.value) == f"{tmp_path}: cannot be written (Is a directory); choose another --workdir"
 
 
-def test_a_sign_of_life_that_cannot_be_written_ends_no_training(tmp_path: Path) -> None:
+def test_a_status_that_cannot_be_written_does_not_end_the_training(tmp_path: Path) -> None:
     (tmp_path / "processes/.0.json.tmp").mkdir(parents=True)
-    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as mine:
-        assert mine.assign(["a", "b"]) == ["a"]
-    assert not sign(tmp_path, 0).exists()
+    with acquire_run_dir(tmp_path) as token, Coordination(tmp_path, FIRST, LONG, token) as first:
+        assert first.assign(["a", "b"]) == ["a"]
+    assert not status_file(tmp_path, 0).exists()
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["suspended", "started at the same moment"])
 def test_a_run_that_was_taken_over_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], at_once: bool
 ) -> None:
-    """It was suspended so long that its signs of life stood still; or, without locks, the other came second."""
+    """It was suspended for too long, or, without locks, the other run started a moment later."""
     ended = threading.Event()
 
     def end(code: int) -> None:
@@ -187,9 +189,9 @@ def test_a_run_that_was_taken_over_ends(
         if at_once:
             with acquire_run_dir(tmp_path):
                 pass
-        with Coordination(tmp_path, FIRST, LONG, token) as mine:
+        with Coordination(tmp_path, FIRST, LONG, token) as first:
             if not at_once:
-                mine.assign(["a"])
+                first.assign(["a"])
                 assert not ended.wait(0.1)
                 with acquire_run_dir(tmp_path / "elsewhere"):
                     os.replace(tmp_path / "elsewhere/processes/run.json", tmp_path / "processes/run.json")
@@ -197,12 +199,16 @@ def test_a_run_that_was_taken_over_ends(
     assert f"error: {tmp_path}: taken over by a later run" in capfd.readouterr().err
 
 
-def test_gathering_waits_for_the_others_folds(tmp_path: Path) -> None:
+def test_process_0_waits_for_the_other_folds(tmp_path: Path) -> None:
     missing = ["c", "d"]
-    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, LONG) as mine, Coordination(tmp_path, SECOND, LONG):
+    with (
+        acquire_run_dir(tmp_path),
+        Coordination(tmp_path, FIRST, LONG) as first,
+        Coordination(tmp_path, SECOND, LONG),
+    ):
         finish = threading.Timer(0.1, missing.clear)
         finish.start()
-        mine.wait_for_other_folds(lambda: list(missing))
+        first.wait_for_other_folds(lambda: list(missing))
         assert not missing
         finish.join()
 
@@ -210,24 +216,28 @@ def test_gathering_waits_for_the_others_folds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("state", "word"), [("running", "lost"), ("stopped", "stopped"), ("finished", "finished")])
 def test_a_lost_process_is_named_with_its_folds(tmp_path: Path, state: str, word: str) -> None:
     with acquire_run_dir(tmp_path), pytest.raises(UserError) as caught:
-        leave_sign(tmp_path, 1, state)
-        with Coordination(tmp_path, FIRST, SHORT) as mine:
-            mine.wait_for_other_folds(lambda: ["c", "d"])
+        write_status(tmp_path, 1, state)
+        with Coordination(tmp_path, FIRST, SHORT) as first:
+            first.wait_for_other_folds(lambda: ["c", "d"])
     why = "trained by no process" if word == "finished" else f"process 1 {word}"
     assert str(caught.value).startswith(f"2 folds missing ({why}): c, d; the same command")
 
 
-def test_a_process_lost_after_its_last_fold_is_no_loss(tmp_path: Path) -> None:
-    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, SHORT) as mine:
-        leave_sign(tmp_path, 1)
-        mine.wait_for_other_folds(list)
+def test_a_process_that_is_lost_after_its_last_fold(tmp_path: Path) -> None:
+    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, SHORT) as first:
+        write_status(tmp_path, 1)
+        first.wait_for_other_folds(list)
 
 
-def test_leaving_while_process_0_is_there(tmp_path: Path) -> None:
-    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, LONG), Coordination(tmp_path, SECOND, LONG) as its:
-        its.wait_for_process_0(lambda: ["a"])
-    with Coordination(tmp_path, SECOND, LONG) as its:  # it has finished
-        its.wait_for_process_0(list)
+def test_the_other_processes_end_while_process_0_runs(tmp_path: Path) -> None:
+    with (
+        acquire_run_dir(tmp_path),
+        Coordination(tmp_path, FIRST, LONG),
+        Coordination(tmp_path, SECOND, LONG) as second,
+    ):
+        second.wait_for_process_0(lambda: ["a"])
+    with Coordination(tmp_path, SECOND, LONG) as second:  # it has finished
+        second.wait_for_process_0(list)
 
 
 @pytest.mark.parametrize(
@@ -237,10 +247,10 @@ def test_leaving_while_process_0_is_there(tmp_path: Path) -> None:
         ([], "process 0 lost before the results were gathered; the same command gathers them"),
     ],
 )
-def test_the_loss_of_process_0_is_said_by_the_others(tmp_path: Path, unfinished: list[str], message: str) -> None:
-    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, LONG) as mine:
-        mine.assign(["a", "b", "c", "d"])
-    leave_sign(tmp_path, 0)
-    with Coordination(tmp_path, SECOND, SHORT) as its, pytest.raises(UserError) as caught:
-        its.wait_for_process_0(lambda: unfinished)
+def test_the_other_processes_report_the_loss_of_process_0(tmp_path: Path, unfinished: list[str], message: str) -> None:
+    with acquire_run_dir(tmp_path), Coordination(tmp_path, FIRST, LONG) as first:
+        first.assign(["a", "b", "c", "d"])
+    write_status(tmp_path, 0)
+    with Coordination(tmp_path, SECOND, SHORT) as second, pytest.raises(UserError) as caught:
+        second.wait_for_process_0(lambda: unfinished)
     assert str(caught.value).startswith(message)

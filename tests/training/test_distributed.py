@@ -1,4 +1,4 @@
-"""Which process this is, from flags and from what launchers leave in the environment; and the roll call."""
+"""Index and number of processes, from flags or a launcher's environment, and the check that all have started."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -56,7 +56,7 @@ def free_port() -> int:
         (OPEN_MPI | {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"}, Processes()),
     ],
 )
-def test_the_launcher_tells(environment: dict[str, str], expected: Processes) -> None:
+def test_the_variables_of_launchers(environment: dict[str, str], expected: Processes) -> None:
     assert find_processes(environment) == expected
 
 
@@ -99,7 +99,7 @@ def test_bad_flags_and_environments(environment: dict[str, str], flags: dict[str
         find_processes(environment, **flags)
 
 
-def test_folds_are_dealt_out_evenly_and_each_once() -> None:
+def test_folds_are_assigned_evenly_and_each_once() -> None:
     names = [f"fold{number}" for number in range(10)]
     for count in range(1, 13):
         shares = assign_folds(names, count)
@@ -110,9 +110,9 @@ def test_folds_are_dealt_out_evenly_and_each_once() -> None:
     assert assign_folds([], 2) == [[], []]
 
 
-def test_a_single_process_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_process_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
-        raise AssertionError("there is nobody to wait for")
+        raise AssertionError("waits without need")
 
     monkeypatch.setattr(distributed, "check_all_present", refuse)
     start_processes(Processes())
@@ -128,7 +128,7 @@ def test_a_process_with_one_gpu_sees_no_other(monkeypatch: pytest.MonkeyPatch) -
     assert changed == {"jax_cuda_visible_devices": "1", "jax_rocm_visible_devices": "1"}
 
 
-def test_the_roll_call_ends_when_all_have_come_and_leaves_jax_alone() -> None:
+def test_the_check_returns_when_all_processes_are_present_and_leaves_jax_unconnected() -> None:
     address = f"127.0.0.1:{free_port()}"
     with ThreadPoolExecutor(2) as pool:
         calls = [pool.submit(check_all_present, Processes(index, 2, address), 60) for index in range(2)]
@@ -137,7 +137,7 @@ def test_the_roll_call_ends_when_all_have_come_and_leaves_jax_alone() -> None:
     assert jax.process_count() == 1
 
 
-def test_a_process_that_does_not_come_is_one_clear_line() -> None:
+def test_a_process_that_does_not_start_is_one_line() -> None:
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(UserError) as caught:
         check_all_present(Processes(0, 2, address), 2)

@@ -1,4 +1,4 @@
-"""Folds in turn give what folds at once give, and each what it gives alone."""
+"""A loop over folds equals vmap over folds, and each fold equals the fold alone."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ FOLDS = 3
 
 
 def moved(state: dict[str, Any], push: jax.Array) -> tuple[dict[str, Any], jax.Array]:
-    """A state that is moved on, its random key kept, and a number about it."""
+    """Update a state, with its random key unchanged, and return a sum of the state before."""
     noise = jax.random.normal(state["key"], state["x"].shape)
     return {"key": state["key"], "x": state["x"] + push * noise}, jnp.sum(state["x"])
 
@@ -29,16 +29,16 @@ def folds() -> tuple[dict[str, Any], jax.Array]:
 
 
 @pytest.mark.parametrize("function", [moved, read])
-def test_in_turn_is_at_once(function: Any, folds: tuple[dict[str, Any], jax.Array]) -> None:
-    found, wanted = (jax.jit(over(function))(*folds) for over in (loop_folds, vmap_folds))
-    chex.assert_trees_all_close(without_keys(found), without_keys(wanted), rtol=1e-6)
+def test_loop_equals_vmap(function: Any, folds: tuple[dict[str, Any], jax.Array]) -> None:
+    actual, expected = (jax.jit(over(function))(*folds) for over in (loop_folds, vmap_folds))
+    chex.assert_trees_all_close(without_keys(actual), without_keys(expected), rtol=1e-6)
     alone = [function(*jax.tree.map(lambda leaf, fold=fold: leaf[fold], folds)) for fold in range(FOLDS)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(without_keys, alone))
-    chex.assert_trees_all_close(without_keys(found), stacked, rtol=1e-6)
+    chex.assert_trees_all_close(without_keys(actual), stacked, rtol=1e-6)
 
 
-def test_a_state_is_written_over_itself(folds: tuple[dict[str, Any], jax.Array]) -> None:
-    """The program holds one copy of the states: its results lie where its arguments lay."""
+def test_a_state_is_updated_in_place(folds: tuple[dict[str, Any], jax.Array]) -> None:
+    """The results take the memory of the arguments, so that the program holds one copy of the states."""
     compiled = jax.jit(loop_folds(moved), donate_argnums=0).lower(*folds).compile()
     memory = compiled.memory_analysis()
     assert memory.alias_size_in_bytes >= folds[0]["x"].nbytes

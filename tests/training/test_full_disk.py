@@ -1,4 +1,4 @@
-"""A checkpoint that cannot be written stops with one line, and the checkpoints before it are whole."""
+"""A checkpoint that cannot be written ends in one line, and earlier checkpoints are intact."""
 
 import errno
 import os
@@ -14,19 +14,19 @@ import pytest
 from icegan_jax.errors import UserError
 from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints
 from icegan_jax.training.state import TrainState
-from tests.training.test_checkpoint import NOTES, assert_equal_states, state_at
+from tests.training.test_checkpoint import PROGRESS, assert_equal_states, state_at
 
 SIZE_MB = 4  # of the full disk
 
 
 def large(step: int) -> TrainState:
-    """A state of 6 MB that does not compress, in eight arrays: several fail at once."""
+    """Return a state of 6 MB that does not compress, in eight arrays, so that several fail at once."""
     rng = np.random.default_rng(step)
     return state_at(step).replace(d_stats={str(i): rng.integers(0, 255, 750_000, dtype=np.uint8) for i in range(8)})
 
 
 def mount(folder: Path, *options: str) -> None:
-    """Mounts, which needs rights that a test may not have."""
+    """Mount a file system; skip the test without the permission."""
     done = subprocess.run(["mount", *options, str(folder)], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"mounting is not permitted: {done.stderr.strip()}")
@@ -50,32 +50,32 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def intact(folder: Path, steps: set[int]) -> None:
-    """The checkpoints are these, each restorable, and nothing else is left in their folder."""
+    """Check that exactly these checkpoints are in the folder, and can be restored."""
     with FoldCheckpoints(folder, "me") as store:
         assert store.steps() == steps
         for step in steps:
-            restored, notes = store.restore(step, state_at(0))
+            restored, progress = store.restore(step, state_at(0))
             assert_equal_states(restored, state_at(step))
-            assert notes == NOTES
+            assert progress == PROGRESS
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {str(step) for step in steps}
 
 
 def test_a_full_file_system(disk: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with FoldCheckpoints(disk, "me") as store:
         with pytest.raises(UserError) as first:
-            store.save(large(2), NOTES)
+            store.save(large(2), PROGRESS)
         assert "the same command continues from the start" in str(first.value)
         for step in (2, 4, 6):
-            store.save(state_at(step), NOTES)
+            store.save(state_at(step), PROGRESS)
             store.keep_newest(MAX_TO_KEEP)
         with pytest.raises(UserError) as caught:
-            store.save(large(8), NOTES)
+            store.save(large(8), PROGRESS)
         assert str(caught.value) == (
             f"{disk / 'checkpoints'}: cannot be written (No space left on device); free some space, "
             "the same command continues from step 6"
         )
         assert {path.name for path in (disk / "checkpoints").iterdir()} == {"4", "6"}
-        store.save(state_at(8), NOTES)  # there is room for this one: what the failed save left is gone
+        store.save(state_at(8), PROGRESS)  # there is room for this one: what the failed save left is gone
         store.keep_newest(MAX_TO_KEEP)
     intact(disk, {6, 8})
     assert capfd.readouterr() == ("", "")
@@ -84,26 +84,26 @@ def test_a_full_file_system(disk: Path, capfd: pytest.CaptureFixture[str]) -> No
 def test_a_file_system_full_to_the_last_byte(disk: Path) -> None:
     """Not even a folder can be made."""
     with FoldCheckpoints(disk, "me") as store:
-        store.save(state_at(2), NOTES)
+        store.save(state_at(2), PROGRESS)
     (disk / "filler").write_bytes(b"x" * (SIZE_MB * 2**20 - 300_000))
     with (disk / "filler").open("ab", buffering=0) as filler, pytest.raises(OSError):
         while True:
             filler.write(b"x" * 4096)
     with FoldCheckpoints(disk, "me") as store, pytest.raises(UserError, match="No space left.*from step 2"):
-        store.save(state_at(4), NOTES)
+        store.save(state_at(4), PROGRESS)
     intact(disk, {2})
     (disk / "filler").unlink()
     with FoldCheckpoints(disk, "me") as store:
-        store.save(state_at(4), NOTES)
+        store.save(state_at(4), PROGRESS)
     intact(disk, {2, 4})
 
 
 def test_a_read_only_file_system(disk: Path) -> None:
     with FoldCheckpoints(disk, "me") as store:
-        store.save(state_at(2), NOTES)
+        store.save(state_at(2), PROGRESS)
         mount(disk, "-o", "remount,ro")
         with pytest.raises(UserError, match=r"Read-only file system\); make it writable, .* from step 2$"):
-            store.save(state_at(4), NOTES)
+            store.save(state_at(4), PROGRESS)
         with pytest.raises(UserError, match="Read-only file system"):
             store.move_to_damaged(2)
         with pytest.raises(UserError, match="Read-only file system"):
@@ -114,22 +114,22 @@ def test_a_read_only_file_system(disk: Path) -> None:
 
 
 def test_files_may_not_grow(tmp_path: Path) -> None:
-    """Works without any rights: the process may not write files of more than 64 kB."""
+    """A test without permissions: the process may not write files of more than 64 kB."""
     script = f"""
         import resource, signal
         from pathlib import Path
         from icegan_jax.errors import UserError
         from icegan_jax.training.checkpoint import FoldCheckpoints
-        from tests.training.test_checkpoint import NOTES, state_at
+        from tests.training.test_checkpoint import PROGRESS, state_at
         from tests.training.test_full_disk import large
 
         with FoldCheckpoints(Path({str(tmp_path)!r}), "me") as store:
             for step in (2, 4):
-                store.save(state_at(step), NOTES)
+                store.save(state_at(step), PROGRESS)
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (65536, resource.RLIM_INFINITY))
             try:
-                store.save(large(6), NOTES)
+                store.save(large(6), PROGRESS)
             except UserError as error:
                 print(error)
     """
@@ -146,34 +146,36 @@ def test_files_may_not_grow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
 def test_the_last_moment_of_a_save(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Network drives tell of a full disk or quota no sooner than when a file is flushed."""
+    """Network drives report a full disk or quota only when a file is flushed."""
 
     def fail(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
     with FoldCheckpoints(tmp_path, "me") as store:
-        store.save(state_at(2), NOTES)
+        store.save(state_at(2), PROGRESS)
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", fail)
             with pytest.raises(UserError, match=f"{os.strerror(number)}.; .* continues from step 2$"):
-                store.save(state_at(4), NOTES)
+                store.save(state_at(4), PROGRESS)
     intact(tmp_path, {2})
 
 
-def test_an_unknown_error_goes_up_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_error_is_raised_and_temporary_files_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object) -> None:
-        raise RuntimeError("no idea")
+        raise RuntimeError("unknown")
 
     with FoldCheckpoints(tmp_path, "me") as store:
-        store.save(state_at(2), NOTES)
+        store.save(state_at(2), PROGRESS)
         with monkeypatch.context() as patched:
             patched.setattr("icegan_jax.training.checkpoint.write_json_with_checksum", fail)
-            with pytest.raises(RuntimeError, match="no idea"):
-                store.save(state_at(4), NOTES)
+            with pytest.raises(RuntimeError, match="unknown"):
+                store.save(state_at(4), PROGRESS)
     intact(tmp_path, {2})
 
 
-def test_an_old_checkpoint_goes_only_when_the_new_one_is_on_the_disk(
+def test_an_old_checkpoint_is_deleted_only_when_the_new_one_is_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By name of the files: each of the new one, and the list of checkpoints, is flushed while the old is there."""
@@ -185,10 +187,10 @@ def test_an_old_checkpoint_goes_only_when_the_new_one_is_on_the_disk(
         real(descriptor)
 
     with FoldCheckpoints(tmp_path, "me") as store:
-        store.save(state_at(2), NOTES)
-        store.save(state_at(4), NOTES)
+        store.save(state_at(2), PROGRESS)
+        store.save(state_at(4), PROGRESS)
         monkeypatch.setattr(os, "fsync", record)
-        store.save(state_at(6), NOTES)
+        store.save(state_at(6), PROGRESS)
         store.keep_newest(MAX_TO_KEEP)
         assert store.steps() == {4, 6}
     new = tmp_path / "checkpoints" / "6"

@@ -1,4 +1,4 @@
-"""Every loss against numbers worked out by hand: one value per example."""
+"""Every loss, a value per example, against numbers computed by hand."""
 
 import math
 
@@ -11,25 +11,25 @@ import pytest
 from icegan_jax.training import losses
 
 
-def faces(*grey: float) -> jax.Array:
-    """float32[b, 2, 2, 1]: flat faces of these grey levels."""
-    return jnp.broadcast_to(jnp.array(grey)[:, None, None, None], (len(grey), 2, 2, 1))
+def faces(*gray: float) -> jax.Array:
+    """float32[b, 2, 2, 1]: constant faces of these gray levels."""
+    return jnp.broadcast_to(jnp.array(gray)[:, None, None, None], (len(gray), 2, 2, 1))
 
 
-def assert_per_example(found: jax.Array, wanted: list[float]) -> None:
-    chex.assert_shape(found, (len(wanted),))
-    chex.assert_type(found, jnp.float32)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+def assert_per_example(actual: jax.Array, expected: list[float]) -> None:
+    chex.assert_shape(actual, (len(expected),))
+    chex.assert_type(actual, jnp.float32)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_margin() -> None:
     lengths = jnp.array([[0.7, 0.3, 0.05], [0.95, 0.1, 0.5], [0.5, 0.5, 0.5]])
-    wanted = [
+    expected = [
         0.2**2 + 0.5 * 0.2**2,  # short of 0.9 by 0.2; 0.3 is 0.2 over 0.1; 0.05 is not over it
         0.4**2 + 0.5 * 0.85**2,  # label 2: 0.5 is 0.4 short; 0.95 is 0.85 over; 0.1 is at the margin
         0.4**2 + 2 * 0.5 * 0.4**2,
     ]
-    assert_per_example(losses.margin(lengths, jnp.array([0, 2, 1])), wanted)
+    assert_per_example(losses.margin(lengths, jnp.array([0, 2, 1])), expected)
 
 
 def test_margin_is_zero_between_the_margins() -> None:

@@ -1,4 +1,4 @@
-"""Many folds at once give what each fold gives alone: vmap over folds, pmap over devices, scan over steps."""
+"""Many folds in parallel equal each fold alone: vmap over folds, pmap over devices, scan over steps."""
 
 import functools
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from icegan_jax.training.train_step import train_step
 from tests.training import tiny
 
 FOLDS, STEPS = 4, 2
-NETWORKS = tiny.models()
+MODELS = tiny.models()
 # On one fold.
-one_state = jax.jit(functools.partial(create_state, NETWORKS))
-one_update = jax.jit(functools.partial(train_step, NETWORKS))
+one_state = jax.jit(functools.partial(create_state, MODELS))
+one_update = jax.jit(functools.partial(train_step, MODELS))
 
 
 def stack(trees: list[Any]) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-def arranged(tree: Any, layout: tuple[int, int]) -> Any:
+def reshaped(tree: Any, layout: tuple[int, int]) -> Any:
     """[folds, ...] to [r, f, ...]."""
     return jax.tree.map(lambda leaf: leaf.reshape(*layout, *leaf.shape[1:]), tree)
 
@@ -43,7 +43,7 @@ def flat(tree: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def states() -> TrainState:
-    """The folds' first states, leading axis [folds]."""
+    """The folds' initial states, leading axis [folds]."""
     return stack([one_state(fold_key(0, str(fold))) for fold in range(FOLDS)])
 
 
@@ -70,13 +70,13 @@ def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, 
 
 
 def build(over: Any, devices: Sequence[jax.Device], parallel: str = "folds") -> ParallelPrograms:
-    """An engine for folds in turn, as on a CPU, or at once, as on an accelerator."""
+    """Build programs that loop over folds, as on a CPU, or use vmap, as on an accelerator."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parallel_module, "fold_map", lambda _: over)
-        return build_programs(NETWORKS, devices, parallel)
+        return build_programs(MODELS, devices, parallel)
 
 
-def test_a_cpu_takes_folds_in_turn_and_an_accelerator_at_once() -> None:
+def test_a_cpu_loops_over_folds_and_an_accelerator_uses_vmap() -> None:
     gpu: Any = SimpleNamespace(platform="gpu")
     assert (fold_map(jax.local_devices()[0]), fold_map(gpu)) == (loop_folds, vmap_folds)
 
@@ -88,28 +88,28 @@ def wide(request: pytest.FixtureRequest) -> ParallelPrograms:
 
 
 def run(programs: ParallelPrograms, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
-    after, metrics = programs.train_steps(arranged(states, layout), arranged(batches, layout))
+    after, metrics = programs.train_steps(reshaped(states, layout), reshaped(batches, layout))
     return flat(after), flat(metrics)
 
 
-def assert_equal_but_for_rounding(found: tuple[Any, Any], wanted: tuple[Any, Any], first: TrainState) -> None:
+def assert_equal_but_for_rounding(actual: tuple[Any, Any], expected: tuple[Any, Any], first: TrainState) -> None:
     """States and metrics computed by matrix products of another shape, whose sums run in another order.
 
     A parameter may differ by a fiftieth of the largest move of its array (2e-4 unless it stands before a norm),
     anything else by a thousandth of its array's largest value.
     """
-    chex.assert_trees_all_equal_shapes_and_dtypes(found[0], wanted[0])
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual[0], expected[0])
     for part in ("g_params", "d_params"):
-        three = (jax.tree.leaves(getattr(state, part)) for state in (found[0], wanted[0], first))
+        three = (jax.tree.leaves(getattr(state, part)) for state in (actual[0], expected[0], first))
         for ours, theirs, before in zip(*three, strict=True):
             moved = np.max(np.abs(theirs - before))
             assert np.max(np.abs(ours - theirs)) <= moved / 50 + 2e-6
-    rest = [(state.replace(g_params=None, d_params=None), metrics) for state, metrics in (found, wanted)]
+    rest = [(state.replace(g_params=None, d_params=None), metrics) for state, metrics in (actual, expected)]
     for ours, theirs in zip(*map(jax.tree.leaves, rest), strict=True):
         assert np.max(np.abs(ours - theirs)) <= 1e-3 * np.max(np.abs(theirs)) + 1e-6
 
 
-def test_folds_side_by_side_equal_each_alone(
+def test_folds_in_parallel_equal_each_fold_alone(
     wide: ParallelPrograms, states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
 ) -> None:
     assert_equal_but_for_rounding(run(wide, (1, FOLDS), states, batches), one_by_one, states)
@@ -118,12 +118,12 @@ def test_folds_side_by_side_equal_each_alone(
 def test_four_devices_equal_one(states: TrainState, batches: Any, one_by_one: tuple[Any, Any]) -> None:
     devices = jax.local_devices()
     assert len(devices) == FOLDS
-    found = run(build_programs(NETWORKS, devices), (FOLDS, 1), states, batches)
-    assert_equal_but_for_rounding(found, one_by_one, states)
+    actual = run(build_programs(MODELS, devices), (FOLDS, 1), states, batches)
+    assert_equal_but_for_rounding(actual, one_by_one, states)
 
 
-def test_a_fold_does_not_see_the_others(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
-    """Other states and other faces beside it, the very same bytes for the fold."""
+def test_folds_are_independent(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
+    """With other states and faces in the other folds, a fold's result has the same bytes."""
 
     def others(leaf: jax.Array) -> jax.Array:
         return jnp.concatenate([leaf[:1], jnp.roll(leaf[1:], 1, axis=0)])
@@ -132,11 +132,11 @@ def test_a_fold_does_not_see_the_others(wide: ParallelPrograms, states: TrainSta
     after = run(wide, (1, FOLDS), jax.tree.map(others, states), jax.tree.map(others, batches))
     own = jax.tree.map(lambda leaf: leaf[0], (before, after))
     chex.assert_trees_all_equal(*own)
-    neighbour = jax.tree.map(lambda leaf: leaf[1], (before, after))
-    assert np.any(neighbour[0][0].g_params["up_1"]["kernel"] != neighbour[1][0].g_params["up_1"]["kernel"])
+    neighbor = jax.tree.map(lambda leaf: leaf[1], (before, after))
+    assert np.any(neighbor[0][0].g_params["up_1"]["kernel"] != neighbor[1][0].g_params["up_1"]["kernel"])
 
 
-def test_states_are_made_from_keys_as_one_fold_s_is(wide: ParallelPrograms, states: TrainState) -> None:
+def test_initial_states_equal_those_of_one_fold(wide: ParallelPrograms, states: TrainState) -> None:
     keys = jnp.stack([fold_key(0, str(fold)) for fold in range(FOLDS)]).reshape(1, FOLDS)
     chex.assert_trees_all_close(flat(wide.create_state(keys)), states.replace(key=None), rtol=1e-5, atol=1e-6)
 
@@ -144,15 +144,15 @@ def test_states_are_made_from_keys_as_one_fold_s_is(wide: ParallelPrograms, stat
 def test_recognition_and_synthesis_of_many_folds(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
     layout = (1, FOLDS)
     onset, apex = batches["onset"][:, 0], batches["apex"][:, 0]
-    lengths = flat(wide.predict(arranged(states, layout), *arranged((onset, apex), layout)))
-    faces = flat(wide.synthesize_classes(arranged(states, layout), arranged(onset, layout)))
+    lengths = flat(wide.predict(reshaped(states, layout), *reshaped((onset, apex), layout)))
+    faces = flat(wide.synthesize_classes(reshaped(states, layout), reshaped(onset, layout)))
     chex.assert_shape(lengths, (FOLDS, tiny.BATCH, 3))
     chex.assert_shape(faces, (FOLDS, tiny.BATCH, 3, tiny.SIZE, tiny.SIZE))
     state = jax.tree.map(lambda leaf: leaf[2], states)
-    alone = jax.jit(functools.partial(predict, NETWORKS))(state, onset[2], apex[2])
+    alone = jax.jit(functools.partial(predict, MODELS))(state, onset[2], apex[2])
     chex.assert_trees_all_close(lengths[2], np.asarray(alone), rtol=1e-3, atol=1e-6)
-    drawn = jax.jit(functools.partial(synthesize_classes, NETWORKS))(state, onset[2])
-    assert np.max(np.abs(faces[2].astype(int) - np.asarray(drawn).astype(int))) <= 1
+    alone = jax.jit(functools.partial(synthesize_classes, MODELS))(state, onset[2])
+    assert np.max(np.abs(faces[2].astype(int) - np.asarray(alone).astype(int))) <= 1
 
 
 def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: TrainState, batches: Any) -> None:
@@ -164,7 +164,7 @@ def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: Tra
         return original(*arguments)
 
     monkeypatch.setattr(step_module, "train_step", counted)
-    programs = build_programs(NETWORKS, jax.local_devices()[:1])
+    programs = build_programs(MODELS, jax.local_devices()[:1])
     assert programs.compile_s == []
     first = run(programs, (1, FOLDS), states, batches)
     assert len(programs.compile_s) == 1
@@ -176,13 +176,13 @@ def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: Tra
     chex.assert_trees_all_equal(first, second)
 
 
-def test_another_shape_is_refused(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
+def test_another_shape_raises_an_error(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
     """``train_steps`` is compiled for calls of three lengths, every other program for one shape."""
     layout = (1, FOLDS)
-    faces = arranged((batches["onset"][:, 0], batches["apex"][:, 0]), layout)
-    wide.predict(arranged(states, layout), *faces)
+    faces = reshaped((batches["onset"][:, 0], batches["apex"][:, 0]), layout)
+    wide.predict(reshaped(states, layout), *faces)
     with pytest.raises(TypeError, match="other argument shapes than the 1 compiled"):
-        wide.predict(arranged(states, layout), *(face[:, :, :1] for face in faces))
+        wide.predict(reshaped(states, layout), *(face[:, :, :1] for face in faces))
 
 
 # Devices that share each batch.
@@ -190,9 +190,9 @@ def test_another_shape_is_refused(wide: ParallelPrograms, states: TrainState, ba
 SHARERS = 3  # of tiny.BATCH pairs, one each
 
 
-def shared_states(found: TrainState) -> TrainState:
-    """[r, f, ...] to numpy [folds, ...], having seen that all devices hold the same bytes."""
-    arrays = jax.tree.map(np.asarray, found.replace(key=None))
+def shared_states(actual: TrainState) -> TrainState:
+    """[r, f, ...] to numpy [folds, ...], after a check that all devices have the same bytes."""
+    arrays = jax.tree.map(np.asarray, actual.replace(key=None))
     for leaf in jax.tree.leaves(arrays):
         assert all(leaf[device].tobytes() == leaf[0].tobytes() for device in range(len(leaf)))
     return jax.tree.map(lambda leaf: leaf[0], arrays)
@@ -210,32 +210,32 @@ def test_devices_that_share_batches_equal_one_device(
 ) -> None:
     programs, layout = sharing
     two = jax.tree.map(lambda leaf: leaf[:2], (states, batches, one_by_one))
-    laid = {name: layout.shard_batches(np.asarray(value)) for name, value in two[1].items()}
-    assert laid["onset"].shape == (SHARERS, 2, STEPS, 1, tiny.SIZE, tiny.SIZE, 1)
+    sharded = {name: layout.shard_batches(np.asarray(value)) for name, value in two[1].items()}
+    assert sharded["onset"].shape == (SHARERS, 2, STEPS, 1, tiny.SIZE, tiny.SIZE, 1)
     after, metrics = programs.train_steps(
-        layout.device_put(jax.tree.map(layout.shard, two[0])), layout.device_put(laid)
+        layout.device_put(jax.tree.map(layout.shard, two[0])), layout.device_put(sharded)
     )
-    found = shared_states(after), {name: np.asarray(value)[0] for name, value in metrics.items()}
-    assert_equal_but_for_rounding(found, two[2], two[0])
+    actual = shared_states(after), {name: np.asarray(value)[0] for name, value in metrics.items()}
+    assert_equal_but_for_rounding(actual, two[2], two[0])
 
 
-def test_devices_that_share_batches_make_the_states_of_one(
+def test_devices_that_share_batches_have_the_initial_states_of_one(
     sharing: tuple[ParallelPrograms, FoldLayout], states: TrainState
 ) -> None:
     programs, layout = sharing
     keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
-    wanted = jax.tree.map(lambda leaf: leaf[:2], states.replace(key=None))
+    expected = jax.tree.map(lambda leaf: leaf[:2], states.replace(key=None))
     chex.assert_trees_all_close(
-        shared_states(programs.create_state(layout.device_put(layout.shard(keys)))), wanted, rtol=1e-5, atol=1e-6
+        shared_states(programs.create_state(layout.device_put(layout.shard(keys)))), expected, rtol=1e-5, atol=1e-6
     )
 
 
-def test_one_device_has_nobody_to_share_a_batch_with(states: TrainState, batches: Any) -> None:
-    """The very same program."""
+def test_on_one_device_both_modes_are_the_same(states: TrainState, batches: Any) -> None:
+    """The results have the same bytes."""
     texts = []
     for parallel in ("folds", "batch"):
-        programs = build_programs(NETWORKS, jax.local_devices()[:1], parallel)
+        programs = build_programs(MODELS, jax.local_devices()[:1], parallel)
         texts.append(
-            programs.train_steps._program.lower(arranged(states, (1, FOLDS)), arranged(batches, (1, FOLDS))).as_text()
+            programs.train_steps._program.lower(reshaped(states, (1, FOLDS)), reshaped(batches, (1, FOLDS))).as_text()
         )
     assert texts[0] == texts[1]

@@ -1,4 +1,4 @@
-"""One run in several layouts: folds beside one another, on devices of their own, or sharing batches."""
+"""One run in several layouts: folds in parallel on a device, on their own devices, or on devices that share batches."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from icegan_jax.training.state import TrainConfig
 from tests.interruption.compare import differences, last_state
 from tests.training import tiny
 
-NETWORKS = tiny.models()
+MODELS = tiny.models()
 PAIRS = tiny.pairs(subjects=4)
 FOLDS = leave_one_subject_out(PAIRS)
 DEVICES = jax.local_devices()
@@ -35,17 +35,17 @@ OTHERS = {
 others = pytest.mark.parametrize("name", OTHERS)
 # What another program of the same folds may differ by after 8 steps (docs/determinism.md): rounding alone.
 SCORES = {"rtol": 1e-3, "atol": 1e-5}  # of the capsules' lengths
-GREY_LEVELS = 1  # of a synthetic face
+GRAY_LEVELS = 1  # of a synthetic face
 LOSSES = {"rtol": 2e-3, "atol": 1e-4}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def engines() -> Any:
-    """Engines by devices and what they share out: the programs of a layout are compiled once for the file."""
+def programs_by_layout() -> Any:
+    """Programs by devices and parallel mode, so that the programs of a layout are compiled once for the file."""
     made: dict[Any, ParallelPrograms] = {}
 
     def build(models: Any, devices: Sequence[jax.Device], parallel: str) -> ParallelPrograms:
-        assert models is NETWORKS
+        assert models is MODELS
         key = (tuple(devices), parallel)
         made[key] = made.get(key) or build_programs(models, devices, parallel)
         return made[key]
@@ -56,7 +56,7 @@ def engines() -> Any:
 
 
 def train(run_dir: Path, train_config: TrainConfig, devices: Sequence[jax.Device], pairs: Pairs = PAIRS) -> None:
-    train_folds(NETWORKS, pairs, leave_one_subject_out(pairs), train_config, run_dir, devices)
+    train_folds(MODELS, pairs, leave_one_subject_out(pairs), train_config, run_dir, devices)
 
 
 @pytest.fixture(scope="module")
@@ -72,30 +72,30 @@ def logged(run_dir: Path, fold: Fold) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def assert_same_run(found: Path, wanted: Path) -> None:
+def assert_same_run(actual: Path, expected: Path) -> None:
     """Scores, faces and loss terms after 8 steps are the same within the tolerances; classes are the same."""
     for fold in FOLDS:
-        ours, theirs = (run / "folds" / fold.name for run in (found, wanted))
+        ours, theirs = (run / "folds" / fold.name for run in (actual, expected))
         rows = [read_predictions(folder / "predictions.csv")[1] for folder in (ours, theirs)]
         assert [row.clip for row in rows[0]] == [row.clip for row in rows[1]]
         np.testing.assert_allclose(*[[row.scores for row in run] for run in rows], **SCORES)
         with np.load(ours / "synthesis.npz") as a, np.load(theirs / "synthesis.npz") as b:
-            assert np.max(np.abs(a["synthetic"].astype(int) - b["synthetic"].astype(int))) <= GREY_LEVELS
-        for line, other in zip(logged(found, fold), logged(wanted, fold), strict=True):
+            assert np.max(np.abs(a["synthetic"].astype(int) - b["synthetic"].astype(int))) <= GRAY_LEVELS
+        for line, other in zip(logged(actual, fold), logged(expected, fold), strict=True):
             names = line.keys() - {"steps_per_s", "waiting_share"}
             np.testing.assert_allclose([line[n] for n in names], [other[n] for n in names], **LOSSES)
 
 
-def assert_same_bytes(found: Path, wanted: Path) -> None:
+def assert_same_bytes(actual: Path, expected: Path) -> None:
     """Predictions, faces, logs but for their times, and every array of the last checkpoint."""
     for fold in FOLDS:
-        ours, theirs = (run / "folds" / fold.name for run in (found, wanted))
+        ours, theirs = (run / "folds" / fold.name for run in (actual, expected))
         assert (ours / "predictions.csv").read_bytes() == (theirs / "predictions.csv").read_bytes()
         assert (ours / "synthesis.npz").read_bytes() == (theirs / "synthesis.npz").read_bytes()
         state, other = last_state(ours), last_state(theirs)
         assert len(state) > 100
         assert differences(state, other) == []
-        lines, others = ([{**line, **TIMES} for line in logged(run, fold)] for run in (found, wanted))
+        lines, others = ([{**line, **TIMES} for line in logged(run, fold)] for run in (actual, expected))
         assert lines == others
 
 
@@ -117,7 +117,7 @@ def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @others
-def test_a_run_goes_on_in_another_layout(alone: Path, half: Path, tmp_path: Path, name: str) -> None:
+def test_a_run_resumes_in_another_layout(alone: Path, half: Path, tmp_path: Path, name: str) -> None:
     """From the checkpoints of step 4, with another number of folds on a device and another parallel setting."""
     shutil.copytree(half, tmp_path, dirs_exist_ok=True)
     train_config, devices = OTHERS[name]
@@ -133,7 +133,7 @@ def test_the_same_run_again_has_the_same_bytes(alone: Path, tmp_path: Path) -> N
 
 
 def test_a_second_device_with_as_many_folds_changes_no_byte(alone: Path, tmp_path: Path) -> None:
-    """Each device runs the program that the only one ran, for as many folds: two groups become one."""
+    """Each device runs the same program, for as many folds as the single device: two groups become one."""
     train(tmp_path, PLAN, DEVICES[:2])
     assert_same_bytes(tmp_path, alone)
 
@@ -151,16 +151,16 @@ def uneven() -> Pairs:
 
 
 def test_one_compilation_serves_folds_of_all_sizes(
-    alone: Path, tmp_path: Path, engines: dict[Any, ParallelPrograms], monkeypatch: pytest.MonkeyPatch
+    alone: Path, tmp_path: Path, programs_by_layout: dict[Any, ParallelPrograms], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Groups of two and two, and then of two and one: nothing is compiled that another group has not used."""
-    programs = engines[(DEVICES[0],), "folds"]
+    """Groups of two and two, and then of two and one: all groups use the same compiled programs."""
+    programs = programs_by_layout[(DEVICES[0],), "folds"]
     assert len(programs.compile_s) == 4
     pairs = uneven()
     folds = leave_one_subject_out(pairs)
     assert [len(fold.test) for fold in folds] == [1, 3, 9, 3]
     for run, some in (("all", folds), ("three", folds[:3])):
-        train_folds(NETWORKS, pairs, some, PLAN, tmp_path / run, DEVICES[:1])
+        train_folds(MODELS, pairs, some, PLAN, tmp_path / run, DEVICES[:1])
         for fold in some:
             rows = read_predictions(tmp_path / run / "folds" / fold.name / "predictions.csv")[1]
             assert [row.clip for row in rows] == pairs.clip[fold.test].tolist()
@@ -177,10 +177,10 @@ def test_one_compilation_serves_folds_of_all_sizes(
     assert one == other
 
 
-def test_a_number_chosen_by_memory_trains_the_same_run(
+def test_a_number_of_folds_chosen_by_memory_trains_the_same_run(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Room for three of four folds: two groups of two, and the line that says so."""
+    """With memory for three of four folds there are two groups of two, and a message about them."""
     needs: Callable[..., int] = lambda programs, train_config, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
     monkeypatch.setattr(memory, "MOST_ON_CPU", 8)
     monkeypatch.setattr(memory, "_needed", needs)
@@ -192,7 +192,7 @@ def test_a_number_chosen_by_memory_trains_the_same_run(
         assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_each_line_tells_the_speed_and_the_waiting(alone: Path) -> None:
+def test_each_line_has_the_speed_and_the_waiting_share(alone: Path) -> None:
     for fold in FOLDS:
         for line in logged(alone, fold):
             assert line["steps_per_s"] > 0

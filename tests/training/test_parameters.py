@@ -1,4 +1,4 @@
-"""Parameter counts, worked out from the layer table of docs/design.md, "Networks" and pinned."""
+"""Parameter counts against those computed from the layer table of docs/design.md, "Networks"."""
 
 import jax
 import pytest
@@ -17,7 +17,7 @@ def convolution(size: int, i: int, o: int, bias: bool = True) -> int:
 
 
 def generator_count(widths: list[int], colours: int = 1) -> int:
-    """Seven halvings, a graph module on each of six skips, seven doublings that read the skips."""
+    """Seven encoder layers, graph reasoning on each of six skips, seven decoder layers with the skips as inputs."""
     down = [1, *widths, EMBEDDING]
     total = sum(convolution(4, i, o) for i, o in zip(down[:-1], down[1:], strict=True))
     # T, phi, theta and T' are 1x1 convolutions; A and W are square.
@@ -27,7 +27,7 @@ def generator_count(widths: list[int], colours: int = 1) -> int:
     return total + sum(convolution(4, i, o) for i, o in zip(inputs, [*outputs, colours], strict=True))
 
 
-def trunk_count(widths: list[int], out: int, pictures: int = 1, batch_norm: bool = True) -> int:
+def patchgan_count(widths: list[int], out: int, pictures: int = 1, batch_norm: bool = True) -> int:
     a, b, c, d, e, f = widths
     total = convolution(4, pictures, a) + convolution(4, a, b, False) + convolution(4, b, c, False)
     total += convolution(4, c, d, False) + convolution(4, d, e)
@@ -44,11 +44,11 @@ def reconstruction_count(expression: int, hidden: tuple[int, ...]) -> int:
 
 
 def counted(config: object) -> tuple[int, int, int]:
-    """Parameters of the generator, the discriminator and its trunk, as the program has them."""
+    """Parameters of the generator, the discriminator and its PatchGAN, counted in the modules."""
     models = build_models(config, steps=1)  # type: ignore[arg-type]
     state = jax.eval_shape(lambda key: create_state(models, key), jax.random.key(0))
-    trunk = {name: tree for name, tree in state.d_params.items() if name.startswith(("trunk", "norm"))}
-    return count_parameters(state.g_params), count_parameters(state.d_params), count_parameters(trunk)
+    patchgan = {name: tree for name, tree in state.d_params.items() if name.startswith(("trunk", "norm"))}
+    return count_parameters(state.g_params), count_parameters(state.d_params), count_parameters(patchgan)
 
 
 FULL = [64, 128, 256, 512, 512, 512]
@@ -56,26 +56,26 @@ FULL = [64, 128, 256, 512, 512, 512]
 
 def test_the_paper_s_networks() -> None:
     generator = generator_count(FULL)
-    trunk = trunk_count([64, 128, 256, 512, 512, 64], 8 * 16)
-    discriminator = trunk + capsules_count(8, 16, 256, 32) + reconstruction_count(32, (512, 1024))
-    assert (generator, discriminator, trunk) == (44_760_001, 27_244_544, 6_992_384)
-    assert counted(loso.get_config()) == (generator, discriminator, trunk)
+    patchgan = patchgan_count([64, 128, 256, 512, 512, 64], 8 * 16)
+    discriminator = patchgan + capsules_count(8, 16, 256, 32) + reconstruction_count(32, (512, 1024))
+    assert (generator, discriminator, patchgan) == (44_760_001, 27_244_544, 6_992_384)
+    assert counted(loso.get_config()) == (generator, discriminator, patchgan)
 
 
 def test_the_recommended_networks() -> None:
     generator = generator_count(FULL, colours=3)  # two directions and what is added
-    trunk = trunk_count([64, 128, 256, 512, 512, 64], 8 * 16, pictures=2)
-    discriminator = trunk + capsules_count(8, 16, 256, 32) + reconstruction_count(32, (512, 1024))
-    assert (generator, discriminator, trunk) == (44_764_099, 27_245_568, 6_993_408)
-    assert counted(loso_pair.get_config()) == (generator, discriminator, trunk)
+    patchgan = patchgan_count([64, 128, 256, 512, 512, 64], 8 * 16, pictures=2)
+    discriminator = patchgan + capsules_count(8, 16, 256, 32) + reconstruction_count(32, (512, 1024))
+    assert (generator, discriminator, patchgan) == (44_764_099, 27_245_568, 6_993_408)
+    assert counted(loso_pair.get_config()) == (generator, discriminator, patchgan)
 
 
 def test_the_demo_s_networks() -> None:
     generator = generator_count([8, 16, 32, 64, 64, 64], colours=3)
-    trunk = trunk_count([8, 16, 32, 64, 64, 8], 4 * 16, pictures=2)
-    discriminator = trunk + capsules_count(4, 16, 32, 16) + reconstruction_count(16, (64, 128))
-    assert (generator, discriminator, trunk) == (1_367_571, 2_562_992, 110_320)
-    assert counted(demo.get_config()) == (generator, discriminator, trunk)
+    patchgan = patchgan_count([8, 16, 32, 64, 64, 8], 4 * 16, pictures=2)
+    discriminator = patchgan + capsules_count(4, 16, 32, 16) + reconstruction_count(16, (64, 128))
+    assert (generator, discriminator, patchgan) == (1_367_571, 2_562_992, 110_320)
+    assert counted(demo.get_config()) == (generator, discriminator, patchgan)
 
 
 @pytest.mark.parametrize(("network", "total"), [("generator", "44,760,001"), ("discriminator", "27,244,544")])
@@ -98,9 +98,9 @@ def test_the_released_discriminator(dimension: int, total: int) -> None:
     config = released.get_config()
     config.model.expression_dimension = dimension
     config.loss.perceptual = 0.0
-    trunk = trunk_count([64, 128, 256, 512, 512, 64], 16 * 8)
+    patchgan = patchgan_count([64, 128, 256, 512, 512, 64], 16 * 8)
     capsules = capsules_count(16, 8, dimension, dimension)
-    assert trunk + capsules + reconstruction_count(dimension, (512, 1024, 5120)) == total
+    assert patchgan + capsules + reconstruction_count(dimension, (512, 1024, 5120)) == total
     assert count_discriminator(build_models(config, steps=1)) == total
 
 
@@ -112,7 +112,7 @@ def test_the_released_networks_in_the_table() -> None:
     assert totals == ["40,282,753", "97,766,400"]
 
 
-def without_cost(**model: object) -> object:
+def without_perceptual(**model: object) -> object:
     config = loso.get_config()
     config.loss.perceptual = 0.0
     config.model.update(model)
@@ -120,13 +120,13 @@ def without_cost(**model: object) -> object:
 
 
 def test_the_generators_of_table_3() -> None:
-    """What a skip costs, and what a graph adds to it."""
+    """The counts of plain skips, squeeze-and-excitation and the kinds without skips."""
     plain = generator_count(FULL) - sum(4 * convolution(1, c, c) + 2 * c * c for c in FULL)
     squeezing = sum(2 * c * (c // 16) for c in FULL)
     skipless = plain - 16 * (sum(a * b for a, b in zip(FULL[:0:-1], FULL[-2::-1], strict=True)) + FULL[0])
     down = [1, *FULL, EMBEDDING]
     encoder = sum(convolution(4, i, o) for i, o in zip(down[:-1], down[1:], strict=True))
-    wanted = {
+    expected = {
         "skips": plain,
         "se": plain + squeezing,
         "encoder_decoder": skipless,
@@ -134,26 +134,26 @@ def test_the_generators_of_table_3() -> None:
         "none": 0,
     }
     assert plain == 39_517_377
-    assert {kind: counted(without_cost(generator=kind))[0] for kind in wanted} == wanted
+    assert {kind: counted(without_perceptual(generator=kind))[0] for kind in expected} == expected
 
 
-def test_a_discriminator_without_capsules_is_as_large_as_wanted() -> None:
-    models = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
-    trunk = trunk_count([64, 128, 256, 512, 512, 64], 128)
-    assert count_discriminator(models) == trunk + convolution(4, 128, 128) + convolution(4, 128, 1 + CLASSES)
+def test_a_discriminator_without_capsules_has_the_requested_size() -> None:
+    models = build_models(without_perceptual(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    patchgan = patchgan_count([64, 128, 256, 512, 512, 64], 128)
+    assert count_discriminator(models) == patchgan + convolution(4, 128, 128) + convolution(4, 128, 1 + CLASSES)
     width = match_cnn_width(models, 27_244_544)
-    wide = build_models(without_cost(discriminator="cnn", cnn_width=width), steps=1)  # type: ignore[arg-type]
+    wide = build_models(without_perceptual(discriminator="cnn", cnn_width=width), steps=1)  # type: ignore[arg-type]
     assert count_discriminator(wide) == pytest.approx(27_244_544, rel=0.02)
     assert count_discriminator(models) < 0.3 * count_discriminator(wide)
 
 
 def test_no_width_for_a_handful_of_parameters() -> None:
-    models = build_models(without_cost(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    models = build_models(without_perceptual(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="^no config.model.cnn_width gives about 10 parameters"):
         match_cnn_width(models, 10)
 
 
 def test_a_table_without_a_generator() -> None:
-    table = parameter_table(build_models(without_cost(generator="none"), steps=1))  # type: ignore[arg-type]
+    table = parameter_table(build_models(without_perceptual(generator="none"), steps=1))  # type: ignore[arg-type]
     assert table.startswith("discriminator\n")
     assert table.count("total") == 1

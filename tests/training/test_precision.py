@@ -1,4 +1,4 @@
-"""Training in bfloat16: everything that is kept is float32, and it learns what float32 learns."""
+"""Training in bfloat16: states and metrics are float32, and the scores agree with those of float32."""
 
 import dataclasses
 from pathlib import Path
@@ -25,7 +25,7 @@ def models(dtype: str) -> Models:
     return fast._replace(generator=fast.generator.clone(**halved), discriminator=fast.discriminator.clone(**halved))
 
 
-def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
+def test_states_and_metrics_are_float32_and_products_bfloat16() -> None:
     half = models("bfloat16")
     state = jax.eval_shape(lambda key: create_state(half, key), jax.random.key(0))
     batch = tiny.batch(0)
@@ -42,7 +42,7 @@ def test_what_is_kept_is_float32_and_the_products_are_not() -> None:
 
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
-    """Leave one subject out over the tiny faces, in both formats."""
+    """Leave one subject out over the tiny faces, in both precisions."""
     pairs = tiny.pairs(6)
     folds = leave_one_subject_out(pairs)
 
@@ -56,7 +56,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
     return {dtype: run(dtype) for dtype in ("float32", "bfloat16")}
 
 
-def test_both_formats_learn_and_their_intervals_overlap(scores: dict[str, Score]) -> None:
+def test_both_precisions_learn_and_their_intervals_overlap(scores: dict[str, Score]) -> None:
     full, half = scores["float32"], scores["bfloat16"]
     assert min(full["uf1"], half["uf1"]) > 0.6, "little was learnt, so little is compared"
     full_low, full_high = full["uf1_ci95"] or []

@@ -1,4 +1,4 @@
-"""A group of folds goes on at the newest step that all have intact; the damaged are named and kept."""
+"""A group of folds resumes at the newest step that all have intact; damaged checkpoints are reported and kept."""
 
 import shutil
 import weakref
@@ -24,7 +24,7 @@ def save(run: Path, steps: dict[str, Sequence[int]]) -> None:
 
 
 def resume(run: Path) -> tuple[int, list[str], dict[str, set[int]]]:
-    """The step, the warnings, and which steps are left; what is restored is checked here."""
+    """Resume, check the restored states, and return the step, the warnings and the remaining steps."""
     warnings: list[str] = []
     with FoldCheckpoints(run / "a", "run/a") as a, FoldCheckpoints(run / "b", "run/b") as b:
         step, restored = newest_common_checkpoint([a, b], NAMES, [state_at(0), state_at(0)], warnings.append)
@@ -36,7 +36,7 @@ def resume(run: Path) -> tuple[int, list[str], dict[str, set[int]]]:
         return step, warnings, {"a": a.steps(), "b": b.steps()}
 
 
-def cut(run: Path, name: str, step: int) -> None:
+def truncate(run: Path, name: str, step: int) -> None:
     path = run / name / "checkpoints" / str(step) / "state" / "manifest.ocdbt"
     path.write_bytes(path.read_bytes()[:50])
 
@@ -46,13 +46,13 @@ def test_the_newest_step_of_all(tmp_path: Path) -> None:
     assert resume(tmp_path) == (4, [], {"a": {4}, "b": {2, 4}})
 
 
-def test_nothing_there(tmp_path: Path) -> None:
+def test_no_checkpoints(tmp_path: Path) -> None:
     assert resume(tmp_path) == (0, [], {"a": set(), "b": set()})
 
 
 def test_the_one_before_a_damaged_one(tmp_path: Path) -> None:
     save(tmp_path, {"a": (2, 4), "b": (2, 4)})
-    cut(tmp_path, "b", 4)
+    truncate(tmp_path, "b", 4)
     step, warnings, left = resume(tmp_path)
     place = tmp_path / "b" / "damaged_checkpoints" / "4"
     assert warnings == [
@@ -61,20 +61,20 @@ def test_the_one_before_a_damaged_one(tmp_path: Path) -> None:
     ]
     assert (step, left) == (2, {"a": {2}, "b": {2}})
     assert (place / "inventory.json").exists()
-    assert resume(tmp_path) == (2, [], {"a": {2}, "b": {2}})  # named once
+    assert resume(tmp_path) == (2, [], {"a": {2}, "b": {2}})  # reported once
 
 
 def test_a_later_step_of_one_fold_does_not_matter(tmp_path: Path) -> None:
-    """It is not restored, so it is not tested: it goes as any later one."""
+    """It is not restored, hence not checked, and is deleted as any later checkpoint."""
     save(tmp_path, {"a": (2, 4), "b": (2,)})
-    cut(tmp_path, "a", 4)
+    truncate(tmp_path, "a", 4)
     assert resume(tmp_path) == (2, [], {"a": {2}, "b": {2}})
 
 
 def test_all_damaged(tmp_path: Path) -> None:
     save(tmp_path, {"a": (2, 4), "b": (2, 4)})
-    cut(tmp_path, "b", 4)
-    cut(tmp_path, "a", 2)
+    truncate(tmp_path, "b", 4)
+    truncate(tmp_path, "a", 2)
     step, warnings, left = resume(tmp_path)
     assert (step, left) == (0, {"a": set(), "b": set()})
     assert len(warnings) == 3
@@ -108,7 +108,7 @@ def test_a_folder_that_was_deleted(name: str, tmp_path: Path) -> None:
     assert len(warnings) == (step == 0)
 
 
-def test_what_cannot_be_read_for_now_costs_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporary_read_error_deletes_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path, {"a": (2, 4), "b": (2, 4)})
 
     def fail(path: Path) -> str:
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_for_now_costs_no_checkpoint(tmp_path: Path, monkeyp
 
 
 class Recorder:
-    """Stands for a fold's checkpoints; what it restores can be seen to be freed."""
+    """A stand-in for FoldCheckpoints that records calls, and which restored arrays are still in memory."""
 
     def __init__(self, steps: set[int], damaged: set[int], events: list[str], alive: list["weakref.ref[Any]"]) -> None:
         self.own, self.damaged, self.events, self.alive = steps, damaged, events, alive
@@ -139,23 +139,23 @@ class Recorder:
         return array, {}
 
     def move_to_damaged(self, step: int) -> Path:
-        self.events.append(f"aside {step}")
+        self.events.append(f"move {step}")
         self.own = self.own - {step}
         return Path("there")
 
     def delete_after(self, step: int) -> None:
-        self.events.append(f"discard {step}")
+        self.events.append(f"delete {step}")
 
 
-def test_no_state_is_held_twice_and_nothing_discarded_before_the_step_is_known() -> None:
+def test_no_state_is_in_memory_twice_and_nothing_is_deleted_before_the_step_is_known() -> None:
     events: list[str] = []
     alive: list[weakref.ref[Any]] = []
     stores: Any = [Recorder({2, 4, 6}, set(), events, alive), Recorder({2, 4, 6, 8}, {4, 6}, events, alive)]
     step, restored = newest_common_checkpoint(stores, NAMES, [None, None], lambda line: None)
     assert step == 2 and len(restored) == 2
     assert events == [
-        *("restore 6, others 0", "restore 6, others 1", "aside 6"),
-        *("restore 4, others 0", "restore 4, others 1", "aside 4"),
+        *("restore 6, others 0", "restore 6, others 1", "move 6"),
+        *("restore 4, others 0", "restore 4, others 1", "move 4"),
         *("restore 2, others 0", "restore 2, others 1"),
-        *("discard 2", "discard 2"),
+        *("delete 2", "delete 2"),
     ]

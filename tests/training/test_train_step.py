@@ -1,4 +1,4 @@
-"""The update step against two plain gradients of the two players' losses (docs/design.md, "Losses and the update")."""
+"""The training step against plain gradients of the two networks' losses (docs/design.md, "Losses and the update")."""
 
 import functools
 from collections.abc import Callable
@@ -11,8 +11,9 @@ import numpy as np
 import optax
 import pytest
 
+from icegan_jax.models.generator import to_float, to_uint8
 from icegan_jax.models.perceptual import load_perceptual_network, perceptual_features
-from icegan_jax.training.inference import synthesize_classes, to_float, to_uint8
+from icegan_jax.training.inference import synthesize_classes
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
 from icegan_jax.training.train_step import Batch, Metrics, train_step
 from tests.training import tiny
@@ -33,7 +34,7 @@ def largest(x: jax.Array) -> float:
 def plain_losses(
     models: Models, state: TrainState, batch: Batch
 ) -> tuple[Callable[[Any], jax.Array], Callable[[Any], jax.Array]]:
-    """L_D of the discriminator's parameters and L_G of the generator's, each with the other player fixed."""
+    """L_D of the discriminator's parameters and L_G of the generator's, each with the other network fixed."""
     weights, label = models.weights, batch["label"]
     onset, apex = (batch[name].astype(jnp.float32) / 127.5 - 1 for name in ("onset", "apex"))
     noise_key = jax.random.fold_in(derive_key(state.key, "noise"), state.step)
@@ -44,7 +45,7 @@ def plain_losses(
         expression = jnp.eye(3)[label]
         return models.generator.apply(variables, onset, noise, expression, train=True, mutable=["spectral"])[0]
 
-    def verdict_of(d_params: Any, face: jax.Array) -> Any:
+    def discriminate(d_params: Any, face: jax.Array) -> Any:
         variables = {"params": d_params, **state.d_stats}
         image = jnp.concatenate([face, 4.0 * (face - onset)], axis=3)
         mutable = ["spectral", "batch_stats"]
@@ -58,13 +59,13 @@ def plain_losses(
         present = jnp.eye(3)[label]
         short = present * jnp.maximum(0, 0.9 - output.lengths) ** 2
         long = (1 - present) * jnp.maximum(0, output.lengths - 0.1) ** 2
-        target = jax.lax.stop_gradient((face + 1) / 2)  # what is drawn approaches the face, not the face it
-        drawn = jnp.mean((output.reconstruction - target) ** 2)
-        return jnp.mean(jnp.sum(short + 0.5 * long, axis=1)) + weights.reconstruction * drawn
+        target = jax.lax.stop_gradient((face + 1) / 2)  # the reconstruction follows the face, not the reverse
+        reconstruction = jnp.mean((output.reconstruction - target) ** 2)
+        return jnp.mean(jnp.sum(short + 0.5 * long, axis=1)) + weights.reconstruction * reconstruction
 
     def d_loss(d_params: Any) -> jax.Array:
         fake = jax.lax.stop_gradient(fake_of(state.g_params))
-        on_real, on_fake = verdict_of(d_params, apex), verdict_of(d_params, fake)
+        on_real, on_fake = discriminate(d_params, apex), discriminate(d_params, fake)
         adversarial = cross_entropy(on_real, True) + cross_entropy(on_fake, False)
         return (
             weights.adversarial * adversarial
@@ -74,7 +75,7 @@ def plain_losses(
 
     def g_loss(g_params: Any) -> jax.Array:
         fake = fake_of(g_params)
-        output = verdict_of(state.d_params, fake)
+        output = discriminate(state.d_params, fake)
         before, after = (perceptual_features(models.perceptual, x) for x in (onset, fake))
         likeness = jnp.mean(jnp.abs(fake - apex)) + weights.perceptual * jnp.mean((before - after) ** 2)
         return (
@@ -88,9 +89,9 @@ def plain_losses(
 
 @pytest.fixture(scope="module")
 def one_update() -> dict[str, Any]:
-    """The gradients that an update followed, and the plain gradients of the two losses.
+    """Return the gradients of an update and the plain gradients of the two losses.
 
-    The step is plain gradient descent of a large rate: a parameter's change is the gradient, nothing rounded off.
+    The optimizer is gradient descent with a large rate: a parameter's change is the gradient, without rounding.
     """
     rate = 1000.0
     models = tiny.models(
@@ -125,22 +126,22 @@ def one_update() -> dict[str, Any]:
     return run(fold_key(0, "a"), tiny.batch())
 
 
-@pytest.mark.parametrize("player", ["g", "d"])
-def test_each_player_follows_the_gradient_of_its_own_loss(one_update: dict[str, Any], player: str) -> None:
-    found, wanted = leaves(one_update[player]), leaves(one_update[f"{player}_plain"][1])
-    assert found.keys() == wanted.keys()
-    for name, gradient in wanted.items():
+@pytest.mark.parametrize("network", ["g", "d"])
+def test_each_network_follows_the_gradient_of_its_own_loss(one_update: dict[str, Any], network: str) -> None:
+    actual, expected = leaves(one_update[network]), leaves(one_update[f"{network}_plain"][1])
+    assert actual.keys() == expected.keys()
+    for name, gradient in expected.items():
         tolerance = 1e-6 if name in BEFORE_A_NORM else 3e-3 * largest(gradient)
-        assert largest(found[name] - gradient) <= tolerance, name
+        assert largest(actual[name] - gradient) <= tolerance, name
 
 
 def test_the_running_statistics_follow_the_real_faces(one_update: dict[str, Any]) -> None:
     chex.assert_trees_all_close(*one_update["stats"], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("player", ["g", "d"])
-def test_every_parameter_has_a_gradient(one_update: dict[str, Any], player: str) -> None:
-    gradients = leaves(one_update[f"{player}_plain"][1])
+@pytest.mark.parametrize("network", ["g", "d"])
+def test_every_parameter_has_a_gradient(one_update: dict[str, Any], network: str) -> None:
+    gradients = leaves(one_update[f"{network}_plain"][1])
     without = {name for name, gradient in gradients.items() if largest(gradient) < 1e-9}
     assert without <= BEFORE_A_NORM
     for name in BEFORE_A_NORM & gradients.keys():
@@ -165,23 +166,23 @@ def norm(tree: Any) -> float:
     return float(np.sqrt(sum(np.sum(np.square(np.asarray(leaf, np.float64))) for leaf in jax.tree.leaves(tree))))
 
 
-@pytest.mark.parametrize("player", ["g", "d"])
-def test_the_norms_are_those_of_gradient_parameters_and_statistics(one_update: dict[str, Any], player: str) -> None:
+@pytest.mark.parametrize("network", ["g", "d"])
+def test_the_norms_are_those_of_gradient_parameters_and_statistics(one_update: dict[str, Any], network: str) -> None:
     metrics, after = one_update["metrics"], one_update["after"]
-    gradient = norm(one_update[f"{player}_plain"][1])
-    assert float(metrics[f"{player}_gradient_norm"]) == pytest.approx(gradient, rel=1e-3)
+    gradient = norm(one_update[f"{network}_plain"][1])
+    assert float(metrics[f"{network}_gradient_norm"]) == pytest.approx(gradient, rel=1e-3)
     for name, part in (("parameter", "params"), ("statistic", "stats")):
-        kept = norm(getattr(after, f"{player}_{part}"))
-        assert float(metrics[f"{player}_{name}_norm"]) == pytest.approx(kept, rel=1e-5)
+        kept = norm(getattr(after, f"{network}_{part}"))
+        assert float(metrics[f"{network}_{name}_norm"]) == pytest.approx(kept, rel=1e-5)
 
 
-def test_the_shares_of_the_answers_are_those_of_the_longest_capsules(one_update: dict[str, Any]) -> None:
+def test_the_predicted_shares_are_those_of_the_longest_capsules(one_update: dict[str, Any]) -> None:
     shares = [float(one_update["metrics"][f"d_real_predicted_{index}"]) for index in range(3)]
-    answers = np.argmax(np.asarray(one_update["lengths"]), axis=1)
-    np.testing.assert_allclose(shares, np.bincount(answers, minlength=3) / tiny.BATCH, rtol=1e-6)
+    predictions = np.argmax(np.asarray(one_update["lengths"]), axis=1)
+    np.testing.assert_allclose(shares, np.bincount(predictions, minlength=3) / tiny.BATCH, rtol=1e-6)
 
 
-# What follows uses the tiny networks as they are.
+# The tests below use the unchanged tiny networks.
 
 Run = tuple[TrainState, list[Metrics]]
 
@@ -232,14 +233,14 @@ def test_every_parameter_and_statistic_moves(thirty_steps: tuple[TrainState, Run
             assert largest(after[name] - before[name]) > 0, f"{part}{name}"
 
 
-def test_noise_is_drawn_anew_at_each_step(thirty_steps: tuple[TrainState, Run]) -> None:
+def test_each_step_has_new_noise(thirty_steps: tuple[TrainState, Run]) -> None:
     models, state = tiny.models(), thirty_steps[0]
     keys = [jax.random.fold_in(derive_key(state.key, "noise"), step) for step in (0, 1)]
     noise = [jax.random.normal(key, (tiny.BATCH, models.noise)) for key in keys]
     assert float(jnp.min(jnp.abs(noise[0] - noise[1]))) > 0
 
 
-def test_synthesis_shows_each_class_of_each_onset(thirty_steps: tuple[TrainState, Run]) -> None:
+def test_synthesis_has_each_class_of_each_onset(thirty_steps: tuple[TrainState, Run]) -> None:
     state = thirty_steps[1][0]
     onset = tiny.batch()["onset"]
     faces = jax.jit(functools.partial(synthesize_classes, tiny.models()))(state, onset)
@@ -247,7 +248,7 @@ def test_synthesis_shows_each_class_of_each_onset(thirty_steps: tuple[TrainState
     chex.assert_type(faces, jnp.uint8)
 
 
-def test_grey_levels_survive_the_way_to_float_and_back() -> None:
+def test_gray_levels_are_unchanged_by_float_and_back() -> None:
     grey = jnp.arange(256, dtype=jnp.uint8)
     chex.assert_trees_all_equal(to_uint8(to_float(grey)), grey)
     np.testing.assert_allclose(to_float(grey)[jnp.array([0, 255])], [-1.0, 1.0])

@@ -1,4 +1,4 @@
-"""The update of what the paper's tables compare: a discriminator alone, and one without capsules."""
+"""The training step of the paper's ablations: a discriminator alone, and one without capsules (Tables III and IV)."""
 
 import functools
 from typing import Any
@@ -11,7 +11,8 @@ import optax
 import pytest
 
 from icegan_jax.models.discriminator import ConvolutionalDiscriminator
-from icegan_jax.training.inference import predict, to_float
+from icegan_jax.models.generator import to_float
+from icegan_jax.training.inference import predict
 from icegan_jax.training.parallel import FoldLayout, build_programs
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
 from icegan_jax.training.train_step import Metrics, train_step
@@ -26,8 +27,8 @@ PREDICTED = {f"d_real_predicted_{index}" for index in range(3)}
 NORMS = ("gradient_norm", "parameter_norm", "statistic_norm")
 
 
-def judged(models: Models, state: TrainState, d_params: Any, face: jax.Array) -> Any:
-    """The verdict on a face in training."""
+def discriminate(models: Models, state: TrainState, d_params: Any, face: jax.Array) -> Any:
+    """Return the discriminator's output for faces, in training."""
     batch = tiny.batch()
     variables = {"params": d_params, **state.d_stats}
     image = models.discriminator_input(to_float(batch["onset"]), face)
@@ -35,11 +36,11 @@ def judged(models: Models, state: TrainState, d_params: Any, face: jax.Array) ->
 
 
 def assert_followed(before: Any, after: Any, gradient: Any) -> None:
-    """Every parameter moved by its gradient."""
+    """Assert that every parameter changed by its gradient."""
     moved = leaves(jax.tree.map(lambda a, b: (a - b) / RATE, before, after))
-    for name, wanted in leaves(gradient).items():
-        tolerance = 1e-6 if name in BEFORE_A_NORM else 3e-3 * largest(wanted) + 1e-9
-        assert largest(moved[name] - wanted) <= tolerance, name
+    for name, expected in leaves(gradient).items():
+        tolerance = 1e-6 if name in BEFORE_A_NORM else 3e-3 * largest(expected) + 1e-9
+        assert largest(moved[name] - expected) <= tolerance, name
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -50,7 +51,7 @@ def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
 
     def loss(state: TrainState, d_params: Any) -> jax.Array:
         apex, present = to_float(batch["apex"]), jnp.eye(3)[batch["label"]]
-        output = judged(models, state, d_params, apex)
+        output = discriminate(models, state, d_params, apex)
         short, long = jnp.maximum(0, 0.9 - output.lengths), jnp.maximum(0, output.lengths - 0.1)
         if power == 2:
             short, long = short * short, long * long
@@ -66,7 +67,7 @@ def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
 
     state, after, metrics, (value, gradient) = run(fold_key(0, "a"))
     assert_followed(state.d_params, after.d_params, gradient)
-    assert largest(gradient["adv_caps"]["transform"]) == 0.0  # nobody asks whether the face is real
+    assert largest(gradient["adv_caps"]["transform"]) == 0.0  # there is no L_gan
     shown = {"margin", "reconstruction", "accuracy", *LENGTHS}
     assert set(metrics) == {f"d_real_{name}" for name in shown} | {f"d_{name}" for name in NORMS} | PREDICTED
     total = metrics["d_real_margin"] + 0.05 * metrics["d_real_reconstruction"]
@@ -95,15 +96,15 @@ def without_capsules() -> dict[str, Any]:
             return models.generator.apply(variables, onset, noise, present, train=True, mutable=["spectral"])[0]
 
         def d_loss(d_params: Any) -> jax.Array:
-            real = judged(models, state, d_params, apex)
-            fake = judged(models, state, d_params, fake_of(state.g_params))
+            real = discriminate(models, state, d_params, apex)
+            fake = discriminate(models, state, d_params, fake_of(state.g_params))
             adversarial = -jnp.mean(jnp.log(real.real_prob)) - jnp.mean(jnp.log(1 - fake.real_prob))
             recognized = w.recognition * recognition(real) + w.synthetic_recognition * recognition(fake)
             return w.adversarial * adversarial + recognized
 
         def g_loss(g_params: Any) -> jax.Array:
             fake = fake_of(g_params)
-            output = judged(models, state, state.d_params, fake)
+            output = discriminate(models, state, state.d_params, fake)
             adversarial = -jnp.mean(jnp.log(output.real_prob))
             return jnp.mean(jnp.abs(fake - apex)) + w.adversarial * adversarial + recognition(output)
 
@@ -127,10 +128,10 @@ def without_capsules() -> dict[str, Any]:
     return run(fold_key(0, "a"))
 
 
-@pytest.mark.parametrize("player", ["g", "d"])
-def test_without_capsules_both_follow_cross_entropies(without_capsules: dict[str, Any], player: str) -> None:
-    before, after = (getattr(without_capsules[name], f"{player}_params") for name in ("before", "after"))
-    assert_followed(before, after, without_capsules[player])
+@pytest.mark.parametrize("network", ["g", "d"])
+def test_without_capsules_both_follow_cross_entropies(without_capsules: dict[str, Any], network: str) -> None:
+    before, after = (getattr(without_capsules[name], f"{network}_params") for name in ("before", "after"))
+    assert_followed(before, after, without_capsules[network])
 
 
 def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, Any]) -> None:
@@ -141,8 +142,8 @@ def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, A
     chex.assert_shape(without_capsules["lengths"], (tiny.BATCH, 3))
 
 
-def test_without_capsules_classes_are_learnt() -> None:
-    """Its margins of probability grow on a repeated batch."""
+def test_without_capsules_classes_are_learned() -> None:
+    """The probabilities of the classes grow on a repeated batch."""
     models = tiny.models(discriminator=CNN, generator=None, d_optimizer=tiny.adam(5e-3))
     state = jax.jit(functools.partial(create_state, models))(fold_key(0, "a"))
     step = jax.jit(functools.partial(train_step, models))
@@ -153,8 +154,8 @@ def test_without_capsules_classes_are_learnt() -> None:
     assert np.mean(log[-3:]) < 0.5 * np.mean(log[:3])
 
 
-def test_two_discriminators_alone_side_by_side() -> None:
-    """Their states have empty trees, which lie on the devices, train and come back as others do; no synthesis."""
+def test_two_discriminators_alone_in_parallel() -> None:
+    """States with empty generator trees can be placed on devices, trained and taken back; there is no synthesis."""
     models = tiny.models(generator=None)
     programs = build_programs(models, jax.local_devices()[:1])
     assert programs.synthesize_classes is None

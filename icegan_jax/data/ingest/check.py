@@ -89,7 +89,7 @@ def _check_video(clip: Clip, method: str) -> list[Finding]:
 
 
 def _frame_finding(clip: Clip, file: Path, text: str, is_needed: bool = True) -> Finding:
-    """Return a finding of an error's text, whose remedy stands behind the last semicolon."""
+    """Return a finding of an error's text, whose remedy follows the last semicolon."""
     message, _, remedy = text.removeprefix(f"{file}: ").rpartition("; ")
     if is_needed:
         return Finding("error", clip.name, str(file), message or text, remedy)

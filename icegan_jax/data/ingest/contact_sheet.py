@@ -38,8 +38,8 @@ Grey = NDArray[np.uint8]
 def write_contact_sheet(path: Path, apexes: Sequence[Record], classes: Sequence[str]) -> None:
     """Write a PNG with onset, apex and mid-grey plus 4 times (apex - onset) of every clip.
 
-    Clips stand in columns, sorted by dataset and subject, with a heading for each subject. Clips beyond 14 columns of
-    4800 pixels (about 550 clips) go into further files: contact_sheet_2.png and so on.
+    Clips are arranged in columns, sorted by dataset and subject, with a heading for each subject. Clips beyond 14
+    columns of 4800 pixels (about 550 clips) go into further files: contact_sheet_2.png and so on.
 
     Args:
         path: the file to write.

@@ -132,7 +132,7 @@ def _is_empty(path: Path) -> bool:
 
 
 def _error(annotation: Annotation, text: str) -> Finding:
-    """Return an "error" of a ``UserError``'s text, whose remedy stands behind the last semicolon."""
+    """Return an "error" of a ``UserError``'s text, whose remedy follows the last semicolon."""
     message, _, remedy = text.removeprefix(f"clip {annotation.name}: ").rpartition("; ")
     return Finding("error", annotation.name, annotation.where, message, remedy)
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from icegan_jax.errors import UserError
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.training.inference import predict, to_float
+from icegan_jax.models.generator import to_float
+from icegan_jax.training.inference import predict
 from icegan_jax.training.state import TrainState
 
 

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from jax import export
 
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.training.inference import predict, synthesize, to_uint8
+from icegan_jax.models.generator import to_uint8
+from icegan_jax.training.inference import predict, synthesize
 from icegan_jax.training.state import TrainState
 
 PLATFORMS = ("cpu", "cuda")

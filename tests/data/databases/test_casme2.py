@@ -5,7 +5,7 @@ import pytest
 
 from icegan_jax.data.databases import READERS, Source
 from icegan_jax.errors import UserError
-from tests.data.databases.small import biff, by_name, comma, found, frames, xlsx
+from tests.data.databases.write_files import biff_sheet, by_name, messages_of_kind, write_csv, write_frames, write_xlsx
 
 HEADER = (
     "Subject",
@@ -33,7 +33,7 @@ def with_classes(rows: Sequence[Sequence[object]]) -> list[Sequence[object]]:
 
 def tree(root: Path, prefix: str = "CASME2-RAW") -> Path:
     for clip in ("sub01/EP02_01f", "sub01/EP03_02", "sub04/EP12_01f", "sub05/EP02_01f"):
-        frames(root, f"{prefix}/{clip}")
+        write_frames(root, f"{prefix}/{clip}")
     return root
 
 
@@ -43,12 +43,12 @@ def read(root: Path, **options: object):  # type: ignore[no-untyped-def]
 
 def test_a_nested_tree_and_the_sheet_with_blank_columns(tmp_path: Path) -> None:
     tree(tmp_path, "CASME2-RAW/CASME2-RAW")
-    xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET, [], [])
-    reading = read(tmp_path)
-    assert [a.name for a in reading.annotations] == [
+    write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET, [], [])
+    database = read(tmp_path)
+    assert [a.name for a in database.annotations] == [
         "casme2/sub01/EP02_01f", "casme2/sub01/EP03_02", "casme2/sub04/EP12_01f", "casme2/sub05/EP02_01f"
     ]  # fmt: skip
-    first, others, slash, still = reading.annotations
+    first, others, slash, still = database.annotations
     assert (first.onset, first.apex, first.offset, first.emotion) == (46, 59, 86, "happiness")
     assert first.frames == (tmp_path / "CASME2-RAW/CASME2-RAW/sub01/EP02_01f",)
     assert first.where == "CASME2-coding-20140508.xlsx, row 2"
@@ -56,115 +56,117 @@ def test_a_nested_tree_and_the_sheet_with_blank_columns(tmp_path: Path) -> None:
     assert slash.apex is None
     assert (still.onset, still.apex) == (1, 1)  # repaired, or left out, elsewhere
     assert still.frames != first.frames  # one clip name, two subjects
-    assert found(reading, "note") == {"casme2/sub04/EP12_01f": "the apex is '/', not a frame number"}
+    assert messages_of_kind(database, "note") == {"casme2/sub04/EP12_01f": "the apex is '/', not a frame number"}
 
 
 def test_releases_are_ranked_and_can_be_chosen(tmp_path: Path) -> None:
     names = ("Cropped-updated/Cropped", "CASME2_RAW_selected", "CASME2-RAW", "CASME2_preprocessed_Li Xiaobai/x")
     for name in names:
         tree(tmp_path, name)
-    xlsx(tmp_path / "CASME2-coding.xlsx", SHEET)
+    write_xlsx(tmp_path / "CASME2-coding.xlsx", SHEET)
     releases = [path.relative_to(tmp_path).parts[0] for path in read(tmp_path).annotations[0].frames]
     assert releases == ["CASME2-RAW", "CASME2_RAW_selected", "CASME2_preprocessed_Li Xiaobai", "Cropped-updated"]
-    assert "also in" not in str(found(read(tmp_path), "note"))
+    assert "also in" not in str(messages_of_kind(read(tmp_path), "note"))
     cropped = read(tmp_path, release="cropped")
     assert [path.relative_to(tmp_path).parts[0] for path in cropped.annotations[0].frames] == releases[2:]
-    assert "the clip's frames are also in" in found(cropped, "note")["casme2/sub01/EP02_01f"]
+    assert "the clip's frames are also in" in messages_of_kind(cropped, "note")["casme2/sub01/EP02_01f"]
     with pytest.raises(UserError, match="no folder of release long; it holds: cropped, raw, selected"):
         read(tmp_path, release="long")
 
 
 def test_folders_without_a_row_and_rows_without_a_folder(tmp_path: Path) -> None:
     tree(tmp_path)
-    frames(tmp_path, "CASME2-RAW/sub09/EP02_02f")
-    frames(tmp_path, "CASME2-RAW/sub24/EP02_07")
-    frames(tmp_path, "CASME2-RAW/sub06/EP01_01", ())  # there, but nothing unpacked in it
-    frames(tmp_path, "docs", ("figure1.png",))
+    write_frames(tmp_path, "CASME2-RAW/sub09/EP02_02f")
+    write_frames(tmp_path, "CASME2-RAW/sub24/EP02_07")
+    write_frames(tmp_path, "CASME2-RAW/sub06/EP01_01", ())  # there, but nothing unpacked in it
+    write_frames(tmp_path, "docs", ("figure1.png",))
     rows = [("06", "EP01_01", None, 1, 2, 3, None, 1, "fear"), ("07", "EP01_01", None, 1, 2, 3, None, 1, "fear")]
-    xlsx(tmp_path / "CASME2-coding-20140508.xlsx", [*SHEET, *rows])
-    reading = read(tmp_path)
-    assert set(found(reading, "surplus")) == {"casme2/sub09/EP02_02f", "casme2/sub24/EP02_07"}
-    assert by_name(reading)["sub06/EP01_01"].frames == by_name(reading)["sub07/EP01_01"].frames == ()
-    assert "holds no image" in found(reading, "note")["casme2/sub06/EP01_01"]
-    assert "casme2/sub07/EP01_01" not in found(reading, "note")
+    write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", [*SHEET, *rows])
+    database = read(tmp_path)
+    assert set(messages_of_kind(database, "surplus")) == {"casme2/sub09/EP02_02f", "casme2/sub24/EP02_07"}
+    assert by_name(database)["sub06/EP01_01"].frames == by_name(database)["sub07/EP01_01"].frames == ()
+    assert "holds no image" in messages_of_kind(database, "note")["casme2/sub06/EP01_01"]
+    assert "casme2/sub07/EP01_01" not in messages_of_kind(database, "note")
 
 
 @pytest.mark.parametrize("subject", ["Sub1", "s01", "01", "subject 1"])
 def test_subject_folders_in_any_padding(tmp_path: Path, subject: str) -> None:
-    folder = frames(tmp_path, f"Cropped/{subject}/ep02_01F", ["reg_img46.jpg"])
-    xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET)
+    folder = write_frames(tmp_path, f"Cropped/{subject}/ep02_01F", ["reg_img46.jpg"])
+    write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET)
     assert read(tmp_path).annotations[0].frames == (folder,)
 
 
 def test_padding_of_clip_names_never_takes_the_folder_of_another_row(tmp_path: Path) -> None:
-    folder = frames(tmp_path, "sub03/EP01_02")
+    folder = write_frames(tmp_path, "sub03/EP01_02")
     rows = [("03", name, None, 1, 2, 3, None, 1, "fear") for name in ("EP01_2", "EP01_02")]
-    xlsx(tmp_path / "CASME2-coding-20140508.xlsx", [HEADER, *rows])
+    write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", [HEADER, *rows])
     assert [a.frames for a in read(tmp_path).annotations] == [(), (folder,)]
-    xlsx(tmp_path / "CASME2-coding-20140508.xlsx", [HEADER, rows[0]])
+    write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", [HEADER, rows[0]])
     assert [a.frames for a in read(tmp_path).annotations] == [(folder,)]
 
 
-def test_the_newest_coding_sheet_is_used_and_said(tmp_path: Path) -> None:
+def test_the_newest_coding_sheet_is_used_with_a_note(tmp_path: Path) -> None:
     tree(tmp_path)
     relabelled = [row if row[0] != "05" else (*row[:8], "fear") for row in SHEET]
-    xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET)
-    xlsx(tmp_path / "CASME2-coding-20190701.xlsx", with_classes(relabelled))
-    xlsx(tmp_path / "CASME2-ObjectiveClasses.xlsx", [("Subject", "Filename", "Objective Class"), ("01", "EP02_01f", 3)])
-    comma(tmp_path / "train.csv", with_classes([*SHEET, ("09", "EP01_01", None, 1, 2, 3, None, 1, "fear")]))
-    reading = read(tmp_path)
-    assert by_name(reading)["sub05/EP02_01f"].emotion == "fear"
-    assert len(reading.annotations) == 4
+    write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET)
+    write_xlsx(tmp_path / "CASME2-coding-20190701.xlsx", with_classes(relabelled))
+    write_xlsx(
+        tmp_path / "CASME2-ObjectiveClasses.xlsx", [("Subject", "Filename", "Objective Class"), ("01", "EP02_01f", 3)]
+    )
+    write_csv(tmp_path / "train.csv", with_classes([*SHEET, ("09", "EP01_01", None, 1, 2, 3, None, 1, "fear")]))
+    database = read(tmp_path)
+    assert by_name(database)["sub05/EP02_01f"].emotion == "fear"
+    assert len(database.annotations) == 4
     message = "used for the annotation, not CASME2-coding-20140508.xlsx, train.csv"
-    assert found(reading, "note")["casme2"] == message
+    assert messages_of_kind(database, "note")["casme2"] == message
     chosen = read(tmp_path, annotation=tmp_path / "CASME2-coding-20140508.xlsx")
     assert by_name(chosen)["sub05/EP02_01f"].emotion == "surprise"
-    assert "casme2" not in found(chosen, "note")
+    assert "casme2" not in messages_of_kind(chosen, "note")
 
 
 def test_a_damaged_workbook_beside_a_good_one_is_a_note(tmp_path: Path) -> None:
     tree(tmp_path)
-    good = xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET)
+    good = write_xlsx(tmp_path / "CASME2-coding-20140508.xlsx", SHEET)
     (tmp_path / "CASME2-coding-20190701.xlsx").write_bytes(good.read_bytes()[:3000])
-    assert "not used" in found(read(tmp_path), "note")["casme2"]
+    assert "not used" in messages_of_kind(read(tmp_path), "note")["casme2"]
 
 
 def test_a_csv_without_blank_columns_and_with_semicolons(tmp_path: Path) -> None:
     tree(tmp_path)
-    comma(tmp_path / "coding.csv", [[cell for i, cell in enumerate(row) if i not in (2, 6)] for row in SHEET], ";")
-    reading = read(tmp_path)
-    assert [a.onset for a in reading.annotations] == [46, 131, 42, 1]
-    assert reading.annotations[1].where == "coding.csv, row 3"
+    write_csv(tmp_path / "coding.csv", [[cell for i, cell in enumerate(row) if i not in (2, 6)] for row in SHEET], ";")
+    database = read(tmp_path)
+    assert [a.onset for a in database.annotations] == [46, 131, 42, 1]
+    assert database.annotations[1].where == "coding.csv, row 3"
 
 
 def test_the_older_xls(tmp_path: Path) -> None:
-    (tree(tmp_path) / "CASME2_label_Ver_2.xls").write_bytes(biff(*SHEET))
-    reading = read(tmp_path)
-    assert [(a.subject, a.onset, a.apex) for a in reading.annotations] == [
+    (tree(tmp_path) / "CASME2_label_Ver_2.xls").write_bytes(biff_sheet(*SHEET))
+    database = read(tmp_path)
+    assert [(a.subject, a.onset, a.apex) for a in database.annotations] == [
         ("sub01", 46, 59), ("sub01", 131, 161), ("sub04", 42, None), ("sub05", 1, 1)
     ]  # fmt: skip
-    assert reading.annotations[2].where == "CASME2_label_Ver_2.xls, row 4"
+    assert database.annotations[2].where == "CASME2_label_Ver_2.xls, row 4"
 
 
-def test_remarks_between_rows_are_passed_over(tmp_path: Path) -> None:
+def test_remarks_between_rows_are_ignored(tmp_path: Path) -> None:
     tree(tmp_path)
-    xlsx(tmp_path / "CASME2-coding.xlsx", [*SHEET, (None,), ("? means unsure",)])
+    write_xlsx(tmp_path / "CASME2-coding.xlsx", [*SHEET, (None,), ("? means unsure",)])
     assert len(read(tmp_path).annotations) == 4
 
 
 def test_a_video_counts_as_its_release_does(tmp_path: Path) -> None:
     tree(tmp_path)
-    frames(tmp_path, "RAW_avi/sub01", ["EP02_01f.avi"])  # beside a folder: not used
-    frames(tmp_path, "RAW_avi/sub09", ["EP01_01.avi"])
-    frames(tmp_path, "Cropped/sub09", ["EP01_02.mp4"])
+    write_frames(tmp_path, "RAW_avi/sub01", ["EP02_01f.avi"])  # beside a folder: not used
+    write_frames(tmp_path, "RAW_avi/sub09", ["EP01_01.avi"])
+    write_frames(tmp_path, "Cropped/sub09", ["EP01_02.mp4"])
     rows = [("09", name, None, 11, 12, 13, None, 1, "fear") for name in ("EP01_01", "EP01_02")]
-    xlsx(tmp_path / "CASME2-coding.xlsx", [*SHEET, *rows])
-    reading = read(tmp_path)
-    assert by_name(reading)["sub01/EP02_01f"].frames == (tmp_path / "CASME2-RAW/sub01/EP02_01f",)
-    recorded, cropped = by_name(reading)["sub09/EP01_01"], by_name(reading)["sub09/EP01_02"]
+    write_xlsx(tmp_path / "CASME2-coding.xlsx", [*SHEET, *rows])
+    database = read(tmp_path)
+    assert by_name(database)["sub01/EP02_01f"].frames == (tmp_path / "CASME2-RAW/sub01/EP02_01f",)
+    recorded, cropped = by_name(database)["sub09/EP01_01"], by_name(database)["sub09/EP01_02"]
     assert (recorded.onset, recorded.apex, recorded.offset) == (10, 11, 12)
     assert (cropped.onset, cropped.apex, cropped.offset) == (0, 1, 2)
-    assert "taken as the annotation's frame 11" in found(reading, "note")["casme2/sub09/EP01_02"]
+    assert "taken as the annotation's frame 11" in messages_of_kind(database, "note")["casme2/sub09/EP01_02"]
 
 
 BAD_ROWS = {
@@ -192,7 +194,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("message", BAD_ROWS)
 def test_a_bad_cell_is_named(tmp_path: Path, message: str) -> None:
     tree(tmp_path)
-    xlsx(tmp_path / "coding.xlsx", [*SHEET, BAD_ROWS[message]])
+    write_xlsx(tmp_path / "coding.xlsx", [*SHEET, BAD_ROWS[message]])
     with pytest.raises(UserError) as error:
         read(tmp_path)
     assert str(error.value).startswith("coding.xlsx, " + message)
@@ -214,11 +216,11 @@ def test_not_the_database(tmp_path: Path) -> None:
     (tmp_path / "Cropped.rar").touch()
     with pytest.raises(UserError, match=sought + "the archive Cropped.rar; unpack it"):
         read(tmp_path)
-    frames(tmp_path, "CASME2-RAW/sub01/EP02_01f", ())
+    write_frames(tmp_path, "CASME2-RAW/sub01/EP02_01f", ())
     with pytest.raises(UserError, match="the clips' folders of CASME II hold no images; unpack"):
         read(tmp_path)
     for clip in ("006_1_2", "006_1_3", "006_1_4", "006_1_5"):
-        frames(tmp_path, f"SAMM/006/{clip}")
+        write_frames(tmp_path, f"SAMM/006/{clip}")
     (tmp_path / "Cropped.rar").unlink()
     (tmp_path / "CASME2-RAW/sub01/EP02_01f").rmdir()
     with pytest.raises(UserError, match=sought + "SAMM/006/006_1_2, .* and 2 more, which look like SAMM"):
@@ -226,8 +228,8 @@ def test_not_the_database(tmp_path: Path) -> None:
 
 
 def test_no_clip_of_the_sheet_is_there(tmp_path: Path) -> None:
-    frames(tmp_path, "sub17/EP01_01")
-    xlsx(tmp_path / "CASME2-coding.xlsx", SHEET)
+    write_frames(tmp_path, "sub17/EP01_01")
+    write_xlsx(tmp_path / "CASME2-coding.xlsx", SHEET)
     with pytest.raises(UserError, match=r"none of the 4 annotated .* sub01/EP02_01f \(CASME2-coding.xlsx, row 2\)"):
         read(tmp_path)
 
@@ -240,10 +242,12 @@ def test_no_workbook(tmp_path: Path) -> None:
 
 def test_the_objective_classes_alone_are_no_coding_sheet(tmp_path: Path) -> None:
     tree(tmp_path)
-    xlsx(tmp_path / "CASME2-ObjectiveClasses.xlsx", [("Subject", "Filename", "Objective Class"), ("01", "EP02_01f", 3)])
+    write_xlsx(
+        tmp_path / "CASME2-ObjectiveClasses.xlsx", [("Subject", "Filename", "Objective Class"), ("01", "EP02_01f", 3)]
+    )
     with pytest.raises(UserError, match="column OnsetFrame, .*Estimated Emotion; the nearest row holds: Subject, File"):
         read(tmp_path)
-    comma(tmp_path / "other.csv", [("a", "b")])
+    write_csv(tmp_path / "other.csv", [("a", "b")])
     with pytest.raises(UserError, match="none of 2 tables is the annotation of CASME II; put CASME2-coding-2019"):
         read(tmp_path)
 
@@ -259,9 +263,9 @@ def test_the_workbook_of_another_database(tmp_path: Path) -> None:
         "Estimated Emotion",
         "Inducement Code",
     )
-    path = xlsx(tmp_path / "a.xlsx", [header[:6], ("006", "006_1_2", 1, 2, 3, "Anger")])
+    path = write_xlsx(tmp_path / "a.xlsx", [header[:6], ("006", "006_1_2", 1, 2, 3, "Anger")])
     with pytest.raises(UserError, match="a.xlsx: looks like the annotation of SAMM, not of CASME II; give CASME2-cod"):
         read(tmp_path)
-    xlsx(path, [header, ("006", "clip", 1, 2, 3, "Anger", 1)])
+    write_xlsx(path, [header, ("006", "clip", 1, 2, 3, "Anger", 1)])
     with pytest.raises(UserError, match="looks like the annotation of SAMM: it has an Inducement Code"):
         read(tmp_path, annotation=path)

@@ -6,7 +6,7 @@ import pytest
 from icegan_jax.data.databases import READERS, Source
 from icegan_jax.data.ingest.annotation import DatabaseAnnotation
 from icegan_jax.errors import UserError
-from tests.data.databases.small import by_name, found, frames, xlsx
+from tests.data.databases.write_files import by_name, messages_of_kind, write_frames, write_xlsx
 
 HEADER = (
     "Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro",
@@ -22,9 +22,9 @@ SHEET = [*PREAMBLE, HEADER, *ROWS]
 
 
 def tree(root: Path, prefix: str = "SAMM") -> Path:
-    frames(root, f"{prefix}/006/006_1_2", ("006_05562.jpg", "006_05563.jpg"))
-    frames(root, f"{prefix}/018/018_1_4", ("018_10000.jpg",))
-    frames(root, f"{prefix}/028/028_4_1", ("028_1074.jpg",))
+    write_frames(root, f"{prefix}/006/006_1_2", ("006_05562.jpg", "006_05563.jpg"))
+    write_frames(root, f"{prefix}/018/018_1_4", ("018_10000.jpg",))
+    write_frames(root, f"{prefix}/028/028_4_1", ("028_1074.jpg",))
     return root / prefix
 
 
@@ -34,27 +34,27 @@ def read(root: Path) -> DatabaseAnnotation:
 
 def test_preamble_padded_and_plain_subjects_and_a_formula_that_is_not_needed(tmp_path: Path) -> None:
     root = tree(tmp_path)
-    xlsx(root / "SAMM_Micro_FACS_Codes_v2.xlsx", SHEET, names=["MICRO_ONLY"])
-    reading = read(root)
-    assert [a.name for a in reading.annotations] == ["samm/006/006_1_2", "samm/028/028_4_1", "samm/018/018_1_4"]
-    anger, late, other = reading.annotations
+    write_xlsx(root / "SAMM_Micro_FACS_Codes_v2.xlsx", SHEET, names=["MICRO_ONLY"])
+    database = read(root)
+    assert [a.name for a in database.annotations] == ["samm/006/006_1_2", "samm/028/028_4_1", "samm/018/018_1_4"]
+    anger, late, other = database.annotations
     assert (anger.onset, anger.apex, anger.offset, anger.emotion) == (5562, 5588, 5632, "anger")
     assert anger.frames == (root / "006/006_1_2",)
     assert anger.where == "SAMM_Micro_FACS_Codes_v2.xlsx, row 15"
     assert (late.apex, late.offset, late.emotion) == (1143, 1134, "contempt")  # passes as it stands
     assert other.emotion == "other"
-    assert not reading.findings
+    assert not database.findings
 
 
 def test_header_in_the_first_row(tmp_path: Path) -> None:
-    xlsx(tree(tmp_path) / "SAMM_20181215_Micro_FACS_Codes_v2.xlsx", [HEADER, *ROWS])
+    write_xlsx(tree(tmp_path) / "SAMM_20181215_Micro_FACS_Codes_v2.xlsx", [HEADER, *ROWS])
     assert [a.onset for a in read(tmp_path).annotations] == [5562, 1074, 10000]
 
 
 def test_whole_frames_before_crops_and_unpadded_folders(tmp_path: Path) -> None:
     whole, crop = tree(tmp_path) / "006/006_1_2", tree(tmp_path, "SAMM_CROP") / "006/006_1_2"
     (tmp_path / "SAMM/028/028_4_1").rename(tmp_path / "SAMM/28_4_1")
-    xlsx(tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx", SHEET)
+    write_xlsx(tmp_path / "SAMM_Micro_FACS_Codes_v2.xlsx", SHEET)
     clips = by_name(read(tmp_path))
     assert clips["006/006_1_2"].frames == (whole, crop)
     assert clips["028/028_4_1"].frames == (tmp_path / "SAMM/28_4_1", tmp_path / "SAMM_CROP/028/028_4_1")
@@ -62,36 +62,36 @@ def test_whole_frames_before_crops_and_unpadded_folders(tmp_path: Path) -> None:
 
 def test_surplus_and_long_videos(tmp_path: Path) -> None:
     root = tree(tmp_path)
-    frames(root, "009/009_1_1", ["009_0001.jpg"])
-    frames(root, "SAMM_longvideos/006_1", ["006_1_0001.jpg"])
-    xlsx(root / "SAMM_Micro_FACS_Codes_v2.xlsx", SHEET)
-    assert set(found(read(root), "surplus")) == {"samm/009/009_1_1"}
+    write_frames(root, "009/009_1_1", ["009_0001.jpg"])
+    write_frames(root, "SAMM_longvideos/006_1", ["006_1_0001.jpg"])
+    write_xlsx(root / "SAMM_Micro_FACS_Codes_v2.xlsx", SHEET)
+    assert set(messages_of_kind(read(root), "surplus")) == {"samm/009/009_1_1"}
 
 
 def test_a_video_starts_at_the_onset(tmp_path: Path) -> None:
     root = tree(tmp_path)
-    frames(root, "007", ["007_1_1.avi"])
+    write_frames(root, "007", ["007_1_1.avi"])
     row = ("007", "007_1_1", 1, 100, 110, 120, None, None, None, "Anger", 3, None)
-    xlsx(root / "SAMM_Micro_FACS_Codes_v2.xlsx", [*SHEET, row])
+    write_xlsx(root / "SAMM_Micro_FACS_Codes_v2.xlsx", [*SHEET, row])
     clip = by_name(read(root))["007/007_1_1"]
     assert (clip.onset, clip.apex, clip.offset) == (0, 10, 20)
 
 
 @pytest.mark.parametrize("cells", [(7, "006_1_3"), ("006", "EP02_01f"), ("006", "006_1")])
 def test_a_clip_under_another_subject_is_an_error(tmp_path: Path, cells: Sequence[object]) -> None:
-    xlsx(tree(tmp_path) / "a.xlsx", [HEADER, *ROWS, (*cells, 1, 1, 2, 3, None, None, None, "Anger")])
+    write_xlsx(tree(tmp_path) / "a.xlsx", [HEADER, *ROWS, (*cells, 1, 1, 2, 3, None, None, None, "Anger")])
     with pytest.raises(UserError, match=f"a.xlsx, row 5: Filename '{cells[1]}' is no clip of subject 00"):
         read(tmp_path)
 
 
 def test_the_workbook_of_casme2(tmp_path: Path) -> None:
     columns = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
-    xlsx(tree(tmp_path) / "coding.xlsx", [columns, ("01", "EP02_01f", 1, 2, 3, "disgust")])
+    write_xlsx(tree(tmp_path) / "coding.xlsx", [columns, ("01", "EP02_01f", 1, 2, 3, "disgust")])
     with pytest.raises(UserError, match="coding.xlsx: looks like the annotation of CASME II, not of SAMM; give SAMM_M"):
         read(tmp_path)
 
 
 def test_the_tree_of_casme2(tmp_path: Path) -> None:
-    frames(tmp_path, "Cropped/sub01/EP02_01f")
+    write_frames(tmp_path, "Cropped/sub01/EP02_01f")
     with pytest.raises(UserError, match="no SAMM here: .*006/006_1_2, found Cropped/sub01/EP02_01f, which look like C"):
         read(tmp_path)

@@ -1,4 +1,4 @@
-"""One damaged case: made, run with --check and in full, and judged."""
+"""A fuzz case: a damaged tree, prepared with --check and in full."""
 
 import json
 import os
@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.data.fuzz import running
+from tests.data.fuzz.command import CommandResult, run_prepare
 from tests.data.fuzz.damage import EARLIER, KINDS
 from tests.data.fuzz.prepared import Prepared, read_prepared
-from tests.data.fuzz.site import Site
-from tests.data.fuzz.world import build_world, copy_world
+from tests.data.fuzz.sources import build_sources, copy_sources
+from tests.data.fuzz.workspace import Workspace
 
 # Arguments of each command, and which parts of the tree it reads.
 COMMANDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -36,33 +36,33 @@ _OPTIONS = ((), (), (), (), ("--apex=ratio",), ("--apex=ratio_offset", "--regist
 
 @dataclass(frozen=True)
 class Case:
-    """A case after its runs.
+    """A case and the results of its runs.
 
     Attributes:
-        number: with the seed, it decides everything.
-        kinds: of damage, in the order in which it was done.
-        site: the folder and what was done there.
-        command: the arguments, but for --out and --check.
-        name: of the command.
-        skip: whether damaged clips are to be left out.
-        check: the run with --check.
-        full: the run that prepares.
-        clean: what the command prepares from the undamaged tree.
-        result: what it prepared from the damaged one; None where it refused.
-        unreadable: why what it wrote cannot be read; "" where it can or is not there.
+        number: number of the case, which with the seed determines everything.
+        kinds: kinds of damage, in order.
+        workspace: the folder and the log of the damage.
+        command: the arguments without --out and --check.
+        name: key of ``COMMANDS``.
+        skip: whether damaged clips are left out (--skip_damaged).
+        check: result of the run with --check.
+        full: result of the run that prepares.
+        clean: the prepared folder of the undamaged tree.
+        result: the prepared folder of the damaged tree; None where the run ended with an error.
+        unreadable: why the prepared folder cannot be read; "" where it can, or does not exist.
         written: paths that --check changed.
-        changed: paths of the tree, or of the earlier prepared set where the run refused, that the full run changed.
-        earlier: whether there was an earlier prepared set.
+        changed: paths of the tree, or of the earlier prepared folder after an error, that the full run changed.
+        earlier: whether there was an earlier prepared folder.
     """
 
     number: int
     kinds: Sequence[str]
-    site: Site
+    workspace: Workspace
     command: Sequence[str]
     name: str
     skip: bool
-    check: running.Ran
-    full: running.Ran
+    check: CommandResult
+    full: CommandResult
     clean: Prepared
     result: Prepared | None
     unreadable: str
@@ -71,17 +71,17 @@ class Case:
     earlier: bool
 
 
-class Maker:
-    """Makes and runs cases in one folder; the clean tree and the clean results are made once."""
+class CaseRunner:
+    """Make and run cases in one folder; the clean tree and its results are computed once."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._case, self._seed = folder, folder / "case", seed
-        self._world = folder / "clean"
+        self._sources = folder / "clean"
         self._results: dict[tuple[str, tuple[str, ...]], Prepared] = {}
-        build_world(self._world)
+        build_sources(self._sources)
 
     def run(self, number: int) -> Case:
-        """Runs a case; its folder stays until the next one."""
+        """Run a case, whose folder remains until the next one."""
         rng = random.Random(f"{self._seed}/{number}")
         kinds = [list(KINDS)[number % len(KINDS)]]
         if rng.random() < 0.2:
@@ -92,28 +92,33 @@ class Maker:
         if kinds[0] in EARLIER:
             name = rng.choice(list(COMMANDS))
         else:
-            site = self._damaged(number, kinds)
-            name = rng.choice(_readers(site.touched))
+            workspace = self._damaged(number, kinds)
+            name = rng.choice(_readers(workspace.damaged_paths))
         if earlier:
-            site = self._damaged(number, kinds, [*_arguments(name, self._case / "world"), *options])
+            workspace = self._damaged(number, kinds, [*_arguments(name, self._case / "sources"), *options])
         clean = self._clean(name, options)
-        arguments = [*_arguments(name, site.world), *options, *(["--skip_damaged"] if skip else []), "--workers=1"]
-        before = snapshot(site.root)
-        check = running.run([*arguments, "--check"])
-        after_check = snapshot(site.root)
-        full = running.run([*arguments, f"--out={site.data}"])
-        after = snapshot(site.root)
+        arguments = [
+            *_arguments(name, workspace.sources),
+            *options,
+            *(["--skip_damaged"] if skip else []),
+            "--workers=1",
+        ]
+        before = snapshot(workspace.root)
+        check = run_prepare([*arguments, "--check"])
+        after_check = snapshot(workspace.root)
+        full = run_prepare([*arguments, f"--out={workspace.data}"])
+        after = snapshot(workspace.root)
         result, unreadable = None, ""
         if full.code == 0:
             try:
-                result = read_prepared(site.data)
+                result = read_prepared(workspace.data)
             except Exception as error:
                 unreadable = f"{type(error).__name__}: {error}"
-        kept = ("world/", "data") if full.code else ("world/",)
+        kept = ("sources/", "data") if full.code else ("sources/",)
         return Case(
             number,
             kinds,
-            site,
+            workspace,
             arguments,
             name,
             skip,
@@ -127,40 +132,40 @@ class Maker:
             earlier=earlier,
         )
 
-    def _damaged(self, number: int, kinds: Sequence[str], earlier: Sequence[str] = ()) -> Site:
-        """Makes the case's folder anew and damages it, after a run with these arguments, if any; the same each time."""
-        site = Site(self._case, random.Random(f"{self._seed}/{number}/damage"))
-        shutil.rmtree(site.root, ignore_errors=True)
-        site.root.mkdir()
-        copy_world(self._world, site.world)
+    def _damaged(self, number: int, kinds: Sequence[str], earlier: Sequence[str] = ()) -> Workspace:
+        """Make the case's folder anew and damage it, after a run with the arguments ``earlier``, if any."""
+        workspace = Workspace(self._case, random.Random(f"{self._seed}/{number}/damage"))
+        shutil.rmtree(workspace.root, ignore_errors=True)
+        workspace.root.mkdir()
+        copy_sources(self._sources, workspace.sources)
         if earlier:
-            first = running.run([*earlier, f"--out={site.data}", "--workers=1"])
+            first = run_prepare([*earlier, f"--out={workspace.data}", "--workers=1"])
             assert first.code == 0 and not first.lines, first
-        KINDS[kinds[0]](site)
+        KINDS[kinds[0]](workspace)
         for kind in kinds[1:]:
             try:
-                KINDS[kind](site)
-            except Exception as error:  # the first damage left nothing that this one could be done to
-                site.said.append(f"not done: {kind} ({error})")
-        return site
+                KINDS[kind](workspace)
+            except Exception as error:  # the first damage may leave nothing for this one
+                workspace.log.append(f"not done: {kind} ({error})")
+        return workspace
 
     def _clean(self, name: str, options: tuple[str, ...]) -> Prepared:
         if (name, options) not in self._results:
             out = self._folder / "clean data"
-            ran = running.run([*_arguments(name, self._world), *options, f"--out={out}", "--workers=1"])
-            assert ran.code == 0 and not ran.lines, ran
+            completed = run_prepare([*_arguments(name, self._sources), *options, f"--out={out}", "--workers=1"])
+            assert completed.code == 0 and not completed.lines, completed
             self._results[name, options] = read_prepared(out)
             shutil.rmtree(out)
         return self._results[name, options]
 
 
-def _arguments(name: str, world: Path) -> list[str]:
-    return [part.replace("{w}", str(world)) for entry in COMMANDS[name][0] for part in entry.split(" ")]
+def _arguments(name: str, sources: Path) -> list[str]:
+    return [part.replace("{w}", str(sources)) for entry in COMMANDS[name][0] for part in entry.split(" ")]
 
 
-def _readers(touched: Sequence[str]) -> list[str]:
-    """The commands that read all of what was damaged, or else the first of it."""
-    tops = [path.split("/")[1] for path in touched if path.startswith("world/") and path.count("/")]
+def _readers(damaged_paths: Sequence[str]) -> list[str]:
+    """Return the commands that read all damaged paths, or else the first one."""
+    tops = [path.split("/")[1] for path in damaged_paths if path.startswith("sources/") and path.count("/")]
     reads = {name: set(parts) for name, (_, parts) in COMMANDS.items()}
     return (
         [name for name, parts in reads.items() if set(tops) <= parts]
@@ -170,7 +175,7 @@ def _readers(touched: Sequence[str]) -> list[str]:
 
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, int]]:
-    """{path below root: mode, size, time of the last writing}, folders' sizes and times left out."""
+    """Return {path below root: (mode, size, mtime)}, without sizes and times of folders."""
     found = {}
     for folder, folders, names in os.walk(root):
         for name in (*folders, *names):
@@ -185,13 +190,18 @@ def _differences(before: dict[str, tuple[int, int, int]], after: dict[str, tuple
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
-def explained(case: Case) -> str:
-    """All about a case, for who looks into it."""
-    parts = [f"case {case.number}: {', '.join(case.kinds)}", *case.site.said]
+def describe(case: Case) -> str:
+    """Return a text about a case, for debugging."""
+    parts = [f"case {case.number}: {', '.join(case.kinds)}", *case.workspace.log]
     parts.append(f"earlier run: {case.earlier}")
-    parts.append("python -m icegan_jax.prepare " + " ".join(case.command) + f" --out={case.site.data}")
-    for title, ran in (("--check", case.check), ("full", case.full)):
-        parts += [f"--- {title}: exit {ran.code}", ran.out, "\n".join(ran.lines), ran.crash]
+    parts.append("python -m icegan_jax.prepare " + " ".join(case.command) + f" --out={case.workspace.data}")
+    for title, completed in (("--check", case.check), ("full", case.full)):
+        parts += [
+            f"--- {title}: exit {completed.code}",
+            completed.out,
+            "\n".join(completed.lines),
+            completed.crash,
+        ]
     if case.result is not None:
         parts.append(json.dumps([list(key) for key in case.result.labels]))
     return "\n".join(part for part in parts if part)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from tests.data.fuzz import damage_earlier as earlier
+from tests.data.fuzz import damage_folders as tree
+from tests.data.fuzz import damage_outputs as earlier
 from tests.data.fuzz import damage_tables as tables
-from tests.data.fuzz import damage_tree as tree
 from tests.data.fuzz.damage_bytes import Damage, flip, noise, other_image, truncate, zero
-from tests.data.fuzz.site import IMAGES, VIDEOS
+from tests.data.fuzz.workspace import IMAGES, VIDEOS
 
 _WORKBOOK, _CSV = (".xlsx", ".xls"), (".csv",)
 

@@ -6,73 +6,73 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tests.data.fuzz.site import IMAGES, TABLES, VIDEOS, Site
+from tests.data.fuzz.workspace import IMAGES, TABLES, VIDEOS, Workspace
 
-Damage = Callable[[Site], None]
+Damage = Callable[[Workspace], None]
 
 
-def flip(suffixes: tuple[str, ...], below: str = "world") -> Damage:
-    """Changes 1 to 20 bytes: a single bit of each, so that text stays text, or all of it."""
+def flip(suffixes: tuple[str, ...], below: str = "sources") -> Damage:
+    """Change 1 to 20 bytes: a single bit of each, so that text stays text, or all of it."""
 
-    def damage(site: Site) -> None:
-        path = site.pick(suffixes, below)
+    def damage(workspace: Workspace) -> None:
+        path = workspace.pick(suffixes, below)
         data = bytearray(path.read_bytes())
-        single = site.rng.random() < 0.6
-        for _ in range(site.rng.choice((1, 1, 3, 20))):
+        single = workspace.rng.random() < 0.6
+        for _ in range(workspace.rng.choice((1, 1, 3, 20))):
             if data:
-                mask = 1 << site.rng.randrange(6) if single else site.rng.randrange(1, 256)
-                data[site.rng.randrange(len(data))] ^= mask
-        site.replace(path, bytes(data))
-        site.hit("bytes flipped", path)
+                mask = 1 << workspace.rng.randrange(6) if single else workspace.rng.randrange(1, 256)
+                data[workspace.rng.randrange(len(data))] ^= mask
+        workspace.replace(path, bytes(data))
+        workspace.record_damage("bytes flipped", path)
 
     return damage
 
 
-def truncate(suffixes: tuple[str, ...], below: str = "world") -> Damage:
-    """Cuts the end off."""
+def truncate(suffixes: tuple[str, ...], below: str = "sources") -> Damage:
+    """Cut the end off."""
 
-    def damage(site: Site) -> None:
-        path = site.pick(suffixes, below)
+    def damage(workspace: Workspace) -> None:
+        path = workspace.pick(suffixes, below)
         data = path.read_bytes()
-        site.replace(path, data[: site.rng.randrange(len(data) + 1)])
-        site.hit("truncated", path)
+        workspace.replace(path, data[: workspace.rng.randrange(len(data) + 1)])
+        workspace.record_damage("truncated", path)
 
     return damage
 
 
-def zero(suffixes: tuple[str, ...], below: str = "world") -> Damage:
-    """Leaves no byte, or as many zeros as there were bytes, as a crash of the system does."""
+def zero(suffixes: tuple[str, ...], below: str = "sources") -> Damage:
+    """Leave no byte, or as many zeros as there were bytes, as a crash of the system does."""
 
-    def damage(site: Site) -> None:
-        path = site.pick(suffixes, below)
-        size = site.rng.choice((0, 0, path.stat().st_size))
-        site.replace(path, bytes(size))
-        site.hit(f"{size} zeros", path)
+    def damage(workspace: Workspace) -> None:
+        path = workspace.pick(suffixes, below)
+        size = workspace.rng.choice((0, 0, path.stat().st_size))
+        workspace.replace(path, bytes(size))
+        workspace.record_damage(f"{size} zeros", path)
 
     return damage
 
 
-def noise(site: Site) -> None:
+def noise(workspace: Workspace) -> None:
     """Random bytes in place of a file, or after its end."""
-    path = site.pick((*TABLES, *IMAGES, *VIDEOS))
-    kept = path.read_bytes() if site.rng.random() < 0.4 else b""
-    site.replace(path, kept + site.rng.randbytes(site.rng.randrange(1, 3000)))
-    site.hit("noise after the content" if kept else "noise instead of the content", path)
+    path = workspace.pick((*TABLES, *IMAGES, *VIDEOS))
+    kept = path.read_bytes() if workspace.rng.random() < 0.4 else b""
+    workspace.replace(path, kept + workspace.rng.randbytes(workspace.rng.randrange(1, 3000)))
+    workspace.record_damage("noise after the content" if kept else "noise instead of the content", path)
 
 
-def other_image(site: Site) -> None:
+def other_image(workspace: Workspace) -> None:
     """Another image in place of a frame: of another size, mode, format, without a face, or with an absurd header."""
-    path = site.pick(IMAGES)
+    path = workspace.pick(IMAGES)
     grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     assert grey is not None
     h, w = grey.shape
-    kind = site.rng.choice(
+    kind = workspace.rng.choice(
         ("smaller", "one pixel", "black", "sideways", "16 bits", "colour", "palette", "transparent", "huge header")
     )
     image = np.asarray(grey, np.uint8)
     if kind == "huge header":
-        site.replace(path, _huge(site.rng.choice((12_000, 60_000, 2**31 - 1))))
-        site.hit(kind, path)
+        workspace.replace(path, _huge(workspace.rng.choice((12_000, 60_000, 2**31 - 1))))
+        workspace.record_damage(kind, path)
         return
     if kind == "smaller":
         image = np.asarray(cv2.resize(image, (w // 2, h // 2)), np.uint8)
@@ -89,7 +89,7 @@ def other_image(site: Site) -> None:
         picture = picture.convert({"colour": "CMYK", "palette": "P", "transparent": "LA"}.get(kind, "L"))
     path.unlink()
     picture.save(path, "TIFF" if kind == "colour" else "PNG")
-    site.hit(f"another image: {kind}", path)
+    workspace.record_damage(f"another image: {kind}", path)
 
 
 def _huge(side: int) -> bytes:

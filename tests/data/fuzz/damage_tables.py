@@ -9,7 +9,7 @@ from pathlib import Path
 
 import openpyxl
 
-from tests.data.fuzz.site import Site
+from tests.data.fuzz.workspace import Workspace
 
 Rows = list[list[object]]
 
@@ -44,34 +44,34 @@ ODD = (
 )
 
 
-def xml_flip(site: Site) -> None:
-    """Changes characters in the unpacked text of a workbook; its check sums are right."""
-    path = site.pick((".xlsx",))
+def xml_flip(workspace: Workspace) -> None:
+    """Change characters in the unpacked text of a workbook; its check sums are right."""
+    path = workspace.pick((".xlsx",))
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
-    name = site.rng.choice([n for n in sorted(parts) if "sheet" in n or "sharedStrings" in n])
+    name = workspace.rng.choice([n for n in sorted(parts) if "sheet" in n or "sharedStrings" in n])
     data = bytearray(parts[name])
     inside = [k for found in re.finditer(rb">([^<]+)<", data) for k in range(*found.span(1))]
-    for _ in range(site.rng.choice((1, 1, 3))):
-        if inside and site.rng.random() < 0.7:  # a character of a cell
-            data[site.rng.choice(inside)] = site.rng.choice(b"0123456789aeEpnorstS")
+    for _ in range(workspace.rng.choice((1, 1, 3))):
+        if inside and workspace.rng.random() < 0.7:  # a character of a cell
+            data[workspace.rng.choice(inside)] = workspace.rng.choice(b"0123456789aeEpnorstS")
         else:
-            data[site.rng.randrange(len(data))] ^= 1 << site.rng.randrange(8)
+            data[workspace.rng.randrange(len(data))] ^= 1 << workspace.rng.randrange(8)
     parts[name] = bytes(data)
     path.unlink()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for part, content in parts.items():
             archive.writestr(part, content)
-    site.hit(f"text changed in {name} of", path)
+    workspace.record_damage(f"text changed in {name} of", path)
 
 
-def _edit(site: Site, path: Path, change: Callable[[Rows], Rows]) -> None:
-    """Applies a change to the rows of a csv, or of a workbook's first sheet; saved formulas lose their values."""
+def _edit(workspace: Workspace, path: Path, change: Callable[[Rows], Rows]) -> None:
+    """Apply a change to the rows of a csv, or of a workbook's first sheet; saved formulas lose their values."""
     if path.suffix == ".csv":
         rows: Rows = [list(row) for row in csv.reader(io.StringIO(path.read_text(encoding="utf-8")))]
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(change(rows))
-        site.replace(path, text.getvalue().encode())
+        workspace.replace(path, text.getvalue().encode())
         return
     book = openpyxl.load_workbook(path)
     sheet = book.worksheets[0]
@@ -83,42 +83,42 @@ def _edit(site: Site, path: Path, change: Callable[[Rows], Rows]) -> None:
     book.save(path)
 
 
-def odd_cell(site: Site) -> None:
-    """Writes something odd into a cell."""
-    path, value = site.pick(_EDITABLE), site.rng.choice(ODD)
+def odd_cell(workspace: Workspace) -> None:
+    """Write something odd into a cell."""
+    path, value = workspace.pick(_EDITABLE), workspace.rng.choice(ODD)
 
     def change(rows: Rows) -> Rows:
-        row = site.rng.choice([row for row in rows if len([cell for cell in row if cell is not None]) > 1])
-        row[site.rng.randrange(len(row))] = value
+        row = workspace.rng.choice([row for row in rows if len([cell for cell in row if cell is not None]) > 1])
+        row[workspace.rng.randrange(len(row))] = value
         return rows
 
-    _edit(site, path, change)
-    site.hit(f"a cell set to {ascii(value)[:40]} in", path)
+    _edit(workspace, path, change)
+    workspace.record_damage(f"a cell set to {ascii(value)[:40]} in", path)
 
 
-def number_cell(site: Site) -> None:
-    """Writes another number over a number."""
-    path = site.pick(_EDITABLE)
-    value = site.rng.choice((0, 1, 7, 97, 44240, 10**6, 999_999_999, -1))
+def number_cell(workspace: Workspace) -> None:
+    """Write another number over a number."""
+    path = workspace.pick(_EDITABLE)
+    value = workspace.rng.choice((0, 1, 7, 97, 44240, 10**6, 999_999_999, -1))
 
     def change(rows: Rows) -> Rows:
         places = [(row, i) for row in rows for i, cell in enumerate(row) if str(cell).isdigit()]
-        row, i = site.rng.choice(places)
+        row, i = workspace.rng.choice(places)
         row[i] = value
         return rows
 
-    _edit(site, path, change)
-    site.hit(f"a number set to {value} in", path)
+    _edit(workspace, path, change)
+    workspace.record_damage(f"a number set to {value} in", path)
 
 
-def row_or_column(site: Site) -> None:
-    """Removes or doubles a row, removes or swaps columns."""
-    path = site.pick(_EDITABLE)
-    kind = site.rng.choice(("row removed", "row doubled", "column removed", "columns swapped", "header renamed"))
+def row_or_column(workspace: Workspace) -> None:
+    """Remove or doubles a row, removes or swaps columns."""
+    path = workspace.pick(_EDITABLE)
+    kind = workspace.rng.choice(("row removed", "row doubled", "column removed", "columns swapped", "header renamed"))
 
     def change(rows: Rows) -> Rows:
         full = [i for i, row in enumerate(rows) if len([cell for cell in row if cell is not None]) > 2]
-        i, k = site.rng.choice(full), site.rng.randrange(4)
+        i, k = workspace.rng.choice(full), workspace.rng.randrange(4)
         if kind == "row removed":
             del rows[i]
         elif kind == "row doubled":
@@ -132,15 +132,15 @@ def row_or_column(site: Site) -> None:
                 row[k], row[k + 1] = row[k + 1], row[k]
         return rows
 
-    _edit(site, path, change)
-    site.hit(f"{kind} in", path)
+    _edit(workspace, path, change)
+    workspace.record_damage(f"{kind} in", path)
 
 
-def encoding(site: Site) -> None:
-    """Saves a csv in another encoding, with other line ends or delimiters, or with odd characters."""
-    path = site.pick((".csv",))
+def encoding(workspace: Workspace) -> None:
+    """Save a csv in another encoding, with other line ends or delimiters, or with odd characters."""
+    path = workspace.pick((".csv",))
     text = path.read_text(encoding="utf-8")
-    kind = site.rng.choice(
+    kind = workspace.rng.choice(
         (
             "BOM",
             "CRLF",
@@ -156,7 +156,7 @@ def encoding(site: Site) -> None:
             "bars",
         )
     )
-    at = site.rng.randrange(len(text))
+    at = workspace.rng.randrange(len(text))
     data = {
         "BOM": text.encode("utf-8-sig"),
         "CRLF": text.replace("\n", "\r\n").encode(),
@@ -171,5 +171,5 @@ def encoding(site: Site) -> None:
         "quote": (text[:at] + '"' + text[at:]).encode(),
         "blank lines": text.replace("\n", "\n\n , \n").encode(),
     }[kind]
-    site.replace(path, data)
-    site.hit(f"saved with {kind}", path)
+    workspace.replace(path, data)
+    workspace.record_damage(f"saved with {kind}", path)

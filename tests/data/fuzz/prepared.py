@@ -1,4 +1,4 @@
-"""What a prepared folder says, read as a user of it would."""
+"""The content of a prepared folder."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from icegan_jax.data.clips import read_clips
 from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
-from tests.data.fabricate import Key
+from tests.data.fabricate import ClipKey
 
 
 @dataclass(frozen=True)
@@ -19,27 +19,27 @@ class Prepared:
         labels: by clip.
         pixels: by clip: the bytes of its faces.
         frames: by clip: onset, apex and offset that were used.
-        told: names of clips in findings.csv and repairs.csv.
+        reported: names of clips in findings.csv and repairs.csv.
         repaired: names of clips in repairs.csv alone.
-        counts: the findings that are about a whole database.
+        counts: the findings about a whole database.
         findings: number of rows of findings.csv.
     """
 
-    labels: Mapping[Key, int]
-    pixels: Mapping[Key, bytes]
-    frames: Mapping[Key, tuple[int, int | None, int]]
-    told: frozenset[str]
+    labels: Mapping[ClipKey, int]
+    pixels: Mapping[ClipKey, bytes]
+    frames: Mapping[ClipKey, tuple[int, int | None, int]]
+    reported: frozenset[str]
     repaired: frozenset[str]
     counts: frozenset[str]
     findings: int
 
 
 def read_prepared(out: Path) -> Prepared:
-    """Reads all of a prepared folder; ValueError, or what the readers raise, where its parts do not agree."""
+    """Read all of a prepared folder; ValueError, or what the readers raise, where its parts do not agree."""
     pairs = load_pairs(out)
     keys = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True))
     labels = dict(zip(keys, pairs.label.tolist(), strict=True))
-    faces: dict[Key, list[bytes]] = {key: [] for key in keys}
+    faces: dict[ClipKey, list[bytes]] = {key: [] for key in keys}
     for key, onset, apex in zip(keys, pairs.onset, pairs.apex, strict=True):
         faces[key] += [onset.tobytes(), apex.tobytes()]
     clips = read_clips(out / "clips.csv", pairs.classes)
@@ -60,7 +60,7 @@ def read_prepared(out: Path) -> Prepared:
         labels,
         {key: b"".join(parts) for key, parts in faces.items()},
         frames,
-        told=repaired | {f["clip"] for f in findings},
+        reported=repaired | {f["clip"] for f in findings},
         repaired=repaired,
         counts=frozenset(f"{f['clip']}: {f['message']}" for f in findings if "/" not in f["clip"]),
         findings=len(findings),

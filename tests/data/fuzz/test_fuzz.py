@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.fuzz.case import Case, Maker
+from tests.data.fuzz.case import Case, CaseRunner
 from tests.data.fuzz.damage import KINDS
-from tests.data.fuzz.judge import breaches
+from tests.data.fuzz.invariants import violations
 from tests.data.fuzz.run import main
-from tests.data.fuzz.world import build_world
+from tests.data.fuzz.sources import build_sources
 
 
 @pytest.fixture(scope="module")
-def maker(tmp_path_factory: pytest.TempPathFactory) -> Maker:
-    return Maker(tmp_path_factory.mktemp("fuzz") / "work", seed=0)
+def runner(tmp_path_factory: pytest.TempPathFactory) -> CaseRunner:
+    return CaseRunner(tmp_path_factory.mktemp("fuzz") / "work", seed=0)
 
 
 # A case per kind, but for those that differ little from another; the command tries all, with many more cases.
@@ -34,20 +34,20 @@ _KINDS = [kind for kind in KINDS if kind not in _SIMILAR]
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-def test_damage_ends_in_a_prepared_set_or_one_error(maker: Maker, kind: str) -> None:
-    assert breaches(maker.run(list(KINDS).index(kind))) == []
+def test_damage_ends_in_a_prepared_set_or_one_error(runner: CaseRunner, kind: str) -> None:
+    assert violations(runner.run(list(KINDS).index(kind))) == []
 
 
 @pytest.fixture(scope="module")
-def sound(maker: Maker) -> Iterator[Case]:
+def prepared_case(runner: CaseRunner) -> Iterator[Case]:
     """A case that is prepared though a file of text lies among its frames; its folder stays as it is."""
-    yield maker.run(list(KINDS).index("text among frames"))
+    yield runner.run(list(KINDS).index("text among frames"))
 
 
-def test_a_silent_change_is_a_breach(sound: Case) -> None:
-    result = sound.result
-    assert result is not None and breaches(sound) == []
-    key = next(key for key in result.labels if "/".join(key) not in result.told)
+def test_a_silent_change_is_a_violation(prepared_case: Case) -> None:
+    result = prepared_case.result
+    assert result is not None and violations(prepared_case) == []
+    key = next(key for key in result.labels if "/".join(key) not in result.reported)
     silent = {
         "label 2 became": replace(result, labels={**result.labels, key: (result.labels[key] + 1) % 3}),
         "other pixels": replace(result, pixels={**result.pixels, key: b""}),
@@ -56,41 +56,47 @@ def test_a_silent_change_is_a_breach(sound: Case) -> None:
         "is new": replace(result, labels={**result.labels, ("samm", "099", "099_1_1"): 0}),
     }
     for words, tampered in silent.items():
-        found = breaches(replace(sound, result=tampered))
+        found = violations(replace(prepared_case, result=tampered))
         assert any(words.replace("2", str(result.labels[key])) in breach for breach in found), words
 
 
-def test_a_wrong_end_is_a_breach(sound: Case) -> None:
-    full, check = sound.full, sound.check
+def test_a_wrong_exit_is_a_violation(prepared_case: Case) -> None:
+    full, check = prepared_case.full, prepared_case.check
     wrong = {
-        "full: ValueError": replace(sound, full=replace(full, code=None, crash="Traceback\nValueError: x")),
-        "full: exit code 1": replace(sound, full=replace(full, code=1)),
-        "with on stderr": replace(sound, full=replace(full, err="UserWarning: something")),
-        "not one error line": replace(sound, full=replace(full, code=2, err="error: a\nerror: b\n"), result=None),
-        "names no file": replace(sound, full=replace(full, code=2, out="", err="error: bad; go away\n"), result=None),
-        "would stop, and it does not": replace(sound, check=replace(check, code=2, err="error: --raw: bad; mend it\n")),
-        "--check wrote": replace(sound, written=["data"]),
+        "full: ValueError": replace(prepared_case, full=replace(full, code=None, crash="Traceback\nValueError: x")),
+        "full: exit code 1": replace(prepared_case, full=replace(full, code=1)),
+        "with on stderr": replace(prepared_case, full=replace(full, err="UserWarning: something")),
+        "not one error line": replace(
+            prepared_case, full=replace(full, code=2, err="error: a\nerror: b\n"), result=None
+        ),
+        "names no file": replace(
+            prepared_case, full=replace(full, code=2, out="", err="error: bad; go away\n"), result=None
+        ),
+        "would stop, and it does not": replace(
+            prepared_case, check=replace(check, code=2, err="error: --raw: bad; mend it\n")
+        ),
+        "--check wrote": replace(prepared_case, written=["data"]),
     }
     for words, case in wrong.items():
-        assert any(words in breach for breach in breaches(case)), words
+        assert any(words in breach for breach in violations(case)), words
 
 
 def test_a_damaged_video_is_one_line_in_a_process_of_its_own(tmp_path: Path) -> None:
-    build_world(tmp_path / "world")
-    video = tmp_path / "world/own/videos/cleo1.mp4"
+    build_sources(tmp_path / "sources")
+    video = tmp_path / "sources/own/videos/cleo1.mp4"
     video.write_bytes(video.read_bytes()[:500])
-    arguments = ["--source=clips", f"--raw={tmp_path / 'world/own/clips.csv'}", f"--out={tmp_path / 'data'}"]
+    arguments = ["--source=clips", f"--raw={tmp_path / 'sources/own/clips.csv'}", f"--out={tmp_path / 'data'}"]
     environment = {name: value for name, value in os.environ.items() if name != "OPENCV_FFMPEG_LOGLEVEL"}
     command = [sys.executable, "-m", "icegan_jax.prepare", *arguments, "--workers=1"]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
-    assert ran.returncode == 2
-    assert ran.stderr.startswith("error: ") and ran.stderr.count("\n") == 1, ran.stderr
-    assert "cleo1.mp4: not a readable video" in ran.stderr
+    completed = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert completed.returncode == 2
+    assert completed.stderr.startswith("error: ") and completed.stderr.count("\n") == 1, completed.stderr
+    assert "cleo1.mp4: not a readable video" in completed.stderr
 
 
-def test_the_command_says_what_was_done(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_command_prints_the_damage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["--case=3", f"--keep={tmp_path}"]) == 0
     first = capsys.readouterr().out
     assert first.startswith("case 3: workbook: zeros") and first.endswith("\n1 of 1\n")
     assert "error: " in first
-    assert (tmp_path / "work/case/world").is_dir()
+    assert (tmp_path / "work/case/sources").is_dir()

@@ -38,7 +38,7 @@ def _same(one: ClipCrops | None, other: ClipCrops) -> bool:
     return fields and np.array_equal(one.onset, other.onset) and np.array_equal(one.faces, other.faces)
 
 
-def test_the_name_says_all_that_the_pixels_depend_on(clip: Clip, tmp_path: Path) -> None:
+def test_the_name_depends_on_all_that_the_pixels_depend_on(clip: Clip, tmp_path: Path) -> None:
     key = cache.cache_key(clip, CropOptions())
     assert len(key) == 64 and set(key) <= set("0123456789abcdef")
     others: dict[str, Callable[[], str]] = {
@@ -110,9 +110,7 @@ def test_a_damaged_entry_is_none(tmp_path: Path, cropped: ClipCrops) -> None:
     assert _same(cache.load_cached(tmp_path, KEY), cropped)
 
 
-def test_what_cannot_be_written_leaves_no_entry(
-    tmp_path: Path, cropped: ClipCrops, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_no_entry(tmp_path: Path, cropped: ClipCrops, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(file: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -123,7 +121,7 @@ def test_what_cannot_be_written_leaves_no_entry(
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_an_earlier_entry_is_taken_over(
+def test_an_earlier_entry_is_reused(
     tmp_path: Path, cropped: ClipCrops, links: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unsupported(self: Path, target: Path) -> None:
@@ -161,7 +159,7 @@ def test_an_entry_under_another_name_is_not_used(cropped: ClipCrops, tmp_path: P
     assert cache.load_cached(tmp_path, "1" * 64) is None
 
 
-def test_a_link_to_nowhere_is_part_of_the_name(clip: Clip) -> None:
+def test_a_broken_link_is_part_of_the_name(clip: Clip) -> None:
     key = cache.cache_key(clip, CropOptions())
     (clip.frames / "img3.png").unlink()
     (clip.frames / "img3.png").symlink_to(clip.frames / "gone")

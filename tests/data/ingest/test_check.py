@@ -23,16 +23,16 @@ def frames_of(root: Path, clip: str) -> list[Path]:
     return sorted((root / "SAMM" / clip.split("_")[0] / clip).iterdir())
 
 
-def told(gathered: CollectedClips, workers: int = 1, skip_damaged: bool = False) -> tuple[int, list[str]]:
-    damaged = check_clips(gathered, workers, progress=False)
-    code = exit_code(gathered, damaged, skip_damaged=skip_damaged)
-    return code, list(format_check(gathered, damaged, method="difference", skip_damaged=skip_damaged))
+def check(collected: CollectedClips, workers: int = 1, skip_damaged: bool = False) -> tuple[int, list[str]]:
+    damaged = check_clips(collected, workers, progress=False)
+    code = exit_code(collected, damaged, skip_damaged=skip_damaged)
+    return code, list(format_check(collected, damaged, method="difference", skip_damaged=skip_damaged))
 
 
 def test_a_whole_database(samm: Path) -> None:
-    gathered = collect_clips([Source("samm", samm)])
-    assert check_clips(gathered, 1, progress=False) == []
-    code, lines = told(gathered)
+    collected = collect_clips([Source("samm", samm)])
+    assert check_clips(collected, 1, progress=False) == []
+    code, lines = check(collected)
     assert code == 0
     assert lines[1].split() == ["samm", "133", "28", "92", "26", "15"]
     assert "  apex: apex outside onset..offset: the middle frame (2)" in lines
@@ -40,7 +40,7 @@ def test_a_whole_database(samm: Path) -> None:
     assert repair.endswith(f"[{samm}/SAMM/028/028_4_1]")
     start = lines.index("left out by the protocol's rule (26)") + 1
     excluded = lines[start : lines.index("", start)]
-    assert len(excluded) == 27  # what is said, and every clip of which it is said
+    assert len(excluded) == 27  # the message, and every clip with this message
     assert lines[-1] == (
         "preparation would succeed: 133 of 133 clips of MEGC2019, 28 subjects, 0 errors, 0 differences, 2 repairs; "
         "nothing was written, and no face was searched"
@@ -53,9 +53,9 @@ def test_every_damaged_frame_is_named_with_file_and_remedy(samm: Path) -> None:
     replace_file(broken[1], b"no image")
     larger = frames_of(samm, "028_4_1")[2]
     replace_file(larger, cv2.imencode(".jpg", np.zeros((4, 6), np.uint8))[1].tobytes())
-    gathered = collect_clips([Source("samm", samm)])
-    damaged = check_clips(gathered, 1, progress=False)
-    assert damaged == check_clips(gathered, 2, progress=False)
+    collected = collect_clips([Source("samm", samm)])
+    damaged = check_clips(collected, 1, progress=False)
+    assert damaged == check_clips(collected, 2, progress=False)
     assert [f.where for f in damaged] == sorted(map(str, (*broken, larger)))
     assert {f.kind for f in damaged} == {"error"}
     assert damaged[0].clip == "samm/006/006_1_2"
@@ -63,12 +63,12 @@ def test_every_damaged_frame_is_named_with_file_and_remedy(samm: Path) -> None:
     assert damaged[0].remedy == "restore the file or remove the clip"
     assert damaged[1].message == "not a readable image (no jpg, png or bmp)"
     assert damaged[2].message == "is 6x4, the clip's first frame 8x8"
-    code, lines = told(gathered)
+    code, lines = check(collected)
     assert code == 2
     assert any(line.startswith("errors: ") and line.endswith("(3)") for line in lines)
     assert all(any(str(path) in line for line in lines) for path in (*broken, larger))
     assert lines[-1].startswith("preparation would stop: 131 of 133 clips of MEGC2019")
-    code, lines = told(gathered, skip_damaged=True)
+    code, lines = check(collected, skip_damaged=True)
     assert code == 1
     assert lines[-1].startswith("preparation would succeed with another set: 131 of 133")
 
@@ -97,10 +97,10 @@ def test_a_damaged_frame_that_preparation_does_not_read_stops_nothing(
         cv2.imwrite(str(folder / f"{n}.png"), np.full((8, 8), n, np.uint8))
     (folder / "9.png").write_bytes(b"")
     (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,f,0,{apex},11\n")
-    gathered = collect_clips([Source("clips", tmp_path / "clips.csv")])
-    (found,) = check_clips(gathered, 1, progress=False, method=method)
-    assert (found.kind, found.where) == (kind, str(folder / "9.png"))
-    assert exit_code(gathered, [found]) == (2 if kind == "error" else 0)
+    collected = collect_clips([Source("clips", tmp_path / "clips.csv")])
+    (finding,) = check_clips(collected, 1, progress=False, method=method)
+    assert (finding.kind, finding.where) == (kind, str(folder / "9.png"))
+    assert exit_code(collected, [finding]) == (2 if kind == "error" else 0)
 
 
 def test_videos_are_decoded_too(tmp_path: Path) -> None:
@@ -109,46 +109,46 @@ def test_videos_are_decoded_too(tmp_path: Path) -> None:
         video.write(np.full((32, 32, 3), 20 * n, np.uint8))
     video.release()
     (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,v.avi,1,4,7\n")
-    gathered = collect_clips([Source("clips", tmp_path / "clips.csv")])
-    assert told(gathered)[0] == 0
+    collected = collect_clips([Source("clips", tmp_path / "clips.csv")])
+    assert check(collected)[0] == 0
     (tmp_path / "v.avi").write_bytes((tmp_path / "v.avi").read_bytes()[:3000])
-    (error,) = check_clips(gathered, 1, progress=False)
+    (error,) = check_clips(collected, 1, progress=False)
     assert (error.clip, error.where) == ("d/a/c", str(tmp_path / "v.avi"))
     assert error.message
 
 
 @pytest.mark.parametrize(("lost", "code"), [(0, 0), (1, 1), (3, 1)])
-def test_a_clip_that_is_not_there_is_another_set(samm: Path, lost: int, code: int) -> None:
+def test_a_missing_clip_is_a_difference(samm: Path, lost: int, code: int) -> None:
     folders = sorted((samm / "SAMM").glob("0*/0*_*_*"))
     used = [f for f in folders if f.name in ("006_1_2", "028_4_1", "032_3_1")]
     for folder in used[:lost]:
         shutil.rmtree(folder)
-    found, lines = told(collect_clips([Source("samm", samm)]))
-    assert found == code
+    result, lines = check(collect_clips([Source("samm", samm)]))
+    assert result == code
     missing = [line for line in lines if line.startswith("missing: ")]
     assert len(missing) == (lost > 0)
     assert all(any(f"/{folder.name}" in line for line in lines) for folder in used[:lost])
 
 
-def test_everything_in_a_long_group_is_told_and_nothing_is_written(samm: Path) -> None:
+def test_all_findings_of_a_long_group_are_printed_and_nothing_is_written(samm: Path) -> None:
     everything = sorted(path for path in samm.rglob("*"))
     for folder in sorted((samm / "SAMM" / "011").iterdir()):
         for file in folder.iterdir():
             replace_file(file, b"")
-    gathered = collect_clips([Source("samm", samm)])
-    code, lines = told(gathered)
+    collected = collect_clips([Source("samm", samm)])
+    code, lines = check(collected)
     assert code == 2
-    clips = [c.clip for c in gathered.clips if c.subject == "011"]
+    clips = [c.clip for c in collected.clips if c.subject == "011"]
     assert len(clips) == 20
     assert all(any(f"samm/011/{clip}" in line for line in lines) for clip in clips)
     assert sorted(path for path in samm.rglob("*")) == everything
 
 
-def test_strict_stops_in_the_doctor_too(samm: Path) -> None:
+def test_strict_changes_the_exit_code_of_the_check(samm: Path) -> None:
     shutil.rmtree(samm / "SAMM" / "006" / "006_1_2")
-    gathered = collect_clips([Source("samm", samm)])
-    assert exit_code(gathered, []) == 1
-    assert exit_code(gathered, [], strict=True) == 2
-    assert list(format_check(gathered, [], method="difference", strict=True))[-1].startswith(
+    collected = collect_clips([Source("samm", samm)])
+    assert exit_code(collected, []) == 1
+    assert exit_code(collected, [], strict=True) == 2
+    assert list(format_check(collected, [], method="difference", strict=True))[-1].startswith(
         "preparation would stop: 132 of 133"
     )

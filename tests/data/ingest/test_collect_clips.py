@@ -19,7 +19,7 @@ HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
 
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The three databases, of full size, in one folder: never write here."""
+    """The three databases of full size in one folder, in which no test may write."""
     root = tmp_path_factory.mktemp("databases")
     build_casme2(root / "CASME2", year=2019)
     build_samm(root / "SAMM")
@@ -28,7 +28,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def own(folder: Path, *rows: str, frames: range = range(10, 31)) -> Source:
-    """A clips.csv whose folder of frames, f, holds the given numbers; they are listed only."""
+    """Write a clips.csv whose folder of frames, f, holds the given numbers in empty files."""
     (folder / "f").mkdir(parents=True)
     for n in frames:
         (folder / "f" / f"{n}.png").write_bytes(b"")
@@ -36,25 +36,25 @@ def own(folder: Path, *rows: str, frames: range = range(10, 31)) -> Source:
     return Source("clips", folder / "clips.csv")
 
 
-def kinds(gathered: CollectedClips) -> Counter[str]:
-    return Counter(f.kind for f in gathered.findings)
+def kinds(collected: CollectedClips) -> Counter[str]:
+    return Counter(f.kind for f in collected.findings)
 
 
 def test_the_three_databases_give_the_442_clips(complete: Path, tmp_path: Path) -> None:
-    gathered = collect_clips([Source("megc2019", complete)], official=write_official(tmp_path / "official.csv"))
-    assert gathered.protocol == "megc2019"
-    assert gathered.sources == ["casme2", "samm", "smic"]
-    assert gathered.classes == ("negative", "positive", "surprise")
-    assert {(c.dataset, c.subject, c.clip, c.label) for c in gathered.clips} == {
+    collected = collect_clips([Source("megc2019", complete)], official=write_official(tmp_path / "official.csv"))
+    assert collected.protocol == "megc2019"
+    assert collected.sources == ["casme2", "samm", "smic"]
+    assert collected.classes == ("negative", "positive", "surprise")
+    assert {(c.dataset, c.subject, c.clip, c.label) for c in collected.clips} == {
         (*c.key, c.label) for c in composite_clips()
     }
-    assert len(gathered.clips) == 442
-    assert (gathered.differences, gathered.damaged, gathered.errors) == ([], [], [])
-    assert sorted((r.clip, r.field, r.old) for r in gathered.repairs) == [
+    assert len(collected.clips) == 442
+    assert (collected.differences, collected.damaged, collected.errors) == ([], [], [])
+    assert sorted((r.clip, r.field, r.old) for r in collected.repairs) == [
         ("028_4_1", "apex", "1143"),
         ("032_3_1", "apex", "1930"),
     ]
-    for clip in gathered.clips:
+    for clip in collected.clips:
         assert clip.onset < clip.offset
         assert clip.apex is None if clip.dataset == "smic" else clip.onset < (clip.apex or 0) <= clip.offset
 
@@ -64,13 +64,13 @@ def test_a_missing_a_surplus_and_an_emptied_folder(complete: Path, tmp_path: Pat
     shutil.rmtree(root / "SAMM" / "006" / "006_1_2")
     for file in (root / "SAMM" / "028" / "028_4_1").iterdir():
         file.unlink()
-    gathered = collect_clips([Source("samm", root)])
-    assert len(gathered.clips) == 131
-    assert [(f.kind, f.clip) for f in gathered.differences] == [
+    collected = collect_clips([Source("samm", root)])
+    assert len(collected.clips) == 131
+    assert [(f.kind, f.clip) for f in collected.differences] == [
         ("missing", "samm/006/006_1_2"),
         ("missing", "samm/028/028_4_1"),
     ]
-    assert gathered.errors == []
+    assert collected.errors == []
 
 
 def _link(source: str, target: str) -> None:
@@ -80,9 +80,9 @@ def _link(source: str, target: str) -> None:
 def test_a_clip_of_another_release_is_named(tmp_path: Path) -> None:
     build_casme2(tmp_path, layout="raw")
     build_casme2(tmp_path, layout="cropped")
-    gathered = collect_clips([Source("casme2", tmp_path)])
-    assert len(gathered.clips) == 145 and not gathered.differences
-    (row,) = [r for r in gathered.repairs if r.field == "frames"]
+    collected = collect_clips([Source("casme2", tmp_path)])
+    assert len(collected.clips) == 145 and not collected.differences
+    (row,) = [r for r in collected.repairs if r.field == "frames"]
     assert (row.subject, row.clip) == ("sub12", "EP09_06")  # its recording ends before the offset
     assert "CASME2-RAW" in row.old and "Cropped" in row.new
     cropped = collect_clips([Source("casme2", tmp_path, release="cropped")])
@@ -92,52 +92,52 @@ def test_a_clip_of_another_release_is_named(tmp_path: Path) -> None:
 
 
 def test_gaps_of_smic_are_notes_and_cost_no_clip(tmp_path: Path) -> None:
-    gathered = collect_clips([Source("smic", build_smic(tmp_path, "cropped"))])
-    assert len(gathered.clips) == 164 and not gathered.differences
-    notes = [f for f in gathered.findings if f.kind == "note" and "no frame" in f.message]
+    collected = collect_clips([Source("smic", build_smic(tmp_path, "cropped"))])
+    assert len(collected.clips) == 164 and not collected.differences
+    notes = [f for f in collected.findings if f.kind == "note" and "no frame" in f.message]
     assert {f.clip for f in notes} <= {f"smic/s03/s03_{clip}" for clip in ("po_08", "sur_01", "sur_05", "ne_16")}
     assert notes and all(f.remedy for f in notes)
 
 
 def test_smic_e_lacks_seven_clips_by_name(tmp_path: Path) -> None:
-    gathered = collect_clips([Source("smic", build_smic(tmp_path, "long"))])
-    assert len(gathered.clips) == 157
-    assert {f.clip.split("/")[2] for f in gathered.differences if f.kind == "missing" and "/" in f.clip} == {
+    collected = collect_clips([Source("smic", build_smic(tmp_path, "long"))])
+    assert len(collected.clips) == 157
+    assert {f.clip.split("/")[2] for f in collected.differences if f.kind == "missing" and "/" in f.clip} == {
         "s01_ne_02", "s02_sur_05", "s03_ne_03", "s03_ne_20", "s04_ne_05", "s04_ne_06", "s09_sur_02",
     }  # fmt: skip
-    assert len(gathered.differences) == 7
+    assert len(collected.differences) == 7
 
 
 def test_equal_subject_numbers_of_two_databases_are_two_persons(complete: Path, tmp_path: Path) -> None:
     mine = own(tmp_path, "mine,006,a,anger,f,10,15,20", "mine,s01,a,anger,f,10,15,20", "mine,sub01,a,surprise,f,10,,20")
-    gathered = collect_clips([Source("megc2019", complete), mine])
-    assert gathered.protocol == "three"
+    collected = collect_clips([Source("megc2019", complete), mine])
+    assert collected.protocol == "three"
     for subject, database in (("006", "samm"), ("s01", "smic"), ("sub01", "casme2")):
-        assert {c.dataset for c in gathered.clips if c.subject == subject} == {"mine", database}
-    assert not gathered.errors
+        assert {c.dataset for c in collected.clips if c.subject == subject} == {"mine", database}
+    assert not collected.errors
 
 
 def test_one_clip_from_two_sources_is_an_error(complete: Path, tmp_path: Path) -> None:
     double = next(c for c in composite_clips() if c.dataset == "samm")
     mine = own(tmp_path, f"samm,{double.subject},{double.clip},anger,f,10,15,20", "samm,900,x,anger,f,10,15,20")
-    gathered = collect_clips([Source("samm", complete / "SAMM"), mine])
-    (error,) = gathered.errors
+    collected = collect_clips([Source("samm", complete / "SAMM"), mine])
+    (error,) = collected.errors
     assert error.clip == f"samm/{double.subject}/{double.clip}"
     assert "SAMM_Micro_FACS_Codes_v2.xlsx, row" in error.message
-    assert error not in gathered.damaged
+    assert error not in collected.damaged
 
 
 def test_own_clips_take_the_same_path(tmp_path: Path) -> None:
     rows = ("d,a,c1,anger,f,10,5,20", "d,a,c2,happy,f,12,,40", "d,b,c1,surprise,f,90,95,99", "d,b,c2,anger,gone,1,2,3")
-    gathered = collect_clips([own(tmp_path, *rows)])
-    assert (gathered.protocol, gathered.sources) == ("three", ["clips"])
-    assert [(c.name, c.label, c.onset, c.apex, c.offset) for c in gathered.clips] == [
+    collected = collect_clips([own(tmp_path, *rows)])
+    assert (collected.protocol, collected.sources) == ("three", ["clips"])
+    assert [(c.name, c.label, c.onset, c.apex, c.offset) for c in collected.clips] == [
         ("d/a/c1", 0, 10, 15, 20),
         ("d/a/c2", 1, 12, None, 30),
     ]
-    assert [(r.field, r.new) for r in gathered.repairs] == [("apex", "15"), ("offset", "30")]
-    assert gathered.damaged == gathered.errors
-    first, second = gathered.errors
+    assert [(r.field, r.new) for r in collected.repairs] == [("apex", "15"), ("offset", "30")]
+    assert collected.damaged == collected.errors
+    first, second = collected.errors
     assert (first.clip, first.where) == ("d/b/c1", str(tmp_path / "clips.csv"))
     assert first.message.startswith("onset frame 90 is not in")
     assert "no such folder of frames" in second.message
@@ -145,9 +145,9 @@ def test_own_clips_take_the_same_path(tmp_path: Path) -> None:
 
 def test_own_classes(tmp_path: Path) -> None:
     source = own(tmp_path, "d,a,c1,fatigue,f,10,15,20", "d,a,c2,Calm,f,10,15,20")
-    gathered = collect_clips([source], classes=("calm", "fatigue"))
-    assert (gathered.protocol, gathered.classes) == ("own", ("calm", "fatigue"))
-    assert [c.label for c in gathered.clips] == [1, 0]
+    collected = collect_clips([source], classes=("calm", "fatigue"))
+    assert (collected.protocol, collected.classes) == ("own", ("calm", "fatigue"))
+    assert [c.label for c in collected.clips] == [1, 0]
     with pytest.raises(UserError, match="clips.csv, line 2: label 'fatigue' has no class"):
         collect_clips([source])
     with pytest.raises(UserError, match="--classes .* --protocol=three"):
@@ -171,27 +171,27 @@ def test_protocols(complete: Path, tmp_path: Path) -> None:
         collect_clips([mine], official=tmp_path / "official.csv")
 
 
-def test_an_override_beats_the_rule_and_is_logged(complete: Path) -> None:
+def test_an_override_replaces_the_rule_and_is_recorded(complete: Path) -> None:
     rows = [
         Override("samm/028/028_4_1", None, 1133, None, "seen by eye", "fixes.csv, row 2"),
         Override("casme2/sub04/EP12_01f", None, 1, None, "filled in", "fixes.csv, row 3"),
         Override("028_4_2", 1, None, None, "x", "fixes.csv, row 4"),
         Override("samm/032/032_3_1", None, 1, None, "x", "fixes.csv, row 5"),
     ]
-    gathered = collect_clips([Source("megc2019", complete)], overrides=rows)
-    (clip,) = [c for c in gathered.clips if c.clip == "028_4_1"]
+    collected = collect_clips([Source("megc2019", complete)], overrides=rows)
+    (clip,) = [c for c in collected.clips if c.clip == "028_4_1"]
     assert clip.apex == 1133
-    (row,) = gathered.repairs
+    (row,) = collected.repairs
     assert (row.clip, row.field, row.old, row.new, row.reason) == ("028_4_1", "apex", "1143", "1133", "seen by eye")
-    (note,) = [f for f in gathered.findings if f.where == "fixes.csv, row 3"]
+    (note,) = [f for f in collected.findings if f.where == "fixes.csv, row 3"]
     assert (note.kind, note.clip) == ("note", "casme2/sub04/EP12_01f")
     assert "the protocol leaves this clip out" in note.message
-    assert {f.where for f in gathered.errors} == {"fixes.csv, row 4", "fixes.csv, row 5"}
-    assert gathered.damaged == []
+    assert {f.where for f in collected.errors} == {"fixes.csv, row 4", "fixes.csv, row 5"}
+    assert collected.damaged == []
 
 
-def test_an_override_of_the_apex_comes_before_the_protocols_look_at_it(tmp_path: Path) -> None:
-    """A damaged apex cell leaves a CASME II clip out; an apex by hand brings it back, as itself."""
+def test_an_override_of_the_apex_is_applied_before_the_selection(tmp_path: Path) -> None:
+    """A damaged apex cell leaves a CASME II clip out; an apex by hand selects the clip again."""
     root = build_casme2(tmp_path / "CASME2", form="csv")
     (table,) = root.rglob("*.csv")
     lines = table.read_text(encoding="utf-8").splitlines()
@@ -213,12 +213,12 @@ def test_an_override_of_the_apex_comes_before_the_protocols_look_at_it(tmp_path:
     assert onset + 1 < offset
 
 
-def test_the_organisers_list_is_a_further_check(complete: Path, tmp_path: Path) -> None:
+def test_the_organizers_list_is_a_further_check(complete: Path, tmp_path: Path) -> None:
     clips = composite_clips()
     less = write_official(tmp_path / "less.csv", [c for c in clips if c.clip != "006_1_2"])
-    gathered = collect_clips([Source("samm", complete / "SAMM")], official=less)
-    assert [(f.kind, f.clip) for f in gathered.differences] == [("surplus", "samm/006/006_1_2")]
-    assert len(gathered.clips) == 133
+    collected = collect_clips([Source("samm", complete / "SAMM")], official=less)
+    assert [(f.kind, f.clip) for f in collected.differences] == [("surplus", "samm/006/006_1_2")]
+    assert len(collected.clips) == 133
 
 
 def test_a_folder_that_contradicts_the_sheet_is_a_note(complete: Path, tmp_path: Path) -> None:
@@ -228,9 +228,9 @@ def test_a_folder_that_contradicts_the_sheet_is_a_note(complete: Path, tmp_path:
     number = int(last.stem.split("_")[1])
     replace_file(last, b"")
     last.rename(folder / f"013_{number + 54:05d}.jpg")  # 5739 and 5793, say
-    gathered = collect_clips([Source("samm", root)])
+    collected = collect_clips([Source("samm", root)])
     (note,) = [
-        f for f in gathered.findings if f.clip == "samm/013/013_1_9" and "offset" in f.message and f.kind == "note"
+        f for f in collected.findings if f.clip == "samm/013/013_1_9" and "offset" in f.message and f.kind == "note"
     ]
     assert f"to {number + 54}," in note.message and f"offset {number}" in note.message
-    assert [r.field for r in gathered.repairs if r.clip == "013_1_9"] == ["offset"]
+    assert [r.field for r in collected.repairs if r.clip == "013_1_9"] == ["offset"]

@@ -23,16 +23,16 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 def faces(sheet: NDArray[np.uint8]) -> list[tuple[int, int, int]]:
     """(row, column, grey level) of every flat onset of 96 pixels, column by column from the top."""
-    found = []
+    strips = []
     for x in range(8, sheet.shape[1], 3 * 96 + 8):
         line = sheet[:, x].astype(int)
         y = 0
         while y + 96 <= len(line):
             if line[y] < 250 and (sheet[y : y + 96, x : x + 96] == line[y]).all():
-                found.append((y, x, int(line[y])))
+                strips.append((y, x, int(line[y])))
                 y += 96
             y += 1
-    return found
+    return strips
 
 
 def test_a_cell_shows_onset_apex_and_four_times_the_difference(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_the_difference_is_clipped_not_wrapped() -> None:
     assert strip[4, 4] == 200 and strip[4, 12] == 10 and strip[4, 20] == 0
 
 
-def test_clips_stand_by_dataset_subject_and_number_of_the_clip(tmp_path: Path) -> None:
+def test_clips_are_sorted_by_dataset_subject_and_clip_number(tmp_path: Path) -> None:
     apart = [
         level("1_10", 60, subject="s2"),
         level("1_2", 50, subject="s2"),
@@ -81,7 +81,7 @@ def test_442_clips_of_68_subjects_are_one_sheet(tmp_path: Path) -> None:
     assert height < 4900 and width < 4300 and 0.8 < height / width < 1.6
 
 
-def test_what_does_not_fit_goes_onto_a_second_sheet(tmp_path: Path) -> None:
+def test_further_clips_go_onto_a_second_sheet(tmp_path: Path) -> None:
     records = [level(f"{i:03d}", i % 200, subject=f"s{i // 4:03d}") for i in range(700)]
     write_contact_sheet(tmp_path / "contact_sheet.png", records, EXPRESSIONS)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["contact_sheet.png", "contact_sheet_2.png"]

@@ -39,7 +39,7 @@ def test_databases_are_found_by_the_names_of_their_folders(
     ]
 
 
-def test_one_that_is_not_there_or_in_two_places(tmp_path: Path) -> None:
+def test_a_missing_or_ambiguous_database_is_an_error(tmp_path: Path) -> None:
     root = folders(tmp_path, "CASME2", "SAMM")
     with pytest.raises(UserError, match="no folder here is called like smic .found: CASME2, SAMM.; give --source=smic"):
         find_database(root, "smic")
@@ -50,7 +50,7 @@ def test_one_that_is_not_there_or_in_two_places(tmp_path: Path) -> None:
         find_database(root, "smic")
 
 
-def test_names_and_doubles(tmp_path: Path) -> None:
+def test_unknown_names_and_duplicates(tmp_path: Path) -> None:
     root = folders(tmp_path, "CASME2", "SAMM", "SMIC")
     with pytest.raises(UserError, match="source 'casme22' is unknown; use one of clips, megc2019, casme2"):
         expand_sources([Source("casme22", root)])

@@ -1,4 +1,4 @@
-"""Runs of prepare that are killed outright, as by SIGKILL or a power cut."""
+"""Runs of prepare that are killed, as by SIGKILL or a power cut."""
 
 import multiprocessing
 import os
@@ -35,7 +35,7 @@ def _names(folder: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Killed:
-    """How a run that was killed left things, and what the next one made of them."""
+    """The files after a killed run, and the result of the next run."""
 
     event: int
     finished: bool
@@ -45,7 +45,7 @@ class Killed:
 
 
 def _in_fork(work: Callable[[], object]) -> bool:
-    """Whether ``work`` came to its end in a copy of this process."""
+    """Return whether ``work`` finished in a fork of this process."""
     child = os.fork()
     if not child:
         try:
@@ -57,7 +57,7 @@ def _in_fork(work: Callable[[], object]) -> bool:
 
 
 def _kill_at(event: int, root: Path) -> None:
-    """From now on this process counts what it does to files under ``root``, and dies at the given count."""
+    """Count the file events of this process below ``root``, and exit at the given count."""
     left = iter(range(event))
 
     def hook(name: str, details: tuple[object, ...]) -> None:
@@ -68,7 +68,7 @@ def _kill_at(event: int, root: Path) -> None:
 
 
 def _kill_everywhere(root: Path, step: int) -> list[Killed]:
-    """Replaces an earlier dataset by a new one, killed at every ``step``-th event; runs in a process of one thread."""
+    """Replace an earlier dataset by a new one, killed at every ``step``-th event, in a process of one thread."""
     clips = read_clips(root / "clips.csv")
     out = root / "out" / "data"
 
@@ -79,7 +79,7 @@ def _kill_everywhere(root: Path, step: int) -> list[Killed]:
     for name, chosen in (("earlier", clips[:1]), ("new", clips[1:])):
         make(chosen)
         states[name] = _files(out)
-    found = []
+    kills = []
     event, finished = 0, False
     while not finished:
         make(clips[:1])
@@ -94,9 +94,9 @@ def _kill_everywhere(root: Path, step: int) -> list[Killed]:
         if out.exists():
             state = next((name for name, files in states.items() if files == _files(out)), "half")
         make(clips[1:])
-        found.append(Killed(event, finished, state, _files(out) == states["new"], _names(root / "out")))
+        kills.append(Killed(event, finished, state, _files(out) == states["new"], _names(root / "out")))
         event += step
-    return found
+    return kills
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def clips(tmp_path: Path, write_clip: Callable[..., None]) -> list[Clip]:
     return [clip, replace(clip, clip="b", apex=12), replace(clip, clip="c", apex=13)]
 
 
-def test_killed_anywhere_a_run_leaves_nothing_half_and_the_next_one_is_as_if_nothing_had_been(
+def test_a_run_killed_anywhere_leaves_no_partial_file_and_the_next_run_is_complete(
     tmp_path: Path, clips: list[Clip]
 ) -> None:
     write_clips(tmp_path / "clips.csv", clips)
@@ -146,7 +146,7 @@ def _alive(process: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
-def test_a_killed_run_loses_the_clips_in_work_only_and_its_processes_end(tmp_path: Path, clips: list[Clip]) -> None:
+def test_a_killed_run_loses_only_unfinished_clips_and_its_processes_end(tmp_path: Path, clips: list[Clip]) -> None:
     many = [replace(clips[0], clip=f"{n}{apex}", apex=apex, offset=15 + n) for apex in range(11, 16) for n in (0, 1)]
     many = [replace(clip, clip=f"{clip.clip}{onset}", onset=onset) for clip in many for onset in (8, 9, 10)]
     for onset in (8, 9):

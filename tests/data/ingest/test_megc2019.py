@@ -1,4 +1,4 @@
-"""End to end: fabricated trees of the three databases, the readers, and the 442 clips of MEGC2019."""
+"""End to end: from fabricated trees of the three databases to the 442 clips of MEGC2019."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.databases import READERS, Source
-from icegan_jax.data.ingest.annotation import Annotation, Finding
+from icegan_jax.data.ingest.annotation import Annotation, ClipKey, Finding
 from icegan_jax.data.ingest.collect_clips import collect_clips
 from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
-from icegan_jax.data.ingest.protocol import ClipKey, ClipSelection, compare_with_expected_counts, select_clips
+from icegan_jax.data.ingest.protocol import ClipSelection, compare_with_expected_counts, select_clips
 from icegan_jax.data.video import list_frames
 from icegan_jax.errors import UserError
-from tests.data.fabricate import Fake
+from tests.data.fabricate import FabricatedClip
 from tests.data.fabricated_casme2 import build_casme2, casme2_clips
 from tests.data.fabricated_databases import NOT_IN_SMIC_E, composite_clips, write_official
 from tests.data.fabricated_samm import build_samm, samm_clips
@@ -21,19 +21,19 @@ from tests.data.fabricated_smic import build_smic, smic_clips
 
 # Clips per class and number of subjects (docs/databases.md, "MEGC2019 clips").
 _COMPLETE = {"casme2": ((88, 32, 25), 24), "samm": ((92, 26, 15), 28), "smic": ((70, 51, 43), 16)}
-_FAKES = {fake.key: fake for fake in (*casme2_clips(), *samm_clips(), *smic_clips())}
+_CLIPS = {clip.key: clip for clip in (*casme2_clips(), *samm_clips(), *smic_clips())}
 
 Build = Callable[[Path], Path]
 
 
 def _select(roots: Mapping[str, Path]) -> tuple[ClipSelection, dict[ClipKey, tuple[Annotation, int]]]:
-    """The selection, and of it what has frames."""
+    """Return the selection, and its clips that have frames."""
     selection = select_clips({name: READERS[name](Source(name, root)) for name, root in roots.items()}, "megc2019")
     return selection, {a.key: (a, label) for a, label in selection.annotations if a.frames}
 
 
 def _numbers(dataset: str, present: Mapping[ClipKey, tuple[Annotation, int]]) -> tuple[tuple[int, ...], int]:
-    """Clips per class and number of subjects of one database."""
+    """Return the clips per class and the number of subjects of one database."""
     counts = Counter(label for a, label in present.values() if a.dataset == dataset)
     return tuple(counts[k] for k in range(3)), len({a.subject for a, _ in present.values() if a.dataset == dataset})
 
@@ -43,22 +43,22 @@ def _faults(findings: list[Finding]) -> list[tuple[str, str]]:
 
 
 def _check(dataset: str, root: Path) -> None:
-    """The database is complete, its labels are right, and its frames are those of the annotation."""
+    """Check that the database is complete and that labels and frames are those of the annotation."""
     selection, present = _select({dataset: root})
     assert _numbers(dataset, present) == _COMPLETE[dataset]
     assert compare_with_expected_counts(selection, present) == []
     assert {key: label for key, (_, label) in present.items()} == {
-        fake.key: fake.label for fake in composite_clips() if fake.dataset == dataset
+        clip.key: clip.label for clip in composite_clips() if clip.dataset == dataset
     }
     for key, (annotation, _) in present.items():
-        _check_frames(annotation, _FAKES[key])
+        _check_frames(annotation, _CLIPS[key])
 
 
-def _check_frames(annotation: Annotation, fake: Fake) -> None:
+def _check_frames(annotation: Annotation, clip: FabricatedClip) -> None:
     numbers = list_frames(annotation.frames[0])
-    assert (annotation.onset or numbers[0], annotation.offset or numbers[-1]) == (fake.onset, fake.offset)
-    assert annotation.apex == fake.apex
-    assert fake.onset in numbers
+    assert (annotation.onset or numbers[0], annotation.offset or numbers[-1]) == (clip.onset, clip.offset)
+    assert annotation.apex == clip.apex
+    assert clip.onset in numbers
 
 
 @pytest.mark.parametrize("form", ["xlsx", "csv"])
@@ -108,7 +108,7 @@ def test_smic_e_has_157_and_names_the_seven(tmp_path: Path, nested: bool) -> Non
     assert findings[-1].message.startswith("157 of 164 clips: 65 of 70 negative, 51 of 51 positive, 41 of 43 surprise")
     assert present["smic", "s18", "s18_sur_03"][1] == 2
     for key, (annotation, _) in present.items():
-        _check_frames(annotation, _FAKES[key])
+        _check_frames(annotation, _CLIPS[key])
 
 
 def test_smic_e_beside_the_plain_release_is_complete(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_smic_e_beside_the_plain_release_is_complete(tmp_path: Path) -> None:
     _check("smic", build_smic(tmp_path, "cropped"))
 
 
-def test_smic_e_without_saved_values_says_so(tmp_path: Path) -> None:
+def test_smic_e_without_saved_values_is_an_error(tmp_path: Path) -> None:
     root = build_smic(tmp_path, "long", cached=False)
     with pytest.raises(UserError, match=r"SMIC-HS-E_annotation\.xlsx, row 2: offsetf is a formula whose value was not"):
         _select({"smic": root})
@@ -147,22 +147,22 @@ def test_the_442_clips_agree_with_the_list(tmp_path: Path, roots: dict[str, Path
 
 
 def test_every_repair_of_the_442_clips_is_listed(roots: dict[str, Path]) -> None:
-    gathered = collect_clips([Source(name, root) for name, root in roots.items()])
-    assert len(gathered.clips) == 442
-    assert gathered.differences == []
-    assert [(r.clip, r.field, r.old, r.new) for r in gathered.repairs] == [
+    collected = collect_clips([Source(name, root) for name, root in roots.items()])
+    assert len(collected.clips) == 442
+    assert collected.differences == []
+    assert [(r.clip, r.field, r.old, r.new) for r in collected.repairs] == [
         ("EP01_08", "apex", "10", "9"),
         ("028_4_1", "apex", "1143", "1132"),
         ("032_3_1", "apex", "1930", "4928"),
     ]
-    gaps = {f.clip.split("/")[-1] for f in gathered.findings if "no frame" in f.message and f.kind == "note"}
+    gaps = {f.clip.split("/")[-1] for f in collected.findings if "no frame" in f.message and f.kind == "note"}
     assert gaps == {"EP01_08", "s03_po_08", "s03_sur_01", "s03_sur_05", "s03_ne_16"}
 
 
 def test_recording_that_ends_before_the_offset_is_repaired(tmp_path: Path) -> None:
-    gathered = collect_clips([Source("casme2", build_casme2(tmp_path, layout="raw"))])
-    assert len(gathered.clips) == 145
-    assert [(r.subject, r.clip, r.field, r.old, r.new) for r in gathered.repairs] == [
+    collected = collect_clips([Source("casme2", build_casme2(tmp_path, layout="raw"))])
+    assert len(collected.clips) == 145
+    assert [(r.subject, r.clip, r.field, r.old, r.new) for r in collected.repairs] == [
         ("sub12", "EP09_06", "offset", "12", "11"),
         ("sub12", "EP09_06", "apex", "12", "11"),
     ]

@@ -6,15 +6,15 @@ from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Fi
 from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
 from icegan_jax.data.ingest.protocol import ClipSelection, select_clips
 from icegan_jax.errors import UserError
-from tests.data.fabricate import Fake
+from tests.data.fabricate import FabricatedClip
 from tests.data.fabricated_casme2 import casme2_clips
 from tests.data.fabricated_databases import composite_clips, write_official
 from tests.data.fabricated_samm import samm_clips
 from tests.data.fabricated_smic import smic_clips
 
 
-def _selection(*clips: Fake, protocol: str = "megc2019") -> ClipSelection:
-    def annotation(c: Fake) -> Annotation:
+def _selection(*clips: FabricatedClip, protocol: str = "megc2019") -> ClipSelection:
+    def annotation(c: FabricatedClip) -> Annotation:
         apex = c.apex if isinstance(c.apex, int) else None
         return Annotation(*c.key, c.emotion.lower(), (), c.onset, apex, c.offset, "sheet.xlsx, row 2")
 
@@ -44,7 +44,7 @@ def test_complete_set_agrees(tmp_path: Path, form: str) -> None:
     assert [(f.kind, f.clip) for f in findings] == ([("note", "samm/032/032_3_1")] if form == "441" else [])
 
 
-def test_line_ends_are_those_of_the_organisers(tmp_path: Path) -> None:
+def test_line_ends_are_those_of_the_organizers(tmp_path: Path) -> None:
     data = write_official(tmp_path / "gt.csv").read_bytes()
     assert data.count(b"\r\n") == 442
     path = tmp_path / "semicolons.csv"
@@ -63,7 +63,7 @@ def test_line_ends_are_those_of_the_organisers(tmp_path: Path) -> None:
         ("SMIC-HS,s01,s01_sur_01,2", ("smic", "s01", "s01_sur_01")),
     ],
 )
-def test_names_are_ours(tmp_path: Path, line: str, key: tuple[str, str, str]) -> None:
+def test_names_are_normalized(tmp_path: Path, line: str, key: tuple[str, str, str]) -> None:
     path = tmp_path / "gt.csv"
     path.write_text(f"{line}\n", encoding="utf-8")
     (row,) = read_official_list(path)
@@ -104,9 +104,11 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 def test_differences_are_named(tmp_path: Path) -> None:
     clips = [c for c in composite_clips() if c.dataset == "samm"]
     changed = [
-        Fake(*c.key, c.emotion, 2, c.onset, c.apex, c.offset) if i == 0 else c for i, c in enumerate(clips) if i != 1
+        FabricatedClip(*c.key, c.emotion, 2, c.onset, c.apex, c.offset) if i == 0 else c
+        for i, c in enumerate(clips)
+        if i != 1
     ]
-    added = Fake("samm", "006", "006_9_9", "Anger", 0, 1, 2, 3)
+    added = FabricatedClip("samm", "006", "006_9_9", "Anger", 0, 1, 2, 3)
     path = write_official(tmp_path / "gt.csv", [*changed, added])
     findings = _compared(path, _selection(*samm_clips()))
     assert [(f.kind, f.clip) for f in findings] == [
@@ -118,16 +120,16 @@ def test_differences_are_named(tmp_path: Path) -> None:
     assert "not in the annotation" in findings[2].message
 
 
-def test_clip_that_a_rule_left_out_says_so(tmp_path: Path) -> None:
+def test_a_clip_left_out_by_a_rule_names_the_reason(tmp_path: Path) -> None:
     clips = [c for c in casme2_clips() if c.label is not None]
     out = next(c for c in casme2_clips() if c.clip == "EP12_01f")
-    path = write_official(tmp_path / "gt.csv", [*clips, Fake(*out.key, "disgust", 0, 8, 9, 10)])
+    path = write_official(tmp_path / "gt.csv", [*clips, FabricatedClip(*out.key, "disgust", 0, 8, 9, 10)])
     (finding,) = _compared(path, _selection(*casme2_clips()))
     assert (finding.kind, finding.clip) == ("missing", "casme2/sub04/EP12_01f")
     assert "left out: MEGC2019 left it out: no apex" in finding.message
 
 
-def test_what_the_counts_name_is_not_named_again(tmp_path: Path) -> None:
+def test_a_clip_reported_by_the_counts_is_not_reported_again(tmp_path: Path) -> None:
     path = write_official(tmp_path / "gt.csv")
     assert _compared(path, _selection(*smic_clips()), without="s20_ne_01") == []
 

@@ -92,15 +92,15 @@ def test_the_log_of_prepare_is_no_override_file(tmp_path: Path) -> None:
 )
 def test_a_clip_is_found_by_any_name_that_is_its_own(name: str, place: int) -> None:
     override = Override(name, None, 1, None, "why")
-    found, errors = match_overrides([override], KNOWN)
+    assigned, errors = match_overrides([override], KNOWN)
     assert not errors
-    assert found == {(KNOWN[place].dataset, KNOWN[place].subject, KNOWN[place].clip): override}
+    assert assigned == {(KNOWN[place].dataset, KNOWN[place].subject, KNOWN[place].clip): override}
 
 
 def test_a_name_as_written_goes_before_one_without_padding() -> None:
     known = [annotation("mine", "1", "a"), annotation("mine", "01", "a")]
-    found, errors = match_overrides([Override("01/a", 1, None, None, "why")], known)
-    assert not errors and list(found) == [("mine", "01", "a")]
+    assigned, errors = match_overrides([Override("01/a", 1, None, None, "why")], known)
+    assert not errors and list(assigned) == [("mine", "01", "a")]
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ def test_a_name_as_written_goes_before_one_without_padding() -> None:
     ],
 )
 def test_an_unclear_name_is_an_error_with_what_is_near(name: str, message: str) -> None:
-    found, (error,) = match_overrides([Override(name, 1, None, None, "why", "fixes.csv, row 2")], KNOWN)
-    assert not found
+    assigned, (error,) = match_overrides([Override(name, 1, None, None, "why", "fixes.csv, row 2")], KNOWN)
+    assert not assigned
     assert (error.kind, error.where) == ("error", "fixes.csv, row 2")
     assert error.message.startswith(message)
     assert error.remedy
@@ -124,8 +124,8 @@ def test_an_unclear_name_is_an_error_with_what_is_near(name: str, message: str) 
 
 def test_one_row_per_clip() -> None:
     rows = [Override("028_4_1", 1, None, None, "why", "row 2"), Override("028/028_4_1", 2, None, None, "why", "row 3")]
-    found, (error,) = match_overrides(rows, KNOWN)
-    assert found[("samm", "028", "028_4_1")] is rows[0]
+    assigned, (error,) = match_overrides(rows, KNOWN)
+    assert assigned[("samm", "028", "028_4_1")] is rows[0]
     assert (error.where, error.message) == ("row 3", "clip samm/028/028_4_1 is in row 2 too")
 
 
@@ -150,7 +150,7 @@ def test_every_cell_is_a_repair_with_the_users_reason() -> None:
         ((None, 12, None), "apex 12 is no frame of the clip"),
     ],
 )
-def test_cells_that_cannot_be(cells: tuple[int | None, int | None, int | None], message: str) -> None:
+def test_contradictory_cells_are_errors(cells: tuple[int | None, int | None, int | None], message: str) -> None:
     override = Override("028_4_1", *cells, "why", "fixes.csv, row 2")
     changed, _ = override_annotation(KNOWN[3], override)
     numbers = [n for n in range(5, 31) if n != 12]
@@ -159,7 +159,7 @@ def test_cells_that_cannot_be(cells: tuple[int | None, int | None, int | None], 
     assert all((e.kind, e.clip, e.where) == ("error", "samm/028/028_4_1", "fixes.csv, row 2") for e in errors)
 
 
-def test_sound_cells_pass_and_the_sheets_own_apex_is_left_to_the_rules() -> None:
+def test_valid_cells_pass_and_the_annotated_apex_is_not_checked() -> None:
     for cells in ((11, None, None), (None, 20, None), (16, None, 30)):
         override = Override("028_4_1", *cells, "why")
         changed, _ = override_annotation(KNOWN[3], override)

@@ -30,7 +30,7 @@ def test_results_come_in_order_from_one_thread_each(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_error_arrives_whole(workers: int) -> None:
+def test_an_error_of_a_worker_is_raised_unchanged(workers: int) -> None:
     results = run_parallel(_fail, [1, 2, 3], workers)
     assert next(results) == 1
     with pytest.raises(OSError, match="No space left") as caught:

@@ -126,7 +126,7 @@ def test_five_classes_have_their_words(write: Callable[..., Page]) -> None:
     assert "database happiness disgust repression surprise others clips subjects smic 0 0 0 0 1 1 1" in page.words()
 
 
-def test_findings_stand_by_kind_with_their_remedies(write: Callable[..., Page]) -> None:
+def test_findings_are_grouped_by_kind_with_their_remedies(write: Callable[..., Page]) -> None:
     findings = [
         Finding("excluded", "casme2/sub01/EP1", "sheet, row 3", "others has no class"),
         Finding("missing", "smic/s03/s03_ne_03", "SMIC-E", "no folder", "use the plain SMIC HS release"),
@@ -167,7 +167,7 @@ def test_subjects_are_sections_in_order(write: Callable[..., Page]) -> None:
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&amp;"
 
 
-def test_names_are_text_wherever_they_stand(write: Callable[..., Page]) -> None:
+def test_names_are_escaped_everywhere(write: Callable[..., Page]) -> None:
     evil = Clip(EVIL, EVIL, EVIL, 0, Path("frames"), 1, 2, 3)
     page = write(
         [evil],
@@ -183,7 +183,7 @@ def test_names_are_text_wherever_they_stand(write: Callable[..., Page]) -> None:
     assert page.words().count(EVIL) > 15
 
 
-def test_a_name_that_is_no_unicode_is_written(write: Callable[..., Page]) -> None:
+def test_a_name_that_is_not_unicode_is_written(write: Callable[..., Page]) -> None:
     assert "bad ?" in write([clip("a")], findings=[Finding("note", "smic", "bad \udcff", "odd name")]).words()
 
 

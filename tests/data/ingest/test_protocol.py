@@ -7,7 +7,7 @@ import pytest
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
 from icegan_jax.data.ingest.protocol import ClipSelection, compare_with_expected_counts, select_clips
 from icegan_jax.errors import UserError
-from tests.data.fabricate import Fake
+from tests.data.fabricate import FabricatedClip
 from tests.data.fabricated_casme2 import casme2_clips
 from tests.data.fabricated_databases import NOT_IN_SMIC_E
 from tests.data.fabricated_samm import samm_clips
@@ -18,13 +18,13 @@ _COUNTS = {"casme2": (88, 32, 25), "samm": (92, 26, 15), "smic": (70, 51, 43)}
 _SUBJECTS = {"casme2": 24, "samm": 28, "smic": 16}
 
 
-def _annotation(fake: Fake, row: int = 2) -> Annotation:
+def _annotation(fake: FabricatedClip, row: int = 2) -> Annotation:
     apex = fake.apex if isinstance(fake.apex, int) else None
     where = f"{fake.dataset}.xlsx, row {row}"
     return Annotation(*fake.key, fake.emotion.lower(), (), fake.onset, apex, fake.offset, where)
 
 
-def _reading(dataset: str, change: Callable[[Annotation], Iterable[Annotation]] = lambda a: [a]) -> DatabaseAnnotation:
+def _database(dataset: str, change: Callable[[Annotation], Iterable[Annotation]] = lambda a: [a]) -> DatabaseAnnotation:
     rows = [_annotation(fake, row) for row, fake in enumerate(_CLIPS[dataset](), 2)]
     return DatabaseAnnotation([b for a in rows for b in change(a)])
 
@@ -34,16 +34,16 @@ def _all_but(*clips: str) -> Callable[[Annotation], Iterable[Annotation]]:
 
 
 def _with(clip: str, /, **fields: object) -> Callable[[Annotation], Iterable[Annotation]]:
-    """Changes the one clip "subject/clip"."""
+    """Change the one clip "subject/clip"."""
     return lambda a: [replace(a, **fields) if f"{a.subject}/{a.clip}" == clip else a]  # type: ignore[arg-type]
 
 
-def _selected(dataset: str, reading: DatabaseAnnotation, protocol: str = "megc2019") -> ClipSelection:
-    return select_clips({dataset: reading}, protocol)
+def _selected(dataset: str, database: DatabaseAnnotation, protocol: str = "megc2019") -> ClipSelection:
+    return select_clips({dataset: database}, protocol)
 
 
 def _compared(selection: ClipSelection, without: Iterable[str] = ()) -> list[Finding]:
-    """Count findings where all clips but those named have frames."""
+    """Return the findings on the counts where all clips but ``without`` have frames."""
     lost = set(without)
     return compare_with_expected_counts(selection, {a.key for a, _ in selection.annotations if a.clip not in lost})
 
@@ -63,7 +63,7 @@ def _keys(selection: ClipSelection) -> set[tuple[str, str, str]]:
 
 @pytest.mark.parametrize("dataset", _CLIPS)
 def test_megc2019_of_one_database(dataset: str) -> None:
-    selection = _selected(dataset, _reading(dataset))
+    selection = _selected(dataset, _database(dataset))
     counts = Counter(label for _, label in selection.annotations)
     assert tuple(counts[k] for k in range(3)) == _COUNTS[dataset]
     assert len({a.subject for a, _ in selection.annotations}) == _SUBJECTS[dataset]
@@ -77,7 +77,7 @@ def test_megc2019_of_one_database(dataset: str) -> None:
 
 
 def test_megc2019_of_all_three() -> None:
-    selection = select_clips({name: _reading(name) for name in ("smic", "casme2", "samm")}, "megc2019")
+    selection = select_clips({name: _database(name) for name in ("smic", "casme2", "samm")}, "megc2019")
     assert len(selection.annotations) == 442
     assert len({(a.dataset, a.subject) for a, _ in selection.annotations}) == 68
     assert selection.datasets == ("smic", "casme2", "samm")
@@ -87,14 +87,14 @@ def test_megc2019_of_all_three() -> None:
 
 
 def test_every_clip_left_out_has_its_reason_and_place() -> None:
-    findings = {f.clip: f for f in _selected("casme2", _reading("casme2")).findings}
+    findings = {f.clip: f for f in _selected("casme2", _database("casme2")).findings}
     assert "no apex" in findings["casme2/sub04/EP12_01f"].message
     assert "its apex is its onset" in findings["casme2/sub05/EP09_05f"].message
     assert "'sadness' has no class in protocol megc2019" in findings["casme2/sub24/EP07_01"].message
     assert all(f.where.startswith("casme2.xlsx, row ") for f in findings.values())
     assert all(
         "'other' has no class" in f.message
-        for f in _selected("samm", _reading("samm")).findings
+        for f in _selected("samm", _database("samm")).findings
         if f.kind == "excluded"
     )
 
@@ -105,7 +105,7 @@ def test_workbook_of_2019_gives_the_same_clips() -> None:
     def later(a: Annotation) -> Iterable[Annotation]:
         return [replace(a, emotion="surprise") if (a.subject, a.clip) in relabelled else a]
 
-    before, after = _selected("casme2", _reading("casme2")), _selected("casme2", _reading("casme2", later))
+    before, after = _selected("casme2", _database("casme2")), _selected("casme2", _database("casme2", later))
     assert _keys(before) == _keys(after)
     assert _compared(after) == []
     reasons = [f.message for f in after.findings if (f.clip.split("/")[1], f.clip.split("/")[2]) in relabelled]
@@ -114,8 +114,8 @@ def test_workbook_of_2019_gives_the_same_clips() -> None:
 
 
 @pytest.mark.parametrize("clip", ["sub04/EP12_01f", "sub05/EP09_05f"])
-def test_cell_filled_in_by_hand_does_not_bring_the_clip_back(clip: str) -> None:
-    selection = _selected("casme2", _reading("casme2", _with(clip, apex=10)))
+def test_an_apex_filled_in_by_hand_does_not_select_the_clip(clip: str) -> None:
+    selection = _selected("casme2", _database("casme2", _with(clip, apex=10)))
     assert len(selection.annotations) == 145
     assert f"casme2/{clip}" not in {a.name for a, _ in selection.annotations}
     assert _compared(selection) == []
@@ -123,13 +123,13 @@ def test_cell_filled_in_by_hand_does_not_bring_the_clip_back(clip: str) -> None:
 
 def test_row_that_a_copy_added_is_left_out() -> None:
     more = replace(_annotation(casme2_clips()[0]), subject="sub24", clip="EP02_07", emotion="disgust")
-    reading = DatabaseAnnotation([*_reading("casme2").annotations, more])
-    assert _compared(_selected("casme2", reading)) == []
+    database = DatabaseAnnotation([*_database("casme2").annotations, more])
+    assert _compared(_selected("casme2", database)) == []
 
 
 @pytest.mark.parametrize("fields", [{"apex": None}, {"apex": 8, "onset": 8}])
 def test_other_unusable_apex_is_missing_by_name(fields: dict[str, int | None]) -> None:
-    selection = _selected("casme2", _reading("casme2", _with("sub05/EP12_03f", **fields)))
+    selection = _selected("casme2", _database("casme2", _with("sub05/EP12_03f", **fields)))
     assert len(selection.annotations) == 144
     assert "casme2/sub05/EP12_03f" in {f.clip for f in selection.findings if f.kind == "excluded"}
     findings = _compared(selection)
@@ -143,8 +143,8 @@ def test_other_unusable_apex_is_missing_by_name(fields: dict[str, int | None]) -
 
 @pytest.mark.parametrize("annotated", [True, False])
 def test_seven_clips_that_smic_e_lacks_are_named(annotated: bool) -> None:
-    reading = _reading("smic", _all_but() if annotated else _all_but(*NOT_IN_SMIC_E))
-    findings = _compared(_selected("smic", reading), without=NOT_IN_SMIC_E)
+    database = _database("smic", _all_but() if annotated else _all_but(*NOT_IN_SMIC_E))
+    findings = _compared(_selected("smic", database), without=NOT_IN_SMIC_E)
     assert sorted(_kinds(findings)) == [("missing", f"smic/{clip[:3]}/{clip}") for clip in sorted(NOT_IN_SMIC_E)]
     assert all("SMIC_all_raw" in f.remedy for f in findings if f.kind == "missing")
     assert (
@@ -154,17 +154,17 @@ def test_seven_clips_that_smic_e_lacks_are_named(annotated: bool) -> None:
 
 
 def test_clip_without_frames_is_missing_by_name() -> None:
-    findings = _compared(_selected("samm", _reading("samm")), without=["006_1_2"])
+    findings = _compared(_selected("samm", _database("samm")), without=["006_1_2"])
     assert _kinds(findings) == [("missing", "samm/006/006_1_2")]
     assert findings[0].where.startswith("samm.xlsx, row ")
     assert findings[0].remedy == "restore its folder"
     # A clip that the protocol leaves out may lie there or not.
-    assert _compared(_selected("samm", _reading("samm")), without=["025_3_1"]) == []
+    assert _compared(_selected("samm", _database("samm")), without=["025_3_1"]) == []
 
 
 def test_clip_in_neither_annotation_nor_folder_shows_in_the_numbers() -> None:
     lost = next(c for c in casme2_clips() if c.subject == "sub17" and c.label == 1)
-    findings = _compared(_selected("casme2", _reading("casme2", _all_but(lost.clip))))
+    findings = _compared(_selected("casme2", _database("casme2", _all_but(lost.clip))))
     assert [(f.kind, f.clip, f.message) for f in findings[:-1]] == [
         ("missing", "casme2", "positive: 31 of 32 clips"),
         ("missing", "casme2", "subject sub17: 30 of 31 clips"),
@@ -172,7 +172,7 @@ def test_clip_in_neither_annotation_nor_folder_shows_in_the_numbers() -> None:
 
 
 def test_named_and_unnamed_together() -> None:
-    selection = _selected("smic", _reading("smic", _all_but("s03_ne_01")))
+    selection = _selected("smic", _database("smic", _all_but("s03_ne_01")))
     findings = _compared(selection, without=["s03_ne_02"])
     assert [(f.kind, f.clip, f.message) for f in findings[:-1]] == [
         ("missing", "smic/s03/s03_ne_02", "no usable frames of it"),
@@ -182,7 +182,7 @@ def test_named_and_unnamed_together() -> None:
 
 
 def test_subject_without_a_clip() -> None:
-    findings = _compared(_selected("samm", _reading("samm", lambda a: [] if a.subject == "007" else [a])))
+    findings = _compared(_selected("samm", _database("samm", lambda a: [] if a.subject == "007" else [a])))
     assert ("missing", "samm", "subject 007: no clip") in [(f.kind, f.clip, f.message) for f in findings]
     assert "27 of 28 subjects" in _sums(findings)
 
@@ -192,8 +192,8 @@ def test_surplus_by_name_and_by_number() -> None:
     assert first.emotion == "disgust"
     strange = replace(_annotation(first), subject="sub10", clip="EP30_01")
     more = replace(_annotation(first), clip="EP30_02")
-    reading = DatabaseAnnotation([*_reading("casme2").annotations, strange, more])
-    findings = _compared(_selected("casme2", reading))
+    database = DatabaseAnnotation([*_database("casme2").annotations, strange, more])
+    findings = _compared(_selected("casme2", database))
     assert [(f.kind, f.clip, f.message) for f in findings[:-1]] == [
         ("surplus", "casme2/sub10/EP30_01", "its subject has no clip in MEGC2019"),
         ("surplus", "casme2", "negative: 89 of 88 clips"),
@@ -202,7 +202,7 @@ def test_surplus_by_name_and_by_number() -> None:
 
 def test_changed_label_shows_in_two_classes() -> None:
     clip = next(c for c in samm_clips() if c.label == 0)
-    findings = _compared(_selected("samm", _reading("samm", _with(f"{clip.subject}/{clip.clip}", emotion="surprise"))))
+    findings = _compared(_selected("samm", _database("samm", _with(f"{clip.subject}/{clip.clip}", emotion="surprise"))))
     assert [(f.kind, f.message) for f in findings[:-1]] == [
         ("missing", "negative: 91 of 92 clips"),
         ("surplus", "surprise: 16 of 15 clips"),
@@ -225,7 +225,7 @@ def test_unknown_word_names_the_row(dataset: str, emotion: str, protocol: str) -
     first = _CLIPS[dataset]()[0]
     change = _with(f"{first.subject}/{first.clip}", emotion=emotion)
     with pytest.raises(UserError) as caught:
-        _selected(dataset, _reading(dataset, change), protocol)
+        _selected(dataset, _database(dataset, change), protocol)
     message = f"{dataset}.xlsx, row 2: emotion {emotion!r} of clip {dataset}/{first.subject}/{first.clip} is unknown ("
     assert str(caught.value).startswith(message)
     assert str(caught.value).endswith("; correct the cell")
@@ -233,24 +233,24 @@ def test_unknown_word_names_the_row(dataset: str, emotion: str, protocol: str) -
 
 def test_many_unknown_words_are_counted() -> None:
     with pytest.raises(UserError, match=r"row 2: emotion 'x' .* \(and 158 more rows\)$"):
-        _selected("samm", _reading("samm", lambda a: [replace(a, emotion="x")]))
+        _selected("samm", _database("samm", lambda a: [replace(a, emotion="x")]))
 
 
 def test_odd_spelling_of_a_word_is_read() -> None:
-    reading = _reading("casme2", lambda a: [replace(a, emotion=f" {a.emotion.capitalize()}\u00a0")])
-    assert len(_selected("casme2", reading).annotations) == 145
-    others = _reading("samm", lambda a: [replace(a, emotion="others" if a.emotion == "other" else a.emotion)])
+    database = _database("casme2", lambda a: [replace(a, emotion=f" {a.emotion.capitalize()}\u00a0")])
+    assert len(_selected("casme2", database).annotations) == 145
+    others = _database("samm", lambda a: [replace(a, emotion="others" if a.emotion == "other" else a.emotion)])
     assert len(_selected("samm", others).annotations) == 133
 
 
 def test_clip_annotated_twice_names_both_rows() -> None:
-    rows = _reading("samm").annotations
+    rows = _database("samm").annotations
     with pytest.raises(UserError, match=r"samm.xlsx, row 500: clip samm/006/006_1_1 is already in samm.xlsx, row 2; "):
         _selected("samm", DatabaseAnnotation([*rows, replace(rows[0], where="samm.xlsx, row 500")]))
 
 
 def test_three_takes_every_clip_with_a_class() -> None:
-    selection = select_clips({name: _reading(name) for name in _CLIPS}, "three")
+    selection = select_clips({name: _database(name) for name in _CLIPS}, "three")
     counts = Counter((a.dataset, k) for a, k in selection.annotations)
     assert [counts["casme2", k] for k in range(3)] == [63 + 27 + 7 + 2, 32, 25]
     assert [counts["samm", k] for k in range(3)] == [92, 26, 15]
@@ -280,17 +280,17 @@ def test_three_of_another_database(emotion: str, label: int | None) -> None:
     ],
 )
 def test_five(dataset: str, classes: tuple[str, ...], counts: tuple[int, ...]) -> None:
-    selection = _selected(dataset, _reading(dataset), "five")
-    found = Counter(label for _, label in selection.annotations)
+    selection = _selected(dataset, _database(dataset), "five")
+    counts_by_label = Counter(label for _, label in selection.annotations)
     assert selection.classes == classes
-    assert tuple(found[k] for k in range(5)) == counts
+    assert tuple(counts_by_label[k] for k in range(5)) == counts
     assert _compared(selection) == []
-    assert _kinds(_compared(_selected(dataset, DatabaseAnnotation(_reading(dataset).annotations[10:]), "five")))
+    assert _kinds(_compared(_selected(dataset, DatabaseAnnotation(_database(dataset).annotations[10:]), "five")))
 
 
 def test_five_of_2019_has_three_more() -> None:
     names = ("EP07_01", "EP07_04f", "EP10_03")
-    later = _reading(
+    later = _database(
         "casme2", lambda a: [replace(a, emotion="surprise") if a.subject == "sub24" and a.clip in names else a]
     )
     selection = _selected("casme2", later, "five")
@@ -299,15 +299,15 @@ def test_five_of_2019_has_three_more() -> None:
 
 
 def test_sources_that_do_not_fit() -> None:
-    reading = DatabaseAnnotation([])
+    database = DatabaseAnnotation([])
     with pytest.raises(UserError, match=r"mmew, smic_vis: no part of MEGC2019.*use --protocol=three"):
-        select_clips({"mmew": reading, "samm": reading, "smic_vis": reading}, "megc2019")
+        select_clips({"mmew": database, "samm": database, "smic_vis": database}, "megc2019")
     with pytest.raises(UserError, match="protocol five is for casme2 alone or samm alone, not casme2, samm"):
-        select_clips({"casme2": reading, "samm": reading}, "five")
+        select_clips({"casme2": database, "samm": database}, "five")
     with pytest.raises(UserError, match="alone, not smic;"):
-        select_clips({"smic": reading}, "five")
+        select_clips({"smic": database}, "five")
     with pytest.raises(UserError, match="protocol 'four' is unknown; use one of megc2019, three, five"):
-        select_clips({"smic": reading}, "four")
+        select_clips({"smic": database}, "four")
     with pytest.raises(UserError, match="no database"):
         select_clips({}, "three")
 

@@ -21,7 +21,7 @@ CLIP = Clip("d", "s", "c", 0, Path("frames"), onset=10, apex=15, offset=20)
 ALL = list(range(5, 31))
 
 
-def test_a_sound_clip_stays() -> None:
+def test_a_valid_clip_is_not_changed() -> None:
     assert repair_annotation(CLIP, ALL) == (CLIP, [])
     open_apex = replace(CLIP, apex=None)
     assert repair_annotation(open_apex, ALL) == (open_apex, [])
@@ -42,15 +42,15 @@ def test_movement_leaves_out_the_onset() -> None:
     ],
 )
 def test_apex_is_repaired_and_recorded(apex: int, numbers: list[int], expected: int, reason: str) -> None:
-    settled, (row,) = repair_annotation(replace(CLIP, apex=apex), numbers)
-    assert settled.apex == expected
+    repaired, (row,) = repair_annotation(replace(CLIP, apex=apex), numbers)
+    assert repaired.apex == expected
     assert (row.field, row.old, row.new) == ("apex", str(apex), str(expected))
     assert reason in row.reason
 
 
 def test_offset_beyond_the_last_frame(tmp_path: Path) -> None:
-    settled, rows = repair_annotation(replace(CLIP, apex=19), list(range(10, 18)))
-    assert (settled.apex, settled.offset) == (17, 17)
+    repaired, rows = repair_annotation(replace(CLIP, apex=19), list(range(10, 18)))
+    assert (repaired.apex, repaired.offset) == (17, 17)
     assert [(r.field, r.old, r.new) for r in rows] == [("offset", "20", "17"), ("apex", "19", "17")]
     write_repairs(tmp_path / "repairs.csv", rows)
     lines = (tmp_path / "repairs.csv").read_text().splitlines()
@@ -75,8 +75,8 @@ def test_no_onset_or_no_frame_after_it() -> None:
     ],
 )
 def test_an_onset_without_a_frame_takes_the_nearest_before_the_apex(numbers: list[int], onset: int) -> None:
-    settled, rows = repair_annotation(replace(CLIP, apex=16 if 16 in numbers else 15), numbers)
-    assert settled.onset == onset
+    repaired, rows = repair_annotation(replace(CLIP, apex=16 if 16 in numbers else 15), numbers)
+    assert repaired.onset == onset
     assert (rows[0].field, rows[0].old, rows[0].new) == ("onset", "10", str(onset))
     assert rows[0].reason == "no such frame: the nearest one"
 
@@ -90,20 +90,20 @@ def test_how_far_an_onset_may_move() -> None:
         repair_annotation(replace(CLIP, apex=12), range(12, 30))
 
 
-def test_a_wrong_apex_does_not_hold_the_onset_back() -> None:
-    settled, rows = repair_annotation(replace(CLIP, apex=2), range(12, 30))
-    assert (settled.onset, settled.apex) == (12, 16)
+def test_a_wrong_apex_does_not_limit_the_onset() -> None:
+    repaired, rows = repair_annotation(replace(CLIP, apex=2), range(12, 30))
+    assert (repaired.onset, repaired.apex) == (12, 16)
     assert [r.field for r in rows] == ["onset", "apex"]
 
 
-def test_a_settled_clip_stays() -> None:
+def test_a_repaired_clip_is_not_changed_again() -> None:
     for apex in (None, 2, 10, 15, 19, 25):
         for numbers in (range(7, 40), range(12, 18), [8, 11, 14, 15, 22]):
-            settled, _ = repair_annotation(replace(CLIP, apex=apex), numbers)
-            assert repair_annotation(settled, numbers) == (settled, [])
-            assert settled.onset in numbers and settled.offset in numbers
-            if settled.apex is not None:
-                assert settled.onset < settled.apex <= settled.offset and settled.apex in numbers
+            repaired, _ = repair_annotation(replace(CLIP, apex=apex), numbers)
+            assert repair_annotation(repaired, numbers) == (repaired, [])
+            assert repaired.onset in numbers and repaired.offset in numbers
+            if repaired.apex is not None:
+                assert repaired.onset < repaired.apex <= repaired.offset and repaired.apex in numbers
 
 
 SHEET = Annotation("d", "s", "c", "disgust", (Path("frames"),), 10, 15, 20, "sheet.csv, row 2")

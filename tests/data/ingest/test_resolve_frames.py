@@ -9,7 +9,7 @@ from icegan_jax.data.ingest.resolve_frames import ResolvedClip, extent_findings,
 
 
 def folder(path: Path, numbers: range | list[int]) -> Path:
-    """Frames are only listed here, so they may hold anything."""
+    """Write empty frames: the tests only list them."""
     path.mkdir(parents=True)
     for n in numbers:
         (path / f"img{n}.jpg").write_bytes(b"")
@@ -20,50 +20,50 @@ def annotated(*frames: Path, onset: int | None = 10, apex: int | None = 15, offs
     return Annotation("casme2", "sub01", "EP01", "disgust", frames, onset, apex, offset, "sheet.xlsx, row 2")
 
 
-def placed(annotation: Annotation, override: Override | None = None) -> ResolvedClip:
+def resolve(annotation: Annotation, override: Override | None = None) -> ResolvedClip:
     return resolve_frames(annotation, 0, override, allow_missing=True)
 
 
 def test_the_preferred_folder_is_used_where_it_holds_the_clip(tmp_path: Path) -> None:
     raw, cropped = folder(tmp_path / "raw", range(1, 30)), folder(tmp_path / "cropped", range(10, 21))
-    found = placed(annotated(raw, cropped))
-    assert found.clip is not None and found.clip.frames == raw
-    assert (found.repairs, found.findings, found.damaged) == ([], [], False)
+    resolved = resolve(annotated(raw, cropped))
+    assert resolved.clip is not None and resolved.clip.frames == raw
+    assert (resolved.repairs, resolved.findings, resolved.damaged) == ([], [], False)
 
 
-def test_a_folder_that_lacks_the_offset_gives_way(tmp_path: Path) -> None:
+def test_a_folder_with_the_offset_is_preferred_to_one_without(tmp_path: Path) -> None:
     raw, cropped = folder(tmp_path / "raw", range(1, 19)), folder(tmp_path / "cropped", range(10, 21))
-    found = placed(annotated(raw, cropped))
-    assert found.clip is not None and (found.clip.frames, found.clip.offset) == (cropped, 20)
-    (row,) = found.repairs
+    resolved = resolve(annotated(raw, cropped))
+    assert resolved.clip is not None and (resolved.clip.frames, resolved.clip.offset) == (cropped, 20)
+    (row,) = resolved.repairs
     assert (row.field, row.old, row.new) == ("frames", str(raw), str(cropped))
     assert row.reason == "another release than preferred: it lacks frame 20 (offset)"
 
 
-def test_the_one_that_lacks_least_then_the_one_that_holds_most(tmp_path: Path) -> None:
+def test_the_folder_with_the_fewest_missing_frames_then_the_most_frames(tmp_path: Path) -> None:
     a = folder(tmp_path / "a", [10, 11, 12])  # no apex, no offset
     b = folder(tmp_path / "b", [10, 12, 15, 19])  # no offset
     c = folder(tmp_path / "c", [10, 12, 15, 17, 18])  # no offset, a frame more
-    found = placed(annotated(a, b, c))
-    assert found.clip is not None and found.clip.frames == c
-    assert [(r.field, r.new) for r in found.repairs] == [("frames", str(c)), ("offset", "18")]
-    assert found.findings[0].message == "between onset 10 and offset 18 no frame 11, 13 to 14, 16"
+    resolved = resolve(annotated(a, b, c))
+    assert resolved.clip is not None and resolved.clip.frames == c
+    assert [(r.field, r.new) for r in resolved.repairs] == [("frames", str(c)), ("offset", "18")]
+    assert resolved.findings[0].message == "between onset 10 and offset 18 no frame 11, 13 to 14, 16"
 
 
 def test_a_wrong_apex_is_in_no_folder_and_changes_none(tmp_path: Path) -> None:
     raw, cropped = folder(tmp_path / "raw", range(10, 21)), folder(tmp_path / "cropped", range(10, 21))
-    found = placed(annotated(raw, cropped, apex=3))
-    assert found.clip is not None and (found.clip.frames, found.clip.apex) == (raw, 15)
-    assert [r.field for r in found.repairs] == ["apex"]
+    resolved = resolve(annotated(raw, cropped, apex=3))
+    assert resolved.clip is not None and (resolved.clip.frames, resolved.clip.apex) == (raw, 15)
+    assert [r.field for r in resolved.repairs] == ["apex"]
 
 
-def test_a_folder_that_cannot_be_listed_gives_way(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_not_used(tmp_path: Path) -> None:
     raw, cropped = folder(tmp_path / "raw", range(10, 21)), folder(tmp_path / "cropped", range(10, 21))
     (raw / "copy10.png").write_bytes(b"")
-    found = placed(annotated(raw, cropped))
-    assert found.clip is not None and found.clip.frames == cropped
-    assert "copy10.png and img10.jpg are both frame 10" in found.repairs[0].reason
-    alone = placed(annotated(raw))
+    resolved = resolve(annotated(raw, cropped))
+    assert resolved.clip is not None and resolved.clip.frames == cropped
+    assert "copy10.png and img10.jpg are both frame 10" in resolved.repairs[0].reason
+    alone = resolve(annotated(raw))
     assert alone.clip is None and alone.damaged
     (error,) = alone.findings
     assert (error.kind, error.clip, error.remedy) == ("error", "casme2/sub01/EP01", "remove one")
@@ -72,9 +72,9 @@ def test_a_folder_that_cannot_be_listed_gives_way(tmp_path: Path) -> None:
 def test_an_empty_folder_is_missing_or_an_error(tmp_path: Path) -> None:
     empty = folder(tmp_path / "empty", [])
     (empty / "notes.txt").write_text("no frame 1")
-    found = placed(annotated(empty))
-    (finding,) = found.findings
-    assert found.clip is None and not found.damaged
+    resolved = resolve(annotated(empty))
+    (finding,) = resolved.findings
+    assert resolved.clip is None and not resolved.damaged
     assert (finding.kind, finding.where, finding.message) == ("missing", str(empty), "the folder holds no frames")
     own = resolve_frames(annotated(empty), 0, None, allow_missing=False)
     assert own.damaged
@@ -82,46 +82,46 @@ def test_an_empty_folder_is_missing_or_an_error(tmp_path: Path) -> None:
     assert str(empty) in own.findings[0].message
 
 
-def test_no_folder_is_missing_and_told_by_the_count(tmp_path: Path) -> None:
-    assert placed(annotated()).findings == []
-    gone = placed(annotated(tmp_path / "gone"))
+def test_a_clip_without_folders_has_no_finding_of_its_own(tmp_path: Path) -> None:
+    assert resolve(annotated()).findings == []
+    gone = resolve(annotated(tmp_path / "gone"))
     assert [f.kind for f in gone.findings] == ["missing"]
 
 
 def test_frames_that_do_not_fit_are_an_error_with_file_and_remedy(tmp_path: Path) -> None:
-    found = placed(annotated(folder(tmp_path / "raw", range(100, 120))))
-    (error,) = found.findings
-    assert found.clip is None and found.damaged
+    resolved = resolve(annotated(folder(tmp_path / "raw", range(100, 120))))
+    (error,) = resolved.findings
+    assert resolved.clip is None and resolved.damaged
     assert (error.kind, error.where) == ("error", "sheet.xlsx, row 2")
     assert error.message.startswith("onset frame 10 is not in ")
     assert error.remedy == "correct onset or restore the frame"
 
 
-def test_an_override_goes_before_every_rule(tmp_path: Path) -> None:
+def test_an_override_is_applied_before_every_rule(tmp_path: Path) -> None:
     raw = folder(tmp_path / "raw", range(1, 30))
     override = Override("EP01", None, 14, 25, "seen by eye", "fixes.csv, row 2")
-    found = placed(annotated(raw, apex=3), override)
-    assert found.clip is not None and (found.clip.apex, found.clip.offset) == (14, 25)
-    assert [(r.field, r.old, r.new, r.reason) for r in found.repairs] == [
+    resolved = resolve(annotated(raw, apex=3), override)
+    assert resolved.clip is not None and (resolved.clip.apex, resolved.clip.offset) == (14, 25)
+    assert [(r.field, r.old, r.new, r.reason) for r in resolved.repairs] == [
         ("apex", "3", "14", "seen by eye"),
         ("offset", "20", "25", "seen by eye"),
     ]
-    wrong = placed(annotated(raw), Override("EP01", None, 99, None, "x", "fixes.csv, row 2"))
+    wrong = resolve(annotated(raw), Override("EP01", None, 99, None, "x", "fixes.csv, row 2"))
     assert wrong.clip is None and not wrong.damaged  # the file is wrong, not the clip
     assert [f.where for f in wrong.findings] == ["fixes.csv, row 2"] * 2
 
 
 def test_a_video_is_no_folder_and_one_that_cannot_be_read_an_error(tmp_path: Path) -> None:
     (tmp_path / "clip.avi").write_bytes(b"no video")
-    found = placed(annotated(tmp_path / "clip.avi"))
-    assert found.damaged
-    assert "not a readable video" in found.findings[0].message
+    resolved = resolve(annotated(tmp_path / "clip.avi"))
+    assert resolved.damaged
+    assert "not a readable video" in resolved.findings[0].message
 
 
 @pytest.mark.parametrize("exact", [1, 3])
-def test_a_folder_that_ends_elsewhere_than_the_sheet_says(tmp_path: Path, exact: int) -> None:
-    several = [placed(annotated(folder(tmp_path / str(i), range(10, 21)))) for i in range(exact)]
-    several += [placed(annotated(folder(tmp_path / f"late{i}", range(10, 25)))) for i in range(2)]
+def test_a_folder_that_ends_elsewhere_than_the_annotation_is_a_note(tmp_path: Path, exact: int) -> None:
+    several = [resolve(annotated(folder(tmp_path / str(i), range(10, 21)))) for i in range(exact)]
+    several += [resolve(annotated(folder(tmp_path / f"late{i}", range(10, 25)))) for i in range(2)]
     notes = extent_findings(several)
     if exact == 1:  # most folders hold more than the clip: a release of whole recordings
         assert notes == []
@@ -131,11 +131,12 @@ def test_a_folder_that_ends_elsewhere_than_the_sheet_says(tmp_path: Path, exact:
     assert "--repairs" in notes[0].remedy
 
 
-def test_a_folder_whose_name_is_no_text_is_told(tmp_path: Path) -> None:
+def test_a_folder_whose_name_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     """Old archives unpack such names; clips.csv could not hold them."""
     strange = folder(Path(os.fsdecode(os.fsencode(tmp_path) + b"/sub\xff")), range(10, 21))
-    found = placed(annotated(strange))
-    assert found.clip is None and found.damaged
-    assert "the name is not UTF-8" in found.findings[0].message and found.findings[0].remedy == "rename the folder"
-    sound = folder(tmp_path / "cropped", range(10, 21))
-    assert placed(annotated(strange, sound)).clip is not None
+    resolved = resolve(annotated(strange))
+    assert resolved.clip is None and resolved.damaged
+    (error,) = resolved.findings
+    assert "the name is not UTF-8" in error.message and error.remedy == "rename the folder"
+    valid = folder(tmp_path / "cropped", range(10, 21))
+    assert resolve(annotated(strange, valid)).clip is not None

@@ -6,34 +6,34 @@ import pytest
 
 from icegan_jax.data.ingest.scan import scan_folders, subject_number
 from icegan_jax.errors import UserError
-from tests.data.databases.small import frames
+from tests.data.databases.write_files import write_frames
 
 
 def test_folders_of_images_and_videos_at_any_depth(tmp_path: Path) -> None:
-    deep = frames(tmp_path, "a/b/c/d/e/s01/s1_ne_01", ["image034238.JPG"])
-    shallow = frames(tmp_path, "006_1_2", ["006_05562.bmp", "notes.txt"])
-    both = frames(tmp_path, "s2", ["clip1.avi", "clip2.MP4", "1.png"])
-    frames(tmp_path, "texts", ["1.txt", "cover.jpg", "readme.pdf"])
-    frames(tmp_path, ".hidden", ["1.jpg"])
-    frames(tmp_path, "__MACOSX/006", ["1.jpg"])
-    frames(tmp_path, "", ["figure1.jpg", ".12.jpg"])
-    found = {clip.path: clip.parts for clip in scan_folders(tmp_path).clips}
+    deep = write_frames(tmp_path, "a/b/c/d/e/s01/s1_ne_01", ["image034238.JPG"])
+    shallow = write_frames(tmp_path, "006_1_2", ["006_05562.bmp", "notes.txt"])
+    both = write_frames(tmp_path, "s2", ["clip1.avi", "clip2.MP4", "1.png"])
+    write_frames(tmp_path, "texts", ["1.txt", "cover.jpg", "readme.pdf"])
+    write_frames(tmp_path, ".hidden", ["1.jpg"])
+    write_frames(tmp_path, "__MACOSX/006", ["1.jpg"])
+    write_frames(tmp_path, "", ["figure1.jpg", ".12.jpg"])
+    parts_by_path = {clip.path: clip.parts for clip in scan_folders(tmp_path).clips}
     root = tmp_path.name
-    assert found == {
+    assert parts_by_path == {
         shallow: (root, "006_1_2"),
         deep: (root, "a", "b", "c", "d", "e", "s01", "s1_ne_01"),
         both: (root, "s2"),
         both / "clip1.avi": (root, "s2", "clip1"),
         both / "clip2.MP4": (root, "s2", "clip2"),
     }
-    assert [clip.path for clip in scan_folders(tmp_path).clips] == sorted(found)
+    assert [clip.path for clip in scan_folders(tmp_path).clips] == sorted(parts_by_path)
     clip = scan_folders(tmp_path).clips[-1]
     assert (clip.name, clip.parent) == ("clip2", "s2")
 
 
 def test_empty_folders_and_archives(tmp_path: Path) -> None:
-    empty = frames(tmp_path, "sub01/EP02_01f", ["Thumbs.db"])
-    frames(tmp_path, "packs", ["Cropped.ZIP", "raw.7z"])
+    empty = write_frames(tmp_path, "sub01/EP02_01f", ["Thumbs.db"])
+    write_frames(tmp_path, "packs", ["Cropped.ZIP", "raw.7z"])
     tree = scan_folders(tmp_path)
     assert not tree.clips
     assert [folder.path for folder in tree.empty] == [tmp_path / "packs", empty]
@@ -41,7 +41,7 @@ def test_empty_folders_and_archives(tmp_path: Path) -> None:
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
-    clip = frames(tmp_path, "data/sub01/EP01")
+    clip = write_frames(tmp_path, "data/sub01/EP01")
     (clip.parent / "back").symlink_to(tmp_path / "data", target_is_directory=True)
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     (tmp_path / "again").symlink_to(tmp_path / "data", target_is_directory=True)
@@ -51,15 +51,15 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     ]
 
 
-def test_a_root_given_in_another_way_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames(tmp_path, "SMIC_all_raw/HS/s1")
+def test_a_relative_root_has_its_folder_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_frames(tmp_path, "SMIC_all_raw/HS/s1")
     monkeypatch.chdir(tmp_path / "SMIC_all_raw")
     assert scan_folders(".").clips[0].parts == ("SMIC_all_raw", "HS", "s1")
 
 
-def test_too_deep_is_not_walked(tmp_path: Path) -> None:
-    frames(tmp_path, "1/2/3/4/5/6/7/8")
-    frames(tmp_path, "1/2/3/4/5/6/7/8/9")
+def test_folders_below_the_depth_limit_are_not_scanned(tmp_path: Path) -> None:
+    write_frames(tmp_path, "1/2/3/4/5/6/7/8")
+    write_frames(tmp_path, "1/2/3/4/5/6/7/8/9")
     assert [clip.name for clip in scan_folders(tmp_path).clips] == ["8"]
 
 
@@ -72,7 +72,7 @@ def test_a_missing_root_and_a_file(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    frames(tmp_path, "sub01/EP01")
+    write_frames(tmp_path, "sub01/EP01")
 
     def refused(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
@@ -84,7 +84,7 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_eight_thousand_files_take_no_time(tmp_path: Path) -> None:
     for i in range(80):
-        frames(tmp_path, f"CASME2-RAW/sub{i % 26:02d}/EP{i:02d}", (f"img{n}.jpg" for n in range(100)))
+        write_frames(tmp_path, f"CASME2-RAW/sub{i % 26:02d}/EP{i:02d}", (f"img{n}.jpg" for n in range(100)))
     start = time.process_time()
     assert len(scan_folders(tmp_path).clips) == 80
     assert time.process_time() - start < 1

@@ -53,7 +53,7 @@ def result(number: int, lengths: tuple[float, ...] | None, *flags: QualityFlag) 
     at = (0, 10 * number, 10 * number + 4, 10 * number + 8, 100.0)
     matches = None if lengths is None else np.array(lengths, np.float32)
     kind = "macro" if lengths is None else "micro"
-    return Recognition(f"film_{number}", "film", kind, *at, flags, None, matches, face, face, None, ("a",))
+    return Recognition(f"film_{number}", "film", kind, *at, flags, None, matches, face, face, None, ("a",), EXPRESSIONS)
 
 
 def test_the_table_of_events() -> None:

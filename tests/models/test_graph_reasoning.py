@@ -13,8 +13,8 @@ from icegan_jax.models.graph_reasoning import GraphReasoning
 Array64 = NDArray[np.float64]
 
 
-def randomised(seed: int, shapes: Any) -> Any:
-    """Parameters of these shapes, normally distributed: no bias is 0 by chance of its initializer."""
+def randomized(seed: int, shapes: Any) -> Any:
+    """Parameters of these shapes, normally distributed: no bias is 0, its initial value."""
     leaves, structure = jax.tree.flatten(shapes)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
     values = [jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
@@ -63,15 +63,15 @@ def test_equals_plain_loops() -> None:
     module = GraphReasoning(adjacency_std=0.02)
     f = jax.random.normal(jax.random.key(0), (2, 3, 2, 4))
     shapes = jax.eval_shape(module.init, jax.random.key(1), f)["params"]
-    params = randomised(2, shapes)
+    params = randomized(2, shapes)
     y = module.apply({"params": params}, f)
     chex.assert_equal_shape([f, y])
-    for image, found in zip(np.asarray(f, np.float64), y, strict=True):
-        wanted = reasoned_by_loops(params, image)
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
+    for image, actual in zip(np.asarray(f, np.float64), y, strict=True):
+        expected = reasoned_by_loops(params, image)
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_adjacency_is_drawn_with_the_given_deviation() -> None:
+def test_the_adjacency_has_the_given_standard_deviation() -> None:
     f = jnp.zeros((1, 2, 2, 64))
     params = GraphReasoning(adjacency_std=0.5).init(jax.random.key(0), f)["params"]
     chex.assert_shape(params["adjacency"], (64, 64))
@@ -79,12 +79,12 @@ def test_the_adjacency_is_drawn_with_the_given_deviation() -> None:
 
 
 def test_gradients_are_large_enough_for_adam_to_act_on() -> None:
-    """Six matrices in a row: with small initial ones the gradient fell below Adam's epsilon of 1e-8."""
+    """With small initial matrices, of which six are multiplied, the gradient was below Adam's epsilon of 1e-8."""
     module = GraphReasoning(adjacency_std=0.02)
     f = jax.random.normal(jax.random.key(0), (2, 8, 8, 8))
     params = module.init(jax.random.key(1), f)["params"]
-    wish = jax.random.normal(jax.random.key(2), f.shape) / f.size
-    gradient = jax.grad(lambda p: jnp.sum(wish * module.apply({"params": p}, f)))(params)
+    cotangent = jax.random.normal(jax.random.key(2), f.shape) / f.size
+    gradient = jax.grad(lambda p: jnp.sum(cotangent * module.apply({"params": p}, f)))(params)
     for name in ("adjacency", "weight"):
         assert float(jnp.max(jnp.abs(gradient[name]))) > 1e-6, name
     for name in ("transform", "phi", "theta", "back_projection"):

@@ -1,4 +1,4 @@
-"""Runs the command in this process and collects what a user would see, no longer than allowed."""
+"""Run the command prepare in this process, with a time limit, and collect its output."""
 
 import io
 import os
@@ -15,22 +15,22 @@ from types import FrameType
 from icegan_jax import prepare
 
 # Seconds that a run on the small tree may take; it takes less than one on an idle machine.
-LIMIT = 60
+TIME_LIMIT = 60
 
 
-class Hang(BaseException):
-    """The time is over; no ``except Exception`` stops it."""
+class TimeLimitExceeded(BaseException):
+    """The time limit was exceeded; no ``except Exception`` catches this."""
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What a run of the command did.
+class CommandResult:
+    """The result of a run of the command.
 
     Attributes:
-        code: its exit code; None where it ended in an exception.
-        out: what went to stdout.
-        err: what went to stderr, by C libraries too.
-        crash: the traceback, or "hang", where it did not end by itself.
+        code: the exit code; None after an exception.
+        out: stdout.
+        err: stderr, of C libraries too.
+        crash: the traceback of an exception, or "hang".
     """
 
     code: int | None
@@ -45,27 +45,27 @@ class Ran:
         return [line for line in lines if line.strip() and not line.startswith(("faces: ", "frames: "))]
 
 
-def run(arguments: Sequence[str]) -> Ran:
-    """Runs ``python -m icegan_jax.prepare`` with these arguments."""
+def run_prepare(arguments: Sequence[str]) -> CommandResult:
+    """Run ``python -m icegan_jax.prepare`` with these arguments."""
     code, crash = None, ""
-    with _captured(1) as out, _captured(2) as err, warnings.catch_warnings(), limited(LIMIT):
+    with _captured(1) as out, _captured(2) as err, warnings.catch_warnings(), time_limit(TIME_LIMIT):
         warnings.simplefilter("default")  # as outside of tests
         for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", kind)
         try:
             code = prepare.main(list(arguments))
-        except Hang:
-            crash = f"hang: more than {LIMIT} s\n{traceback.format_exc()}"
+        except TimeLimitExceeded:
+            crash = f"hang: more than {TIME_LIMIT} s\n{traceback.format_exc()}"
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 1
         except BaseException:
             crash = traceback.format_exc()
-    return Ran(code, out[0], err[0], crash)
+    return CommandResult(code, out[0], err[0], crash)
 
 
 @contextmanager
 def _captured(number: int) -> Iterator[list[str]]:
-    """Collects what is written to a file descriptor, by Python or not; the text is there at the end."""
+    """Collect what is written to a file descriptor, by Python or not; the list holds the text at the end."""
     text: list[str] = []
     name = {1: "stdout", 2: "stderr"}[number]
     before = getattr(sys, name)
@@ -87,11 +87,11 @@ def _captured(number: int) -> Iterator[list[str]]:
 
 
 @contextmanager
-def limited(seconds: float) -> Iterator[None]:
-    """Raises ``Hang`` where the block takes longer."""
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise ``TimeLimitExceeded`` where the block takes longer."""
 
     def over(number: int, frame: FrameType | None) -> None:
-        raise Hang
+        raise TimeLimitExceeded
 
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, seconds)

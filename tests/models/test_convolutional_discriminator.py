@@ -1,4 +1,4 @@
-"""The discriminator without capsules: shapes, probabilities, and what they depend on."""
+"""The discriminator without capsules: shapes, probabilities, and the inputs that they depend on."""
 
 from typing import Any
 
@@ -14,27 +14,27 @@ FACES = jax.random.uniform(jax.random.key(0), (4, 32, 32, 1), minval=-1.0, maxva
 
 
 def shapes_of(module: ConvolutionalDiscriminator, size: int) -> tuple[Any, DiscriminatorOutput, Any]:
-    """Shapes of the variables, the verdict and every layer's output; nothing is computed."""
+    """Shapes of the variables, the output and the output of every layer; nothing is computed."""
 
     def build(key: jax.Array) -> tuple[Any, DiscriminatorOutput, Any]:
         image = jnp.zeros((2, size, size, 1))
         variables = module.init(key, image, None, train=True)
-        verdict, seen = module.apply(
+        output, state = module.apply(
             variables, image, None, train=False, capture_intermediates=True, mutable=["intermediates"]
         )
-        return variables, verdict, seen["intermediates"]
+        return variables, output, state["intermediates"]
 
     return jax.eval_shape(build, jax.random.key(0))
 
 
 @pytest.mark.parametrize(("size", "sides"), [(32, [2, 1, 1]), (64, [4, 2, 1]), (128, [8, 4, 1]), (256, [16, 8, 5])])
-def test_two_convolutions_after_the_trunk(size: int, sides: list[int]) -> None:
-    variables, verdict, layers = shapes_of(ConvolutionalDiscriminator(classes=5, width=1 / 4), size)
+def test_two_convolutions_after_the_patchgan(size: int, sides: list[int]) -> None:
+    variables, output, layers = shapes_of(ConvolutionalDiscriminator(classes=5, width=1 / 4), size)
     assert [layers[name]["__call__"][0].shape[1] for name in ("trunk_7", "head_1", "head_2")] == sides
     chex.assert_shape(variables["params"]["head_1"]["kernel"], (4, 4, 32, 32))
     chex.assert_shape(variables["params"]["head_2"]["kernel"], (min(4, sides[1]), min(4, sides[1]), 32, 6))
-    chex.assert_shape([verdict.real_prob, verdict.lengths], [(2,), (2, 5)])
-    assert verdict.reconstruction is None
+    chex.assert_shape([output.real_prob, output.lengths], [(2,), (2, 5)])
+    assert output.reconstruction is None
     assert not {"head_1", "head_2"} & set(variables["spectral"])
 
 
@@ -54,14 +54,14 @@ def variables() -> Any:
 
 
 def test_probabilities(variables: Any) -> None:
-    verdict = SMALL.apply(variables, 100 * FACES, None, train=False)
-    chex.assert_trees_all_close(jnp.sum(verdict.lengths, axis=1), jnp.ones(4), rtol=1e-5)
-    assert float(jnp.min(verdict.lengths)) > 0.0
-    assert bool(jnp.all((verdict.real_prob > 0.0) & (verdict.real_prob < 1.0)))
+    output = SMALL.apply(variables, 100 * FACES, None, train=False)
+    chex.assert_trees_all_close(jnp.sum(output.lengths, axis=1), jnp.ones(4), rtol=1e-5)
+    assert float(jnp.min(output.lengths)) > 0.0
+    assert bool(jnp.all((output.real_prob > 0.0) & (output.real_prob < 1.0)))
 
 
-def test_every_answer_depends_on_the_face_and_none_on_the_label(variables: Any) -> None:
-    verdict = SMALL.apply(variables, FACES, None, train=False)
-    chex.assert_trees_all_equal(verdict, SMALL.apply(variables, FACES, jnp.array([0, 1, 2, 0]), train=False))
-    for answer in (verdict.real_prob, verdict.lengths):
-        assert float(jnp.min(jnp.std(answer, axis=0))) > 1e-5
+def test_every_output_depends_on_the_face_and_none_on_the_label(variables: Any) -> None:
+    output = SMALL.apply(variables, FACES, None, train=False)
+    chex.assert_trees_all_equal(output, SMALL.apply(variables, FACES, jnp.array([0, 1, 2, 0]), train=False))
+    for values in (output.real_prob, output.lengths):
+        assert float(jnp.min(jnp.std(values, axis=0))) > 1e-5

@@ -1,4 +1,4 @@
-"""The ground the project stands on: pinned versions, and no trace of one machine in the files."""
+"""Pinned versions of the requirements, and no machine paths or registries in the files."""
 
 import importlib.util
 import re
@@ -19,7 +19,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 
 
 def lines_of(name: str) -> list[str]:
-    """The lines of a requirements file without comments."""
+    """Return the lines of a requirements file without comments."""
     lines = (re.split(r"(^|\s)#", line)[0].strip() for line in (ROOT / name).read_text().splitlines())
     return [line for line in lines if line]
 
@@ -30,7 +30,7 @@ def applies(marker: Marker | None, python: str) -> bool:
 
 
 def pins(python: str) -> dict[str, str]:
-    """Package name to the specifier that constraints.txt gives it on this Python."""
+    """Return the specifier in constraints.txt for a Python version by package name."""
     wanted = [pin for pin in map(Requirement, lines_of("constraints.txt")) if applies(pin.marker, python)]
     found = {canonicalize_name(pin.name): str(pin.specifier) for pin in wanted}
     assert len(found) == len(wanted), f"a package is pinned twice for Python {python}"
@@ -81,7 +81,7 @@ def test_the_jax_of_each_python() -> None:
 
 
 def test_every_transitive_dependency_is_pinned() -> None:
-    """Walks what the installed packages ask for, on the Python that runs the tests."""
+    """Follow the requirements of the installed packages, on the Python that runs the tests."""
     pinned = pins(f"{sys.version_info.major}.{sys.version_info.minor}")
     left_out = {"dlib"}  # [tool.uv] override-dependencies
     if importlib.util.find_spec("torch") is None:  # an extra that the tests do without
@@ -111,7 +111,7 @@ def test_the_workstation_has_every_package_of_the_project() -> None:
 
 
 def test_no_file_names_a_registry_or_a_machine() -> None:
-    # Put together here, so that this file does not hold them.
+    # Concatenated, so that this file does not contain them.
     hosts = ["pypi" + ".org", "python" + "hosted", "/sim" + "ple/"]
     folders = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", "/op" + "t/"]
     forbidden = re.compile("|".join(map(re.escape, hosts + folders)).encode())

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from icegan_jax.models.graph_reasoning import CompactGraphReasoning
-from tests.models.test_graph import randomised
+from tests.models.test_graph_reasoning import randomized
 
 Array64 = NDArray[np.float64]
 
@@ -51,9 +51,9 @@ def reasoned_by_loops(p: Any, f: Array64) -> Array64:
 def test_equals_plain_loops() -> None:
     module = CompactGraphReasoning(adjacency_std=0.02)
     f = jax.random.normal(jax.random.key(0), (2, 3, 2, 12))
-    params = randomised(2, jax.eval_shape(module.init, jax.random.key(1), f)["params"])
-    for image, found in zip(np.asarray(f, np.float64), module.apply({"params": params}, f), strict=True):
-        np.testing.assert_allclose(found, reasoned_by_loops(params, image), rtol=1e-3, atol=1e-4)
+    params = randomized(2, jax.eval_shape(module.init, jax.random.key(1), f)["params"])
+    for image, actual in zip(np.asarray(f, np.float64), module.apply({"params": params}, f), strict=True):
+        np.testing.assert_allclose(actual, reasoned_by_loops(params, image), rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("channels", "nodes"), [(64, 16), (512, 128), (3, 1)])
@@ -66,13 +66,13 @@ def test_a_quarter_of_the_channels_are_nodes(channels: int, nodes: int) -> None:
         assert number == 14 * nodes**2 + 4 * nodes
 
 
-def test_the_start_has_gradients_and_the_given_deviation() -> None:
+def test_initial_gradients_and_standard_deviation() -> None:
     module = CompactGraphReasoning(adjacency_std=0.5)
     f = jax.random.normal(jax.random.key(0), (2, 4, 4, 128))
     params = module.init(jax.random.key(1), f)["params"]
     assert 0.45 < float(jnp.std(params["adjacency"])) < 0.55
-    wish = jax.random.normal(jax.random.key(2), f.shape) / f.size
-    gradient = jax.grad(lambda p: jnp.sum(wish * module.apply({"params": p}, f)))(params)
+    cotangent = jax.random.normal(jax.random.key(2), f.shape) / f.size
+    gradient = jax.grad(lambda p: jnp.sum(cotangent * module.apply({"params": p}, f)))(params)
     for path, leaf in jax.tree_util.tree_flatten_with_path(gradient)[0]:
         assert float(jnp.max(jnp.abs(leaf))) > 1e-6, path
     chex.assert_tree_all_finite(gradient)

@@ -1,4 +1,4 @@
-"""One case's folder: a copy of the small tree, perhaps an earlier prepared set, and what was damaged in them."""
+"""The folder of a fuzz case: a copy of the small tree, perhaps an earlier prepared folder, and a log of the damage."""
 
 import os
 import random
@@ -13,43 +13,43 @@ VIDEOS = (".avi", ".mp4", ".gif")
 
 
 @dataclass
-class Site:
-    """Where damage is done.
+class Workspace:
+    """The folder of a fuzz case.
 
     Attributes:
-        root: the case's folder; the tree is below ``root``/world, the earlier prepared set is ``root``/data.
-        rng: source of all chance.
-        touched: paths below ``root`` that were damaged, each as it was called before and is called after.
-        said: what was done, a line per damage, for who reads the case.
+        root: the case's folder; the tree is below ``root``/sources, the earlier prepared folder is ``root``/data.
+        rng: source of all random numbers.
+        damaged_paths: damaged paths below ``root``, with the names before and after a renaming.
+        log: a line per damage.
     """
 
     root: Path
     rng: random.Random
-    touched: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    damaged_paths: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
 
     @property
-    def world(self) -> Path:
-        return self.root / "world"
+    def sources(self) -> Path:
+        return self.root / "sources"
 
     @property
     def data(self) -> Path:
         return self.root / "data"
 
-    def files(self, suffixes: tuple[str, ...] = (), below: str = "world") -> list[Path]:
+    def files(self, suffixes: tuple[str, ...] = (), below: str = "sources") -> list[Path]:
         """Regular files, sorted; all where no suffix is given."""
         found = []
         for folder, _, names in os.walk(self.root / below):
             found += [Path(folder, name) for name in names]
         return sorted(p for p in found if p.is_file() and (not suffixes or p.suffix.lower() in suffixes))
 
-    def pick(self, suffixes: tuple[str, ...] = (), below: str = "world") -> Path:
-        """One of the files; of images a clip's, each clip as likely as the other."""
+    def pick(self, suffixes: tuple[str, ...] = (), below: str = "sources") -> Path:
+        """Return a random file; of images, each clip has the same probability."""
         files = self.files(suffixes, below)
         if suffixes == IMAGES:
             folders = sorted({path.parent for path in files})
             folder = self.rng.choice(folders)
-            if re.search("Cropped|sub04|sub17", str(folder)):  # seldom used by anything
+            if re.search("Cropped|sub04|sub17", str(folder)):  # few commands use these
                 folder = self.rng.choice(folders)
             files = [path for path in files if path.parent == folder]
         return self.rng.choice(files)
@@ -57,14 +57,14 @@ class Site:
     def clip_folders(self) -> list[Path]:
         return sorted({path.parent for path in self.files(IMAGES)})
 
-    def hit(self, what: str, *paths: Path) -> None:
-        """Notes that a damage was done to these paths."""
+    def record_damage(self, what: str, *paths: Path) -> None:
+        """Record a damage of these paths."""
         names = [path.relative_to(self.root).as_posix() for path in paths]
-        self.touched += names
-        self.said.append(f"{what}: {', '.join(map(ascii, names))}")
+        self.damaged_paths += names
+        self.log.append(f"{what}: {', '.join(map(ascii, names))}")
 
     def replace(self, path: Path, data: bytes) -> None:
-        """Gives a file other content; the clean tree's file, which is the same one, stays."""
+        """Give a file other content, and leave the clean tree's file, to which it is a hard link, as it is."""
         path.unlink()
         path.write_bytes(data)
 

@@ -1,4 +1,4 @@
-"""Bilinear motion against plain loops."""
+"""The bilinear warp against plain loops."""
 
 import chex
 import jax
@@ -12,20 +12,20 @@ MOTION = 4.0 * jax.random.normal(jax.random.key(1), (2, 5, 7, 2))  # well over t
 
 
 def test_equals_plain_loops() -> None:
-    found = warp(IMAGE, MOTION)
-    chex.assert_equal_shape([found, IMAGE])
+    actual = warp(IMAGE, MOTION)
+    chex.assert_equal_shape([actual, IMAGE])
     image, motion = np.asarray(IMAGE, np.float64), np.asarray(MOTION, np.float64)
     for b in range(2):
         for row in range(5):
             for column in range(7):
                 y = min(max(row + motion[b, row, column, 0], 0), 4)
                 x = min(max(column + motion[b, row, column, 1], 0), 6)
-                wanted = 0.0
+                expected = 0.0
                 for i in range(5):
                     for j in range(7):
                         share = max(0.0, 1 - abs(y - i)) * max(0.0, 1 - abs(x - j))
-                        wanted += share * image[b, i, j, 0]
-                np.testing.assert_allclose(found[b, row, column, 0], wanted, rtol=1e-4, atol=1e-5)
+                        expected += share * image[b, i, j, 0]
+                np.testing.assert_allclose(actual[b, row, column, 0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_no_motion_is_a_copy() -> None:
@@ -41,10 +41,10 @@ def test_a_whole_pixel_shifts_the_picture() -> None:
 def test_gradients_equal_finite_differences() -> None:
     # Fractions of 0.2 to 0.8: no kink within the step.
     motion = jnp.floor(MOTION) + jax.random.uniform(jax.random.key(2), MOTION.shape, minval=0.2, maxval=0.8)
-    wish = jax.random.normal(jax.random.key(3), IMAGE.shape)
+    cotangent = jax.random.normal(jax.random.key(3), IMAGE.shape)
 
     def value(image: jax.Array, motion: jax.Array) -> jax.Array:
-        return jnp.sum(wish * warp(image, motion))
+        return jnp.sum(cotangent * warp(image, motion))
 
     for argument, point in enumerate((IMAGE, motion)):
         direction = jax.random.normal(jax.random.key(4), point.shape)

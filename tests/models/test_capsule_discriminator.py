@@ -1,4 +1,4 @@
-"""Shapes of the discriminator and what each of its answers depends on."""
+"""The capsule discriminator: shapes, ranges, and the inputs that each output depends on."""
 
 from typing import Any
 
@@ -23,15 +23,15 @@ LABELS = jnp.array([0, 1, 2, 0])
 
 
 def shapes_of(module: CapsuleDiscriminator, size: int, channels: int = 1) -> tuple[Any, DiscriminatorOutput, Any]:
-    """Shapes of the variables, the verdict and every layer's output; nothing is computed."""
+    """Shapes of the variables, the output and the output of every layer; nothing is computed."""
 
     def build(key: jax.Array) -> tuple[Any, DiscriminatorOutput, Any]:
         image, label = jnp.zeros((2, size, size, channels)), jnp.zeros(2, jnp.int32)
         variables = module.init(key, image, label, train=True)
-        verdict, seen = module.apply(
+        output, state = module.apply(
             variables, image, label, train=False, capture_intermediates=True, mutable=["intermediates"]
         )
-        return variables, verdict, seen["intermediates"]
+        return variables, output, state["intermediates"]
 
     return jax.eval_shape(build, jax.random.key(0))
 
@@ -39,15 +39,15 @@ def shapes_of(module: CapsuleDiscriminator, size: int, channels: int = 1) -> tup
 @pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("size", [32, 64, 128])
-def test_verdict(size: int, channels: int, norm: str) -> None:
-    _, verdict, _ = shapes_of(SMALL.clone(norm=norm), size, channels)
-    chex.assert_shape(verdict.real_prob, (2,))
-    chex.assert_shape(verdict.lengths, (2, 3))
-    chex.assert_shape(verdict.reconstruction, (2, size, size, 1))
-    chex.assert_type(list(verdict), jnp.float32)
+def test_output_shapes(size: int, channels: int, norm: str) -> None:
+    _, output, _ = shapes_of(SMALL.clone(norm=norm), size, channels)
+    chex.assert_shape(output.real_prob, (2,))
+    chex.assert_shape(output.lengths, (2, 3))
+    chex.assert_shape(output.reconstruction, (2, size, size, 1))
+    chex.assert_type(list(output), jnp.float32)
 
 
-def test_the_trunk_ends_in_8x8_capsules_at_full_size() -> None:
+def test_the_patchgan_ends_in_8x8_capsules_at_full_size() -> None:
     variables, _, layers = shapes_of(CapsuleDiscriminator(), 128)
     chex.assert_shape(layers["trunk_7"]["__call__"][0], (2, 8, 8, 8 * 16))
     chex.assert_shape(layers["adv_caps"]["__call__"][0], (2, 1, 256))
@@ -59,10 +59,10 @@ def test_the_trunk_ends_in_8x8_capsules_at_full_size() -> None:
 
 def test_a_reconstruction_of_other_widths_and_with_spectral_norm() -> None:
     module = SMALL.clone(reconstruction_hidden=(32, 64, 160), reconstruction_spectral=True)
-    variables, verdict, _ = shapes_of(module, 32)
+    variables, output, _ = shapes_of(module, 32)
     kernels = [variables["params"][f"reconstruction_{i}"]["kernel"].shape for i in range(1, 5)]
     assert kernels == [(12, 2), (2, 4), (4, 10), (10, 32 * 32)]
-    chex.assert_shape(verdict.reconstruction, (2, 32, 32, 1))
+    chex.assert_shape(output.reconstruction, (2, 32, 32, 1))
     directions = {name for name in variables["spectral"] if name.startswith("reconstruction")}
     assert directions == {f"reconstruction_{i}" for i in range(1, 5)}
     plain, _, _ = shapes_of(module.clone(reconstruction_spectral=False), 32)
@@ -71,9 +71,9 @@ def test_a_reconstruction_of_other_widths_and_with_spectral_norm() -> None:
 
 
 def test_batch_norm_is_the_only_norm_with_parameters() -> None:
-    for norm, wanted in (("batch", {"norm_2", "norm_3", "norm_4", "norm_5"}), ("instance", set())):
+    for norm, expected in (("batch", {"norm_2", "norm_3", "norm_4", "norm_5"}), ("instance", set())):
         variables, _, _ = shapes_of(SMALL.clone(norm=norm), 32)
-        assert {name for name in variables["params"] if name.startswith("norm")} == wanted
+        assert {name for name in variables["params"] if name.startswith("norm")} == expected
         assert ("batch_stats" in variables) == (norm == "batch")
 
 
@@ -93,32 +93,32 @@ def variables() -> Any:
     return jax.jit(build)(jax.random.key(1))
 
 
-def test_the_answers_stay_in_their_ranges(variables: Any) -> None:
-    verdict = SMALL.apply(variables, 100 * FACES, LABELS, train=False)
-    for values in verdict:
+def test_the_outputs_stay_in_their_ranges(variables: Any) -> None:
+    output = SMALL.apply(variables, 100 * FACES, LABELS, train=False)
+    for values in output:
         assert float(jnp.min(values)) >= 0.0
         assert float(jnp.max(values)) <= 1.0
 
 
-def test_the_label_chooses_what_is_reconstructed_and_nothing_else(variables: Any) -> None:
-    verdicts = [SMALL.apply(variables, FACES, jnp.full(4, k), train=False) for k in range(3)]
-    for other in verdicts[1:]:
-        chex.assert_trees_all_equal(verdicts[0][:2], other[:2])
-        assert float(jnp.max(jnp.abs(verdicts[0].reconstruction - other.reconstruction))) > 1e-5
-    predicted = jnp.argmax(verdicts[0].lengths, axis=1)
-    wanted = jnp.stack([v.reconstruction for v in verdicts])[predicted, jnp.arange(4)]
+def test_the_label_selects_the_reconstruction_and_changes_nothing_else(variables: Any) -> None:
+    outputs = [SMALL.apply(variables, FACES, jnp.full(4, k), train=False) for k in range(3)]
+    for other in outputs[1:]:
+        chex.assert_trees_all_equal(outputs[0][:2], other[:2])
+        assert float(jnp.max(jnp.abs(outputs[0].reconstruction - other.reconstruction))) > 1e-5
+    predicted = jnp.argmax(outputs[0].lengths, axis=1)
+    expected = jnp.stack([v.reconstruction for v in outputs])[predicted, jnp.arange(4)]
     unlabelled = SMALL.apply(variables, FACES, None, train=False)
-    chex.assert_trees_all_close(unlabelled.reconstruction, wanted, atol=1e-6)
+    chex.assert_trees_all_close(unlabelled.reconstruction, expected, atol=1e-6)
 
 
-def test_every_answer_depends_on_the_face(variables: Any) -> None:
-    """At 16 pixels the trunk would shrink to nothing: 32 are the least."""
+def test_every_output_depends_on_the_face(variables: Any) -> None:
+    """The PatchGAN needs at least 32 pixels."""
 
-    def total(face: jax.Array, answer: int) -> jax.Array:
-        return jnp.sum(SMALL.apply(variables, face, LABELS, train=False)[answer])
+    def total(face: jax.Array, index: int) -> jax.Array:
+        return jnp.sum(SMALL.apply(variables, face, LABELS, train=False)[index])
 
-    for answer, name in enumerate(DiscriminatorOutput._fields):
-        gradient = jax.jit(jax.grad(total), static_argnums=1)(FACES, answer)
+    for index, name in enumerate(DiscriminatorOutput._fields):
+        gradient = jax.jit(jax.grad(total), static_argnums=1)(FACES, index)
         assert float(jnp.max(jnp.abs(gradient))) > 1e-6, name
 
 
@@ -132,7 +132,7 @@ def test_only_training_changes_the_statistics(variables: Any) -> None:
         assert any(bool(jnp.any(a != b)) for a, b in pairs), name
 
 
-def test_evaluation_judges_each_face_alone(variables: Any) -> None:
+def test_in_evaluation_the_examples_are_independent(variables: Any) -> None:
     together = SMALL.apply(variables, FACES, None, train=False)
     alone = SMALL.apply(variables, FACES[:1], None, train=False)
     chex.assert_trees_all_close(jax.tree.map(lambda x: x[:1], together), alone, atol=1e-6)
@@ -150,7 +150,7 @@ def test_the_apex_alone() -> None:
     chex.assert_trees_all_equal(discriminator_input(onset, face, "apex", 4.0), face)
 
 
-def test_the_pair_is_the_face_and_its_change() -> None:
+def test_the_pair_is_the_face_and_the_scaled_change() -> None:
     onset, face = FACES[:2], FACES[2:]
     image = discriminator_input(onset, face, "pair", 4.0)
     chex.assert_shape(image, (2, 32, 32, 2))

@@ -1,4 +1,4 @@
-"""What the skips pass on: squeeze and excitation against plain loops, and which module is which."""
+"""Skip features: squeeze-and-excitation against plain loops, and the submodules of each kind."""
 
 from typing import Any
 
@@ -29,9 +29,9 @@ def test_squeeze_and_excitation_equals_plain_loops() -> None:
     module = SqueezeExcitation()
     params = module.init(jax.random.key(1), FEATURES)["params"]
     chex.assert_shape([params["squeeze"], params["excite"]], [(32, 2), (2, 32)])
-    found = module.apply({"params": params}, FEATURES)
+    actual = module.apply({"params": params}, FEATURES)
     squeeze, excite = (np.asarray(params[name], np.float64) for name in ("squeeze", "excite"))
-    for image, weighed in zip(np.asarray(FEATURES, np.float64), found, strict=True):
+    for image, weighed in zip(np.asarray(FEATURES, np.float64), actual, strict=True):
         mean = [image[:, :, c].sum() / 6 for c in range(32)]
         hidden = [max(0.0, sum(mean[c] * squeeze[c, s] for c in range(32))) for s in range(2)]
         assert max(hidden) > 0

@@ -1,4 +1,4 @@
-"""A small copy of everything that prepare reads: three databases, own clips, the organizers' list, an override file."""
+"""A small tree of everything that prepare reads: three databases, own clips, the organizers' list, an override file."""
 
 import csv
 import os
@@ -14,8 +14,8 @@ import skimage.data
 from PIL import Image
 
 from tests.data.conftest import Gray, moved, smiling
-from tests.data.databases.small import biff
-from tests.data.fabricate import Cell, Key, cache_values
+from tests.data.databases.write_files import biff_sheet
+from tests.data.fabricate import Cell, ClipKey, write_formula_values
 
 _STRENGTHS = (0.0, 0.2, 0.6, 1.0, 0.6, 0.3)
 _CASME2 = "CASME2/CASME2_RAW_selected/CASME2_RAW_selected"
@@ -24,10 +24,10 @@ _SMIC_E = "SMIC/HS_long/SMIC-HS-E/HS"
 
 
 @dataclass(frozen=True)
-class Shot:
+class FuzzClip:
     """A clip of the small tree: its folders, the preferred one first, with the pattern of their frames' names."""
 
-    key: Key
+    key: ClipKey
     emotion: str
     onset: int
     apex: int | str | None
@@ -42,25 +42,25 @@ class Shot:
 
 def _casme2(
     subject: str, clip: str, emotion: str, onset: int, apex: int | str, crop: bool = False, length: int = 6
-) -> Shot:
+) -> FuzzClip:
     folders = [(f"{_CASME2}/{subject}/{clip}", "img{}.jpg")]
     if crop:
         folders.append((f"CASME2/Cropped/{subject}/{clip}", "reg_img{}.jpg"))
-    return Shot(("casme2", subject, clip), emotion, onset, apex, onset + length - 1, tuple(folders))
+    return FuzzClip(("casme2", subject, clip), emotion, onset, apex, onset + length - 1, tuple(folders))
 
 
-def _samm(clip: str, emotion: str, onset: int, apex: int, pattern: str) -> Shot:
+def _samm(clip: str, emotion: str, onset: int, apex: int, pattern: str) -> FuzzClip:
     subject = clip[:3]
-    return Shot(
+    return FuzzClip(
         ("samm", subject, clip), emotion, onset, apex, onset + 5, ((f"SAMM/SAMM/{subject}/{clip}", subject + pattern),)
     )
 
 
-def _smic(number: int, word: str, emotion: str, onset: int, long: bool = False) -> Shot:
+def _smic(number: int, word: str, emotion: str, onset: int, long: bool = False) -> FuzzClip:
     short, subject = f"s{number}_{word}_01", f"s{number:02d}"
     folder = f"{_SMIC_E}/{subject}/{short}" if long else f"{_SMIC}/s{number}/micro/{emotion}/{short}"
     pattern = "image{:06d}.jpg"
-    return Shot(
+    return FuzzClip(
         ("smic", subject, f"{subject}_{word}_01"),
         emotion,
         onset,
@@ -71,7 +71,7 @@ def _smic(number: int, word: str, emotion: str, onset: int, long: bool = False) 
     )
 
 
-SHOTS = (
+CLIPS = (
     _casme2("sub01", "EP02_01f", "happiness", 7, 10, crop=True),
     _casme2("sub02", "EP02_01f", "disgust", 97, 102, length=12),  # longer: frames that nothing needs
     _casme2("sub03", "EP08_1", "surprise", 46, 49),
@@ -84,27 +84,27 @@ SHOTS = (
     _smic(2, "po", "positive", 54238),
     _smic(18, "sur", "surprise", 999997),
     _smic(3, "sur", "surprise", 64238, long=True),
-    Shot(("mine", "anna", "clip1"), "happiness", 12, None, 17, (("own/frames/anna1", "img{:04d}.jpg"),)),
-    Shot(("mine", "bob", "clip1"), "disgust", 12, 15, 17, (("own/frames/bob1", "{}.jpg"),)),
-    Shot(("mine", "bob", "clip2"), "surprise", 0, None, 5, (("own/videos/bob2.avi", ""),)),
-    Shot(("mine", "cleo", "clip1"), "fear", 0, 3, 5, (("own/videos/cleo1.mp4", ""),)),
-    Shot(("mine", "cleo", "clip2"), "happiness", 0, 3, 5, (("own/videos/cleo2.gif", ""),)),
+    FuzzClip(("mine", "anna", "clip1"), "happiness", 12, None, 17, (("own/frames/anna1", "img{:04d}.jpg"),)),
+    FuzzClip(("mine", "bob", "clip1"), "disgust", 12, 15, 17, (("own/frames/bob1", "{}.jpg"),)),
+    FuzzClip(("mine", "bob", "clip2"), "surprise", 0, None, 5, (("own/videos/bob2.avi", ""),)),
+    FuzzClip(("mine", "cleo", "clip1"), "fear", 0, 3, 5, (("own/videos/cleo1.mp4", ""),)),
+    FuzzClip(("mine", "cleo", "clip2"), "happiness", 0, 3, 5, (("own/videos/cleo2.gif", ""),)),
 )
 
 
-def build_world(root: Path) -> None:
-    """Writes the tree below ``root``; the same bytes each time."""
+def build_sources(root: Path) -> None:
+    """Write the tree below ``root``; the same bytes each time."""
     root.mkdir(parents=True)
     face = np.ascontiguousarray(cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)[0:240, 120:340])
-    for i, shot in enumerate(SHOTS):
+    for i, clip in enumerate(CLIPS):
         images = [_frame(face, i, k) for k in range(len(_STRENGTHS))]
-        for folder, pattern in shot.folders:
+        for folder, pattern in clip.folders:
             if not pattern:
                 _write_video(root / folder, images)
                 continue
             (root / folder).mkdir(parents=True)
-            for n in range(shot.onset - shot.extra, shot.offset + shot.extra + 1):
-                k = min(max(n - shot.onset, 0), len(images) - 1)
+            for n in range(clip.onset - clip.extra, clip.offset + clip.extra + 1):
+                k = min(max(n - clip.onset, 0), len(images) - 1)
                 path = root / folder / pattern.format(n)
                 assert cv2.imwrite(str(path), images[k], [cv2.IMWRITE_JPEG_QUALITY, 70])
     _write_workbooks(root)
@@ -112,7 +112,7 @@ def build_world(root: Path) -> None:
 
 
 def _frame(face: Gray, clip: int, k: int) -> Gray:
-    """The clips differ in light and place, the frames of a clip in expression, and the head drifts."""
+    """Return a frame: clips differ in light and position, frames in expression, and the head drifts."""
     image = moved(smiling(face, _STRENGTHS[k]), 0.2 * k, (0.4 * k + clip % 4, -0.3 * k + clip // 4))
     return np.clip(image * (1 - 0.01 * k) + clip, 0, 255).astype(np.uint8)
 
@@ -134,8 +134,8 @@ def _write_video(path: Path, images: Sequence[Gray]) -> None:
     writer.release()
 
 
-def _of(database: str) -> list[Shot]:
-    return [shot for shot in SHOTS if shot.key[0] == database]
+def _of(database: str) -> list[FuzzClip]:
+    return [clip for clip in CLIPS if clip.key[0] == database]
 
 
 def _write_workbooks(root: Path) -> None:
@@ -145,7 +145,7 @@ def _write_workbooks(root: Path) -> None:
         rows.append([s.key[1][3:], s.key[2], None, s.onset, s.apex, s.offset, None, "4+R7", s.emotion])
     _save(root / "CASME2/CASME2-coding-20140508.xlsx", {"Sheet1": rows, "Sheet2": [], "Sheet3": []})
     # The same in the other formats, beside the database: for --annotation.
-    (root / "coding.xls").write_bytes(biff(*map(tuple, rows)))
+    (root / "coding.xls").write_bytes(biff_sheet(*map(tuple, rows)))
     _write_csv(root / "coding.csv", rows)
     rows = [[f"Fabricated preamble, line {i}" if i % 3 else None, None, "x = y"] for i in range(13)]
     header = [
@@ -176,7 +176,7 @@ def _write_workbooks(root: Path) -> None:
     rows += [[], ["Fabricated note below the table"]]
     path = root / "SMIC/HS_long/SMIC-HS-E_annotation.xlsx"
     _save(path, {"HS": rows, "Sheet2": []})
-    cache_values(path, {"sheet1.xml": values})
+    write_formula_values(path, {"sheet1.xml": values})
 
 
 def _save(path: Path, sheets: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
@@ -197,7 +197,7 @@ def _write_lists(root: Path) -> None:
     labels = {"happiness": 1, "positive": 1, "surprise": 2}
     listed = [
         (s.key[0], str(int(s.key[1])) if s.key[0] == "samm" else s.key[1], s.key[2], labels.get(s.emotion.lower(), 0))
-        for s in SHOTS
+        for s in CLIPS
         if s.key[0] != "mine" and s.emotion != "others" and s.apex != "/"
     ]
     _write_csv(root / "official.csv", listed)
@@ -214,6 +214,6 @@ def _write_csv(path: Path, rows: Iterable[Sequence[Cell]]) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def copy_world(world: Path, to: Path) -> None:
-    """Copies the tree as hard links: never write into a file of the copy, replace it."""
-    shutil.copytree(world, to, copy_function=os.link)
+def copy_sources(sources: Path, to: Path) -> None:
+    """Copy the tree as hard links: never write into a file of the copy, replace it."""
+    shutil.copytree(sources, to, copy_function=os.link)

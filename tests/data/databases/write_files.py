@@ -1,4 +1,4 @@
-"""Small trees and workbooks for the readers' tests. Frames are empty files: readers open none."""
+"""Small trees and workbooks for the tests of the databases; frames are empty files, which are never opened."""
 
 import csv
 import struct
@@ -12,7 +12,7 @@ from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation
 Cells = Sequence[Sequence[object]]
 
 
-def frames(root: Path, folder: str, names: Iterable[str] = ("img1.jpg", "img2.jpg")) -> Path:
+def write_frames(root: Path, folder: str, names: Iterable[str] = ("img1.jpg", "img2.jpg")) -> Path:
     path = root / folder
     path.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -20,7 +20,7 @@ def frames(root: Path, folder: str, names: Iterable[str] = ("img1.jpg", "img2.jp
     return path
 
 
-def xlsx(path: Path, *sheets: Cells, names: Sequence[str] = ("Sheet1", "Sheet2", "Sheet3")) -> Path:
+def write_xlsx(path: Path, *sheets: Cells, names: Sequence[str] = ("Sheet1", "Sheet2", "Sheet3")) -> Path:
     book = openpyxl.Workbook()
     book.remove(book.worksheets[0])
     for name, rows in zip(names, sheets, strict=False):
@@ -32,13 +32,13 @@ def xlsx(path: Path, *sheets: Cells, names: Sequence[str] = ("Sheet1", "Sheet2",
     return path
 
 
-def comma(path: Path, rows: Cells, delimiter: str = ",") -> Path:
+def write_csv(path: Path, rows: Cells, delimiter: str = ",") -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter=delimiter).writerows(rows)
     return path
 
 
-def biff(*rows: tuple[object, ...]) -> bytes:
+def biff_sheet(*rows: tuple[object, ...]) -> bytes:
     """A BIFF 2 worksheet stream (what Excel 2 wrote as .xls) with labels and numbers."""
 
     def record(kind: int, data: bytes) -> bytes:
@@ -56,9 +56,9 @@ def biff(*rows: tuple[object, ...]) -> bytes:
     return out + record(0x000A, b"")
 
 
-def by_name(reading: DatabaseAnnotation) -> dict[str, Annotation]:
-    return {f"{a.subject}/{a.clip}": a for a in reading.annotations}
+def by_name(database: DatabaseAnnotation) -> dict[str, Annotation]:
+    return {f"{a.subject}/{a.clip}": a for a in database.annotations}
 
 
-def found(reading: DatabaseAnnotation, kind: str) -> dict[str, str]:
-    return {finding.clip: finding.message for finding in reading.findings if finding.kind == kind}
+def messages_of_kind(database: DatabaseAnnotation, kind: str) -> dict[str, str]:
+    return {finding.clip: finding.message for finding in database.findings if finding.kind == kind}
