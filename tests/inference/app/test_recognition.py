@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -79,7 +80,8 @@ def test_the_number_of_drawn_events_is_limited() -> None:
 
 
 def test_names_are_escaped_and_lengths_are_bounded() -> None:
-    html = html_module.clip_html(result(1, (1.2, 0.0), QualityFlag("a", "<i>")), ("<b>", "c"))
+    escaped = replace(result(1, (1.2, 0.0), QualityFlag("a", "<i>")), classes=("<b>", "c"))
+    html = html_module.clip_html(escaped, escaped.classes)
     assert "<i>" not in html.replace("<i style", "") and '<p class="class">&lt;b&gt;</p>' in html
     assert "width:100.0%" in html and "width:0.0%" in html
     assert html_module.error_html("<x>") == '<p class="problem" role="alert">&lt;x&gt;</p>'
