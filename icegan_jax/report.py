@@ -15,7 +15,7 @@ from icegan_jax.io import write_bytes, write_text
 from icegan_jax.reporting.figures import draw_report_figures
 from icegan_jax.reporting.page.document import render_page
 from icegan_jax.reporting.run_files import read_run
-from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR
+from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR, RESULTS_FILE
 
 EPILOG = """\
 RUN is the directory that training wrote. It must be finished, that is hold config.json,
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         index = write_report(args.run, no_faces=args.no_faces)
-        results = read_results(args.run / "results.json")
+        results = read_results(args.run / RESULTS_FILE)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

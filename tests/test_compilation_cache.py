@@ -95,7 +95,7 @@ def test_old_programs_are_removed(tmp_path: Path) -> None:
     for path in (old, new):
         path.write_bytes(b"program")
     os.utime(old, (0, 0))
-    compilation_cache._remove_old(tmp_path)
+    compilation_cache._remove_old_entries(tmp_path)
     assert list(tmp_path.iterdir()) == [new]
 
 

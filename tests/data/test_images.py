@@ -39,7 +39,7 @@ def test_an_animation_gives_its_first_picture(tmp_path: Path) -> None:
     assert (read_color(tmp_path / "clip.gif") == (255, 0, 0)).all()
 
 
-def test_what_is_transparent_shows_white(tmp_path: Path) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path) -> None:
     half = np.full((24, 24, 4), (200, 100, 0, 255), np.uint8)
     half[:, :12, 3] = 0
     half[12:, 12:, 3] = 51  # a fifth
@@ -79,7 +79,7 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     assert (read_frame(tmp_path / "deep.png") == deep >> 8).all()
 
 
-def test_the_cameras_turn_is_undone(tmp_path: Path, colors: NDArray[np.uint8]) -> None:
+def test_the_exif_orientation_is_applied(tmp_path: Path, colors: NDArray[np.uint8]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees, clockwise
     Image.fromarray(np.rot90(colors).copy()).save(tmp_path / "turned.png", exif=exif)
@@ -93,7 +93,7 @@ def test_the_cameras_turn_is_undone(tmp_path: Path, colors: NDArray[np.uint8]) -
         (b"no picture", "not a readable image (no jpg, png or bmp); restore the file or give another picture"),
     ],
 )
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_is_no_image_raises(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "face.jpg").write_bytes(content)
     with pytest.raises(UserError) as refusal:
         read_color(tmp_path / "face.jpg")
@@ -101,7 +101,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, words: st
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
-def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_image_raises(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"face{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -109,7 +109,7 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
         read_color(path)
 
 
-def test_a_picture_of_one_pixel_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_one_pixel_raises(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     with pytest.raises(UserError, match=r"dot\.png: is 1x1 pixels, too small to show a face; give a larger picture"):
         read_color(tmp_path / "dot.png")
