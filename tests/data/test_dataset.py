@@ -57,12 +57,12 @@ def test_fingerprint_of_the_three_classes_is_that_of_the_records_alone(tmp_path:
     for r in RECORDS:
         digest.update(repr((r.dataset, r.subject, r.clip, r.label, r.shift, (16, 16), (16, 16))).encode())
         digest.update(r.onset.tobytes() + r.apex.tobytes())
-    found = {
+    actual = {
         words: write_pairs(tmp_path / str(number), RECORDS, words)
         for number, words in enumerate((EXPRESSIONS, EXPRESSIONS[::-1], FIVE, FIVE[::-1]))
     }
-    assert found[EXPRESSIONS] == digest.hexdigest()
-    assert len(set(found.values())) == 4
+    assert actual[EXPRESSIONS] == digest.hexdigest()
+    assert len(set(actual.values())) == 4
 
 
 def test_names_changed_after_prepare_raise(tmp_path: Path) -> None:

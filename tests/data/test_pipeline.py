@@ -89,8 +89,8 @@ def test_a_lighter_pair_is_lighter_by_the_same_gray_level_and_clipped() -> None:
     for batch in (next(batches) for _ in range(4)):
         for onset, apex in zip(batch["onset"][..., 0], batch["apex"][..., 0], strict=True):
             level = int(onset[8, 0]) - 128
-            for found, face in ((onset, gray), (apex, 255 - gray)):
-                np.testing.assert_allclose(found, np.clip(face.astype(int) + level, 0, 255), atol=1)  # 127.5 is a half
+            for actual, face in ((onset, gray), (apex, 255 - gray)):
+                np.testing.assert_allclose(actual, np.clip(face.astype(int) + level, 0, 255), atol=1)  # 127.5 is a half
             levels.append(level)
     assert 45 < max(levels) <= 51 and -51 <= min(levels) < -45  # 0.2 * 255
     assert abs(np.mean(levels)) < 7.5  # 400 draws, 29.4 / 20: 5 sigma

@@ -105,9 +105,9 @@ def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Gray, monkey
         return real(images, tries)
 
     monkeypatch.setattr(stream, "find_face", find)
-    found, here = stream._detect_face(large), real([face_image])
-    assert found is not None and here is not None and max(sizes[0]) == 640
-    np.testing.assert_allclose((found.points + 0.5) / 4 - 0.5, here.points, atol=2)
+    actual, here = stream._detect_face(large), real([face_image])
+    assert actual is not None and here is not None and max(sizes[0]) == 640
+    np.testing.assert_allclose((actual.points + 0.5) / 4 - 0.5, here.points, atol=2)
 
 
 @pytest.mark.parametrize("fps", [0, -25, float("nan"), float("inf")])
