@@ -116,8 +116,8 @@ def read_operations(text: str) -> dict[str, Operation]:
     for line in text.splitlines():
         if header := re.match(r"(?:ENTRY )?%?([\w.\-]+) .*\{$", line):
             computation = header[1]
-        elif found := re.match(r"\s+(?:ROOT )?%?([\w.\-]+) =.*? ([a-z][a-z0-9\-]*)\(", line):
-            name, opcode = found.groups()
+        elif instruction := re.match(r"\s+(?:ROOT )?%?([\w.\-]+) =.*? ([a-z][a-z0-9\-]*)\(", line):
+            name, opcode = instruction.groups()
             bodies[computation].add(PRODUCTS if LIBRARY_PRODUCT.search(line) else opcode)
             lines.append((name, opcode, line))
     return {name: Operation(_kind(opcode, line, bodies), _layer(line)) for name, opcode, line in lines}
@@ -138,8 +138,8 @@ def _kind(opcode: str, line: str, bodies: Mapping[str, set[str]]) -> str | None:
 
 
 def _layer(line: str) -> str:
-    found = re.search(r'op_name="([^"]*)"', line)
-    name = found[1] if found else ""
+    op_name = re.search(r'op_name="([^"]*)"', line)
+    name = op_name[1] if op_name else ""
     for pattern, layer in _LAYERS:
         if match := pattern.search(name):
             return layer or match[1]

@@ -156,10 +156,10 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     )
     seconds: list[float] = []
     waiting_s = 0.0
-    with Prefetcher(iterators, per_call, calls + 1, layout) as feed:
+    with Prefetcher(iterators, per_call, calls + 1, layout) as prefetcher:
         while True:
             start = time.perf_counter()
-            supply = feed.take()
+            supply = prefetcher.take()
             if supply is None:
                 break
             waiting_s += time.perf_counter() - start if seconds else 0.0

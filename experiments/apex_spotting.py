@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
     add("--out", required=True, type=Path, help="folder of the tables")
     add("--exclude", action="append", default=[], metavar="SUBJECT/CLIP", help="a clip that does not move; repeatable")
-    add("--whole", action="store_true", help="whole frames as well, with landmarks found on each")
+    add("--whole", action="store_true", help="whole frames as well, with landmarks detected on each")
     add("--subjects", type=int, default=2, help="drawn persons, three clips each (default: 2)")
     add("--frames", type=int, default=25, help="frames per drawn clip (default: 25)")
     add("--seed", type=int, default=0, help="seed of the drawn faces (default: 0)")

@@ -136,7 +136,7 @@ def _notes(seeds: int) -> list[str]:
         "ssim: structural similarity to it (Wang et al. 2004).",
         f"{COPY}: the neutral face as it is, with no synthesis at all: a micro-expression changes little, and only a "
         "model above this row draws the person's expression better than nothing.",
-        "l1 of wrong class: of the other classes' syntheses; about l1 where the class asked changes nothing.",
+        "l1 of wrong class: of the synthetic faces of the other classes; equal to l1 where the class has no effect.",
     ]
 
 

@@ -187,7 +187,7 @@ def _notes(motions: Sequence[RunFaces]) -> list[str]:
     notes = [
         f"Share of the sum of (X - X_on)^2 inside the region, mean over held-out clips of {len(motions)} runs; "
         "[95% interval over people] ± deviation over the runs.",
-        f"Regions: {known}. Synthetic: every onset with every class, in the person's region of the class asked.",
+        f"Regions: {known}. Synthetic: every onset with every class, in the subject's region of that class.",
         "even spread: the region's area, what a change spread evenly over the picture would score; shifted onset: what "
         "the onset moved as a whole by one pixel scores, as every motion shows where the face has edges.",
         "Real apexes also hold the sensor noise of two frames and what registration leaves, everywhere in the picture: "
@@ -196,7 +196,7 @@ def _notes(motions: Sequence[RunFaces]) -> list[str]:
     borrowed = sorted({"/".join(key) for motion in motions for key in motion.regions.borrowed})
     if borrowed:
         shown = ", ".join(borrowed[:5]) + (f" and {len(borrowed) - 5} more" if len(borrowed) > 5 else "")
-        notes.append(f"No landmarks were found on {shown}: the mean landmarks of the others stand in.")
+        notes.append(f"No landmarks were detected on {shown}: the mean landmarks of the others are used.")
     return notes
 
 

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options, _ = parse_options(__doc__, argv)
     data = prepared_faces(options, LOSO_FACES)
     runs = train_seeds(options, _fields(options), data)
-    found = [read_scored_results(run / "results.json")["by_selection"] for run in runs]
+    results = [read_scored_results(run / "results.json")["by_selection"] for run in runs]
     evaluations = _count_evaluations(runs[0])
     guesses = _guessing_scores(runs[0], evaluations)
     floors = baseline_scores(runs)
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for rule, guesser in GUESSERS.items():
         row: dict[str, object] = {"rule": rule, "valid": "no" if rule == ORACLE_NAME else "yes"}
         if rule == ORACLE_NAME:
-            row |= {name: statistics.mean(by_selection[rule][name] for by_selection in found) for name in SCORES}
+            row |= {name: statistics.mean(by_selection[rule][name] for by_selection in results) for name in SCORES}
         else:
             row |= scores_with_intervals([count_rows(_files(run, rule)) for run in runs])
         rows.append(row | {f"guess_{name}": guesses[guesser][name].mean for name in SCORES} | floors)

@@ -52,7 +52,7 @@ NOTES = (
     f"flow: onset to face against onset to real apex, where that moved {MOVED_PX} pixels or more: cosine of "
     "directions, ratio of lengths; correlation of lengths over the face.",
     "classifier: HOG of the change + linear SVM on real pairs of all people but the fold's held-out ones. accuracy: "
-    "share recognized as the class asked for (synthetic: every class asked); clip class: as the class of the clip.",
+    "share recognized as the requested class (synthetic faces of all classes); clip class: as the class of the clip.",
 )
 
 
@@ -98,9 +98,9 @@ def line(row: SynthesisRow) -> Mapping[str, object]:
     """Return a row as cells of the table."""
     cells: dict[str, object] = {"faces": row.method, "clips": row.n}
     cells |= {"kid": row.kid, "kid_n": row.kid_n} if row.kid_n else {}
-    for name, found in row.scores.items():
-        if found.n:
-            cells |= {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
+    for name, score in row.scores.items():
+        if score.n:
+            cells |= {name: score.mean, f"{name}_low": score.low, f"{name}_high": score.high}
             cells |= {f"{name}_sd": row.deviation[name]}
     return cells
 

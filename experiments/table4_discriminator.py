@@ -75,8 +75,8 @@ def discriminators(options: Options, classes: int) -> dict[str, dict[str, object
     """Return the fields of every row, by name."""
     capsules = {capsule_row(dimension): {"model.expression_dimension": dimension} for dimension in DIMENSIONS}
     cnn = {"model.discriminator": "cnn"}
-    wanted = parameters(options, capsules[capsule_row(REFERENCE_DIMENSION)], classes)
-    width = match_cnn_width(_networks(options, cnn, classes), wanted)
+    target = parameters(options, capsules[capsule_row(REFERENCE_DIMENSION)], classes)
+    width = match_cnn_width(_networks(options, cnn, classes), target)
     return {CNN: cnn, ENLARGED: cnn | {"model.cnn_width": width}, **capsules}
 
 

@@ -14,7 +14,7 @@ from icegan_jax.io import write_bytes, write_text
 from icegan_jax.reporting.figures import draw_report_figures
 from icegan_jax.reporting.page.document import render_page
 from icegan_jax.reporting.run_files import read_run
-from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR
+from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR, RESULTS_FILE
 
 EPILOG = """\
 RUN is the directory that training wrote. It must be finished, that is hold config.json,
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(run_dir: Path, *, no_faces: bool) -> None:
     index = write_report(run_dir, no_faces=no_faces)
-    results = read_results(run_dir / "results.json")
+    results = read_results(run_dir / RESULTS_FILE)
     if results.get("scored", True):
         print(f"{score_table.format_table(score_table.score_rows(results))}\n")
     else:

@@ -25,8 +25,8 @@ def free_port() -> int:
 
 def test_without_gradio(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
-    said = refused(capsys, f"--port={free_port()}")
-    assert said == "error: the page needs gradio; install it with: uv sync --extra app\n"
+    message = refused(capsys, f"--port={free_port()}")
+    assert message == "error: the page needs gradio; install it with: uv sync --extra app\n"
 
 
 def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,8 +34,8 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
         door.bind((app.LOCAL_HOST, 0))
         door.listen()
         port = door.getsockname()[1]
-        said = refused(capsys, f"--port={port}")
-    assert f"--host=127.0.0.1 --port={port}: nothing can listen there (Address already in use)" in said
+        message = refused(capsys, f"--port={port}")
+    assert f"--host=127.0.0.1 --port={port}: nothing can listen there (Address already in use)" in message
 
 
 def test_an_address_of_another_computer(capsys: pytest.CaptureFixture[str]) -> None:

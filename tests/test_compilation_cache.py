@@ -52,35 +52,35 @@ def compiled(folder: Path, *acts: str, **environment: str) -> tuple[Any, str]:
 
 
 def test_a_program_is_compiled_once_and_a_damaged_one_again(tmp_path: Path) -> None:
-    (why, before, said), errors = compiled(tmp_path, "first", "again", "damaged", "repaired", "half", "repaired")
+    (why, before, message), errors = compiled(tmp_path, "first", "again", "damaged", "repaired", "half", "repaired")
     assert (why, before) == ("", "")
     hits = [0, 1, 1, 2, 2, 3]
-    assert said == [f" ({hit} of {number} programs from the cache)" for number, hit in enumerate(hits, 1)]
+    assert message == [f" ({hit} of {number} programs from the cache)" for number, hit in enumerate(hits, 1)]
     assert errors == ""  # nothing that a user would have to read
-    (_, _, said), _ = compiled(tmp_path, "again")
-    assert said == [" (1 of 1 programs from the cache)"]
+    (_, _, message), _ = compiled(tmp_path, "again")
+    assert message == [" (1 of 1 programs from the cache)"]
 
 
 def test_fast_programs_are_neither_cached_nor_counted(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if name != "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "environ", kept)
-        (why, _, said), _ = compiled(tmp_path, "first")
-    assert (why, said) == ("", [""])
+        (why, _, message), _ = compiled(tmp_path, "first")
+    assert (why, message) == ("", [""])
     assert not list(tmp_path.rglob("*-cache"))
 
 
 def test_jax_own_setting_comes_first(tmp_path: Path) -> None:
-    (why, _, said), _ = compiled(tmp_path / "ours", "first", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "theirs"))
-    assert (why, said) == ("", [" (0 of 1 programs from the cache)"])
+    (why, _, message), _ = compiled(tmp_path / "ours", "first", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "theirs"))
+    assert (why, message) == ("", [" (0 of 1 programs from the cache)"])
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
 
 def test_a_folder_that_cannot_be_made_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    (why, _, said), errors = compiled(tmp_path / "file" / "cache", "first")
+    (why, _, message), errors = compiled(tmp_path / "file" / "cache", "first")
     assert why.startswith(f"{tmp_path}/file/cache") and why.endswith("Not a directory")
-    assert said == [" (0 of 1 programs from the cache)"] and errors == ""
+    assert message == [" (0 of 1 programs from the cache)"] and errors == ""
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +95,7 @@ def test_old_programs_are_removed(tmp_path: Path) -> None:
     for path in (old, new):
         path.write_bytes(b"program")
     os.utime(old, (0, 0))
-    compilation_cache._remove_old(tmp_path)
+    compilation_cache._remove_old_entries(tmp_path)
     assert list(tmp_path.iterdir()) == [new]
 
 

@@ -129,7 +129,7 @@ def test_a_seed_of_which_jax_would_drop_bits_is_refused(seed: int) -> None:
         ("loss.perceptual_layer", "relu9", "loss.perceptual_layer is 'relu9': vgg16 has relu1_1, "),
     ],
 )
-def test_the_cost_network_is_checked_where_it_is_used(field: str, value: str, line: str) -> None:
+def test_the_perceptual_network_is_checked_where_it_is_used(field: str, value: str, line: str) -> None:
     config = with_value(field, value)
     with pytest.raises(UserError, match=re.escape(line)):
         build_models(config, steps=1)

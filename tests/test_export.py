@@ -43,33 +43,33 @@ def loader(exported: Path) -> ModuleType:
 
 def test_the_recognizer_gives_the_lengths_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
     pairs = load_pairs(run_dir.parent / "data")
-    wanted = load_ensemble(run_dir, generator=False).predict(pairs.onset, pairs.apex)
+    expected = load_ensemble(run_dir, generator=False).predict(pairs.onset, pairs.apex)
     program = loader.load(exported)["recognizer"]
     lengths = program(pairs.onset, pairs.apex)
-    chex.assert_shape(lengths, wanted.shape)
-    np.testing.assert_allclose(lengths, wanted, atol=1e-5)
-    np.testing.assert_allclose(program(pairs.onset[:1], pairs.apex[:1]), wanted[:1], atol=1e-5)
+    chex.assert_shape(lengths, expected.shape)
+    np.testing.assert_allclose(lengths, expected, atol=1e-5)
+    np.testing.assert_allclose(program(pairs.onset[:1], pairs.apex[:1]), expected[:1], atol=1e-5)
 
 
 def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
     onset = load_pairs(run_dir.parent / "data").onset[:3]
     label, draw, intensity = np.array([0, 1, 2], np.int32), np.array([0, 1, 0], np.int32), np.array([1, 0.5, 2])
-    wanted = load_ensemble(run_dir, generator=True).synthesize(onset, label, draw, intensity)
+    expected = load_ensemble(run_dir, generator=True).synthesize(onset, label, draw, intensity)
     faces = loader.load(exported)["generator"](onset, label, draw, intensity)
     chex.assert_type(faces, np.uint8)
-    assert np.abs(faces.astype(int) - wanted).max() <= 1  # a grey level, where rounding falls otherwise
+    assert np.abs(faces.astype(int) - expected).max() <= 1  # a grey level, where rounding falls otherwise
     assert (faces != onset).any()
 
 
 def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
     pairs = load_pairs(run_dir.parent / "data")
-    wanted = load_ensemble(run_dir, generator=False).predict(pairs.onset[:4], pairs.apex[:4])
+    expected = load_ensemble(run_dir, generator=False).predict(pairs.onset[:4], pairs.apex[:4])
     session = onnxruntime.InferenceSession(exported / "recognizer.onnx", providers=["CPUExecutionProvider"])
     for place in range(4):
         faces = {"onset": pairs.onset[[place], ..., None], "apex": pairs.apex[[place], ..., None]}
         (lengths,) = session.run(["lengths"], faces)
-        np.testing.assert_allclose(lengths[0], wanted[place], atol=1e-4)
-    assert np.ptp(wanted, axis=0).max() > 1e-3  # answers that differ
+        np.testing.assert_allclose(lengths[0], expected[place], atol=1e-4)
+    assert np.ptp(expected, axis=0).max() > 1e-3  # answers that differ
 
 
 def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
@@ -121,8 +121,8 @@ def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: P
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     header, row = done.stdout.splitlines()
     assert header == "negative,positive,surprise"
-    wanted = load_ensemble(run_dir, generator=False).predict(pairs.onset[:1], pairs.apex[:1])[0]
-    np.testing.assert_allclose([float(cell) for cell in row.split(",")], wanted, atol=1e-5)
+    expected = load_ensemble(run_dir, generator=False).predict(pairs.onset[:1], pairs.apex[:1])[0]
+    np.testing.assert_allclose([float(cell) for cell in row.split(",")], expected, atol=1e-5)
 
 
 def test_one_program_of_one_fold(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811

@@ -138,14 +138,14 @@ def test_inner_validation_chooses_the_step_of_each_fold(evaluated: tuple[Path, l
     assert results["selection"] == "inner validation"
     assert results["selected_steps"] == {fold.name: step for fold, step in zip(folds, (20, 30, 30, 10), strict=True)}
     # Chosen: HALF, WRONG, HALF, HALF; on test: RIGHT, RIGHT, HALF, HALF; last: WRONG, WRONG, HALF, WRONG.
-    found = [row.prediction for row in read_predictions(run_dir / "predictions.csv")[1]]
-    assert found == [*HALF, *WRONG, *HALF, *HALF]
+    actual = [row.prediction for row in read_predictions(run_dir / "predictions.csv")[1]]
+    assert actual == [*HALF, *WRONG, *HALF, *HALF]
     assert results["overall"]["confusion"] == [[3, 1, 0], [0, 3, 1], [4, 0, 0]]
     inner = {"uf1": (6 / 11 + 6 / 8 + 0) / 3, "uar": (3 / 4 + 3 / 4 + 0) / 3}
     last = {"uf1": (2 / 9 + 2 / 8 + 0) / 3, "uar": (1 / 4 + 1 / 4 + 0) / 3}
     best = {"uf1": (8 / 10 + 1 + 4 / 6) / 3, "uar": (1 + 1 + 2 / 4) / 3}
-    found = {name: (block["uf1"], block["uar"]) for name, block in results["by_selection"].items()}
-    assert found == {
+    actual = {name: (block["uf1"], block["uar"]) for name, block in results["by_selection"].items()}
+    assert actual == {
         "last": pytest.approx(tuple(last.values())),
         "inner": pytest.approx(tuple(inner.values())),
         ORACLE: pytest.approx(tuple(best.values())),
@@ -163,8 +163,8 @@ def test_the_last_step_is_reported_beside_the_others(evaluated: tuple[Path, list
     assert (results["selection"], list(results["by_selection"])) == ("last", ["last", "inner"])
     assert results["overall"]["uf1"] == results["by_selection"]["last"]["uf1"]
     assert not {"oracle", "selected_steps"} & results.keys()
-    found = [row.prediction for row in read_predictions(run_dir / "predictions.csv")[1]]
-    assert found == [*WRONG, *WRONG, *HALF, *WRONG]
+    actual = [row.prediction for row in read_predictions(run_dir / "predictions.csv")[1]]
+    assert actual == [*WRONG, *WRONG, *HALF, *WRONG]
 
 
 def test_the_linear_reference_does_not_train_on_inner_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

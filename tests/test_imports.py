@@ -140,7 +140,7 @@ def test_only_one_file_says_distributed() -> None:
 
 def test_nothing_calls_a_convolution_of_jax_or_flax() -> None:
     """models/convolution.py, which replaces them, needs none either."""
-    assert not {place(file): found for file in FILES if (found := attributes(file) & CONVOLUTIONS)}
+    assert not {place(file): actual for file in FILES if (actual := attributes(file) & CONVOLUTIONS)}
 
 
 def test_no_program_file_imports_tests_experiments_or_benchmarks() -> None:

@@ -194,8 +194,8 @@ def test_the_checksum_is_of_the_content_as_json_gives_it_back(tmp_path):
     write_json_with_checksum(
         tmp_path / "x", {"steps": {10: "a", 9: "b"}, "people": (("a", "1"),), "checksum": "an earlier one"}
     )
-    found = read_json_with_checksum(tmp_path / "x")
-    assert found == {"steps": {"10": "a", "9": "b"}, "people": [["a", "1"]]}
+    actual = read_json_with_checksum(tmp_path / "x")
+    assert actual == {"steps": {"10": "a", "9": "b"}, "people": [["a", "1"]]}
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_arrays_come_back_and_are_the_same_bytes_each_time(tmp_path, monkeypatch
     monkeypatch.setattr(time, "time", lambda: 2e9)
     write_arrays(tmp_path / "b.npz", **arrays)
     assert sha256_of(tmp_path / "a.npz") == sha256_of(tmp_path / "b.npz")
-    with np.load(tmp_path / "a.npz") as found:
-        assert set(found) == set(arrays)
+    with np.load(tmp_path / "a.npz") as actual:
+        assert set(actual) == set(arrays)
         for name, values in arrays.items():
-            np.testing.assert_array_equal(found[name], values)
+            np.testing.assert_array_equal(actual[name], values)

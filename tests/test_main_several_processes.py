@@ -88,10 +88,10 @@ def together(single: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 def test_two_processes_predict_what_one_does(single: Path, together: tuple[Path, list[Ended]]) -> None:
     run_dir, _ = together
     assert (run_dir / "predictions.csv").read_bytes() == (single / "predictions.csv").read_bytes()
-    found, expected = (read_json(folder / "results.json") for folder in (run_dir, single))
+    actual, expected = (read_json(folder / "results.json") for folder in (run_dir, single))
     for field in ("overall", "datasets", "floors", "data_fingerprint"):
-        assert found[field] == expected[field]
-    assert found["versions"]["machine"] == f"2 processes, the first with {expected['versions']['machine']}"
+        assert actual[field] == expected[field]
+    assert actual["versions"]["machine"] == f"2 processes, the first with {expected['versions']['machine']}"
 
 
 def test_each_process_prints_its_folds(together: tuple[Path, list[Ended]]) -> None:
@@ -179,11 +179,11 @@ def test_an_active_run_is_not_disturbed(single: Path, tmp_path: Path) -> None:
 
 def files(run_dir: Path) -> set[str]:
     """Return the files of folds and data without checkpoints, which have their own tests."""
-    found = {path.relative_to(run_dir).as_posix() for path in run_dir.rglob("*") if path.is_file()}
-    return {name for name in found if name.startswith(("folds/", "data/")) and "/checkpoints/" not in name}
+    actual = {path.relative_to(run_dir).as_posix() for path in run_dir.rglob("*") if path.is_file()}
+    return {name for name in actual if name.startswith(("folds/", "data/")) and "/checkpoints/" not in name}
 
 
-def test_two_commands_started_at_once_on_one_run_directory(single: Path, tmp_path: Path) -> None:
+def test_two_simultaneous_commands_on_one_run_directory(single: Path, tmp_path: Path) -> None:
     """Two runs, not two processes of one: the second is refused, and the first is not affected."""
     shared = tmp_path / "new" / "shared"
     both = [start_single(shared), start_single(shared)]

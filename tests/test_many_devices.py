@@ -58,8 +58,8 @@ def test_the_values_on_the_page_pass_the_check() -> None:
 
 def test_the_commands_by_hand_are_two_processes() -> None:
     by_hand = [dict(re.findall(r"--(coordinator|num_processes|process_id)=(\S+)", line)) for line in COMMANDS[-2:]]
-    found = [find_processes({}, f["coordinator"], int(f["num_processes"]), int(f["process_id"])) for f in by_hand]
-    assert [(process.index, process.count) for process in found] == [(0, 2), (1, 2)]
+    actual = [find_processes({}, f["coordinator"], int(f["num_processes"]), int(f["process_id"])) for f in by_hand]
+    assert [(process.index, process.count) for process in actual] == [(0, 2), (1, 2)]
 
 
 def test_the_defaults_on_the_page_are_those_of_the_program() -> None:

@@ -44,13 +44,13 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
     out = tmp_path / "data"
     arguments = ["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1", "--size=64"]
     assert prepare.main(arguments) == 0
-    said = capsys.readouterr().out
-    assert "2 of 2 faces found" in said
-    assert "2 clips of 2 subjects: 1 negative, 1 positive, 0 surprise" in said
-    assert f"{out}/contact_sheet.png" in said
+    captured = capsys.readouterr().out
+    assert "2 of 2 faces found" in captured
+    assert "2 clips of 2 subjects: 1 negative, 1 positive, 0 surprise" in captured
+    assert f"{out}/contact_sheet.png" in captured
     pairs = load_pairs(out)
     assert pairs.onset.shape == (6, 64, 64)
-    assert pairs.fingerprint[:12] in said
+    assert pairs.fingerprint[:12] in captured
     # Again, over the earlier one.
     assert prepare.main(arguments) == 0
     assert load_pairs(out).fingerprint == pairs.fingerprint
@@ -95,10 +95,10 @@ def test_bad_input_is_one_line_and_exit_2(
 ) -> None:
     filled = [a.format(tmp=tmp_path, raw=raw) for a in ["--out={tmp}/data", *arguments]]
     assert prepare.main(filled) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ") and said.err.count("\n") == 1
-    assert message in said.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
+    assert message in captured.err
     assert not (tmp_path / "data").exists()
 
 
@@ -129,13 +129,13 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         prepare.main(["--help"])
     assert stopped.value.code == 0
-    said = capsys.readouterr().out
+    captured = capsys.readouterr().out
     for source in ("procedural", "clips", "megc2019", *(name for name in READERS if name != "smic_nir")):
-        assert f"python -m icegan_jax.prepare --source={source} " in said
-    assert "--source=casme2 --raw=A --source=samm --raw=B --source=smic --raw=C --out=" in said
-    assert HEADER in said
-    assert "clip,onset,apex,offset,reason" in said
-    assert all(f"--{name}" in said for name in ("check", "strict", "official", "repairs", "annotation", "release"))
+        assert f"python -m icegan_jax.prepare --source={source} " in captured
+    assert "--source=casme2 --raw=A --source=samm --raw=B --source=smic --raw=C --out=" in captured
+    assert HEADER in captured
+    assert "clip,onset,apex,offset,reason" in captured
+    assert all(f"--{name}" in captured for name in ("check", "strict", "official", "repairs", "annotation", "release"))
 
 
 def few(root: Path, images: Sequence[Path]) -> Path:
@@ -160,16 +160,16 @@ def test_a_database_and_own_clips_in_one_command(
     (tmp_path / "fixes.csv").write_text("clip,onset,apex,offset,reason\n028_4_1,,1132,,seen by eye\n")
     arguments = [*sources, f"--out={out}", f"--repairs={tmp_path / 'fixes.csv'}", "--workers=1", "--size=64"]
     assert prepare.main(arguments) == 0
-    said = capsys.readouterr().out
-    assert "6 of 6 faces found" in said
-    assert "6 clips of 6 subjects: 5 negative, 1 positive, 0 surprise" in said
-    assert "all              6         6         5         1         0" in said
-    assert "6 clips, protocol three" in said
-    assert "1 apex: seen by eye" in said and "1 apex: apex outside onset..offset: the middle frame" in said
-    assert "  no usable frames of it" in said and "samm/007/" in said  # the first of many that are missing
-    assert "frames per second" in said
-    assert "apexes spotted" not in said  # all are annotated
-    assert f"{out}/index.html" in said
+    captured = capsys.readouterr().out
+    assert "6 of 6 faces found" in captured
+    assert "6 clips of 6 subjects: 5 negative, 1 positive, 0 surprise" in captured
+    assert "all              6         6         5         1         0" in captured
+    assert "6 clips, protocol three" in captured
+    assert "1 apex: seen by eye" in captured and "1 apex: apex outside onset..offset: the middle frame" in captured
+    assert "  no usable frames of it" in captured and "samm/007/" in captured  # the first of many that are missing
+    assert "frames per second" in captured
+    assert "apexes spotted" not in captured  # all are annotated
+    assert f"{out}/index.html" in captured
     made = json.loads((out / "prepared.json").read_text())
     assert (made["protocol"], made["sources"]) == ("three", ["samm", "clips"])
     assert [r.reason for r in read_repairs(out / "repairs.csv") if r.clip == "028_4_1"] == ["seen by eye"]
@@ -184,11 +184,11 @@ def test_strict_refuses_another_set_before_any_face_is_looked_for(
 ) -> None:
     monkeypatch.setattr(prepare, "prepare_clips", lambda *_, **__: pytest.fail("it went on"))
     assert prepare.main(["--source=samm", f"--raw={samm}", f"--out={tmp_path / 'data'}", "--strict"]) == 2
-    said = capsys.readouterr()
-    first, *lines = said.err.splitlines()
+    captured = capsys.readouterr()
+    first, *lines = captured.err.splitlines()
     assert first.startswith("error: --strict: the clips are not those of protocol megc2019: 129 differences, listed")
     assert len({line.split()[0] for line in lines if line.startswith("    samm/")}) == 129
-    assert said.out == ""
+    assert captured.out == ""
     assert not (tmp_path / "data").exists()
 
 
@@ -224,9 +224,9 @@ def test_check_says_what_is_there_and_writes_nothing(
     frame = next((samm / "SAMM" / "006" / "006_1_2").iterdir())
     replace_file(frame, frame.read_bytes()[:200])
     assert prepare.main(["--source=samm", f"--raw={samm}", "--check", f"--out={tmp_path / 'data'}"]) == 2
-    said = capsys.readouterr().out
-    assert str(frame) in said
-    assert said.splitlines()[-1].startswith("preparation would stop: 3 of 133")
+    captured = capsys.readouterr().out
+    assert str(frame) in captured
+    assert captured.splitlines()[-1].startswith("preparation would stop: 3 of 133")
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -243,9 +243,9 @@ def test_a_clip_that_cannot_be_used_stops_or_is_left_out(
     assert "(1 more with errors)" in line
     assert line.endswith("see all with --check or leave the clips out with --skip_damaged")
     assert prepare.main([*arguments, "--skip_damaged"]) == 0
-    said = capsys.readouterr().out
-    assert "left out, as their frames are damaged: d/carl/c, d/dora/c" in said
-    assert "2 clips of 2 subjects" in said
+    captured = capsys.readouterr().out
+    assert "left out, as their frames are damaged: d/carl/c, d/dora/c" in captured
+    assert "2 clips of 2 subjects" in captured
     assert "d/carl/c" in (out / "findings.csv").read_text()
 
 

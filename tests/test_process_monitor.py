@@ -105,9 +105,9 @@ def test_a_name_with_parentheses(tmp_path: Path) -> None:
         while ") Z 1 (" not in Path(f"/proc/{sleeping.pid}/stat").read_text():
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        found = locks._stat(sleeping.pid)
+        actual = locks._stat(sleeping.pid)
         sleeping.kill()
-    assert found and found.state != "Z" and abs(found.start_ticks / os.sysconf("SC_CLK_TCK") - uptime_s()) < 10
+    assert actual and actual.state != "Z" and abs(actual.start_ticks / os.sysconf("SC_CLK_TCK") - uptime_s()) < 10
 
 
 @pytest.mark.parametrize("self_link", [None, "1234567890"], ids=["no /proc", "/proc of another namespace"])
@@ -126,7 +126,7 @@ def write_status(path: Path, **content: Any) -> None:
     path.write_text(json.dumps({"state": RUNNING, "note": "1", **content}))
 
 
-def test_a_dead_process_is_lost_at_once(tmp_path: Path, process: Process) -> None:
+def test_a_dead_process_is_lost_immediately(tmp_path: Path, process: Process) -> None:
     path = tmp_path / "0.json"
     write_status(path, **process.identity)
     monitor = ProcessMonitor(path, NEVER_S)

@@ -331,9 +331,9 @@ def test_another_commit_is_no_difference(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_versions_are_those_of_the_installed_packages() -> None:
-    found = package_versions()
-    assert found["icegan_jax"] == icegan_jax.__version__
-    assert {name: found[name] for name in ("jax", "numpy")} == {
+    actual = package_versions()
+    assert actual["icegan_jax"] == icegan_jax.__version__
+    assert {name: actual[name] for name in ("jax", "numpy")} == {
         name: metadata.version(name) for name in ("jax", "numpy")
     }
 

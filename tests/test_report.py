@@ -246,6 +246,6 @@ def test_help_explains_the_output(capsys):
 
 
 def test_report_needs_no_jax():
-    found = "bool({'jax', 'flax', 'tensorflow'} & set(sys.modules))"
-    code = f"import sys, icegan_jax.report; sys.exit({found})"
+    actual = "bool({'jax', 'flax', 'tensorflow'} & set(sys.modules))"
+    code = f"import sys, icegan_jax.report; sys.exit({actual})"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

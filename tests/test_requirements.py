@@ -31,10 +31,10 @@ def applies(marker: Marker | None, python: str) -> bool:
 
 def pins(python: str) -> dict[str, str]:
     """Return the specifier in constraints.txt for a Python version by package name."""
-    wanted = [pin for pin in map(Requirement, lines_of("constraints.txt")) if applies(pin.marker, python)]
-    found = {canonicalize_name(pin.name): str(pin.specifier) for pin in wanted}
-    assert len(found) == len(wanted), f"a package is pinned twice for Python {python}"
-    return found
+    expected = [pin for pin in map(Requirement, lines_of("constraints.txt")) if applies(pin.marker, python)]
+    actual = {canonicalize_name(pin.name): str(pin.specifier) for pin in expected}
+    assert len(actual) == len(expected), f"a package is pinned twice for Python {python}"
+    return actual
 
 
 def direct() -> list[Requirement]:
@@ -68,9 +68,9 @@ def test_a_pin_is_one_version(python: str) -> None:
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_direct_dependency_is_pinned_within_its_range(python: str) -> None:
     pinned = pins(python)
-    for wanted in direct() + workstation():
-        version = pinned[canonicalize_name(wanted.name)].removeprefix("==")
-        assert wanted.specifier.contains(version), wanted
+    for expected in direct() + workstation():
+        version = pinned[canonicalize_name(expected.name)].removeprefix("==")
+        assert expected.specifier.contains(version), expected
 
 
 def test_the_jax_of_each_python() -> None:
@@ -88,26 +88,26 @@ def test_every_transitive_dependency_is_pinned() -> None:
         left_out.add("torch")
     todo, seen = [requirement for requirement in direct() if "cuda12" not in requirement.extras], set()
     while todo:
-        wanted = todo.pop()
-        key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
+        expected = todo.pop()
+        key = (canonicalize_name(expected.name), frozenset(expected.extras))
         if key in seen or key[0] in left_out:
             continue
         seen.add(key)
         assert key[0] in pinned, f"{key[0]} is in no line of constraints.txt"
-        for line in metadata.requires(wanted.name) or []:
+        for line in metadata.requires(expected.name) or []:
             asked = Requirement(line)
-            extras = wanted.extras | {""}
+            extras = expected.extras | {""}
             if asked.marker is None or any(asked.marker.evaluate({"extra": extra}) for extra in extras):
                 todo.append(asked)
     assert len(seen) > len(direct())
 
 
 def test_the_workstation_has_every_package_of_the_project() -> None:
-    names = {canonicalize_name(wanted.name) for wanted in workstation()}
+    names = {canonicalize_name(expected.name) for expected in workstation()}
     needed = {canonicalize_name(Requirement(line).name) for line in PROJECT["project"]["dependencies"]}
     assert needed <= names
     assert "-c constraints.txt" in lines_of("requirements.txt")
-    assert [wanted.extras for wanted in workstation() if wanted.name == "jax"] == [{"cuda12"}]
+    assert [expected.extras for expected in workstation() if expected.name == "jax"] == [{"cuda12"}]
 
 
 def test_no_file_names_a_registry_or_a_machine() -> None:
@@ -116,11 +116,11 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
     folders = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", "/op" + "t/"]
     forbidden = re.compile("|".join(map(re.escape, hosts + folders)).encode())
     files = [path for path in tracked() if path.is_file()]
-    found = {
+    actual = {
         str(path.relative_to(ROOT)): match.group() for path in files if (match := forbidden.search(path.read_bytes()))
     }
     assert files
-    assert not found
+    assert not actual
 
 
 def test_no_lock_file_is_tracked() -> None:

@@ -18,7 +18,7 @@ def send(number: int) -> None:
 @pytest.mark.parametrize(("number", "code", "text"), [
     (signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "interrupted"),
 ])  # fmt: skip
-def test_a_signal_raises_at_once(number: int, code: int, text: str) -> None:
+def test_a_signal_raises_immediately(number: int, code: int, text: str) -> None:
     with pytest.raises(Stopped) as caught, handle_signals():
         send(number)
         raise AssertionError("not reached")
@@ -43,7 +43,7 @@ def test_a_deferred_signal_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "SIGTERM: saving first; once more stops at once" in capsys.readouterr().err
 
 
-def test_a_second_signal_raises_at_once() -> None:
+def test_a_second_signal_raises_immediately() -> None:
     done = []
     with pytest.raises(Stopped), handle_signals(), defer_signals():
         send(signal.SIGINT)

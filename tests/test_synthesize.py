@@ -161,10 +161,10 @@ def test_a_full_disk_and_a_file_in_the_way_leave_nothing(
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
-    told = capsys.readouterr().out
+    message = capsys.readouterr().out
     assert ended.value.code == 0
-    assert "--exclude_subject NAME" in told and "what comes out:" in told
-    assert max(map(len, told.splitlines())) <= 120
+    assert "--exclude_subject NAME" in message and "what comes out:" in message
+    assert max(map(len, message.splitlines())) <= 120
 
 
 def test_the_input_is_left_as_it_was(run_dir: Path, face_picture: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def draw_models(faces: Mapping[str, SynthesizedFaces], chosen: Sequence[int], cl
     width = lefts[-1][-1] + _CELL + 0.2
     height = _HEAD + len(chosen) * (_CELL + _GAP) + _FOOT
     figure = Figure(figsize=(width, height))
-    note = "framed: the class that the real apex shows; rows chosen by rule, not by looks"
+    note = "framed: the class that the real apex shows; rows selected by a rule, not by appearance"
     _title(figure, "Figure 4: synthetic apexes of held-out people, and the real ones", note)
     for place, name in enumerate(faces, start=1):
         start, end = lefts[place][0], lefts[place][-1] + _CELL

@@ -28,11 +28,10 @@ class DrawnFaces(NamedTuple):
     databases: int
 
 
-LOSO_FACES = DrawnFaces(people=8, clips_per_class=2, databases=2)  # each person in turn; people as in configs/demo.py
+LOSO_FACES = DrawnFaces(people=8, clips_per_class=2, databases=2)  # subjects as in configs/demo.py
 SYNTHESIS_FACES = DrawnFaces(people=17, clips_per_class=2, databases=1)
-SPLIT_FACES = DrawnFaces(
-    people=17, clips_per_class=1, databases=1
-)  # a quarter of the 68 people of the paper's Table III
+# A quarter of the 68 subjects of the paper's Table III.
+SPLIT_FACES = DrawnFaces(people=17, clips_per_class=1, databases=1)
 
 
 def prepared_faces(options: Options, drawn: DrawnFaces) -> str:

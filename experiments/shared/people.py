@@ -22,13 +22,13 @@ def mean_cells(
       seeds: the seed of each clip's run; name_sd is the standard deviation of the means of the seeds.
     """
     array, of_seed = np.asarray(values, np.float64), np.asarray(seeds)
-    found = mean_over_subjects(array, people)
+    overall = mean_over_subjects(array, people)
     means = [
         mean_over_subjects(array[of_seed == seed], range(int((of_seed == seed).sum()))).mean for seed in set(seeds)
     ]
     known = [mean for mean in means if not np.isnan(mean)]
     sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
-    return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high, f"{name}_sd": sd}
+    return {name: overall.mean, f"{name}_low": overall.low, f"{name}_high": overall.high, f"{name}_sd": sd}
 
 
 def select_clips(faces: SynthesizedFaces, count: int, num_classes: int) -> list[int]:
@@ -38,11 +38,11 @@ def select_clips(faces: SynthesizedFaces, count: int, num_classes: int) -> list[
     first clip of that class by name is selected, or the first clip where the subject has none of that class.
     """
     people = sorted(set(faces.subject))
-    places = np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)
+    positions = np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)
     rows = []
-    for turn, place in enumerate(places):
-        mine = [row for row, person in enumerate(faces.subject) if person == people[place]]
-        mine.sort(key=lambda row: faces.clip[row])
-        wanted = [row for row in mine if faces.label[row] == turn % num_classes]
-        rows.append((wanted or mine)[0])
+    for number, position in enumerate(positions):
+        own = [row for row, person in enumerate(faces.subject) if person == people[position]]
+        own.sort(key=lambda row: faces.clip[row])
+        of_class = [row for row in own if faces.label[row] == number % num_classes]
+        rows.append((of_class or own)[0])
     return rows

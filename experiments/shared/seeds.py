@@ -26,7 +26,7 @@ def count_people(runs: Sequence[Path], keep: Callable[[Prediction], bool]) -> li
     for run in runs:
         table = count_rows([run / "predictions.csv"], keep)
         if not table:
-            raise UserError(f"{run}: no prediction to score; give data with clips of every database asked for")
+            raise UserError(f"{run}: no prediction to score; give data with clips of every requested database")
         tables.append(table)
     return tables
 

@@ -71,13 +71,13 @@ def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]],
     height = (len(cells) + 2.6 + len(note_lines)) * _LINE + 0.3
     figure = Figure(figsize=(width, height))
 
-    def write(x: float, line: float, text: str, **look: object) -> None:
+    def write(x: float, line: float, text: str, **properties: object) -> None:
         place = (x / width, 1 - (0.2 + line * _LINE) / height)
         figure.text(
             *place,
             style.escape_mathtext(text),
             va="top",
-            **{"fontsize": style.TEXT_SIZE, "color": style.TEXT_COLOR} | look,
+            **{"fontsize": style.TEXT_SIZE, "color": style.TEXT_COLOR} | properties,
         )
 
     numeric = [
@@ -87,11 +87,11 @@ def _picture(title: str, columns: Sequence[str], cells: Sequence[Sequence[str]],
     for line, texts in enumerate([columns, *cells]):
         left = 0.15
         for place, (text, wide) in enumerate(zip(texts, widths, strict=True)):
-            look: dict[str, object] = {"color": style.MUTED_COLOR} if line == 0 else {}
+            properties: dict[str, object] = {"color": style.MUTED_COLOR} if line == 0 else {}
             if numeric[place]:
-                write(left + wide - 0.2, line + 1.4, text, ha="right", **look)
+                write(left + wide - 0.2, line + 1.4, text, ha="right", **properties)
             else:
-                write(left, line + 1.4, text, **look)
+                write(left, line + 1.4, text, **properties)
             left += wide
     for line, text in enumerate(note_lines):
         write(0.15, len(cells) + 2.8 + line, text, fontsize=style.SMALL_SIZE, color=style.MUTED_COLOR)

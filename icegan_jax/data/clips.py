@@ -97,15 +97,14 @@ def label_of(word: str, classes: Sequence[str] = EXPRESSIONS) -> int:
 
 
 def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[Clip]:
-    """Read a clips.csv, whose columns are ``COLUMNS``; labels as ``label_of`` takes them.
+    """Read a clips.csv with the columns ``COLUMNS`` and labels of ``label_of``.
 
-    ``frames`` is relative to the folder of the csv. ``apex`` may be empty. Blank lines and further
-    columns are ignored. What separates the cells, and which text it may be: see ``read_table``. The
-    frames themselves are not looked at here.
+    ``frames`` is relative to the folder of the csv, and ``apex`` may be empty. Blank lines and further columns are
+    ignored. ``read_table`` defines the accepted separators and encodings. The frames are not read.
 
     Raises:
-        UserError: the file, a column, or a value is missing or wrong, or a clip occurs twice. The
-            message names the file and the line.
+        UserError: the file, a column or a value is missing or invalid, or a clip occurs twice. The message names the
+            file and the line.
     """
     path = Path(path)
     if path.is_dir():

@@ -15,6 +15,7 @@ from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.predictions import Prediction, require_unique
 from icegan_jax.evaluation.score_table import ORACLE_NAME
 from icegan_jax.io import has_checksum, read_json, without_checksum
+from icegan_jax.run_dir import RESULTS_FILE
 
 RERUN_HINT = "start the command that trained the run again: it writes the results anew from the finished folds"
 
@@ -233,7 +234,7 @@ def require_scored(run_dir: Path) -> None:
     """Raise UserError if results.json of a run directory is of a run that trained on everybody, and has no score."""
     content: dict[str, Any] = {}
     with contextlib.suppress(UserError):  # missing or damaged: the reader that needs the file raises
-        content = read_json(run_dir / "results.json")
+        content = read_json(run_dir / RESULTS_FILE)
     if content.get("scored") is False:
         raise _unscored_error(run_dir)
 

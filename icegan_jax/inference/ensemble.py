@@ -23,7 +23,7 @@ from icegan_jax.config import NO_GENERATOR, build_models, validate
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.provenance import config_fields, read_run_config
-from icegan_jax.run_dir import PREDICTIONS_FILE, RESULT_FILE
+from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_checkpoint
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
@@ -92,7 +92,7 @@ def choose_folds(run_dir: Path, *, fold: str | None = None, exclude_subject: str
 
 def _finished_folds(run_dir: Path) -> list[TrainedFold]:
     folds = []
-    for path in sorted((run_dir / "folds").glob(f"*/{RESULT_FILE}")):
+    for path in sorted((run_dir / FOLDS_DIR).glob(f"*/{RESULT_FILE}")):
         folder = path.parent
         steps = checkpoint_steps(folder)
         if not steps:
@@ -264,7 +264,7 @@ def _read_config(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
     try:
         validate(config)
     except UserError as error:
-        path = run_dir / "config.json"
+        path = run_dir / CONFIG_FILE
         raise UserError(f"{path}: of another version of the program ({error}); train the run anew") from None
     return stored, config
 

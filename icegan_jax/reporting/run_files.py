@@ -12,7 +12,16 @@ from icegan_jax.evaluation.results import RERUN_HINT, read_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_any_faces
 from icegan_jax.io import has_checksum, read_json, sha256_of, without_checksum
 from icegan_jax.reporting.plots import Curve, read_metrics
-from icegan_jax.run_dir import PARTIAL_RESULTS_FILE
+from icegan_jax.run_dir import (
+    CONFIG_FILE,
+    FOLDS_DIR,
+    METRICS_FILE,
+    PARTIAL_RESULTS_FILE,
+    PREDICTIONS_FILE,
+    RESULT_FILE,
+    RESULTS_FILE,
+    SYNTHESIS_FILE,
+)
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,11 @@ def read_run(run_dir: Path, *, faces: bool = True) -> Run:
       UserError: the run is missing, unfinished or damaged, or its files do not belong together.
     """
     _require_finished(run_dir)
-    results = read_results(run_dir / "results.json")
-    config = _read_config(run_dir / "config.json")
+    results = read_results(run_dir / RESULTS_FILE)
+    config = _read_config(run_dir / CONFIG_FILE)
     classes, predictions = tuple(results["classes"]), list[Prediction]()
     if results.get("scored", True):
-        classes, predictions = _read_run_predictions(run_dir / "predictions.csv", results)
+        classes, predictions = _read_run_predictions(run_dir / PREDICTIONS_FILE, results)
     counts = metrics.confusion(
         [row.label for row in predictions], [row.prediction for row in predictions], len(classes)
     )
@@ -65,7 +74,7 @@ def read_run(run_dir: Path, *, faces: bool = True) -> Run:
             f"{run_dir}: predictions.csv ({counts.sum()} clips) and results.json "
             f"({results['num_clips']} clips) do not agree: {RERUN_HINT}"
         )
-    files = [fold / "metrics.jsonl" for fold in _fold_dirs(run_dir)]
+    files = [fold / METRICS_FILE for fold in _fold_dirs(run_dir)]
     logs = [read_metrics(file) for file in files if file.exists()]
     return Run(
         name=run_dir.resolve().name,
@@ -82,14 +91,14 @@ def read_run(run_dir: Path, *, faces: bool = True) -> Run:
 def _require_finished(run_dir: Path) -> None:
     if not run_dir.is_dir():
         raise UserError(f"{run_dir}: no such run directory: give the one that training wrote")
-    if (run_dir / "results.json").exists():
+    if (run_dir / RESULTS_FILE).exists():
         return
     folds = _fold_dirs(run_dir)
-    if not folds and not (run_dir / "config.json").exists():
+    if not folds and not (run_dir / CONFIG_FILE).exists():
         raise UserError(f"{run_dir}: not a run directory: it has neither config.json nor folds/")
     if (run_dir / PARTIAL_RESULTS_FILE).is_file():
         raise UserError(f"{run_dir}: {_progress(run_dir)}; the same command that began it goes on")
-    done = sum((fold / "result.json").exists() for fold in folds)
+    done = sum((fold / RESULT_FILE).exists() for fold in folds)
     raise UserError(
         f"{run_dir}: this run is not finished ({done} of {len(folds)} started folds are done, no "
         "results.json): start the same training command again, it continues"
@@ -102,7 +111,7 @@ def _progress(run_dir: Path) -> str:
     if not isinstance(folds, dict) or not {"finished", "missing"} <= set(folds):
         raise UserError(f"{run_dir / PARTIAL_RESULTS_FILE}: the field folds is missing or damaged; remove the file")
     names = [*folds["finished"], *folds["missing"]]
-    done = sum((fold / "result.json").exists() for fold in _fold_dirs(run_dir) if fold.name in names)
+    done = sum((fold / RESULT_FILE).exists() for fold in _fold_dirs(run_dir) if fold.name in names)
     return f"{done} of {len(names)} folds are finished ({PARTIAL_RESULTS_FILE})"
 
 
@@ -130,7 +139,7 @@ def _read_run_predictions(path: Path, results: Mapping[str, Any]) -> tuple[tuple
 
 def _read_run_faces(run_dir: Path, num_classes: int) -> SynthesizedFaces | None:
     """Read the faces of all folds; return None for a run without a generator, whose folds write none."""
-    if not any((fold / "synthesis.npz").exists() for fold in _fold_dirs(run_dir)):
+    if not any((fold / SYNTHESIS_FILE).exists() for fold in _fold_dirs(run_dir)):
         return None
     faces = read_any_faces(run_dir)
     if faces.synthetic.shape[1] != num_classes:
@@ -142,4 +151,4 @@ def _read_run_faces(run_dir: Path, num_classes: int) -> SynthesizedFaces | None:
 
 
 def _fold_dirs(run_dir: Path) -> list[Path]:
-    return sorted(path for path in (run_dir / "folds").glob("*") if path.is_dir())
+    return sorted(path for path in (run_dir / FOLDS_DIR).glob("*") if path.is_dir())

@@ -25,7 +25,7 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "source"
 
 
-def test_the_clips_are_those_of_the_source_in_turn(source: Path, tmp_path: Path) -> None:
+def test_the_clips_follow_the_order_of_the_source(source: Path, tmp_path: Path) -> None:
     scaling.write_clips(source, tmp_path / "seven", 7)
     few, many = load_pairs(source), load_pairs(tmp_path / "seven")
     assert many.onset.shape == (35, 32, 32) and len(set(many.clip.tolist())) == 7

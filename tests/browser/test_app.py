@@ -84,9 +84,9 @@ def upload(visit: PageVisit, label: str, path: Path) -> None:
 def click(visit: PageVisit, button: str) -> Locator:
     """Click a button and wait for a result or an error message."""
     tab_panel(visit).get_by_role("button", name=button, exact=True).click()
-    found = tab_panel(visit).locator(".result, .problem")
-    found.wait_for(timeout=60_000)
-    return found
+    actual = tab_panel(visit).locator(".result, .problem")
+    actual.wait_for(timeout=60_000)
+    return actual
 
 
 def decode_pixels(address: str) -> np.ndarray:

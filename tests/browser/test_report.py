@@ -35,8 +35,8 @@ def test_the_page_loads_without_network_requests(open_page: OpenPage, folder: st
     visit = open_report(open_page, folder)
     assert (visit.errors, visit.requests, visit.empty_pictures()) == ([], [], [])
     assert visit.page.locator("img").count() == pictures
-    found = visit.page.locator("img").evaluate_all("images => images.map(image => image.alt)")
-    faces = [name for name in found if any(word in name for word in FACES)]
+    actual = visit.page.locator("img").evaluate_all("images => images.map(image => image.alt)")
+    faces = [name for name in actual if any(word in name for word in FACES)]
     assert len(faces) == (3 if folder == "report" else 0)
     links = visit.page.locator("nav a")
     for number in range(links.count()):

@@ -94,5 +94,5 @@ def test_the_predictions_are_refused_as_test_predictions(
         guessing_study.main([str(trained / part)]),
     ]
     assert commands == [2, 2, 2]
-    said = f"{trained}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
-    assert capsys.readouterr() == ("", f"error: {said}\n" * 3)
+    message = f"{trained}: trained on everybody (protocol=all): it has no score; give a run with --config.protocol=loso"
+    assert capsys.readouterr() == ("", f"error: {message}\n" * 3)

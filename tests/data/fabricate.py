@@ -81,8 +81,8 @@ def write_formula_values(path: Path, values: Mapping[str, Mapping[str, int]]) ->
         for name, data in parts.items():
             cells = values.get(Path(name).name, {})
 
-            def valued(found: re.Match[str], cells: Mapping[str, int] = cells) -> str:
-                return f'<c r="{found[1]}"{found[2]}>{found[3]}<v>{cells[found[1]]}</v></c>'
+            def valued(actual: re.Match[str], cells: Mapping[str, int] = cells) -> str:
+                return f'<c r="{actual[1]}"{actual[2]}>{actual[3]}<v>{cells[actual[1]]}</v></c>'
 
             if cells:
                 text, count = re.subn(

@@ -34,14 +34,14 @@ def test_large_faces_are_registered_at_a_smaller_scale_as_exactly(face_image: Gr
     np.testing.assert_allclose(found @ center, expected, atol=0.2)
 
 
-def test_an_expression_does_not_pass_for_head_motion(face_image: Gray) -> None:
+def test_an_expression_is_not_taken_for_head_motion(face_image: Gray) -> None:
     found = estimate_motion(face_image, smiling(face_image, 1.0), FACE)
     assert found is not None
     center = np.array([115, 130, 1.0])
     assert np.linalg.norm(found @ center - center[:2]) < 0.5
 
 
-def test_what_cannot_be_registered_gives_none(face_image: Gray) -> None:
+def test_failed_registration_returns_none(face_image: Gray) -> None:
     assert estimate_motion(face_image, np.full_like(face_image, 90), FACE) is None
     assert estimate_motion(face_image, face_image[:-1], FACE) is None
     assert estimate_motion(face_image, moved(face_image, 0, (60, 0)), FACE) is None

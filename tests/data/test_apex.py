@@ -76,9 +76,9 @@ def test_ratio_is_the_formula(monkeypatch: pytest.MonkeyPatch, points: Points, o
     apexes = set()
     for _ in range(30):
         frames = rng.integers(0, 256, (12, 9, 12), np.uint8)
-        found = spot_apex(frames[0], later(frames), method=method, offset=frames[-1], points=points)
-        assert found == ratio_by_hand(frames, regions, offset)
-        apexes.add(found)
+        actual = spot_apex(frames[0], later(frames), method=method, offset=frames[-1], points=points)
+        assert actual == ratio_by_hand(frames, regions, offset)
+        apexes.add(actual)
     assert len(apexes) > 5  # not always the first
 
 
@@ -116,11 +116,11 @@ def test_landmarks_of_every_frame(points: Points) -> None:
 def test_the_length_of_a_chunk_changes_nothing(
     clip: Gray, points: Points, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = set()
+    actual = set()
     for pixels in (1, 2 * clip[0].size, 3 * clip[0].size, 100 * clip[0].size):
         monkeypatch.setattr(apex, "_CHUNK_PIXELS", pixels)
-        found.add(spot_apex(clip[0], later(clip), method=method, offset=clip[-1], points=points))
-    assert len(found) == 1
+        actual.add(spot_apex(clip[0], later(clip), method=method, offset=clip[-1], points=points))
+    assert len(actual) == 1
 
 
 def test_frames_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,7 @@ def test_odd_widths_and_halves_are_rounded_down() -> None:
     assert regions[8].tolist() == [33, 15, 44, 26]  # 50 - 16.5 .. 50 - 5.5; 21 +- 5.5
 
 
-def test_many_faces_at_once_and_whole_shifts() -> None:
+def test_many_faces_together_and_whole_shifts() -> None:
     points = landmarks()
     both = np.stack([points, points + (7, -3)])
     regions = ten_regions(both[None])

@@ -55,7 +55,7 @@ def test_label_of_other_classes_is_their_name(word: str, label: int) -> None:
 
 
 @pytest.mark.parametrize("word", ["anger", "negative", "happy", "", "0"])
-def test_other_classes_know_no_emotion_words(word: str) -> None:
+def test_other_classes_have_no_emotion_words(word: str) -> None:
     with pytest.raises(UserError, match="has no class; use one of happiness, disgust, repression, surprise, others"):
         label_of(word, FIVE)
 
@@ -80,7 +80,7 @@ def test_reads_what_it_writes_with_other_classes(tmp_path: Path) -> None:
         (["anger", "Anger"], "class 'Anger' is there twice; name each class once"),
     ],
 )
-def test_classes_that_cannot_be_told_apart(names: list[str], message: str) -> None:
+def test_invalid_classes_raise(names: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_classes(names)
 
@@ -107,7 +107,7 @@ def test_reads_what_it_writes(tmp_path: Path) -> None:
     assert [c.frames.resolve() for c in read] == [c.frames.resolve() for c in clips]
 
 
-def test_spreadsheet_habits_are_read(tmp_path: Path) -> None:
+def test_spreadsheet_variants_are_read(tmp_path: Path) -> None:
     path = tmp_path / "clips.csv"
     text = f"\ufeff{HEADER},notes\r\n d , s ,c,Anger,f, 1 ,, 3,x\r\n,,,,,,,,\r\n"
     path.write_bytes(text.encode("utf-8"))
@@ -118,7 +118,7 @@ def test_spreadsheet_habits_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_what_spreadsheets_save_as_csv(tmp_path: Path, separator: str, encoding: str, end: str) -> None:
+def test_separators_and_encodings_of_spreadsheets(tmp_path: Path, separator: str, encoding: str, end: str) -> None:
     lines = [HEADER.replace(",", separator), separator.join(("d", "s", '"é, or; so"', "Anger", "f/1", "1", "", "3"))]
     path = tmp_path / "clips.csv"
     path.write_bytes((end.join(lines) + end).encode(encoding))
@@ -126,7 +126,7 @@ def test_what_spreadsheets_save_as_csv(tmp_path: Path, separator: str, encoding:
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman", "utf-16-le"])
-def test_another_encoding_is_one_line(tmp_path: Path, encoding: str) -> None:
+def test_another_encoding_raises_one_line(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "clips.csv"
     path.write_bytes(f"{HEADER}\n{ROW}\nd,Zoé,c,anger,f,1,2,3\n".encode(encoding))
     with pytest.raises(UserError, match=r"clips\.csv, line \d: .*; save it as csv in UTF-8$") as caught:

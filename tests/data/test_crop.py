@@ -58,7 +58,7 @@ def test_neighbors_are_real_frames_after_the_onset_up_to_the_offset(clip: Clip) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_open_apex_is_spotted_and_the_method_is_said(clip: Clip, method: str) -> None:
+def test_a_missing_apex_is_spotted_and_the_method_is_recorded(clip: Clip, method: str) -> None:
     cropped = crop_clip(replace(clip, apex=None), CropOptions(apex=method))
     (change,) = cropped.changes
     assert (change.field, change.old, change.new) == ("apex", None, cropped.apex)
@@ -149,13 +149,13 @@ def test_the_box_of_a_later_frame_serves_a_hidden_onset(clip: Clip) -> None:
     assert (old, new) == (10, 11) and "no face found in the onset: the box is that of a later frame" in reason
 
 
-def test_several_faces_are_said(clip: Clip) -> None:
+def test_several_faces_are_recorded(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         cv2.imwrite(str(path), np.hstack([read_frame(path)] * 2))
     assert _face_rows(crop_clip(clip, CropOptions())) == [(2, 1, "2 faces: the largest one")]
 
 
-def test_a_face_that_needs_help_is_said(clip: Clip) -> None:
+def test_a_face_that_needs_preparation_is_recorded(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         small = cv2.resize(read_frame(path), None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(path), small)
@@ -164,21 +164,21 @@ def test_a_face_that_needs_help_is_said(clip: Clip) -> None:
     assert "upsampled twice" in str(new)
 
 
-def test_a_face_beyond_the_image_is_said(clip: Clip) -> None:
+def test_a_face_beyond_the_image_is_recorded(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         cv2.imwrite(str(path), read_frame(path)[:, 80:])
     rows = _face_rows(crop_clip(clip, CropOptions()))
     assert (None, "cut off", "the face reaches beyond the image, at whose edge it is cropped") in rows
 
 
-def test_a_clip_without_a_face_is_no_whole_frame(clip: Clip) -> None:
+def test_a_clip_without_a_face_raises(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         cv2.imwrite(str(path), np.full((100, 100), 90, np.uint8))
     with pytest.raises(UserError, match="frames: no face in onset 10 nor in the 6 frames after it; give frames with"):
         crop_clip(clip, CropOptions())
 
 
-def test_damaged_frames_are_refused(clip: Clip) -> None:
+def test_damaged_frames_raise(clip: Clip) -> None:
     def refused(bad: Clip, message: str) -> None:
         with pytest.raises(UserError, match=message):
             crop_clip(bad, CropOptions())
@@ -193,7 +193,7 @@ def test_damaged_frames_are_refused(clip: Clip) -> None:
         refused(clip, rf"img12\.png: .*{message}")
     cv2.imwrite(str(_image(clip, 12)), np.zeros((50, 60), np.uint8))
     refused(clip, "frame 12 is 60x50, the onset 240x260; give frames of one size")
-    # Where onset and 11 show no face, it is looked for in 12, which the apex does not need.
+    # Where onset and frame 11 show no face, the face is searched in frame 12, which the apex does not need.
     for number in (10, 11):
         cv2.imwrite(str(_image(clip, number)), np.zeros((260, 240), np.uint8))
     refused(replace(clip, apex=16), "frame 12 is 60x50")

@@ -52,20 +52,20 @@ def test_classes_come_back_and_need_no_record_each(tmp_path: Path) -> None:
 
 
 def test_fingerprint_of_the_three_classes_is_that_of_the_records_alone(tmp_path: Path) -> None:
-    """Such as prepared sets and finished runs have: it was not to change when there came to be other classes."""
+    """The fingerprints of older prepared folders and runs stay valid."""
     digest = hashlib.sha256()
     for r in RECORDS:
         digest.update(repr((r.dataset, r.subject, r.clip, r.label, r.shift, (16, 16), (16, 16))).encode())
         digest.update(r.onset.tobytes() + r.apex.tobytes())
-    found = {
+    actual = {
         words: write_pairs(tmp_path / str(number), RECORDS, words)
         for number, words in enumerate((EXPRESSIONS, EXPRESSIONS[::-1], FIVE, FIVE[::-1]))
     }
-    assert found[EXPRESSIONS] == digest.hexdigest()
-    assert len(set(found.values())) == 4
+    assert actual[EXPRESSIONS] == digest.hexdigest()
+    assert len(set(actual.values())) == 4
 
 
-def test_names_changed_after_prepare_are_noticed(tmp_path: Path) -> None:
+def test_names_changed_after_prepare_raise(tmp_path: Path) -> None:
     fingerprint = write_pairs(tmp_path, RECORDS, ("a", "b", "c"))
     (tmp_path / "prepared.json").write_text(json.dumps({"fingerprint": fingerprint}))
     load_pairs(tmp_path)
@@ -88,7 +88,7 @@ def test_bytes_are_the_same_each_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["pixel", "label", "shift", "name"])
-def test_fingerprint_sees_every_part(tmp_path: Path, change: str) -> None:
+def test_the_fingerprint_depends_on_every_part(tmp_path: Path, change: str) -> None:
     first = RECORDS[0]
     apex = first.apex.copy()
     apex[3, 4] ^= 1
@@ -119,7 +119,7 @@ def test_missing_changed_and_damaged_datasets(tmp_path: Path) -> None:
         load_pairs(tmp_path)
 
 
-def test_refuses_what_is_no_dataset(tmp_path: Path) -> None:
+def test_invalid_datasets_raise(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no pairs to write"):
         write_pairs(tmp_path, [])
     with pytest.raises(ValueError, match="beside uint8"):

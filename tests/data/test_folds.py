@@ -31,7 +31,7 @@ def test_a_fold_per_person_of_each_dataset_sorted() -> None:
     ]  # fmt: skip
 
 
-def test_nothing_of_the_held_out_person_is_trained_on() -> None:
+def test_no_pair_of_the_held_out_subject_is_trained_on() -> None:
     people = list(zip(PAIRS.dataset, PAIRS.subject, strict=True))
     for fold in leave_one_subject_out(PAIRS):
         (person,) = fold.people
@@ -48,7 +48,7 @@ def test_each_clip_is_tested_once_by_its_apex() -> None:
     assert sorted(tested) == np.flatnonzero(PAIRS.shift == 0).tolist()
 
 
-def test_folds_that_cannot_be() -> None:
+def test_invalid_folds_raise() -> None:
     with pytest.raises(UserError, match="fold d_s: nobody is left to train on"):
         leave_one_subject_out(pairs_of([record("d", "s", "c", 0, 0)]))
     with pytest.raises(UserError, match="fold d_t: no apex to test"):
@@ -88,7 +88,7 @@ def test_the_share_of_the_paper() -> None:
     assert len(subject_split(many, 20 / 68, 0)[0].people) == 20
 
 
-def test_splits_that_cannot_be() -> None:
+def test_invalid_splits_raise() -> None:
     with pytest.raises(UserError, match="at least two subjects"):
         subject_split(pairs_of([record("d", "s", "c", 0, 0)]), 0.5, 0)
     with pytest.raises(UserError, match="fold split_0: no apex to test"):
@@ -116,7 +116,7 @@ def test_inner_validation_people_are_neither_trained_on_nor_tested() -> None:
     assert len({frozenset(people(hold_out_inner(fold, PAIRS, 0.4, seed).inner)) for seed in range(8)}) > 1
 
 
-def test_inner_validation_that_cannot_be() -> None:
+def test_invalid_inner_validation_raises() -> None:
     def first(pairs: list, share: float) -> Fold:
         data = pairs_of(pairs)
         return hold_out_inner(leave_one_subject_out(data)[0], data, share, 0)
@@ -141,7 +141,7 @@ def test_inner_validation_that_cannot_be() -> None:
         hold_out_inner(fold, data, 0.5, 0)
 
 
-def test_everybody_is_trained_on() -> None:
+def test_the_fold_all_trains_on_all_subjects() -> None:
     (fold,) = build_folds(PAIRS, protocol="all", share=0.5, inner_share=0.0, seed=0)
     assert (fold.name, fold.people, fold.scored) == ("all", (), False)
     assert fold.train.tolist() == list(range(48)) and people(fold.train) == people(np.arange(48))
@@ -152,7 +152,7 @@ def test_everybody_is_trained_on() -> None:
         all_subjects_fold(pairs_of([record("d", "s", "c", 0, 1)]))
 
 
-def test_inner_people_are_not_among_everybody() -> None:
+def test_inner_subjects_are_not_trained_on_in_the_fold_all() -> None:
     """Nor among those whose fit is shown."""
     (fold,) = build_folds(PAIRS, protocol="all", share=0.5, inner_share=0.4, seed=0)
     assert len(people(fold.inner)) == 2

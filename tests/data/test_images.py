@@ -27,10 +27,10 @@ def test_every_kind_of_file_gives_its_colours(
     image = Image.fromarray(colors)
     options = {"subsampling": 0, "quality": 95} if suffix.startswith(".j") else {}
     image.save(path, **options)
-    found = read_color(path)
-    assert found.dtype == np.uint8 and found.shape == (24, 32, 3)
-    assert np.abs(found.astype(int) - colors).max() <= most
-    assert (to_gray(found) == read_frame(path)).all()
+    actual = read_color(path)
+    assert actual.dtype == np.uint8 and actual.shape == (24, 32, 3)
+    assert np.abs(actual.astype(int) - colors).max() <= most
+    assert (to_gray(actual) == read_frame(path)).all()
 
 
 def test_an_animation_gives_its_first_picture(tmp_path: Path) -> None:
@@ -39,15 +39,15 @@ def test_an_animation_gives_its_first_picture(tmp_path: Path) -> None:
     assert (read_color(tmp_path / "clip.gif") == (255, 0, 0)).all()
 
 
-def test_what_is_transparent_shows_white(tmp_path: Path) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path) -> None:
     half = np.full((24, 24, 4), (200, 100, 0, 255), np.uint8)
     half[:, :12, 3] = 0
     half[12:, 12:, 3] = 51  # a fifth
     Image.fromarray(half).save(tmp_path / "rgba.png")
-    found = read_color(tmp_path / "rgba.png")
-    assert (found[:, :12] == 255).all()
-    assert (found[:12, 12:] == (200, 100, 0)).all()
-    assert np.abs(found[20, 20].astype(int) - (244, 224, 204)).max() <= 1
+    actual = read_color(tmp_path / "rgba.png")
+    assert (actual[:, :12] == 255).all()
+    assert (actual[:12, 12:] == (200, 100, 0)).all()
+    assert np.abs(actual[20, 20].astype(int) - (244, 224, 204)).max() <= 1
     gray = np.dstack([np.full((24, 24), 90, np.uint8), half[..., 3]])
     Image.fromarray(gray, "LA").save(tmp_path / "la.png")
     assert read_color(tmp_path / "la.png")[[0, 0], [0, 20]].tolist() == [[255] * 3, [90] * 3]
@@ -58,8 +58,8 @@ def test_a_palette_with_a_transparent_colour(tmp_path: Path) -> None:
     image.putpalette([10, 20, 30, 200, 100, 50])
     image.paste(1, (12, 0, 24, 24))
     image.save(tmp_path / "palette.png", transparency=0)
-    found = read_color(tmp_path / "palette.png")
-    assert (found[:, :12] == 255).all() and (found[:, 12:] == (200, 100, 50)).all()
+    actual = read_color(tmp_path / "palette.png")
+    assert (actual[:, :12] == 255).all() and (actual[:, 12:] == (200, 100, 50)).all()
 
 
 def test_gray_and_cmyk_become_rgb(tmp_path: Path) -> None:
@@ -74,12 +74,12 @@ def test_gray_and_cmyk_become_rgb(tmp_path: Path) -> None:
 def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     deep = np.linspace(0, 65535, 24 * 30).astype(np.uint16).reshape(24, 30)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    found = read_color(tmp_path / "deep.png")
-    assert (found == (deep >> 8)[..., None]).all()
+    actual = read_color(tmp_path / "deep.png")
+    assert (actual == (deep >> 8)[..., None]).all()
     assert (read_frame(tmp_path / "deep.png") == deep >> 8).all()
 
 
-def test_the_cameras_turn_is_undone(tmp_path: Path, colors: NDArray[np.uint8]) -> None:
+def test_the_exif_orientation_is_applied(tmp_path: Path, colors: NDArray[np.uint8]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees, clockwise
     Image.fromarray(np.rot90(colors).copy()).save(tmp_path / "turned.png", exif=exif)
@@ -93,7 +93,7 @@ def test_the_cameras_turn_is_undone(tmp_path: Path, colors: NDArray[np.uint8]) -
         (b"no picture", "not a readable image (no jpg, png or bmp); restore the file or give another picture"),
     ],
 )
-def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+def test_a_file_that_is_no_image_raises(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "face.jpg").write_bytes(content)
     with pytest.raises(UserError) as refusal:
         read_color(tmp_path / "face.jpg")
@@ -101,7 +101,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes, words: st
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
-def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_image_raises(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"face{suffix}"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -109,7 +109,7 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
         read_color(path)
 
 
-def test_a_picture_of_one_pixel_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_one_pixel_raises(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
     with pytest.raises(UserError, match=r"dot\.png: is 1x1 pixels, too small to show a face; give a larger picture"):
         read_color(tmp_path / "dot.png")

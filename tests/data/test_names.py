@@ -1,4 +1,4 @@
-"""Names from data: which may become part of a folder's name and a cell of a table, and which people are told apart."""
+"""Names that may be part of a folder's name or a cell of a table, and subjects whose folders would be one."""
 
 import csv
 import io
@@ -68,7 +68,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("name", "words"), BAD.items())
-def test_a_name_that_cannot_be(name: str, words: str) -> None:
+def test_invalid_names_raise(name: str, words: str) -> None:
     with pytest.raises(UserError, match="^subject ") as caught:
         names.check_name(name, "subject")
     line = str(caught.value)
@@ -81,9 +81,7 @@ def test_a_name_that_cannot_be(name: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in BAD if name not in ("\0", "a\0")])
-def test_prepared_pairs_from_elsewhere_are_refused_as_prepare_refuses_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_prepared_pairs_with_invalid_names_raise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     good = record("d", "t", "c", 0, 0)
     for bad in (replace(good, subject=name), replace(good, dataset=name), replace(good, clip=name)):
         with pytest.raises(UserError):
@@ -94,7 +92,7 @@ def test_prepared_pairs_from_elsewhere_are_refused_as_prepare_refuses_them(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_foreign_prepared_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prepared_folder_with_invalid_names_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good, evil = record("d", "t", "c", 0, 0), record("d", "../../evil", "c", 0, 0)
     twice, two_labels = [good, good], [good, replace(good, shift=1, label=1)]
     for number, (records, words) in enumerate(
@@ -108,7 +106,7 @@ def test_a_foreign_prepared_folder_is_refused(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_name_that_can_be(tmp_path: Path, name: str) -> None:
+def test_valid_names(tmp_path: Path, name: str) -> None:
     assert names.check_name(name, "subject") == name
     held, _ = folds.leave_one_subject_out(pairs_of([record("d", name, "c", 0, 0), record("e", "t", "c", 0, 0)]))
     folder = tmp_path / "folds" / held.name
@@ -126,7 +124,7 @@ def test_a_name_that_can_be(tmp_path: Path, name: str) -> None:
         (("a_b", "c"), ("a", "b_c")),
     ],
 )
-def test_people_whom_a_disk_would_not_tell_apart(tmp_path: Path, people: tuple[tuple[str, str], ...]) -> None:
+def test_subjects_that_a_file_system_does_not_distinguish(tmp_path: Path, people: tuple[tuple[str, str], ...]) -> None:
     clips = [Clip(*person, "c", 0, tmp_path, 0, 1, 2) for person in people]
     line = "two subjects would share the folder .*, on some disks at least; rename one"
     with pytest.raises(UserError, match=line):
@@ -138,7 +136,7 @@ def test_people_whom_a_disk_would_not_tell_apart(tmp_path: Path, people: tuple[t
         dataset.write_pairs(tmp_path / "out", records)
 
 
-def test_look_alikes_are_two_people() -> None:
+def test_similar_letters_are_different_subjects() -> None:
     people = [("d", "a"), ("d", "\u0430"), ("d", "ａ")]  # Latin, Cyrillic, wide: no disk takes one for another
     names.check_subjects(people)
 

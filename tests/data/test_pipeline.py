@@ -62,7 +62,7 @@ def test_mirroring_turns_onset_and_apex_together_and_anew_each_pass() -> None:
     assert sum(len(set(f)) == 2 for f in flips.values()) >= 18  # a pair is not always turned alike
 
 
-def test_a_moved_pair_repeats_its_edge() -> None:
+def test_a_shifted_pair_repeats_its_edge() -> None:
     """Onset and apex together; every one of the 25 movements of up to two pixels occurs."""
     padded = {name: np.pad(getattr(PAIRS, name), ((0, 0), (2, 2), (2, 2)), "edge") for name in ("onset", "apex")}
     seen: Counter[tuple[int, int]] = Counter()
@@ -89,8 +89,8 @@ def test_a_lighter_pair_is_lighter_by_the_same_gray_level_and_clipped() -> None:
     for batch in (next(batches) for _ in range(4)):
         for onset, apex in zip(batch["onset"][..., 0], batch["apex"][..., 0], strict=True):
             level = int(onset[8, 0]) - 128
-            for found, face in ((onset, gray), (apex, 255 - gray)):
-                np.testing.assert_allclose(found, np.clip(face.astype(int) + level, 0, 255), atol=1)  # 127.5 is a half
+            for actual, face in ((onset, gray), (apex, 255 - gray)):
+                np.testing.assert_allclose(actual, np.clip(face.astype(int) + level, 0, 255), atol=1)  # 127.5 is a half
             levels.append(level)
     assert 45 < max(levels) <= 51 and -51 <= min(levels) < -45  # 0.2 * 255
     assert abs(np.mean(levels)) < 7.5  # 400 draws, 29.4 / 20: 5 sigma
@@ -123,7 +123,7 @@ def test_the_seed_decides() -> None:
 
 @pytest.mark.parametrize("more", [{}, AUGMENTED], ids=["mirrored", "augmented"])
 @pytest.mark.parametrize("before", [0, 1, 4, 5, 13])
-def test_state_resumes_to_the_very_batch(before: int, more: dict[str, Any]) -> None:
+def test_state_resumes_at_the_exact_batch(before: int, more: dict[str, Any]) -> None:
     first = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True, **more)
     for _ in range(before):
         next(first)
@@ -134,7 +134,7 @@ def test_state_resumes_to_the_very_batch(before: int, more: dict[str, Any]) -> N
     assert all(map(_same, [next(second) for _ in range(12)], expected))
 
 
-def test_refuses() -> None:
+def test_invalid_arguments_raise() -> None:
     with pytest.raises(UserError, match="no pairs to draw"):
         fold_batches(PAIRS, np.array([], np.int64), batch_size=4, seed=0, mirror=True)
     with pytest.raises(UserError, match="batch size 0"):

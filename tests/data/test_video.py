@@ -18,7 +18,7 @@ def test_index_frames_takes_the_last_integer_in_numeric_order(tmp_path: Path) ->
     assert index[99].name == "reg_img99.JPG"
 
 
-def test_index_frames_refuses(tmp_path: Path) -> None:
+def test_invalid_frame_folders_raise(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         index_frames(tmp_path / "missing")
     with pytest.raises(UserError, match="no frames; put jpg"):
@@ -29,7 +29,7 @@ def test_index_frames_refuses(tmp_path: Path) -> None:
         index_frames(tmp_path)
 
 
-def test_read_frame_is_gray_and_refuses_what_is_no_image(tmp_path: Path) -> None:
+def test_read_frame_returns_gray_levels_and_raises_without_an_image(tmp_path: Path) -> None:
     color = np.zeros((3, 5, 3), np.uint8)
     color[..., 1] = 100
     cv2.imwrite(str(tmp_path / "a.png"), color)
@@ -64,7 +64,7 @@ def test_video_positions(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
-def test_a_truncated_image_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_truncated_image_raises(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"img1{suffix}"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (60, 80), np.uint8))
     data = path.read_bytes()

@@ -58,12 +58,12 @@ def case(rng: random.Random, folder: Path, result: CaseResult) -> None:
             continue  # this line's own bytes were damaged: any content is right
         result.require(row is not None, f"a clip that is nowhere: {clip.name!r}")
         if row is not None:
-            found = (clip.label, clip.onset, clip.apex, clip.offset)
+            actual = (clip.label, clip.onset, clip.apex, clip.offset)
             expected_values = (
                 WORDS[row["label"]],
                 *(int(row[name]) if row[name].strip() else None for name in COLUMNS[5:]),
             )
-            result.require(changed or found == expected_values, f"{row} was read as {found}")
+            result.require(changed or actual == expected_values, f"{row} was read as {actual}")
     _through_the_package(folder, clips, result)
 
 
@@ -109,9 +109,9 @@ def _through_the_package(folder: Path, clips: list[Clip], result: CaseResult) ->
         return result.record_refusal(error, *(clip.subject for clip in clips))
     pairs = load_pairs(folder / "prepared")
     keys = zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True)
-    found = dict(zip(keys, pairs.label.tolist(), strict=True))
-    result.require(found == _labels(clips), "labels differ after preparation")
-    result.require(set(found.values()) <= set(range(len(EXPRESSIONS))), "a label without a class")
+    actual = dict(zip(keys, pairs.label.tolist(), strict=True))
+    result.require(actual == _labels(clips), "labels differ after preparation")
+    result.require(set(actual.values()) <= set(range(len(EXPRESSIONS))), "a label without a class")
     try:
         folds = leave_one_subject_out(pairs)
     except UserError as error:

@@ -38,16 +38,16 @@ def case(rng: random.Random, folder: Path, result: CaseResult) -> None:
     path = folder / rng.choice(("img001.jpg", "img001.png", "img001.bmp", "img 1.JPG", "img\n1.png"))
     path.write_bytes(data)
     try:
-        found = read_frame(path)
+        actual = read_frame(path)
     except UserError as error:
         plain = kind in ("PNG", "JPEG", "BMP") and mode in ("L", "RGB", "I;16", "RGBA", "CMYK")
         result.require(result.kind != "sound" or not plain, f"a sound {kind} {mode} is refused: {error}")
         return result.record_refusal(error, repr(path.name)[1:-1])
-    result.require(found.dtype == np.uint8 and found.ndim == 2 and found.size, f"{found.dtype}{found.shape}")
-    result.require(max(found.shape) <= _LARGEST or result.kind != "sound", f"{found.shape}")
+    result.require(actual.dtype == np.uint8 and actual.ndim == 2 and actual.size, f"{actual.dtype}{actual.shape}")
+    result.require(max(actual.shape) <= _LARGEST or result.kind != "sound", f"{actual.shape}")
     if result.kind == "sound" and kind in ("PNG", "BMP") and mode in ("L", "RGB", "RGBA", "LA", "I;16", "P"):
         right = {6: np.rot90(gray, -1), 8: np.rot90(gray), 3: np.rot90(gray, 2)} if kind != "BMP" else {}
-        same = np.array_equal(found, right.get(orientation, gray))
+        same = np.array_equal(actual, right.get(orientation, gray))
         result.require(same, f"other gray levels: {kind} {mode} {orientation}")
     (folder / "clip").mkdir()
     path.rename(folder / "clip" / path.name)
@@ -55,7 +55,7 @@ def case(rng: random.Random, folder: Path, result: CaseResult) -> None:
         numbers = list_frames(folder / "clip")
         result.require(list(numbers) == [1], f"frames {list(numbers)}")
         ((_, again),) = read_frames(folder / "clip", numbers)
-        result.require(np.array_equal(again, found), "another image the second time")
+        result.require(np.array_equal(again, actual), "another image the second time")
     except UserError as error:
         result.require(False, f"refused in its folder: {error}")
     return None

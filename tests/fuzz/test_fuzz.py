@@ -70,16 +70,16 @@ def test_each_violation_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_wrong_label_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     label_of = package_clips.label_of
     monkeypatch.setattr(package_clips, "label_of", lambda word, classes: (label_of(word, classes) + 1) % 3)
-    found = [run.run(4 * number, seed=0) for number in range(12)]
-    assert any("was read as" in violation for result in found for violation in result.violations)
+    actual = [run.run(4 * number, seed=0) for number in range(12)]
+    assert any("was read as" in violation for result in actual for violation in result.violations)
 
 
 def test_other_gray_levels_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "PIL.ImageOps.exif_transpose", lambda image: Image.fromarray(255 - np.asarray(image.convert("L")))
     )
-    found = [run.run(4 * number + 2, seed=0) for number in range(30)]
-    assert any("other gray levels" in violation for result in found for violation in result.violations)
+    actual = [run.run(4 * number + 2, seed=0) for number in range(30)]
+    assert any("other gray levels" in violation for result in actual for violation in result.violations)
 
 
 def test_the_command_prints_the_outcomes(capsys: pytest.CaptureFixture[str]) -> None:

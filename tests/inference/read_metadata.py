@@ -25,8 +25,8 @@ def packet_in(path: Path) -> bytes:
         (block,) = [block for name, block in _gif_extensions(data) if name == b"XMP DataXMP"]
         return block
     with Image.open(path) as image:
-        found = image.info["xmp"]
-    return found if isinstance(found, bytes) else found.encode()
+        actual = image.info["xmp"]
+    return actual if isinstance(actual, bytes) else actual.encode()
 
 
 def metadata_in(path: Path) -> tuple[str, str, dict[str, Any]]:

@@ -20,16 +20,16 @@ def contents(run_dir: Path) -> dict[str, str]:
     These are the bytes of predictions.csv, of the run and of every fold; every array of synthesis.npz; the fold's log
     without its times; every entry of the state in the fold's last checkpoint.
     """
-    found = {"predictions.csv": _digest((run_dir / "predictions.csv").read_bytes())}
+    actual = {"predictions.csv": _digest((run_dir / "predictions.csv").read_bytes())}
     for folder in folds(run_dir):
-        found[f"{folder.name}/predictions.csv"] = _digest((folder / "predictions.csv").read_bytes())
+        actual[f"{folder.name}/predictions.csv"] = _digest((folder / "predictions.csv").read_bytes())
         with np.load(folder / "synthesis.npz") as sheet:
             for name in sheet.files:
                 array = sheet[name]
-                found[f"{folder.name}/{name}"] = _digest(str((array.dtype, array.shape)).encode() + array.tobytes())
-        found[f"{folder.name}/metrics.jsonl"] = _digest(_log(folder / "metrics.jsonl").encode())
-        found |= {f"{folder.name}/{name}": value for name, value in last_state(folder).items()}
-    return found
+                actual[f"{folder.name}/{name}"] = _digest(str((array.dtype, array.shape)).encode() + array.tobytes())
+        actual[f"{folder.name}/metrics.jsonl"] = _digest(_log(folder / "metrics.jsonl").encode())
+        actual |= {f"{folder.name}/{name}": value for name, value in last_state(folder).items()}
+    return actual
 
 
 def last_state(folder: Path) -> dict[str, str]:
@@ -39,9 +39,9 @@ def last_state(folder: Path) -> dict[str, str]:
     return {f"state {key.decode()}": _digest(entries.read(key).result().value) for key in entries.list().result()}
 
 
-def differences(found: dict[str, str], expected: dict[str, str]) -> list[str]:
+def differences(actual: dict[str, str], expected: dict[str, str]) -> list[str]:
     """Return the names of digests that differ or are missing in one run."""
-    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    return sorted(name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name))
 
 
 def leftovers(run_dir: Path) -> list[str]:

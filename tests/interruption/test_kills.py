@@ -79,8 +79,8 @@ def test_a_difference_is_found(
     expected = contents(uninterrupted.run_dir)
     assert differences(contents(tmp_path / "run"), expected) == []
     damage(tmp_path / "run")
-    found = differences(contents(tmp_path / "run"), expected)
-    assert any(name.startswith(what) for name in found), found
+    actual = differences(contents(tmp_path / "run"), expected)
+    assert any(name.startswith(what) for name in actual), actual
 
 
 def test_leftovers_are_found(uninterrupted: UninterruptedRun, tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ def test_files_of_the_previous_start_are_no_kill_point(tmp_path: Path) -> None:
 
 
 def test_the_step_that_all_folds_have(tmp_path: Path) -> None:
-    for fold, found in (("p1", (4, 8)), ("p2", (4,)), ("p3", ())):
-        for step in found:
+    for fold, actual in (("p1", (4, 8)), ("p2", (4,)), ("p3", ())):
+        for step in actual:
             (tmp_path / "folds" / fold / "checkpoints" / str(step)).mkdir(parents=True)
     assert common_step(tmp_path) == 4
     (tmp_path / "folds" / "p3").mkdir()

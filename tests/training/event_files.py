@@ -23,12 +23,12 @@ def records(data: bytes) -> Iterator[bytes]:
 
 def events_in(folder: Path) -> list[Event]:
     """Those of all files, in the order of their names; each file says which version it is of."""
-    found = []
+    actual = []
     for path in sorted(folder.glob("events.out.tfevents.*")):
         events = [Event.FromString(record) for record in records(path.read_bytes())]
         assert events[0].file_version == "brain.Event:2"
-        found += events[1:]
-    return found
+        actual += events[1:]
+    return actual
 
 
 def shown(folder: Path) -> list[Event]:
@@ -44,9 +44,9 @@ def shown(folder: Path) -> list[Event]:
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """(step, value) of each tag, as shown."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    actual: dict[str, list[tuple[int, float]]] = {}
     for event in shown(folder):
         for value in event.summary.value:
             if value.HasField("simple_value"):
-                found.setdefault(value.tag, []).append((event.step, value.simple_value))
-    return found
+                actual.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return actual

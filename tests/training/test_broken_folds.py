@@ -133,7 +133,7 @@ def test_skip(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert describe_recorded_failure(run_dir, BAD) == ""
 
 
-def test_a_group_of_which_nobody_is_left_ends_at_once(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_without_a_training_fold_ends_immediately(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(run_dir / "folds" / GOOD.name)
     monkeypatch.setattr(loop, "evaluate_group", _kill)
     (failure,) = train_folds(NETWORKS, PAIRS, [BAD], SKIP, run_dir, jax.local_devices()[:1])
@@ -207,6 +207,6 @@ def test_a_kill_between_the_checkpoints_of_two_folds_and_damage_besides(
     largest.write_bytes(b"")
     capsys.readouterr()
     assert train(tmp_path, tiny.train_config(checkpoint_every=2)) == []
-    told = capsys.readouterr()
-    assert "going back to step 2" in told.err
-    assert "going on from step 2 of 8" in told.out
+    message = capsys.readouterr()
+    assert "going back to step 2" in message.err
+    assert "going on from step 2 of 8" in message.out

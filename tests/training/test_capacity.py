@@ -22,7 +22,7 @@ AUTO = tiny.train_config(folds_per_device=0)
 
 
 @pytest.mark.parametrize(
-    ("folds", "holders", "room", "wanted"),
+    ("folds", "holders", "room", "expected"),
     [
         (9, 1, 8, 5),  # 5 + 4
         (8, 1, 8, 8),
@@ -33,10 +33,10 @@ AUTO = tiny.train_config(folds_per_device=0)
         (5, 1, 1, 1),
     ],
 )
-def test_groups_are_as_few_and_as_equal_as_can_be(folds: int, holders: int, room: int, wanted: int) -> None:
-    found = balanced_folds(folds, holders, room)
-    assert found == wanted <= room
-    groups = math.ceil(folds / (found * holders))
+def test_groups_are_as_few_and_as_equal_as_can_be(folds: int, holders: int, room: int, expected: int) -> None:
+    actual = balanced_folds(folds, holders, room)
+    assert actual == expected <= room
+    groups = math.ceil(folds / (actual * holders))
     assert groups == math.ceil(folds / (room * holders))
 
 
@@ -129,7 +129,7 @@ def test_memory_of_which_nobody_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.reason == "1 fold on each of 1 x made up: its free memory is not known"
 
 
-def test_the_choice_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_choice_is_printed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     gib = 2**30
     made, _ = fit(monkeypatch, 10 * gib, lambda number: number * gib)
     line = "a fold needs 1.00 GiB, 8.00 GiB of 10.00 free on each may be used"
@@ -182,15 +182,15 @@ def test_an_interrupted_run_goes_on_with_its_programs(monkeypatch: pytest.Monkey
 @pytest.fixture(scope="module")
 def held() -> dict[int, tuple[int, int]]:
     """Bytes for 1 and 4 folds at once: what XLA plans for the training program, and what training is taken to need."""
-    found = {}
+    actual = {}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(parallel_module, "fold_map", lambda _: vmap_folds)  # as on an accelerator
         for number in (1, 4):
             layout = FoldLayout(tuple(DEVICES[:1]), number)
             programs = build_programs(NETWORKS, layout.devices)
             needed = memory._needed(programs, AUTO, tiny.SIZE, layout, False)
-            found[number] = programs.train_steps.memory_bytes(), needed
-    return found
+            actual[number] = programs.train_steps.memory_bytes(), needed
+    return actual
 
 
 def test_memory_grows_with_the_folds(held: dict[int, tuple[int, int]]) -> None:
@@ -199,7 +199,7 @@ def test_memory_grows_with_the_folds(held: dict[int, tuple[int, int]]) -> None:
     assert held[4][1] <= 4.4 * held[1][1]
 
 
-def test_folds_in_turn_need_no_more_than_folds_at_once(held: dict[int, tuple[int, int]]) -> None:
+def test_loop_folds_needs_no_more_memory_than_vmap_folds(held: dict[int, tuple[int, int]]) -> None:
     """What one fold needs, times their number, is enough on a CPU too."""
     layout = FoldLayout(tuple(DEVICES[:1]), 4)
     programs = build_programs(NETWORKS, layout.devices)

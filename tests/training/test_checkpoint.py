@@ -48,12 +48,12 @@ def iterator() -> Any:
     return fold_batches(PAIRS, indices, batch_size=5, seed=7, mirror=True)
 
 
-def assert_equal_states(found: TrainState, expected: TrainState) -> None:
+def assert_equal_states(actual: TrainState, expected: TrainState) -> None:
     """Compare every byte."""
-    chex.assert_trees_all_equal_shapes_and_dtypes(found.replace(key=None), expected.replace(key=None))
-    for one, other in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (found, expected)), strict=True):
+    chex.assert_trees_all_equal_shapes_and_dtypes(actual.replace(key=None), expected.replace(key=None))
+    for one, other in zip(*(jax.tree.leaves(s.replace(key=None)) for s in (actual, expected)), strict=True):
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
-    chex.assert_trees_all_equal(*(jax.random.key_data(s.key) for s in (found, expected)))
+    chex.assert_trees_all_equal(*(jax.random.key_data(s.key) for s in (actual, expected)))
 
 
 def test_state_and_iterator_come_back_as_they_were(tmp_path: Path) -> None:
@@ -71,10 +71,10 @@ def test_state_and_iterator_come_back_as_they_were(tmp_path: Path) -> None:
     assert_equal_states(restored, state)
     resumed = iterator()
     resumed.set_state(position)
-    found = next(resumed)
-    assert found.keys() == expected.keys()
+    actual = next(resumed)
+    assert actual.keys() == expected.keys()
     for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name])
+        np.testing.assert_array_equal(actual[name], expected[name])
 
 
 def test_the_newest_two_are_kept(tmp_path: Path) -> None:

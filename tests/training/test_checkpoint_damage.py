@@ -59,10 +59,10 @@ def refusal(fold: Path, step: int = STEP, like: TrainState | None = None) -> str
 
 
 def files(folder: Path) -> list[str]:
-    found = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
-    assert len(found) > 8
-    assert {"inventory.json", "progress/metadata", "state/_METADATA", "state/manifest.ocdbt"} <= set(found)
-    return found
+    actual = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
+    assert len(actual) > 8
+    assert {"inventory.json", "progress/metadata", "state/_METADATA", "state/manifest.ocdbt"} <= set(actual)
+    return actual
 
 
 def edit_inventory(folder: Path, **changes: Any) -> None:

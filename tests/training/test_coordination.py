@@ -172,9 +172,9 @@ def test_a_status_that_cannot_be_written_does_not_end_the_training(tmp_path: Pat
     assert not status_file(tmp_path, 0).exists()
 
 
-@pytest.mark.parametrize("at_once", [False, True], ids=["suspended", "started at the same moment"])
+@pytest.mark.parametrize("simultaneous", [False, True], ids=["suspended", "started at the same moment"])
 def test_a_run_that_was_taken_over_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], at_once: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], simultaneous: bool
 ) -> None:
     """It was suspended for too long, or, without locks, the other run started a moment later."""
     ended = threading.Event()
@@ -186,11 +186,11 @@ def test_a_run_that_was_taken_over_ends(
     monkeypatch.setattr(os, "_exit", end)
     without_locks(monkeypatch)
     with acquire_run_dir(tmp_path) as token:
-        if at_once:
+        if simultaneous:
             with acquire_run_dir(tmp_path):
                 pass
         with Coordination(tmp_path, FIRST, LONG, token) as first:
-            if not at_once:
+            if not simultaneous:
                 first.assign(["a"])
                 assert not ended.wait(0.1)
                 with acquire_run_dir(tmp_path / "elsewhere"):

@@ -141,11 +141,11 @@ def test_the_clips_of_a_split_keep_their_people(tmp_path: Path) -> None:
     (fold,) = subject_split(PAIRS, 0.5, seed=0)
     train(tmp_path, [fold], tiny.train_config(steps=2, evaluate_every=2))
     rows = predictions(tmp_path, fold)
-    wanted = [("tiny", subject, f"clip{label}", label) for _, subject in fold.people for label in range(3)]
-    assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == wanted
+    expected = [("tiny", subject, f"clip{label}", label) for _, subject in fold.people for label in range(3)]
+    assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == expected
     with np.load(tmp_path / "folds" / fold.name / "synthesis.npz") as sheet:
-        found = zip(*(sheet[name].tolist() for name in ("dataset", "subject", "clip", "label")), strict=True)
-        assert list(found) == wanted
+        actual = zip(*(sheet[name].tolist() for name in ("dataset", "subject", "clip", "label")), strict=True)
+        assert list(actual) == expected
         assert len(sheet["synthetic"]) == 6
     assert json.loads(text(tmp_path, fold))["inner"] == []
     (evaluation,) = read_evaluations(tmp_path / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)
@@ -158,8 +158,8 @@ LINE = '{"step": 4, "test": [[0.1, 0.2, 0.3]], "inner": [[0.4, 0.5, 0.6]]}'
 
 def test_read(tmp_path: Path) -> None:
     (tmp_path / "e").write_text(LINE + "\n")
-    (found,) = read_evaluations(tmp_path / "e", ONE, 3)
-    assert (found.step, found.test.tolist(), found.inner.tolist()) == (4, [[0.1, 0.2, 0.3]], [[0.4, 0.5, 0.6]])
+    (actual,) = read_evaluations(tmp_path / "e", ONE, 3)
+    assert (actual.step, actual.test.tolist(), actual.inner.tolist()) == (4, [[0.1, 0.2, 0.3]], [[0.4, 0.5, 0.6]])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from icegan_jax import io
 from icegan_jax.io import checksum_of
 from icegan_jax.run_dir import METRICS_FILE
 from icegan_jax.training.logging import append, open_log, sync_logs, write_line
-from tests.test_io import room_for
+from tests.test_io import file_size_limit
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_a_damaged_line_is_left_out(tmp_path: Path, damage: str) -> None:
     (tmp_path / METRICS_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     with open_log(tmp_path, 4) as log:
         write_line(log, 5, 0.25, {"loss": 0.1234567})
-    found = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text().splitlines()]
-    assert found == [{"step": 1, "loss": 0.5}, {"step": 4}, {"step": 5, "epoch": 0.25, "loss": 0.123457}]
+    actual = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text().splitlines()]
+    assert actual == [{"step": 1, "loss": 0.5}, {"step": 4}, {"step": 5, "epoch": 0.25, "loss": 0.123457}]
 
 
 def test_bytes_that_are_no_text_are_damage(tmp_path: Path) -> None:
@@ -83,12 +83,12 @@ def test_killed_while_lines_are_left_out(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / METRICS_FILE).read_text() == text
 
 
-def test_a_full_disk_is_told_with_the_log(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_with_the_log(tmp_path: Path) -> None:
     """What was written of the line is left out at the next start; everything before it is there."""
     with open_log(tmp_path, 0) as log:
         write_line(log, 1, 0.5, {"loss": 1.0})
     before = (tmp_path / METRICS_FILE).read_text()
-    with room_for(len(before) + 7), pytest.raises(OSError) as caught, open_log(tmp_path, 1) as log:
+    with file_size_limit(len(before) + 7), pytest.raises(OSError) as caught, open_log(tmp_path, 1) as log:
         write_line(log, 2, 0.5, {"loss": 1.0})
     assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / METRICS_FILE))
     assert (tmp_path / METRICS_FILE).read_text() == before + '{"step"'
@@ -129,5 +129,5 @@ def test_words_of_any_language_stay(tmp_path: Path) -> None:
     (tmp_path / METRICS_FILE).write_text('{"step": 1, "d_length_žal\u2028": 1}\n', encoding="utf-8")
     with open_log(tmp_path, 1) as log:
         write_line(log, 2, 1.0, {"d_length_žal\u2028": 0.5})
-    found = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text(encoding="utf-8").split("\n")[:-1]]
-    assert [line["d_length_žal\u2028"] for line in found] == [1, 0.5]
+    actual = [json.loads(line) for line in (tmp_path / METRICS_FILE).read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [line["d_length_žal\u2028"] for line in actual] == [1, 0.5]

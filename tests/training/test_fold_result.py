@@ -181,14 +181,14 @@ def test_what_is_damaged_is_named_and_runs_again(run_dir: Path, kind: str) -> No
     damage, name, words = DAMAGES[kind]
     folder = run_dir / "folds" / FOLDS[1].name
     damage(folder)
-    found = (folder / "result.json").read_bytes()
+    actual = (folder / "result.json").read_bytes()
     others = [state_of(run_dir / "folds" / FOLDS[number].name) for number in (0, 2)]
     dropped, (warning,) = drop(run_dir)
     assert dropped == [FOLDS[1].name]
     assert warning.startswith(f"{folder / name}:") and words in warning and "\n" not in warning
     assert warning.endswith("; the fold runs again from its newest checkpoint")
     assert [is_finished(run_dir, fold) for fold in FOLDS] == [True, False, True]
-    assert (folder / "result.json.damaged").read_bytes() == found
+    assert (folder / "result.json.damaged").read_bytes() == actual
     assert [state_of(run_dir / "folds" / FOLDS[number].name) for number in (0, 2)] == others
     assert drop(run_dir) == ([], []), "said twice"
 

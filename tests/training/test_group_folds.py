@@ -31,7 +31,7 @@ def grouped(run_dir: Path, steps: list[int], size: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize(
-    ("steps", "size", "wanted"),
+    ("steps", "size", "expected"),
     [
         ([0] * 5, 2, [[0, 1], [2, 3], [4]]),  # a fresh run: in order, the last group the smallest
         ([], 3, []),
@@ -43,8 +43,8 @@ def grouped(run_dir: Path, steps: list[int], size: int) -> list[list[int]]:
         ([70, 0, 0], 4, [[0], [1, 2]]),  # the same steps either way: the finished one keeps what it has
     ],
 )
-def test_groups(tmp_path: Path, steps: list[int], size: int, wanted: list[list[int]]) -> None:
-    assert grouped(tmp_path, steps, size) == wanted
+def test_groups(tmp_path: Path, steps: list[int], size: int, expected: list[list[int]]) -> None:
+    assert grouped(tmp_path, steps, size) == expected
 
 
 def test_no_other_way_leaves_fewer_steps(tmp_path: Path) -> None:
@@ -64,6 +64,6 @@ def test_no_other_way_leaves_fewer_steps(tmp_path: Path) -> None:
                         groups.append([])
                     groups[-1].append(index)
                 ways.append(cost(groups))
-        found = grouped(tmp_path / str(size), steps, size)
-        assert cost(found) == min(ways)
-        assert sorted(itertools.chain(*found)) == list(range(5))
+        actual = grouped(tmp_path / str(size), steps, size)
+        assert cost(actual) == min(ways)
+        assert sorted(itertools.chain(*actual)) == list(range(5))

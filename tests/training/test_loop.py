@@ -104,8 +104,8 @@ def test_a_fold_leaves_its_files(whole: Path, fold: Fold) -> None:
 def test_each_held_out_clip_has_one_prediction_and_a_face_per_class(whole: Path, fold: Fold) -> None:
     classes, rows = read_predictions(fold_file(whole, fold, "predictions.csv"))
     assert classes == PAIRS.classes
-    wanted = [("tiny", *subjects(fold), f"clip{label}", label) for label in range(3)]
-    assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == wanted
+    expected_value = [("tiny", *subjects(fold), f"clip{label}", label) for label in range(3)]
+    assert [(row.dataset, row.subject, row.clip, row.label) for row in rows] == expected_value
     for row in rows:
         assert row.scores[row.prediction] == max(row.scores)  # of six decimals, several may be equal
         assert all(0 <= score < 1 for score in row.scores)
@@ -218,9 +218,9 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     assert resumed_calls == (rest + LOGGED if which == 1 else rest)
     for fold in FOLDS:
         assert contents(tmp_path, fold) == contents(whole, fold)
-        found, wanted = (event_files.scalars(run / "tensorboard" / fold.name) for run in (tmp_path, whole))
-        assert {tag: found[tag] for tag in found if "speed" not in tag} == {
-            tag: wanted[tag] for tag in wanted if "speed" not in tag
+        actual, expected_value = (event_files.scalars(run / "tensorboard" / fold.name) for run in (tmp_path, whole))
+        assert {tag: actual[tag] for tag in actual if "speed" not in tag} == {
+            tag: expected_value[tag] for tag in expected_value if "speed" not in tag
         }
     assert parameters(programs, tmp_path, FOLDS[-1]) == parameters(programs, whole, FOLDS[-1])
 
@@ -307,15 +307,19 @@ def test_steps_per_call_changes_neither_steps_nor_results(whole: Path, tmp_path:
     for fold in FOLDS[:2]:
         assert [line["step"] for line in logged(tmp_path, fold)] == [3, 6, 8]
         assert json.loads(fold_file(tmp_path, fold, "result.json").read_text())["steps"] == 8
-        found, expected = (read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole))
-        np.testing.assert_allclose([row.scores for row in found], [row.scores for row in expected], atol=1e-5)
+        actual, expected = (read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole))
+        np.testing.assert_allclose([row.scores for row in actual], [row.scores for row in expected], atol=1e-5)
 
 
 def test_company_changes_only_the_rounding(whole: Path, tmp_path: Path) -> None:
     train(tmp_path, FOLDS[::-1])
     for fold in FOLDS:
-        found, wanted = (read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole))
-        np.testing.assert_allclose([row.scores for row in found], [row.scores for row in wanted], rtol=1e-3, atol=1e-5)
+        actual, expected_value = (
+            read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole)
+        )
+        np.testing.assert_allclose(
+            [row.scores for row in actual], [row.scores for row in expected_value], rtol=1e-3, atol=1e-5
+        )
 
 
 def test_the_bar_shows_what_there_is() -> None:

@@ -97,8 +97,8 @@ def test_a_device_that_has_no_room_really() -> None:
     """2**50 numbers are 4 PiB, more than an address space of 47 bits can name."""
     error = raised(lambda: jax.block_until_ready(jax.jit(lambda x: jnp.sort(jnp.broadcast_to(x, (2**50,))))(1.0)))
     assert "RESOURCE_EXHAUSTED" in str(error)
-    found = explain(error, tiny.train_config(folds_per_device=8))
-    assert str(found) == f"out of memory (4.19e+06 GiB more were wanted): {FEWER}{SMALLER}"
+    actual = explain(error, tiny.train_config(folds_per_device=8))
+    assert str(actual) == f"out of memory (4.19e+06 GiB more were wanted): {FEWER}{SMALLER}"
 
 
 def test_a_host_that_has_no_room_really() -> None:
@@ -121,9 +121,9 @@ def test_a_host_that_has_no_room_really() -> None:
     ],
 )
 def test_what_accelerators_say(message: str, amount: str) -> None:
-    found = explain(jax.errors.JaxRuntimeError(message), tiny.train_config(folds_per_device=8))
-    wanted = f" ({amount} more were wanted)" if amount else ""
-    assert str(found) == f"out of memory{wanted}: {FEWER}{SMALLER}"
+    actual = explain(jax.errors.JaxRuntimeError(message), tiny.train_config(folds_per_device=8))
+    expected = f" ({amount} more were wanted)" if amount else ""
+    assert str(actual) == f"out of memory{expected}: {FEWER}{SMALLER}"
 
 
 def test_folds_whose_number_the_memory_decided() -> None:

@@ -47,9 +47,9 @@ def breaking(inner: optax.GradientTransformation) -> optax.GradientTransformatio
         return {"inner": inner.init(params), "count": jnp.int32(0), "at": jnp.int32(-1), "factor": jnp.float32(1)}
 
     def change(gradient: Any, state: Any, params: Any) -> Any:
-        wanted, kept = inner.update(gradient, state["inner"], params)
+        expected, kept = inner.update(gradient, state["inner"], params)
         factor = jnp.where(state["count"] == state["at"], state["factor"], 1.0)
-        return jax.tree.map(lambda leaf: leaf * factor, wanted), state | {"inner": kept, "count": state["count"] + 1}
+        return jax.tree.map(lambda leaf: leaf * factor, expected), state | {"inner": kept, "count": state["count"] + 1}
 
     return optax.GradientTransformation(init, change)
 
@@ -92,28 +92,28 @@ def unbroken(programs: ParallelPrograms) -> tuple[TrainState, Terms]:
     return train(programs, begin(programs))
 
 
-def assert_neighbour_unmoved(found: tuple[TrainState, Terms], unbroken: tuple[TrainState, Terms]) -> None:
+def assert_neighbour_unmoved(actual: tuple[TrainState, Terms], unbroken: tuple[TrainState, Terms]) -> None:
     """Fold 0: the very same bytes of state and terms, all finite."""
-    for mine, clean in zip(*(jax.tree.leaves(state.replace(key=None)) for state, _ in (found, unbroken)), strict=True):
+    for mine, clean in zip(*(jax.tree.leaves(state.replace(key=None)) for state, _ in (actual, unbroken)), strict=True):
         assert np.asarray(mine).tobytes() == np.asarray(clean).tobytes()
     for name, values in unbroken[1].items():
-        assert found[1][name][0].tobytes() == values[0].tobytes(), name
-    assert first_nonfinite(found[1], 0) is None
+        assert actual[1][name][0].tobytes() == values[0].tobytes(), name
+    assert first_nonfinite(actual[1], 0) is None
 
 
 @pytest.mark.parametrize(("at", "factor"), [(0, INF), (1, INF), (1, NAN), (1, 1e34), (STEPS - 1, INF)])
-def test_the_step_that_broke_the_parameters_is_found_at_once(
+def test_the_step_that_broke_the_parameters_is_found_immediately(
     programs: ParallelPrograms, unbroken: tuple[TrainState, Terms], at: int, factor: float
 ) -> None:
     """No loss has read them yet; 1e34 times Adam's 1e-4 is a learning rate of 1e30, whose squares overflow."""
-    found = train(programs, break_fold_1(begin(programs), at, factor))
-    broken = first_nonfinite(found[1], 1)
+    actual = train(programs, break_fold_1(begin(programs), at, factor))
+    broken = first_nonfinite(actual[1], 1)
     assert broken is not None
     assert broken.offset == at
     assert set(broken.terms) == {"d_parameter_norm"}
     if at + 1 < STEPS:
-        assert not np.isfinite(found[1]["d_real_margin"][1, at + 1])
-    assert_neighbour_unmoved(found, unbroken)
+        assert not np.isfinite(actual[1]["d_real_margin"][1, at + 1])
+    assert_neighbour_unmoved(actual, unbroken)
 
 
 def test_losses_are_named_before_norms(programs: ParallelPrograms, unbroken: tuple[TrainState, Terms]) -> None:
@@ -121,15 +121,15 @@ def test_losses_are_named_before_norms(programs: ParallelPrograms, unbroken: tup
     transform = np.array(states.d_params["exp_caps"]["transform"])
     transform[0, 1, 0, 0, 0] = NAN
     params = {**states.d_params, "exp_caps": {"transform": LAYOUT.device_put(transform)}}
-    found = train(programs, states.replace(d_params=params))
-    broken = first_nonfinite(found[1], 1)
+    actual = train(programs, states.replace(d_params=params))
+    broken = first_nonfinite(actual[1], 1)
     assert broken is not None
     names = list(broken.terms)
     assert broken.offset == 0
     assert {"d_real_margin", "d_gradient_norm", "d_parameter_norm"} <= set(names)
     assert max(names.index(name) for name in names if name.startswith("d_real")) < names.index("d_gradient_norm")
     assert all(np.isnan(value) for value in broken.terms.values())
-    assert_neighbour_unmoved(found, unbroken)
+    assert_neighbour_unmoved(actual, unbroken)
 
 
 def test_nothing_is_found_where_nothing_broke(unbroken: tuple[TrainState, Terms]) -> None:
@@ -153,8 +153,8 @@ def test_capsules_that_collapsed_are_seen(programs: ParallelPrograms) -> None:
 
 
 def leaves(tree: Any) -> list[tuple[str, jax.Array]]:
-    found = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
-    return [(name, leaf) for name, leaf in found if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    actual = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+    return [(name, leaf) for name, leaf in actual if jnp.issubdtype(leaf.dtype, jnp.floating)]
 
 
 def spoilt(tree: Any, name: str, value: float) -> Any:
@@ -210,8 +210,8 @@ def test_a_gradient_beyond_float32_counts_though_every_loss_is_finite() -> None:
     """Adam would divide by infinity and never move those weights again: nothing else would show it."""
     weights = tiny.WEIGHTS._replace(recognition=1e25)
     after, metrics = after_one(tiny.models(generator=None, weights=weights))
-    found = first_nonfinite({name: np.asarray(value)[None, None] for name, value in metrics.items()}, 0)
-    assert found == NonFinite(0, {"d_gradient_norm": INF})
+    actual = first_nonfinite({name: np.asarray(value)[None, None] for name, value in metrics.items()}, 0)
+    assert actual == NonFinite(0, {"d_gradient_norm": INF})
     moments = [np.asarray(leaf) for name, leaf in leaves(after.d_opt_state) if ".nu" in name]
     assert any(np.isinf(leaf).any() for leaf in moments)
     assert all(np.isfinite(leaf).all() for _, leaf in leaves(after.d_params))
@@ -229,17 +229,17 @@ TERMS = {
 
 def test_the_first_bad_step_and_its_terms() -> None:
     assert first_nonfinite(TERMS, 0) is None
-    found = first_nonfinite(TERMS, 1)
-    assert found is not None and found.offset == 1
-    assert list(found.terms) == ["g_l1", "d_real_margin", "d_gradient_norm"]
-    assert str(found.terms) == "{'g_l1': nan, 'd_real_margin': -inf, 'd_gradient_norm': inf}"
+    actual = first_nonfinite(TERMS, 1)
+    assert actual is not None and actual.offset == 1
+    assert list(actual.terms) == ["g_l1", "d_real_margin", "d_gradient_norm"]
+    assert str(actual.terms) == "{'g_l1': nan, 'd_real_margin': -inf, 'd_gradient_norm': inf}"
 
 
 def test_means_of_a_call_are_those_of_the_finite_ones_and_say_where_there_are_none() -> None:
-    found = mean_metrics(TERMS | {"large": np.full((2, 3), 3e38, np.float32)})
-    np.testing.assert_allclose(found["g_l1"], [0.2, NAN], rtol=1e-6)
-    np.testing.assert_allclose(found["large"], np.float32(3e38))  # their sum is beyond float32
-    assert found["d_real_accuracy"].tolist() == [0.5, 0.5]
+    actual = mean_metrics(TERMS | {"large": np.full((2, 3), 3e38, np.float32)})
+    np.testing.assert_allclose(actual["g_l1"], [0.2, NAN], rtol=1e-6)
+    np.testing.assert_allclose(actual["large"], np.float32(3e38))  # their sum is beyond float32
+    assert actual["d_real_accuracy"].tolist() == [0.5, 0.5]
 
 
 FAILURE = Failure(
@@ -284,9 +284,9 @@ def test_the_error_says_what_to_do() -> None:
 
 def test_each_clip_of_a_batch_is_named_once_with_its_frames() -> None:
     pairs = tiny.pairs(2)  # rows: a subject's three clips, each the apex and the frame after it
-    found = batch_clips(pairs, np.array([7, 0, 1, 7, 1], np.int32))
-    assert found == (BatchClip("tiny", "s1", "clip0", (1,)), BatchClip("tiny", "s0", "clip0", (0, 1)))
-    assert all(type(value) is str for shown in found for value in shown[:3])
+    actual = batch_clips(pairs, np.array([7, 0, 1, 7, 1], np.int32))
+    assert actual == (BatchClip("tiny", "s1", "clip0", (1,)), BatchClip("tiny", "s0", "clip0", (0, 1)))
+    assert all(type(value) is str for shown in actual for value in shown[:3])
 
 
 def test_the_file_holds_all_of_it(tmp_path: Path) -> None:

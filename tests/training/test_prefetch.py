@@ -26,22 +26,22 @@ def iterators() -> list[Any]:
 
 
 def test_the_batches_of_the_iterators_come_in_order() -> None:
-    wanted = iterators()
+    expected = iterators()
     with Prefetcher(iterators(), [STEPS] * CALLS, LAYOUT) as prefetcher:
         for _ in range(CALLS):
             prefetched = prefetcher.take()
             assert prefetched is not None
             for name in ("onset", "apex", "label"):
-                found = prefetched.batches[name]
-                assert found.sharding.device_set == set(LAYOUT.devices)
-                assert found.shape[:4] == (2, 1, STEPS, tiny.BATCH)
-                assert found.dtype == (np.int32 if name == "label" else np.uint8)
-            for fold, iterator in enumerate(wanted):
+                actual = prefetched.batches[name]
+                assert actual.sharding.device_set == set(LAYOUT.devices)
+                assert actual.shape[:4] == (2, 1, STEPS, tiny.BATCH)
+                assert actual.dtype == (np.int32 if name == "label" else np.uint8)
+            for fold, iterator in enumerate(expected):
                 for step in range(STEPS):
                     batch = next(iterator)
                     np.testing.assert_array_equal(prefetched.indices[fold, step], batch["index"])
-                    for name, found in prefetched.batches.items():
-                        np.testing.assert_array_equal(found[fold, 0, step], batch[name])
+                    for name, actual in prefetched.batches.items():
+                        np.testing.assert_array_equal(actual[fold, 0, step], batch[name])
         assert prefetcher.take() is None
 
 

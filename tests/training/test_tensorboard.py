@@ -14,7 +14,7 @@ from PIL import Image
 from icegan_jax.errors import describe_os_error
 from icegan_jax.training import logging
 from icegan_jax.training.logging import open_events, write_faces, write_scalars
-from tests.test_io import room_for
+from tests.test_io import file_size_limit
 from tests.training.event_files import scalars, shown
 
 
@@ -22,20 +22,20 @@ def test_each_quantity_is_a_scalar_at_its_step(tmp_path: Path) -> None:
     with open_events(tmp_path / "new" / "fold", 0) as events:
         write_scalars(events, 5, 0.5, {"g_l1": np.float32(0.1), "d_real_length_so, žal": 2, "steps_per_s": 3.0})
         write_scalars(events, 10, 1.0, {"g_l1": math.nan, "waiting_share": np.float64(-np.inf)})
-    found = scalars(tmp_path / "new" / "fold")
-    assert {tag: [step for step, _ in points] for tag, points in found.items()} == {
+    actual = scalars(tmp_path / "new" / "fold")
+    assert {tag: [step for step, _ in points] for tag, points in actual.items()} == {
         "epoch": [5, 10],
         "g/l1": [5, 10],
         "d/real_length_so, žal": [5],
         "speed/steps_per_s": [5],
         "speed/waiting_share": [10],
     }
-    assert found["epoch"] == [(5, 0.5), (10, 1.0)]
-    assert found["g/l1"][0][1] == np.float32(0.1) and math.isnan(found["g/l1"][1][1])
-    assert found["speed/waiting_share"] == [(10, -math.inf)]
+    assert actual["epoch"] == [(5, 0.5), (10, 1.0)]
+    assert actual["g/l1"][0][1] == np.float32(0.1) and math.isnan(actual["g/l1"][1][1])
+    assert actual["speed/waiting_share"] == [(10, -math.inf)]
 
 
-def test_an_event_can_be_seen_at_once_and_no_thread_writes_it(tmp_path: Path) -> None:
+def test_an_event_is_visible_immediately_and_no_thread_writes_it(tmp_path: Path) -> None:
     threads = threading.active_count()
     with open_events(tmp_path, 0) as events:
         write_scalars(events, 1, 0.1, {"g_l1": 0.25})
@@ -85,11 +85,11 @@ def test_a_picture_has_a_row_of_faces_for_each_clip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(picture, np.vstack([np.hstack(list(row)) for row in faces]))
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_with_the_file(tmp_path: Path) -> None:
     """What was written of the record is cut off by a reader; the next start has a file of its own."""
     with open_events(tmp_path, 0) as events:
         write_scalars(events, 1, 0.1, {"g_l1": 0.25})
-    with room_for(Path(events.name).stat().st_size + 7), pytest.raises(OSError) as caught:
+    with file_size_limit(Path(events.name).stat().st_size + 7), pytest.raises(OSError) as caught:
         with open_events(tmp_path, 0) as events:
             write_scalars(events, 1, 0.1, {"g_l1": 0.25})
             write_scalars(events, 2, 0.2, {"g_l1": 0.5})
@@ -101,7 +101,7 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["tensorboard", "tensorboard/fold"])
-def test_a_file_in_the_way_is_told(tmp_path: Path, place: str) -> None:
+def test_a_file_in_the_way_is_an_error(tmp_path: Path, place: str) -> None:
     (tmp_path / place).parent.mkdir(exist_ok=True)
     (tmp_path / place).write_text("a file")
     with pytest.raises(OSError) as caught, open_events(tmp_path / "tensorboard" / "fold", 0):
@@ -109,7 +109,7 @@ def test_a_file_in_the_way_is_told(tmp_path: Path, place: str) -> None:
     assert describe_os_error(caught.value, "") == f"{tmp_path / place}: is not a folder; move it away"
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path, mode: str) -> Any:
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 

@@ -147,19 +147,19 @@ def write_page(
         "must not be shared: keep this file where the frames are.</p>",
         _tiles(clips, repairs, findings),
         "<h2>Clips per database and class</h2>",
-        _counts(clips, classes),
+        _count_table(clips, classes),
         "<h2>Protocol check and findings</h2>",
-        _check(str(summary.get("protocol") or ""), clips, findings),
-        *_findings(findings),
+        _protocol_line(str(summary.get("protocol") or ""), clips, findings),
+        *_finding_tables(findings),
         "<h2>Repairs</h2>",
-        _repairs(repairs),
+        _repair_table(repairs),
         "<h2>Clips</h2>",
         '<p class="soft">Onset, apex, and 4 &times; (apex &minus; onset) on mid-grey. Change: mean absolute difference '
         "of the two faces, in grey levels of 255.</p>",
         _filters(apexes, classes),
-        *_subjects(apexes, clips, repairs, classes),
+        *_subject_sections(apexes, clips, repairs, classes),
         "<h2>How this was prepared</h2>",
-        _facts(summary),
+        _summary_list(summary),
     ]
     page = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -184,7 +184,7 @@ def _tiles(clips: Sequence[Clip], repairs: Sequence[Repair], findings: Sequence[
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 
-def _counts(clips: Sequence[Clip], classes: Sequence[str]) -> str:
+def _count_table(clips: Sequence[Clip], classes: Sequence[str]) -> str:
     groups = sorted(count_datasets(clips, classes).items())
     if len(groups) > 1:
         groups.append(("all", count_clips(clips, classes)))
@@ -192,7 +192,7 @@ def _counts(clips: Sequence[Clip], classes: Sequence[str]) -> str:
     return _table(("database", *classes, "clips", "subjects"), rows, "numbers")
 
 
-def _check(protocol: str, clips: Sequence[Clip], findings: Sequence[Finding]) -> str:
+def _protocol_line(protocol: str, clips: Sequence[Clip], findings: Sequence[Finding]) -> str:
     kinds = Counter(finding.kind for finding in findings)
     counts = [f"{name.lower()}: {kinds[kind]}" for kind, name in _KINDS.items() if kinds[kind]]
     words = [f"Protocol {protocol}: {len(clips)} clips" if protocol else f"{len(clips)} clips"]
@@ -202,7 +202,7 @@ def _check(protocol: str, clips: Sequence[Clip], findings: Sequence[Finding]) ->
     return f"<p>{escape(text)}</p>"
 
 
-def _findings(findings: Sequence[Finding]) -> Iterable[str]:
+def _finding_tables(findings: Sequence[Finding]) -> Iterable[str]:
     kinds = [*_KINDS, *sorted({finding.kind for finding in findings} - set(_KINDS))]
     for kind in kinds:
         rows = [(f.clip, f.message, f.remedy, f.where) for f in findings if f.kind == kind]
@@ -213,7 +213,7 @@ def _findings(findings: Sequence[Finding]) -> Iterable[str]:
             yield f"<details{state}><summary>{escape(title)}</summary>{table}</details>"
 
 
-def _repairs(repairs: Sequence[Repair]) -> str:
+def _repair_table(repairs: Sequence[Repair]) -> str:
     if not repairs:
         return "<p>None: every clip is used as annotated.</p>"
     counts = ", ".join(f"{n} of {field}" for field, n in Counter(row.field for row in repairs).most_common())
@@ -238,7 +238,7 @@ def _filters(apexes: Sequence[Record], classes: Sequence[str]) -> str:
     )
 
 
-def _subjects(
+def _subject_sections(
     apexes: Sequence[Record], clips: Sequence[Clip], repairs: Sequence[Repair], classes: Sequence[str]
 ) -> Iterable[str]:
     """Yield a section for each (dataset, subject), with a figure for each clip."""
@@ -284,18 +284,21 @@ def _jpeg(record: Record, size: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode("ascii")
 
 
-def _facts(summary: Mapping[str, object]) -> str:
-    items = (f"<dt>{escape(k.replace('_', ' '))}</dt><dd>{escape(_words(v))}</dd>" for k, v in summary.items())
+def _summary_list(summary: Mapping[str, object]) -> str:
+    items = (f"<dt>{escape(k.replace('_', ' '))}</dt><dd>{escape(_format_value(v))}</dd>" for k, v in summary.items())
     return f"<dl>{''.join(items)}</dl>"
 
 
-def _words(value: object) -> str:
+def _format_value(value: object) -> str:
     """Return a value of prepared.json as text, nested values in brackets."""
     if isinstance(value, Mapping):
-        inner = ((f"{k} ({_words(v)})" if isinstance(v, Mapping) else f"{k} {_words(v)}") for k, v in value.items())
+        inner = (
+            (f"{k} ({_format_value(v)})" if isinstance(v, Mapping) else f"{k} {_format_value(v)}")
+            for k, v in value.items()
+        )
         return ", ".join(inner) or "none"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_words(v) for v in value) or "none"
+        return ", ".join(_format_value(v) for v in value) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -176,14 +176,14 @@ def _readers(damaged_paths: Sequence[str]) -> list[str]:
 
 def snapshot(root: Path) -> dict[str, tuple[int, int, int]]:
     """Return {path below root: (mode, size, mtime)}, without sizes and times of folders."""
-    found = {}
+    actual = {}
     for folder, folders, names in os.walk(root):
         for name in (*folders, *names):
             path = os.path.join(folder, name)
             status = os.lstat(path)
             sized = (0, 0) if name in folders else (status.st_size, status.st_mtime_ns)
-            found[os.path.relpath(path, root)] = (status.st_mode, *sized)
-    return found
+            actual[os.path.relpath(path, root)] = (status.st_mode, *sized)
+    return actual
 
 
 def _differences(before: dict[str, tuple[int, int, int]], after: dict[str, tuple[int, int, int]]) -> list[str]:

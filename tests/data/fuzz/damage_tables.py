@@ -51,7 +51,7 @@ def xml_flip(workspace: Workspace) -> None:
         parts = {name: archive.read(name) for name in archive.namelist()}
     name = workspace.rng.choice([n for n in sorted(parts) if "sheet" in n or "sharedStrings" in n])
     data = bytearray(parts[name])
-    inside = [k for found in re.finditer(rb">([^<]+)<", data) for k in range(*found.span(1))]
+    inside = [k for actual in re.finditer(rb">([^<]+)<", data) for k in range(*actual.span(1))]
     for _ in range(workspace.rng.choice((1, 1, 3))):
         if inside and workspace.rng.random() < 0.7:  # a character of a cell
             data[workspace.rng.choice(inside)] = workspace.rng.choice(b"0123456789aeEpnorstS")

@@ -23,17 +23,17 @@ _LONGEST = 500
 
 def violations(case: Case) -> list[str]:
     """Return the violations of the invariants; an empty list for a valid case."""
-    found = [*_run(case, "--check", case.check, (0, 1, 2)), *_run(case, "full", case.full, (0, 2))]
-    found += [f"--check wrote: {path!r}" for path in case.written[:3]]
-    found += [f"the full run changed: {path!r}" for path in case.changed[:3]]
-    found += _beside(case)
+    actual = [*_run(case, "--check", case.check, (0, 1, 2)), *_run(case, "full", case.full, (0, 2))]
+    actual += [f"--check wrote: {path!r}" for path in case.written[:3]]
+    actual += [f"the full run changed: {path!r}" for path in case.changed[:3]]
+    actual += _beside(case)
     if case.check.code is not None and case.full.code is not None:
-        found += _agreement(case)
+        actual += _agreement(case)
     if case.unreadable:
-        found.append(f"what was written cannot be read: {case.unreadable}")
+        actual.append(f"what was written cannot be read: {case.unreadable}")
     if case.result is not None:
-        found += _content(case, case.result)
-    return found
+        actual += _content(case, case.result)
+    return actual
 
 
 def _run(case: Case, title: str, completed: CommandResult, codes: tuple[int, ...]) -> Iterator[str]:

@@ -56,8 +56,8 @@ def test_a_silent_change_is_a_violation(prepared_case: Case) -> None:
         "is new": replace(result, labels={**result.labels, ("samm", "099", "099_1_1"): 0}),
     }
     for words, tampered in silent.items():
-        found = violations(replace(prepared_case, result=tampered))
-        assert any(words.replace("2", str(result.labels[key])) in breach for breach in found), words
+        actual = violations(replace(prepared_case, result=tampered))
+        assert any(words.replace("2", str(result.labels[key])) in breach for breach in actual), words
 
 
 def test_a_wrong_exit_is_a_violation(prepared_case: Case) -> None:

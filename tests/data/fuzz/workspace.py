@@ -38,10 +38,10 @@ class Workspace:
 
     def files(self, suffixes: tuple[str, ...] = (), below: str = "sources") -> list[Path]:
         """Regular files, sorted; all where no suffix is given."""
-        found = []
+        actual = []
         for folder, _, names in os.walk(self.root / below):
-            found += [Path(folder, name) for name in names]
-        return sorted(p for p in found if p.is_file() and (not suffixes or p.suffix.lower() in suffixes))
+            actual += [Path(folder, name) for name in names]
+        return sorted(p for p in actual if p.is_file() and (not suffixes or p.suffix.lower() in suffixes))
 
     def pick(self, suffixes: tuple[str, ...] = (), below: str = "sources") -> Path:
         """Return a random file; of images, each clip has the same probability."""

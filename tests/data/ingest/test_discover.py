@@ -31,8 +31,8 @@ def test_databases_are_found_by_the_names_of_their_folders(
     tmp_path: Path, names: tuple[str, ...], casme2: str, samm: str, smic: str
 ) -> None:
     root = folders(tmp_path, *names)
-    found = expand_sources([Source("megc2019", root, release="raw")])
-    assert [(s.name, s.root, s.release) for s in found] == [
+    actual = expand_sources([Source("megc2019", root, release="raw")])
+    assert [(s.name, s.root, s.release) for s in actual] == [
         ("casme2", root / casme2, "raw"),
         ("samm", root / samm, "raw"),
         ("smic", root / smic, "raw"),

@@ -13,9 +13,9 @@ Crop = NDArray[np.float32]
 
 @pytest.fixture(scope="module")
 def face(face_image: Gray) -> Face:
-    found = find_face([face_image])
-    assert found is not None
-    return found
+    actual = find_face([face_image])
+    assert actual is not None
+    return actual
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Events from traces that are written down, not filmed: what counts as one, where it starts and ends."""
+"""Events of synthetic traces: what is an event, where it starts and where it ends."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ FLOOR = 0.02  # what noise alone amounts to
 Signal = NDArray[np.float64]
 
 
-def course(frames: int, *bumps: tuple[int, int, float]) -> Signal:
+def displacement(frames: int, *bumps: tuple[int, int, float]) -> Signal:
     """A face that moves to ``height`` between onset and offset, once per bump."""
     i = np.arange(frames)
     moved = np.zeros(frames)
@@ -47,7 +47,7 @@ def traced(moved: Signal, fps: float = FPS, noise: float = 0.001, seed: int = 0)
 @pytest.mark.parametrize(("fps", "length"), [(60.0, 12), (60.0, 18), (60.0, 29), (200.0, 60), (25.0, 10)])
 def test_a_micro_expression_is_found_where_it_is(fps: float, length: int) -> None:
     onset = round(10 * fps)
-    (event,) = find_events(traced(course(round(20 * fps), (onset, onset + length, 0.1)), fps))
+    (event,) = find_events(traced(displacement(round(20 * fps), (onset, onset + length, 0.1)), fps))
     assert event.kind == "micro" and event.strength > 1
     # Positions in the trace begin at 5.
     slack = max(1, length // 8)
@@ -58,7 +58,7 @@ def test_a_micro_expression_is_found_where_it_is(fps: float, length: int) -> Non
 def test_each_of_several_is_found_and_its_echoes_are_not() -> None:
     """Half a window before and after an event the change is half as large: no further event."""
     onsets = [300, 500, 640, 900, 1300]
-    events = find_events(traced(course(1800, *((onset, onset + 20, 0.08 + onset / 1e4) for onset in onsets))))
+    events = find_events(traced(displacement(1800, *((onset, onset + 20, 0.08 + onset / 1e4) for onset in onsets))))
     assert [event.kind for event in events] == ["micro"] * 5
     assert [event.apex - 15 for event in events] == pytest.approx(onsets, abs=1)
 
@@ -66,26 +66,28 @@ def test_each_of_several_is_found_and_its_echoes_are_not() -> None:
 @pytest.mark.parametrize("apart", [50, 60, 70])
 def test_an_expression_a_second_after_another_is_found_as_it_is(apart: int) -> None:
     """At the scale of two seconds each hides the other."""
-    first, second = find_events(traced(course(1800, (600, 620, 0.1), (600 + apart, 620 + apart, 0.2))))
+    first, second = find_events(traced(displacement(1800, (600, 620, 0.1), (600 + apart, 620 + apart, 0.2))))
     assert [first.kind, second.kind] == ["micro", "micro"]
     assert [first.onset, first.offset] == pytest.approx([605, 625], abs=3)
     assert [second.onset, second.offset] == pytest.approx([605 + apart, 625 + apart], abs=3)
 
 
-def test_a_longer_expression_is_told_apart() -> None:
-    (event,) = find_events(traced(course(2400, (1000, 1075, 0.2))))
+def test_a_longer_expression_is_a_macro_expression() -> None:
+    (event,) = find_events(traced(displacement(2400, (1000, 1075, 0.2))))
     assert event.kind == "macro"
     assert event.onset == pytest.approx(1005, abs=15) and event.offset == pytest.approx(1080, abs=15)
 
 
-def test_what_stays_is_no_micro_expression() -> None:
-    moved = course(1200, (600, 640, 0.2))
+def test_a_lasting_change_is_no_micro_expression() -> None:
+    moved = displacement(1200, (600, 640, 0.2))
     moved[620:] = 0.2
     events = find_events(traced(moved))
     assert not [event for event in events if event.kind == "micro"]
-    brief = course(1200, (600, 612, 0.2))
+    brief = displacement(1200, (600, 612, 0.2))
     brief[606:616] = 0.2
-    brief[616:622] = course(1200, (610, 622, 0.2))[616:622]  # and what comes back after a third of a second is one
+    brief[616:622] = displacement(1200, (610, 622, 0.2))[
+        616:622
+    ]  # and what comes back after a third of a second is one
     assert [event.kind for event in find_events(traced(brief))] == ["micro"]
 
 
@@ -104,14 +106,14 @@ def joined(*traces: Trace) -> Trace:
 
 def test_every_stretch_has_its_own_threshold() -> None:
     """The same small event is found in a quiet stretch and not in a noisy one, and the cut is none."""
-    moved = course(3000, (1500, 1518, 0.04))
+    moved = displacement(3000, (1500, 1518, 0.04))
     noisy, quiet = traced(moved, noise=0.004), traced(moved, noise=0.0005, seed=1)
     (event,) = find_events(joined(noisy, quiet, noisy))
     assert abs(event.apex - (3000 + 1514)) <= 1
 
 
 def test_the_threshold_follows_the_noise_of_a_stretch() -> None:
-    moved = course(24000, (1500, 1518, 0.04), (22500, 22518, 0.04))
+    moved = displacement(24000, (1500, 1518, 0.04), (22500, 22518, 0.04))
     quiet, noisy = traced(moved, noise=0.0005), traced(moved, noise=0.002)
     share = np.clip((np.arange(24000) - 6000) / 12000, 0, 1)
     mixed = {name: (1 - share) * getattr(quiet, name) + share * getattr(noisy, name) for name in ("change", "slow")}
@@ -121,7 +123,7 @@ def test_the_threshold_follows_the_noise_of_a_stretch() -> None:
 
 
 def test_frames_without_a_face_are_no_events_and_hide_none() -> None:
-    trace = traced(course(6000, (1000, 1020, 0.1), (5000, 5020, 0.1)))
+    trace = traced(displacement(6000, (1000, 1020, 0.1), (5000, 5020, 0.1)))
     trace.seen[1200:4800] = False
     for values in (trace.change, trace.slow, trace.lasting, trace.step):
         values[1200:4801] = np.nan

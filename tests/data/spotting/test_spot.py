@@ -1,4 +1,4 @@
-"""The whole way, on seconds of video: what is planted is found, and what is no expression is not."""
+"""Event spotting on seconds of video: planted expressions are spotted, other changes are not."""
 
 from itertools import chain
 
@@ -46,7 +46,7 @@ def test_a_smile_that_stays_is_no_micro_expression(face_image: Gray) -> None:
 
 
 @pytest.mark.parametrize("case", ["noise", "nodding", "light", "overexposed"])
-def test_what_is_no_expression_gives_no_event(face_image: Gray, case: str) -> None:
+def test_changes_without_an_expression_give_no_event(face_image: Gray, case: str) -> None:
     options = {
         "noise": {},
         "nodding": {"shift": nod},

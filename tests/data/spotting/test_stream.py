@@ -1,4 +1,4 @@
-"""The pass: a row per frame, one face at a time, bounded memory."""
+"""The trace of a video: a row per frame, one face at a time, bounded memory."""
 
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ def test_the_head_is_followed_however_far_it_goes(face_image: Gray) -> None:
     assert np.nanmax(trace.change) < 1.5 * np.nanmedian(trace.change)
 
 
-def test_a_face_is_looked_for_once_a_second_where_there_is_none(
+def test_a_face_is_detected_once_a_second_without_a_tracked_face(
     face_image: Gray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And checked every half minute where there is one."""
@@ -74,7 +74,7 @@ def test_a_face_is_looked_for_once_a_second_where_there_is_none(
     assert np.flatnonzero(trace.seen)[0] == 30 and trace.seen[30:].all()
 
 
-def test_a_face_that_is_found_elsewhere_starts_anew(face_image: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracking_restarts_where_a_detection_disagrees(face_image: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
     """The picture slides, too slowly to be a cut, away from what the tracker holds."""
     monkeypatch.setattr(stream.Tracker, "track", lambda self, frame: True)
     monkeypatch.setattr(stream, "_CHECK_SECONDS", 1.0)
@@ -105,13 +105,13 @@ def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Gray, monkey
         return real(images, tries)
 
     monkeypatch.setattr(stream, "find_face", find)
-    found, here = stream._detect_face(large), real([face_image])
-    assert found is not None and here is not None and max(sizes[0]) == 640
-    np.testing.assert_allclose((found.points + 0.5) / 4 - 0.5, here.points, atol=2)
+    actual, here = stream._detect_face(large), real([face_image])
+    assert actual is not None and here is not None and max(sizes[0]) == 640
+    np.testing.assert_allclose((actual.points + 0.5) / 4 - 0.5, here.points, atol=2)
 
 
 @pytest.mark.parametrize("fps", [0, -25, float("nan"), float("inf")])
-def test_a_frame_rate_that_is_none_is_refused(fps: float) -> None:
+def test_an_invalid_frame_rate_raises(fps: float) -> None:
     with pytest.raises(UserError, match="the frame rate is .* per second; give a positive number"):
         trace_video(iter(()), fps)
 

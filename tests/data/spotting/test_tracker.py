@@ -14,9 +14,9 @@ Gray = NDArray[np.uint8]
 
 @pytest.fixture(scope="module")
 def face(face_image: Gray) -> Face:
-    found = find_face([face_image])
-    assert found is not None
-    return found
+    actual = find_face([face_image])
+    assert actual is not None
+    return actual
 
 
 @pytest.mark.parametrize("scale", [1, 3])

@@ -144,7 +144,7 @@ def test_progress_bar_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_people_are_dealt_out_to_databases_and_stay_who_they_are(tmp_path: Path, written: Path) -> None:
     options = {"seed": 3, "subjects": 2, "clips_per_class": 1, "frames": FRAMES, "progress": False}
     table = draw_clips(tmp_path, **options, databases=2)
-    found = {(c.dataset, c.subject) for c in read_clips(table)}
-    assert found == {("procedural_1", "p01"), ("procedural_2", "p02")}
+    actual = {(c.dataset, c.subject) for c in read_clips(table)}
+    assert actual == {("procedural_1", "p01"), ("procedural_2", "p02")}
     frames = {name: data for name, data in contents(tmp_path).items() if name.endswith(".png")}
     assert frames == {name: data for name, data in contents(written).items() if name.endswith(".png")}
