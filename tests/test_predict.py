@@ -161,7 +161,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "a truncated picture": (["--input", str(onset), str(cut)], f"{cut}: not a readable image"),
         "one picture": (["--input", str(apex)], "one picture shows no change"),
         "nothing there": ([f"--input={tmp_path / 'nowhere'}"], "nowhere: no such file or folder"),
-        "a person nobody knows": ([f"--input={frames}", "--exclude_subject=zoe"], "held out nobody of that name"),
+        "a person nobody knows": ([f"--input={frames}", "--exclude_subject=zoe"], "held out a subject of that name"),
         "a clip of one": ([f"--input={tmp_path / 'clips.csv'}", "--exclude_subject=each"], "--exclude_subject=tiny/s9"),
         "each without clips": ([f"--input={frames}", "--exclude_subject=each"], "only a clips.csv names the person"),
         "an unknown label": ([f"--input={tmp_path / 'words.csv'}"], "words.csv, line 2: label 'boredom' has no class"),
@@ -191,7 +191,7 @@ def test_no_camera(
     monkeypatch.chdir(tmp_path)
     camera(monkeypatch, pictures=0)
     assert run("--input=0") == 2
-    assert "camera 0: gives no pictures" in capsys.readouterr().err
+    assert "camera 0: delivers no frames" in capsys.readouterr().err
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert run("--input=97") == 2
