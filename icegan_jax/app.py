@@ -1,4 +1,4 @@
-"""A page in the browser: recognize micro-expressions in pictures and clips, and put them on a neutral face.
+"""Serve a page in the browser that recognizes micro-expressions and puts them on neutral faces.
 
 python -m icegan_jax.app --workdir=RUN
 """
@@ -13,17 +13,17 @@ from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.errors import UserError
 from icegan_jax.inference.app.server import check_port_free, is_local, serve
 
-LOCAL = "127.0.0.1"  # this computer and no other
-PORT = 7860  # gradio's own
+LOCAL_HOST = "127.0.0.1"  # reachable from this computer only
+DEFAULT_PORT = 7860  # the default of Gradio
 
 EPILOG = """\
-Then open http://127.0.0.1:7860. Drop a neutral face and the same face with an expression, or a clip: the page shows the
-class, the length of each capsule, onset and apex with their difference, and what to be wary of. Or drop a neutral face:
-the page puts each expression on it, as strong as the slider says.
+Open http://127.0.0.1:7860. Upload a neutral face and the same face with an expression, or a clip: the page shows the
+predicted class, the length of each capsule, onset and apex with their difference, and the quality flags. Or upload a
+neutral face: the page puts each expression on the face, at the intensity of the slider.
 
-Nobody but this computer can open the page, unless --host says otherwise. What is put in lies in a temporary folder,
-goes when its tab is closed, and at the latest with the page; nothing is sent anywhere. An answer is no proof of a
-feeling and no lie detector; use pictures of people who agreed to it.
+Only this computer can open the page, unless --host says otherwise. Uploaded files lie in a temporary folder and are
+removed when their tab is closed, at the latest with the page; nothing is sent anywhere. A prediction is no proof of a
+feeling, and the page is no lie detector; use pictures of people who agreed.
 
 The page needs gradio: uv sync --extra app, or pip install -c constraints.txt gradio.
 
@@ -32,18 +32,18 @@ exit code: 0 closed by Ctrl-C; 2 bad input, in one line.
 
 
 def make_parser() -> ArgumentParser:
-    """The command's arguments."""
+    """Return the parser of the command."""
     parser = ArgumentParser(prog="python -m icegan_jax.app", description=__doc__.splitlines()[0], epilog=EPILOG)
     add_run_options(parser)
     group = parser.add_argument_group("where to listen")
-    text = f"address (default: {LOCAL}, this computer alone); 0.0.0.0 lets everybody on the network in"
-    group.add_argument("--host", default=LOCAL, metavar="ADDRESS", help=text)
-    group.add_argument("--port", default=PORT, type=_port, metavar="N", help=f"port (default: {PORT})")
+    text = f"address (default: {LOCAL_HOST}, this computer only); 0.0.0.0 admits everybody on the network"
+    group.add_argument("--host", default=LOCAL_HOST, metavar="ADDRESS", help=text)
+    group.add_argument("--port", default=DEFAULT_PORT, type=_port, metavar="N", help=f"port (default: {DEFAULT_PORT})")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit code, see --help."""
+    """Run the command; return the exit code, see --help."""
     return run_command(lambda: _run(make_parser().parse_args(argv)))
 
 
@@ -61,7 +61,7 @@ def _run(args: argparse.Namespace) -> None:
 def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no port, 1 to 65535")
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; give 1 to 65535")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,22 @@
-"""The arguments of the command prepare, and its help.
+"""The dataset folder that training reads, prepared from licensed databases, own clips, or procedural faces.
 
-Command: turns the licensed databases, or your own clips, into the prepared dataset that training reads.
+``icegan_jax.prepare(source=..., out=...)`` and ``python -m icegan_jax.prepare --source=... --out=...`` do the same. The
+module itself can be called, so that ``icegan_jax.prepare`` works whether or not something has imported the submodule of
+that name, which Python then sets as the package's attribute.
 """
 
 import argparse
-import errno
-import io
+import inspect
 import os
 import sys
-from collections.abc import Iterable, Sequence
+import types
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
+from icegan_jax.cli import ArgumentParser, print_lines, run_command
 from icegan_jax.data.apex import METHODS
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
@@ -25,27 +28,26 @@ from icegan_jax.data.ingest.discover import CLIPS_SOURCE, MEGC2019_SOURCE, SOURC
 from icegan_jax.data.ingest.messages import finding_lines, result_lines
 from icegan_jax.data.ingest.overrides import read_overrides
 from icegan_jax.data.ingest.protocol import PROTOCOLS
+from icegan_jax.data.ingest.summary import Summary
 from icegan_jax.data.names import check_classes
 from icegan_jax.errors import UserError
 from icegan_jax.io import check_output_dir
-from icegan_jax.signals import Stopped, handle_signals
 
-# The source that is no data: faces that the program draws.
-PROCEDURAL = "procedural"
+AnyPath = str | Path
 
-# What is drawn where nothing else is asked for.
-DRAWN = {"seed": 0, "subjects": 8, "clips_per_class": 1, "frames": 16}
+PROCEDURAL = "procedural"  # the source without data: faces that the program draws
+_PROCEDURAL_DEFAULTS = {"seed": 0, "subjects": 8, "clips_per_class": 1, "frames": 16}
 
 _DESCRIPTION = """\
-Turns micro-expression clips into the dataset folder that training reads: reads the database's
-annotation, selects the protocol's clips, finds the face in each clip's onset, crops it, moves every
-frame onto the onset, spots the apex where none is annotated, and keeps the apex and its neighbours
-as 128x128 grey pairs. Whatever it changes or leaves out is named, with the reason.
+Prepares the dataset folder that training reads: reads the annotation of the database, selects the
+clips of the protocol, detects the face in the onset of each clip, crops it, moves every frame onto
+the onset, spots the apex where none is annotated, and writes the apex and its neighbors as 128x128
+gray pairs. Every change and every clip left out is listed with the reason.
 """
 
 _EXAMPLES = """\
 examples:
-  faces drawn by the program, to try everything without data:
+  faces that the program draws, to try everything without data:
     python -m icegan_jax.prepare --source=procedural --out=data/procedural
 
   one licensed database, unpacked, its workbook anywhere in the folder:
@@ -64,7 +66,7 @@ examples:
     python -m icegan_jax.prepare --source=casme2 --raw=A --source=samm --raw=B --source=smic --raw=C --out=data/megc
     python -m icegan_jax.prepare --source=megc2019 --raw=FOLDER_OF_THE_THREE --out=data/megc --strict
 
-  first see what would happen; nothing is written:
+  check the data first; nothing is written:
     python -m icegan_jax.prepare --source=megc2019 --raw=FOLDER_OF_THE_THREE --check
 
   your own clips:
@@ -80,16 +82,16 @@ examples:
     label is negative, positive, surprise, or an emotion such as anger or happiness; with
     --classes=A,B,C one of your own classes.
 
-  frames by hand, which beat every rule (--repairs=my_repairs.csv):
+  frames by hand, which override every rule (--repairs=my_repairs.csv):
       clip,onset,apex,offset,reason
       samm/028/028_4_1,,1105,,the sheet's apex lies after its offset
 
 the folder --out then holds:
-  index.html          a page to look at: every clip, every repair
-  contact_sheet.png   onset, apex and their difference per clip: look at it first
+  index.html          a page with every clip and every repair
+  contact_sheet.png   onset, apex and their difference of each clip; check it first
   repairs.csv         every spotted apex and every departure from the annotation, with its reason
   findings.csv        every clip left out, missing or odd, with file and remedy
-  clips.csv           the clips as they were used
+  clips.csv           the clips with the frames that were used
   prepared.json       counts, options, versions, and a fingerprint of the dataset
   icegan_pairs/       the dataset itself (TFDS, ArrayRecord)
   cache/              the finished clips, for the next run; may be deleted
@@ -99,49 +101,243 @@ succeed with the protocol's exact set; 1 it would succeed, but something differs
 """
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command's arguments."""
-    parser = argparse.ArgumentParser(
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A prepared dataset folder.
+
+    Attributes:
+        path: the folder; ``config.data.dir`` of a training run.
+        summary: the counts, options, versions and fingerprint of prepared.json, and how long the preparation took.
+        collected: the clips of the sources with their repairs and findings; None for procedural faces.
+    """
+
+    path: Path
+    summary: Summary
+    collected: CollectedClips | None
+
+
+def prepare(
+    source: str | Sequence[str],
+    *,
+    out: AnyPath,
+    raw: AnyPath | Sequence[AnyPath] = (),
+    annotation: AnyPath | None = None,
+    release: str | None = None,
+    protocol: str | None = None,
+    strict: bool = False,
+    official: AnyPath | None = None,
+    repairs: AnyPath | None = None,
+    classes: Sequence[str] | None = None,
+    skip_damaged: bool = False,
+    apex: str = "difference",
+    register: str = "rigid",
+    size: int = SIZE,
+    seed: int = _PROCEDURAL_DEFAULTS["seed"],
+    subjects: int = _PROCEDURAL_DEFAULTS["subjects"],
+    clips_per_class: int = _PROCEDURAL_DEFAULTS["clips_per_class"],
+    frames: int = _PROCEDURAL_DEFAULTS["frames"],
+    workers: int | None = None,
+    progress: bool = False,
+) -> PreparedDataset:
+    """Prepare the dataset folder that training reads.
+
+    With ``workers`` other than 1, Python starts processes that import the main module again: a script must call the
+    function below ``if __name__ == "__main__":``.
+
+    Args:
+        source: "procedural" (faces that the program draws), "clips" (your own), "megc2019" (three databases in one
+            folder), or the name of a database, such as "casme2"; or several of these but the first.
+        out: the folder to make. An earlier dataset there is replaced, and its unchanged clips are reused.
+        raw: the folder of the unpacked database, or the clips.csv; for several sources one path each.
+        annotation: the workbook or csv of a single database; None: the one found in its folder.
+        release: "raw", "selected", "cropped" or "long": use only these folders of frames; None: for each clip the first
+            of these that holds its frames.
+        protocol: "megc2019", "three" or "five": which clips, in which classes; None: "megc2019" where every source is
+            one of casme2, samm, smic, else "three".
+        strict: refuse any set of clips but the protocol's.
+        official: the organizers' combined_3class_gt.csv, with which clips and classes are compared.
+        repairs: a csv of frame numbers by hand (clip,onset,apex,offset,reason), which override every rule.
+        classes: your own classes in label order, for "clips"; None: negative, positive, surprise.
+        skip_damaged: leave out clips with damaged frames or without a face instead of stopping.
+        apex: how the apex is spotted where none is annotated: "difference", "ratio", "ratio_offset" or "middle".
+        register: "rigid" moves each frame onto the onset, "none" does not.
+        size: pixels on a side of a prepared face.
+        seed, subjects, clips_per_class, frames: of procedural faces: the seed, the number of people, of clips per
+            person and expression, and of frames per clip.
+        workers: processes; None: one per CPU core.
+        progress: draw progress bars on stderr.
+
+    Raises:
+        UserError: an option is wrong, a source cannot be read or does not fit the protocol, clips are damaged, or
+            ``out`` cannot be written.
+        OSError: the file system refuses.
+    """
+    sources = [source] if isinstance(source, str) else list(source)
+    of_databases = {"raw": raw, "protocol": protocol, "strict": strict, "official": official, "repairs": repairs}
+    of_databases |= {"annotation": annotation, "release": release, "classes": classes}
+    of_procedural = {"seed": seed, "subjects": subjects, "clips_per_class": clips_per_class, "frames": frames}
+    _check_options(sources, of_databases, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers)
+    options = CropOptions(register=register, size=size, apex=apex, skip_damaged=skip_damaged)
+    if not str(out):
+        raise UserError("--out is missing; name the folder to make, or use --check, which writes nothing")
+    try:
+        if sources == [PROCEDURAL]:
+            summary = prepare_procedural(out, **of_procedural, options=options, workers=workers, progress=progress)
+            return PreparedDataset(Path(out), summary, None)
+        databases = _sources(sources, raw, annotation, release, classes)
+        _check_out(Path(out), databases)
+        collected = _collect(databases, protocol, official, repairs, classes)
+        _check_clips(collected, strict=strict, skip_damaged=skip_damaged)
+        summary = prepare_clips(
+            collected.clips,
+            out,
+            repairs=collected.repairs,
+            findings=[replace(f, kind="missing") if f.kind == "error" else f for f in collected.findings],
+            classes=collected.classes,
+            protocol=collected.protocol,
+            sources=collected.sources,
+            options=options,
+            workers=workers,
+            progress=progress,
+        )
+    except BrokenProcessPool:
+        raise UserError("a process was ended from outside, for want of memory perhaps; use fewer --workers") from None
+    return PreparedDataset(Path(out), summary, collected)
+
+
+def _check_options(
+    sources: Sequence[str],
+    of_databases: Mapping[str, object],
+    of_procedural: Mapping[str, object],
+    *,
+    strict: bool,
+    skip_damaged: bool,
+    workers: int | None,
+) -> None:
+    """Refuse options that contradict each other, or that the sources do not read."""
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers={workers}: give 1 or more")
+    if strict and skip_damaged:
+        raise UserError("--strict wants every clip and --skip_damaged leaves some out; remove one of them")
+    if PROCEDURAL in sources:
+        given = [name for name, value in of_databases.items() if value]
+        if given:
+            raise UserError(f"--{given[0]} is not read with --source=procedural; remove it or use --source=clips")
+        if len(sources) > 1:
+            raise UserError("--source=procedural goes alone; prepare the other sources into another --out")
+    else:
+        given = [name for name, value in of_procedural.items() if value != _PROCEDURAL_DEFAULTS[name]]
+        if given:
+            raise UserError(f"--{given[0]} is of procedural faces; remove it or use --source=procedural")
+
+
+def _sources(
+    names: Sequence[str],
+    raw: AnyPath | Sequence[AnyPath],
+    annotation: AnyPath | None,
+    release: str | None,
+    classes: Sequence[str] | None,
+) -> list[Source]:
+    """Return the sources with their places; refuse options that belong to other sources."""
+    paths = [raw] if isinstance(raw, str | Path) else list(raw)
+    if len(paths) != len(names):
+        example = "--source=clips needs --raw=CLIPS.csv; see --help for its columns"
+        if list(names) != [CLIPS_SOURCE] or paths:
+            example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
+        raise UserError(f"{len(names)} --source but {len(paths)} --raw: {example}")
+    is_single_database = len(names) == 1 and names[0] not in (CLIPS_SOURCE, MEGC2019_SOURCE)
+    if annotation and not is_single_database:
+        raise UserError("--annotation belongs to one database; give a single --source with it, none of clips, megc2019")
+    if release and CLIPS_SOURCE in names:
+        raise UserError("--release is of databases; remove it, or name the folders in the clips.csv")
+    if classes and set(names) != {CLIPS_SOURCE}:
+        raise UserError("--classes names the classes of --source=clips; remove it")
+    table = Path(annotation) if annotation else None
+    return [Source(name, Path(path), table, release) for name, path in zip(names, paths, strict=True)]
+
+
+def _collect(
+    sources: Sequence[Source],
+    protocol: str | None,
+    official: AnyPath | None,
+    repairs: AnyPath | None,
+    classes: Sequence[str] | None,
+) -> CollectedClips:
+    names = EXPRESSIONS if classes is None else check_classes([name.strip() for name in classes])
+    return collect_clips(sources, protocol, read_overrides(repairs) if repairs else [], official, names)
+
+
+def _check_out(out: Path, sources: Iterable[Source]) -> None:
+    """Refuse a folder that holds a source, belongs to something else, or cannot be written."""
+    for source in sources:
+        if source.root.resolve().is_relative_to(out.resolve()):
+            raise UserError(f"{out}: holds {source.root}, which it would replace; choose another --out")
+    check_output_dir(out)
+    parent = next(path for path in out.resolve().parents if path.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(f"{out}: cannot be written in {parent}; choose another --out")
+
+
+def _check_clips(collected: CollectedClips, *, strict: bool, skip_damaged: bool) -> None:
+    """Refuse clips with errors, an empty set and, if strict, any set but the protocol's."""
+    fatal = [f for f in collected.errors if not (skip_damaged and f in collected.damaged)]
+    if fatal:
+        first = fatal[0]
+        more = len({f.clip for f in fatal}) - 1
+        others = f" ({more} more with errors)" if more else ""
+        remedy = f"{first.remedy}; " if first.remedy else ""
+        skip = " or leave the clips out with --skip_damaged" if all(f in collected.damaged for f in fatal) else ""
+        raise UserError(
+            f"{first.where}: clip {first.clip}: {first.message}{others}; {remedy}see all with --check{skip}"
+        )
+    if not collected.clips:
+        reason = next((f"{f.clip}: {f.message}" for f in collected.differences), "the protocol selects none")
+        raise UserError(f"no clip of {', '.join(collected.sources)} can be prepared ({reason}); see all with --check")
+    if strict and collected.differences:
+        raise UserError(
+            f"--strict: the clips are not those of protocol {collected.protocol}: {len(collected.differences)} "
+            "differences, listed below; remedy them, or remove --strict",
+            *finding_lines(collected.differences),
+        )
+
+
+def make_parser() -> ArgumentParser:
+    """Return the parser of the command. Options that are not given keep the defaults of ``prepare``."""
+    parser = ArgumentParser(
         prog="python -m icegan_jax.prepare",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
     )
-    _add_places(parser.add_argument_group("what to read and where to write"))
-    _add_choice(parser.add_argument_group("which clips"))
-    _add_manner(parser.add_argument_group("how"))
-    drawn = parser.add_argument_group("procedural faces (--source=procedural)")
-    drawn.add_argument("--seed", type=int, default=DRAWN["seed"], help="of the drawing (default: 0)")
-    drawn.add_argument("--subjects", type=int, default=DRAWN["subjects"], help="persons (default: 8)")
-    drawn.add_argument(
-        "--clips_per_class",
-        type=int,
-        default=DRAWN["clips_per_class"],
-        help="clips per person and expression (default: 1)",
-    )
-    drawn.add_argument("--frames", type=int, default=DRAWN["frames"], help="frames per clip (default: 16)")
+    _add_paths(parser.add_argument_group("what to read and where to write"))
+    _add_selection(parser.add_argument_group("which clips"))
+    _add_cropping(parser.add_argument_group("how"))
+    group = parser.add_argument_group("procedural faces (--source=procedural)")
+    group.add_argument("--seed", type=int, help="seed of the faces (default: 0)")
+    group.add_argument("--subjects", type=int, help="people (default: 8)")
+    group.add_argument("--clips_per_class", type=int, help="clips per person and expression (default: 1)")
+    group.add_argument("--frames", type=int, help="frames per clip (default: 16)")
     return parser
 
 
-def _add_places(group: argparse._ArgumentGroup) -> None:
+def _add_paths(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    text = "a database, your own clips, or megc2019: CASME II, SAMM and SMIC in one folder; may be given several times"
+    text = "a database, your own clips, or megc2019: CASME II, SAMM and SMIC in one folder; can be given several times"
     add("--source", required=True, action="append", choices=(PROCEDURAL, *SOURCE_NAMES), help=text)
     text = "the folder of the unpacked database, or your clips.csv; the first --raw belongs to the first --source"
     add("--raw", action="append", metavar="PATH", help=text)
-    text = "folder to make; an earlier dataset there is replaced, and clips that did not change are taken over from it"
+    text = "the folder to make; an earlier dataset there is replaced, and its unchanged clips are reused"
     add("--out", metavar="DATA", help=text)
-    text = "the workbook or csv to use, with a single database (default: the one found in its folder)"
+    text = "the workbook or csv of a single database (default: the one found in its folder)"
     add("--annotation", metavar="FILE", help=text)
     text = (
-        "use these folders of frames only: raw: whole recordings; selected: onset to offset, uncropped; cropped: the "
-        "distributors' faces; long: SMIC-E (default: per clip the first of these that holds its frames)"
+        "use only these folders of frames: raw: whole recordings; selected: onset to offset, uncropped; cropped: the "
+        "distributors' crops; long: SMIC-E (default: for each clip the first of these that holds its frames)"
     )
     add("--release", choices=RELEASES, help=text)
 
 
-def _add_choice(group: argparse._ArgumentGroup) -> None:
+def _add_selection(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     text = (
         "megc2019: the composite set, 145 + 133 + 164 clips; three: every clip of a negative, positive or surprise "
@@ -149,192 +345,78 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
         "casme2, samm, smic; else three)"
     )
     add("--protocol", choices=PROTOCOLS, help=text)
-    text = "refuse any set but the protocol's, before any face is looked for, and list the differences by clip name"
+    text = "stop at any set but the protocol's before a face is detected, and list the differences by clip name"
     add("--strict", action="store_true", help=text)
-    text = "the organisers' csv (combined_3class_gt.csv): compare clips and classes with it too"
+    text = "the organizers' csv (combined_3class_gt.csv), with which clips and classes are compared"
     add("--official", metavar="FILE", help=text)
-    text = "frames by hand: columns clip,onset,apex,offset,reason, empty cells change nothing; beats every rule"
+    text = "frames by hand: columns clip,onset,apex,offset,reason; empty cells change nothing; overrides every rule"
     add("--repairs", metavar="FILE", help=text)
-    text = "your own classes in label order, with --source=clips (default: negative,positive,surprise)"
+    text = "your own classes in label order, for --source=clips (default: negative,positive,surprise)"
     add("--classes", metavar="A,B,C", help=text)
     text = (
-        "leave out clips whose frames cannot be used or that show no face, each named (default: stop; the finished "
-        "clips are kept for the next run)"
+        "leave out clips whose frames are damaged or show no face, and name each (default: stop; the finished clips "
+        "are kept for the next run)"
     )
     add("--skip_damaged", action="store_true", help=text)
 
 
-def _add_manner(group: argparse._ArgumentGroup) -> None:
+def _add_cropping(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    text = (
-        "the dataset doctor: read everything, decode every frame, write nothing, and say what is missing, damaged or "
-        "odd, and what would be repaired"
-    )
+    text = "decode every frame, list what is missing, damaged or would be repaired, and write nothing"
     add("--check", action="store_true", help=text)
     text = (
         "how the apex is spotted where none is annotated, as in SMIC: difference: the frame that differs most from the "
-        "onset; ratio: CapsuleNet's, over ten regions of the face; ratio_offset: the same with the offset too; middle: "
-        "the middle frame (default: difference)"
+        "onset; ratio: the method of CapsuleNet, over ten regions of the face; ratio_offset: the same with the offset "
+        "too; middle: the middle frame (default: difference)"
     )
-    add("--apex", default="difference", choices=METHODS, help=text)
+    add("--apex", choices=METHODS, help=text)
     text = "rigid: move each frame onto the onset, sub-pixel, and match its brightness (default: rigid)"
-    add("--register", default="rigid", choices=REGISTRATIONS, help=text)
-    add("--size", type=int, default=SIZE, help=f"pixels on a side of a face (default: {SIZE})")
+    add("--register", choices=REGISTRATIONS, help=text)
+    add("--size", type=int, help=f"pixels on a side of a face (default: {SIZE})")
     add("--workers", type=int, metavar="N", help="processes (default: one per CPU core)")
 
 
-# Options that mean nothing to faces that the program draws.
-_NOT_DRAWN = ("raw", "protocol", "strict", "official", "repairs", "annotation", "release", "classes", "check")
-
-
-def _run(args: argparse.Namespace) -> int:
-    if args.workers is not None and args.workers < 1:
-        raise UserError(f"--workers={args.workers}: give 1 or more")
-    if not args.check and not args.out:
-        raise UserError("--out is missing; name the folder to make, or use --check, which writes nothing")
-    if args.strict and args.skip_damaged:
-        raise UserError("--strict wants every clip and --skip_damaged leaves some out; remove one of them")
-    options = CropOptions(register=args.register, size=args.size, apex=args.apex, skip_damaged=args.skip_damaged)
-    if PROCEDURAL in args.source:
-        return _procedural(args, options)
-    drawn = [name for name, default in DRAWN.items() if getattr(args, name) != default]
-    if drawn:
-        raise UserError(f"--{drawn[0]} is of the faces that the program draws; remove it or use --source=procedural")
-    sources = _sources(args)
-    if not args.check:
-        _check_out(args.out, sources)
-    classes = EXPRESSIONS if args.classes is None else check_classes([name.strip() for name in args.classes.split(",")])
-    overrides = read_overrides(args.repairs) if args.repairs else []
-    gathered = collect_clips(sources, args.protocol, overrides, args.official, classes)
-    if args.check:
-        damaged = check_clips(gathered, args.workers, method=args.apex)
-        _say(format_check(gathered, damaged, method=args.apex, strict=args.strict, skip_damaged=args.skip_damaged))
-        return exit_code(gathered, damaged, strict=args.strict, skip_damaged=args.skip_damaged)
-    _refuse(gathered, strict=args.strict, skip_damaged=args.skip_damaged)
-    findings = [replace(f, kind="missing") if f.kind == "error" else f for f in gathered.findings]
-    summary = prepare_clips(
-        gathered.clips,
-        args.out,
-        repairs=gathered.repairs,
-        findings=findings,
-        classes=gathered.classes,
-        protocol=gathered.protocol,
-        sources=gathered.sources,
-        options=options,
-        workers=args.workers,
-    )
-    _say(result_lines(summary, args.out.rstrip("/"), gathered))
-    return 0
-
-
-def _sources(args: argparse.Namespace) -> list[Source]:
-    raw = args.raw or []
-    if len(raw) != len(args.source):
-        example = "--source=clips needs --raw=CLIPS.csv; see --help for its columns"
-        if args.source != [CLIPS_SOURCE] or raw:
-            example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
-        raise UserError(f"{len(args.source)} --source but {len(raw)} --raw: {example}")
-    alone = len(args.source) == 1 and args.source[0] not in (CLIPS_SOURCE, MEGC2019_SOURCE)
-    if args.annotation and not alone:
-        raise UserError("--annotation belongs to one database; give a single --source with it, none of clips, megc2019")
-    if args.release and CLIPS_SOURCE in args.source:
-        raise UserError("--release is of databases; remove it, or name the folders in the clips.csv")
-    if args.classes and args.source != [CLIPS_SOURCE] * len(args.source):
-        raise UserError("--classes names the classes of --source=clips; remove it")
-    annotation = Path(args.annotation) if args.annotation else None
-    return [Source(name, Path(path), annotation, args.release) for name, path in zip(args.source, raw, strict=True)]
-
-
-def _check_out(out: str, sources: Iterable[Source]) -> None:
-    for source in sources:
-        if source.root.resolve().is_relative_to(Path(out).resolve()):
-            raise UserError(f"{out}: holds {source.root}, which it would replace; choose another --out")
-    check_output_dir(out)
-    there = next(path for path in Path(out).resolve().parents if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise UserError(f"{out}: cannot be written in {there}; choose another --out")
-
-
-def _refuse(gathered: CollectedClips, *, strict: bool, skip_damaged: bool) -> None:
-    """Raises UserError where preparation must not begin; tells the differences first if strict."""
-    fatal = [f for f in gathered.errors if not (skip_damaged and f in gathered.damaged)]
-    if fatal:
-        first = fatal[0]
-        more = len({f.clip for f in fatal}) - 1
-        others = f" ({more} more with errors)" if more else ""
-        remedy = f"{first.remedy}; " if first.remedy else ""
-        skip = " or leave the clips out with --skip_damaged" if all(f in gathered.damaged for f in fatal) else ""
-        raise UserError(
-            f"{first.where}: clip {first.clip}: {first.message}{others}; {remedy}see all with --check{skip}"
-        )
-    if not gathered.clips:
-        reason = next((f"{f.clip}: {f.message}" for f in gathered.differences), "the protocol selects none")
-        raise UserError(f"no clip of {', '.join(gathered.sources)} can be prepared ({reason}); see all with --check")
-    if strict and gathered.differences:
-        _say(finding_lines(gathered.differences), sys.stderr)
-        raise UserError(
-            f"--strict: the clips are not those of protocol {gathered.protocol}: {len(gathered.differences)} "
-            "differences, above; remedy them, or remove --strict"
-        )
-
-
-def _procedural(args: argparse.Namespace, options: CropOptions) -> int:
-    given = [name for name in _NOT_DRAWN if getattr(args, name)]
-    if given:
-        raise UserError(f"--{given[0]} is not read with --source=procedural; remove it or use --source=clips")
-    if len(args.source) > 1:
-        raise UserError("--source=procedural goes alone; prepare the other sources into another --out")
-    summary = prepare_procedural(
-        args.out,
-        seed=args.seed,
-        subjects=args.subjects,
-        clips_per_class=args.clips_per_class,
-        frames=args.frames,
-        options=options,
-        workers=args.workers,
-    )
-    _say(result_lines(summary, args.out.rstrip("/")))
-    return 0
-
-
-def _say(lines: Iterable[str], file: TextIO | None = None) -> None:
-    """Prints each on one line, even where a file's name holds a line break."""
-    for line in lines:
-        print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=file)
-
-
-def _of_system(error: OSError) -> str:
-    """The one line for an error of the file system that nothing else explained."""
-    name = error.filename or "the output"
-    remedy = "check that it is there and that you may read and write it, then start the same command again"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        remedy = "free some space or choose --out on another disk, then start the same command again"
-    elif error.errno == errno.EROFS:
-        remedy = "choose --out on a disk that can be written"
-    return f"{name}: {error.strerror or error}; {remedy}"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit code, see --help."""
-    args = make_parser().parse_args(argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # file names hold what a terminal cannot show
-    code = 2
-    try:
-        with handle_signals():
-            return _run(args)
-    except UserError as error:
-        message = str(error)
-    except OSError as error:
-        message = _of_system(error)
-    except BrokenProcessPool:
-        message = "a process was ended from outside, for want of memory perhaps; use fewer --workers"
-    except Stopped as stop:
-        kept = "nothing was written" if args.check else "the finished clips are kept, start the same command again"
-        message, code = f"{stop}; {kept}", stop.code
-    _say([f"error: {message}"], sys.stderr)
-    return code
+    """Run the command; return the exit code, see --help."""
+    options = vars(make_parser().parse_args(argv))
+    kept = "the finished clips are kept, start the same command again"
+    return run_command(lambda: _run(options), stopped="nothing was written" if "check" in options else kept)
+
+
+def _run(options: dict[str, Any]) -> int:
+    if "classes" in options:
+        options["classes"] = options["classes"].split(",")
+    if options.pop("check", False):
+        return _check(options)
+    dataset = prepare(**{"out": "", **options}, progress=True)
+    print_lines(result_lines(dataset.summary, str(dataset.path), dataset.collected))
+    return 0
+
+
+def _check(options: Mapping[str, Any]) -> int:
+    """Print what is in the sources, what is wrong with it and what would be repaired; return the exit code."""
+    strict, skip_damaged = options.get("strict", False), options.get("skip_damaged", False)
+    workers, method = options.get("workers"), options.get("apex", METHODS[0])
+    of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}
+    _check_options(
+        options["source"], {"check": True}, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers
+    )
+    given = options.get
+    sources = _sources(options["source"], given("raw", ()), given("annotation"), given("release"), given("classes"))
+    collected = _collect(sources, given("protocol"), given("official"), given("repairs"), given("classes"))
+    damaged = check_clips(collected, workers, method=method)
+    print_lines(format_check(collected, damaged, method=method, strict=strict, skip_damaged=skip_damaged))
+    return exit_code(collected, damaged, strict=strict, skip_damaged=skip_damaged)
+
+
+class _CallableModule(types.ModuleType):
+    """The class of the module, which makes ``icegan_jax.prepare(...)`` a call of ``prepare``."""
+
+    __call__ = staticmethod(prepare)
+    __signature__ = inspect.signature(prepare)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 
 if __name__ == "__main__":

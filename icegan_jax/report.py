@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from icegan_jax.cli import ArgumentParser
-from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.cli import ArgumentParser, run_command
 from icegan_jax.evaluation import score_table
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.io import write_bytes, write_text
@@ -91,21 +90,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("run", metavar="RUN", type=Path, help="directory of a finished run")
     parser.add_argument("--no_faces", action="store_true", help="leave out every recognizable face, to share the page")
     args = parser.parse_args(argv)
-    try:
-        index = write_report(args.run, no_faces=args.no_faces)
-        results = read_results(args.run / RESULTS_FILE)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {describe_os_error(error, str(args.run))}, then run the same command", file=sys.stderr)
-        return 2
+    return run_command(lambda: _run(args.run, no_faces=args.no_faces))
+
+
+def _run(run_dir: Path, *, no_faces: bool) -> None:
+    index = write_report(run_dir, no_faces=no_faces)
+    results = read_results(run_dir / RESULTS_FILE)
     if results.get("scored", True):
         print(f"{score_table.format_table(score_table.score_rows(results))}\n")
     else:
         print("trained on everybody: no score exists\n")
     print(f"selection: {results['selection']}\nreport:    {index}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def free_port() -> int:
     with socket.socket() as door:
-        door.bind((app.LOCAL, 0))
+        door.bind((app.LOCAL_HOST, 0))
         return int(door.getsockname()[1])
 
 
@@ -31,7 +31,7 @@ def test_without_gradio(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as door:
-        door.bind((app.LOCAL, 0))
+        door.bind((app.LOCAL_HOST, 0))
         door.listen()
         port = door.getsockname()[1]
         message = refused(capsys, f"--port={port}")
@@ -74,7 +74,7 @@ def test_a_warning_where_others_can_reach_it(
     monkeypatch.setattr(app, "serve", lambda *arguments: served.append(arguments))
     port = free_port()
     where = [f"--workdir={tmp_path}", f"--port={port}", "--compilation_cache=none"]
-    for host, warned in ((app.LOCAL, False), ("0.0.0.0", True)):
+    for host, warned in ((app.LOCAL_HOST, False), ("0.0.0.0", True)):
         assert app.main([*where, f"--host={host}", "--exclude_subject=anna"]) == 0
         err = capsys.readouterr().err
         assert ("warning: --host=0.0.0.0: anybody on the network can open the page" in err) is warned

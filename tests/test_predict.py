@@ -163,7 +163,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "nothing there": ([f"--input={tmp_path / 'nowhere'}"], "nowhere: no such file or folder"),
         "a person nobody knows": ([f"--input={frames}", "--exclude_subject=zoe"], "held out a subject of that name"),
         "a clip of one": ([f"--input={tmp_path / 'clips.csv'}", "--exclude_subject=each"], "--exclude_subject=tiny/s9"),
-        "each without clips": ([f"--input={frames}", "--exclude_subject=each"], "only a clips.csv names the person"),
+        "each without clips": ([f"--input={frames}", "--exclude_subject=each"], "only a clips.csv names the subject"),
         "an unknown label": ([f"--input={tmp_path / 'words.csv'}"], "words.csv, line 2: label 'boredom' has no class"),
         "an unknown fold": ([f"--input={frames}", "--fold=tiny_s7"], "no finished fold of that name; did you mean"),
         "an unknown onset": ([f"--input={frames}", "--onset=last"], "neither first nor quietest nor a frame number"),
@@ -195,7 +195,7 @@ def test_no_camera(
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert run("--input=97") == 2
-    assert "camera 97: cannot be opened; see that it is connected" in capsys.readouterr().err
+    assert "camera 97: cannot be opened; check that it is connected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["16 bit", "RGBA", "CMYK", "turned"])

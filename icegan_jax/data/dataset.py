@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from numpy.typing import NDArray
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.names import check_classes, check_name, check_subjects
 from icegan_jax.errors import UserError
 
-_VERSION = "1.0.0"
-_SPLIT = "clips"  # "all" is reserved by TFDS
+VERSION = "1.0.0"  # of the TFDS dataset
+SPLIT = "clips"  # "all" is reserved by TFDS
+_NAME = "icegan_pairs"  # of the TFDS dataset; TFDS derives the name from that of the builder ``IceganPairs``
 _Row = tuple[int, int, str, str, str]  # label, shift, dataset, subject, clip
 _ARRAYS = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")  # the arrays of Pairs, one entry per pair
 
@@ -78,59 +78,6 @@ class Pairs:
     fingerprint: str
 
 
-class IceganPairs(tfds.core.GeneratorBasedBuilder):
-    """The TFDS builder of a sequence of records. TFDS derives the dataset's name from the name of this class."""
-
-    VERSION = tfds.core.Version(_VERSION)
-
-    def __init__(
-        self, *, records: Iterable[Record], shape: tuple[int, int], classes: Sequence[str], **kwargs: Any
-    ) -> None:
-        """Store the records to write, the shape (h, w) of their faces, and the names of the classes."""
-        self._records = records
-        self._classes = list(classes)
-        self._shape = (*shape, 1)
-        super().__init__(**kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = tfds.features
-        face = features.Tensor(shape=self._shape, dtype=np.uint8)  # the feature Image needs TensorFlow
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="Onset and apex faces of micro-expression clips, registered and cropped.",
-            features=features.FeaturesDict(
-                {
-                    "dataset": features.Text(),
-                    "subject": features.Text(),
-                    "clip": features.Text(),
-                    "label": features.ClassLabel(names=self._classes),
-                    "shift": features.Scalar(dtype=np.int32),
-                    "onset": face,
-                    "apex": face,
-                }
-            ),
-            disable_shuffling=True,
-        )
-
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-        return {_SPLIT: self._generate_examples()}
-
-    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, r in enumerate(self._records):
-            yield (
-                number,
-                {
-                    "dataset": r.dataset,
-                    "subject": r.subject,
-                    "clip": r.clip,
-                    "label": r.label,
-                    "shift": r.shift,
-                    "onset": r.onset[..., None],
-                    "apex": r.apex[..., None],
-                },
-            )
-
-
 def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[str] = EXPRESSIONS) -> str:
     """Write the records, in the given order, as a TFDS dataset under the folder ``out``.
 
@@ -162,6 +109,11 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
     folder = _dataset_folder(Path(out))
     if folder.exists():
         raise ValueError(f"{folder} exists already")
+    # TFDS takes half a second to import, and a prediction, which imports this module, does not need TFDS.
+    import tensorflow_datasets as tfds
+
+    from icegan_jax.data.tfds_builder import IceganPairs
+
     tfds.disable_progress_bar()
     builder = IceganPairs(
         records=records,
@@ -183,6 +135,8 @@ def load_pairs(data_dir: str | Path) -> Pairs:
         UserError: the folder is missing, is not a prepared folder, was changed after prepare, or has names that prepare
             does not accept.
     """
+    import tensorflow_datasets as tfds  # see ``write_pairs``
+
     data_dir = Path(data_dir)
     folder = _dataset_folder(data_dir)
     remedy = f"make it with: python -m icegan_jax.prepare --source=SOURCE --raw=RAW --out={data_dir}"
@@ -191,7 +145,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     try:
         builder = tfds.builder_from_directory(str(folder))
         classes = tuple(builder.info.features["label"].names)
-        source = builder.as_data_source(_SPLIT)
+        source = builder.as_data_source(SPLIT)
         faces = np.empty((2, len(source), *builder.info.features["onset"].shape[:2]), np.uint8)
         rows: list[_Row] = []
 
@@ -244,7 +198,7 @@ def select_database(pairs: Pairs, database: str) -> Pairs:
 
 
 def _dataset_folder(data_dir: Path) -> Path:
-    return data_dir / str(IceganPairs.name) / _VERSION
+    return data_dir / _NAME / VERSION
 
 
 def _record_of(example: dict[str, Any]) -> Record:

@@ -236,11 +236,16 @@ def load_ensemble(
         raise UserError(f"{run_dir}: trained without a generator (config.model.generator=none); give another run")
     config.loss.perceptual = 0.0  # Only training uses the perceptual network.
     folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
-    classes = read_predictions(folds[0].folder / PREDICTIONS_FILE)[0]
+    classes = read_classes(folds)
     models = build_models(config, max(1, folds[0].step), len(classes))
     shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
     states = tuple(_read_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
     return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, models, states)
+
+
+def read_classes(folds: Sequence[TrainedFold]) -> tuple[str, ...]:
+    """Return the class names of a run, in label order."""
+    return read_predictions(folds[0].folder / PREDICTIONS_FILE)[0]
 
 
 def has_generator(run_dir: Path) -> bool:

@@ -3,9 +3,10 @@
 Memory does not grow with the length of the recording.
 """
 
+import contextlib
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -24,8 +25,13 @@ MIN_FACE_SHARE = 0.5  # of the frames; a recording whose face is detected in few
 Grey = NDArray[np.uint8]
 
 
-def spot_source(source: FrameSource, trace_path: Path) -> SpottingResult:
-    """Spot the events of a recording, and write the row of each frame to ``trace_path`` as soon as the row is computed.
+def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress: bool = False) -> SpottingResult:
+    """Spot the events of a recording.
+
+    Args:
+        source: the recording.
+        trace_path: the csv to which the row of each frame is written as soon as it is computed; None: no csv.
+        progress: draw a progress bar on stderr.
 
     Raises:
         UserError: The frame rate is unknown, no face is detected in any frame, or a frame cannot be read.
@@ -33,18 +39,17 @@ def spot_source(source: FrameSource, trace_path: Path) -> SpottingResult:
     """
     if source.fps is None:
         raise UserError(f"{source.path}: events cannot be timed without a frame rate; give it with --fps")
-    with trace_path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*ROW_FIELDS, "seconds"))
-        first, fps = source.frame_numbers[0], source.fps
-
-        def write(row: TraceRow) -> None:
-            cells = [_format_cell(value) for value in astuple(row)]
-            writer.writerow((*cells, f"{(row.position - first) / fps:.3f}"))
-
+    with contextlib.nullcontext() if trace_path is None else _open_trace(trace_path, source) as write_row:
         frames = source.read(source.frame_numbers)
-        bar = tqdm(frames, total=len(source.frame_numbers), desc="spotting events", unit="frame", dynamic_ncols=True)
-        spotting = spot_events(bar, fps, on_row=write)
+        bar = tqdm(
+            frames,
+            total=len(source.frame_numbers),
+            desc="spotting events",
+            unit="frame",
+            dynamic_ncols=True,
+            disable=not progress,
+        )
+        spotting = spot_events(bar, source.fps, on_row=write_row)
     if not spotting.trace.seen.any():
         raise UserError(f"{source.path}: no face in any frame; give a recording of a frontal face")
     return spotting
@@ -80,6 +85,22 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
         remaining.remove(event)
         earliest = min((other.onset for other in remaining), default=event.offset + 1)
         held = {n: image for n, image in held.items() if n >= earliest}
+
+
+@contextlib.contextmanager
+def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[TraceRow], None]]:
+    """Open trace.csv, and yield the function that writes the row of a frame."""
+    assert source.fps is not None
+    first, fps = source.frame_numbers[0], source.fps
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*ROW_FIELDS, "seconds"))
+
+        def write_row(row: TraceRow) -> None:
+            cells = [_format_cell(value) for value in astuple(row)]
+            writer.writerow((*cells, f"{(row.position - first) / fps:.3f}"))
+
+        yield write_row
 
 
 def _format_cell(value: float | int | bool) -> str:

@@ -1,11 +1,11 @@
 """A grid of pictures of faces with row names, column names and a caption."""
 
 import functools
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -113,5 +113,7 @@ def _text_width(text: str, size: int) -> int:
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, which matplotlib contains: the font has Greek and Cyrillic letters, too."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
+    """Return DejaVu Sans, which Matplotlib contains: the font has Greek and Cyrillic letters, too."""
+    matplotlib = importlib.util.find_spec("matplotlib")  # its files are used without the second that its import takes
+    assert matplotlib is not None and matplotlib.origin is not None
+    return ImageFont.truetype(Path(matplotlib.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf", size)

@@ -25,7 +25,7 @@ RECORDING_FILE = "recording.avi"
 _CAMERA_CODEC = "MJPG"  # each frame is coded alone, so that no change between two frames is lost
 _NOMINAL_FPS = 30.0  # The header is written before the first frame and stays; the measured rate is used instead.
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -111,16 +111,26 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
 
 
 def _open_pair(onset: Path, apex: Path) -> FrameSource:
-    frames = {0: read_frame(onset), 1: read_frame(apex)}
+    frames = read_frame(onset), read_frame(apex)
     if frames[0].shape != frames[1].shape:
         (h, w), (apex_h, apex_w) = frames[0].shape, frames[1].shape
         raise UserError(f"{apex}: is {apex_w}x{apex_h}, the onset {onset} {w}x{h}; give two frames of one recording")
+    return pair_source(*frames, path=apex)
 
-    def read(numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+
+def pair_source(onset: Gray, apex: Gray, path: Path) -> FrameSource:
+    """Return the source of an onset/apex pair uint8[h, w] each; ``path`` is the name of the apex in messages."""
+    clip = Clip("", "", path.stem, -1, path, onset=0, apex=1, offset=1)
+    return array_source([onset, apex], path, None, clip)
+
+
+def array_source(frames: Sequence[Gray] | Gray, path: Path, fps: float | None, clip: Clip | None = None) -> FrameSource:
+    """Return the source of frames uint8[h, w] in memory, which are numbered from 0."""
+
+    def read(numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         return ((number, frames[number]) for number in numbers)
 
-    clip = Clip("", "", apex.stem, -1, apex, onset=0, apex=1, offset=1)
-    return FrameSource(apex.stem, apex, (0, 1), None, read, clip)
+    return FrameSource(path.stem, path, range(len(frames)), fps, read, clip)
 
 
 def _open_clips(path: Path, fps: float | None, classes: Sequence[str]) -> list[FrameSource]:

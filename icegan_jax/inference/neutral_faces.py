@@ -85,11 +85,11 @@ def find_neutral_faces(paths: Sequence[Path], size: int, number: int | None = No
         UserError: A picture cannot be read, shows no face, or has fewer faces than ``number``.
     """
     bar = tqdm(paths, desc="detecting faces", unit="picture", disable=None if len(paths) > 1 else True)
-    return [_find_neutral_face(path, size, number) for path in bar]
+    return [crop_neutral_face(read_color(path), path, size, number) for path in bar]
 
 
-def _find_neutral_face(path: Path, size: int, number: int | None) -> NeutralFace:
-    picture = read_color(path)
+def crop_neutral_face(picture: Color, path: Path, size: int, number: int | None = None) -> NeutralFace:
+    """Detect and crop the face of a picture uint8[h, w, 3] that messages call ``path``, see ``find_neutral_faces``."""
     grey = to_gray(picture)
     face, note = _find_face(path, grey, number)
     box = face.box().within(grey.shape)

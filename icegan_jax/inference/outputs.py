@@ -132,7 +132,7 @@ def result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any]
         "apex": result.apex,
         "offset": result.offset,
         **{name: None if time is None else round(time, 4) for name, time in times.items()},
-        "prediction": result.predicted_class(classes),
+        "prediction": result.label,
         "margin": None if result.margin is None else round(result.margin, 6),
         "truth": result.truth,
         "flags": _flag_fields(result.flags),
@@ -157,7 +157,7 @@ def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) ->
     pairs = [
         (classes.index(result.truth), classes.index(prediction))
         for result in results
-        if result.truth and (prediction := result.predicted_class(classes))
+        if result.truth and (prediction := result.label)
     ]
     if not pairs:
         return {}
@@ -174,7 +174,7 @@ def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) ->
 
 def _summary_lines(results: Sequence[Recognition], classes: Sequence[str]) -> Iterator[str]:
     for result in results[:_MAX_LINES]:
-        prediction = result.predicted_class(classes) or result.kind
+        prediction = result.label or result.kind
         lengths = "" if result.lengths is None else " ".join(f"{length:.2f}" for length in result.lengths)
         seconds = result.seconds(result.apex)
         apex = f"apex {result.apex}" + ("" if seconds is None else f" ({seconds:.2f} s)")
@@ -212,7 +212,7 @@ def render_predictions_page(
         [
             result.name,
             result.kind,
-            result.predicted_class(classes) or "none",
+            result.label or "none",
             _number_cell(result.margin),
             *(_number_cell(frame, 0) for frame in (result.onset, result.apex, result.offset)),
             _number_cell(result.seconds(result.apex), 2),
@@ -221,10 +221,7 @@ def render_predictions_page(
         ]
         for result in results
     ]
-    row_kinds = [
-        "wrong" if result.truth and result.predicted_class(classes) not in (None, result.truth) else ""
-        for result in results
-    ]
+    row_kinds = ["wrong" if result.truth and result.label not in (None, result.truth) else "" for result in results]
     predicted = [result for result in results if result.lengths is not None]
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -251,7 +248,7 @@ def _shared_flags(results: Sequence[Recognition]) -> list[QualityFlag]:
 def _strip_figure(result: Recognition, strip: Image.Image, classes: Sequence[str]) -> str:
     content = io.BytesIO()
     strip.save(content, "WEBP", quality=_WEBP_QUALITY)
-    caption = f"{result.name}: onset, apex and their difference; prediction {result.predicted_class(classes)}"
+    caption = f"{result.name}: onset, apex and their difference; prediction {result.label}"
     picture = embed_image(content.getvalue(), caption, "image/webp")
     return f'<figure class="sheet">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
 

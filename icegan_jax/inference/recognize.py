@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ _MACRO = QualityFlag(
     "macro", "Longer than half a second, perhaps a macro-expression or a blink: no prediction was made."
 )
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Recognition:
         lengths: float32[k], the capsule lengths; None without a prediction, as are the three fields that follow.
         onset_face: uint8[n, n], the cropped onset.
         apex_face: uint8[n, n], the cropped apex, registered to the onset.
-        box: the crop, in pixels of the onset.
+        box: the crop, in pixels of the onset; None also for pictures that were cropped before.
         folds: the names of the folds whose networks made the prediction.
+        classes: the class names, in label order.
     """
 
     name: str
@@ -58,10 +60,11 @@ class Recognition:
     flags: tuple[QualityFlag, ...]
     truth: str | None = None
     lengths: NDArray[np.float32] | None = None
-    onset_face: Grey | None = None
-    apex_face: Grey | None = None
+    onset_face: Gray | None = None
+    apex_face: Gray | None = None
     box: Box | None = None
     folds: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def with_prediction(self, crops: FaceCrops, lengths: NDArray[np.float32], folds: tuple[str, ...]) -> "Recognition":
         """Return a copy with the crops, and the capsule lengths float32[k] that the networks of the folds predict."""
@@ -82,9 +85,15 @@ class Recognition:
         """Return the time of a frame in seconds since the first frame; None where the frame rate is unknown."""
         return None if self.fps is None else (frame - self.first_frame) / self.fps
 
-    def predicted_class(self, classes: Sequence[str]) -> str | None:
-        """Return the class of the longest capsule; None without a prediction."""
-        return None if self.lengths is None else classes[int(np.argmax(self.lengths))]
+    @property
+    def label(self) -> str | None:
+        """The predicted class, whose capsule is longest; None without a prediction."""
+        return None if self.lengths is None else self.classes[int(np.argmax(self.lengths))]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The capsule length of each class; empty without a prediction."""
+        return {} if self.lengths is None else dict(zip(self.classes, self.lengths.tolist(), strict=True))
 
     @property
     def margin(self) -> float | None:
@@ -93,6 +102,31 @@ class Recognition:
             return None
         second, first = np.sort(self.lengths)[-2:]
         return float(first - second)
+
+
+@dataclass(frozen=True)
+class RecordingResult(Sequence[Recognition]):
+    """The results for a long recording: a sequence of its events, ordered by their onsets.
+
+    Attributes:
+        events: the events; empty where none is found.
+        flags: the quality flags of the recording as a whole.
+    """
+
+    events: tuple[Recognition, ...]
+    flags: tuple[QualityFlag, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Recognition: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Recognition, ...]: ...
+    def __getitem__(self, index: int | slice) -> Recognition | tuple[Recognition, ...]:
+        """Return an event."""
+        return self.events[index]
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.events)
 
 
 def is_long(source: FrameSource) -> bool:
@@ -128,29 +162,63 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
         fps=source.fps,
         flags=() if is_pair else tuple(flag_frame_rate(source.fps)),
         truth=ensemble.classes[label] if label >= 0 else None,
+        classes=ensemble.classes,
     )
     return result.with_prediction(crops, lengths, ensemble.fold_names)
 
 
+def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
+    """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
+    (lengths,) = ensemble.predict(onset[None], apex[None])
+    result = Recognition(
+        name="crops",
+        input_name="crops",
+        kind="clip",
+        first_frame=0,
+        onset=0,
+        apex=1,
+        offset=1,
+        fps=None,
+        flags=(),
+        classes=ensemble.classes,
+        lengths=lengths,
+        onset_face=onset,
+        apex_face=apex,
+        folds=ensemble.fold_names,
+    )
+    return replace(result, flags=tuple(flag_margin(result.margin)))
+
+
 def recognize_events(
-    source: FrameSource, options: CropOptions, ensemble: Ensemble, folder: Path
-) -> tuple[list[Recognition], list[QualityFlag]]:
+    source: FrameSource,
+    options: CropOptions,
+    ensemble: Ensemble,
+    trace_path: Path | None = None,
+    *,
+    progress: bool = False,
+) -> RecordingResult:
     """Spot the events of a recording and recognize the expression of each.
 
     Args:
         source, options, ensemble: see ``recognize_clip``.
-        folder: where ``events.TRACE_FILE`` is written.
-
-    Returns:
-        The events, ordered by their onsets, and the quality flags of the recording as a whole.
+        trace_path: the csv to write with the change and the head motion of each frame; None: no csv is written.
+        progress: draw progress bars on stderr.
 
     Raises:
         UserError: see ``events.spot_source``.
     """
-    spotting = events.spot_source(source, folder / events.TRACE_FILE)
+    spotting = events.spot_source(source, trace_path, progress=progress)
     results = recognize_spotted(source, spotting, options, ensemble)
-    bar = tqdm(results, total=len(spotting.events), unit="event", desc="recognizing events", dynamic_ncols=True)
-    return sorted(bar, key=lambda result: result.onset), events.recording_flags(source, spotting)
+    bar = tqdm(
+        results,
+        total=len(spotting.events),
+        unit="event",
+        desc="recognizing events",
+        dynamic_ncols=True,
+        disable=not progress,
+    )
+    by_onset = tuple(sorted(bar, key=lambda result: result.onset))
+    return RecordingResult(by_onset, tuple(events.recording_flags(source, spotting)))
 
 
 def recognize_spotted(
@@ -175,6 +243,7 @@ def recognize_spotted(
             offset=event.offset,
             fps=source.fps,
             flags=tuple(flag_frame_rate(source.fps)),
+            classes=ensemble.classes,
         )
         if event.kind != "micro":
             yield replace(result, flags=(*result.flags, _MACRO))

@@ -30,18 +30,20 @@ from icegan_jax.inference.media import (
 from icegan_jax.inference.neutral_faces import NeutralFace, find_neutral_faces, list_pictures
 from icegan_jax.inference.visualize import difference_image
 from icegan_jax.io import write_bytes, write_json
-from icegan_jax.reporting.grids import DIFFERENCE_GAIN
+from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 ALL_EXPRESSIONS = "all"
 STILL_SUFFIXES = (".png", ".jpg", ".jpeg")
 SEQUENCE_SUFFIXES = (".gif", ".webp", ".mp4")
 
+DEFAULT_FPS = 25.0  # a frame takes 4 hundredths of a second, the unit of a GIF
+DEFAULT_APEX_AT = 0.5
 MIN_FRAMES = 3  # onset, apex, offset
 _MAX_FRAMES = 1000
 _TRAINED_INTENSITY = 1.0
 MAX_INTENSITY = 2.0  # chosen here: a micro-expression twice as large is still a plausible face
 _MAX_DRAWS = 32
-_MAX_SEED = 2**31 - 1 - _MAX_DRAWS  # the numbers of draws are int32
+MAX_SEED = 2**31 - 1 - _MAX_DRAWS  # the numbers of draws are int32
 _MAX_FPS = 1000.0
 _MAX_GIF_FPS = 50.0  # Delays are hundredths of a second (GIF89a), and browsers play a delay below two of them as ten.
 
@@ -74,15 +76,15 @@ class SynthesisRequest:
     input: Path
     out: Path
     expression: str
-    intensity: float
-    frames: int | None
-    apex_at: float
-    fps: float
-    draws: int
-    seed: int
-    face: int | None
-    crop: bool
-    differences: bool
+    intensity: float = 1.0
+    frames: int | None = None
+    apex_at: float = DEFAULT_APEX_AT
+    fps: float = DEFAULT_FPS
+    draws: int = 1
+    seed: int = 0
+    face: int | None = None
+    crop: bool = False
+    differences: bool = False
 
     @property
     def suffix(self) -> str:
@@ -123,8 +125,8 @@ def _check_numbers(request: SynthesisRequest) -> None:
         raise UserError(f"--fps={request.fps:g}: give 1 to {most:g}{hint}")
     if not 1 <= request.draws <= _MAX_DRAWS:
         raise UserError(f"--draws={request.draws}: give 1 to {_MAX_DRAWS}")
-    if not 0 <= request.seed <= _MAX_SEED:
-        raise UserError(f"--seed={request.seed}: give 0 to {_MAX_SEED}")
+    if not 0 <= request.seed <= MAX_SEED:
+        raise UserError(f"--seed={request.seed}: give 0 to {MAX_SEED}")
     if request.face is not None and request.face < 1:
         raise UserError(f"--face={request.face}: give 1 or more; faces are counted from the left")
 

@@ -1,11 +1,11 @@
 """Visualization of a result: the difference image, the picture strip, and the annotated copy of a video."""
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -16,7 +16,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.inference.media import check_disk_space
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.reporting import style
-from icegan_jax.reporting.grids import DIFFERENCE_GAIN
+from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 # The strip, in pixels.
 _FACE = 224
@@ -26,6 +26,11 @@ _BARS = 250  # width of the column of capsule lengths
 _BAR_STEP = 58
 _FONT_SIZE = 15
 _FLAG_COLOR = "#b3541e"
+
+# Colors of a signed difference, from blue (darker) to red (brighter): ColorBrewer's RdBu in reverse. Matplotlib's
+# colormap of that name would cost a prediction the import of Matplotlib.
+_DIFFERENCE_ANCHORS = "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"
+_NUM_COLORS = 256
 
 # The annotated video.
 ANNOTATED_VIDEO = "annotated.mp4"
@@ -47,7 +52,16 @@ def difference_image(onset: Grey, face: Grey) -> Image.Image:
         face: uint8[h, w]; its difference to the onset is multiplied by ``DIFFERENCE_GAIN``.
     """
     difference = (face.astype(np.float64) - onset) * DIFFERENCE_GAIN / 255
-    return Image.fromarray(matplotlib.colormaps["RdBu_r"]((difference + 1) / 2, bytes=True)[..., :3])
+    levels = np.clip((difference + 1) / 2 * _NUM_COLORS, 0, _NUM_COLORS - 1).astype(int)
+    return Image.fromarray(_difference_colors()[levels])
+
+
+@functools.cache
+def _difference_colors() -> NDArray[np.uint8]:
+    """Return the colors uint8[256, 3] of differences from the most negative to the most positive."""
+    anchors = np.array([list(bytes.fromhex(code)) for code in _DIFFERENCE_ANCHORS.split()]) / 255
+    x, x_anchors = np.linspace(0, 1, _NUM_COLORS), np.linspace(0, 1, len(anchors))
+    return (np.stack([np.interp(x, x_anchors, channel) for channel in anchors.T], axis=1) * 255).astype(np.uint8)
 
 
 def draw_recognition(result: Recognition, classes: Sequence[str]) -> Image.Image:
@@ -170,7 +184,7 @@ def _draw_frame(
             cv2.rectangle(frame, (left, top), (right, bottom), _EVENT_COLOR, max(1, round(2 * size)), cv2.LINE_AA)
         text = result.kind
         if result.lengths is not None:
-            text = f"{result.predicted_class(classes)} {max(result.lengths):.2f}"
+            text = f"{result.label} {max(result.lengths):.2f}"
         phase = "apex" if position == result.apex else "onset to apex" if position < result.apex else "apex to offset"
         _put_text(frame, f"{text}  ({phase})", (8, int((28 + 30 * line) * size) + 8), 0.8 * size, _EVENT_COLOR)
 

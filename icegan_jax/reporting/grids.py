@@ -19,7 +19,6 @@ from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
 from icegan_jax.reporting import style
 
-DIFFERENCE_GAIN = 4  # a quarter of the gray range has full color
 DIFFERENCE_COLORMAP = "RdBu_r"  # for signed differences: red is brighter, blue darker
 
 # Difference maps; lengths in inches.
@@ -149,8 +148,8 @@ def draw_synthesis_grid(
 ) -> Figure:
     """Draw a row per example: onset, a synthesis per class, real apex, then the difference of each to the onset.
 
-    Differences are signed, red brighter and blue darker than the onset, and enlarged `DIFFERENCE_GAIN` times:
-    255 / DIFFERENCE_GAIN gray levels and more have full color.
+    Differences are signed, red brighter and blue darker than the onset, and enlarged `style.DIFFERENCE_GAIN` times:
+    255 / style.DIFFERENCE_GAIN gray levels and more have full color.
     """
     columns = 2 + 2 * len(classes) + 1
     longest = max(len(name) for example in examples for name in (_row_name(example.subject), example.clip))
@@ -193,7 +192,7 @@ def draw_strip(onset: npt.NDArray[np.uint8], apex: npt.NDArray[np.uint8]) -> byt
       apex: uint8[h, w].
     """
     difference = apex.astype(np.float64) - onset
-    share = np.clip(0.5 + difference * DIFFERENCE_GAIN / (2 * 255), 0, 1)
+    share = np.clip(0.5 + difference * style.DIFFERENCE_GAIN / (2 * 255), 0, 1)
     colors = (matplotlib.colormaps[DIFFERENCE_COLORMAP](share)[..., :3] * 255).round().astype(np.uint8)
     gray = np.repeat(np.concatenate([onset, apex], axis=1)[..., None], 3, axis=2)
     data = io.BytesIO()
@@ -228,7 +227,7 @@ def _draw_row(cells: Sequence[Axes], example: Example, classes: Sequence[str], *
     faces = [example.onset, *example.synthetic, example.apex]
     class_names = [style.escape_mathtext(style.truncate(name, _CLASS_NAME_LIMIT)) for name in classes]
     titles = ["onset", *class_names, "real apex"]
-    limit = 255 / DIFFERENCE_GAIN
+    limit = 255 / style.DIFFERENCE_GAIN
     for axes, face in zip(cells, faces, strict=False):
         axes.imshow(face, cmap="gray", vmin=0, vmax=255)
     for axes, face in zip(cells[len(faces) :], faces[1:], strict=True):
@@ -278,7 +277,7 @@ def _draw_headings(figure: Figure, left: float, num_classes: int, title: str) ->
     figure.text(*at(0.2, 0.63), note, fontsize=style.TEXT_SIZE, color=style.MUTED_COLOR)
     for start, end, text in (
         (*synthesized, "synthesized apex"),
-        (maps_start, maps_end, f"difference to the onset, gain {DIFFERENCE_GAIN}"),
+        (maps_start, maps_end, f"difference to the onset, gain {style.DIFFERENCE_GAIN}"),
     ):
         middle = (start + end) / 2
         figure.text(*at(middle, 1.14), text, ha="center", fontsize=style.TEXT_SIZE + 2)
@@ -288,7 +287,7 @@ def _draw_headings(figure: Figure, left: float, num_classes: int, title: str) ->
     bar_width = 3.2
     box = ((maps_start + maps_end - bar_width) / 2 / width, 0.42 / height)
     bar = figure.add_axes((*box, bar_width / width, 0.11 / height))
-    limit = 255 / DIFFERENCE_GAIN
+    limit = 255 / style.DIFFERENCE_GAIN
     ramp = np.linspace(-limit, limit, 256)[None]
     bar.imshow(ramp, cmap=DIFFERENCE_COLORMAP, aspect="auto", extent=(-limit, limit, 0, 1))
     bar.set_yticks([])

@@ -2,11 +2,13 @@
 
 import io
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from icegan_jax.io import write_bytes
+
+if TYPE_CHECKING:  # a prediction, which uses the colors, does without matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DPI = 150
 TITLE_SIZE = 12
@@ -15,6 +17,7 @@ SMALL_SIZE = 8
 TEXT_COLOR = "#22262e"
 MUTED_COLOR = "#8a919c"
 GRID_COLOR = "#e4e7eb"
+DIFFERENCE_GAIN = 4  # a quarter of the gray range has full color
 
 # One color per class, in label order, distinguishable with red-green color blindness (Okabe and Ito, "Color Universal
 # Design", 2008), without their yellow, which is too pale for a line on white. The eighth class repeats the first color.
@@ -37,7 +40,7 @@ def escape_mathtext(text: str) -> str:
     return printable.replace("$", r"\$")
 
 
-def style_axes(axes: Axes) -> None:
+def style_axes(axes: "Axes") -> None:
     """Draw only the left and lower edge of a plot, with a light grid behind the lines."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(MUTED_COLOR)
@@ -46,7 +49,7 @@ def style_axes(axes: Axes) -> None:
     axes.tick_params(labelsize=SMALL_SIZE, colors=TEXT_COLOR, length=2.5)
 
 
-def image_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
+def image_axes(figure: "Figure", left: float, top: float, side: float) -> "Axes":
     """Add square axes for an image, without ticks and frame; left, top and side are in inches from the top left."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
@@ -56,7 +59,7 @@ def image_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
     return axes
 
 
-def figure_to_png(figure: Figure) -> bytes:
+def figure_to_png(figure: "Figure") -> bytes:
     """Encode a figure as PNG on white.
 
     Figures are created without pyplot, which would keep every figure in memory.
@@ -66,6 +69,6 @@ def figure_to_png(figure: Figure) -> bytes:
     return data.getvalue()
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as PNG on white, atomically."""
     write_bytes(path, figure_to_png(figure))

@@ -10,13 +10,14 @@ from typing import Any
 import jax
 import pytest
 
+from icegan_jax import train
 from tests.docs import fixtures
 from tests.docs.pages import PAGES, ROOT, Command, commands, fenced
 from tests.docs.rules import RULES, program_of, rule_of
 
 COMMANDS = commands()
 UNIQUE = [command for i, command in enumerate(COMMANDS) if command.words not in {c.words for c in COMMANDS[:i]}]
-PROGRAMS = {"export.md": "exported"}  # page with Python: the folder that its programs read
+PROGRAMS = {"export.md": "exported", "python.md": "runs/mine"}  # page with Python: the folder that its programs read
 _PRODUCED = re.compile(r"(?:^|=)(DATA|exported|runs/\w+)(?=$|/)")  # inputs that other commands write
 
 
@@ -88,11 +89,16 @@ def test_the_printed_programs_run(page: str, workspace: Workspace, monkeypatch: 
     workspace.run(producer)
     monkeypatch.chdir(workspace.folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    scores = {"overall": {"uf1": 1.0, "uar": 1.0}}
+    monkeypatch.setattr(train, "train_and_evaluate", lambda *_, **__: scores)  # tests/test_quickstart.py trains
     names: dict[str, Any] = {}
     for match in fenced(_page(page).read_text(encoding="utf-8"), "python"):
         exec(compile(match[2], page, "exec"), names)
     if page == "export.md":
         assert names["lengths"].shape == (1, 3) and names["faces"].shape == (1, fixtures.SIZE, fixtures.SIZE)
+    if page == "python.md":
+        assert names["result"].label in names["run"].classes and names["lengths"].shape == (5, 3)
+        assert names["results"] == scores and (workspace.folder / "surprise.png").is_file()
 
 
 def test_every_printed_program_is_run() -> None:

@@ -51,7 +51,7 @@ def predict(onset: Grey, apex: Grey) -> np.ndarray:
 
 def recognize(recording: Recording, *spotted: Event, fps: float = 60.0) -> list[Recognition]:
     """Recognize the events with an ensemble that predicts the second of three classes."""
-    ensemble = cast(Ensemble, SimpleNamespace(predict=predict, fold_names=FOLDS))
+    ensemble = cast(Ensemble, SimpleNamespace(predict=predict, fold_names=FOLDS, classes=("a", "b", "c")))
     return list(recognize_spotted(recording.source(fps), spotting(*spotted), CropOptions(size=64), ensemble))
 
 
@@ -60,7 +60,7 @@ def test_the_results_are_ordered_by_offset() -> None:
     assert [result.kind for result in results] == ["micro", "micro", "macro"]
     assert [(result.onset, result.apex, result.offset) for result in results[:2]] == [(10, 14, 16), (30, 34, 36)]
     assert [result.name for result in results] == ["film_001", "film_003", "film_002"]
-    assert results[0].predicted_class(("a", "b", "c")) == "b" and results[0].folds == FOLDS
+    assert results[0].label == "b" and results[0].folds == FOLDS
     assert results[0].seconds(results[0].apex) == pytest.approx(14 / 60)
 
 

@@ -20,16 +20,16 @@ def make_result(**changes: object) -> Recognition:
     result = Recognition(
         "clip<1>", "film.mp4", "micro", 10, 12, 15, 20, 100.0,
         (QualityFlag("close_call", "Two are alike."),), "positive",
-        np.array([0.7, 0.65, 0.1], np.float32), FACE, apex, Box(1, 2, 3, 4), ("f",),
+        np.array([0.7, 0.65, 0.1], np.float32), FACE, apex, Box(1, 2, 3, 4), ("f",), CLASSES,
     )  # fmt: skip
     return replace(result, **changes)  # type: ignore[arg-type]
 
 
 def test_class_margin_and_time() -> None:
-    assert make_result().predicted_class(CLASSES) == "negative"
+    assert make_result().label == "negative"
     assert make_result().margin == pytest.approx(0.05)
     assert make_result().seconds(15) == pytest.approx(0.05)
-    assert make_result(lengths=None).predicted_class(CLASSES) is None and make_result(lengths=None).margin is None
+    assert make_result(lengths=None).label is None and make_result(lengths=None).margin is None
     assert make_result(fps=None).seconds(15) is None
 
 

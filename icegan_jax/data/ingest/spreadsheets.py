@@ -10,11 +10,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import openpyxl
-import xlrd
+from typing import TYPE_CHECKING
 
 from icegan_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import xlrd
 
 # The text of a cell whose formula was saved without its value. Excel has no NUL, so that no other cell can have it.
 UNSAVED = "\0"
@@ -97,6 +98,8 @@ def _xlsx_sheets(data: bytes) -> list[Sheet]:
 
 def _load(data: bytes, formulas: bool) -> list[Sheet]:
     """Read the values of the cells, or their formulas where they have one."""
+    import openpyxl  # a clips.csv, which a prediction may read, needs neither openpyxl nor xlrd
+
     book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=not formulas)
     try:
         sheets = []
@@ -121,6 +124,8 @@ def _mark_unsaved(values: Sheet, formulas: Sheet) -> Sheet:
 
 
 def _xls_sheets(data: bytes) -> list[Sheet]:
+    import xlrd
+
     with xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), ragged_rows=True) as book:
         sheets = []
         for sheet in book.sheets()[:_MAX_SHEETS]:
@@ -129,7 +134,9 @@ def _xls_sheets(data: bytes) -> list[Sheet]:
         return sheets
 
 
-def _xls_text(cell: xlrd.sheet.Cell) -> str:
+def _xls_text(cell: "xlrd.sheet.Cell") -> str:
+    import xlrd
+
     if cell.ctype == xlrd.XL_CELL_ERROR:
         return xlrd.error_text_from_code.get(cell.value, "#ERROR")
     return _text(bool(cell.value) if cell.ctype == xlrd.XL_CELL_BOOLEAN else cell.value)

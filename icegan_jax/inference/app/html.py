@@ -11,9 +11,8 @@ from PIL import Image
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import difference_image, draw_recognition
-from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 from icegan_jax.reporting.page.html import embed_image, paragraph, scrollable
-from icegan_jax.reporting.style import class_color
+from icegan_jax.reporting.style import DIFFERENCE_GAIN, class_color
 
 MAX_DRAWN = 20  # events of one recording with pictures
 _NO_VALUE = "–"
@@ -30,7 +29,7 @@ def clip_html(result: Recognition, classes: Sequence[str]) -> str:
     return "".join(
         (
             '<section class="result">',
-            f'<p class="class">{escape(str(result.predicted_class(classes)))}</p>',
+            f'<p class="class">{escape(str(result.label))}</p>',
             "" if margin is None else paragraph(f"Its capsule is the longest, by {margin:.2f}.", "soft"),
             _length_bars(result, classes),
             _flag_list(result.flags),
@@ -52,7 +51,7 @@ def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag],
         _event_table(results, shared, classes) if results else "",
     ]
     for result in predicted[:MAX_DRAWN]:
-        title = f"{_time(result, result.apex)}: {result.predicted_class(classes)}"
+        title = f"{_time(result, result.apex)}: {result.label}"
         parts += [f"<h3>{escape(title)}</h3>", _length_bars(result, classes), _pictures(result, classes)]
     if len(predicted) > MAX_DRAWN:
         parts.append(paragraph(f"{len(predicted) - MAX_DRAWN} more are not shown here.", "soft"))
@@ -80,7 +79,7 @@ def _event_table(results: Sequence[Recognition], shared: Sequence[QualityFlag], 
     rows = [
         (
             result.kind,
-            result.predicted_class(classes) or "none",
+            result.label or "none",
             _NO_VALUE if result.lengths is None else f"{max(result.lengths):.2f}",
             *(_time(result, frame) for frame in (result.onset, result.apex, result.offset)),
             " ".join(flag.sentence for flag in result.flags if flag not in shared),

@@ -1,7 +1,6 @@
 """The page's recognition: uploaded files in, HTML out."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from icegan_jax.data.crop import CropOptions
 from icegan_jax.errors import UserError
@@ -49,6 +48,5 @@ def recognize_video_html(ensemble: Ensemble, path: Path, fps: float | None, onse
     options = CropOptions(size=ensemble.image_size)
     if not is_long(source):
         return html.clip_html(recognize_clip(source, onset, options, ensemble), ensemble.classes)
-    with TemporaryDirectory() as folder:  # for the trace, which the page does not show
-        results, flags = recognize_events(source, options, ensemble, Path(folder))
-    return html.recording_html(results, flags, ensemble.classes)
+    recording = recognize_events(source, options, ensemble)
+    return html.recording_html(recording.events, recording.flags, ensemble.classes)

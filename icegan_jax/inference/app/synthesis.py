@@ -16,8 +16,8 @@ from icegan_jax.inference.media import encode_still
 from icegan_jax.inference.neutral_faces import find_neutral_faces
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.inference.visualize import difference_image
-from icegan_jax.reporting.grids import DIFFERENCE_GAIN
 from icegan_jax.reporting.page.html import embed_image
+from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 MAX_DRAW = 31
 FACE, WHOLE = "face", "whole"
@@ -46,31 +46,14 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
     renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
     onset, figures = _grey_box(shown.picture, shown.box), []
     for name, picture in zip(ensemble.classes, renderer.render(intensity)[0], strict=True):
-        provenance = provenance_metadata(_request(path, name, intensity, draw), ensemble, [shown])
+        request = SynthesisRequest(path, Path(f"{name}_synthetic.png"), name, intensity, seed=draw)
+        provenance = provenance_metadata(request, ensemble, [shown])
         png = encode_still(_shrink(picture), ".png", provenance, None)
         figures.append(_figure(name, png, difference_image(onset, _grey_box(picture, shown.box))))
     note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
     legend = f"Synthetic. Below each face: the difference of grey levels, x{DIFFERENCE_GAIN}; red is brighter."
     lines = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, legend) if line)
     return f'<section class="result">{lines}<div class="faces synthetic">{"".join(figures)}</div></section>'
-
-
-def _request(path: Path, expression: str, intensity: float, draw: int) -> SynthesisRequest:
-    """Return the request of the command synthesize for the same picture, for the provenance metadata."""
-    return SynthesisRequest(
-        input=path,
-        out=Path(f"{expression}_synthetic.png"),
-        expression=expression,
-        intensity=intensity,
-        frames=None,
-        apex_at=0.5,
-        fps=25.0,
-        draws=1,
-        seed=draw,
-        face=None,
-        crop=False,
-        differences=False,
-    )
 
 
 def _figure(name: str, png: bytes, difference: Image.Image) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from icegan_jax.evaluation import metrics
-from icegan_jax.reporting import grids
+from icegan_jax.reporting import style
 from icegan_jax.reporting.figures import ReportFigures
 from icegan_jax.reporting.grids import MAX_WORST_CLIPS, WorstClip
 from icegan_jax.reporting.page.html import (
@@ -51,7 +51,7 @@ def render_worst_clips(run: Run, figures: ReportFigures) -> str:
     text = (
         f"{which}, the surest first. Margin: by how much the capsule of the class answered is longer than that of the "
         "true one. Each strip: onset, apex, and apex minus onset (red brighter, blue darker, enlarged "
-        f"{grids.DIFFERENCE_GAIN} times)."
+        f"{style.DIFFERENCE_GAIN} times)."
     )
     strips = "".join(_render_worst_clip(clip, run.classes) for clip in figures.worst_clips)
     return f'{paragraph(text, "soft")}<div class="side">{strips}</div>'
@@ -74,7 +74,7 @@ def render_synthesis(run: Run, figures: ReportFigures) -> str:
     text = (
         f"Each row is {whose}. From the onset, the generator draws one face per class; the frame marks the class that "
         "the real apex shows. Differences are signed, red brighter and blue darker than the onset, enlarged "
-        f"{grids.DIFFERENCE_GAIN} times. The generator is that of the last step. Rows are spread over the subjects, "
+        f"{style.DIFFERENCE_GAIN} times. The generator is that of the last step. Rows are spread over the subjects, "
         "the wanted class turns from row to row."
     )
     return _with_text(figures.synthesis, text, "Synthetic faces beside onset and real apex", WIDE_SHEET)

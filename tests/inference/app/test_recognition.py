@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def result(number: int, lengths: tuple[float, ...] | None, *flags: QualityFlag) 
     at = (0, 10 * number, 10 * number + 4, 10 * number + 8, 100.0)
     matches = None if lengths is None else np.array(lengths, np.float32)
     kind = "macro" if lengths is None else "micro"
-    return Recognition(f"film_{number}", "film", kind, *at, flags, None, matches, face, face, None, ("a",))
+    return Recognition(f"film_{number}", "film", kind, *at, flags, None, matches, face, face, None, ("a",), EXPRESSIONS)
 
 
 def test_the_table_of_events() -> None:
@@ -79,7 +80,8 @@ def test_the_number_of_drawn_events_is_limited() -> None:
 
 
 def test_names_are_escaped_and_lengths_are_bounded() -> None:
-    html = html_module.clip_html(result(1, (1.2, 0.0), QualityFlag("a", "<i>")), ("<b>", "c"))
+    escaped = replace(result(1, (1.2, 0.0), QualityFlag("a", "<i>")), classes=("<b>", "c"))
+    html = html_module.clip_html(escaped, escaped.classes)
     assert "<i>" not in html.replace("<i style", "") and '<p class="class">&lt;b&gt;</p>' in html
     assert "width:100.0%" in html and "width:0.0%" in html
     assert html_module.error_html("<x>") == '<p class="problem" role="alert">&lt;x&gt;</p>'
