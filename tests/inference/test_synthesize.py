@@ -158,7 +158,7 @@ def test_a_folder_gives_a_row_for_each_picture(
     assert metadata_in(default_request.out)[2]["input"] == "faces"
     (folder / "wall.png").write_bytes((default_request.out).read_bytes())
     Image.new("RGB", (80, 80)).save(folder / "wall.png")
-    with pytest.raises(UserError, match=r"wall\.png: no face result"):
+    with pytest.raises(UserError, match=r"wall\.png: no face found"):
         synthesize_file(replace(default_request, input=folder), ensemble)
 
 
