@@ -162,7 +162,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
 
 
 def _load_pairs(folder: Path, procedural: bool) -> Pairs:
-    """As ``load_pairs``, with another remedy for procedural faces: the same command draws the same faces again."""
+    """Load as ``load_pairs`` does, with another remedy for procedural faces: the same command draws them again."""
     try:
         return load_pairs(folder)
     except UserError as error:
@@ -199,7 +199,7 @@ def _nonfinite_folds(workdir: Path, folds: Sequence[Fold]) -> dict[str, str]:
 
 
 def _try_partial_results(pairs: Pairs, folds: Sequence[Fold], workdir: Path, seed: int) -> Path | None:
-    """As ``write_partial_results``; None also after an error, since the error that stopped the run is reported."""
+    """Write as ``write_partial_results`` does; return None after an error, since another error stopped the run."""
     with contextlib.suppress(OSError, UserError):
         return write_partial_results(pairs, folds, workdir, seed=seed, missing=_nonfinite_folds(workdir, folds))
     return None

@@ -153,7 +153,7 @@ def class_indices(path: Path, cells: Sequence[str], classes: Sequence[str]) -> n
 
 
 def is_megc_log(lines: Sequence[str]) -> bool:
-    """Whether the first line names a database and a subject and the second line a clip with two classes."""
+    """Return whether the first line names a database and a subject and the second line a clip with two classes."""
     words = [line.split() for line in lines[:2]]
     lengths = [len(line) for line in words]
     return lengths == [_MEGC_SUBJECT_WORDS, _MEGC_CLIP_WORDS] and all(word.isdecimal() for word in words[1][1:])

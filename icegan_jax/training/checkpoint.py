@@ -328,7 +328,7 @@ def _restore(checkpointer: Any, folder: Path, owner: str, like: TrainState) -> t
 def _check_and_restore(
     checkpointer: Any, folder: Path, owner: str, like: TrainState
 ) -> tuple[TrainState, dict[str, Any]]:
-    """As ``_restore``, with any exception. Checks the files before Orbax and tensorstore parse them."""
+    """Restore as ``_restore`` does, but raise any exception. Check the files before Orbax parses them."""
     if not (folder / _INVENTORY_FILE).exists():
         raise DamagedCheckpoint(f"the file {_INVENTORY_FILE} is missing")
     try:
