@@ -173,31 +173,31 @@ def test_the_events_of_a_recording(run: icegan_jax.Run, tmp_path: Path) -> None:
         run.recognize_events(np.stack(frames()))
 
 
-GREY = np.zeros((40, 40), np.uint8)
+GRAY = np.zeros((40, 40), np.uint8)
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        ((GREY.astype(np.int64), GREY), {}, TypeError, "onset: dtype int64; give uint8, or floats in"),
-        ((GREY, GREY > 0), {}, TypeError, "apex: dtype bool"),
-        ((GREY, GREY + 2.0), {}, ValueError, "apex: values from 2 to 2; give floats in"),
-        ((GREY + np.nan, GREY), {}, ValueError, "onset: values from nan"),
-        ((GREY, GREY[0]), {}, ValueError, r"apex: shape \(40,\); give a gray picture"),
-        ((np.zeros((40, 40, 4), np.uint8), GREY), {}, ValueError, r"onset: shape \(40, 40, 4\)"),
-        ((GREY[:5, :5], GREY), {}, ValueError, "onset: 5x5 pixels are too few"),
-        ((GREY, GREY[:30]), {}, ValueError, r"apex: shape \(30, 40\), but the onset has"),
-        ((GREY,), {}, ValueError, "onset: .* is one picture, which shows no change; give the apex"),
+        ((GRAY.astype(np.int64), GRAY), {}, TypeError, "onset: dtype int64; give uint8, or floats in"),
+        ((GRAY, GRAY > 0), {}, TypeError, "apex: dtype bool"),
+        ((GRAY, GRAY + 2.0), {}, ValueError, "apex: values from 2 to 2; give floats in"),
+        ((GRAY + np.nan, GRAY), {}, ValueError, "onset: values from nan"),
+        ((GRAY, GRAY[0]), {}, ValueError, r"apex: shape \(40,\); give a gray picture"),
+        ((np.zeros((40, 40, 4), np.uint8), GRAY), {}, ValueError, r"onset: shape \(40, 40, 4\)"),
+        ((GRAY[:5, :5], GRAY), {}, ValueError, "onset: 5x5 pixels are too few"),
+        ((GRAY, GRAY[:30]), {}, ValueError, r"apex: shape \(30, 40\), but the onset has"),
+        ((GRAY,), {}, ValueError, "onset: .* is one picture, which shows no change; give the apex"),
         ((np.zeros((9, 40, 40, 2), np.uint8),), {}, ValueError, "onset: .* give the frames"),
-        ((GREY, GREY), {"fps": 25}, ValueError, "fps: 25; two pictures have no frame rate"),
-        ((GREY[None],), {"fps": 0}, ValueError, "fps: 0; give a number above 0"),
-        ((GREY[None],), {"onset_frame": "last"}, ValueError, "onset_frame: 'last'"),
-        ((GREY[None],), {"register": "affine"}, ValueError, "register: 'affine'"),
-        ((GREY, GREY), {"cropped": True}, ValueError, r"onset: shape \(40, 40\); a prepared crop of this run is 32x32"),
-        ((GREY,), {"cropped": True}, ValueError, "apex: missing"),
+        ((GRAY, GRAY), {"fps": 25}, ValueError, "fps: 25; two pictures have no frame rate"),
+        ((GRAY[None],), {"fps": 0}, ValueError, "fps: 0; give a number above 0"),
+        ((GRAY[None],), {"onset_frame": "last"}, ValueError, "onset_frame: 'last'"),
+        ((GRAY[None],), {"register": "affine"}, ValueError, "register: 'affine'"),
+        ((GRAY, GRAY), {"cropped": True}, ValueError, r"onset: shape \(40, 40\); a prepared crop of this run is 32x32"),
+        ((GRAY,), {"cropped": True}, ValueError, "apex: missing"),
         (("nowhere.mp4",), {}, icegan_jax.UserError, "nowhere.mp4: no such file"),
         (("clips.csv",), {}, icegan_jax.UserError, "clips.csv: holds several clips"),
-        ((GREY, GREY), {}, icegan_jax.UserError, "onset: no face"),
+        ((GRAY, GRAY), {}, icegan_jax.UserError, "onset: no face"),
     ],
 )
 def test_wrong_input_names_the_argument(

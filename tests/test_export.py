@@ -57,7 +57,7 @@ def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path,
     expected = load_ensemble(run_dir, generator=True).synthesize(onset, label, draw, intensity)
     faces = loader.load(exported)["generator"](onset, label, draw, intensity)
     chex.assert_type(faces, np.uint8)
-    assert np.abs(faces.astype(int) - expected).max() <= 1  # a grey level, where rounding falls otherwise
+    assert np.abs(faces.astype(int) - expected).max() <= 1  # a gray level, where rounding falls otherwise
     assert (faces != onset).any()
 
 

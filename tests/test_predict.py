@@ -120,8 +120,8 @@ class Camera:
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         self.left -= 1
-        grey = astronaut()
-        return (True, cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)) if self.left >= 0 else (False, None)
+        gray = astronaut()
+        return (True, cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)) if self.left >= 0 else (False, None)
 
     def release(self) -> None:
         pass
@@ -202,16 +202,16 @@ def test_no_camera(
 def test_odd_pictures_are_read(run: Run, tmp_path: Path, kind: str) -> None:
     paths = []
     for path in write_pair(tmp_path / "pair"):
-        grey = Image.fromarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+        gray = Image.fromarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
         to = path.with_suffix(".jpg" if kind in ("CMYK", "turned") else ".png")
         if kind == "16 bit":
-            Image.fromarray(np.asarray(grey).astype(np.uint16) * 257).save(to)
+            Image.fromarray(np.asarray(gray).astype(np.uint16) * 257).save(to)
         elif kind == "turned":
             exif = Image.Exif()
             exif[0x0112] = 6  # to be turned by a quarter to the right
-            grey.transpose(Image.Transpose.ROTATE_90).save(to, exif=exif, quality=95)
+            gray.transpose(Image.Transpose.ROTATE_90).save(to, exif=exif, quality=95)
         else:
-            grey.convert(kind).save(to)
+            gray.convert(kind).save(to)
         paths.append(str(to))
     assert run("--input", *paths) == 0
     assert table(tmp_path / "out")[0]["prediction"] in classes_of(tmp_path / "out")

@@ -30,11 +30,11 @@ HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
     """A clips.csv of two clips whose frames are the astronaut, ever brighter."""
-    grey = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)[0:260, 110:350]
+    gray = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)[0:260, 110:350]
     folder = tmp_path / "raw" / "frames"
     folder.mkdir(parents=True)
     for n in range(4):
-        cv2.imwrite(str(folder / f"{n}.png"), np.clip(grey + 5 * n, 0, 255).astype(np.uint8))
+        cv2.imwrite(str(folder / f"{n}.png"), np.clip(gray + 5 * n, 0, 255).astype(np.uint8))
     path = tmp_path / "raw" / "clips.csv"
     path.write_text(f"{HEADER}\nd,anna,a,happiness,frames,0,2,3\nd,bob,b,Anger,frames,0,1,3\n")
     return path

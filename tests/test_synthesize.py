@@ -135,7 +135,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
 def test_a_picture_without_a_face_leaves_nothing(
     run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Image.new("RGB", (80, 80), "grey").save(tmp_path / "wall.png")
+    Image.new("RGB", (80, 80), "gray").save(tmp_path / "wall.png")
     assert main([f"--workdir={run_dir}", f"--input={tmp_path}/wall.png", f"--out={tmp_path}/a.png"]) == 2
     assert capsys.readouterr().err == f"error: {tmp_path}/wall.png: no face found; give a picture of a frontal face\n"
     assert [path.name for path in tmp_path.iterdir()] == ["wall.png"]

@@ -28,9 +28,9 @@ Floats = NDArray[np.float32]
 def composite_face(picture: Color, box: Box, change: Floats, intensity: float) -> Color:
     """Change the face in a picture; no pixel outside the box changes.
 
-    The blurred motion and the added grey levels are scaled up to the picture's pixels (cubic) and fade out towards the
-    edge of the box. Motion and grey levels are applied to the picture itself, so that detail and color stay: the
-    picture's pixels move (cubic interpolation), and the grey levels are added to red, green and blue alike.
+    The blurred motion and the added gray levels are scaled up to the picture's pixels (cubic) and fade out towards the
+    edge of the box. Motion and gray levels are applied to the picture itself, so that detail and color stay: the
+    picture's pixels move (cubic interpolation), and the gray levels are added to red, green and blue alike.
 
     Args:
         picture: uint8[h, w, 3], RGB.
@@ -162,5 +162,5 @@ def _batches(count: int) -> Iterator[slice]:
     return (slice(start, start + _BATCH) for start in bar)
 
 
-def _to_color(grey: NDArray[np.uint8]) -> Color:
-    return np.repeat(grey[..., None], 3, axis=2)
+def _to_color(gray: NDArray[np.uint8]) -> Color:
+    return np.repeat(gray[..., None], 3, axis=2)

@@ -30,9 +30,9 @@ from icegan_jax.training.inference import motion_field, predict, synthesize
 from icegan_jax.training.state import Models, TrainState, create_state, fold_key, state_template
 
 _BATCH = 16  # faces at a time; a smaller batch is padded to a power of 2, so that few programs are compiled
-_GREY_PER_UNIT = 127.5  # grey levels per unit of the generator's range [-1, 1]
+_GRAY_PER_UNIT = 127.5  # gray levels per unit of the generator's range [-1, 1]
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Subject = tuple[str, str]  # (dataset, subject)
 
@@ -162,7 +162,7 @@ class Ensemble:
         """The names of the folds."""
         return tuple(fold.name for fold in self.folds)
 
-    def predict(self, onset: Grey, apex: Grey) -> Floats:
+    def predict(self, onset: Gray, apex: Gray) -> Floats:
         """Return the capsule lengths of onset/apex pairs, means over the folds.
 
         Args:
@@ -174,7 +174,7 @@ class Ensemble:
         """
         return self._mean_over_folds(_predict, onset[..., None], apex[..., None])
 
-    def synthesize(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32], intensity: Floats) -> Grey:
+    def synthesize(self, onset: Gray, label: NDArray[np.int32], draw: NDArray[np.int32], intensity: Floats) -> Gray:
         """Return the generator's faces, means over the folds.
 
         Args:
@@ -187,9 +187,9 @@ class Ensemble:
             uint8[b, n, n].
         """
         faces = self._mean_over_folds(_synthesize, onset[..., None], label, draw, np.asarray(intensity, np.float32))
-        return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * _GREY_PER_UNIT), np.uint8)
+        return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * _GRAY_PER_UNIT), np.uint8)
 
-    def motion_field(self, onset: Grey, label: NDArray[np.int32], draw: NDArray[np.int32]) -> Floats:
+    def motion_field(self, onset: Gray, label: NDArray[np.int32], draw: NDArray[np.int32]) -> Floats:
         """Return the change from an onset to the generator's face at intensity 1, means over the folds.
 
         The change times an intensity is the change at that intensity. A face moved by the mean motion stays sharp,
@@ -200,10 +200,10 @@ class Ensemble:
 
         Returns:
             float32[b, n, n, 3]: the rows and columns, in pixels, from each pixel to the pixel that replaces it, and
-            the grey levels that are added.
+            the gray levels that are added.
         """
         return self._mean_over_folds(_motion_field, onset[..., None], label, draw) * np.array(
-            (1, 1, _GREY_PER_UNIT), np.float32
+            (1, 1, _GRAY_PER_UNIT), np.float32
         )
 
     def _mean_over_folds(self, program: Callable[..., Any], *rows: NDArray[Any]) -> Floats:

@@ -22,7 +22,7 @@ from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate
 TRACE_FILE = "trace.csv"
 MIN_FACE_SHARE = 0.5  # of the frames; a recording whose face is detected in fewer is flagged
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress: bool = False) -> SpottingResult:
@@ -64,7 +64,7 @@ def recording_flags(source: FrameSource, spotting: SpottingResult) -> list[Quali
     return flags
 
 
-def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Grey]]]:
+def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Gray]]]:
     """Yield each event with its frames {number: uint8[h, w]}, onset to offset, ordered by the offsets.
 
     The frames of a macro-expression are not read: its dictionary is empty. Each frame is decoded once, even where
@@ -72,7 +72,7 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
     """
     remaining = sorted((event for event in events if event.kind == "micro"), key=lambda event: event.offset)
     wanted = sorted({n for event in remaining for n in source.frame_numbers if event.onset <= n <= event.offset})
-    held: dict[int, Grey] = {}
+    held: dict[int, Gray] = {}
     frames = source.read(wanted)
     for event in sorted(events, key=lambda event: event.offset):
         if event.kind != "micro":

@@ -17,7 +17,7 @@ from icegan_jax.inference.quality_flags import QualityFlag
 
 FIRST, QUIETEST = "first", "quietest"  # the onset of a clip without annotation
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class FaceCrops:
     onset: int
     apex: int
     offset: int
-    onset_face: Grey
-    apex_face: Grey
+    onset_face: Gray
+    apex_face: Gray
     box: Box
     flags: tuple[QualityFlag, ...]
 
@@ -69,7 +69,7 @@ def crop_source(source: FrameSource, onset: str, options: CropOptions) -> FaceCr
     return _crop(clip, source, options)
 
 
-def crop_event(source: FrameSource, frames: dict[int, Grey], options: CropOptions) -> FaceCrops:
+def crop_event(source: FrameSource, frames: dict[int, Gray], options: CropOptions) -> FaceCrops:
     """Crop an event of a recording.
 
     Args:
@@ -81,7 +81,7 @@ def crop_event(source: FrameSource, frames: dict[int, Grey], options: CropOption
         UserError: No face is detected.
     """
 
-    def read(numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+    def read(numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         return ((number, frames[number]) for number in numbers)
 
     return crop_source(replace(source, frame_numbers=sorted(frames), read=read), FIRST, options)
@@ -111,7 +111,7 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
     onset = quietest_interval(Trace.from_rows(trace_video(source.read(numbers), source.fps), source.fps))
     number_at = [onset, *(number for number in numbers if number != onset)]
 
-    def read(positions: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+    def read(positions: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         rest = sorted(set(positions))
         if rest[:1] == [0]:
             yield 0, next(iter(source.read([onset])))[1]

@@ -45,7 +45,7 @@ _JPEG_QUALITY = 95
 _WEBP_QUALITY = 92
 _PALETTE_COLORS = 256  # of a GIF
 _PALETTE_SIDE = 256  # pixels on a side of each sample that the palette is chosen from
-_DITHER = 6.0  # amplitude of the ordered dithering (Bayer 1973) in grey levels: more shows a pattern, less shows bands
+_DITHER = 6.0  # amplitude of the ordered dithering (Bayer 1973) in gray levels: more shows a pattern, less shows bands
 _MIN_FREE_BYTES = 2**20
 
 Color = NDArray[np.uint8]
@@ -189,7 +189,7 @@ def _encode_animation(images: Iterable[Image.Image], format_: str, options: dict
 
 
 def _quantize(frames: Iterable[Color], samples: Sequence[Color]) -> Iterator[Image.Image]:
-    """Yield the frames with one palette for all; grey frames keep their grey levels.
+    """Yield the frames with one palette for all; gray frames keep their gray levels.
 
     The dithering is ordered: equal pixels of two frames stay equal, so that what does not move does not flicker.
     """

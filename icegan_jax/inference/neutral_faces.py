@@ -18,7 +18,7 @@ from icegan_jax.errors import UserError
 # What a close-up shows around the box, as a fraction of the box's longer side: hair and chin.
 _SURROUNDINGS = 0.35
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 
 
@@ -30,14 +30,14 @@ class NeutralFace:
         name: the file name of the picture, without suffix.
         picture: uint8[h, w, 3], RGB.
         box: the crop, in the picture's pixels.
-        onset: uint8[n, n], the grey crop, an input of the generator.
+        onset: uint8[n, n], the gray crop, an input of the generator.
         note: a note for the user; empty without one.
     """
 
     name: str
     picture: Color
     box: Box
-    onset: Grey
+    onset: Gray
     note: str = ""
 
     def close_up(self, side: int) -> "NeutralFace":
@@ -90,23 +90,23 @@ def find_neutral_faces(paths: Sequence[Path], size: int, number: int | None = No
 
 def crop_neutral_face(picture: Color, path: Path, size: int, number: int | None = None) -> NeutralFace:
     """Detect and crop the face of a picture uint8[h, w, 3] that messages call ``path``, see ``find_neutral_faces``."""
-    grey = to_gray(picture)
-    face, note = _find_face(path, grey, number)
-    box = face.box().within(grey.shape)
-    onset = align.to_gray(align.crop_face(grey, box, align.IDENTITY, size))
+    gray = to_gray(picture)
+    face, note = _find_face(path, gray, number)
+    box = face.box().within(gray.shape)
+    onset = align.to_gray(align.crop_face(gray, box, align.IDENTITY, size))
     return NeutralFace(path.stem, picture, box, onset, note)
 
 
-def _find_face(path: Path, grey: Grey, number: int | None) -> tuple[Face, str]:
+def _find_face(path: Path, gray: Gray, number: int | None) -> tuple[Face, str]:
     """Return the face, and a note for the user where the largest of several faces is taken."""
     no_face = UserError(f"{path}: no face found; give a picture of a frontal face")
     if number is None:
-        face = find_face([grey])
+        face = find_face([gray])
         if face is None:
             raise no_face
         note = f"{path}: {face.count} faces, of which the largest is taken; --face=N takes another, from the left"
         return face, note if face.count > 1 else ""
-    faces = find_faces(grey)
+    faces = find_faces(gray)
     if not faces:
         raise no_face
     if number > len(faces):

@@ -91,7 +91,7 @@ def flag_change(cropped: ClipCrops) -> list[QualityFlag]:
     if not beside or change >= MIN_CHANGE_RATIO * min(beside):
         return []
     sentence = (
-        f"The apex differs from the onset by {change:.1f} grey levels on average, hardly more than from the next "
+        f"The apex differs from the onset by {change:.1f} gray levels on average, hardly more than from the next "
         f"frame ({min(beside):.1f}): the change may be noise."
     )
     return [QualityFlag("hardly_moves", sentence)]

@@ -69,7 +69,7 @@ class SynthesisRequest:
         draws: the number of noise draws.
         seed: the number of the first draw.
         face: the number of the face in the picture, from 1, left to right; None: the largest face.
-        crop: write the generators' own grey faces instead of composites.
+        crop: write the generators' own gray faces instead of composites.
         differences: add the difference images to the grid.
     """
 
@@ -289,13 +289,13 @@ def _draw_grid(grid: FaceGrid, onsets: Sequence[Color], faces: Sequence[Sequence
     for onset, row in zip(onsets, faces, strict=True):
         cells = [onset, *row]
         if differences:
-            cells += [np.asarray(difference_image(_to_grey(onset), _to_grey(face))) for face in row]
+            cells += [np.asarray(difference_image(_to_gray(onset), _to_gray(face))) for face in row]
         times = grid.cell_size // len(onset)
         rows.append([cell.repeat(times, axis=0).repeat(times, axis=1) for cell in cells])
     return grid.draw(rows)
 
 
-def _to_grey(picture: Color) -> NDArray[np.uint8]:
+def _to_gray(picture: Color) -> NDArray[np.uint8]:
     """Return the mean of the channels: a change is equal in all three, except where one is clipped."""
     return np.asarray(np.rint(picture.mean(axis=2)), np.uint8)
 

@@ -41,10 +41,10 @@ _MIN_SIDE = 400  # pixels; smaller frames are enlarged, so that the text is legi
 _EVENT_COLOR = (60, 200, 255)  # blue, green, red
 _COUNTER_COLOR = (190, 190, 190)
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
-def difference_image(onset: Grey, face: Grey) -> Image.Image:
+def difference_image(onset: Gray, face: Gray) -> Image.Image:
     """Return the signed difference of two faces as an RGB picture: red is brighter than the onset, blue is darker.
 
     Args:

@@ -1,6 +1,6 @@
 """Graph reasoning modules (GRM) of the generator's skip connections, in two forms.
 
-In ``GraphReasoning``, the form of the paper (eq. 1 to 3), every channel is a graph node. In ``CompactGraphReasoning``,
+In ``GraphReasoning``, the form of the paper (eq. 1 and 2), every channel is a graph node. In ``CompactGraphReasoning``,
 the form of the released definitions, the nodes are projections to a quarter of the channels, as in the global reasoning
 unit (Chen et al. 2019), with 8 times fewer parameters at 512 channels (docs/design.md, "Networks").
 
@@ -26,13 +26,13 @@ _NODE_REDUCTION = 4  # channels per node of the compact form
 
 
 class GraphReasoning(nn.Module):
-    """Graph reasoning with every channel as a node (paper, eq. 1 to 3).
+    """Graph reasoning with every channel as a node (paper, section III-A, eq. 1 and 2).
 
     With ``t = T(f)`` (a 1x1 convolution) and ``phi``, ``theta`` 1x1 convolutions:
 
         nodes    M = phi(t) theta(t)^T / (h w)      [c, c]   (eq. 1; the division is our decision)
         reason   R = relu((A + I) M W)              [c, c]   (eq. 2; A, W learned)
-        project  f + T'(R theta(t))                 [h, w, c]  (eq. 3; T' a 1x1 convolution)
+        project  f + T'(R theta(t))                 [h, w, c]  (section III-A; T' a 1x1 convolution)
 
     Attributes:
       adjacency_std: standard deviation of A's initializer, a normal distribution.

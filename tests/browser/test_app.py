@@ -183,12 +183,12 @@ def test_the_neutral_face_of_the_first_tab_is_reused(open_tab: OpenTab, tmp_path
 
 def test_an_error_is_one_line(open_tab: OpenTab, tmp_path: Path) -> None:
     onset, _ = write_pair(tmp_path)
-    broken, other, grey = tmp_path / "broken.png", tmp_path / "other.png", tmp_path / "grey.png"
+    broken, other, gray = tmp_path / "broken.png", tmp_path / "other.png", tmp_path / "gray.png"
     broken.write_bytes(b"no picture")
     cv2.imwrite(str(other), astronaut()[:200, :200])
-    cv2.imwrite(str(grey), np.full((60, 60), 128, np.uint8))
+    cv2.imwrite(str(gray), np.full((60, 60), 128, np.uint8))
     messages = []
-    for first, second in ((onset, None), (onset, broken), (onset, other), (grey, grey)):
+    for first, second in ((onset, None), (onset, broken), (onset, other), (gray, gray)):
         visit = open_tab("Two pictures")
         upload(visit, NEUTRAL, first)
         if second is not None:
@@ -197,7 +197,7 @@ def test_an_error_is_one_line(open_tab: OpenTab, tmp_path: Path) -> None:
     assert messages[0] == "Drop the face with an expression first."
     assert messages[1].startswith("broken.png: not a readable image")
     assert messages[2].startswith("other.png: is 200x200, the onset onset.png 240x260;")
-    assert messages[3].startswith("grey.png: no face in onset 0")
+    assert messages[3].startswith("gray.png: no face in onset 0")
 
 
 def test_a_file_that_was_removed_meanwhile(open_tab: OpenTab, server: Server, tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def build_casme2(
         resaved: a copy without the blank columns, and with the missing apex filled in by hand.
         form: "xlsx" or "csv", in which subjects have lost their zero.
         length: number of frames from onset to offset.
-        images: what the frames show from onset to offset; none: tiny grey ones.
+        images: what the frames show from onset to offset; none: tiny gray ones.
     """
     folder = root / LAYOUTS[layout]
     if nested:

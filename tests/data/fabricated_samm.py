@@ -101,7 +101,7 @@ def build_samm(
         nested: one folder too many, as the archives unpack.
         preamble: the 13 rows above the header; without them the header comes first.
         length: number of frames from onset to offset.
-        images: what the frames show from onset to offset; none: tiny grey ones.
+        images: what the frames show from onset to offset; none: tiny gray ones.
     """
     top = root / folder / folder if nested else root / folder
     frames = FrameWriter(images)

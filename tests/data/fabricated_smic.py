@@ -85,7 +85,7 @@ def build_smic(
         workbook: False: SMIC-E without its workbook.
         vis: whether VIS and NIR lie beside HS, with 71 clips each.
         length: number of frames from onset to offset.
-        images: what the frames show from onset to offset; none: tiny grey ones.
+        images: what the frames show from onset to offset; none: tiny gray ones.
     """
     frames = FrameWriter(images)
     if release == "long":

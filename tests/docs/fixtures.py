@@ -37,8 +37,8 @@ def build(folder: Path) -> None:
     _write_interview(folder / "interview.mp4")
     _write_clips(folder)
     for name in ("onset", "apex"):
-        grey = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
-        np.save(folder / f"{name}.npy", cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
+        gray = cv2.imread(str(folder / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+        np.save(folder / f"{name}.npy", cv2.resize(gray, (SIZE, SIZE), interpolation=cv2.INTER_AREA))
     _write_databases(folder)
 
 
@@ -62,8 +62,8 @@ def _write_interview(path: Path) -> None:
     height, width = astronaut().shape
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
     for number in range(4 * fps):
-        grey = smiling(astronaut(), float(smiles[number])) if number in smiles else astronaut()
-        writer.write(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR))
+        gray = smiling(astronaut(), float(smiles[number])) if number in smiles else astronaut()
+        writer.write(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR))
     writer.release()
 
 

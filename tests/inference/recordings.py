@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from tests.data.conftest import STRENGTHS, moved, smiling
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @functools.cache
-def astronaut() -> Grey:
+def astronaut() -> Gray:
     """Return uint8[260, 240], a face of about 100 pixels."""
-    grey = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
-    return np.ascontiguousarray(grey[0:260, 110:350])
+    gray = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)
+    return np.ascontiguousarray(gray[0:260, 110:350])
 
 
-def frames(strengths: Sequence[float] = STRENGTHS) -> list[Grey]:
+def frames(strengths: Sequence[float] = STRENGTHS) -> list[Gray]:
     """Return the face with an expression of each strength, while head and light drift."""
     pictures = []
     for i, strength in enumerate(strengths):

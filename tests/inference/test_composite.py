@@ -56,9 +56,9 @@ def test_at_intensity_0_no_pixel_changes(picture: Color, box: Box) -> None:
 
 
 @boxes
-def test_added_grey_levels_fade_towards_the_edge(box: Box) -> None:
-    grey = np.full((160, 200, 3), (40, 120, 200), np.uint8)
-    added = composite_face(grey, box, change_of(0, 0, 20), 1.5).astype(int) - grey
+def test_added_gray_levels_fade_towards_the_edge(box: Box) -> None:
+    gray = np.full((160, 200, 3), (40, 120, 200), np.uint8)
+    added = composite_face(gray, box, change_of(0, 0, 20), 1.5).astype(int) - gray
     assert (added[core(box)] == 30).all()
     assert (added == added[..., :1]).all()
     row = added[int((box.top + box.bottom) / 2), :, 0]
@@ -68,11 +68,11 @@ def test_added_grey_levels_fade_towards_the_edge(box: Box) -> None:
     assert row[first] <= 2 + 30 / (0.083 * box.width)
 
 
-def test_grey_levels_are_clipped() -> None:
-    grey = np.full((60, 60, 3), (5, 120, 250), np.uint8)
+def test_gray_levels_are_clipped() -> None:
+    gray = np.full((60, 60, 3), (5, 120, 250), np.uint8)
     box = Box(10, 10, 50, 50)
-    assert composite_face(grey, box, change_of(0, 0, 20), 1.0)[30, 30].tolist() == [25, 140, 255]
-    assert composite_face(grey, box, change_of(0, 0, -20), 1.0)[30, 30].tolist() == [0, 100, 230]
+    assert composite_face(gray, box, change_of(0, 0, 20), 1.0)[30, 30].tolist() == [25, 140, 255]
+    assert composite_face(gray, box, change_of(0, 0, -20), 1.0)[30, 30].tolist() == [0, 100, 230]
 
 
 def test_the_motion_is_scaled_to_the_picture() -> None:

@@ -15,7 +15,7 @@ from icegan_jax.inference import events
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.inputs import FrameSource
 from icegan_jax.inference.recognize import Recognition, recognize_spotted
-from tests.inference.recordings import Grey, frames
+from tests.inference.recordings import Gray, frames
 
 MICRO = (Event("micro", 10, 13, 16, 3.0), Event("micro", 30, 33, 36, 2.0))
 MACRO = Event("macro", 5, 20, 40, 5.0)
@@ -30,7 +30,7 @@ class Recording:
         self.frames = [still] * 10 + moving + [still] * 13 + moving + [still] * 10
         self.numbers_read: list[int] = []
 
-    def read(self, numbers: Iterable[int]) -> Iterator[tuple[int, Grey]]:
+    def read(self, numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         for number in numbers:
             self.numbers_read.append(number)
             yield number, self.frames[number]
@@ -44,7 +44,7 @@ def spotting(*spotted: Event, frames: int = 47, seen: int = 47) -> SpottingResul
     return SpottingResult(Trace.from_rows(rows, 60.0), list(spotted))
 
 
-def predict(onset: Grey, apex: Grey) -> np.ndarray:
+def predict(onset: Gray, apex: Gray) -> np.ndarray:
     assert onset.shape == apex.shape == (1, 64, 64)
     return np.array([[0.2, 0.9, 0.1]], np.float32)
 

@@ -108,7 +108,7 @@ def test_resting_pixels_of_a_gif_do_not_flicker(frames: list[Color], write: Call
     assert all(np.array_equal(frame, sequence[0]) for frame in sequence)
 
 
-def test_grey_levels_are_kept_in_a_gif(write: Callable[[bytes, str], Path]) -> None:
+def test_gray_levels_are_kept_in_a_gif(write: Callable[[bytes, str], Path]) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(8, 32)
     frames = [np.repeat(np.roll(levels, 5 * number, axis=1)[..., None], 3, axis=2) for number in range(5)]
     sequence = read_back(write(encode_sequence(frames, ".gif", 25.0, PROVENANCE, None, frames[:2]), ".gif"))

@@ -55,7 +55,7 @@ def test_a_number_selects_another_face(two_faces: Path) -> None:
 
 @pytest.mark.parametrize("number", [None, 1])
 def test_a_picture_without_a_face_is_refused(tmp_path: Path, number: int | None) -> None:
-    Image.new("RGB", (80, 80), "grey").save(tmp_path / "wall.png")
+    Image.new("RGB", (80, 80), "gray").save(tmp_path / "wall.png")
     with pytest.raises(UserError, match=r"wall\.png: no face found; give a picture of a frontal face"):
         find_neutral_faces([tmp_path / "wall.png"], 32, number)
 
@@ -66,8 +66,8 @@ def test_the_box_of_a_close_up(face_picture: Path, side: int) -> None:
     (neutral_face,) = find_neutral_faces([face_picture], 32)
     close_up = neutral_face.close_up(side)
     assert close_up.picture.shape == (side, side, 3)
-    grey = np.asarray(Image.fromarray(close_up.picture).convert("L"))
-    again: NDArray[np.float32] = crop_face(grey, close_up.box, IDENTITY, 32)
+    gray = np.asarray(Image.fromarray(close_up.picture).convert("L"))
+    again: NDArray[np.float32] = crop_face(gray, close_up.box, IDENTITY, 32)
     assert np.abs(again - neutral_face.onset).mean() < 2
     middle = (close_up.box.left + close_up.box.right) / 2, (close_up.box.top + close_up.box.bottom) / 2
     assert middle == pytest.approx(((side - 1) / 2, (side - 1) / 2))

@@ -199,9 +199,9 @@ def test_a_sequence_of_the_picture_or_of_a_grid(
 def write_unusual(kind: str, picture: Image.Image, path: Path) -> Image.Image:
     """Write the picture in an unusual format; return its expected appearance."""
     if kind == "16 bits":
-        grey = picture.convert("L")
-        Image.fromarray(np.asarray(grey, np.uint16) * 257).save(path)
-        return grey.convert("RGB")
+        gray = picture.convert("L")
+        Image.fromarray(np.asarray(gray, np.uint16) * 257).save(path)
+        return gray.convert("RGB")
     if kind == "rgba":
         alpha = Image.new("L", picture.size, 255)
         alpha.paste(0, (0, 200, 240, 260))

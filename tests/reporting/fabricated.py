@@ -19,7 +19,7 @@ from icegan_jax.io import read_json, sha256_of, write_json, write_json_with_chec
 from icegan_jax.report import write_report
 
 FOLDS = (("a", "1"), ("a", "2"), ("b", "1"))
-# One grey pixel.
+# One gray pixel.
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 CONFIG = {
     "seed": 0,

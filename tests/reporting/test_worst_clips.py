@@ -34,8 +34,8 @@ def test_the_wrong_prediction_with_the_largest_margin_comes_first_with_its_own_f
     assert [(clip.prediction.subject, round(clip.margin, 6)) for clip in worst] == [("2", 0.6), ("3", 0.3), ("1", 0.1)]
     assert worst[1].strip is None  # subject 3 of another database
     for clip, brightness in ((worst[0], 0), (worst[2], 40)):
-        grey = np.asarray(Image.open(io.BytesIO(clip.strip)).convert("RGB"))[4, 12]
-        assert np.abs(grey.astype(int) - brightness).max() < 6
+        gray = np.asarray(Image.open(io.BytesIO(clip.strip)).convert("RGB"))[4, 12]
+        assert np.abs(gray.astype(int) - brightness).max() < 6
     assert [clip.prediction.subject for clip in find_worst_clips(rows, faces_of([("db", "2", "a")]), limit=1)] == ["2"]
 
 
@@ -46,7 +46,7 @@ def test_a_strip_shows_onset_apex_and_what_changed():
     apex[:, 16:] -= 60
     image = np.asarray(Image.open(io.BytesIO(draw_strip(onset, apex))).convert("RGB")).astype(int)
     assert image.shape == (32, 96, 3)
-    for column, grey in ((16, 100), (40, 160), (56, 40)):
-        assert np.abs(image[16, column] - grey).max() < 10
+    for column, gray in ((16, 100), (40, 160), (56, 40)):
+        assert np.abs(image[16, column] - gray).max() < 10
     red, blue = image[16, 72], image[16, 88]
     assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50

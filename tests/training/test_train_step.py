@@ -249,7 +249,7 @@ def test_synthesis_has_each_class_of_each_onset(thirty_steps: tuple[TrainState, 
 
 
 def test_gray_levels_are_unchanged_by_float_and_back() -> None:
-    grey = jnp.arange(256, dtype=jnp.uint8)
-    chex.assert_trees_all_equal(to_uint8(to_float(grey)), grey)
-    np.testing.assert_allclose(to_float(grey)[jnp.array([0, 255])], [-1.0, 1.0])
+    gray = jnp.arange(256, dtype=jnp.uint8)
+    chex.assert_trees_all_equal(to_uint8(to_float(gray)), gray)
+    np.testing.assert_allclose(to_float(gray)[jnp.array([0, 255])], [-1.0, 1.0])
     np.testing.assert_array_equal(to_uint8(jnp.array([-7.0, 7.0])), [0, 255])

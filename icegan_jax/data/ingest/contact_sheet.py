@@ -25,18 +25,18 @@ _CELL = _CAPTION + _FACE + _GAP
 _MAX_COLUMNS = 14
 _MAX_HEIGHT = 4800
 _NOTE = (
-    "Per clip: onset, apex, and 4 x (apex - onset) on mid-grey. Recognizable faces: do not share those of licensed "
+    "Per clip: onset, apex, and 4 x (apex - onset) on mid-gray. Recognizable faces: do not share those of licensed "
     "databases."
 )
 
-# Factor of the difference, so that a change of a few grey levels is visible.
+# Factor of the difference, so that a change of a few gray levels is visible.
 GAIN = 4
 
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 def write_contact_sheet(path: Path, apexes: Sequence[Record], classes: Sequence[str]) -> None:
-    """Write a PNG with onset, apex and mid-grey plus 4 times (apex - onset) of every clip.
+    """Write a PNG with onset, apex and mid-gray plus 4 times (apex - onset) of every clip.
 
     Clips are arranged in columns, sorted by dataset and subject, with a heading for each subject. Clips beyond 14
     columns of 4800 pixels (about 550 clips) go into further files: contact_sheet_2.png and so on.
@@ -64,22 +64,22 @@ def sort_key(record: Record) -> tuple[str, str, list[tuple[int, str]]]:
     return record.dataset, record.subject, numbered
 
 
-def draw_strip(record: Record, size: int) -> Grey:
-    """Return uint8[size, 3 * size]: onset, apex, and mid-grey plus 4 times (apex - onset)."""
+def draw_strip(record: Record, size: int) -> Gray:
+    """Return uint8[size, 3 * size]: onset, apex, and mid-gray plus 4 times (apex - onset)."""
     change = record.apex.astype(np.float32) - record.onset.astype(np.float32)
-    grey = np.clip(128 + GAIN * change, 0, 255).astype(np.uint8)
-    faces = (record.onset, record.apex, grey)
+    gray = np.clip(128 + GAIN * change, 0, 255).astype(np.uint8)
+    faces = (record.onset, record.apex, gray)
     return np.hstack([cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA) for face in faces]).astype(np.uint8)
 
 
-def _columns(records: Sequence[Record], classes: Sequence[str], height: int) -> Iterator[Grey]:
+def _columns(records: Sequence[Record], classes: Sequence[str], height: int) -> Iterator[Gray]:
     """Yield columns of at most the given height; a heading always has a clip below it."""
-    column: list[Grey] = []
+    column: list[Gray] = []
     used = 0
     for (dataset, subject), group in groupby(records, key=lambda r: (r.dataset, r.subject)):
         group_records = list(group)
         clips = f"{len(group_records)} clip{'s' if len(group_records) > 1 else ''}"
-        heading: Grey | None = _text(f"{dataset} / {subject}: {clips}", _HEADING, 15)
+        heading: Gray | None = _text(f"{dataset} / {subject}: {clips}", _HEADING, 15)
         for record in group_records:
             needed = _CELL + (_HEADING if heading is not None else 0)
             if column and used + needed > height:
@@ -97,14 +97,14 @@ def _columns(records: Sequence[Record], classes: Sequence[str], height: int) -> 
         yield np.vstack(column)
 
 
-def _cell(record: Record, word: str) -> Grey:
+def _cell(record: Record, word: str) -> Gray:
     """Return uint8[_CELL, _WIDTH]: the caption above the three faces, with white gaps around."""
     strip = draw_strip(record, _FACE)
     caption = _text(f"{record.clip}: {word}", _CAPTION, 12)
     return np.vstack([caption, np.pad(strip, ((0, _GAP), (0, _GAP)), constant_values=255)])
 
 
-def _text(line: str, height: int, size: int, width: int = _WIDTH) -> Grey:
+def _text(line: str, height: int, size: int, width: int = _WIDTH) -> Gray:
     """Return uint8[height, width]: text in black on white at the lower edge, cut off at the right edge."""
     image = Image.new("L", (width, height), 255)
     plain = line.encode("ascii", "replace").decode()  # Pillow's own font has ASCII only
@@ -112,7 +112,7 @@ def _text(line: str, height: int, size: int, width: int = _WIDTH) -> Grey:
     return np.asarray(image, np.uint8)
 
 
-def _save(path: Path, columns: Sequence[Grey]) -> None:
+def _save(path: Path, columns: Sequence[Gray]) -> None:
     width = len(columns) * _WIDTH
     tallest = max(column.shape[0] for column in columns)
     sheet = np.hstack([np.pad(c, ((0, tallest - len(c)), (0, 0)), constant_values=255) for c in columns])

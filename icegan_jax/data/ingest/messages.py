@@ -75,7 +75,7 @@ def result_lines(summary: Summary, out: str, collected: CollectedClips | None = 
         spotted = sum(clip.apex is None and clip.name not in summary.left_out for clip in collected.clips)
         if spotted:
             yield f"{spotted} apexes spotted, as none is annotated: --apex={summary.apex_method}"
-    yield f"{summary.pairs} pairs of onset and frame, {summary.size}x{summary.size} grey, register={summary.register}"
+    yield f"{summary.pairs} pairs of onset and frame, {summary.size}x{summary.size} gray, register={summary.register}"
     yield f"{summary.repairs} spotted apexes and repairs, each with its reason: {out}/repairs.csv"
     # Without frame numbers, equal reasons are counted together.
     kinds = Counter(f"{r.field}: {re.sub('[0-9]+', 'N', r.reason)}" for r in read_repairs(Path(out) / "repairs.csv"))

@@ -154,8 +154,8 @@ def write_page(
         "<h2>Repairs</h2>",
         _repair_table(repairs),
         "<h2>Clips</h2>",
-        '<p class="soft">Onset, apex, and 4 &times; (apex &minus; onset) on mid-grey. Change: mean absolute difference '
-        "of the two faces, in grey levels of 255.</p>",
+        '<p class="soft">Onset, apex, and 4 &times; (apex &minus; onset) on mid-gray. Change: mean absolute difference '
+        "of the two faces, in gray levels of 255.</p>",
         _filters(apexes, classes),
         *_subject_sections(apexes, clips, repairs, classes),
         "<h2>How this was prepared</h2>",

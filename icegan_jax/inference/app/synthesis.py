@@ -44,14 +44,14 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
     intensity, draw = min(max(intensity, 0.0), MAX_INTENSITY), min(max(draw, 0), MAX_DRAW)
     shown = neutral_face if view == WHOLE else neutral_face.close_up(_FACE_PIXELS)
     renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
-    onset, figures = _grey_box(shown.picture, shown.box), []
+    onset, figures = _gray_box(shown.picture, shown.box), []
     for name, picture in zip(ensemble.classes, renderer.render(intensity)[0], strict=True):
         request = SynthesisRequest(path, Path(f"{name}_synthetic.png"), name, intensity, seed=draw)
         provenance = provenance_metadata(request, ensemble, [shown])
         png = encode_still(_shrink(picture), ".png", provenance, None)
-        figures.append(_figure(name, png, difference_image(onset, _grey_box(picture, shown.box))))
+        figures.append(_figure(name, png, difference_image(onset, _gray_box(picture, shown.box))))
     note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
-    legend = f"Synthetic. Below each face: the difference of grey levels, x{DIFFERENCE_GAIN}; red is brighter."
+    legend = f"Synthetic. Below each face: the difference of gray levels, x{DIFFERENCE_GAIN}; red is brighter."
     lines = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, legend) if line)
     return f'<section class="result">{lines}<div class="faces synthetic">{"".join(figures)}</div></section>'
 
@@ -64,8 +64,8 @@ def _figure(name: str, png: bytes, difference: Image.Image) -> str:
     return f"<figure>{face}<figcaption><b>{escape(name)}</b> {link}</figcaption>{below}</figure>"
 
 
-def _grey_box(picture: Color, box: Box) -> NDArray[np.uint8]:
-    """Return the grey levels in the box."""
+def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
+    """Return the gray levels in the box."""
     top, left = max(0, round(box.top)), max(0, round(box.left))
     return to_gray(np.ascontiguousarray(picture[top : round(box.bottom) + 1, left : round(box.right) + 1]))
 

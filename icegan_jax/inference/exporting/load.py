@@ -7,7 +7,7 @@
     lengths = model["recognizer"](onset, apex)                        # two uint8[b, n, n] -> float32[b, k]
     faces = model["generator"](onset, label, draw, intensity)         # -> uint8[b, n, n]
 
-onset, apex: grey faces, uint8, cropped and registered as model.json describes
+onset, apex: gray faces, uint8, cropped and registered as model.json describes
 label: int32[b], indices into the classes of model.json
 draw: int32[b], the number of the noise vector
 intensity: float32[b]; 0 is the onset, 1 the apex

@@ -63,13 +63,13 @@ def noise(workspace: Workspace) -> None:
 def other_image(workspace: Workspace) -> None:
     """Another image in place of a frame: of another size, mode, format, without a face, or with an absurd header."""
     path = workspace.pick(IMAGES)
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    assert grey is not None
-    h, w = grey.shape
+    gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    assert gray is not None
+    h, w = gray.shape
     kind = workspace.rng.choice(
         ("smaller", "one pixel", "black", "sideways", "16 bits", "colour", "palette", "transparent", "huge header")
     )
-    image = np.asarray(grey, np.uint8)
+    image = np.asarray(gray, np.uint8)
     if kind == "huge header":
         workspace.replace(path, _huge(workspace.rng.choice((12_000, 60_000, 2**31 - 1))))
         workspace.record_damage(kind, path)

@@ -10,7 +10,7 @@ from icegan_jax.data.ingest.contact_sheet import draw_strip, sort_key, write_con
 
 
 def level(clip: str, onset: int, apex: int = 0, subject: str = "s", label: int = 0) -> Record:
-    """A clip of flat grey faces."""
+    """A clip of flat gray faces."""
     size = (16, 16)
     return Record("d", subject, clip, label, 0, np.full(size, onset, np.uint8), np.full(size, apex, np.uint8))
 
@@ -22,7 +22,7 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def faces(sheet: NDArray[np.uint8]) -> list[tuple[int, int, int]]:
-    """(row, column, grey level) of every flat onset of 96 pixels, column by column from the top."""
+    """(row, column, gray level) of every flat onset of 96 pixels, column by column from the top."""
     strips = []
     for x in range(8, sheet.shape[1], 3 * 96 + 8):
         line = sheet[:, x].astype(int)
@@ -38,8 +38,8 @@ def faces(sheet: NDArray[np.uint8]) -> list[tuple[int, int, int]]:
 def test_a_cell_shows_onset_apex_and_four_times_the_difference(tmp_path: Path) -> None:
     write_contact_sheet(tmp_path / "sheet.png", [level("é", 100, 110, label=2)], EXPRESSIONS)
     sheet = read(tmp_path / "sheet.png")
-    ((y, x, grey),) = faces(sheet)
-    assert grey == 100
+    ((y, x, gray),) = faces(sheet)
+    assert gray == 100
     assert [int(sheet[y + 48, x + 48 + 96 * i]) for i in range(3)] == [100, 110, 128 + 4 * 10]
     assert sheet[y - 14 : y].min() < 100  # the caption
     assert sheet[y - 40 : y - 20].min() < 100  # the subject's heading
@@ -60,7 +60,7 @@ def test_clips_are_sorted_by_dataset_subject_and_clip_number(tmp_path: Path) -> 
         Record("a", "s9", "x", 0, 0, np.full((16, 16), 30, np.uint8), np.zeros((16, 16), np.uint8)),
     ]
     write_contact_sheet(tmp_path / "sheet.png", apart, EXPRESSIONS)
-    assert [grey for _, _, grey in faces(read(tmp_path / "sheet.png"))] == [30, 40, 50, 60]
+    assert [gray for _, _, gray in faces(read(tmp_path / "sheet.png"))] == [30, 40, 50, 60]
     assert [r.clip for r in sorted(apart, key=sort_key)] == ["x", "1_1", "1_2", "1_10"]
 
 
@@ -86,6 +86,6 @@ def test_further_clips_go_onto_a_second_sheet(tmp_path: Path) -> None:
     write_contact_sheet(tmp_path / "contact_sheet.png", records, EXPRESSIONS)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["contact_sheet.png", "contact_sheet_2.png"]
     first, second = (read(tmp_path / name) for name in ("contact_sheet.png", "contact_sheet_2.png"))
-    greys = [grey for sheet in (first, second) for _, _, grey in faces(sheet)]
-    assert greys == [i % 200 for i in range(700)]
+    grays = [gray for sheet in (first, second) for _, _, gray in faces(sheet)]
+    assert grays == [i % 200 for i in range(700)]
     assert max(*first.shape, *second.shape) < 4900

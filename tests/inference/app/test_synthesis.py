@@ -83,6 +83,6 @@ def test_the_largest_of_several_faces_is_used(ensemble: Ensemble, photo: Path) -
 
 
 def test_no_face(ensemble: Ensemble, tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((60, 60), 128, np.uint8))
-    with pytest.raises(UserError, match="grey.png: no face found; give a picture of a frontal face"):
-        synthesis_html(ensemble, tmp_path / "grey.png", 1.0, 0, FACE)
+    cv2.imwrite(str(tmp_path / "gray.png"), np.full((60, 60), 128, np.uint8))
+    with pytest.raises(UserError, match="gray.png: no face found; give a picture of a frontal face"):
+        synthesis_html(ensemble, tmp_path / "gray.png", 1.0, 0, FACE)
