@@ -81,7 +81,10 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--draws=0"], "--draws=0: give 1 to 32"),
         (["--seed=-1"], "--seed=-1: give 0 to 2147483615"),
         (["--face=0"], "--face=0: give 1 or more; faces are counted from the left"),
-        (["--input=FOLDER", "--face=1"], "--face counts the faces of one picture; give a picture as --input, or omit"),
+        (
+            ["--input=FOLDER", "--face=1"],
+            "--face counts the faces of one picture; give a picture as --input, or omit --face",
+        ),
         (["--input=FOLDER"], "FOLDER: no picture in this folder; put jpg, jpeg, png, bmp, webp files there"),
         (["--input=OUT/none.png"], "OUT/none.png: no such picture or folder; correct --input"),
         (["--out=INPUT"], "--out=INPUT is the picture given as --input, which it would replace; give another name"),
@@ -96,7 +99,10 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.model.generator=none); give"),
         (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name; did you mean tiny_s"),
         (["--exclude_subject=s7"], "--exclude_subject=s7: "),
-        (["--fold=tiny_s1", "--exclude_subject=s2"], "--exclude_subject=s2: fold tiny_s1 was trained on this subject; "),
+        (
+            ["--fold=tiny_s1", "--exclude_subject=s2"],
+            "--exclude_subject=s2: fold tiny_s1 was trained on this subject; ",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

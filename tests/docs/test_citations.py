@@ -65,3 +65,14 @@ def test_the_citation_file_describes_this_version_and_the_cited_paper() -> None:
     assert f"version: {icegan_jax.__version__}\n" in citation and f"{{{doi}}}" in bibtex
     for author in re.findall(r"family-names: (\w+)", citation):
         assert f"{author}, " in bibtex
+
+
+def test_the_files_to_open_exist() -> None:
+    """The lists of docs/design.md, "Files to open", name files of the package, each as often as its row says."""
+    section = (ROOT / "docs/design.md").read_text().split("## Files to open")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| .* \| (.*`) \| (\d+)(?: more)? \|$", section, re.MULTILINE)
+    assert [int(number) for _, number in rows] == [8, 6, 20, 10]
+    for files, number in rows:
+        paths = re.findall(r"`([\w/]+\.py)`", files)
+        assert len(paths) == len(set(paths)) == int(number)
+        assert [path for path in paths if not (ROOT / "icegan_jax" / path).is_file()] == []

@@ -71,7 +71,7 @@ def test_the_mean_of_several_folds(ensemble: Ensemble, run_dir: Path, onset: NDA
 
 def test_an_encoder_decoder_generator_has_no_motion() -> None:
     models = tiny.models(generator=Generator(width=1 / 16, embedding=6, kind="encoder_decoder"))
-    onset = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8))
+    onset = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 1), np.uint8))
     noise, expression = jnp.zeros((2, models.noise)), jnp.zeros((2, 3))
     start = jax.jit(functools.partial(models.generator.init, train=True))
     stats, params = flax.core.pop(start(jax.random.key(0), to_float(onset), noise, expression), "params")

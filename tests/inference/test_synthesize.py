@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
+from icegan_jax import __version__
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.images import read_color
 from icegan_jax.errors import UserError
@@ -88,10 +89,10 @@ def test_metadata_and_json_document_the_request(default_request: SynthesisReques
     assert source.endswith("/compositeWithTrainedAlgorithmicMedia")
     assert description == (
         "Synthetic expression, not a recording: surprise, intensity 0.6, draw 3; "
-        f"icegan_jax 0.1.0 (ICE-GAN), run {ensemble.run_id[:8]}, mean of folds tiny_s0, tiny_s1, tiny_s2"
+        f"icegan_jax {__version__} (ICE-GAN), run {ensemble.run_id[:8]}, mean of folds tiny_s0, tiny_s1, tiny_s2"
     )
     assert record == {
-        "software": "icegan_jax 0.1.0",
+        "software": f"icegan_jax {__version__}",
         "run": ensemble.run_id,
         "folds": ["tiny_s0", "tiny_s1", "tiny_s2"],
         "input": "neutral.png",
@@ -157,7 +158,7 @@ def test_a_folder_gives_a_row_for_each_picture(
     assert metadata_in(default_request.out)[2]["input"] == "faces"
     (folder / "wall.png").write_bytes((default_request.out).read_bytes())
     Image.new("RGB", (80, 80)).save(folder / "wall.png")
-    with pytest.raises(UserError, match=r"wall\.png: no face result"):
+    with pytest.raises(UserError, match=r"wall\.png: no face found"):
         synthesize_file(replace(default_request, input=folder), ensemble)
 
 
