@@ -17,7 +17,8 @@ from tests.docs.rules import RULES, program_of, rule_of
 
 COMMANDS = commands()
 UNIQUE = [command for i, command in enumerate(COMMANDS) if command.words not in {c.words for c in COMMANDS[:i]}]
-PROGRAMS = {"export.md": "exported", "python.md": "runs/mine"}  # page with Python: the folder that its programs read
+# The pages with Python, and the folder that their programs read.
+PROGRAMS = {"README.md": "runs/demo", "export.md": "exported", "python.md": "runs/mine"}
 _PRODUCED = re.compile(r"(?:^|=)(DATA|exported|runs/\w+)(?=$|/)")  # inputs that other commands write
 
 
