@@ -47,7 +47,7 @@ def test_no_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         app.main(["--workdir=nowhere", f"--port={port}"])
     assert ended.value.code == 2
-    assert f"'{port}' is no port, 1 to 65535; see --help" in capsys.readouterr().err
+    assert f"'{port}' is no port; give 1 to 65535; see --help" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     message = capsys.readouterr().out
     assert ended.value.code == 0
-    assert "--exclude_subject NAME" in message and "what comes out:" in message
+    assert "--exclude_subject NAME" in message and "what is written:" in message
     assert max(map(len, message.splitlines())) <= 120
 
 
