@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from icegan_jax.config import load_config
+from icegan_jax.config import CONFIGS_DIR, load_config
 from icegan_jax.errors import UserError
 from icegan_jax.inference.array_inputs import AnyPath, Array, Picture
 from icegan_jax.inference.ensemble import choose_folds, has_generator, read_classes
@@ -16,8 +16,6 @@ from icegan_jax.inference.inputs import FrameSource
 from icegan_jax.inference.recognize import Recognition, RecordingResult
 from icegan_jax.inference.recognizer import Recognizer
 from icegan_jax.inference.synthesizer import Synthesis, Synthesizer
-
-_CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout as in an installation
 
 
 def load_run(path: AnyPath, fold: str | None = None, exclude_subject: str | None = None) -> "Run":
@@ -114,10 +112,10 @@ def get_config(name: str) -> ConfigDict:
     Raises:
         UserError: There is no config of that name.
     """
-    names = sorted(path.stem for path in _CONFIGS_DIR.glob("[a-z]*.py"))
+    names = sorted(path.stem for path in CONFIGS_DIR.glob("[a-z]*.py"))
     if name not in names:
         raise UserError(f"config {name!r}: there is none of that name; give one of {', '.join(names)}")
-    return load_config(str(_CONFIGS_DIR / f"{name}.py"))
+    return load_config(str(CONFIGS_DIR / f"{name}.py"))
 
 
 def train_and_evaluate(

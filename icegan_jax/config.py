@@ -30,6 +30,8 @@ from icegan_jax.models.perceptual import load_perceptual_network
 from icegan_jax.training.parallel import PARALLEL_MODES
 from icegan_jax.training.state import ON_NONFINITE, LossWeights, Models, TrainConfig
 
+CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout as in an installation
+
 NO_GENERATOR = "none"  # Table III, A: the discriminator alone
 _BOOLEAN_KIND = "True or False"  # the kind of a boolean field, see Field
 
@@ -352,7 +354,11 @@ def load_config(path: str, changes: Sequence[str] = ()) -> ConfigDict:
       UserError: The file cannot be read or run, returns no config, or a change is not a value of its field.
     """
     name, colon, argument = path.partition(":")
-    config = _run_file(Path(name), [argument] if colon else [])
+    file = Path(name)
+    installed = CONFIGS_DIR / file.name
+    if file.parent == Path("configs") and not file.exists() and installed.is_file():
+        file = installed  # outside the repository, --config=configs/demo.py means the installed config
+    config = _run_file(file, [argument] if colon else [])
     for change in changes:
         field, _, text = change.removeprefix("--config.").partition("=")
         _set_field(config, field, _parse_value(field, text))

@@ -256,3 +256,12 @@ def test_more_steps_than_can_be_counted() -> None:
     validate(config)
     with pytest.raises(UserError, match=re.escape("config.training.epochs is 2147483647: 1")):
         build_train_config(config, num_pairs=100, num_folds=1, num_devices=1)
+
+
+def test_the_installed_configs_are_used_outside_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config("configs/demo.py").to_dict() == demo.get_config().to_dict()
+    assert "configs/nowhere.py cannot be loaded: No such file" in refusal("configs/nowhere.py")
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/demo.py").write_text(BASE.format("config.seed = 5"))
+    assert load_config("configs/demo.py").seed == 5  # a file of the user's own comes first

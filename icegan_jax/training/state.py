@@ -165,9 +165,9 @@ class TrainConfig:
     """Training settings, the same for every fold.
 
     Attributes:
-      steps: updates of each fold, a multiple of ``steps_per_call``.
+      steps: updates of each fold.
       steps_per_epoch: updates per epoch of the whole prepared set; used only for the epoch in the logs.
-      steps_per_call: updates per call of the compiled program, and between log lines.
+      steps_per_call: updates per call of the compiled program, and between log lines; at most so many.
       checkpoint_every: minimum number of updates between checkpoints.
       folds_per_device: folds trained in parallel on a device; 0: as many as fit into the device's memory.
       batch_size: pairs per update.
@@ -175,8 +175,7 @@ class TrainConfig:
       seed: seed of all random numbers.
       parallel: what several devices share, ``folds`` or each ``batch``.
       process: index of the training process among several, logged with the times.
-      evaluate_every: updates between evaluations of the held-out clips during training, a multiple of
-        ``steps_per_call``; 0: no such evaluations.
+      evaluate_every: updates between evaluations of the held-out clips during training; 0: no such evaluations.
       shift: maximum random shift of training pairs, in pixels, see ``data.pipeline``.
       brightness: maximum random change of the training pairs' brightness, as a share of white.
       on_nonfinite: one of ``ON_NONFINITE``.
