@@ -53,12 +53,12 @@ class Run:
 
     @cached_property
     def recognizer(self) -> Recognizer:
-        """The discriminators, which recognize; read when they are first used."""
+        """The discriminators, which recognize; they are read at the first use."""
         return Recognizer(self.path, **self._choice)
 
     @cached_property
     def synthesizer(self) -> Synthesizer:
-        """The generators, which synthesize; read when they are first used."""
+        """The generators, which synthesize; they are read at the first use."""
         return Synthesizer(self.path, **self._choice)
 
     def recognize(
@@ -98,7 +98,7 @@ class Run:
         face_number: int | None = None,
         cropped: bool = False,
     ) -> Synthesis:
-        """Put an expression on a neutral face, see ``Synthesizer.synthesize``."""
+        """Synthesize a neutral face with an expression, see ``Synthesizer.synthesize``."""
         return self.synthesizer.synthesize(
             face, expression, intensity=intensity, seed=seed, face_number=face_number, cropped=cropped
         )

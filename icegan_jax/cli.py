@@ -29,7 +29,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def run_command(command: Callable[[], int | None], *, stopped: str = "nothing was written") -> int:
-    """Run a command and print in one line what is wrong with its input.
+    """Run a command, and print an error in its input in one line.
 
     Args:
         command: returns the exit code, or None for 0.
@@ -65,7 +65,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
     The options arrive as ``workdir`` (Path), ``fold`` and ``exclude_subject`` (str or None), which
     ``icegan_jax.load_run`` takes, and ``compilation_cache`` (str or None), which ``enable_compilation_cache`` takes.
-    ``ensemble`` names the default, so that it can be written down; it is refused beside --fold.
+    ``ensemble`` is the default, which the option makes explicit; --ensemble and --fold exclude each other.
     """
     group = parser.add_argument_group("which networks")
     text = "directory of a trained run; nothing in it is changed"

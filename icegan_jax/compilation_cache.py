@@ -26,9 +26,9 @@ _COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"  # of programs fro
 
 
 class CompilationCounter:
-    """Counts the programs that are compiled after its creation, and how many of them came from the cache.
+    """Counter of the programs that are compiled after its creation, and of those that came from the cache.
 
-    ``str`` gives a text like `` (2 of 4 programs from the cache)``; empty where nothing was compiled.
+    ``str`` returns a text like `` (2 of 4 programs from the cache)``; empty where nothing was compiled.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The config: its fields and their ranges, the config file with changes of the command line, and what is built of it.
 
-``load_config`` and ``split_changes`` read, ``validate`` checks, ``build_models`` and ``build_train_config`` turn the
-checked values into the networks and the settings of the training. configs/loso.py describes every field.
+``load_config`` and ``split_changes`` read, ``validate`` checks, ``build_models`` and ``build_train_config`` make
+the networks and the settings of the training of the checked values. configs/loso.py describes every field.
 """
 
 import ast
@@ -30,7 +30,7 @@ from icegan_jax.models.perceptual import load_perceptual_network
 from icegan_jax.training.parallel import PARALLEL_MODES
 from icegan_jax.training.state import ON_NONFINITE, LossWeights, Models, TrainConfig
 
-CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout as in an installation
+CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout and in an installation
 
 NO_GENERATOR = "none"  # Table III, A: the discriminator alone
 _BOOLEAN_KIND = "True or False"  # the kind of a boolean field, see Field
@@ -46,7 +46,7 @@ _MAX_UNITS = 65_536
 _MAX_WIDTH = 100.0
 _MAX_ITERATIONS = 100
 _MAX_LAYERS = 16
-_MAX_PROCEDURAL = 10_000  # people, clips or frames; two clips a second are drawn
+_MAX_PROCEDURAL = 10_000  # subjects, clips or frames; two clips a second are drawn
 _MAX_WEIGHT = 1e9  # of a loss term; the largest in configs/ is 100
 
 _MAX_SHOWN = 80  # characters of a value in a message
@@ -412,7 +412,7 @@ def _describe_error(error: BaseException) -> str:
 
 
 def _set_field(config: ConfigDict, field: str, value: object) -> None:
-    """Set a field, also one that the file omits or gives another type."""
+    """Set a field, even if the file has no such field, or a value of another type."""
     part = config
     *path, name = field.split(".")
     with config.unlocked(), config.ignore_type():
@@ -474,7 +474,7 @@ def _check_selection(evaluation: ConfigDict) -> None:
 
 
 def _flatten(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values by dotted name, without unfilled placeholders."""
+    """Yield dotted name and value of each field, without placeholders that have no value."""
     for name in config:
         try:
             value = config[name]

@@ -43,7 +43,7 @@ def describe_os_error(error: OSError, default_name: str) -> str:
 
 
 def error_number(error: BaseException, numbers: Iterable[int]) -> int | None:
-    """Return the first of the ``numbers`` that an error, or an error in its chain, has or spells out; or None."""
+    """Return the first of the ``numbers`` that an error in the chain has as errno or in its text; or None."""
     for cause in error_chain(error):
         for number in numbers:
             if isinstance(cause, OSError) and cause.errno == number:

@@ -113,7 +113,7 @@ def _content(ensemble: Ensemble, programs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _copy_flatbuffers(folder: Path) -> None:
-    """Copy the installed package, and its license: its wheel has none, but the license is that of this project."""
+    """Copy the package flatbuffers, and this project's license: its own license is the same, but not in its wheel."""
     spec = util.find_spec("flatbuffers")
     assert spec is not None and spec.origin is not None  # a dependency of this package
     shutil.copytree(Path(spec.origin).parent, folder / "flatbuffers", ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,6 +1,6 @@
 """The results of a run: predictions.csv, results.json and the report, or results.partial.json of an unfinished run.
 
-A run that trained on all subjects has no score: no predictions.csv, and a results.json that says so.
+A run that trained on all subjects has no score and no predictions.csv; its results.json has ``"scored": false``.
 """
 
 import os
@@ -43,7 +43,8 @@ from icegan_jax.run_dir import (
 from icegan_jax.training.evaluate import check_steps, read_evaluations
 from icegan_jax.training.fold_result import damage_of, read_result
 
-# What only a run with all folds has. results.json is first: the file by which other programs recognize such a run.
+# Files that only a run with all folds finished has. results.json is first: other programs take a run as finished if the
+# file exists.
 _RESULT_NAMES = (RESULTS_FILE, PREDICTIONS_FILE, REPORT_DIR, REPORT_WITHOUT_FACES_DIR)
 
 _SELECTIONS = {"last": "last", "inner": "inner validation"}  # config.evaluation.selection, as in results.json

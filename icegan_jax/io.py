@@ -222,8 +222,8 @@ def atomic_dir(out: str | Path, marker: str = "prepared.json", command: str = "p
 
     The temporary folder is ``.NAME.partial`` next to ``out``; both have the same parent, so that relative paths
     written inside keep their meaning. After an exception, Ctrl-C included, ``out`` is unchanged and the temporary
-    folder is removed, except its subfolder ``CACHE_DIR``, which the next call yields again. What a killed process
-    leaves, the next call uses or removes. Only one process at a time may write ``out``.
+    folder is removed, except its subfolder ``CACHE_DIR``, which the next call yields again. The next call uses or
+    removes the files of a killed process. Only one process at a time may write ``out``.
 
     Args:
       out: The folder to write.
@@ -413,7 +413,7 @@ def _flush(staging: Path) -> None:
 
 
 def _swap(staging: Path, target: Path) -> None:
-    """Replace the folder ``target``; two renames, of which ``_recover`` undoes a lone first one."""
+    """Replace the folder ``target`` by two renames; ``_recover`` undoes the first one if the second one is missing."""
     old = _replaced(target)
     if target.exists():
         target.rename(old)

@@ -41,7 +41,7 @@ _held_locks: set[int] = set()  # file descriptors of the locks that this process
 
 
 class ProcessMonitor:
-    """Observes the status file of one process.
+    """Monitor of the status file of one process.
 
     Only the time between two close calls of ``poll`` counts: where the observer itself was suspended, the observed
     process may have been suspended, too.
@@ -54,7 +54,7 @@ class ProcessMonitor:
     """
 
     def __init__(self, path: Path, lost_s: float) -> None:
-        """``lost_s``: seconds without a change after which the process counts as lost."""
+        """Start to observe ``path``; after ``lost_s`` seconds without a change the process counts as lost."""
         self.path, self._lost_s = path, lost_s
         self._content, self._polled, self._unchanged_s = read_status(path), time.monotonic(), 0.0
         self.state, self.reason, self.changed = RUNNING, "", False
@@ -152,7 +152,7 @@ def run_lock(run_dir: Path, path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            if locked and descriptor in _held_locks:  # false in a forked child, see below
+            if locked and descriptor in _held_locks:  # false in a forked child, see ``_close_locks_in_child``
                 with contextlib.suppress(OSError):
                     _write(descriptor, "")
     finally:
@@ -195,7 +195,7 @@ def _acquire(descriptor: int, run_dir: Path) -> bool:
             if error.errno not in _LOCKED:
                 raise
         holder = _read(descriptor)
-        known = bool(holder) and not has_ended(holder)  # a dead holder: an earlier one, or one killed just now
+        known = bool(holder) and not has_ended(holder)  # a dead holder is an earlier one, or was killed just now
         if known or time.monotonic() > end:
             name = _describe_holder(holder) if known else "its process is unknown"
             raise UserError(f"{run_dir}: a run is active there ({name}); let it end, or choose another --workdir")
@@ -241,7 +241,7 @@ def _stat(pid: int) -> _Stat | None:
 
 
 def _pid_space() -> str:
-    """See ``process_identity``; empty where /proc is missing, or is that of another namespace than this process's."""
+    """Return the ``pid_space`` of ``process_identity``; empty if /proc is missing or is of another pid namespace."""
     try:
         if os.readlink(_PROC / "self") != str(os.getpid()):
             return ""

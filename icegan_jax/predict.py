@@ -160,7 +160,7 @@ class _Recognizers:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._run_dir, self._is_each, self._subject = args.workdir, args.exclude_subject == EACH, ""
-        if self._is_each:  # any fold serves until the first clip: classes and image size are the same
+        if self._is_each:  # any fold can be used until the first clip: classes and image size are the same
             self.current = Recognizer(args.workdir, fold=choose_folds(args.workdir)[0].name)
         else:
             self.current = Recognizer(args.workdir, fold=args.fold, exclude_subject=args.exclude_subject)

@@ -238,7 +238,7 @@ def _sources(
     release: str | None,
     classes: Sequence[str] | None,
 ) -> list[Source]:
-    """Return the sources with their places; refuse options that belong to other sources."""
+    """Return the sources with their paths; refuse options that belong to other sources."""
     paths = [raw] if isinstance(raw, str | Path) else list(raw)
     if len(paths) != len(names):
         example = "--source=clips needs --raw=CLIPS.csv; see --help for its columns"
@@ -394,7 +394,7 @@ def _run(options: dict[str, Any]) -> int:
 
 
 def _check(options: Mapping[str, Any]) -> int:
-    """Print what is in the sources, what is wrong with it and what would be repaired; return the exit code."""
+    """Print the clips of the sources, their errors and the repairs that would be made; return the exit code."""
     strict, skip_damaged = options.get("strict", False), options.get("skip_damaged", False)
     workers, method = options.get("workers"), options.get("apex", METHODS[0])
     of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}

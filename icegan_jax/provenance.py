@@ -39,7 +39,7 @@ HARMLESS = {
     "training.collapse_after": "when to warn",
     "evaluation.oracle": "an additional score",
 }
-_OTHER_VERSION = "if the new version computes the same"  # of icegan_jax: only the user can decide
+_OTHER_VERSION = "if the new version computes the same"  # of icegan_jax: the program cannot check the condition
 _OTHER_PACKAGE = "rounding may differ"  # of other packages
 
 _NOTES = ("id", "git_commit", "resumed")  # keys of config.json that are not compared
@@ -160,7 +160,7 @@ def read_run_config(workdir: Path) -> dict[str, Any]:
 
 
 def config_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the config alone, out of the content of config.json."""
+    """Return only the fields of the config from the content of config.json."""
     return {name: value for name, value in stored.items() if name not in (*_NOTES, "data_fingerprint", "code")}
 
 

@@ -14,13 +14,13 @@ TENSORBOARD_DIR = "tensorboard"  # a folder of event files for each fold
 PREDICTIONS_FILE = "predictions.csv"  # of all test clips; each fold's folder has one of the fold's own
 RESULTS_FILE = "results.json"
 REPORT_DIR = "report"
-REPORT_WITHOUT_FACES_DIR = "report_no_faces"  # a folder of its own: nothing in it has ever held a face
+REPORT_WITHOUT_FACES_DIR = "report_no_faces"  # a separate folder, into which no face is ever written
 OLD_SUFFIX = ".old"  # of results that are older than the state of the folds
 PARTIAL_RESULTS_FILE = "results.partial.json"  # of an unfinished run: scores of the finished folds alone
 
 # A fold's folder.
 CHECKPOINTS_DIR = "checkpoints"  # a folder for each checkpoint, named after its step
-DAMAGED_CHECKPOINTS_DIR = "damaged_checkpoints"  # moved here from CHECKPOINTS_DIR, for the user to look at or delete
+DAMAGED_CHECKPOINTS_DIR = "damaged_checkpoints"  # moved here from CHECKPOINTS_DIR; the user may delete them
 METRICS_FILE = "metrics.jsonl"  # losses and accuracies during training, a line per logged step
 EVALUATIONS_FILE = "evaluations.jsonl"  # predictions during training, a line per evaluation
 NONFINITE_FILE = "nonfinite.json"  # where and why the training stopped at a number that is not finite

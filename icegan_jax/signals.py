@@ -74,7 +74,7 @@ def handle_signals() -> Iterator[None]:
 
 @contextlib.contextmanager
 def defer_signals() -> Iterator[Callable[[], int | None]]:
-    """Only note the first signal, so that the caller can save its work and then raise ``Stopped`` itself.
+    """Defer the first signal, so that the caller can save a checkpoint and then raise ``Stopped``.
 
     A second signal raises ``Stopped`` at once. If the first signal was noted and the caller did not raise, ``Stopped``
     is raised at the end of the block, unless another exception ends the block. It is raised at the beginning where the

@@ -178,9 +178,9 @@ def _to_json(config: ConfigDict) -> dict[str, Any]:
 
 
 def _has_own_data(workdir: Path) -> bool:
-    """Return whether the run directory has procedural faces, of a start that got as far as config.json.
+    """Return whether the run directory has procedural faces, of a start that wrote config.json.
 
-    Without config.json the faces may be those of another config: they are drawn again.
+    Without config.json the faces may be those of another config, and are drawn again.
     """
     return (workdir / DATA_DIR / SUMMARY_FILE).is_file() and (workdir / CONFIG_FILE).is_file()
 

@@ -139,7 +139,7 @@ def read_video_info(path: str | Path) -> VideoInfo:
 
 
 def count_video_frames(path: str | Path) -> int:
-    """Return the number of frames of a video, see ``video_facts``.
+    """Return the number of frames of a video, see ``read_video_info``.
 
     Raises:
         UserError: the video cannot be opened or holds no frame.

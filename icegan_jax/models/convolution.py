@@ -9,8 +9,8 @@ channels (space to depth): a 4x4 kernel of stride 2 becomes a 2x2 kernel of stri
 2x2 kernel with four outputs per pixel. Two methods compute the cross-correlation of stride 1:
 
 - im2col: one product of the image patches and the kernel. The backward pass computes the patches again instead of
-  keeping them: for the widest layer the patches take 103 MB, which would evict the activations of the next layers from
-  every cache.
+  keeping them: for the widest layer the patches take 103 MB, which would replace the activations of the next layers in
+  every cache of the CPU.
 - Winograd (Winograd 1980; Lavin and Gray 2016), in float32 on the CPU. The image is cut into tiles of n x n pixels,
   n = m + t - 1; each tile determines m x m outputs. In a transformed basis the correlation of tile and kernel is an
   elementwise product: n^2 multiplications instead of m^2 t^2, computed as one matrix product over the channels per
@@ -20,8 +20,8 @@ channels (space to depth): a 4x4 kernel of stride 2 becomes a 2x2 kernel of stri
 Images are NHWC, kernels are HWIO (height, width, input channel, output channel), both float32. ``dtype`` is the type
 that the operands of the products are rounded to; sums stay float32.
 
-Axis letters: b batch, h w image, t kernel size (taps), i o input and output channel, m outputs and n pixels of a
-Winograd tile's side.
+Axis letters: b batch, h w image, k kernel size, t kernel size of a cross-correlation of stride 1 (taps), i o input and
+output channel, m outputs and n pixels of a Winograd tile's side. General matrices are [m, k] and [k, n].
 """
 
 import functools

@@ -196,8 +196,9 @@ class CapsuleDiscriminator(nn.Module):
 class ConvolutionalDiscriminator(nn.Module):
     """PatchGAN, 4x4 convolution of stride 2, 4x4 convolution to a logit for real and one for each class.
 
-    The paper says only "two CNN layers". Ours halve the 8x8 feature map of a 128x128 face and then cover the whole map.
-    For smaller faces the last kernel is as large as the map; for larger faces the logits are averaged over the map.
+    The paper has only the words "two CNN layers". The first convolution here halves the 8x8 feature map of a 128x128
+    face; the kernel of the second one is as large as the map. For smaller faces the last kernel is as large as the map;
+    for larger faces the logits are averaged over the map.
 
     Attributes:
       classes: number of expressions k.

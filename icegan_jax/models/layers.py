@@ -45,7 +45,7 @@ class Convolution(nn.Module):
 
     The kernel is divided by an estimate of the largest singular value of its matrix [k k i, o]: one power iteration per
     training pass, from the vector in the collection ``spectral``. Where the output is smaller than the kernel, the
-    output is divided instead, which gives the same result and moves less memory.
+    output is divided instead: the result is the same up to rounding, with less memory traffic.
 
     Attributes:
       features: output channels.

@@ -26,7 +26,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.models.convolution import convolve
 
 LPIPS_NETWORK = "alexnet"
-_LPIPS_BATCH = 16  # pairs per call: one compiled program serves any number of pairs
+_LPIPS_BATCH = 16  # pairs per call, so that one compiled program computes any number of pairs
 
 # ImageNet's mean and standard deviation per color, of pixels in [0, 1].
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -152,7 +152,7 @@ def _weights(stored: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Unpickler of numpy arrays alone, so that a weight file cannot run code."""
+    """Unpickler that allows only numpy arrays, so that a weight file cannot run code."""
 
     _ALLOWED = {
         ("numpy", "ndarray"): np.ndarray,

@@ -269,7 +269,7 @@ def tree_digest(arrays: Any) -> str:
 
 
 def named_leaves(arrays: Any) -> dict[str, Any]:
-    """Return the leaves of a tree by path, ``g_params/down0/kernel``, in the order of the paths."""
+    """Return the leaves of a tree by path, ``g_params/down_1/kernel``, in the order of the paths."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(arrays)
     return dict(sorted((jax.tree_util.keystr(path, simple=True, separator="/"), leaf) for path, leaf in leaves))
 

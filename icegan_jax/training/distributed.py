@@ -12,8 +12,8 @@ The processes coordinate by files in the run directory:
     processes/run.json   the run's token, and the folds of each process; written by process 0
     processes/<i>.json   the status of process i, written every other second
 
-No fold is trained twice: a start takes over a run directory only when it has the lock and no status file in it changes
-any more, and a process whose run directory was taken over ends at once.
+No fold is trained twice: a new run uses a run directory only when process 0 has the lock and no status file changes any
+more. A process whose run directory another run uses now ends at once.
 """
 
 import contextlib
@@ -165,7 +165,9 @@ def _assign_gpu(environment: Mapping[str, str], local_index: int, local_count: i
 
 
 def start_processes(processes: Processes, timeout_s: int = START_TIMEOUT_S) -> None:
-    """Restrict this process to its GPU, and wait until all processes have started; call it before using jax.
+    """Restrict this process to its GPU, and wait until all processes have started.
+
+    The function must be called before the first use of a device, since jax then reads the settings.
 
     Raises:
       UserError: Not all have started within ``timeout_s`` seconds, or two have the same index.
@@ -202,7 +204,7 @@ def check_all_present(processes: Processes, timeout_s: int) -> None:
 
 
 def _failure_reason(log: str) -> str:
-    """Return jax's reason from its many lines of output and stack trace."""
+    """Return the reason out of the output of jax, which has many lines and a stack trace."""
     status = re.findall(r"absl::Status: (.+)", log) or re.findall(r"^\w*(?:Error|Exception): (.+)", log, re.MULTILINE)
     lines = status or log.splitlines() or ["no reason given"]
     return str(lines[-1]).strip()[:200]
@@ -215,10 +217,10 @@ def assign_folds(names: Sequence[str], count: int) -> list[list[str]]:
 
 
 class Coordination:
-    """Context manager in which the processes of one run coordinate; entered by every process after the start.
+    """Context manager in which the processes of one run coordinate; every process enters the context after the start.
 
-    While it is entered, a thread writes the status of this process; at the exit, by whatever exception, the status
-    becomes ``finished`` or ``stopped``. Process 0 enters it inside ``acquire_run_dir``.
+    In the context, a thread writes the status of this process. At the exit the status becomes ``finished``, or
+    ``stopped`` after an exception. Process 0 enters the context inside ``acquire_run_dir``.
     """
 
     def __init__(self, run_dir: Path, processes: Processes, lost_s: float = LOST_S, token: str = "") -> None:
@@ -252,7 +254,7 @@ class Coordination:
         self._write_status(STOPPED if kind else FINISHED, reason)
 
     def assign(self, names: Sequence[str]) -> list[str]:
-        """Assign the unfinished folds to all processes (process 0), and return its own.
+        """Assign the unfinished folds to all processes, and return those of process 0; for process 0.
 
         Raises:
           UserError: The run directory cannot be written.
@@ -265,7 +267,7 @@ class Coordination:
         return parts[0]
 
     def wait_for_assignment(self) -> list[str]:
-        """Wait until process 0 has prepared the data (other processes), and return the names of the folds to train.
+        """Wait until process 0 has prepared the data, and return the folds to train; for the other processes.
 
         Raises:
           UserError: Process 0 stopped or was lost, or uses another folder.
@@ -288,7 +290,7 @@ class Coordination:
                 _pause(bar)
 
     def wait_for_other_folds(self, unfinished: Callable[[], list[str]]) -> None:
-        """Wait until the other processes have finished their folds (process 0, after its own).
+        """Wait until the other processes have finished their folds; for process 0, after its own folds.
 
         Args:
           unfinished: Returns the names of the folds that are not finished at present.
@@ -304,7 +306,7 @@ class Coordination:
         total = len(missing)
         with _progress_bar(f"{self._processes.name} waits for the others' folds", total) as bar:
             while missing:
-                # The states first: a process finishes its folds before its status becomes finished.
+                # The states are read before the folds: a process finishes its folds before its status becomes finished.
                 states = [other.poll() for other in others]
                 missing = unfinished()
                 bar.n = total - len(missing)
@@ -314,7 +316,7 @@ class Coordination:
                 _pause(bar)
 
     def wait_for_process_0(self, unfinished: Callable[[], list[str]]) -> None:
-        """Check that process 0 is there to gather the results (other processes, after their folds).
+        """Wait until process 0, which gathers the results, is known to run or to have ended; for the other processes.
 
         Raises:
           UserError: Process 0 stopped or was lost; the message names its missing folds.
@@ -345,8 +347,8 @@ class Coordination:
     def _write_status(self, state: str, note: str) -> None:
         """Write this process's status file; errors of the file system are ignored, since they may pass.
 
-        Not with ``write_json``, whose fsync may take long while checkpoints are written; a status need not survive a
-        power failure.
+        The method does not use ``write_json``, whose fsync may take long while checkpoints are written; a status need
+        not survive a power failure.
         """
         path = self._folder / f"{self._processes.index}.json"
         temporary = path.with_name(f".{path.name}.tmp")
@@ -361,7 +363,7 @@ def acquire_run_dir(run_dir: Path, lost_s: float = LOST_S) -> Iterator[str]:
 
     Another run on this machine is detected at once, by its lock. A run on another machine or on a file system without
     locks, and processes that an earlier run left, are detected by changes of their status files, which are observed
-    for ten seconds, at most ``lost_s``. Processes that have certainly ended, or ended normally, are not waited for.
+    for ten seconds, at most ``lost_s``. The function does not wait for processes that are known to have ended.
 
     Yields:
       The run's token. Without locks, of two runs that start at the same moment the one ends whose token is no longer
@@ -386,7 +388,7 @@ def acquire_run_dir(run_dir: Path, lost_s: float = LOST_S) -> Iterator[str]:
 
 
 def _check_earlier_processes(run_dir: Path, monitors: Sequence[ProcessMonitor]) -> None:
-    """Wait until every process of an earlier run has ended or is lost; refuse if one is still running."""
+    """Wait until every process of an earlier run has ended or is lost; raise a UserError if one is still running."""
     if not any(monitor.poll() == RUNNING for monitor in monitors):
         return
     with _progress_bar(f"{run_dir}: is the earlier run still active?") as bar:

@@ -41,7 +41,7 @@ def evaluate_group(
       pairs: the prepared pairs.
       filled: the folds of the group, then copies of the first fold that fill the group.
       folders: the folders of the folds, without the copies; None for a fold that failed.
-      layout: which fold lies on which device; devices that share batches in training all get the same clips here.
+      layout: which fold is on which device; devices that share batches in training all get the same clips here.
       batch_size: clips per call.
 
     Returns:
@@ -103,7 +103,7 @@ def _run_in_batches(
     """Run a program of onset and apex [r, f, b, ...] on the clips of every fold, and return its results [g, m, ...].
 
     Folds have between one and dozens of clips. Each list is padded with its first clip to the same whole number of
-    batches, so that one compiled program serves all folds.
+    batches, so that one compiled program computes all folds.
     """
     size = math.ceil(max(map(len, clips)) / batch_size) * batch_size
     padded = np.stack([np.concatenate([index, np.full(size - len(index), index[0])]) for index in clips])

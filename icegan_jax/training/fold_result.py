@@ -108,8 +108,8 @@ def drop_damaged_results(
     """Mark finished folds with a damaged file as unfinished, so that they continue from their checkpoints.
 
     The function renames their result.json to ``DAMAGED_RESULT``, and does not touch intact folds. A result.json without
-    a checksum counts as damaged, since nobody can know whether the files beside it are intact; the last checkpoint of
-    the fold gives these files again in seconds.
+    a checksum counts as damaged, since the files beside result.json may be damaged too; these files are computed
+    again in seconds, from the last checkpoint of the fold.
 
     Predictions and faces come from the last checkpoint, but evaluations during training do not. So the checkpoints
     after a lost evaluation of an unfinished fold are moved away, and the fold is trained again from the step before.

@@ -1,4 +1,4 @@
-"""Training of all folds, group by group: the folds of a group train side by side, and each fold leaves its own files.
+"""Training of all folds, group by group: the folds of a group train side by side, and each fold has files of its own.
 
 Axis letters: r device, f fold on a device, g fold of the group, s step of a call, b batch.
 """
@@ -78,7 +78,7 @@ class RunContext:
 
     Attributes:
       programs: the compiled programs, for the devices of ``layout``.
-      layout: which fold lies on which device.
+      layout: which fold is on which device.
       pairs: the prepared pairs.
       config: how every fold is trained.
       run_dir: the run directory.
@@ -301,10 +301,10 @@ class FoldGroup:
 
     Attributes:
       context: what all groups of the run share.
-      filled: the folds, then copies of the first fold up to the size of the layout, whose results are dropped: so the
-        program that was compiled for a full group serves every group.
+      filled: the folds, then copies of the first fold up to the size of the layout, whose results are dropped: so one
+        compiled program computes every group.
       iterators: the batches of each entry of ``filled``.
-      fold_runs: the files and the condition of each fold, without the copies.
+      fold_runs: the files and the failure, if any, of each fold, without the copies.
     """
 
     def __init__(
@@ -322,8 +322,8 @@ class FoldGroup:
         self._stack = stack
         self._start = time.perf_counter()
         self._compiled_before = sum(context.programs.compile_s)
-        self._elapsed = elapsed  # of the group, before this start of its clock
-        self._restored = NO_TIME  # of each fold, in earlier starts of the run
+        self._elapsed = elapsed  # the time of the group before this object was made
+        self._restored = NO_TIME  # the time of each fold in earlier starts of the run
 
     @property
     def is_training(self) -> bool:
@@ -416,7 +416,7 @@ class FoldGroup:
                 sync_logs(fold_run.logs)
                 state = self.context.layout.take_state(states, place)
                 fold_run.checkpoints.save(state, {"iterator": positions[place], **now})
-        for fold_run in self.fold_runs:  # not before: the folds have the step before in common until all have this step
+        for fold_run in self.fold_runs:  # only now: until all folds have this step, the step before is their common one
             fold_run.checkpoints.keep_newest(MAX_TO_KEEP)
 
     def write_results(self, states: TrainState) -> None:
@@ -453,13 +453,13 @@ class FoldGroup:
 
 @dataclass
 class FoldRun:
-    """The files and the condition of one fold of a group.
+    """The files of one fold of a group, and its failure, if any.
 
     Attributes:
       fold: the subjects that are trained on and tested.
       folder: the folder of the fold.
       checkpoints: its checkpoints.
-      collapse: watches for collapsed capsules.
+      collapse: the monitor that warns of collapsed capsules.
       metrics: metrics.jsonl, once it is open.
       events: the same quantities for TensorBoard.
       evaluations: evaluations.jsonl, where the config evaluates during training.

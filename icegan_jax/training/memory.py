@@ -3,8 +3,8 @@
 XLA plans the memory of a program when it compiles the program. So the training program is compiled for one fold, whose
 bytes give the number of folds that fit, and then for that number, whose bytes must fit too. The memory of a program
 with ``vmap`` over folds grows with their number: 225, 456 and 908 MB beside arguments and results for 1, 2 and 4 folds
-(width 1/8, batch 16, 128x128, XLA's plan for a CPU); with a loop over folds, more slowly. Prediction and synthesis need
-less memory than training (29 and 56 MB).
+(width 1/8, batch 16, 128x128, estimated by XLA for a CPU); with a loop over folds the memory grows more slowly.
+Prediction and synthesis need less memory than training (29 and 56 MB).
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _UNITS = {unit: 2 ** (10 * power) for power, unit in enumerate(("", "K", "M", "G
 
 USED = 0.8  # of the free memory; the rest is a reserve for fragments and other programs
 
-# Folds on a CPU device: the program computes folds one after another (``parallel.loop_folds``), so more save no time.
+# Folds on a CPU device: the program computes folds one after another (``loop_folds``), so that more folds save no time.
 MOST_ON_CPU = 1
 
 _PREFETCHED = 2  # batches on the device beside those of the present call (see ``prefetch``)
@@ -134,11 +134,11 @@ def _requested_bytes(message: str) -> str:
 
 
 class FoldCapacity(NamedTuple):
-    """How many folds train side by side.
+    """The number of folds that train side by side, with their programs.
 
     Attributes:
-      programs: the programs for the devices of the layout; the training program is compiled where memory decided.
-      layout: which fold lies on which device.
+      programs: the programs for the devices of the layout; the training program is compiled if memory decided.
+      layout: which fold is on which device.
       reason: a line for the user with the choice and its reason; empty where the config gives the number of folds.
       compile_s: seconds of compilation.
     """
@@ -161,8 +161,10 @@ def plan_capacity(
       models: both networks, their optimizers and the loss weights.
       train_config: how every fold is trained.
       devices: the devices of this process.
-      folds: the number of folds of the run; it decides, so that an interrupted run continues with the same program.
-      todo: the number of unfinished folds; it decides where the unfinished folds would fill less than half a group.
+      folds: the number of folds of the run. The choice depends on this number, so that an interrupted run continues
+        with the same program.
+      todo: the number of unfinished folds. The choice depends on this number instead if the unfinished folds would fill
+        at most half a group.
       sharers: the number of processes that share the memory of a CPU.
 
     Raises:
@@ -235,7 +237,7 @@ def _needed(programs: ParallelPrograms, train_config: TrainConfig, size: int, la
     fold = _bytes(state)
     prefetched = _PREFETCHED * _bytes(batches) // len(layout.devices)
     held = programs.train_steps.memory_bytes()
-    if on_cpu:  # before the first call, the states of checkpoints lie in memory twice
+    if on_cpu:  # before the first call, restored states are in memory twice
         held = max(held, 2 * fold * layout.folds_per_device)
     return held + prefetched + _COPIES * fold
 

@@ -1,4 +1,4 @@
-"""Training that goes wrong: numbers that are not finite, and capsules that collapse.
+"""Failures of the training: numbers that are not finite, and capsules that collapse.
 
 The terms are those that ``train_step`` returns: losses, and the norms of gradients, parameters and statistics.
 On some settings all class capsules stay equally long for many epochs, and the longest is the same one for every face
@@ -22,7 +22,7 @@ from icegan_jax.io import read_json, write_json
 from icegan_jax.run_dir import NONFINITE_FILE, fold_dir
 from icegan_jax.training.state import TrainConfig
 
-# The terms of a failed evaluation: which capsule length of which clip is not finite does not matter.
+# The terms of a failure in an evaluation. Neither the clip nor the class of the capsule length is recorded.
 STATISTICS_ONLY = {"capsule_length": math.nan}
 
 MAX_NAMED = 16  # terms or clips that one message names; nonfinite.json names all of them
@@ -195,9 +195,9 @@ def _listed(items: Sequence[str]) -> str:
 class CollapseMonitor:
     """Read the log of one fold line by line, and warn once when the network predicts one class for all clips.
 
-    A pass over the training set is an evaluation that costs nothing: each pair is drawn once per pass, and the log
-    holds the predictions on the real faces of each batch, of a network that is trained meanwhile. A call of the program
-    counts when the network predicted the same class for all of its faces. When consecutive calls with the same
+    A pass over the training set replaces an evaluation: each pair is drawn once per pass, and the log holds the shares
+    of the predicted classes on the real faces of each batch, of a network that is trained meanwhile. A call of the
+    program counts when the network predicted the same class for all of its faces. When consecutive calls with the same
     class cover the given number of passes, the monitor warns, and again only after another class was predicted.
 
     The monitor uses nothing but the log, rounded as in the log: after ``replay`` of the lines before a resumption, the

@@ -42,7 +42,7 @@ class Prefetcher:
         Args:
           iterators: the data iterator of each fold of the group.
           calls: the number of batches of each call.
-          layout: which fold lies on which device.
+          layout: which fold is on which device.
         """
         self._iterators = iterators
         self._calls: Iterator[int] = iter(calls)

@@ -179,7 +179,8 @@ class TrainConfig:
       shift: maximum random shift of training pairs, in pixels, see ``data.pipeline``.
       brightness: maximum random change of the training pairs' brightness, as a share of white.
       on_nonfinite: one of ``ON_NONFINITE``.
-      collapse_after: number of epochs in which all clips get the same class before a warning; 0: no warning.
+      collapse_after: number of passes over a fold's training pairs, all predicted as the same class, before a warning;
+        0: no warning.
       run: the run's name (``id`` in config.json), which is stored in the checkpoints.
     """
 

@@ -96,7 +96,7 @@ def train_steps(models: Models, state: TrainState, batches: Batch) -> tuple[Trai
 def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradients:
     """Compute the gradients of generator and discriminator (paper, eq. 4 to 8).
 
-    One forward pass of the generator, and one of the discriminator on the synthetic faces, serve both gradients.
+    Both gradients use the same forward pass of the generator, and of the discriminator on the synthetic faces.
     """
     generator, weights = models.generator, models.weights
     assert generator is not None
@@ -118,7 +118,7 @@ def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradie
 
     discriminate = functools.partial(_discriminate, models, state, faces)
     # Real and synthetic faces are separate batches for batch norm. The new statistics of the synthetic batch are
-    # dropped: the running statistics follow the real faces, on which the discriminator is evaluated.
+    # dropped: the running statistics are those of real faces, on which the discriminator is evaluated.
     fake, generator_vjp, g_stats = jax.vjp(synthesize, state.g_params, has_aux=True)
     output, discriminator_vjp, _ = jax.vjp(discriminate, state.d_params, fake, has_aux=True)
 
@@ -127,7 +127,7 @@ def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradie
 
     # The two networks have different losses of the same output: discriminator_vjp, the linearization of one forward
     # pass, is applied to the cotangent of each loss. With target fake, the part for d_params is the discriminator's
-    # gradient; with target real, the part for the synthetic faces flows on to the generator through generator_vjp.
+    # gradient; with target real, the part for the synthetic faces is the cotangent of generator_vjp.
     d_cotangent, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(output, False, weights.synthetic_recognition)
     g_cotangent, g_terms = jax.grad(loss_of_fake, has_aux=True)(output, True, weights.recognition)
     d_real_gradient, d_stats, d_real_terms = _gradients_on_real_faces(models, state, faces, adversarial=True)
@@ -229,7 +229,7 @@ def _classification(
         entropy = jnp.mean(losses.cross_entropy(output.lengths, label))
         return entropy, {"cross_entropy": entropy}
     margin = jnp.mean(losses.margin(output.lengths, label, weights.margin_power))
-    target = jax.lax.stop_gradient((face + 1.0) / 2.0)  # the reconstruction follows the face, not the reverse
+    target = jax.lax.stop_gradient((face + 1.0) / 2.0)  # only the reconstruction has a gradient
     reconstruction = jnp.mean(losses.reconstruction(output.reconstruction, target))
     return margin + weights.reconstruction * reconstruction, {"margin": margin, "reconstruction": reconstruction}
 

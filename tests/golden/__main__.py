@@ -3,10 +3,10 @@
     python -m tests.golden --faces=FACES            # compute the digests and compare them with digests.json
     python -m tests.golden --faces=FACES --write    # renew digests.json
 
-It runs the commands of the program as a user does, on the CPU, and takes digests of the files that they leave; it
-imports nothing of icegan_jax, so that every module may be renamed or moved. FACES holds micro/clips.csv and
-still/clips.csv; without it these two digests are skipped. The exit code is 0 where all digests are equal, else 1. The
-same bytes come from the same kind of machine and the same packages only, see docs/determinism.md.
+The module runs the commands of the program on the CPU, as a user does, and computes digests of the files that the
+commands write. The module imports nothing of icegan_jax, so that every module there may be renamed or moved. FACES
+holds micro/clips.csv and still/clips.csv; without FACES these two digests are skipped. The exit code is 0 if all digests
+are equal, else 1. Digests are equal only on the same kind of machine with the same packages, see docs/determinism.md.
 """
 
 import argparse
@@ -46,7 +46,7 @@ _LOSO = {
 _DEMO = {"seed": 0, "subjects": 8, "clips_per_class": 2, "frames": 15}  # what configs/demo.py draws
 _VARYING = {"timing", "versions", "seconds_spent", "frames_per_second"}  # keys of results and predictions
 
-# What varies in the text of a report from run to run, and from one version of the program to the next.
+# Parts of the text of a report that vary from run to run, or from one version of the program to the next.
 _MASKS = (
     (r"\b[0-9a-f]{32}\b", "ID"),  # of the run; the data's fingerprint has 64 digits, and stays
     (r"\b\d+\.\d+\.\d+[\w.+]*", "VERSION"),
@@ -99,7 +99,7 @@ def _compute(folder: Path, parts: set[str], faces: Path | None) -> dict[str, str
 
 
 def _loso(folder: Path) -> dict[str, str]:
-    """Train a few steps on few drawn people; digest the predictions, the networks of all folds and the faces."""
+    """Train a few steps on procedural faces; digest the predictions, the networks of all folds and the faces."""
     run = folder / "run"
     _command("main", "--config=configs/demo.py", f"--workdir={run}", *(f"--config.{k}={v}" for k, v in _LOSO.items()))
     networks = hashlib.sha256()
@@ -119,7 +119,7 @@ def _loso(folder: Path) -> dict[str, str]:
 
 
 def _predict(folder: Path) -> dict[str, str]:
-    """Recognize the first drawn clip with the networks of the run, and put an expression on its onset."""
+    """Recognize the first procedural clip with the networks of the run, and synthesize surprise from the onset."""
     raw, answers, face = folder / "run/data/raw", folder / "answers", folder / "face.png"
     with (raw / "clips.csv").open(encoding="utf-8", newline="") as file:
         clip = next(csv.DictReader(file))
@@ -138,7 +138,7 @@ def _predict(folder: Path) -> dict[str, str]:
 
 
 def _report(folder: Path) -> dict[str, str]:
-    """Write the report of the run again; digest what can be read in it, and the numbers of the results."""
+    """Write the report of the run again; digest the visible text of the report, and the numbers of the results."""
     _command("report", str(folder / "run"))
     text = (folder / "run/report/index.html").read_text(encoding="utf-8")
     text = re.sub(r"(?s)<(script|style)\b.*?</\1>", "", text)
@@ -154,7 +154,7 @@ def _report(folder: Path) -> dict[str, str]:
 
 
 def _prepare(folder: Path, faces: Path | None) -> dict[str, str]:
-    """Prepare the demo's drawn faces, and the recorded ones if they are there; return the fingerprints."""
+    """Prepare the procedural faces of the demo and, if given, the recorded faces; return the fingerprints."""
     demo = folder / "demo"
     _command("prepare", "--source=procedural", f"--out={demo}", *(f"--{k}={v}" for k, v in _DEMO.items()))
     digests = {"demo_fingerprint": _fingerprint(demo)}
@@ -169,7 +169,7 @@ def _prepare(folder: Path, faces: Path | None) -> dict[str, str]:
 
 
 def _command(name: str, *options: str) -> None:
-    """Run a command of the program on the CPU, and say how long it took; end with its message if it fails."""
+    """Run a command of the program on the CPU, and print its duration; exit with its messages if the command fails."""
     start = time.perf_counter()
     command = [sys.executable, "-m", f"icegan_jax.{name}", *options]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
@@ -194,7 +194,7 @@ def _compare(digests: dict[str, str], stored: dict[str, dict[str, str]]) -> int:
 
 
 def _machine() -> dict[str, str]:
-    """Say what floating-point numbers depend on."""
+    """Return the properties of the machine and the versions on which floating-point numbers depend."""
     cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     return {
         "cpu": cpu[1] if cpu else platform.processor(),
@@ -205,18 +205,18 @@ def _machine() -> dict[str, str]:
 
 
 def _fingerprint(prepared: Path) -> str:
-    """Return the SHA-256 of all pixels, labels and names of a prepared folder, as its prepared.json has it."""
+    """Return the SHA-256 of all pixels, labels and names of a prepared folder, from its prepared.json."""
     return json.loads((prepared / "prepared.json").read_text(encoding="utf-8"))["fingerprint"]
 
 
 def _digest_numbers(file: Path) -> str:
-    """Digest all numbers of a JSON file that do not vary, each with its place."""
+    """Digest all numbers of a JSON file that do not vary from run to run, each with the path of its keys."""
     numbers = _numbers(json.loads(file.read_text(encoding="utf-8")))
     return _sha256("\n".join(sorted(numbers)).encode())
 
 
 def _numbers(value: Any, place: str = "") -> Iterator[str]:
-    """Yield each number below a value of a JSON file, after its place; leave out what varies from run to run."""
+    """Yield each number in a value of a JSON file, after the path of its keys, except those of ``_VARYING`` keys."""
     if isinstance(value, dict | list):
         for key, below in value.items() if isinstance(value, dict) else enumerate(value):
             if key not in _VARYING:
