@@ -347,7 +347,7 @@ def load_config(path: str, changes: Sequence[str] = ()) -> ConfigDict:
     """Return the locked config that a file's ``get_config`` returns, with changes; ``validate`` checks its values.
 
     Args:
-      path: Of the file; the text after a colon is the argument of ``get_config``.
+      path: The config file; the text after a colon is the argument of ``get_config``.
       changes: As ``split_changes`` returns them.
 
     Raises:

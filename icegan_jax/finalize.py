@@ -59,10 +59,10 @@ class _Selection(NamedTuple):
     """The predictions at the selected step of each fold, and the scores of all ways to select a step.
 
     Attributes:
-      predictions: Of the run, one per clip.
+      predictions: The predictions of the run, one per clip.
       by_selection: Scores of "last", of "inner" if there are inner validation clips, and, if the oracle is computed,
         {"uf1", "uar"} of the best test epoch, without intervals since this score is not valid.
-      inner_steps: Of each fold, the step selected on its inner validation clips; empty if there are none.
+      inner_steps: The step of each fold, selected on its inner validation clips; empty if there are no such clips.
     """
 
     predictions: list[Prediction]
@@ -95,7 +95,7 @@ def finalize_run(
       selection: How the reported step of each fold is selected, a key of ``_SELECTIONS``.
       evaluated: Whether there were evaluations during training, among which "inner" and ``oracle`` select.
       oracle: Whether to score the best test evaluations, too.
-      seed: Of the run.
+      seed: The seed of the run.
       batch_size: Pairs per update.
       processes: Number of processes of this start.
       compiled: Text to print after the compilation time.
@@ -160,7 +160,7 @@ def write_partial_results(
       pairs: The run's data.
       folds: All folds.
       run_dir: The run directory.
-      seed: Of the run.
+      seed: The seed of the run.
       missing: The reasons why folds are not finished, by name; other unfinished folds are listed as "not finished".
 
     Returns:
@@ -168,6 +168,7 @@ def write_partial_results(
       older file is removed then.
 
     Raises:
+      UserError: A file of a fold cannot be read at present.
       OSError: The file cannot be written.
     """
     rows: list[Prediction] = []

@@ -111,7 +111,7 @@ def write_or_compare_config(config: Mapping[str, Any], fingerprint: str, workdir
 
     Args:
       config: All fields, as JSON has them.
-      fingerprint: Of the prepared data.
+      fingerprint: The fingerprint of the prepared data.
       workdir: The run directory.
       force: Accept harmless differences, and add them to the file.
 

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: training saves a checkpoint first, everything else stops at once.
+"""SIGTERM and Ctrl-C: training saves a checkpoint first, all other work stops at once.
 
 Batch systems send SIGTERM some seconds before they kill (SLURM: KillWait, 30 s). The exit codes are those of a shell,
 128 + the signal's number.
@@ -23,7 +23,7 @@ class Stopped(BaseException):
     """The program was stopped by a signal. As with KeyboardInterrupt, no ``except Exception`` catches it.
 
     Attributes:
-      number: Of the signal.
+      number: The number of the signal.
       saved: Words that name the saved checkpoint; empty where nothing was saved.
     """
 

@@ -1,4 +1,4 @@
-"""Training and evaluation of a run: data, folds, training, scores and report, in a locked run directory."""
+"""The body of ``icegan_jax.main``: data, folds, training, scores and report of a run, in a locked run directory."""
 
 import contextlib
 import dataclasses
@@ -56,12 +56,13 @@ def train_and_evaluate(
 
     Raises:
       UserError: An error in the config, the data or the run directory, or a lost process.
-      Stopped: A signal came; the training up to then is saved.
+      Stopped: A signal arrived; the training so far is saved.
       OSError: A file cannot be written.
     """
     workdir = Path(workdir)
     validate(config)
-    # Existing data are checked before the lock and the wait for other processes: errors in them show at once.
+    # Existing data are loaded before the lock and the wait for other processes, so that errors in the data are shown at
+    # once.
     data = load_data(config, workdir) if config.data.dir or _has_own_data(workdir) else None
     with contextlib.ExitStack() as stack:
         token = stack.enter_context(acquire_run_dir(workdir, lost_s)) if processes.index == 0 else ""

@@ -77,7 +77,7 @@ class RoutedCapsules(nn.Module):
         p, i = u.shape[1:]
         init = nn.initializers.normal(self.init_std)
         transform = self.param("transform", init, (p, i, self.capsules * self.dimension))
-        if self.capsules == 1 and self.axis == "output":  # a softmax over one capsule is 1: routing sums the votes
+        if self.capsules == 1 and self.axis == "output":  # a softmax over one capsule is 1: the votes are summed
             return squash(u.reshape(-1, p * i) @ transform.reshape(p * i, -1))[:, None, :]
         votes = jnp.einsum("bpi,pid->bpd", u, transform)
         votes = votes.reshape(-1, p, self.capsules, self.dimension)

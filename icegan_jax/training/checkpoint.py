@@ -35,7 +35,7 @@ from icegan_jax.io import (
 from icegan_jax.run_dir import CHECKPOINTS_DIR, DAMAGED_CHECKPOINTS_DIR
 from icegan_jax.training.state import TrainState
 
-MAX_TO_KEEP = 2  # one more than needed, in case that the newest turns out to be damaged
+MAX_TO_KEEP = 2  # one more than needed, in case the newest is damaged
 
 _TEMPORARY = ".unfinished"  # suffix of checkpoints that are being written or deleted
 _ORBAX_TEMPORARY = ".orbax-checkpoint-tmp"  # suffix that Orbax adds until it has written everything
@@ -50,7 +50,7 @@ class DamagedCheckpoint(Exception):
 
 
 class FoldCheckpoints:
-    """Saves, restores and deletes the checkpoints of one fold.
+    """The checkpoints of one fold, which this class saves, restores and deletes.
 
     The random key is not saved: it is computed from the run's seed and the fold's name.
     """
@@ -73,7 +73,7 @@ class FoldCheckpoints:
         with self._write_errors():
             make_dir(self._folder)
             self._remove_temporary()
-            self.steps()
+            self.steps()  # raises an error now if the folder cannot be listed
 
     def __enter__(self) -> "FoldCheckpoints":
         return self
@@ -104,7 +104,7 @@ class FoldCheckpoints:
         """Save a checkpoint; older ones stay until ``keep_newest``.
 
         Args:
-          state: Of the fold, without device axes.
+          state: The state of the fold, without device axes.
           progress: Position of the data iterator and elapsed time, as JSON types.
 
         Raises:
@@ -138,7 +138,7 @@ class FoldCheckpoints:
         """Restore the checkpoint of a step.
 
         Args:
-          step: Of the checkpoint.
+          step: The step of the checkpoint.
           like: A state with the expected shapes and dtypes, and with the random key to use.
 
         Returns:
@@ -166,7 +166,7 @@ class FoldCheckpoints:
         return target
 
     def _delete(self, step: int) -> None:
-        """Delete a checkpoint; what remains after a kill is removed by the next start."""
+        """Delete a checkpoint; the next start removes the files that remain if the process is killed meanwhile."""
         temporary = self._folder / f"{step}{_TEMPORARY}"
         remove(temporary)
         (self._folder / str(step)).rename(temporary)
@@ -210,8 +210,8 @@ def newest_common_checkpoint(
 
     Args:
       stores: The folds' checkpoints, at least one.
-      names: Of the folds.
-      likes: As ``FoldCheckpoints.restore`` takes them.
+      names: The names of the folds.
+      likes: States with the expected shapes and dtypes, see ``FoldCheckpoints.restore``.
       warn: Receives one line per damaged checkpoint.
 
     Returns:
@@ -222,7 +222,7 @@ def newest_common_checkpoint(
     """
     while True:
         common = set.intersection(*(store.steps() for store in stores)) - {0}
-        step, restored = max(common, default=0), Restored()  # frees the states of a later step
+        step, restored = max(common, default=0), Restored()  # the new list frees the states of a later step
         if step == 0:
             break
         damaged = _restore_all(stores, likes, step, restored)
@@ -316,7 +316,7 @@ def _restore_all(
 
 
 def _restore(checkpointer: Any, folder: Path, owner: str, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
-    """See ``FoldCheckpoints.restore``."""
+    """Restore a checkpoint as ``FoldCheckpoints.restore`` does."""
     try:
         with _draining_event_loops():
             return _check_and_restore(checkpointer, folder, owner, like)
@@ -330,7 +330,7 @@ def _restore(checkpointer: Any, folder: Path, owner: str, like: TrainState) -> t
 def _check_and_restore(
     checkpointer: Any, folder: Path, owner: str, like: TrainState
 ) -> tuple[TrainState, dict[str, Any]]:
-    """Restore as ``_restore`` does, but raise any exception. Check the files before Orbax parses them."""
+    """Check the files of a checkpoint before Orbax parses them, and restore; ``_restore`` converts the exceptions."""
     if not (folder / _INVENTORY_FILE).exists():
         raise DamagedCheckpoint(f"the file {_INVENTORY_FILE} is missing")
     try:
@@ -363,14 +363,14 @@ def _arrays_of(state: TrainState) -> dict[str, Any]:
 
 
 def _orbax() -> Any:
-    """Import Orbax with the first checkpoint: ``icegan_jax.load_run`` would take a quarter longer otherwise."""
+    """Import Orbax at the first checkpoint: at the start, the import would make ``icegan_jax.load_run`` a quarter slower."""
     import orbax.checkpoint as ocp
 
     return ocp
 
 
 def _is_not_orbax_record(record: logging.LogRecord) -> bool:
-    """Filter log records of Orbax, which logs each step of a save, and raises its errors as well."""
+    """Return False for a log record of Orbax, which logs each step of a save, and each error besides raising the error."""
     return f"{os.sep}orbax{os.sep}" not in record.pathname
 
 
@@ -395,7 +395,7 @@ class _DrainingEventLoop(asyncio.SelectorEventLoop):
 
 @contextlib.contextmanager
 def _draining_event_loops() -> Iterator[None]:
-    """Let asyncio make draining event loops in the block."""
+    """Make ``asyncio.new_event_loop`` return a ``_DrainingEventLoop`` in the block."""
     original, asyncio.new_event_loop = asyncio.new_event_loop, _DrainingEventLoop
     try:
         yield

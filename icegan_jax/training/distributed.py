@@ -46,7 +46,7 @@ START_TIMEOUT_S = 300  # jax's own limit for all processes to start
 LOST_S = 60.0  # without a change of its status file a process counts as lost; shared file systems may lag that much
 
 _STATUS_PERIOD_S = 2.0  # between two writes of a status file
-_EARLIER_RUN_LOST_S = 10.0  # as LOST_S, for processes of an earlier run in the same directory
+_EARLIER_RUN_LOST_S = 10.0  # the same for processes of an earlier run in the same directory
 _REFRESH_S = 60.0  # between two lines of a progress bar in a log file
 
 _PORTS = (61440, 4096)  # first and number of the ports for process 0; jax picks one from this range, too
@@ -129,7 +129,7 @@ def _from_options(coordinator: str, count: int, index: int) -> Processes:
 
 
 def _from_open_mpi(environment: Mapping[str, str]) -> Processes:
-    """Read the variables of mpirun. Version 4 gives jax the address of rank 0; version 5 does not (jax issue 14576)."""
+    """Read the variables of mpirun. Open MPI 4 sets the address of rank 0 for jax, 5 does not (jax issue 14576)."""
     index, count = int(environment["OMPI_COMM_WORLD_RANK"]), int(environment["OMPI_COMM_WORLD_SIZE"])
     local_count = int(environment["OMPI_COMM_WORLD_LOCAL_SIZE"])
     if count == 1:
@@ -411,13 +411,13 @@ def _missing_folds(names: Sequence[str], reason: str) -> str:
 
 
 def _progress_bar(text: str, total: int | None = None) -> "tqdm[Any]":
-    """Return a line with the waiting time, which disappears afterwards."""
+    """Return a progress bar that shows the waiting time, and is cleared at the end."""
     counter = " {n_fmt}/{total_fmt}" if total is not None else ""
     return tqdm(total=total, desc=text, bar_format="{desc}" + counter + " {elapsed}", leave=False, file=sys.stderr)
 
 
 def _pause(bar: "tqdm[Any]") -> None:
-    """Wait for ``POLL_S``; refresh the line always on a terminal, every minute in a file."""
+    """Wait for ``POLL_S``; refresh the progress bar each time on a terminal, every minute in a log file."""
     if sys.stderr.isatty() or time.time() - bar.last_print_t > _REFRESH_S:
         bar.last_print_t = time.time()
         bar.refresh()

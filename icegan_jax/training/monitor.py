@@ -193,19 +193,19 @@ def _listed(items: Sequence[str]) -> str:
 
 
 class CollapseMonitor:
-    """Read the log of one fold line by line, and warn once when the network predicts one class for all clips.
+    """Monitor that reads the log of one fold line by line and warns when the network predicts one class for all clips.
 
     A pass over the training set replaces an evaluation: each pair is drawn once per pass, and the log holds the shares
     of the predicted classes on the real faces of each batch, of a network that is trained meanwhile. A call of the
     program counts when the network predicted the same class for all of its faces. When consecutive calls with the same
     class cover the given number of passes, the monitor warns, and again only after another class was predicted.
 
-    The monitor uses nothing but the log, rounded as in the log: after ``replay`` of the lines before a resumption, the
-    warning comes at the same step as in a run without interruption.
+    The monitor uses only values of the log, rounded as in the log: after ``replay`` of the lines before a resumption,
+    the warning comes at the same step as in a run without interruption.
     """
 
     def __init__(self, fold: str, classes: Sequence[str], pass_steps: int, passes: int) -> None:
-        """Start before the first step.
+        """Create the monitor of a fold before its first step.
 
         Args:
           fold: the name of the fold, for the warning.

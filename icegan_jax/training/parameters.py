@@ -10,7 +10,7 @@ from icegan_jax.models.discriminator import ConvolutionalDiscriminator
 from icegan_jax.training.state import Models, create_state
 
 _TOLERANCE = 0.02  # maximum relative difference of two parameter counts that count as equal
-_BISECTIONS = 20  # of the interval of widths
+_BISECTIONS = 20  # number of bisections of the interval of widths
 _MAX_WIDTH = 64.0  # factor on channels; wider networks do not fit into memory
 
 

@@ -34,10 +34,10 @@ class PrefetchedBatches(NamedTuple):
 
 
 class Prefetcher:
-    """Prepare the batches of the next call in a thread, while the devices compute the present call."""
+    """A thread that prepares the batches of the next call while the devices compute the present call."""
 
     def __init__(self, iterators: Sequence[Any], calls: Sequence[int], layout: FoldLayout) -> None:
-        """Prepare nothing yet; entering the context starts the thread.
+        """Create the prefetcher; entering the context starts the thread.
 
         Args:
           iterators: the data iterator of each fold of the group.
@@ -77,7 +77,7 @@ class Prefetcher:
 
     def _prepare(self, steps: int) -> PrefetchedBatches:
         drawn = [[next(iterator) for _ in range(steps)] for iterator in self._iterators]
-        # The positions are read here: later the thread draws ahead, and a checkpoint must not skip these batches.
+        # The positions are read here: later the thread is one call ahead, and a checkpoint would skip that call.
         positions = [iterator.get_state() for iterator in self._iterators]
 
         def stack(name: str) -> np.ndarray:
@@ -89,7 +89,7 @@ class Prefetcher:
 
 
 class CallTimer:
-    """Measure how long each call of the training program takes, without delaying the start of the next call.
+    """Timer of the calls of the training program, which does not delay the start of the next call.
 
     The context is entered when the data of the first call are on the devices and its program is compiled.
     """
@@ -112,7 +112,7 @@ class CallTimer:
         return self._thread.submit(_completion_time, outputs)
 
     def measure(self, ready: float, end: float) -> tuple[float, float]:
-        """Measure the next call, in the order of the calls.
+        """Compute the duration of a call; the method is used once for each call, in their order.
 
         Args:
           ready: when the data of the call were on the devices.

@@ -5,8 +5,9 @@
 
 The module runs the commands of the program on the CPU, as a user does, and computes digests of the files that the
 commands write. The module imports nothing of icegan_jax, so that every module there may be renamed or moved. FACES
-holds micro/clips.csv and still/clips.csv; without FACES these two digests are skipped. The exit code is 0 if all digests
-are equal, else 1. Digests are equal only on the same kind of machine with the same packages, see docs/determinism.md.
+holds micro/clips.csv and still/clips.csv; without FACES these two digests are skipped. The exit code is 0 if all
+digests are equal, else 1. Digests are equal only on the same kind of machine with the same packages, see
+docs/determinism.md.
 """
 
 import argparse
