@@ -86,7 +86,7 @@ def get_config() -> ConfigDict:
     config.training.steps_per_call = 10  # updates per call of the compiled program and per log line
     config.training.checkpoint_every = 500  # updates between checkpoints
     config.training.on_nonfinite = "stop"  # at a loss or gradient that is not finite; or "skip_fold"
-    config.training.collapse_after = 5  # passes over the training pairs, all predicted as one class, before a warning; 0: none
+    config.training.collapse_after = 5  # passes over training pairs with one predicted class before a warning; 0: none
 
     config.evaluation = ConfigDict()
     config.evaluation.selection = "last"  # of the recognizer: the "last" step, or the best on "inner" validation

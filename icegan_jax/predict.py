@@ -155,7 +155,7 @@ class _Recognizers:
     """The recognizer of each source: one for all, or for each clip the fold that held out its subject.
 
     Attributes:
-        current: the only recognizer in memory.
+        current: the recognizer of the latest source.
     """
 
     def __init__(self, args: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ The processes coordinate by files in the run directory:
     processes/<i>.json   the status of process i, written every other second
 
 No fold is trained twice: a new run uses a run directory only when process 0 has the lock and no status file changes any
-more. A process whose run directory another run uses now ends at once.
+more. A process ends at once if a later run has started in its run directory.
 """
 
 import contextlib

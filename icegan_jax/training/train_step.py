@@ -127,7 +127,7 @@ def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradie
 
     # The two networks have different losses of the same output: discriminator_vjp, the linearization of one forward
     # pass, is applied to the cotangent of each loss. With target fake, the part for d_params is the discriminator's
-    # gradient; with target real, the part for the synthetic faces is the cotangent of generator_vjp.
+    # gradient; with target real, the part for the synthetic faces is a term of the cotangent for generator_vjp.
     d_cotangent, d_fake_terms = jax.grad(loss_of_fake, has_aux=True)(output, False, weights.synthetic_recognition)
     g_cotangent, g_terms = jax.grad(loss_of_fake, has_aux=True)(output, True, weights.recognition)
     d_real_gradient, d_stats, d_real_terms = _gradients_on_real_faces(models, state, faces, adversarial=True)
