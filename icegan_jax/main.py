@@ -103,8 +103,9 @@ def _run(argv: Sequence[str]) -> None:
 
 def _num_classes(config: ConfigDict) -> int:
     """Return the number of classes of the prepared pairs; three if there are no pairs yet."""
-    folder = Path(config.data.dir)
-    return len(load_pairs(folder).classes if (folder / SUMMARY_FILE).is_file() else EXPRESSIONS)
+    summary = Path(config.data.dir) / SUMMARY_FILE
+    is_prepared = bool(config.data.dir) and summary.is_file()  # an empty folder name is not the current folder
+    return len(load_pairs(summary.parent).classes if is_prepared else EXPRESSIONS)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

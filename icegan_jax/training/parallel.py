@@ -25,9 +25,6 @@ PARALLEL_MODES = ("folds", "batch")  # what several devices share: the folds, or
 
 _BATCH_AXIS = "batch"  # name of the device axis over which a batch is sharded
 
-# Lengths of the training calls: full, shorter before an evaluation, and shorter at the end (see ``loop.call_lengths``).
-_MAX_CALL_LENGTHS = 3
-
 # Compiler options of the initialization, which runs for a second: XLA took 43 s to optimize its dozens of random draws,
 # and takes 7 s without optimization.
 _INIT_OPTIONS = {"xla_backend_optimization_level": 0}
@@ -78,13 +75,13 @@ def fold_map(device: jax.Device) -> Callable[..., Any]:
 
 
 class CompiledProgram:
-    """A program that is compiled once for each of a limited number of argument shapes.
+    """A program that is compiled ahead of time, for one shape of its arguments or for several.
 
-    The number of shapes is limited, because an unexpected second compilation would take minutes without a message.
+    A second shape is an error by default, because an unexpected compilation would take minutes without a message.
     """
 
     def __init__(
-        self, program: Any, options: dict[str, int] | None, compile_s: list[float], max_shapes: int = 1
+        self, program: Any, options: dict[str, int] | None, compile_s: list[float], fixed_shape: bool = True
     ) -> None:
         """Wrap a program without compiling it.
 
@@ -92,24 +89,24 @@ class CompiledProgram:
           program: the result of ``pmap``.
           options: options of the compiler.
           compile_s: list to which the seconds of each compilation are appended.
-          max_shapes: maximum number of different argument shapes.
+          fixed_shape: whether arguments of a second shape are an error.
         """
         self._program = program
         self._options = options
         self._compile_s = compile_s
-        self._max_shapes = max_shapes
+        self._fixed_shape = fixed_shape
         self._compiled: dict[tuple[Any, ...], Any] = {}
 
     def compile(self, *arguments: Any) -> Any:
         """Return the program compiled for these shapes, of arrays or ``jax.ShapeDtypeStruct``; compile it if needed.
 
         Raises:
-          TypeError: the program has been compiled for ``max_shapes`` other shapes.
+          TypeError: the program has a fixed shape, and has been compiled for another one.
         """
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(arguments))
         if shapes not in self._compiled:
-            if len(self._compiled) == self._max_shapes:
-                raise TypeError(f"the program has other argument shapes than the {self._max_shapes} compiled ones")
+            if self._fixed_shape and self._compiled:
+                raise TypeError("the arguments have other shapes than those that the program was compiled for")
             start = time.perf_counter()
             self._compiled[shapes] = self._program.lower(*arguments).compile(compiler_options=self._options)
             self._compile_s.append(time.perf_counter() - start)
@@ -169,16 +166,18 @@ def build_programs(models: Models, devices: Sequence[jax.Device], parallel: str 
         map_folds: Callable[..., Any] = device_map,
         donate: tuple[int, ...] = (),
         options: dict[str, int] | None = None,
-        max_shapes: int = 1,
+        fixed_shape: bool = True,
     ) -> CompiledProgram:
         folds = map_folds(functools.partial(function, models))
         mapped = jax.pmap(folds, axis_name=_BATCH_AXIS, devices=devices, donate_argnums=donate)
-        return CompiledProgram(mapped, options, compile_s, max_shapes)
+        return CompiledProgram(mapped, options, compile_s, fixed_shape)
 
     return ParallelPrograms(
         create_state=program(create_state, vmap_folds, options=_INIT_OPTIONS),
         # donation: the new states take the memory of the old ones
-        train_steps=program(train_steps, donate=(0,), max_shapes=_MAX_CALL_LENGTHS),
+        # The last call and calls before an evaluation may be shorter, and so is the first call after a resumption with
+        # another steps_per_call (``loop.call_lengths``).
+        train_steps=program(train_steps, donate=(0,), fixed_shape=False),
         predict=program(predict),
         synthesize_classes=None if models.generator is None else program(synthesize_classes),
         compile_s=compile_s,

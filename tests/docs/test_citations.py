@@ -16,6 +16,7 @@ _NOT_FILES_OF_OURS = {  # file: paths in it that look like files of this reposit
     "docs/determinism.md": {"docs/determinism.md", "docs/persisted_autotuning.md"},  # of openxla/xla
     "tests/properties/test_pickles.py": {"icegan_jax/config_file.py", "icegan_jax/new.py"},  # made up by the tests
     "tests/test_main.py": {"configs/nowhere.py"},
+    "tests/test_config_values.py": {"configs/nowhere.py"},
 }
 
 

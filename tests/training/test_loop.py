@@ -288,6 +288,7 @@ def test_folds_of_one_group_that_stopped_at_different_steps(whole: Path, tmp_pat
         (8, 8, 3, 0, []),
         (0, 8, 3, 4, [3, 1, 3, 1]),
         (2, 8, 3, 5, [3, 3]),
+        (14, 58, 10, 25, [10, 1, 10, 10, 5, 8]),  # resumed with another steps_per_call: four lengths
     ],
 )
 def test_calls_end_at_evaluations_and_at_the_last_step(

@@ -14,7 +14,15 @@ import pytest
 from icegan_jax.training import parallel as parallel_module
 from icegan_jax.training import train_step as step_module
 from icegan_jax.training.inference import predict, synthesize_classes
-from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs, fold_map, loop_folds, vmap_folds
+from icegan_jax.training.parallel import (
+    CompiledProgram,
+    FoldLayout,
+    ParallelPrograms,
+    build_programs,
+    fold_map,
+    loop_folds,
+    vmap_folds,
+)
 from icegan_jax.training.state import TrainState, create_state, fold_key
 from icegan_jax.training.train_step import train_step
 from tests.training import tiny
@@ -177,12 +185,21 @@ def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: Tra
 
 
 def test_another_shape_raises_an_error(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
-    """``train_steps`` is compiled for calls of three lengths, every other program for one shape."""
+    """``train_steps`` is compiled for calls of any length, every other program for one shape."""
     layout = (1, FOLDS)
     faces = reshaped((batches["onset"][:, 0], batches["apex"][:, 0]), layout)
     wide.predict(reshaped(states, layout), *faces)
-    with pytest.raises(TypeError, match="other argument shapes than the 1 compiled"):
+    with pytest.raises(TypeError, match="other shapes than those"):
         wide.predict(reshaped(states, layout), *(face[:, :, :1] for face in faces))
+
+
+def test_a_program_without_a_fixed_shape_is_compiled_for_each_shape_once() -> None:
+    """As ``train_steps``: a resumed run with another ``steps_per_call`` has more than three lengths of calls."""
+    compile_s: list[float] = []
+    program = CompiledProgram(jax.pmap(lambda x: x + 1), None, compile_s, fixed_shape=False)
+    for length in (10, 1, 5, 8, 10, 1):
+        np.testing.assert_array_equal(program(np.zeros((1, length), np.float32)), np.ones((1, length)))
+    assert len(compile_s) == 4
 
 
 # Devices that share each batch.
