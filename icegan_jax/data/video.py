@@ -120,7 +120,7 @@ class VideoInfo:
 
 
 def read_video_info(path: str | Path) -> VideoInfo:
-    """Read a video's header and counts its frames.
+    """Read the header of a video and count the frames.
 
     Raises:
         UserError: the video cannot be opened or holds no frame.
@@ -139,7 +139,7 @@ def read_video_info(path: str | Path) -> VideoInfo:
 
 
 def count_video_frames(path: str | Path) -> int:
-    """Return the number of frames of a video, see ``video_facts``.
+    """Return the number of frames of a video, see ``read_video_info``.
 
     Raises:
         UserError: the video cannot be opened or holds no frame.

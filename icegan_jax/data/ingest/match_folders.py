@@ -15,7 +15,7 @@ SubjectClip = tuple[str, str]  # (subject, clip) as a folder or a row names them
 FolderKeyFunction = Callable[[ClipFolder], SubjectClip | None]
 
 # Words in folder names of each release, docs/databases.md, "CASME II", "SAMM" and "SMIC"; the first release with a word
-# in the name counts. "e" is that of SMIC-E, SMIC-HS-E.
+# in the name counts. The word "e" is in the names SMIC-E and SMIC-HS-E.
 _RELEASE_WORDS = (
     ("long", {"long", "longvideos", "e"}),
     ("cropped", {"crop", "cropped", "preprocessed"}),

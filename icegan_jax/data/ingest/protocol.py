@@ -155,7 +155,7 @@ def compare_with_expected_counts(selection: ClipSelection, present: Collection[C
 
     Returns:
         A "missing" or "surplus" finding for each clip that can be named, one with numbers for each class and subject
-        that these do not explain, and a note with the sums; nothing for a complete database.
+        whose difference these clips do not explain, and a note with the sums; nothing for a complete database.
     """
     return [f for dataset in selection.datasets for f in _compare(dataset, selection, set(present))]
 
