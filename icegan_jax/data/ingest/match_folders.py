@@ -132,7 +132,7 @@ def match_folders(
             "the database"
         )
     notes += _empty_folder_notes(matched, tree, key, annotation_key)
-    # One finding for a clip that is surplus in several releases: the first folder remains.
+    # A clip that is surplus in several releases gets one finding, which names the first folder.
     distinct = {normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)}
     notes += [_surplus(source.name, folder, key) for folder in reversed(distinct.values())]
     return DatabaseAnnotation(matched, notes)

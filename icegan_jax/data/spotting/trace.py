@@ -13,9 +13,9 @@ Floats = NDArray[np.float32]
 
 # A micro-expression lasts at most half a second, and its onset phase 0.26 s (Yan, Wu, Liang, Chen and Fu, "How fast
 # are the leaked facial expressions", Journal of Nonverbal Behavior 37, 2013). Half of MICRO_SECONDS is the distance
-# from the apex to the frames with which the apex is compared: the k of the feature-difference analysis (Moilanen, Zhao and
-# Pietikainen, "Spotting rapid facial movements from videos using appearance-based feature difference analysis", ICPR
-# 2014).
+# from the apex to the frames with which the apex is compared: the k of the feature-difference analysis (Moilanen, Zhao
+# and Pietikainen, "Spotting rapid facial movements from videos using appearance-based feature difference analysis",
+# ICPR 2014).
 MICRO_SECONDS = 0.5
 
 # Ordinary expressions last from half a second to four (Ekman, "Darwin, deception, and facial expression", 2003). This

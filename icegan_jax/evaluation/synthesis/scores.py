@@ -41,7 +41,7 @@ REAL_FACES = (COPY, REAL, SAME_SUBJECT, OTHER_SUBJECT)  # rows that do not depen
 # Means over clips with intervals, in the order of the table; the kernel distance is one number of a whole set.
 COLUMNS = (*MEASURES, "classifier_accuracy", "classifier_clip_class")
 
-# Returns the classifier trained without these held-out subjects.
+# A function that returns the classifier trained without these held-out subjects.
 ClassifierFactory = Callable[[tuple[tuple[str, str], ...]], LinearSVC]
 
 
