@@ -88,7 +88,7 @@ class ClipCrops:
 
 @dataclass(frozen=True)
 class FaceDetection:
-    """The crops of a clip with the detected face.
+    """The crops of a clip, and the detected face.
 
     Attributes:
         crops: the prepared faces.
@@ -104,14 +104,14 @@ class FaceDetection:
 
 
 def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
-    """Crop a clip with settled frame numbers, see ``inspect_clip``."""
-    # The frames of a video were counted when the frame numbers were settled, which decodes the video once.
+    """Crop a clip whose frame numbers are resolved, see ``inspect_clip``."""
+    # The frames of a video are not counted again: ``resolve_frames`` counted the frames, by decoding the whole video.
     numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
     return inspect_clip(clip, options, numbers, partial(read_frames, clip.frames)).crops
 
 
 def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read: ReadFrames) -> FaceDetection:
-    """Crop the onset, the apex and the apex's neighbors of a clip with settled frame numbers.
+    """Crop the onset, the apex and the apex's neighbors of a clip whose frame numbers are resolved.
 
     Frames are read one at a time and only a bounded number of crops is cached, so that memory does not grow with the
     clip's length. The box comes from the onset, or from the first of the 25 frames after the onset in which a face is
@@ -154,7 +154,7 @@ def frames_to_read(clip: Clip, later: Sequence[int], method: str) -> list[int]:
     """Return the numbers of the frames that ``crop_clip`` reads where the onset shows a face, ascending.
 
     Args:
-        clip: the clip with settled frame numbers.
+        clip: the clip, whose frame numbers are resolved.
         later: numbers of the frames that exist after the onset, up to the offset; at least one.
         method: method of spotting an apex that is not annotated; all methods but "middle" read all frames.
     """
@@ -168,7 +168,7 @@ def _apex_and_neighbors(apex: int, later: Sequence[int]) -> list[int]:
 
 
 def _check_frame_numbers(clip: Clip, numbers: Sequence[int], later: Sequence[int]) -> None:
-    """Check that the settled frames still exist: files can be removed in the meantime."""
+    """Check that the resolved frames still exist: files can be removed in the meantime."""
     for field, number, existing in (("onset", clip.onset, numbers), ("apex", clip.apex, later)):
         if number is not None and number not in existing:
             raise UserError(f"{clip.frames}: {field} frame {number} is missing; restore it, or start again")

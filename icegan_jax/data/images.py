@@ -95,7 +95,7 @@ def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) 
         raise UserError(f"{path}: is empty (0 bytes); {remedy}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about unusual metadata; an undecodable image raises an exception
+            warnings.simplefilter("ignore")  # warnings are about metadata; an undecodable image raises an error
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 return convert(image)
     except Exception as error:  # Pillow raises many types of exception for a damaged file

@@ -154,7 +154,7 @@ def _preparations(image: Gray) -> Iterable[tuple[str, Gray, int, int]]:
     border = max(1, min(image.shape) // 3)
     edged = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REFLECT_101)
     yield "border added and upsampled", np.asarray(edged, np.uint8), 1, border
-    if max(image.shape) <= 2 * _REFINE_PIXELS:  # dlib detects faces of 80 pixels, here of 20
+    if max(image.shape) <= 2 * _REFINE_PIXELS:  # dlib detects faces of 80 pixels; upsampled twice, of 20
         yield "equalized and upsampled twice", equalized, 2, 0
 
 

@@ -10,7 +10,7 @@ from icegan_jax.data.dataset import Pairs
 from icegan_jax.errors import UserError
 
 Batch = dict[str, NDArray[np.generic]]
-# index, whether mirrored, pixels down and right, gray levels added
+# The fields are the index, whether the pair is mirrored, the shift in pixels down and right, and gray levels to add.
 _Augmentation = tuple[int, bool, int, int, float]
 
 

@@ -120,7 +120,7 @@ class VideoInfo:
 
 
 def read_video_info(path: str | Path) -> VideoInfo:
-    """Read a video's header and counts its frames.
+    """Read the header of a video and count the frames.
 
     Raises:
         UserError: the video cannot be opened or holds no frame.
@@ -191,7 +191,7 @@ def _read_video(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Gray]
 def _open_video(path: Path) -> cv2.VideoCapture:
     if not path.is_file():
         raise UserError(f"{path}: no such video; correct the column frames")
-    # The messages of OpenCV and of its own reader of avi files are silenced, as this module raises an error.
+    # The messages of OpenCV and of its own decoder of avi files are silenced, as this module raises an error.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not video.isOpened():

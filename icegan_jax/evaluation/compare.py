@@ -44,7 +44,7 @@ class McNemar:
       only_first: number of clips that the first recognizer alone classifies correctly (b).
       only_second: number of clips that the second recognizer alone classifies correctly (c).
       p: two-sided, from the binomial distribution of b among b + c; 1 where both are 0.
-      mid_p: p less the probability of exactly this b: less conservative.
+      mid_p: 2 P(X <= min(b, c)) less P(X = min(b, c)), with X of that distribution: less conservative than p.
     """
 
     only_first: int

@@ -33,7 +33,7 @@ class Score(TypedDict):
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a run took.
+    """The durations of a run, and its speed.
 
     Attributes:
       wall_s: seconds from start to results.
@@ -233,7 +233,7 @@ def read_scored_results(path: Path) -> dict[str, Any]:
 def require_scored(run_dir: Path) -> None:
     """Raise UserError if results.json of a run directory is of a run that trained on everybody, and has no score."""
     content: dict[str, Any] = {}
-    with contextlib.suppress(UserError):  # missing or damaged: the reader that needs the file raises
+    with contextlib.suppress(UserError):  # the function that needs a missing or damaged file raises
         content = read_json(run_dir / RESULTS_FILE)
     if content.get("scored") is False:
         raise _unscored_error(run_dir)

@@ -17,7 +17,7 @@ from icegan_jax.inference.neutral_faces import NeutralFace
 _FEATHER = MARGIN / (1 + 2 * MARGIN)
 # The standard deviation of the Gaussian blur of the motion, in pixels of the crop. Transposed convolutions leave a
 # checkerboard in the motion, which is invisible at the crop's size and a zigzag along every edge of a picture ten
-# times as large. Chosen by eye.
+# times as large. The value was chosen by eye.
 _MOTION_BLUR = 1.0
 _BATCH = 16  # faces per step of the progress bar
 

@@ -225,7 +225,7 @@ def load_ensemble(
 
     Args:
         run_dir: the run directory.
-        generator: True: read the generators; False: read the discriminators. The others take no memory.
+        generator: True: read the generators; False: read the discriminators. The other networks take no memory.
         fold, exclude_subject: see ``choose_folds``.
 
     Raises:

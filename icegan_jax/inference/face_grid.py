@@ -114,6 +114,6 @@ def _text_width(text: str, size: int) -> int:
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """Return DejaVu Sans, which Matplotlib contains: the font has Greek and Cyrillic letters, too."""
-    matplotlib = importlib.util.find_spec("matplotlib")  # its files are used without the second that its import takes
+    matplotlib = importlib.util.find_spec("matplotlib")  # importing Matplotlib would take a second
     assert matplotlib is not None and matplotlib.origin is not None
     return ImageFont.truetype(Path(matplotlib.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf", size)

@@ -19,7 +19,7 @@ from icegan_jax.inference.media import check_disk_space
 
 # The headers of these containers count the frames exactly: where fewer can be read, the file is cut or damaged.
 _EXACT_CONTAINERS = (".mp4", ".mov", ".avi", ".m4v")
-_EXCESS_FRAMES = 2  # that such a header may count beyond the last frame
+_EXCESS_FRAMES = 2  # the number of frames that such a header may count beyond the last frame
 
 RECORDING_FILE = "recording.avi"
 _CAMERA_CODEC = "MJPG"  # each frame is coded alone, so that no change between two frames is lost

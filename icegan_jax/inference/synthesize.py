@@ -315,7 +315,7 @@ def _description(request: SynthesisRequest, ensemble: Ensemble, draws: Sequence[
 
 
 def _record(request: SynthesisRequest, ensemble: Ensemble, neutral_faces: Sequence[NeutralFace]) -> dict[str, Any]:
-    """Return the request and the networks for the JSON file; of the input the name only, as the file may be shared."""
+    """Return the request and the networks for the JSON file, which may be shared and holds only the input's name."""
     record: dict[str, Any] = {
         "software": SOFTWARE,
         "run": ensemble.run_id,

@@ -28,7 +28,7 @@ _FONT_SIZE = 15
 _FLAG_COLOR = "#b3541e"
 
 # Colors of a signed difference, from blue (darker) to red (brighter): ColorBrewer's RdBu in reverse. Matplotlib's
-# colormap of that name would cost a prediction the import of Matplotlib.
+# colormap of that name is not used, so that a prediction does not import Matplotlib.
 _DIFFERENCE_ANCHORS = "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"
 _NUM_COLORS = 256
 

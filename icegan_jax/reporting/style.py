@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from icegan_jax.io import write_bytes
 
-if TYPE_CHECKING:  # a prediction, which uses the colors, does without matplotlib
+if TYPE_CHECKING:  # a prediction uses the colors and must not import Matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 

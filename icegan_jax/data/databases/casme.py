@@ -27,8 +27,8 @@ def _note_second_apex(annotation: Annotation, row: Row) -> tuple[Sequence[Annota
     return [annotation], [Finding("note", annotation.name, annotation.where, message, remedy)]
 
 
-# Assumed, as the folders are not known: they lie as in CASME II, sub01/EP01_5 with frames EP01_5-113.jpg or
-# reg_EP01_5-113.jpg. Videos are taken to count from 0, with a note.
+# The folder tree is not known and is assumed to be that of CASME II: sub01/EP01_5 with frames EP01_5-113.jpg or
+# reg_EP01_5-113.jpg. The frames of a video are assumed to be numbered from 0, which a note reports.
 read = partial(
     read_database,
     database=DatabaseFormat(

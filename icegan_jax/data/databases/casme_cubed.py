@@ -29,7 +29,7 @@ read = partial(
         title="CAS(ME)^3",
         folder_example="spNO.1/b/color",
         workbooks=("cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",),
-        # Assumed, as the exact header is not known.
+        # The exact header is not known: these names are assumed.
         columns=Columns(
             onset="Onset|OnsetFrame",
             apex="Apex|ApexFrame",

@@ -1,7 +1,7 @@
 """CAS(ME)^2: micro-expressions in long videos (docs/databases.md, "CAS(ME)^2").
 
 The distributed CAS(ME)^2code_final.xlsx has no header, and the order of its columns is not known: the user must write
-the names of the columns above them, nothing is guessed.
+the names of the columns above the columns, and the program guesses none.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def _replace_offset(annotation: Annotation, row: Row) -> tuple[Sequence[Annotati
     return [replace(annotation, offset=annotation.apex)], [finding]
 
 
-# Assumed, as the folders are not known: Filename is the folder of frames, or the video, of a long recording, in a
+# The folder tree is not known: Filename is assumed to be the folder of frames, or the video, of a long recording, in a
 # folder for each subject.
 _FORMAT = DatabaseFormat(
     title="CAS(ME)^2",

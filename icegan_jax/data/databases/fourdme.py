@@ -32,8 +32,8 @@ def _check_fold_names(annotations: Sequence[Annotation]) -> None:
             )
 
 
-# Assumed, as the folders are not known: the frames of a clip, of one kind of camera, are in a folder (or a video that
-# counts from 0) named as fold_name, at any depth below the root.
+# The folder tree is not known: the frames of a clip, of one kind of camera, are assumed to be in a folder (or a video
+# whose frames are numbered from 0) named as fold_name, at any depth below the root.
 read = partial(
     read_database,
     database=DatabaseFormat(

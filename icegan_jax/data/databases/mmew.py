@@ -1,6 +1,6 @@
 """MMEW: face crops by emotion, and its workbook (docs/databases.md, "MMEW").
 
-In 16 rows of the distributed workbook the apex or the offset is wrong: ``repair_annotation`` replaces them.
+In 16 rows of the distributed workbook the apex or the offset is wrong: ``repair_annotation`` replaces the wrong number.
 """
 
 from collections.abc import Sequence

@@ -125,12 +125,12 @@ def clip_key(name: str) -> SubjectClip | None:
 
 
 def emotion_of(clip: str) -> str:
-    """Return negative, positive or surprise of a clip's name, as ``clip_key`` returns the name."""
+    """Return the emotion, negative, positive or surprise, in a clip's name as ``clip_key`` returns the name."""
     return EMOTIONS[clip.split("_")[1]]
 
 
 def camera_of(names: Sequence[str]) -> str | None:
-    """Return HS, VIS or NIR of the innermost name that has it as a word: HS of "SMIC-HS-E", "HS_long"."""
+    """Return the camera, HS, VIS or NIR, of the innermost name that contains one as a word: HS of "SMIC-HS-E"."""
     for name in reversed(names):
         cameras = [word.upper() for word in name_words(name) if word.upper() in CAMERAS.values()]
         if cameras:

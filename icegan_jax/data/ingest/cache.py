@@ -53,7 +53,7 @@ def cache_key(clip: Clip, options: CropOptions) -> str:
         except OSError:  # a broken link: crop_clip raises an error where the frame is needed
             parts.append((file.name, "unreadable"))
             continue
-        # st_ctime cannot be set back, as st_mtime can.
+        # Unlike st_mtime, st_ctime cannot be set back.
         parts.append((file.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
 

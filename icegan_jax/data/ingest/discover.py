@@ -69,7 +69,7 @@ def find_database(root: Path, name: str) -> Path:
             )
         if matching:
             first = matching[0]
-            # SMIC_all needs no workbook; that of the others lies in the folder or beside it.
+            # SMIC_all needs no workbook; the workbook of another database lies in the folder or beside the folder.
             is_complete = len(matching) == 1 and (name == "smic" or find_tables(first))
             return first if is_complete else first.parent
     existing = ", ".join(folder.name for folder in outer[:8]) or "no folder"

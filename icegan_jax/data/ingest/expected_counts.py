@@ -87,7 +87,10 @@ def unexplained_differences(
 def totals_finding(
     dataset: str, expected: ExpectedCounts, classes: Sequence[str], present: Sequence[tuple[str, int]]
 ) -> Finding:
-    """Return a note with the number of present clips, of each class and of the subjects; arguments as above."""
+    """Return a note with the number of present clips, of each class and of the subjects.
+
+    The arguments are those of ``unexplained_differences``.
+    """
     each = ", ".join(
         f"{sum(k == label for _, k in present)} of {n} {classes[label]}"
         for label, n in enumerate(expected.clips_per_class)

@@ -15,7 +15,7 @@ SubjectClip = tuple[str, str]  # (subject, clip) as a folder or a row names them
 FolderKeyFunction = Callable[[ClipFolder], SubjectClip | None]
 
 # Words in folder names of each release, docs/databases.md, "CASME II", "SAMM" and "SMIC"; the first release with a word
-# in the name counts. "e" is that of SMIC-E, SMIC-HS-E.
+# in the name counts. The word "e" is in the names SMIC-E and SMIC-HS-E.
 _RELEASE_WORDS = (
     ("long", {"long", "longvideos", "e"}),
     ("cropped", {"crop", "cropped", "preprocessed"}),
@@ -132,7 +132,7 @@ def match_folders(
             "the database"
         )
     notes += _empty_folder_notes(matched, tree, key, annotation_key)
-    # One finding for a clip that is surplus in several releases: the first folder remains.
+    # A clip that is surplus in several releases gets one finding, which names the first folder.
     distinct = {normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)}
     notes += [_surplus(source.name, folder, key) for folder in reversed(distinct.values())]
     return DatabaseAnnotation(matched, notes)

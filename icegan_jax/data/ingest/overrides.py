@@ -85,8 +85,8 @@ def match_overrides(
 ) -> tuple[dict[ClipKey, Override], list[Finding]]:
     """Assign each override to the clip that it names.
 
-    Names are compared as written, and where no clip has that name, without padding and case: "samm/28/028_4_1" is
-    028's.
+    Names are compared as written, and where no clip has that name, without padding and case: "samm/28/028_4_1"
+    names a clip of subject 028.
 
     Args:
         overrides: the rows of the override file.

@@ -30,7 +30,8 @@ _NOT_CASME2 = {
     ("sub09", "EP02_02f"): "MEGC2019 left it out: no row in the distributed workbook",
     ("sub24", "EP02_07"): "MEGC2019 left it out: no row in the distributed workbook",
 }
-# Sadness in the workbook of 2014, which MEGC2019 used, and surprise in that of 2019 (docs/databases.md, "CASME II").
+# These clips are sadness in the workbook of 2014, which MEGC2019 used, and surprise in the workbook of 2019
+# (docs/databases.md, "CASME II").
 _RELABELED = (("sub24", "EP07_01"), ("sub24", "EP07_04f"), ("sub24", "EP10_03"))
 
 # Clips of which SMIC-E-HS has no frames (docs/databases.md, "SMIC").
@@ -155,7 +156,7 @@ def compare_with_expected_counts(selection: ClipSelection, present: Collection[C
 
     Returns:
         A "missing" or "surplus" finding for each clip that can be named, one with numbers for each class and subject
-        that these do not explain, and a note with the sums; nothing for a complete database.
+        whose difference these clips do not explain, and a note with the sums; nothing for a complete database.
     """
     return [f for dataset in selection.datasets for f in _compare(dataset, selection, set(present))]
 

@@ -150,8 +150,8 @@ def _gap_notes(clip: Clip, numbers: Sequence[int]) -> list[Finding]:
 def extent_findings(resolved: Iterable[ResolvedClip]) -> list[Finding]:
     """Return a note for each folder whose first or last frame is not the annotated onset or offset.
 
-    Only a release whose folders hold exactly onset to offset allows the comparison: one of which most clips do so.
-    SAMM's 013_1_9 is known to end elsewhere in some copies (docs/databases.md, "SAMM").
+    Folders are compared only in a release whose folders hold exactly onset to offset, which is taken to be so where at
+    least half of the folders do. SAMM's 013_1_9 is known to end elsewhere in some copies (docs/databases.md, "SAMM").
     """
     releases: dict[tuple[str, int], list[tuple[ResolvedClip, Clip]]] = defaultdict(list)
     for one in resolved:

@@ -46,7 +46,7 @@ class Summary:
         clips: number of clips.
         subjects: number of (dataset, subject) persons.
         faces_found: number of clips in which a face was found: all that were not left out.
-        pairs: number of (onset, frame) pairs, the apexes and their neighbours.
+        pairs: number of (onset, frame) pairs, the apexes and their neighbors.
         protocol: the protocol that selected the clips and their classes, as "megc2019"; "" without one.
         sources: names of the sources, as given to ``prepare_clips``.
         classes: clips per class, in the order of the labels.
@@ -115,7 +115,7 @@ def package_versions() -> dict[str, str]:
 
 
 def _distributions(name: str) -> Iterable[metadata.Distribution]:
-    """Return the installed distributions of a package: dlib, for example, may come from another one than dlib-bin."""
+    """Return the installed distributions of that name; dlib may come from another distribution than dlib-bin."""
     return metadata.distributions(name=name)
 
 

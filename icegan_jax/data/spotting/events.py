@@ -34,7 +34,7 @@ _DEVIATIONS = 8.0
 _BACKGROUND_SHARE = 0.2
 _MIN_THRESHOLD = 0.005
 
-# A quarter of normal noise lies within this number of deviations of the median; the largest quarters contain events.
+# A quarter of normal noise lies within this number of deviations of the median; the larger values may be events.
 _QUARTER = 0.3186
 
 # Levels of the excess, relative to the apex, at which the span of an event is measured.

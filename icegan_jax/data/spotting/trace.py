@@ -12,10 +12,10 @@ from icegan_jax.errors import UserError
 Floats = NDArray[np.float32]
 
 # A micro-expression lasts at most half a second, and its onset phase 0.26 s (Yan, Wu, Liang, Chen and Fu, "How fast
-# are the leaked facial expressions", Journal of Nonverbal Behavior 37, 2013). Half of that is the distance from the
-# apex to the frames with which the apex is compared: the k of the feature-difference analysis (Moilanen, Zhao and
-# Pietikainen, "Spotting rapid facial movements from videos using appearance-based feature difference analysis", ICPR
-# 2014).
+# are the leaked facial expressions", Journal of Nonverbal Behavior 37, 2013). Half of MICRO_SECONDS is the distance
+# from the apex to the frames with which the apex is compared: the k of the feature-difference analysis (Moilanen, Zhao
+# and Pietikainen, "Spotting rapid facial movements from videos using appearance-based feature difference analysis",
+# ICPR 2014).
 MICRO_SECONDS = 0.5
 
 # Ordinary expressions last from half a second to four (Ekman, "Darwin, deception, and facial expression", 2003). This
@@ -46,11 +46,11 @@ class TraceRow:
         position: number of the frame, as given.
         change: change from the mean of the frames a quarter of a second before and after.
         lasting: change from the frame a quarter of a second before to the one a quarter of a second after, which is
-            what did not return.
+            the change that was not reversed.
         slow: as ``change``, with the frames a second before and after.
         step: change from the previous frame.
         dx: shift of the head to the right since the face was detected, in pixels of the image; NaN without a face.
-        dy: the same, downwards.
+        dy: shift downwards, likewise.
         seen: whether a face is tracked in the frame.
     """
 

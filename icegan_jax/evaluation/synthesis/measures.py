@@ -14,11 +14,12 @@ from icegan_jax.evaluation.synthesis.faces import GrayImages, SynthesizedFaces
 MEASURES = ("ssim", "psnr", "lpips", "identity", "flow_cosine", "flow_magnitude_ratio", "flow_correlation")
 
 # Minimal length of the real flow, in pixels, for a pixel to count as moved: the 95th percentile of the flow that noise
-# of 1.5 gray levels alone produces (drawn faces of prepare; 0.1 on faces/micro). The length is fixed and not a
+# of 1.5 gray levels alone produces (on drawn faces; 0.1 on the moved test faces). The length is fixed and not a
 # percentile of the clip, since in a clip with hardly any motion a percentile would keep the noise.
 MOVED_PX = 0.2
 
-# A face whose flow is shorter than this leaves the pixel in place: half of the flow of noise alone is longer there.
+# A face whose flow is shorter than this leaves the pixel in place. Noise alone produces a longer flow in half of the
+# pixels.
 _STILL_PX = 0.05
 
 # The mean squared error of two equal faces is taken as the variance of rounding to whole gray levels, 1/12: 58.9 dB
@@ -60,7 +61,7 @@ class FeatureExtractors(NamedTuple):
 
 
 class RealClips(NamedTuple):
-    """n real clips, with everything that is computed from them once.
+    """n real clips, and the values that are computed once for each clip.
 
     Attributes:
       onset: uint8[n, h, w].
@@ -78,10 +79,11 @@ class RealClips(NamedTuple):
 def optical_flow(onset: GrayImages, face: GrayImages) -> Flow:
     """Compute the displacement of each pixel from the onset to a face of the same subject.
 
-    Dense inverse search (Kroeger et al. 2016), OpenCV's medium preset down to full resolution. Chosen by measurement:
-    prepared faces, drawn and real, moved by known smooth fields of up to 3 pixels with noise of 1.5 gray levels, give a
-    mean error of 0.11 and 0.10 pixels where they moved, against 0.22 and 0.21 of the unchanged preset and 0.25 and 0.18
-    of the best of four settings of Farneback's method, which also reports motion between equal faces.
+    The method is dense inverse search (Kroeger et al. 2016) with OpenCV's medium preset, down to full resolution. The
+    method was chosen by measurement: prepared faces, drawn and real, were moved by known smooth fields of up to 3
+    pixels with noise of 1.5 gray levels. The mean error where the faces moved is 0.11 and 0.10 pixels, against 0.22 and
+    0.21 of the unchanged preset and 0.25 and 0.18 of the best of four settings of Farneback's method, which also
+    reports motion between equal faces.
 
     Args:
       onset: uint8[h, w].
@@ -128,9 +130,10 @@ def psnr(real: GrayImages, face: GrayImages) -> float:
 def kernel_distance(real: Features, synthetic: Features) -> float:
     """Return the squared maximum mean discrepancy of float[m, d] and float[n, d], by the unbiased estimator.
 
-    Gretton et al. 2012, eq. 3, with the cubic kernel (x . y / d + 1)^3 of the Kernel Inception Distance (Binkowski et
-    al. 2018, section 4). As an unbiased estimate, the distance can be negative for similar sets, and is negative where
-    each face of one set is a near copy of a face of the other. NaN where a set has fewer than two faces.
+    The estimator is that of Gretton et al. 2012, eq. 3, with the cubic kernel (x . y / d + 1)^3 of the Kernel Inception
+    Distance (Binkowski et al. 2018, section 4). As an unbiased estimate, the distance can be negative for similar sets,
+    and is negative where each face of one set is a near copy of a face of the other. The distance is NaN where a set
+    has fewer than two faces.
 
     Raises:
       ValueError: the features are not matrices of equal width.

@@ -41,7 +41,7 @@ REAL_FACES = (COPY, REAL, SAME_SUBJECT, OTHER_SUBJECT)  # rows that do not depen
 # Means over clips with intervals, in the order of the table; the kernel distance is one number of a whole set.
 COLUMNS = (*MEASURES, "classifier_accuracy", "classifier_clip_class")
 
-# Returns the classifier trained without these held-out subjects.
+# A function that returns the classifier trained without these held-out subjects.
 ClassifierFactory = Callable[[tuple[tuple[str, str], ...]], LinearSVC]
 
 
@@ -109,11 +109,11 @@ def score_faces(
     * synthetic: G's face of the clip's true class. ``classifier_accuracy`` is over G's faces of every class: the share
       recognized as the requested class.
     * wrong class: G's faces of the other classes against the same apex, mean per clip.
-    * copy of the onset: an unchanged face. Its flow agrees with nothing. The classifier receives no change and
-      predicts one class, which is the requested one once in k.
+    * copy of the onset: an unchanged face, which has no flow. The classifier receives no change and predicts one class,
+      which is the requested one once in k.
     * real against real: other frames of the same apex (its neighbors, 1 and 2 frames away, mean per clip), as the
-      comparison of the apex with itself is trivial. Identity and classifier: the apex itself.
-    * same person, another clip, and another person: their onsets against the clip's onset; identity alone.
+      comparison of the apex with itself is trivial. Identity and classifier are computed from the apex itself.
+    * same person, another clip, and another person: other onsets against the clip's onset; only identity is computed.
 
     ``identity`` is the cosine with the clip's onset. ``classifier_clip_class`` is the share of the row's faces that
     are recognized as the clip's class. Every row is over the same clips with the same weights: the real faces too are

@@ -62,7 +62,7 @@ def serve(run_dir: Path, fold: str | None, exclude_subject: str | None, host: st
     print(f"ready after {time.perf_counter() - start:.1f} s")
     with TemporaryDirectory(prefix="icegan-page-") as folder:
         os.environ.update(_gradio_environment(Path(folder).resolve(), host))
-        # The import of gradio already creates folders where these variables direct: hence the import here.
+        # gradio creates folders at import, at the paths in these variables: the import must follow the variables.
         from icegan_jax.inference.app import layout
 
         page = layout.build(recognizer, generator)

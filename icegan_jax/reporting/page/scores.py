@@ -71,7 +71,7 @@ def render_scores(results: Mapping[str, Any], rows: Sequence[ScoreRow]) -> str:
 
 
 def selection_name(selection: str) -> str:
-    """Return the name of the selection rule for the reader; a rule that is not known is returned unchanged."""
+    """Return the displayed name of the selection rule; a rule that is not known is returned unchanged."""
     return _NAMES.get(_rule(selection), selection)
 
 
