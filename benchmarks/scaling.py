@@ -156,14 +156,14 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     )
     seconds: list[float] = []
     waiting_s = 0.0
-    with Prefetcher(iterators, per_call, calls + 1, layout) as prefetcher:
+    with Prefetcher(iterators, [per_call] * (calls + 1), layout) as prefetcher:
         while True:
             start = time.perf_counter()
-            supply = prefetcher.take()
-            if supply is None:
+            prefetched = prefetcher.take()
+            if prefetched is None:
                 break
             waiting_s += time.perf_counter() - start if seconds else 0.0
-            states, metrics = jax.block_until_ready(programs.train_steps(states, supply.batches))
+            states, metrics = jax.block_until_ready(programs.train_steps(states, prefetched.batches))
             seconds.append(time.perf_counter() - start)
     del seconds[0]  # compiles
     check_finite(metrics)
