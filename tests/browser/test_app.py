@@ -74,11 +74,16 @@ def tab_panel(visit: PageVisit) -> Locator:
 
 
 def upload(visit: PageVisit, label: str, path: Path) -> None:
-    """Upload a file and wait until the page shows it."""
+    """Upload a file and wait until the page shows the file."""
     block = tab_panel(visit).locator(".block", has_text=label)
     block.locator("input[type=file]").set_input_files(path)
-    uploaded = block.get_by_text(path.stem) if label == VIDEO else block.locator("img")
-    uploaded.first.wait_for(state="attached")
+    if label == VIDEO:
+        block.get_by_text(path.stem).first.wait_for(state="attached")
+        return
+    picture = block.locator("img").first
+    picture.wait_for(state="attached")
+    # The server may still send the picture: a page that is closed meanwhile removes the file that is being sent.
+    picture.evaluate("image => image.complete || new Promise(end => { image.onload = image.onerror = end })")
 
 
 def click(visit: PageVisit, button: str) -> Locator:
