@@ -217,7 +217,7 @@ def _without_checksum_key(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def atomic_dir(out: str | Path, marker: str = "prepared.json", command: str = "prepare") -> Iterator[Path]:
+def atomic_dir(out: str | Path, marker: str, command: str) -> Iterator[Path]:
     """Yield an empty temporary folder, which replaces the folder ``out`` when the block ends without an exception.
 
     The temporary folder is ``.NAME.partial`` next to ``out``; both have the same parent, so that relative paths
@@ -251,7 +251,7 @@ def atomic_dir(out: str | Path, marker: str = "prepared.json", command: str = "p
                 _clear(staging)
 
 
-def check_output_dir(out: str | Path, marker: str = "prepared.json", command: str = "prepare") -> None:
+def check_output_dir(out: str | Path, marker: str, command: str) -> None:
     """Check that ``atomic_dir`` with the same arguments would not replace anything else than output of ``command``.
 
     Raises:

@@ -20,6 +20,7 @@ from icegan_jax.cli import ArgumentParser, print_lines, run_command
 from icegan_jax.data.apex import METHODS
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
+from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.annotation import RELEASES, Source
 from icegan_jax.data.ingest.build import prepare_clips, prepare_procedural
 from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
@@ -272,7 +273,7 @@ def _check_out(out: Path, sources: Iterable[Source]) -> None:
     for source in sources:
         if source.root.resolve().is_relative_to(out.resolve()):
             raise UserError(f"{out}: holds {source.root}, which it would replace; choose another --out")
-    check_output_dir(out)
+    check_output_dir(out, SUMMARY_FILE, "prepare")
     parent = next(path for path in out.resolve().parents if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UserError(f"{out}: cannot be written in {parent}; choose another --out")

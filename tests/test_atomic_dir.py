@@ -10,7 +10,7 @@ from icegan_jax.io import CACHE_DIR, atomic_dir, check_output_dir
 
 
 def _write(out: Path, text: str) -> None:
-    with atomic_dir(out) as staging:
+    with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         (staging / SUMMARY_FILE).write_text(text)
 
 
@@ -33,7 +33,7 @@ def test_an_interrupted_run_leaves_the_earlier_folder_and_the_cache(tmp_path: Pa
     out = tmp_path / "data"
     _write(out, "1")
     for kept in (False, True):
-        with pytest.raises(error), atomic_dir(out) as staging:
+        with pytest.raises(error), atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
             (staging / "half").touch()
             (staging / "folder").mkdir()
             if kept:
@@ -43,7 +43,7 @@ def test_an_interrupted_run_leaves_the_earlier_folder_and_the_cache(tmp_path: Pa
         assert _names(tmp_path) == ([".data.partial", "data"] if kept else ["data"])
         assert (out / SUMMARY_FILE).read_text() == "1"
     assert _names(tmp_path / ".data.partial") == [CACHE_DIR]
-    with atomic_dir(out) as staging:
+    with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         assert _names(staging) == [CACHE_DIR] and (staging / CACHE_DIR / "clip").read_text() == "done"
         (staging / SUMMARY_FILE).touch()
     assert _names(tmp_path) == ["data"]
@@ -58,7 +58,7 @@ def test_files_of_killed_processes_are_used_or_removed(tmp_path: Path) -> None:
     (staging / SUMMARY_FILE).write_text("not yet")
     (tmp_path / ".data.lock").write_text("process 1 on elsewhere")
     out.rename(tmp_path / ".data.replaced")  # killed between the two steps of the swap
-    with pytest.raises(RuntimeError), atomic_dir(out) as staging:
+    with pytest.raises(RuntimeError), atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         assert (out / SUMMARY_FILE).read_text() == "1"
         assert _names(staging) == []
         raise RuntimeError
@@ -71,7 +71,7 @@ def test_files_of_killed_processes_are_used_or_removed(tmp_path: Path) -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     out = tmp_path / "data"
-    with atomic_dir(out) as staging:
+    with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         (staging / SUMMARY_FILE).write_text("first")
         with pytest.raises(UserError, match=f"data: is being written by process {os.getpid()} on .*; wait for it"):
             _write(out, "second")
@@ -108,7 +108,7 @@ def test_a_failed_swap_leaves_the_earlier_folder(tmp_path: Path, monkeypatch: py
 
 def test_refuses_other_folders_and_files(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").touch()
-    for refused in (_write, lambda out, _: check_output_dir(out)):
+    for refused in (_write, lambda out, _: check_output_dir(out, SUMMARY_FILE, "prepare")):
         with pytest.raises(UserError, match="other files in it, which prepare will not replace"):
             refused(tmp_path, "1")
         with pytest.raises(UserError, match=r"photo\.jpg: is a file"):

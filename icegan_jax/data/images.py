@@ -17,7 +17,7 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 # The formats that are accepted, whatever the file's name. Pillow supports more formats, of which EPS would run another
 # program and TIFF prints to stderr from C.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
-_MIN_SIDE = 20  # pixels, the smallest face that ``landmarks.find_face`` detects
+MIN_SIDE = 20  # pixels, the smallest face that ``landmarks.find_face`` detects
 _RGB_PROFILE = b"RGB "  # the color space at byte 16 of an ICC profile (ICC.1:2022, 7.2.8)
 
 Gray = NDArray[np.uint8]
@@ -57,7 +57,7 @@ def read_color(path: Path) -> Color:
     """
     picture = _decode(path, _rgb_of, "restore the file or give another picture")
     h, w = picture.shape[:2]
-    if min(h, w) < _MIN_SIDE:
+    if min(h, w) < MIN_SIDE:
         raise UserError(f"{path}: is {w}x{h} pixels, too small to show a face; give a larger picture")
     return picture
 

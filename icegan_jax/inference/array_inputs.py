@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.images import read_color, read_gray, to_gray
+from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, to_gray
 
-MIN_SIDE = 20  # pixels; the smallest face that is detected, see data/landmarks.py
 _CHANNELS = 3
 
 Gray = NDArray[np.uint8]

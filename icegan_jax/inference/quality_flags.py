@@ -6,13 +6,13 @@ import numpy as np
 
 from icegan_jax.data.crop import ClipCrops, FaceDetection
 from icegan_jax.data.landmarks import bounding_box
+from icegan_jax.data.spotting.trace import MICRO_SECONDS
 
 # CASME II has 200 frames per second, SMIC HS 100, and CASME 60, the lowest (docs/databases.md, "Frame rates"): below
 # that rate a micro-expression of at most half a second (Yan et al. 2013) has few frames.
 MIN_FPS = 60.0
 MIN_FACE_PIXELS = 80.0  # width; dlib's detector was trained on faces of 80 pixels; the networks receive 128
 MAX_HEAD_MOTION = 0.04  # of the crop's width: 5 of 128 pixels; a micro-expression moves skin by 1 to 3
-MICRO_SECONDS = 0.5  # the longest micro-expression (Yan et al. 2013)
 MIN_MARGIN = 0.1  # between the two longest capsules; the margin loss is 0 from 0.8 on (0.9 and 0.1, paper, eq. 5)
 # |apex - onset| divided by |apex - the next frame|, means over the crop: the ratio is 1 where only noise changes. The
 # moved test face without motion (subject04, sad) has 1.0, the others 2.9 and more, 48 drawn clips 1.36 and more.

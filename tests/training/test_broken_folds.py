@@ -145,7 +145,6 @@ def test_lengths_that_are_no_numbers(
     broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: bool
 ) -> None:
     """Found by an evaluation alone, as where running statistics overflow: treated like any other."""
-    module = evaluate if during else evaluate
     real = evaluate.recognize_clips
 
     def spoilt(*arguments: Any) -> Any:
@@ -155,7 +154,7 @@ def test_lengths_that_are_no_numbers(
                 lengths[place] = math.nan
         return lengths
 
-    monkeypatch.setattr(module, "recognize_clips", spoilt)
+    monkeypatch.setattr(evaluate, "recognize_clips", spoilt)
     (failure,) = train(tmp_path, dataclasses.replace(SKIP, evaluate_every=4 * during))
     assert (failure.fold, failure.step) == (BAD.name, 4 if during else 8)
     assert is_finished(tmp_path, GOOD) and not is_finished(tmp_path, BAD)

@@ -240,7 +240,7 @@ def prepare_clips(
             )
     _check_arguments(clips, options)
     context = BuildContext(repairs, findings, tuple(classes), protocol, tuple(sources))
-    with atomic_dir(out) as staging:
+    with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         return _prepare_into(staging, clips, context, options, workers, progress, earlier=Path(out))
 
 
@@ -272,7 +272,7 @@ def prepare_procedural(
     Raises:
         UserError: a number is out of range, or ``out`` cannot be written.
     """
-    with atomic_dir(out) as staging:
+    with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         csv_path = draw_clips(
             staging / "raw",
             seed=seed,

@@ -15,6 +15,7 @@ import pytest
 
 from icegan_jax.data.clips import Clip, read_clips, write_clips
 from icegan_jax.data.crop import CropOptions
+from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.build import prepare_clips
 from icegan_jax.errors import UserError
 from icegan_jax.io import atomic_dir
@@ -158,7 +159,10 @@ def test_a_killed_run_loses_only_unfinished_clips_and_its_processes_end(tmp_path
     run = subprocess.Popen([sys.executable, str(script), str(tmp_path / "clips.csv"), str(out)])
     kept = tmp_path / ".data.partial" / "cache"
     _wait_until(lambda: kept.is_dir() and len(_names(kept)) > 3)
-    with pytest.raises(UserError, match=f"data: is being written by process {run.pid} on "), atomic_dir(out):
+    with (
+        pytest.raises(UserError, match=f"data: is being written by process {run.pid} on "),
+        atomic_dir(out, SUMMARY_FILE, "prepare"),
+    ):
         pass
     workers = _children(run.pid)
     run.kill()
