@@ -135,14 +135,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
     """
     folder = Path(config.data.dir or workdir / DATA_DIR)
     if not config.data.dir and not _has_own_data(workdir):
-        procedural = config.data.procedural
-        prepare_procedural(
-            folder,
-            seed=config.seed,
-            subjects=procedural.subjects,
-            clips_per_class=procedural.clips_per_class,
-            frames=procedural.frames,
-        )
+        prepare_procedural(folder, seed=config.seed, **config.data.procedural)
     pairs = _load_pairs(folder, procedural=not config.data.dir)
     if config.data.database:
         pairs = select_database(pairs, config.data.database)
@@ -212,7 +205,7 @@ def _nonfinite_message(broken: Mapping[str, str], num_folds: int, path: Path | N
     partial = f"{path} holds the score of the others; " if path else ""
     return (
         f"{len(broken)} of {num_folds} folds have no result, since their numbers are not finite: {folds}; {partial}"
-        f"no {RESULTS_FILE} is written: lower --config.training.learning_rate in a new --workdir"
+        f"no {RESULTS_FILE} is written: lower --config.optimizer.learning_rate in a new --workdir"
     )
 
 

@@ -13,14 +13,14 @@ from icegan_jax.errors import UserError
 
 BAD = [
     ("model.recognition_input", "both", "must be one of apex, pair"),
-    ("model.trunk_norm", "layer", "must be one of batch, instance"),
+    ("discriminator.norm", "layer", "must be one of batch, instance"),
     ("model.image_size", 100, "must be a power of 2, at least 32"),
     ("model.image_size", 16, "must be a power of 2, at least 32"),
     ("model.image_size", 0, "must be a power of 2, at least 32"),
     ("model.image_size", -128, "must be a power of 2, at least 32"),
     ("model.width", math.inf, "must be finite"),
     ("model.width", math.nan, "must be finite"),
-    ("training.learning_rate", math.nan, "must be finite"),
+    ("optimizer.learning_rate", math.nan, "must be finite"),
     ("loss.perceptual", math.inf, "must be finite"),
     *[
         (field, value, "must be above 0")
@@ -30,18 +30,18 @@ BAD = [
             "data.procedural.frames",
             "model.pair_gain",
             "model.width",
-            "model.embedding",
+            "generator.embedding",
             "model.noise",
-            "model.class_gain",
-            "model.primary_types",
-            "model.primary_dimension",
-            "model.cnn_width",
-            "model.expression_dimension",
-            "model.routing_iterations",
-            "model.capsule_std",
-            "model.reconstruction_width",
+            "generator.class_gain",
+            "discriminator.primary_types",
+            "discriminator.primary_dimension",
+            "discriminator.cnn_width",
+            "discriminator.expression_dimension",
+            "discriminator.routing_iterations",
+            "discriminator.capsule_std",
+            "discriminator.reconstruction_width",
             "training.batch_size",
-            "training.learning_rate",
+            "optimizer.learning_rate",
             "training.steps_per_call",
             "training.checkpoint_every",
         )
@@ -51,9 +51,9 @@ BAD = [
         (field, -1, "must be 0 or more")
         for field in (
             "seed",
-            "data.shift",
-            "model.adjacency_std",
-            "model.adversarial_dimension",
+            "augmentation.shift",
+            "generator.adjacency_std",
+            "discriminator.adversarial_dimension",
             "loss.adversarial",
             "loss.synthesis",
             "loss.recognition",
@@ -63,21 +63,21 @@ BAD = [
             "training.epochs",
             "training.steps",
             "training.folds_per_device",
-            "evaluation.every",
+            "training.evaluate_every",
         )
     ],
     ("protocol", "kfold", "must be one of loso, split, all"),
-    ("model.generator", "unet", "must be one of none, dcgan, encoder_decoder, skips, se, grm"),
-    ("model.grm", "small", "must be one of full, compact"),
-    ("model.discriminator", "vit", "must be one of capsules, cnn"),
-    ("model.routing_axis", "both", "must be one of output, input"),
+    ("generator.kind", "unet", "must be one of none, dcgan, encoder_decoder, skips, se, grm"),
+    ("generator.compact_grm", "small", "must be one of full, compact"),
+    ("discriminator.kind", "vit", "must be one of capsules, cnn"),
+    ("discriminator.routing_axis", "both", "must be one of output, input"),
     ("loss.margin_power", 3, "must be one of 2, 1"),
     ("evaluation.selection", "best", "must be one of last, inner"),
     *[("split_share", value, "must be above 0 and below 1") for value in (0, 1, -0.5, math.nan)],
-    *[("model.reconstruction_hidden", value, "must be whole numbers above 0") for value in ((512, 0), (1.5,))],
+    *[("discriminator.reconstruction_hidden", value, "must be whole numbers above 0") for value in ((512, 0), (1.5,))],
     *[
         (field, value, "must be at least 0 and below 1")
-        for field in ("data.brightness", "evaluation.inner_share")
+        for field in ("augmentation.brightness", "evaluation.inner_share")
         for value in (-0.1, 1, math.nan)
     ],
     ("training.parallel", "steps", "must be one of folds, batch"),
@@ -125,8 +125,8 @@ def test_a_seed_of_which_jax_would_drop_bits_is_refused(seed: int) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "line"),
     [
-        ("loss.perceptual_network", "vgg19", "loss.perceptual_network is 'vgg19': choose one of vgg16, alexnet"),
-        ("loss.perceptual_layer", "relu9", "loss.perceptual_layer is 'relu9': vgg16 has relu1_1, "),
+        ("perceptual.network", "vgg19", "perceptual.network is 'vgg19': choose one of vgg16, alexnet"),
+        ("perceptual.layer", "relu9", "perceptual.layer is 'relu9': vgg16 has relu1_1, "),
     ],
 )
 def test_the_perceptual_network_is_checked_where_it_is_used(field: str, value: str, line: str) -> None:
@@ -156,7 +156,7 @@ def test_networks_are_built_for_the_classes_of_the_data() -> None:
 
 
 def test_the_learning_rate_falls_to_zero_as_a_cosine() -> None:
-    models = build_models(with_value("training.learning_rate", 0.5), steps=4)
+    models = build_models(with_value("optimizer.learning_rate", 0.5), steps=4)
     params = jnp.zeros(())
     state = models.g_optimizer.init(params)
     moves = []

@@ -14,32 +14,37 @@ from icegan_jax.models.discriminator import ConvolutionalDiscriminator
     ("fields", "line"),
     [
         (
-            {"model.generator": "dcgan", "model.motion": True},
-            "config.model.motion is True: a dcgan generator has no onset frame as input whose pixels it could move; "
-            "set --config.model.motion=False",
+            {"generator.kind": "dcgan", "generator.motion": True},
+            "config.generator.motion is True: a dcgan generator has no onset frame as input whose pixels it could move; "
+            "set --config.generator.motion=False",
         ),
         (
-            {"evaluation.selection": "inner", "evaluation.every": 10},
+            {"evaluation.selection": "inner", "training.evaluate_every": 10},
             "config.evaluation.selection is 'inner', but there are no validation subjects: "
             "set --config.evaluation.inner_share=0.2, for example",
         ),
         (
             {"evaluation.selection": "inner", "evaluation.inner_share": 0.2},
             "config.evaluation.selection is 'inner', but nothing is evaluated during training: "
-            "set --config.evaluation.every=100, for example",
+            "set --config.training.evaluate_every=100, for example",
         ),
         (
             {"evaluation.oracle": True},
             "config.evaluation.oracle is True, but nothing is evaluated during training: "
-            "set --config.evaluation.every=100, for example",
+            "set --config.training.evaluate_every=100, for example",
         ),
         (
-            {"protocol": "all", "evaluation.selection": "inner", "evaluation.inner_share": 0.2, "evaluation.every": 9},
+            {
+                "protocol": "all",
+                "evaluation.selection": "inner",
+                "evaluation.inner_share": 0.2,
+                "training.evaluate_every": 9,
+            },
             "config.evaluation.selection is 'inner', but with config.protocol 'all' no clip is tested, and the "
             "result is the network of the last step: set --config.evaluation.selection=last",
         ),
         (
-            {"protocol": "all", "evaluation.oracle": True, "evaluation.every": 9},
+            {"protocol": "all", "evaluation.oracle": True, "training.evaluate_every": 9},
             "config.evaluation.oracle is True, but with config.protocol 'all' there is no test to take the best of: "
             "set --config.evaluation.oracle=False",
         ),
@@ -84,7 +89,7 @@ def test_networks_of_the_tables() -> None:
 def test_evaluations_do_not_depend_on_the_steps_per_call() -> None:
     def evaluate_every(updates: int) -> int:
         config = loso.get_config()
-        config.evaluation.every = updates
+        config.training.evaluate_every = updates
         config.training.steps_per_call = 5
         return build_train_config(config, num_pairs=100, num_folds=10, num_devices=1).evaluate_every
 

@@ -30,13 +30,13 @@ SMALL = [
     "--config.data.procedural.clips_per_class=1",
     "--config.data.procedural.frames=8",
     "--config.model.width=0.03125",
-    "--config.model.embedding=8",
+    "--config.generator.embedding=8",
     "--config.model.noise=4",
-    "--config.model.primary_types=1",
-    "--config.model.primary_dimension=4",
-    "--config.model.adversarial_dimension=8",
-    "--config.model.expression_dimension=4",
-    "--config.model.reconstruction_width=0.02",
+    "--config.discriminator.primary_types=1",
+    "--config.discriminator.primary_dimension=4",
+    "--config.discriminator.adversarial_dimension=8",
+    "--config.discriminator.expression_dimension=4",
+    "--config.discriminator.reconstruction_width=0.02",
     "--config.training.steps=2",
     "--config.training.steps_per_call=1",
     "--config.training.batch_size=2",
@@ -173,7 +173,13 @@ def test_the_same_command_again_does_not_change_finished_folds(run_dir: Path) ->
 def split_dir(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A split of the same two subjects, without a generator, evaluated during the training."""
     folder = tmp_path_factory.mktemp("split") / "run"
-    fields = ["protocol=split", "model.generator=none", "evaluation.every=1", "evaluation.oracle=True", "data.shift=1"]
+    fields = [
+        "protocol=split",
+        "generator.kind=none",
+        "training.evaluate_every=1",
+        "evaluation.oracle=True",
+        "augmentation.shift=1",
+    ]
     data = f"--config.data.dir={run_dir / 'data'}"
     done = command(*SMALL, data, *(f"--config.{field}" for field in fields), f"--workdir={folder}")
     assert done.returncode == 0, done.stderr
@@ -298,7 +304,7 @@ def refused(
         "other config": [
             *SMALL,
             f"--workdir={run_dir}",
-            "--config.training.learning_rate=0.5",
+            "--config.optimizer.learning_rate=0.5",
             "--config.training.checkpoint_every=7",
             "--force_resume",
         ],
@@ -351,7 +357,7 @@ def test_another_config_is_refused_with_all_differences(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.strip().splitlines() == [
         f"error: {run_dir}/config.json: the run began with another configuration:",
-        "  training.learning_rate: 0.001 -> 0.5",
+        "  optimizer.learning_rate: 0.001 -> 0.5",
         "  training.checkpoint_every: 50 -> 7 (harmless: when to save)",
         "--force_resume accepts only harmless differences: repeat the old command, or choose another --workdir",
     ]

@@ -80,7 +80,7 @@ def test_every_difference_is_shown(tmp_path: Path, versions: dict[str, str]) -> 
     assert refusal(tmp_path, now, faces).splitlines() == [
         f"{tmp_path}/config.json: the run began with another configuration:",
         "  data.dir: 'faces' -> '' (harmless: the same faces in another folder)",
-        "  model.reconstruction_hidden: [512, 1024] -> [8]",
+        "  discriminator.reconstruction_hidden: [512, 1024] -> [8]",
         "  training.steps: 70 -> 80",
         "  training.checkpoint_every: 500 -> 7 (harmless: when to save)",
         f"  data_fingerprint: '{FACES}' -> '{faces}'",
@@ -178,7 +178,7 @@ def test_fields_that_only_one_of_them_has(tmp_path: Path) -> None:
     name = write_or_compare_config(older, FACES, tmp_path, False)
     lines = refusal(tmp_path, config()).splitlines()
     assert lines[1:-1] == [
-        "  model.grm: missing -> 'full'",
+        "  generator.compact_grm: missing -> 'full'",
         "  training.on_nonfinite: missing -> 'stop' (harmless: what to do about numbers that are not finite)",
         "  training.momentum: 0.9 -> missing",
     ]

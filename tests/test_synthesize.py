@@ -25,7 +25,7 @@ def unfit(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     shutil.copy(run_dir / "config.json", folder / "young")
     config = read_json_with_checksum(run_dir / "config.json")
-    config["model"]["generator"] = "none"
+    config["generator"]["kind"] = "none"
     write_json_with_checksum(folder / "plain" / "config.json", config)
     return folder
 
@@ -96,7 +96,7 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
             "UNFIT/empty: not a run directory: it has no config.json; give one that main trained",
         ),
         (["--workdir=UNFIT/young"], "UNFIT/young: no fold is finished yet; "),
-        (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.model.generator=none); give"),
+        (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.generator.kind=none); give"),
         (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name; did you mean tiny_s"),
         (["--exclude_subject=s7"], "--exclude_subject=s7: "),
         (

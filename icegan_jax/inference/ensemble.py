@@ -19,7 +19,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
-from icegan_jax.config import NO_GENERATOR, build_models, validate
+from icegan_jax.config import NO_GENERATOR, build_models, restore_config, validate
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.provenance import config_fields, read_run_config
@@ -232,8 +232,8 @@ def load_ensemble(
         UserError: The run, a fold or a checkpoint is missing, damaged or of another config, or has no generator.
     """
     stored, config = _read_config(run_dir)
-    if generator and config.model.generator == NO_GENERATOR:
-        raise UserError(f"{run_dir}: trained without a generator (config.model.generator=none); give another run")
+    if generator and config.generator.kind == NO_GENERATOR:
+        raise UserError(f"{run_dir}: trained without a generator (config.generator.kind=none); give another run")
     config.loss.perceptual = 0.0  # Only training uses the perceptual network.
     folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
     classes = read_classes(folds)
@@ -254,18 +254,21 @@ def has_generator(run_dir: Path) -> bool:
     Raises:
         UserError: The run's config.json is missing, damaged, or of another version of the program.
     """
-    return bool(_read_config(run_dir)[1].model.generator != NO_GENERATOR)
+    return bool(_read_config(run_dir)[1].generator.kind != NO_GENERATOR)
 
 
 def _read_config(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
     """Return the content of config.json and the config in it."""
     stored = read_run_config(run_dir)
-    config = ConfigDict(config_fields(stored))
     try:
+        config = restore_config(config_fields(stored))
         validate(config)
     except UserError as error:
+        version = stored.get("code", {}).get("icegan_jax", "another version")
         path = run_dir / CONFIG_FILE
-        raise UserError(f"{path}: of another version of the program ({error}); train the run anew") from None
+        raise UserError(
+            f"{path}: of icegan_jax {version} ({error}); install that version, or train the run again"
+        ) from None
     return stored, config
 
 

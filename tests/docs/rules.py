@@ -266,13 +266,12 @@ def _extras() -> set[str]:
 def _tiny() -> tuple[str, ...]:
     """Return options for two steps of the tiny run of tests/damage, as differences from configs/loso.py."""
     usual, tiny = loso.get_config(), config_of(Path())
-    tiny.training.update(steps=2, checkpoint_every=2, folds_per_device=1)
-    tiny.evaluation.every = 0
+    tiny.training.update(steps=2, checkpoint_every=2, folds_per_device=1, evaluate_every=0)
     return tuple(
         f"--config.{group}.{name}={value}"
-        for group in ("data", "model", "loss", "training", "evaluation")
+        for group in ("augmentation", "model", "generator", "discriminator", "loss", "perceptual", "training")
         for name, value in tiny[group].items()
-        if name != "dir" and value != usual[group][name]
+        if value != usual[group][name]
     )
 
 
