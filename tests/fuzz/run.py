@@ -1,4 +1,4 @@
-"""Unusual, damaged and hostile inputs, a quarter each: clips.csv, configs, images, checkpoints.
+"""Unusual, damaged and hostile inputs, a third each: clips.csv, images, checkpoints.
 
 Each must be read correctly or refused in one line that names it: no traceback, no hang, no wrong label.
 
@@ -16,12 +16,11 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.fuzz import checkpoints, clips, config, images
+from tests.fuzz import checkpoints, clips, images
 from tests.fuzz.harness import LIMIT_S, Case, CaseResult, run_case
 
 KINDS: dict[str, Case] = {
     "clips.csv": clips.case,
-    "config": config.case,
     "image": images.case,
     "checkpoint": checkpoints.case,
 }

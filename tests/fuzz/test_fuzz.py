@@ -11,7 +11,7 @@ from icegan_jax.errors import UserError
 from tests.fuzz import clips, harness, run
 from tests.fuzz.harness import CaseResult, damage_bytes, run_case
 
-CASES = 24  # a quarter of each kind; the command runs 1,000
+CASES = 24  # a third of each kind; the command runs 1,000
 
 
 @pytest.mark.parametrize("number", range(CASES))
@@ -23,7 +23,7 @@ def test_a_case_is_the_same_each_time() -> None:
     for number in range(8):
         one, other = run.run(number, seed=3), run.run(number, seed=3)
         assert (one.kind, one.outcome) == (other.kind, other.outcome)
-    assert len({run.run(number, seed=number).kind for number in range(4)}) == 4
+    assert len({run.run(number, seed=number).kind for number in range(3)}) == 3
 
 
 def test_damage_is_done() -> None:
@@ -70,7 +70,7 @@ def test_each_violation_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_wrong_label_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     label_of = package_clips.label_of
     monkeypatch.setattr(package_clips, "label_of", lambda word, classes: (label_of(word, classes) + 1) % 3)
-    actual = [run.run(4 * number, seed=0) for number in range(12)]
+    actual = [run.run(3 * number, seed=0) for number in range(12)]
     assert any("was read as" in violation for result in actual for violation in result.violations)
 
 
@@ -78,13 +78,13 @@ def test_other_gray_levels_are_a_violation(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         "PIL.ImageOps.exif_transpose", lambda image: Image.fromarray(255 - np.asarray(image.convert("L")))
     )
-    actual = [run.run(4 * number + 2, seed=0) for number in range(30)]
+    actual = [run.run(3 * number + 1, seed=0) for number in range(30)]
     assert any("other gray levels" in violation for result in actual for violation in result.violations)
 
 
 def test_the_command_prints_the_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run.main(["--cases=4", "--seed=5"]) == 0
-    assert capsys.readouterr().out.endswith("one line each:\n4 of 4\n")
-    assert run.main(["--case=7"]) == 0
-    assert capsys.readouterr().out.startswith("case 7: checkpoint: ")
+    assert run.main(["--cases=3", "--seed=5"]) == 0
+    assert capsys.readouterr().out.endswith("one line each:\n3 of 3\n")
+    assert run.main(["--case=5"]) == 0
+    assert capsys.readouterr().out.startswith("case 5: checkpoint: ")
     assert set(clips.WORDS.values()) == {0, 1, 2, None}
