@@ -16,14 +16,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
-from icegan_jax.config import NO_GENERATOR, build_models, restore_config, validate
+from icegan_jax.config import NO_GENERATOR, build_models
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.provenance import config_fields, read_run_config
-from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
+from icegan_jax.provenance import read_run_config
+from icegan_jax.run_dir import FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_checkpoint
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
@@ -231,7 +230,7 @@ def load_ensemble(
     Raises:
         UserError: The run, a fold or a checkpoint is missing, damaged or of another config, or has no generator.
     """
-    stored, config = _read_config(run_dir)
+    run_id, config = read_run_config(run_dir)
     if generator and config.generator.kind == NO_GENERATOR:
         raise UserError(f"{run_dir}: trained without a generator (config.generator.kind=none); give another run")
     config.loss.perceptual = 0.0  # Only training uses the perceptual network.
@@ -239,8 +238,8 @@ def load_ensemble(
     classes = read_classes(folds)
     models = build_models(config, max(1, folds[0].step), len(classes))
     shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
-    states = tuple(_read_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
-    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, models, states)
+    states = tuple(_read_state(each, run_id, int(config.seed), shapes, generator) for each in folds)
+    return Ensemble(run_dir, run_id, tuple(folds), classes, models, states)
 
 
 def read_classes(folds: Sequence[TrainedFold]) -> tuple[str, ...]:
@@ -254,22 +253,7 @@ def has_generator(run_dir: Path) -> bool:
     Raises:
         UserError: The run's config.json is missing, damaged, or of another version of the program.
     """
-    return bool(_read_config(run_dir)[1].generator.kind != NO_GENERATOR)
-
-
-def _read_config(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
-    """Return the content of config.json and the config in it."""
-    stored = read_run_config(run_dir)
-    try:
-        config = restore_config(config_fields(stored))
-        validate(config)
-    except UserError as error:
-        version = stored.get("code", {}).get("icegan_jax", "another version")
-        path = run_dir / CONFIG_FILE
-        raise UserError(
-            f"{path}: of icegan_jax {version} ({error}); install that version, or train the run again"
-        ) from None
-    return stored, config
+    return bool(read_run_config(run_dir)[1].generator.kind != NO_GENERATOR)
 
 
 def _read_state(fold: TrainedFold, run_id: str, seed: int, shapes: TrainState, generator: bool) -> TrainState:
