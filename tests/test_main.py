@@ -342,5 +342,5 @@ def test_another_config_is_refused_with_all_differences(
         f"error: {run_dir}/config.json: the run began with another configuration:",
         "  optimizer.learning_rate: 0.001 -> 0.5",
         "  training.checkpoint_every: 50 -> 7 (harmless: when to save)",
-        "--force_resume accepts only harmless differences: repeat the old command, or choose another --workdir",
+        "repeat the old command with the old versions, or choose another --workdir",
     ]
