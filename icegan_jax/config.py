@@ -194,47 +194,34 @@ def validate(config: ConfigDict) -> None:
         for name in names.split():
             if not holds(fields[name]):
                 raise UserError(f"config.{name} is {fields[name]!r}: it must be {requirement}")
-    for conflict, message in _conflicts(config):
-        if conflict:
-            raise UserError(message)
+    _check_conflicts(config)
 
 
-def _conflicts(config: ConfigDict) -> tuple[tuple[bool, str], ...]:
-    """Return whether fields contradict each other, each with the message."""
+def _check_conflicts(config: ConfigDict) -> None:
+    """Raise a UserError about fields that contradict each other."""
     training, evaluation = config.training, config.evaluation
-    everyone = config.protocol == "all"  # trains on all subjects: no clip is tested
     inner = evaluation.selection == "inner"
-    chosen = "config.evaluation.selection is 'inner', but"
-    oracle = "config.evaluation.oracle is True, but"
-    return (
-        (
-            not training.steps and not training.epochs,
-            "config.training.epochs and config.training.steps are both 0: set one",
-        ),
-        (
-            config.generator.kind == "dcgan" and config.generator.motion,
+    if not training.steps and not training.epochs:
+        raise UserError("config.training.epochs and config.training.steps are both 0: set one")
+    if config.generator.kind == "dcgan" and config.generator.motion:
+        raise UserError(
             "config.generator.motion is True, but a dcgan generator has no onset frame as input whose pixels it could "
-            "move: set --config.generator.motion=False",
-        ),
-        (
-            everyone and inner,
-            f"{chosen} with config.protocol 'all' the result is the network of the last step: "
-            "set --config.evaluation.selection=last",
-        ),
-        (
-            everyone and evaluation.oracle,
-            f"{oracle} with config.protocol 'all' no clip is tested: set --config.evaluation.oracle=False",
-        ),
-        (
-            inner and not evaluation.inner_share,
-            f"{chosen} there are no validation subjects: set --config.evaluation.inner_share=0.2, for example",
-        ),
-        (
-            (inner or evaluation.oracle) and not training.evaluate_every,
-            f"{chosen if inner else oracle} nothing is evaluated during training: "
-            "set --config.training.evaluate_every=100, for example",
-        ),
-    )
+            "move: set --config.generator.motion=False"
+        )
+    if config.protocol == "all" and (inner or evaluation.oracle):  # all subjects are trained on
+        remedy = "selection=last" if inner else "oracle=False"
+        raise UserError(f"config.protocol is 'all': no clip is tested; set --config.evaluation.{remedy}")
+    if inner and not evaluation.inner_share:
+        raise UserError(
+            "config.evaluation.selection is 'inner', but there are no validation subjects: "
+            "set --config.evaluation.inner_share=0.2, for example"
+        )
+    if (inner or evaluation.oracle) and not training.evaluate_every:
+        field = "selection is 'inner'" if inner else "oracle is True"
+        raise UserError(
+            f"config.evaluation.{field}, but nothing is evaluated during training: "
+            "set --config.training.evaluate_every=100, for example"
+        )
 
 
 def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)) -> Models:
