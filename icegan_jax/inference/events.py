@@ -57,7 +57,7 @@ def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress
 
 def recording_flags(source: FrameSource, spotting: SpottingResult) -> list[QualityFlag]:
     """Return the quality flags of the recording as a whole."""
-    flags = flag_frame_rate(source.fps)
+    flags = flag_frame_rate(source.fps, source.missing_frames)
     share = float(spotting.trace.seen.mean())
     if share < MIN_FACE_SHARE:
         flags.append(QualityFlag("face_rarely_seen", f"A face was seen in {share:.0%} of the frames only."))
@@ -90,15 +90,13 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
 @contextlib.contextmanager
 def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[TraceRow], None]]:
     """Open trace.csv, and yield the function that writes the row of a frame."""
-    assert source.fps is not None
-    first, fps = source.frame_numbers[0], source.fps
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*ROW_FIELDS, "seconds"))
 
         def write_row(row: TraceRow) -> None:
             cells = [_format_cell(value) for value in astuple(row)]
-            writer.writerow((*cells, f"{(row.position - first) / fps:.3f}"))
+            writer.writerow((*cells, f"{source.seconds(row.position):.3f}"))
 
         yield write_row
 

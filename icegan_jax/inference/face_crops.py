@@ -88,13 +88,15 @@ def crop_event(source: FrameSource, frames: dict[int, Gray], options: CropOption
 
 
 def _crop(clip: Clip, source: FrameSource, options: CropOptions) -> FaceCrops:
-    return _face_crops(inspect_clip(clip, options, source.frame_numbers, source.read), clip, source.fps)
+    start, end = source.seconds(clip.onset), source.seconds(clip.offset)
+    duration = None if start is None or end is None else end - start
+    return _face_crops(inspect_clip(clip, options, source.frame_numbers, source.read), clip, duration)
 
 
-def _face_crops(detection: FaceDetection, clip: Clip, fps: float | None) -> FaceCrops:
+def _face_crops(detection: FaceDetection, clip: Clip, duration: float | None) -> FaceCrops:
     cropped = detection.crops
     flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped)
-    flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, fps)
+    flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, duration)
     apex_face = cropped.faces[cropped.shifts.index(0)]
     return FaceCrops(clip.onset, cropped.apex, clip.offset, cropped.onset, apex_face, detection.box, tuple(flags))
 

@@ -47,6 +47,7 @@ class Recognition:
         box: the crop, in pixels of the onset; None also for pictures that were cropped before.
         folds: the names of the folds whose networks made the prediction.
         classes: the class names, in label order.
+        timestamps: see ``FrameSource``.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Recognition:
     box: Box | None = None
     folds: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    timestamps: NDArray[np.float64] | None = None
 
     def with_prediction(self, crops: FaceCrops, lengths: NDArray[np.float32], folds: tuple[str, ...]) -> "Recognition":
         """Return a copy with the crops, and the capsule lengths float32[k] that the networks of the folds predict."""
@@ -83,6 +85,8 @@ class Recognition:
 
     def seconds(self, frame: int) -> float | None:
         """Return the time of a frame in seconds since the first frame; None where the frame rate is unknown."""
+        if self.timestamps is not None:
+            return float(self.timestamps[frame])
         return None if self.fps is None else (frame - self.first_frame) / self.fps
 
     @property
@@ -151,41 +155,31 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
     (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
     label = -1 if source.clip is None else source.clip.label
     is_pair = source.clip is not None and not source.clip.dataset  # two pictures have no frame rate
-    result = Recognition(
-        name=source.name,
-        input_name=source.input_name,
-        kind="clip",
-        first_frame=source.frame_numbers[0],
-        onset=crops.onset,
-        apex=crops.apex,
-        offset=crops.offset,
-        fps=source.fps,
-        flags=() if is_pair else tuple(flag_frame_rate(source.fps)),
+    result = replace(
+        _without_prediction(source, source.name, "clip", (crops.onset, crops.apex, crops.offset), ensemble),
+        flags=() if is_pair else tuple(flag_frame_rate(source.fps, source.missing_frames)),
         truth=ensemble.classes[label] if label >= 0 else None,
-        classes=ensemble.classes,
     )
     return result.with_prediction(crops, lengths, ensemble.fold_names)
+
+
+def _without_prediction(
+    source: FrameSource, name: str, kind: str, frames: tuple[int, int, int], ensemble: Ensemble
+) -> Recognition:
+    """Return a result with the frame numbers onset, apex, offset, and without a prediction and flags."""
+    return Recognition(
+        name, source.input_name, kind, source.frame_numbers[0], *frames, source.fps, (), timestamps=source.timestamps,
+        classes=ensemble.classes,
+    )  # fmt: skip
 
 
 def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
     """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
     (lengths,) = ensemble.predict(onset[None], apex[None])
     result = Recognition(
-        name="crops",
-        input_name="crops",
-        kind="clip",
-        first_frame=0,
-        onset=0,
-        apex=1,
-        offset=1,
-        fps=None,
-        flags=(),
-        classes=ensemble.classes,
-        lengths=lengths,
-        onset_face=onset,
-        apex_face=apex,
-        folds=ensemble.fold_names,
-    )
+        "crops", "crops", "clip", 0, 0, 1, 1, None, (), lengths=lengths, onset_face=onset, apex_face=apex,
+        folds=ensemble.fold_names, classes=ensemble.classes,
+    )  # fmt: skip
     return replace(result, flags=tuple(flag_margin(result.margin)))
 
 
@@ -233,18 +227,9 @@ def recognize_spotted(
     digits = max(3, len(str(len(spotting.events))))
     names = {event: f"{source.name}_{number:0{digits}d}" for number, event in enumerate(spotting.events, start=1)}
     for event, frames in events.read_event_frames(source, spotting.events):
-        result = Recognition(
-            name=names[event],
-            input_name=source.input_name,
-            kind=event.kind,
-            first_frame=source.frame_numbers[0],
-            onset=event.onset,
-            apex=event.apex,
-            offset=event.offset,
-            fps=source.fps,
-            flags=tuple(flag_frame_rate(source.fps)),
-            classes=ensemble.classes,
-        )
+        moments = (event.onset, event.apex, event.offset)
+        result = _without_prediction(source, names[event], event.kind, moments, ensemble)
+        result = replace(result, flags=tuple(flag_frame_rate(source.fps)))
         if event.kind != "micro":
             yield replace(result, flags=(*result.flags, _MACRO))
             continue

@@ -15,6 +15,7 @@ from tests.data.fabricated_samm import build_samm
 from tests.data.fabricated_smic import build_smic
 from tests.docs.pages import ROOT, Command
 from tests.inference.recordings import astronaut, frames, write_folder, write_pair, write_video
+from tests.videos import write_test_video
 
 SIZE = 32  # pixels on a side of a prepared face: the smallest that the networks accept
 _REPOSITORY = ("configs", "experiments", "benchmarks", "tests", "pyproject.toml", "requirements.txt", "constraints.txt")
@@ -59,12 +60,9 @@ def _produces(command: Command, name: str) -> bool:
 def _write_interview(path: Path) -> None:
     """Write a video of four seconds: a face at rest that smiles once, for a third of a second."""
     fps, smiles = 60, {120 + i: strength for i, strength in enumerate(np.sin(np.linspace(0, np.pi, 20)))}
-    height, width = astronaut().shape
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
-    for number in range(4 * fps):
-        gray = smiling(astronaut(), float(smiles[number])) if number in smiles else astronaut()
-        writer.write(cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR))
-    writer.release()
+    still = astronaut()
+    frames = [smiling(still, float(smiles[i])) if i in smiles else still for i in range(4 * fps)]
+    write_test_video(path, frames, fps)
 
 
 def _write_clips(folder: Path) -> None:

@@ -175,8 +175,7 @@ class _Camera:
 
 
 def _camera(words: Sequence[str], patch: Patch) -> int:
-    real = cv2.VideoCapture
-    patch.setattr(cv2, "VideoCapture", lambda what, *more: _Camera() if what == 0 else real(what, *more))
+    patch.setattr(cv2, "VideoCapture", lambda index: _Camera())
     return module(words, patch)
 
 
