@@ -106,14 +106,6 @@ def test_positions_in_a_video(tmp_path: Path) -> None:
         read_video_info(tmp_path / "w.avi")
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mkv"])
-def test_pixels_are_those_that_opencv_decodes(tmp_path: Path, suffix: str) -> None:
-    path = write_test_video(tmp_path / f"a{suffix}", pictures())
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)  # an independent reader
-    expected = [cv2.cvtColor(video.read()[1], cv2.COLOR_BGR2GRAY) for _ in range(10)]
-    np.testing.assert_array_equal([frame for _, frame in read_frames(path, range(10))], expected)
-
-
 def test_a_gif_is_a_video(tmp_path: Path) -> None:
     images = [Image.fromarray(np.full((48, 64), level, np.uint8)) for level in (0, 100, 200)]
     images[0].save(tmp_path / "clip.gif", save_all=True, append_images=images[1:], duration=40)
