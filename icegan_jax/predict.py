@@ -18,12 +18,11 @@ from icegan_jax.data.crop import REGISTRATIONS
 from icegan_jax.errors import UserError
 from icegan_jax.inference import outputs
 from icegan_jax.inference.ensemble import choose_folds
-from icegan_jax.inference.events import TRACE_FILE
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
 from icegan_jax.inference.inputs import RECORDING_FILE, FrameSource, open_inputs, open_video, record_camera
 from icegan_jax.inference.outputs import write_outputs
 from icegan_jax.inference.quality_flags import QualityFlag
-from icegan_jax.inference.recognize import Recognition, is_long
+from icegan_jax.inference.recognize import TRACE_FILE, Recognition, is_long
 from icegan_jax.inference.recognizer import Recognizer
 from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video
 from icegan_jax.io import atomic_dir, check_output_dir

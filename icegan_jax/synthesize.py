@@ -11,7 +11,7 @@ from pathlib import Path
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.errors import UserError
-from icegan_jax.inference.neutral_faces import list_pictures
+from icegan_jax.inference.face_crops import list_pictures
 from icegan_jax.inference.synthesize import (
     ALL_EXPRESSIONS,
     DEFAULT_APEX_AT,

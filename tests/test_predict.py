@@ -75,11 +75,6 @@ def test_a_short_video_and_its_copy(run: Run, tmp_path: Path) -> None:
     assert orange.sum() > 200  # the box and the words
 
 
-def test_the_copy_can_be_left_out(run: Run, tmp_path: Path) -> None:
-    assert run(f"--input={write_video(tmp_path / 'film.avi')}", "--no_copy") == 0
-    assert not (tmp_path / "out" / "annotated.mp4").exists()
-
-
 def test_annotated_clips_are_compared_each_by_networks_that_never_saw_its_person(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,27 +191,3 @@ def test_no_camera(
     monkeypatch.chdir(tmp_path)
     assert run("--input=97") == 2
     assert "camera 97: cannot be opened; check that it is connected" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("kind", ["16 bit", "RGBA", "CMYK", "turned"])
-def test_odd_pictures_are_read(run: Run, tmp_path: Path, kind: str) -> None:
-    paths = []
-    for path in write_pair(tmp_path / "pair"):
-        gray = Image.fromarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
-        to = path.with_suffix(".jpg" if kind in ("CMYK", "turned") else ".png")
-        if kind == "16 bit":
-            Image.fromarray(np.asarray(gray).astype(np.uint16) * 257).save(to)
-        elif kind == "turned":
-            exif = Image.Exif()
-            exif[0x0112] = 6  # to be turned by a quarter to the right
-            gray.transpose(Image.Transpose.ROTATE_90).save(to, exif=exif, quality=95)
-        else:
-            gray.convert(kind).save(to)
-        paths.append(str(to))
-    assert run("--input", *paths) == 0
-    assert table(tmp_path / "out")[0]["prediction"] in classes_of(tmp_path / "out")
-
-
-def classes_of(out: Path) -> list[str]:
-    classes: list[str] = json.loads((out / "predictions.json").read_text())["classes"]
-    return classes

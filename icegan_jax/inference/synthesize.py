@@ -17,6 +17,7 @@ from icegan_jax.data.images import color_profile
 from icegan_jax.errors import UserError
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
+from icegan_jax.inference.face_crops import NeutralFace, find_neutral_faces, list_pictures
 from icegan_jax.inference.face_grid import FaceGrid
 from icegan_jax.inference.media import (
     COMPOSITE,
@@ -27,7 +28,6 @@ from icegan_jax.inference.media import (
     encode_sequence,
     encode_still,
 )
-from icegan_jax.inference.neutral_faces import NeutralFace, find_neutral_faces, list_pictures
 from icegan_jax.inference.visualize import difference_image
 from icegan_jax.io import write_bytes, write_json
 from icegan_jax.reporting.style import DIFFERENCE_GAIN

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.images import color_profile
 from icegan_jax.data.landmarks import Box
-from icegan_jax.inference.array_inputs import AnyPath, Picture, to_color_picture, to_prepared_crop
 from icegan_jax.inference.composite import composite_face, generator_inputs
 from icegan_jax.inference.ensemble import load_ensemble
+from icegan_jax.inference.face_crops import NeutralFace, crop_neutral_face
+from icegan_jax.inference.inputs import AnyPath, Picture, to_color_picture, to_prepared_crop
 from icegan_jax.inference.media import ProvenanceMetadata, encode_still
-from icegan_jax.inference.neutral_faces import NeutralFace, crop_neutral_face
 from icegan_jax.inference.synthesize import (
     MAX_INTENSITY,
     MAX_SEED,
