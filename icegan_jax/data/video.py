@@ -51,7 +51,7 @@ def list_frames(path: str | Path) -> Sequence[int]:
     """
     path = Path(path)
     if path.is_file():
-        return range(count_video_frames(path))
+        return range(read_video_info(path).frames)
     return list(index_frames(path))
 
 
@@ -198,15 +198,6 @@ def _declared_seconds(stream: av.VideoStream, container: str) -> float:
         return 3600 * float(hours) + 60 * float(minutes) + float(seconds)
     except ValueError:
         return 0.0
-
-
-def count_video_frames(path: str | Path) -> int:
-    """Return the number of frames of a video, see ``read_video_info``.
-
-    Raises:
-        UserError: see ``read_video_info``.
-    """
-    return read_video_info(path).frames
 
 
 def read_color_frames(path: str | Path) -> Iterator[Color]:
