@@ -8,7 +8,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,19 +243,21 @@ class Table:
 
     Attributes:
         path: the file.
-        sheet: name of the sheet; "" of a csv and of a workbook's only sheet.
+        sheet: name of the sheet; "" of a csv.
         columns: normalized names in the header, in order, without blank ones.
         rows: the rows below the header, without blank ones.
+        has_other_sheets: whether other sheets of the file have rows.
     """
 
     path: Path
     sheet: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    has_other_sheets: bool = False
 
     def location(self, row: Row) -> str:
         """Return file and row for messages: "FILE, row 17"."""
-        return f"{self.path.name}, {f'sheet {self.sheet}, ' if self.sheet else ''}row {row.number}"
+        return f"{self.path.name}, {f'sheet {self.sheet}, ' if self.has_other_sheets else ''}row {row.number}"
 
 
 def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None = None) -> Table:
@@ -285,8 +287,8 @@ def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None =
             header = [normalize_column(cell) for cell in cells]
             absent = [entry for entry, names in zip(required, choices, strict=True) if not set(names) & set(header)]
             if not absent:
-                name = candidate.name if sum(bool(one.rows) for one in sheets) > 1 else ""
-                return _read_table_at(path, candidate, name, index, header, choices)
+                several = len({one.name for one in sheets if one.rows}) > 1
+                return replace(_read_table_at(path, candidate, index, header, choices), has_other_sheets=several)
             if len(absent) < len(missing):
                 missing, nearest = absent, cells
     if not nearest:
@@ -314,11 +316,11 @@ def read_headerless_table(path: str | Path, columns: Sequence[str]) -> Table:
             best, most = sheet, full
     if best is None:
         raise WrongTableError(f"{path}: no row holds {len(columns)} columns: {', '.join(columns)}")
-    return _read_table_at(path, best, "", -1, names, [[name] for name in names])
+    return _read_table_at(path, best, -1, names, [[name] for name in names])
 
 
 def _read_table_at(
-    path: Path, sheet: Sheet, name: str, index: int, header: Sequence[str], choices: Sequence[Sequence[str]]
+    path: Path, sheet: Sheet, index: int, header: Sequence[str], choices: Sequence[Sequence[str]]
 ) -> Table:
     """Return the rows below the row ``index`` of a sheet, whose normalized column names are ``header``."""
     indices = {column: header.index(column) for column in header if column}
@@ -332,7 +334,7 @@ def _read_table_at(
             if problem and not cells[position].strip():
                 raise UserError(f"{path}, row {number}: {column} is {problem}")
         rows.append(Row(number, {column: cells[position] for column, position in indices.items()}))
-    return Table(path, name, columns, tuple(rows))
+    return Table(path, sheet.name, columns, tuple(rows))
 
 
 def find_tables(root: str | Path) -> list[Path]:

@@ -1,7 +1,6 @@
 """Small trees and workbooks for the tests of the databases; frames are empty files, which are never opened."""
 
 import csv
-import struct
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import openpyxl
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation
 
 Cells = Sequence[Sequence[object]]
+# Two rows of the shape of CASME II's sheet: numbers as numbers, subjects as text, an apex "/".
+XLS = Path(__file__).with_name("casme2.xls")
 
 
 def write_frames(root: Path, folder: str, names: Iterable[str] = ("img1.jpg", "img2.jpg")) -> Path:
@@ -36,24 +37,6 @@ def write_csv(path: Path, rows: Cells, delimiter: str = ",") -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter=delimiter).writerows(rows)
     return path
-
-
-def biff_sheet(*rows: tuple[object, ...]) -> bytes:
-    """A BIFF 2 worksheet stream (what Excel 2 wrote as .xls) with labels and numbers."""
-
-    def record(kind: int, data: bytes) -> bytes:
-        return struct.pack("<HH", kind, len(data)) + data
-
-    out = record(0x0009, struct.pack("<HH", 2, 0x0010))
-    for r, row in enumerate(rows):
-        for c, value in enumerate(row):
-            place = struct.pack("<HH", r, c) + b"\0\0\0"
-            if isinstance(value, int | float):
-                out += record(0x0003, place + struct.pack("<d", value))
-            elif value:
-                text = str(value).encode("latin-1")
-                out += record(0x0004, place + bytes([len(text)]) + text)
-    return out + record(0x000A, b"")
 
 
 def by_name(database: DatabaseAnnotation) -> dict[str, Annotation]:
