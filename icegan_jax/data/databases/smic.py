@@ -170,7 +170,7 @@ def _read_workbook(
     finding.
 
     Returns:
-        The table, (key, row) of each clip, where the key is ``clip_key``'s, and findings about the choice of the workbook.
+        The table, (key, row) of each clip with the key of ``clip_key``, and findings about the choice of the table.
 
     Raises:
         UserError: no workbook of the camera, formulas without values, or a row without a clip's name.

@@ -185,8 +185,8 @@ def _check_unique(annotations: Iterable[Annotation], key: Callable[[Annotation],
         owner = owners.setdefault((subject, clip.casefold()), annotation)
         if owner.subject != annotation.subject:
             raise UserError(
-                f"{annotation.where}: folder {clip!r} is of subject {annotation.subject} here and of {owner.subject} in "
-                f"{owner.where}; which folder is whose is not known: prepare these clips with --source=clips"
+                f"{annotation.where}: folder {clip!r} is of subject {annotation.subject} here and of {owner.subject} "
+                f"in {owner.where}; which folder is whose is not known: prepare these clips with --source=clips"
             )
 
 
