@@ -1,8 +1,10 @@
 """Small trees and workbooks for the tests of the databases; frames are empty files, which are never opened."""
 
 import csv
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import openpyxl
 
@@ -36,6 +38,30 @@ def write_xlsx(path: Path, *sheets: Cells, names: Sequence[str] = ("Sheet1", "Sh
 def write_csv(path: Path, rows: Cells, delimiter: str = ",") -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, delimiter=delimiter).writerows(rows)
+    return path
+
+
+def write_ods(path: Path, rows: Cells) -> Path:
+    """Write a sheet as LibreOffice does, with a number as a value and as text."""
+
+    def cell(value: object) -> str:
+        kind = "float" if isinstance(value, int | float) else "string"
+        number = f' office:value="{value}"' if kind == "float" else ""
+        text = "" if value is None else escape(str(value))
+        return f'<table:table-cell office:value-type="{kind}"{number}><text:p>{text}</text:p></table:table-cell>'
+
+    namespaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    table = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr(
+            "content.xml",
+            f"<office:document-content {namespaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="Sheet1">{table}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
     return path
 
 
