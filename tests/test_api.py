@@ -26,7 +26,7 @@ from tests.inference.read_metadata import packet_in
 from tests.inference.recordings import astronaut, frames, write_folder, write_pair, write_video
 
 CLASSES = ("negative", "positive", "surprise")
-NOT_FOR_PREDICTION = ("tensorflow_datasets", "matplotlib", "grain", "sklearn", "scipy", "openpyxl", "xlrd", "gradio")
+NOT_FOR_PREDICTION = ("tensorflow_datasets", "matplotlib", "grain", "sklearn", "scipy", "pandas", "gradio")
 
 
 @pytest.fixture(scope="module")

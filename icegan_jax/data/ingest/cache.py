@@ -89,7 +89,7 @@ def reuse_cached(folder: Path, earlier: Path, key: str) -> ClipCrops | None:
 
 def _load(entry: Path) -> ClipCrops | None:
     try:
-        with np.load(entry, allow_pickle=False) as arrays:
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             faces, content = arrays["faces"], json.loads(str(arrays["content"]))
     except NPZ_ERRORS:
         return None

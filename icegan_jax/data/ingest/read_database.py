@@ -98,7 +98,7 @@ class DatabaseFormat:
 
 
 def read_database(source: Source, database: DatabaseFormat) -> DatabaseAnnotation:
-    """Read the table of a database and find the folder of each row: stages 1 to 5 of ``ingest``.
+    """Read the table of a database and find the folder of each row: stages 1 to 4 of ``ingest``.
 
     Raises:
         WrongTableError: there are tables, but none is of the database.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,8 +124,7 @@ def _workbook_sheets(data: bytes) -> list[Sheet]:
                 for row in range(top + 1, min(bottom, _MAX_ROWS) + 1)
                 for column in range(left, min(right, _MAX_COLUMNS) + 1)
             }
-            rows = _filled_rows(cells, {row for row, _ in problems})
-            sheets.append(Sheet(str(name), rows, merged | problems))
+            sheets.append(Sheet(str(name), _filled_rows(cells), merged | problems))
     return sheets
 
 
@@ -171,9 +170,9 @@ def _column_index(letters: bytes) -> int:
     return index - 1
 
 
-def _filled_rows(cells: "pd.DataFrame", never_blank: Container[int] = ()) -> list[tuple[int, list[str]]]:
+def _filled_rows(cells: "pd.DataFrame") -> list[tuple[int, list[str]]]:
     rows = [(number, row[:_MAX_COLUMNS]) for number, row in enumerate(cells.to_numpy().tolist(), 1)]
-    rows = [(number, row) for number, row in rows if number in never_blank or any(cell.strip() for cell in row)]
+    rows = [(number, row) for number, row in rows if any(cell.strip() for cell in row)]
     if len(rows) > _MAX_ROWS:
         raise UserError(f"holds more than {_MAX_ROWS} rows, no annotation; give the annotation")
     return rows

@@ -56,6 +56,7 @@ def write_ods(path: Path, rows: Cells) -> Path:
     table = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
         file.writestr(
             "content.xml",
             f"<office:document-content {namespaces}><office:body><office:spreadsheet>"

@@ -93,7 +93,11 @@ def test_an_entry_is_stored_and_reused_until_it_is_damaged(tmp_path: Path, cropp
     assert _same(cache.reuse_cached(new, old, KEY), cropped)
     assert [path.name for path in new.iterdir()] == [KEY] and (new / KEY).read_bytes() == whole
     (old / KEY).unlink()
-    for damaged in (b"", whole[:-1], whole[:200], whole[:300] + bytes([whole[300] ^ 4]) + whole[301:]):
+    for damaged in (b"", whole[:-1], whole[:200]):
         (new / KEY).write_bytes(damaged)
         assert cache.reuse_cached(new, old, KEY) is None
+    for place in range(0, len(whole), 7):
+        (new / KEY).write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        loaded = cache.reuse_cached(new, old, KEY)
+        assert loaded is None or _same(loaded, cropped)  # some bytes of a zip file hold times
     assert cache.reuse_cached(new, old, "1" * 64) is None
