@@ -8,8 +8,10 @@ used.
 
 import contextlib
 import dataclasses
+import errno
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -85,11 +87,11 @@ class FoldCheckpoints:
           UserError: The disk is full, the quota used up or the folder read-only; older checkpoints are unchanged.
           ValueError: There is a checkpoint of this step already.
         """
-        step, ocp = int(state.step), _orbax()
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(_arrays_of(state)), progress=ocp.args.JsonSave(progress)
-        )
+        step, arrays, ocp = int(state.step), _arrays_of(state), _orbax()
+        items = ocp.args.Composite(state=ocp.args.StandardSave(arrays), progress=ocp.args.JsonSave(progress))
         with self._write_errors():
+            if shutil.disk_usage(self._folder).free < sum(array.nbytes for array in jax.tree.leaves(arrays)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # Orbax would print a traceback per array
             self._manager.save(step, args=items, force=True)
             folder = self._folder / str(step)
             paths = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -5,10 +5,12 @@
 Each time, the newest intact checkpoint must be the last one that was reported as saved, or a newer one.
 """
 
+import itertools
 import os
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +34,8 @@ def save(folder: Path, step: int) -> None:
         store.save(state_of(step), {"at": step})
 
 
-def save_and_delete(folder: Path, kill_at: int, report: Callable[[int], object]) -> None:
-    """Save the step 6 and report it, then keep it alone; kill this process at the given file operation."""
+def save_and_delete(folder: Path, kill_at: int, reported: Path) -> None:
+    """Save step 6, write ``reported``, and keep step 6 alone; kill this process at the given file operation."""
     count = 0
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
@@ -46,7 +48,7 @@ def save_and_delete(folder: Path, kill_at: int, report: Callable[[int], object])
     sys.addaudithook(hook)
     with FoldCheckpoints(folder, "run") as store:
         store.save(state_of(6), {"at": 6})
-        report(6)
+        reported.touch()
         store.keep_newest(2)
         store.keep_newest(1)
 
@@ -54,7 +56,7 @@ def save_and_delete(folder: Path, kill_at: int, report: Callable[[int], object])
 def check(folder: Path, saved: int) -> None:
     """Check that the newest common checkpoint is ``saved`` or newer, with the content of its step."""
     with FoldCheckpoints(folder, "run") as store:
-        step, restored = newest_common_checkpoint([store], ["fold"], [state_of(0)], lambda line: print(line, file=sys.stderr))
+        step, restored = newest_common_checkpoint([store], ["fold"], [state_of(0)], lambda line: None)
         assert step in (saved, 6), (step, saved)
         state, progress = restored[0]
         assert progress == {"at": step} and state.step == step
@@ -62,35 +64,33 @@ def check(folder: Path, saved: int) -> None:
         assert {path.name for path in (folder / "checkpoints").iterdir()} <= {"2", "4", "6"}
 
 
-def in_child(work: Callable[[Callable[[int], object]], None]) -> tuple[int, list[int]]:
-    """Run in a forked process; return the status of ``os.waitpid`` and the reported numbers."""
-    reader, writer = os.pipe()
+def in_child(function: Callable[..., None], *arguments: object) -> int:
+    """Call a function in a forked process; return the status of ``os.waitpid``."""
     child = os.fork()
     if child == 0:
-        os.close(reader)
-        work(lambda number: os.write(writer, bytes([number])))
+        try:
+            function(*arguments)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
         os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as stream:
-        reported = list(stream.read())
-    return os.waitpid(child, 0)[1], reported
+    return os.waitpid(child, 0)[1]
 
 
 def main(folder: Path) -> None:
-    written, fold, kill_at = folder / "written" / "fold", folder / "fold", 1
+    written, fold, reported = folder / "written" / "fold", folder / "fold", folder / "reported"
     for step in (2, 4):
-        assert in_child(lambda _, step=step: save(written, step))[0] == 0
-    while True:
+        assert in_child(save, written, step) == 0
+    for kill_at in itertools.count(1):
         shutil.copytree(written, fold)
-        status, reported = in_child(lambda report: save_and_delete(fold, kill_at, report))
+        status = in_child(save_and_delete, fold, kill_at, reported)
+        assert status in (0, signal.SIGKILL), f"operation {kill_at}: status {status}"
+        assert in_child(check, fold, 6 if reported.exists() else 4) == 0, f"killed at operation {kill_at}"
         if status == 0:
-            break
-        assert status == signal.SIGKILL, status
-        saved = reported[-1] if reported else 4
-        assert in_child(lambda _: check(fold, saved))[0] == 0, f"killed at operation {kill_at}, saved {saved}"
+            print(kill_at - 1)
+            return
         shutil.rmtree(fold)
-        kill_at += 1
-    print(kill_at)
+        reported.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -243,14 +243,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_that_is_full_or_read_only(disk: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    rng = np.random.default_rng(0)
-    large = {str(index): rng.integers(0, 255, 750_000, dtype=np.uint8) for index in range(8)}  # several fail at once
+    large = {"array": np.zeros(6_000_000, np.uint8)}
     save(disk, {"a": (2, 4)})
     with FoldCheckpoints(disk / "a", "run") as store:
         with pytest.raises(UserError, match=r"checkpoints: cannot be written \(No space left.*; free some space, "):
             store.save(state_at(6).replace(d_stats=large), PROGRESS)
-    save(disk, {"a": (6,)})  # the failed save left no files
-    with FoldCheckpoints(disk / "a", "run") as store:
+        store.save(state_at(6), {"fold": "a", "step": 6})  # the failed save left no files
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         with pytest.raises(UserError, match=r"Read-only file system\); make it writable"):
             store.save(state_at(8), PROGRESS)
@@ -262,9 +260,7 @@ def test_a_disk_that_is_full_or_read_only(disk: Path, capfd: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("number", [errno.EDQUOT, errno.EACCES])
-def test_an_error_at_the_last_moment_of_a_save(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_at_the_last_moment_of_a_save(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Network drives report a full disk or quota only when a file is flushed: the manifest is missing then."""
 
     def fail(descriptor: int) -> None:
