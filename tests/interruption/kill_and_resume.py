@@ -4,9 +4,9 @@
     python -m tests.interruption.kill_and_resume --kills=20 --seed=0 -- --config=configs/demo.py
 
 Each run directory is killed about four times (SIGKILL) and started again by the same command until it ends. Every
-second kill comes at a random file operation (see ``main_killed_at``), the others at a random time. Then predictions.csv,
-every fold's predictions, faces, log and last checkpoint must be, byte for byte, those of the uninterrupted run, and no
-temporary file may remain. The exit code is 0 if all results were equal, otherwise 1.
+second kill comes at a random file operation (see ``main_killed_at``), the others at a random time. Then
+predictions.csv, every fold's predictions, faces, log and last checkpoint must be, byte for byte, those of the
+uninterrupted run, and no temporary file may remain. The exit code is 0 if all results were equal, otherwise 1.
 """
 
 import argparse
