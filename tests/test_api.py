@@ -20,8 +20,6 @@ from icegan_jax.data.dataset import load_pairs
 from icegan_jax.data.images import read_color
 from icegan_jax.inference.synthesizer import Synthesizer
 from tests.damage.runs import config_of
-from tests.inference.conftest import face_picture as face_picture
-from tests.inference.conftest import run_dir as run_dir
 from tests.inference.read_metadata import metadata_in
 from tests.inference.recordings import astronaut, frames, write_folder, write_pair, write_video
 
