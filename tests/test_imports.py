@@ -46,7 +46,7 @@ OWNERS = {
         "main.py",
         "train.py",
         "api.py",
-        "inference/ensemble.py",
+        "provenance.py",
     },
     "face_recognition": {"data/landmarks.py"},
     "tensorboardX": {"training/logging.py"},

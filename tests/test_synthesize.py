@@ -22,7 +22,7 @@ def unfit(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     shutil.copy(run_dir / "config.json", folder / "young")
     config = read_json_with_checksum(run_dir / "config.json")
-    config["model"]["generator"] = "none"
+    config["generator"]["kind"] = "none"
     write_json_with_checksum(folder / "plain" / "config.json", config)
     return folder
 
@@ -74,7 +74,7 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--input=FOLDER"], "FOLDER: no picture in this folder; put jpg, jpeg, png, bmp, webp files there"),
         (["--out=INPUT"], "--out=INPUT is the picture given as --input, which it would replace; give another name"),
         (["--workdir=UNFIT/empty"], "UNFIT/empty: not a run directory: it has no config.json; give one that main"),
-        (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.model.generator=none); give"),
+        (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.generator.kind=none); give"),
         (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name; did you mean tiny_s"),
     ],
 )

@@ -118,16 +118,16 @@ def test_a_checkpoint_of_another_run_is_refused(run_dir: Path, tmp_path: Path) -
 def test_a_config_of_another_version_is_refused(run_dir: Path, tmp_path: Path) -> None:
     copy = copy_run(run_dir, tmp_path)
     config = read_json_with_checksum(copy / "config.json")
-    del config["model"]["motion"]
+    del config["generator"]["motion"]
     write_json_with_checksum(copy / "config.json", config)
     message = refused(copy)
-    assert message.startswith(str(copy / "config.json")) and "config.model.motion is missing" in message
+    assert message.startswith(str(copy / "config.json")) and "config.generator.motion is missing" in message
 
 
 def test_a_run_without_generator(run_dir: Path, tmp_path: Path) -> None:
     copy = copy_run(run_dir, tmp_path)
     config = read_json_with_checksum(copy / "config.json")
-    config["model"]["generator"] = "none"
+    config["generator"]["kind"] = "none"
     write_json_with_checksum(copy / "config.json", config)
     assert "trained without a generator" in refused(copy, generator=True)
     assert not has_generator(copy) and has_generator(run_dir)
