@@ -118,7 +118,7 @@ def load_config(path: str) -> ConfigDict:
         raise UserError(f"--config={name}: no such file; give configs/demo.py, for example")
     try:
         config = runpy.run_path(str(file))["get_config"](*arguments)
-        check_fields(config)
+        _check_fields(config)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     except Exception as error:  # a config file may raise anything
@@ -146,7 +146,7 @@ def check_field(name: str) -> None:
     raise UserError(f"config.{name}: there is no such field; {hint}")
 
 
-def check_fields(config: ConfigDict) -> None:
+def _check_fields(config: ConfigDict) -> None:
     """Check that a config has the fields of configs/loso.py, with values of the same types.
 
     Raises:
@@ -171,7 +171,7 @@ def validate(config: ConfigDict) -> None:
     Raises:
       UserError: The message names the field, its value, and the range or the most similar field.
     """
-    check_fields(config)
+    _check_fields(config)
     fields = _flatten(config)
     for name, value in fields.items():
         if isinstance(value, float) and not math.isfinite(value):
