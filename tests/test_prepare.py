@@ -64,7 +64,7 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--size=3"], "size 3 is out of range"),
         (["--source=clips", "--raw={raw}", "--subjects=3"], "--subjects is of --source=procedural"),
         (["--source=clips", "--raw={tmp}/raw"], "is a folder; give the path of the clips.csv in it"),
-        (["--source=clips", "--raw={raw}", "--out={tmp}/raw"], "which it would replace"),
+        (["--source=clips", "--raw={raw}", "--out={tmp}/raw"], "which prepare will not replace"),
         (["--source=clips", "--raw={raw}", "--out={raw}/x"], "cannot be written"),
         (["--source=clips", "--raw={raw}", "--out="], "--out is missing; name the folder to make, or use --check"),
         (["--source=procedural", "--raw={raw}"], "--raw is not read with --source=procedural"),
@@ -119,6 +119,18 @@ def test_an_interruption_is_one_line_and_leaves_no_dataset(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"error: {how}; the finished clips are kept, start the same command again"
     assert not out.exists()
+
+
+def test_an_out_that_holds_a_source_or_its_frames_is_refused(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (raw.parent / "prepared.json").touch()  # as an earlier prepared folder
+    elsewhere = raw.rename(tmp_path / "clips.csv")
+    elsewhere.write_text(elsewhere.read_text().replace(",frames,", ",raw/frames,"))
+    for source in (raw.parent / "frames", elsewhere):
+        assert prepare.main(["--source=clips", f"--raw={source}", f"--out={raw.parent}"]) == 2
+        assert "which it would replace; choose another --out" in capsys.readouterr().err
+    assert len(list((raw.parent / "frames").iterdir())) == 4
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
