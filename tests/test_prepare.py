@@ -126,7 +126,7 @@ def test_an_out_that_holds_a_source_or_its_frames_is_refused(
 ) -> None:
     (raw.parent / "prepared.json").touch()  # as an earlier prepared folder
     elsewhere = raw.rename(tmp_path / "clips.csv")
-    elsewhere.write_text(elsewhere.read_text().replace(",frames,", ",raw/frames,"))
+    elsewhere.write_text(elsewhere.read_text().replace(",frames,0", ",raw/frames,0"))
     for source in (raw.parent / "frames", elsewhere):
         assert prepare.main(["--source=clips", f"--raw={source}", f"--out={raw.parent}"]) == 2
         assert "which it would replace; choose another --out" in capsys.readouterr().err
