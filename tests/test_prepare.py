@@ -188,6 +188,18 @@ def test_a_database_and_own_clips_in_one_command(
     assert "clips taken from an earlier run" in capsys.readouterr().out
 
 
+def test_an_assumed_layout_is_said_on_one_line(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "MMEW"
+    shutil.copytree(raw.parent / "frames", root / "Micro_Expression/disgust/S01-01-001")
+    header = "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion"
+    (root / "MMEW_Micro_Exp.csv").write_text(f"{header}\n1,S01-01-001,0,2,3,disgust\n")
+    arguments = ["--source=mmew", f"--raw={root}", "--workers=1", "--size=64"]
+    for command in ([*arguments, "--check"], [*arguments, f"--out={tmp_path / 'data'}"]):
+        assert prepare.main(command) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "the layout of MMEW is assumed" in line]
+        assert "report a difference" in line
+
+
 def test_strict_refuses_another_set_before_any_face_is_looked_for(
     tmp_path: Path, samm: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
