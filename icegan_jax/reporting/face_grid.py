@@ -29,6 +29,7 @@ _NUM_COLORS = 256
 
 Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
+Frames = Mapping[tuple[int, int], str]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class FaceGrid:
         height = self._corner(len(self.row_names), 0)[1] + len(self._caption_lines()) * _SMALL_LINE_HEIGHT + _MARGIN
         return self._right + _MARGIN, height
 
-    def draw(self, cells: Sequence[Sequence[Gray | Color]], frames: Mapping[tuple[int, int], str] | None = None) -> Color:
+    def draw(self, cells: Sequence[Sequence[Gray | Color]], frames: Frames | None = None) -> Color:
         """Draw the grid.
 
         Args:
@@ -71,16 +72,16 @@ class FaceGrid:
         width, height = self.cell_size
         for column, name in enumerate(self.column_names):
             x, y = self._corner(0, column)
-            at = (x + width // 2, y - _GAP)
-            pen.text(at, _fit(name, width, _FONT_SIZE), style.TEXT_COLOR, _font(_FONT_SIZE), anchor="md", align="center")
+            text, font = _fit(name, width, _FONT_SIZE), _font(_FONT_SIZE)
+            pen.text((x + width // 2, y - _GAP), text, style.TEXT_COLOR, font, anchor="md", align="center")
         for row, name in enumerate(self.row_names):
             at = (self._left - _MARGIN, self._corner(row, 0)[1] + height // 2)
             pen.text(at, _row_name(name), style.TEXT_COLOR, _font(_FONT_SIZE), anchor="rm", align="right")
             for column, cell in enumerate(cells[row]):
                 x, y = self._corner(row, column)
                 if color := (frames or {}).get((row, column)):
-                    outer = (x - _FRAME_WIDTH, y - _FRAME_WIDTH, x + width + _FRAME_WIDTH - 1, y + height + _FRAME_WIDTH - 1)
-                    pen.rectangle(outer, fill=color)
+                    far = (x + width + _FRAME_WIDTH - 1, y + height + _FRAME_WIDTH - 1)
+                    pen.rectangle((x - _FRAME_WIDTH, y - _FRAME_WIDTH, *far), fill=color)
                 picture.paste(_scale(cell, self.cell_size), (x, y))
                 if self.cell_names:
                     text = _fit(self.cell_names[row][column], width, _SMALL_FONT_SIZE)

@@ -52,10 +52,13 @@ class PictureCell(NamedTuple):
     alt_text: str
 
 
+TableCell = str | Cell | PictureCell
+
+
 class Row(NamedTuple):
     """A row of a table: a cell for each column, and the values of the fields that a form filters by."""
 
-    cells: Sequence[str | Cell | PictureCell]
+    cells: Sequence[TableCell]
     fields: Mapping[str, str] = {}
 
 
@@ -74,27 +77,29 @@ class Table:
     rows: Sequence[Row] = field(default_factory=list)
 
 
-def render(template: str, macro: str | None = None, **content: object) -> str:
-    """Return the HTML of a template, or of one macro of the template; every text of the content is escaped.
+def render(template: str, **content: object) -> str:
+    """Return the HTML of a file in ``templates/`` with the values that it names; all text in the values is escaped."""
+    return _writable(_environment().get_template(template).render(content))
 
-    Args:
-        template: the name of a file in ``templates/``.
-        macro: the name of a macro whose arguments are the content; None for the whole template.
-        content: the values that the template names.
-    """
-    loaded = _environment().get_template(template)
-    html = loaded.render(content) if macro is None else str(getattr(loaded.module, macro)(**content))
-    return html.encode("utf-8", "replace").decode()  # JSON may hold an unpaired surrogate, which UTF-8 cannot encode
+
+def render_macro(template: str, macro: str, **arguments: object) -> str:
+    """Return the HTML of a macro of a file in ``templates/``; all text in the arguments is escaped."""
+    return _writable(str(getattr(_environment().get_template(template).module, macro)(**arguments)).strip())
+
+
+def _writable(html: str) -> str:
+    """Replace unpaired surrogates, which JSON and names of files may hold and UTF-8 cannot encode."""
+    return html.encode("utf-8", "replace").decode()
 
 
 def format_value(value: object) -> str:
     """Return a value of a JSON file as text, nested values in brackets."""
     if isinstance(value, Mapping):
-        inner = (f"{k} ({format_value(v)})" if isinstance(v, Mapping) else f"{k} {format_value(v)}" for k, v in value.items())
-        return ", ".join(inner) or "none"
+        words = ((name, entry, format_value(entry)) for name, entry in value.items())
+        return ", ".join(f"{k} ({text})" if isinstance(v, Mapping) else f"{k} {text}" for k, v, text in words) or "none"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(format_value, value)) or "none"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value) or "–"
 
 
 def number_cell(value: float | None, digits: int = 3) -> Cell:

@@ -158,8 +158,8 @@ def draw_synthesis_sheet(faces: SynthesizedFaces, clips: Sequence[int], classes:
     columns += [*(f"difference\n{name}" for name in classes), "difference\nreal apex"]
     rows = [f"{' '.join(faces.subject[clip])}\n{faces.clip[clip]}\n{classes[faces.label[clip]]}" for clip in clips]
     caption = (
-        "Framed: the class that the real apex shows; rows chosen by a fixed rule. Difference to the onset: red brighter, "
-        f"blue darker, full color at {255 / style.DIFFERENCE_GAIN:.0f} gray levels of 255."
+        "Framed: the class that the real apex shows; rows chosen by a fixed rule. Difference to the onset: red "
+        f"brighter, blue darker, full color at {255 / style.DIFFERENCE_GAIN:.0f} gray levels of 255."
     )
     cells, frames = [], {}
     for row, clip in enumerate(clips):

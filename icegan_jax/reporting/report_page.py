@@ -8,7 +8,7 @@ from typing import Any
 
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.score_table import ORACLE_NAME, ScoreRow, format_score, score_rows
-from icegan_jax.reporting.render import NUMBER, Cell, Column, Row, Table, number_cell, render
+from icegan_jax.reporting.render import NUMBER, Cell, Column, Row, Table, TableCell, number_cell, render
 from icegan_jax.reporting.report_figures import ReportFigures
 from icegan_jax.reporting.run_files import Run
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
@@ -82,7 +82,7 @@ def subjects_table(predictions: Sequence[Prediction], classes: Sequence[str]) ->
 
 
 def clips_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> Table:
-    """Return a table with a row per clip; the margin is the length of the true class minus the longest of the others."""
+    """Return a table with a row per clip; margin: the length of the true class minus the longest of the others."""
     names = [Column("dataset", "name"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
     lengths = [Column(f"length {name}", NUMBER) for name in classes]
     rows = []
@@ -92,7 +92,7 @@ def clips_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> Ta
         if others := [length for label, length in enumerate(row.scores) if label != row.label]:
             value = row.scores[row.label] - max(others)
             margin = Cell(f"{value:+.3f}", value)
-        cells = [row.dataset, row.subject, row.clip, *labels, *map(number_cell, row.scores), margin]
+        cells: list[TableCell] = [row.dataset, row.subject, row.clip, *labels, *map(number_cell, row.scores), margin]
         rows.append(Row(cells, {} if row.label == row.prediction else {"wrong": "yes"}))
     return Table("Clips", [*names, *lengths, Column("margin", NUMBER)], rows)
 
@@ -136,7 +136,7 @@ def _score_sections(rows: Sequence[ScoreRow]) -> Iterator[tuple[str, list[tuple[
     """Yield the title and the rows of each section of the score table: name, numbers, and whether it is the total."""
     shown = [row for row in rows if row.section in SECTION_TITLES]  # the oracle is shown apart
     for section, of_section in groupby(shown, key=lambda row: row.section):
-        lines = []
+        lines: list[tuple[str, tuple[str, ...], bool]] = []
         for row in of_section:
             scores = (format_score(row.uf1, row.uf1_interval), format_score(row.uar, row.uar_interval))
             numbers = (str(row.clips), *scores, number_cell(row.accuracy).text)

@@ -15,7 +15,6 @@ from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, CropRepa
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
 from icegan_jax.data.ingest import cache
 from icegan_jax.data.ingest.annotation import Finding
-
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.prepared_page import write_contact_sheet, write_page
 from icegan_jax.data.ingest.repairs import Repair, make_repair, write_repairs

@@ -15,7 +15,17 @@ from icegan_jax.data.ingest.annotation import ClipKey, Finding
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
 from icegan_jax.reporting.face_grid import FaceGrid, compare_faces
-from icegan_jax.reporting.render import NUMBER, Column, PictureCell, Row, Table, number_cell, render, webp_url
+from icegan_jax.reporting.render import (
+    NUMBER,
+    Column,
+    PictureCell,
+    Row,
+    Table,
+    TableCell,
+    number_cell,
+    render,
+    webp_url,
+)
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 _FACE = 128  # pixels on a side in the page: 442 clips take about 4 MB
@@ -46,8 +56,8 @@ def write_contact_sheet(path: Path, apexes: Sequence[Record], classes: Sequence[
     width, height = _SHEET_CELL
     columns = min(math.ceil(math.sqrt(len(records) * height / width)), _SHEET_COLUMNS)
     caption = (
-        f"Per clip: onset, apex, and {DIFFERENCE_GAIN} x (apex - onset), red brighter, blue darker. Recognizable faces: "
-        "do not share those of licensed databases."
+        f"Per clip: onset, apex, and {DIFFERENCE_GAIN} x (apex - onset), red brighter, blue darker. Recognizable "
+        "faces: do not share those of licensed databases."
     )
     rows = [records[first : first + columns] for first in range(0, len(records), columns)]
     for number, first in enumerate(range(0, len(rows), _SHEET_ROWS), 1):
@@ -163,7 +173,8 @@ def _clip_table(
         frames = (None, None, None) if clip is None else (clip.onset, clip.apex, clip.offset)
         change = float(np.abs(record.apex.astype(np.float32) - record.onset.astype(np.float32)).mean())
         faces = Image.fromarray(compare_faces(record.onset, record.apex)).resize((3 * _FACE, _FACE))
-        cells = [PictureCell(webp_url(faces), f"{'/'.join(key)}: onset, apex, difference"), *key, word]
+        picture = PictureCell(webp_url(faces), f"{'/'.join(key)}: onset, apex, difference")
+        cells: list[TableCell] = [picture, *key, word]
         cells += [*(number_cell(frame, 0) for frame in frames), number_cell(change, 1), "; ".join(repairs_of_key[key])]
         fields = {"database": record.dataset, "class": word} | ({"repaired": "yes"} if repairs_of_key[key] else {})
         rows.append(Row(cells, fields))

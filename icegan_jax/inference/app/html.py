@@ -7,7 +7,7 @@ from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import draw_recognition
 from icegan_jax.reporting.face_grid import difference_image
-from icegan_jax.reporting.render import Picture, data_url, encode_picture, render
+from icegan_jax.reporting.render import Picture, data_url, encode_picture, render_macro
 from icegan_jax.reporting.style import DIFFERENCE_GAIN, class_color
 
 MAX_DRAWN = 20  # events of one recording with pictures
@@ -16,12 +16,12 @@ TEMPLATE = "app.html"
 
 def error_html(message: str) -> str:
     """Return an error message of one line."""
-    return render(TEMPLATE, "error", message=message)
+    return render_macro(TEMPLATE, "error", message=message)
 
 
 def clip_html(result: Recognition, classes: Sequence[str]) -> str:
     """Return the result for one clip: class, capsule lengths, quality flags, onset, apex and their difference."""
-    return render(TEMPLATE, "clip", result=_result_fields(result, classes))
+    return render_macro(TEMPLATE, "clip", result=_result_fields(result, classes))
 
 
 def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str]) -> str:
@@ -38,7 +38,7 @@ def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag],
         for result in results
     ]
     predicted = [result for result in results if result.lengths is not None]
-    return render(
+    return render_macro(
         TEMPLATE,
         "recording",
         count=len(results),

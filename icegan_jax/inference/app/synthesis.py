@@ -15,7 +15,7 @@ from icegan_jax.inference.media import encode_still
 from icegan_jax.inference.neutral_faces import find_neutral_faces
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.reporting.face_grid import difference_image
-from icegan_jax.reporting.render import data_url, render
+from icegan_jax.reporting.render import data_url, render_macro
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 MAX_DRAW = 31
@@ -51,7 +51,7 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
         difference = _shrink(difference_image(onset, _gray_box(picture, shown.box)), _FACE_PIXELS)
         faces.append((name, data_url(png, "image/png"), png_url(difference)))
     note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
-    return render(TEMPLATE, "synthesis", faces=faces, note=note, gain=DIFFERENCE_GAIN)
+    return render_macro(TEMPLATE, "synthesis", faces=faces, note=note, gain=DIFFERENCE_GAIN)
 
 
 def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
