@@ -22,7 +22,7 @@ Checking and building:
 
 13. ``check.check_clips`` decodes every frame, for ``--check``, and writes nothing.
 14. ``build.prepare_clips`` crops the faces, in processes (``parallel``) and with a ``cache`` of finished clips, and
-    writes the prepared folder: the pairs, the tables, the ``summary``, and the ``prepared_page`` with the contact sheet.
+    writes the prepared folder: the pairs, the tables, the ``summary``, the ``prepared_page`` and a contact sheet.
 
 ``messages`` formats the lines that the command prints.
 """
