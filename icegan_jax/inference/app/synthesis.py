@@ -11,8 +11,8 @@ from icegan_jax.data.landmarks import Box
 from icegan_jax.inference.app.html import TEMPLATE, png_url
 from icegan_jax.inference.composite import build_renderer
 from icegan_jax.inference.ensemble import Ensemble
+from icegan_jax.inference.face_crops import find_neutral_faces
 from icegan_jax.inference.media import encode_still
-from icegan_jax.inference.neutral_faces import find_neutral_faces
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.reporting.face_grid import difference_image
 from icegan_jax.reporting.render import data_url, render_macro
