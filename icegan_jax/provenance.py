@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from icegan_jax import __version__
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, not_writable_error
 from icegan_jax.io import has_valid_checksum, without_checksum, write_json_with_checksum
-from icegan_jax.locks import not_writable_error
 from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
