@@ -1,7 +1,7 @@
 """Drawn ("procedural") faces: gray clips of drawn people with micro-expressions, free of any license.
 
-``identity`` samples the parameters of a person, ``portrait`` (with ``head_shape``, ``features`` and ``hair``) draws the
-neutral face, ``action_units`` defines how muscles move the skin, ``render`` draws one frame, ``animate`` a clip, and
+``identity`` samples the parameters of a person, ``portrait`` (with ``head_shape`` and ``features``) draws the neutral
+face, ``action_units`` defines how muscles move the skin, ``render`` draws one frame, ``animate`` a clip, and
 ``write`` a dataset.
 """
 

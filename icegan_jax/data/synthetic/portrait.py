@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icegan_jax.data.synthetic.features import draw_brows, draw_eyes, draw_lips, draw_nostrils
+from icegan_jax.data.synthetic.features import draw_brows, draw_eyes, draw_hair, draw_lips, draw_nostrils
 from icegan_jax.data.synthetic.fields import Field, Grid, as_field, gaussian, make_grid, noise, smoothstep
-from icegan_jax.data.synthetic.hair import draw_hair
 from icegan_jax.data.synthetic.head_shape import (
     SIDES,
     ear_outline,
