@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 from ml_collections import ConfigDict
@@ -32,9 +32,6 @@ from icegan_jax.training.loop import RunContext, build_context, group_folds, tra
 from icegan_jax.training.monitor import describe_recorded_failure, remove_failures
 from icegan_jax.training.parallel import describe_machine
 from icegan_jax.training.state import TrainConfig
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 _STOP_S = 60.0  # for the workers to save their work at a stop
 
@@ -161,7 +158,9 @@ class Job(NamedTuple):
     num_workers: int
 
 
-def train_with_workers(client: "Client", job: Job, folds: Sequence[Fold], expected: distributed.Expected) -> None:
+def train_with_workers(
+    client: "distributed.Client", job: Job, folds: Sequence[Fold], expected: distributed.Expected
+) -> None:
     """Train every fold that has no result in the workers of a Dask cluster.
 
     A group has as many folds as the worker that answers first can train side by side.

@@ -8,8 +8,10 @@ in a worker, and once more in another worker where the first one was lost.
 import contextlib
 import glob
 import importlib.util
+import logging
 import os
 import platform
+import re
 import signal
 import socket
 import sys
@@ -17,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 CONNECT_S = 10.0  # for the scheduler to answer
 WORKERS_S = 60.0  # without any worker
 
+_ADDRESS = re.compile(r"(?:\w+://)?(?:\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}")  # host names, IPv4 and IPv6 addresses
 _RETRIES = 3  # of a task that raised an error; by default Dask also accepts three lost workers
 _POLL_S = 0.2
 _CHECK_WORKERS_S = 5.0  # between two checks that there is a worker
@@ -106,14 +110,18 @@ def connect(scheduler: str | None, workers: int) -> Iterator["Client"]:
     Raises:
       UserError: Nobody answers at the address, no worker is connected, or there are fewer GPUs than workers.
     """
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")  # read by Dask here and in local workers
+    if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
+        raise UserError(f"--scheduler={scheduler}: must be HOST:PORT or tcp://HOST:PORT, as `dask scheduler` prints it")
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")  # read by Dask here and in local workers
     from distributed import Client
 
+    # A lost scheduler is reported in one line, see ``run_tasks``; Dask would print the traceback of its reconnection.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(_local_cluster(workers)) if workers else None
         try:
             client = stack.enter_context(Client(cluster or scheduler, timeout=CONNECT_S, set_as_default=False))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise UserError(
                 f"--scheduler={scheduler}: no scheduler answers there ({_in_one_line(error)}); "
                 "start one with `dask scheduler`, or correct the address"
@@ -140,7 +148,9 @@ def _local_cluster(workers: int) -> Iterator[Any]:
     spec = {index: {"cls": Nanny, "options": options | {"env": env}} for index, env in enumerate(environments)}
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
     # The threads that start here and the workers that they start inherit the blocked signals: this process alone
-    # handles Ctrl-C and SIGTERM, which terminals and batch systems send to every process.
+    # handles Ctrl-C and SIGTERM, which terminals and batch systems send to every process. The tracker's start would
+    # unblock them.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         cluster = SpecCluster(workers=spec, scheduler=scheduler, silence_logs=False)
@@ -253,6 +263,7 @@ def run_tasks(
         for index, values in enumerate(arguments)
     ]
     results: dict[int, Any] = {}
+    workers = set[str]()
     checked = with_workers = time.monotonic()
     try:
         with tqdm(total=steps * len(futures), unit="step", dynamic_ncols=True, disable=not steps) as bar:
@@ -269,7 +280,10 @@ def run_tasks(
                 if time.monotonic() - checked > _CHECK_WORKERS_S:
                     checked = time.monotonic()
                     with contextlib.suppress(OSError):  # without a scheduler, the futures are canceled soon
-                        with_workers = checked if client.nthreads() else with_workers
+                        now = set(client.nthreads(callback_timeout=CONNECT_S))
+                        for address in workers - now:
+                            tqdm.write(f"warning: worker {address} was lost; another one continues", file=sys.stderr)
+                        workers, with_workers = now, checked if now else with_workers
                     if checked - with_workers > WORKERS_S:
                         raise UserError(_no_worker(client))
                 bar.set_description(f"groups of folds {len(results)}/{len(futures)}", refresh=False)
