@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import enable_compilation_cache
-from icegan_jax.config import build_models, build_train_config, validate
+from icegan_jax.config import build_models, build_train_config, restore_config, validate
 from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_database
 from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
@@ -78,7 +78,7 @@ def train_and_evaluate(
         if client is not None:
             expected = _expected_of_workers(config, workdir)
             reports = distributed.check_workers(client, expected)
-        run_id = write_or_compare_config(_to_json(config), pairs.fingerprint, workdir, force_resume)
+        run_id = write_or_compare_config(config, pairs.fingerprint, workdir, force_resume)
         num_workers, num_devices = max(len(reports), 1), reports[0].num_devices if reports else jax.local_device_count()
         train_config = build_train_config(config, len(pairs.label), math.ceil(len(folds) / num_workers), num_devices)
         train_config = dataclasses.replace(train_config, run=run_id)
@@ -201,7 +201,7 @@ def _wait_for_folds(workdir: Path, folds: Sequence[Fold]) -> None:
 def _load_job(job: Job) -> tuple[RunContext, list[Fold]]:
     """Load the data and build the programs of a run, once in each worker process."""
     enable_compilation_cache(None)
-    config, workdir = ConfigDict(json.loads(job.config)), Path(job.workdir)
+    config, workdir = restore_config(json.loads(job.config)), Path(job.workdir)
     pairs, folds = load_data(config, workdir)
     models = build_models(config, job.train_config.steps, len(pairs.classes))
     share = math.ceil(job.num_folds / job.num_workers)
@@ -247,14 +247,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
     """
     folder = Path(config.data.dir or workdir / DATA_DIR)
     if not config.data.dir and not _has_own_data(workdir):
-        procedural = config.data.procedural
-        prepare_procedural(
-            folder,
-            seed=config.seed,
-            subjects=procedural.subjects,
-            clips_per_class=procedural.clips_per_class,
-            frames=procedural.frames,
-        )
+        prepare_procedural(folder, seed=config.seed, **config.data.procedural)
     pairs = _load_pairs(folder, procedural=not config.data.dir)
     if config.data.database:
         pairs = select_database(pairs, config.data.database)
@@ -283,11 +276,6 @@ def _load_pairs(folder: Path, procedural: bool) -> Pairs:
             raise
         problem = str(error).rpartition("; ")[0] or str(error)
         raise UserError(f"{problem}; remove {folder}, and the same command draws the same faces again") from error
-
-
-def _to_json(config: ConfigDict) -> dict[str, Any]:
-    """Return all fields of a config as JSON types."""
-    return cast(dict[str, Any], json.loads(config.to_json()))
 
 
 def _has_own_data(workdir: Path) -> bool:
@@ -324,7 +312,7 @@ def _nonfinite_message(broken: Mapping[str, str], num_folds: int, path: Path | N
     partial = f"{path} holds the score of the others; " if path else ""
     return (
         f"{len(broken)} of {num_folds} folds have no result, since their numbers are not finite: {folds}; {partial}"
-        f"no {RESULTS_FILE} is written: lower --config.training.learning_rate in a new --workdir"
+        f"no {RESULTS_FILE} is written: lower --config.optimizer.learning_rate in a new --workdir"
     )
 
 
