@@ -74,17 +74,19 @@ def train_and_evaluate(
             jax.config.update("jax_platforms", "cpu")  # the devices are for the workers
             client = stack.enter_context(distributed.connect(scheduler, workers))
         pairs, folds = data or load_data(config, workdir)
-        reports = []
+        devices = [distributed.WorkerDevices(jax.local_device_count(), describe_machine())] if client is None else []
         if client is not None:
             expected = _expected_of_workers(config, workdir)
-            reports = distributed.check_workers(client, expected)
+            devices = distributed.check_workers(client, expected)
         run_id = write_or_compare_config(config, pairs.fingerprint, workdir, force_resume)
-        num_workers, num_devices = max(len(reports), 1), reports[0].num_devices if reports else jax.local_device_count()
-        train_config = build_train_config(config, len(pairs.label), math.ceil(len(folds) / num_workers), num_devices)
+        share = math.ceil(len(folds) / len(devices))
+        train_config = build_train_config(config, len(pairs.label), share, devices[0].number)
         train_config = dataclasses.replace(train_config, run=run_id)
+        _wait_for_folds(workdir, folds)  # a worker of an earlier start may still save
         _check_finished_folds(workdir, folds, pairs, train_config)
-        machine = reports[0].machine if reports else describe_machine()
-        machine = f"{num_workers} workers, the first with {machine}" if reports else machine
+        machine = devices[0].machine
+        if client is not None:
+            machine = f"{len(devices)} workers, the first with {machine}"
         num_clips = int((pairs.shift == 0).sum())
         print(
             f"{len(folds)} fold{'s' * (len(folds) > 1)} of {train_config.steps} steps, "
@@ -96,7 +98,7 @@ def train_and_evaluate(
                 absolute = config.copy_and_resolve_references()
                 if config.data.dir:
                     absolute.data.dir = str(Path(config.data.dir).absolute())
-                job = Job(absolute.to_json(), str(workdir.absolute()), train_config, len(folds), num_workers)
+                job = Job(absolute.to_json(), str(workdir.absolute()), train_config, share)
                 train_with_workers(client, job, folds, expected)
             else:
                 models = build_models(config, train_config.steps, len(pairs.classes))
@@ -147,15 +149,13 @@ class Job(NamedTuple):
       config: The config as JSON.
       workdir: The run directory, an absolute path.
       train_config: How every fold is trained.
-      num_folds: The number of folds of the run.
-      num_workers: The number of workers that share the folds.
+      num_folds: The worker's share of the folds.
     """
 
     config: str
     workdir: str
     train_config: TrainConfig
     num_folds: int
-    num_workers: int
 
 
 def train_with_workers(
@@ -204,9 +204,15 @@ def _load_job(job: Job) -> tuple[RunContext, list[Fold]]:
     config, workdir = restore_config(json.loads(job.config)), Path(job.workdir)
     pairs, folds = load_data(config, workdir)
     models = build_models(config, job.train_config.steps, len(pairs.classes))
-    share = math.ceil(job.num_folds / job.num_workers)
     context = build_context(
-        models, pairs, job.train_config, workdir, jax.local_devices(), lambda *_: None, folds=share, todo=share
+        models,
+        pairs,
+        job.train_config,
+        workdir,
+        jax.local_devices(),
+        lambda *_: None,
+        folds=job.num_folds,
+        todo=job.num_folds,
     )
     return context, folds
 

@@ -23,6 +23,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 from tqdm import tqdm
 
 from icegan_jax import __version__
@@ -38,6 +39,7 @@ CONNECT_S = 10.0  # for the scheduler to answer
 WORKERS_S = 60.0  # without any worker
 
 _ADDRESS = re.compile(r"(?:\w+://)?(?:\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}")  # host names, IPv4 and IPv6 addresses
+_OWN_VERSIONS = ("icegan-jax", "python")
 _RETRIES = 3  # of a task that raised an error; by default Dask also accepts three lost workers
 _POLL_S = 0.2
 _CHECK_WORKERS_S = 5.0  # between two checks that there is a worker
@@ -56,18 +58,11 @@ class Expected(NamedTuple):
     files: Mapping[str, str]
 
 
-class WorkerReport(NamedTuple):
-    """What a worker is.
+class WorkerDevices(NamedTuple):
+    """The devices of a worker: their number, and what ``describe_machine`` returns there."""
 
-    Attributes:
-      num_devices: The number of its devices.
-      machine: As ``describe_machine`` returns it.
-      problem: Why the worker cannot train the run, in one line; empty if it can.
-    """
-
-    num_devices: int
+    number: int
     machine: str
-    problem: str
 
 
 class Task:
@@ -171,57 +166,55 @@ def _visible_gpus() -> list[str]:
 
 
 def installed_versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return the versions of Python, icegan-jax and other packages."""
-    return {
-        "icegan-jax": __version__,
-        "python": platform.python_version(),
-        **{name: metadata.version(name) for name in packages},
-    }
+    """Return the versions of icegan-jax, Python and other packages."""
+    own = dict(zip(_OWN_VERSIONS, (__version__, platform.python_version()), strict=True))
+    return own | {name: metadata.version(name) for name in packages}
 
 
-def check_workers(client: "Client", expected: Expected) -> list[WorkerReport]:
-    """Check that every worker computes as this process does, and sees its folders; return a report of each.
+def check_workers(client: "Client", expected: Expected) -> list[WorkerDevices]:
+    """Check that every worker computes as this process does, and sees its folders; return the devices of each.
 
     Raises:
-      UserError: The message names the machine of the worker, and the version or the path.
+      UserError: See ``inspect_worker``, or there is no worker.
     """
-    reports = client.run(inspect_worker, expected, on_error="return")
-    for address, report in reports.items():
-        if isinstance(report, BaseException):  # the worker could not even load the function
+    answers = client.run(inspect_worker, expected, on_error="return")
+    for address, answer in answers.items():
+        if isinstance(answer, UserError):
+            raise answer
+        if isinstance(answer, BaseException):  # the worker could not even load the function
             raise UserError(
-                f"worker {address}: cannot run icegan-jax {__version__} ({_in_one_line(report)}); "
+                f"worker {address}: cannot run icegan-jax {__version__} ({_in_one_line(answer)}); "
                 "install this version there"
             )
-        if report.problem:
-            raise UserError(report.problem)
-    if not reports:
+    if not answers:
         raise UserError(_no_worker(client))
-    return list(reports.values())
+    return list(answers.values())
 
 
-def inspect_worker(expected: Expected, dask_worker: Any) -> WorkerReport:
-    """Return the report of the worker in which this function is called."""
-    from jax import local_device_count
+def inspect_worker(expected: Expected, dask_worker: Any) -> WorkerDevices:
+    """Check the worker in which this function is called, and return its devices.
 
+    Raises:
+      UserError: The worker does not fit; the message names its machine, and the version or the path.
+    """
     name = f"worker on {socket.gethostname()}"
-    problem = ""
-    installed = installed_versions([name for name in expected.versions if name not in ("icegan-jax", "python")])
+    installed = installed_versions([package for package in expected.versions if package not in _OWN_VERSIONS])
     for package, version in expected.versions.items():
         if installed[package] != version:
-            problem = f"{name}: has {package} {installed[package]}, not {version}; install the same version there"
-            return WorkerReport(0, "", problem)
+            raise UserError(f"{name}: has {package} {installed[package]}, not {version}; install this version there")
     for path, content in expected.files.items():
         try:
             is_same = Path(path).read_text(encoding="utf-8") == content
         except (OSError, ValueError):
             is_same = False
         if not is_same:
-            problem = f"{name}: does not see {path} as this machine does; mount the same folder at the same place"
-            return WorkerReport(0, "", problem)
+            raise UserError(
+                f"{name}: does not see {path} as this machine does; mount the same folder there, at the same path"
+            )
     threads = dask_worker.state.nthreads
     if threads != 1:
-        problem = f"{name}: runs {threads} tasks at once on the same devices; start it with --nthreads 1"
-    return WorkerReport(local_device_count(), describe_machine(), problem)
+        raise UserError(f"{name}: runs {threads} tasks at once on the same devices; start it with --nthreads 1")
+    return WorkerDevices(jax.local_device_count(), describe_machine())
 
 
 def run_tasks(
@@ -309,10 +302,8 @@ def _run_task(
     """Call a function in the worker in which Dask runs this task."""
     from distributed import get_worker
 
-    report = inspect_worker(expected, get_worker())
-    if report.problem:
-        return _UserErrorText(report.problem)
     try:
+        inspect_worker(expected, get_worker())
         return function(*arguments, Task(topic, index))
     except LockedError:  # another worker, which was told to stop, still trains the folds: retry
         raise
