@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -39,7 +39,6 @@ CONNECT_S = 10.0  # for the scheduler to answer
 WORKERS_S = 60.0  # without any worker
 
 _ADDRESS = re.compile(r"(?:\w+://)?(?:\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}")  # host names, IPv4 and IPv6 addresses
-_OWN_VERSIONS = ("icegan-jax", "python")
 _RETRIES = 3  # of a task that raised an error; by default Dask also accepts three lost workers
 _POLL_S = 0.2
 _CHECK_WORKERS_S = 5.0  # between two checks that there is a worker
@@ -165,10 +164,10 @@ def _visible_gpus() -> list[str]:
     return [str(index) for index in range(len(glob.glob("/dev/nvidia[0-9]*")))]
 
 
-def installed_versions(packages: Sequence[str]) -> dict[str, str]:
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of icegan-jax, Python and other packages."""
-    own = dict(zip(_OWN_VERSIONS, (__version__, platform.python_version()), strict=True))
-    return own | {name: metadata.version(name) for name in packages}
+    own = {"icegan-jax": __version__, "python": platform.python_version()}
+    return own | {name: metadata.version(name) for name in packages if name not in own}
 
 
 def check_workers(client: "Client", expected: Expected) -> list[WorkerDevices]:
@@ -198,7 +197,7 @@ def inspect_worker(expected: Expected, dask_worker: Any) -> WorkerDevices:
       UserError: The worker does not fit; the message names its machine, and the version or the path.
     """
     name = f"worker on {socket.gethostname()}"
-    installed = installed_versions([package for package in expected.versions if package not in _OWN_VERSIONS])
+    installed = installed_versions(expected.versions)
     for package, version in expected.versions.items():
         if installed[package] != version:
             raise UserError(f"{name}: has {package} {installed[package]}, not {version}; install this version there")
@@ -300,7 +299,7 @@ def _run_task(
     function: Callable[..., Any], arguments: tuple[Any, ...], topic: str, index: int, expected: Expected
 ) -> Any:
     """Call a function in the worker in which Dask runs this task."""
-    from distributed import get_worker
+    from distributed import Reschedule, get_worker
 
     try:
         inspect_worker(expected, get_worker())
@@ -309,9 +308,8 @@ def _run_task(
         raise
     except UserError as error:
         return _UserErrorText(error)
-    except Stopped as stop:
-        print(f"task {index}: {stop}", file=sys.stderr)
-        return None  # nobody waits for the result
+    except Stopped:  # the worker ends, or the task was canceled, and then the exception has no effect
+        raise Reschedule from None
 
 
 def _no_worker(client: "Client") -> str:
