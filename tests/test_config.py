@@ -62,7 +62,7 @@ def test_the_groups_have_the_fields_of_what_they_build() -> None:
     assert set(config.loss) == set(LossWeights._fields)
     assert set(config.perceptual) == inspect.signature(load_perceptual_network).parameters.keys()
     assert set(config.optimizer) <= inspect.signature(optax.adam).parameters.keys()
-    computed = ("seed", "steps_per_epoch", "process", "run")
+    computed = ("seed", "steps_per_epoch", "run")
     fields = module_fields(TrainConfig, without=computed)
     assert {*config.training, *config.augmentation} == fields | {"epochs"}
 
