@@ -5,18 +5,20 @@ Axis letters: r device, f fold on a device, g fold of the group, s step of a cal
 
 import contextlib
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
+from tensorboardX.event_file_writer import EventsWriter
 from tqdm import tqdm
 
 from icegan_jax.data.dataset import Pairs
@@ -37,21 +39,19 @@ from icegan_jax.training.logging import (
     write_line,
     write_scalars,
 )
-from icegan_jax.training.memory import out_of_memory_hints, plan_capacity
+from icegan_jax.training.memory import choose_folds_per_device, out_of_memory_hint
 from icegan_jax.training.monitor import (
-    STATISTICS_ONLY,
-    BatchClip,
+    NONFINITE_LENGTH,
     CollapseMonitor,
     Failure,
     NonFiniteError,
     batch_clips,
     collapse_monitor,
-    describe_skipped_fold,
     first_nonfinite,
     mean_metrics,
     write_failure,
 )
-from icegan_jax.training.parallel import FoldLayout, ParallelPrograms
+from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs
 from icegan_jax.training.prefetch import CallTimer, Prefetcher
 from icegan_jax.training.state import Models, TrainConfig, TrainState, fold_key, state_template
 from icegan_jax.training.train_step import Metrics
@@ -132,24 +132,31 @@ def train_folds(
     if not unfinished:
         return []
     start = time.perf_counter()
-    with out_of_memory_hints(train_config):
-        capacity = plan_capacity(models, train_config, devices, len(folds), len(unfinished), processes.local_count)
-    elapsed = Elapsed(time.perf_counter() - start, capacity.compile_s)
-    if capacity.reason:
-        print(capacity.reason, flush=True)
+    with out_of_memory_hint(train_config):
+        per_device = choose_folds_per_device(models, train_config, devices, len(folds))
+    seconds = time.perf_counter() - start  # nearly all for a compilation, if any
+    elapsed = Elapsed(seconds, seconds)
+    used = devices if train_config.parallel == "batch" else devices[: math.ceil(len(unfinished) / per_device)]
+    layout = FoldLayout(tuple(used), per_device, train_config.parallel)
+    programs = build_programs(models, layout.devices, layout.parallel)
     config = dataclasses.replace(train_config, process=processes.index)
-    groups = group_folds(unfinished, run_dir, capacity.layout.folds, config.steps)
+    groups = group_folds(unfinished, run_dir, layout.folds, config.steps)
+    print(
+        f"training {len(unfinished)} folds in groups of {layout.folds}: {per_device} side by side on each of "
+        f"{len(layout.devices)} x {layout.devices[0].device_kind}",
+        flush=True,
+    )
     name = f"{processes.name}, " if processes.count > 1 else ""
     failures: list[Failure] = []
     with tqdm(total=config.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
-        context = RunContext(capacity.programs, capacity.layout, pairs, config, run_dir, bar)
+        context = RunContext(programs, layout, pairs, config, run_dir, bar)
         for index, group in enumerate(groups, start=1):
             first = len(folds) - len(unfinished) + 1
             bar.set_description(f"{name}folds {first}-{len(folds)}, group {index}/{len(groups)}")
-            with out_of_memory_hints(config, capacity.layout.folds_per_device):
+            with out_of_memory_hint(config):
                 skipped = train_group(context, group, elapsed if index == 1 else NO_TIME)
             for failure in skipped:
-                _warn(describe_skipped_fold(failure))
+                _warn(f"{failure.describe()}; the run goes on without this fold")
             failures += skipped
     return failures
 
@@ -406,14 +413,14 @@ class FoldGroup:
             context.config.batch_size,
         )
         for place in nonfinite:
-            self.fold_runs[place].fail(step, STATISTICS_ONLY, (), context.config)
+            self.fold_runs[place].fail(step, NONFINITE_LENGTH, (), context.config)
 
     def save(self, states: TrainState, positions: Sequence[Mapping[str, Any]]) -> None:
         """Save a checkpoint of every fold: its state, the position of its data iterator, and its time so far."""
         now = self.time_per_fold()._asdict()
         for place, fold_run in enumerate(self.fold_runs):
             if fold_run.is_training:
-                sync_logs(fold_run.logs)
+                sync_logs(fold_run.logs, fold_run.events)
                 state = self.context.layout.take_state(states, place)
                 fold_run.checkpoints.save(state, {"iterator": positions[place], **now})
         for fold_run in self.fold_runs:  # only now: until all folds have this step, the step before is their common one
@@ -433,7 +440,7 @@ class FoldGroup:
             context.programs, states, context.pairs, self.filled, folders, context.layout, config.batch_size
         )
         for place in nonfinite:
-            self.fold_runs[place].fail(config.steps, STATISTICS_ONLY, (), config)
+            self.fold_runs[place].fail(config.steps, NONFINITE_LENGTH, (), config)
         for fold_run in self.fold_runs:
             if fold_run.is_training:
                 fold_run.show_faces(config.steps, context.pairs.classes)
@@ -472,7 +479,7 @@ class FoldRun:
     checkpoints: FoldCheckpoints
     collapse: CollapseMonitor
     metrics: TextIO | None = None
-    events: BinaryIO | None = None
+    events: EventsWriter | None = None
     evaluations: TextIO | None = None
     warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
@@ -489,12 +496,12 @@ class FoldRun:
 
     def open_logs(self, step: int, context: RunContext, stack: contextlib.ExitStack) -> None:
         """Open the logs as they were after ``step``, and replay metrics.jsonl into the collapse monitor."""
-        self.metrics = stack.enter_context(open_log(self.folder, step))
+        self.metrics = stack.enter_context(open_log(self.folder / METRICS_FILE, step))
         with (self.folder / METRICS_FILE).open(encoding="utf-8") as lines:
             self.warnings = self.collapse.replay(lines, step)
         self.events = stack.enter_context(open_events(events_dir(context.run_dir, self.fold), step))
         if context.config.evaluate_every:
-            self.evaluations = stack.enter_context(open_log(self.folder, step, EVALUATIONS_FILE))
+            self.evaluations = stack.enter_context(open_log(self.folder / EVALUATIONS_FILE, step))
 
     def check_finite(self, metrics: Mapping[str, NDArray[Any]], place: int, call: Call, context: RunContext) -> None:
         """Fail the fold at the first update of a call with a non-finite number.
@@ -510,11 +517,11 @@ class FoldRun:
         """
         nonfinite = first_nonfinite(metrics, place) if self.is_training else None
         if nonfinite is not None:
-            clips = batch_clips(context.pairs, call.indices[place, nonfinite.offset])
-            step = call.step - call.indices.shape[1] + nonfinite.offset + 1
-            self.fail(step, nonfinite.terms, clips, context.config)
+            offset, terms = nonfinite
+            clips = batch_clips(context.pairs, call.indices[place, offset])
+            self.fail(call.step - call.indices.shape[1] + offset + 1, terms, clips, context.config)
 
-    def fail(self, step: int, terms: dict[str, float], clips: tuple[BatchClip, ...], config: TrainConfig) -> None:
+    def fail(self, step: int, terms: dict[str, float], clips: tuple[str, ...], config: TrainConfig) -> None:
         """Stop training the fold, keep its newest checkpoint, and write nonfinite.json.
 
         Args:
@@ -550,8 +557,8 @@ class FoldRun:
             _, first = np.unique(arrays["label"], return_index=True)
             onset, synthetic, apex = (arrays[name][first] for name in ("onset", "synthetic", "apex"))
         faces = np.concatenate([onset[:, None], synthetic, apex[:, None]], axis=1)
-        subjects = "held out" if self.fold.scored else "trained on"
-        write_faces(self.events, step, f"{subjects}: onset, {', '.join(classes)}, apex", faces)
+        subjects = "held_out" if self.fold.scored else "trained_on"
+        write_faces(self.events, step, f"{subjects}/{'-'.join(('onset', *classes, 'apex'))}", faces)
 
 
 def open_fold_run(fold: Fold, context: RunContext, stack: contextlib.ExitStack) -> FoldRun:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from icegan_jax.config import build_models
 from icegan_jax.reporting import style
-from icegan_jax.training import memory
+from icegan_jax.training import loop
 from icegan_jax.training.parallel import build_programs
 from tests.damage.runs import STEPS, Runs, config_of, train_runs
 
@@ -26,7 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
         return shared
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", same)
+        patched.setattr(loop, "build_programs", same)
         patched.setattr(jax, "local_devices", lambda: devices)
         runs = train_runs(folder)
         blank = style.figure_to_png(Figure(figsize=(0.1, 0.1)))

@@ -12,7 +12,7 @@ from icegan_jax import compare, train
 from icegan_jax.config import build_train_config
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.io import read_json
-from icegan_jax.training import memory
+from icegan_jax.training import loop
 from tests.damage.damage_cases import replace
 from tests.damage.runs import Runs, config_of, copied, start, start_and_kill
 from tests.training import event_files, tiny
@@ -59,7 +59,7 @@ def test_the_fit_is_that_of_the_people_trained_on(trained: Path) -> None:
     assert read_json(trained / "folds" / "all" / "result.json")["people"] == []
     assert not (trained / "predictions.csv").exists() and (trained / "report" / "index.html").is_file()
     event = event_files.shown(trained / "tensorboard" / "all")[-1]
-    assert event.summary.value[0].tag.startswith("faces/trained on: onset, negative")
+    assert event.summary.value[0].tag.startswith("faces/trained_on/onset-negative")
 
 
 def test_a_finished_run_trains_nothing(runs: Runs, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_a_finished_run_trains_nothing(runs: Runs, trained: Path, monkeypatch: p
 
     before = {path: path.stat().st_mtime_ns for path in (trained / "folds").rglob("*")}
     results = read_json(trained / "results.json")
-    monkeypatch.setattr(memory, "build_programs", refuse)
+    monkeypatch.setattr(loop, "build_programs", refuse)
     start(config(runs), trained)
     assert {path: path.stat().st_mtime_ns for path in (trained / "folds").rglob("*")} == before
     assert read_json(trained / "results.json") == results

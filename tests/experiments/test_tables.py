@@ -19,7 +19,7 @@ from experiments import (
 from experiments.shared import runs
 from experiments.shared.options import run_command
 from icegan_jax.evaluation.score_table import ORACLE_NAME
-from icegan_jax.io import read_json, write_json
+from icegan_jax.io import read_json, write_json_with_checksum
 from tests.experiments import fabricated_runs
 
 DATA = ["--data=DATA", "--seeds=2"]
@@ -118,7 +118,7 @@ def test_the_three_rules_and_the_guessers(tmp_path: Path, monkeypatch: pytest.Mo
         made = fabricated_runs.write_run(tmp_path / f"run{seed}", 0, "inner validation")
         results = read_json(made / "results.json")
         scored = {rule: results["overall"] | {"uf1": a + seed * 0.1, "uar": b} for rule, (a, b) in found.items()}
-        write_json(made / "results.json", results | {"by_selection": scored})
+        write_json_with_checksum(made / "results.json", results | {"by_selection": scored})
         fabricated_runs.write_run(made / "folds" / "a", 6)  # the last step
         (made / "folds" / "a" / "evaluations.jsonl").write_text("{}\n" * 14)
         return made

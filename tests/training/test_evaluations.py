@@ -15,7 +15,7 @@ from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.selection import Evaluation
 from icegan_jax.io import checksum_of
 from icegan_jax.run_dir import EVALUATIONS_FILE
-from icegan_jax.training import loop, memory
+from icegan_jax.training import loop
 from icegan_jax.training.evaluate import check_steps, intact_until, read_evaluations
 from icegan_jax.training.loop import FoldRun, train_folds
 from icegan_jax.training.parallel import ParallelPrograms, build_programs
@@ -34,7 +34,7 @@ def programs() -> Iterator[ParallelPrograms]:
     """One set of programs for every run of this file, so that the programs are compiled once."""
     shared = build_programs(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", lambda *_: shared)
+        patched.setattr(loop, "build_programs", lambda *_: shared)
         yield shared
 
 
