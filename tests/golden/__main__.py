@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,14 @@ _MASKS = (
 )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Compute the digests, then compare them with the stored ones, or store them; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="renew digests.json; what was not computed stays there")
     parser.add_argument("--faces", type=Path, metavar="DIR", help="holds micro/clips.csv and still/clips.csv")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="new folder that keeps all files, and report.txt")
     parser.add_argument("--only", default=",".join(PARTS), metavar="PARTS", help="some of %(default)s")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     parts = set(args.only.split(","))
     if parts - set(PARTS):
         parser.error(f"--only={args.only}: give some of {','.join(PARTS)}")

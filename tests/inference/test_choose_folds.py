@@ -6,7 +6,7 @@ import pytest
 from icegan_jax.errors import UserError
 from icegan_jax.inference.ensemble import choose_folds
 from icegan_jax.training.fold_result import write_result
-from tests.damage.runs import FOLDS, STEPS
+from tests.training.tiny_run import FOLDS, STEPS
 
 
 def write_fold(run: Path, name: str, held_out: list[tuple[str, str]], step: int = 4) -> None:

@@ -11,7 +11,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
-from tests.damage.runs import FOLDS, STEPS
+from tests.training.tiny_run import FOLDS, STEPS
 
 
 @pytest.fixture(scope="module")
