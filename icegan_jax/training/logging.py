@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from icegan_jax.io import fsync, write_text
+
+Events: TypeAlias = EventsWriter  # of a fold, for TensorBoard
 
 _PLAYERS = ("d", "g")  # the loss term "g_l1" is shown as "g/l1"
 
@@ -74,7 +76,7 @@ def append(log: TextIO, entry: Mapping[str, Any]) -> None:
         raise OSError(error.errno, error.strerror, log.name) from error
 
 
-def sync_logs(logs: Sequence[TextIO], events: EventsWriter) -> None:
+def sync_logs(logs: Sequence[TextIO], events: Events) -> None:
     """Flush the logs of a fold to the disk: after a power cut, no checkpoint may be newer than the logs.
 
     Raises:
@@ -98,7 +100,7 @@ def named_metrics(metrics: Mapping[str, Any], classes: Sequence[str]) -> dict[st
 
 
 @contextlib.contextmanager
-def open_events(folder: Path, step: int) -> Iterator[EventsWriter]:
+def open_events(folder: Path, step: int) -> Iterator[Events]:
     """Open a new file of events beside those of earlier starts; TensorBoard hides earlier events after ``step``.
 
     The class ``SummaryWriter`` of the library is not used: at a full disk its thread ends, and the process never does.
@@ -117,7 +119,7 @@ def open_events(folder: Path, step: int) -> Iterator[EventsWriter]:
             writer.close()
 
 
-def write_scalars(events: EventsWriter, step: int, epoch: float, values: Mapping[str, Any]) -> None:
+def write_scalars(events: Events, step: int, epoch: float, values: Mapping[str, Any]) -> None:
     """Append the numbers of a step, NaN and infinity included; TensorBoard groups tags by the part before the slash.
 
     Raises:
@@ -131,7 +133,7 @@ def write_scalars(events: EventsWriter, step: int, epoch: float, values: Mapping
     _write_event(events, step, summary=Summary(value=scalars))
 
 
-def write_faces(events: EventsWriter, step: int, name: str, faces: NDArray[np.uint8]) -> None:
+def write_faces(events: Events, step: int, name: str, faces: NDArray[np.uint8]) -> None:
     """Append a picture of faces.
 
     Args:
@@ -148,7 +150,7 @@ def write_faces(events: EventsWriter, step: int, name: str, faces: NDArray[np.ui
     _write_event(events, step, summary=summary.image(f"faces/{name}", picture, dataformats="HW"))
 
 
-def _write_event(events: EventsWriter, step: int, **content: Any) -> None:
+def _write_event(events: Events, step: int, **content: Any) -> None:
     events.write_event(Event(step=step, wall_time=time.time(), **content))
 
 

@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-from tensorboardX.event_file_writer import EventsWriter
 from tqdm import tqdm
 
 from icegan_jax.data.dataset import Pairs
@@ -31,6 +30,7 @@ from icegan_jax.training.distributed import Processes
 from icegan_jax.training.evaluate import evaluate_group, write_evaluations
 from icegan_jax.training.fold_result import write_result
 from icegan_jax.training.logging import (
+    Events,
     named_metrics,
     open_events,
     open_log,
@@ -479,7 +479,7 @@ class FoldRun:
     checkpoints: FoldCheckpoints
     collapse: CollapseMonitor
     metrics: TextIO | None = None
-    events: EventsWriter | None = None
+    events: Events | None = None
     evaluations: TextIO | None = None
     warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
