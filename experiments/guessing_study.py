@@ -7,19 +7,18 @@ selection rule gives the guesser above the score of the last epoch is therefore 
 """
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from icegan_jax.cli import ArgumentParser, run_command
 from icegan_jax.data.clips import EXPRESSIONS, label_of
-from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.bootstrap import percentile_interval
 from icegan_jax.io import write_text
@@ -172,11 +171,10 @@ def _ranges(scores: Floats) -> dict[str, GuessRange]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m experiments.guessing_study",
         description="Scores that random guessing reaches when the best test epoch is selected.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="the clips: a CSV, or a run directory")
     parser.add_argument("--epochs", type=int, default=100, help="test evaluations to select from (100)")
@@ -184,15 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--correlation", type=float, default=0.0, help="share of predictions carried over (0)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the guesses (0)")
     parser.add_argument("--out", type=Path, help="folder for guessing_study.csv")
-    try:
-        print(run_study(parser.parse_args(argv)), end="")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {describe_os_error(error, '--out')}, or give another --out", file=sys.stderr)
-        return 2
-    return 0
+    args = parser.parse_args(argv)
+    return run_command(lambda: print(run_study(args), end=""))
 
 
 def read_clips(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -291,13 +282,10 @@ def _to_text(summary: Sequence[str], rows: Sequence[tuple[str, str, dict[str, Gu
 
 
 def _to_csv(rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = []
     for guesser, rule, ranges in rows:
-        numbers = (value for name in SCORES for value in (ranges[name].mean, ranges[name].low, ranges[name].high))
-        writer.writerow((guesser, rule, *(f"{number:.6f}" for number in numbers)))
-    return text.getvalue()
+        lines.append([guesser, rule, *(value for name in SCORES for value in astuple(ranges[name]))])
+    return pd.DataFrame(lines, columns=COLUMNS).to_csv(index=False, float_format="%.6f")
 
 
 if __name__ == "__main__":

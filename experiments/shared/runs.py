@@ -14,8 +14,7 @@ import jax
 from absl import logging
 from ml_collections import ConfigDict
 
-from experiments.shared.options import Options
-from experiments.shared.presets import PRESETS
+from experiments.shared.options import PRESETS, Options
 from icegan_jax import train as train_module
 from icegan_jax.compilation_cache import default_cache_dir, set_cache_dir
 from icegan_jax.data.dataset import SUMMARY_FILE
