@@ -60,11 +60,11 @@ def test_expectation_by_enumeration():
     """Two folds of one clip, two epochs: 9 * 9 equally probable answers."""
     folds = [[0], [1]]
     every = [by_hand(folds, [[g[:1], g[1:2]], [g[2:3], g[3:]]]) for g in itertools.product(range(3), repeat=4)]
-    found = guessing_study.simulate_guessing(np.array([0, 1]), np.arange(2), EVEN, epochs=2, draws=4000)
+    found = guessing_study.simulate_guessing(np.array([0, 1]), np.arange(2), EVEN, epochs=2, draws=1000)
     for rule in guessing_study.RULES:
         expected = np.mean([one[rule] for one in every], axis=0)
         means = [found[rule][name].mean for name in guessing_study.SCORES]
-        np.testing.assert_allclose(means, expected, atol=0.03, err_msg=rule)
+        np.testing.assert_allclose(means, expected, atol=0.05, err_msg=rule)
 
 
 def test_answers_are_carried_over():
