@@ -59,7 +59,7 @@ class NonFiniteError(UserError):
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(
-            f"{failure.describe()}: lower --config.training.learning_rate in a new --workdir, or add "
+            f"{failure.describe()}: lower --config.optimizer.learning_rate in a new --workdir, or add "
             "--config.training.on_nonfinite=skip_fold --force_resume to go on without this fold"
         )
         self.failure = failure
@@ -188,8 +188,8 @@ class CollapseMonitor:
         losses = [f"{name} {values[name]:.3g}; " for name in _LOSSES if values.get(name) is not None]
         return (
             f"fold {self._fold}: all training clips are predicted as {only!r} in steps {step - self._covered + 1} to "
-            f"{step}, {self._passes} passes over them; {''.join(losses)}see config.model.routing_axis, "
-            "config.model.capsule_std, config.model.recognition_input and config.training.learning_rate"
+            f"{step}, {self._passes} passes over them; {''.join(losses)}see config.discriminator.routing_axis, "
+            "config.discriminator.capsule_std, config.model.recognition_input and config.optimizer.learning_rate"
         )
 
     def replay(self, lines: Iterable[str], step: int) -> list[str]:

@@ -73,7 +73,7 @@ def test_each_kind_has_its_parts(kind: str) -> None:
 
 
 def test_the_compact_form_is_another_module_under_the_same_name() -> None:
-    variables, _ = shapes_of(Generator(compact=True, width=1 / 8, embedding=8), 32)
+    variables, _ = shapes_of(Generator(compact_grm=True, width=1 / 8, embedding=8), 32)
     assert variables["params"]["grm_1"]["adjacency"].shape == (2, 2)
 
 

@@ -66,12 +66,12 @@ def test_the_last_layer_can_be_selected(network: str, shape: tuple[int, ...]) ->
 
 
 def test_unknown_network() -> None:
-    with pytest.raises(UserError, match=r"^loss.perceptual_network is 'vgg19': choose one of vgg16, alexnet$"):
+    with pytest.raises(UserError, match=r"^config.perceptual.network is 'vgg19': choose one of vgg16, alexnet$"):
         load_perceptual_network("vgg19", "relu2_2")
 
 
 def test_unknown_layer() -> None:
-    with pytest.raises(UserError, match=r"^loss.perceptual_layer is 'relu2_2': alexnet has relu1, relu2, "):
+    with pytest.raises(UserError, match=r"^config.perceptual.layer is 'relu2_2': alexnet has relu1, relu2, "):
         load_perceptual_network("alexnet", "relu2_2")
 
 

@@ -22,7 +22,7 @@ class Level(nn.Module):
 
     @nn.compact
     def __call__(self, f: jax.Array) -> jax.Array:
-        return skip_features(f, 4, kind=self.kind, compact=self.compact, adjacency_std=0.02, dtype=jnp.float32)
+        return skip_features(f, 4, kind=self.kind, compact_grm=self.compact, adjacency_std=0.02, dtype=jnp.float32)
 
 
 def test_squeeze_and_excitation_equals_plain_loops() -> None:

@@ -294,7 +294,7 @@ def test_the_warning_names_the_fold_the_class_the_loss_and_the_fields() -> None:
     monitor = CollapseMonitor("tiny_s1", CLASSES, PASS, PASSES)
     (warning,) = filter(None, [monitor.update(CALL * call, log_line("positive")) for call in range(1, 6)])
     assert warning.startswith("fold tiny_s1: all training clips are predicted as 'positive' in steps 1 to 15, 2 passes")
-    assert "d_real_margin 0.25; see config.model.routing_axis" in warning and "learning_rate" in warning
+    assert "d_real_margin 0.25; see config.discriminator.routing_axis" in warning and "learning_rate" in warning
 
 
 def test_a_resumed_run_warns_at_the_same_steps(tmp_path: Path) -> None:

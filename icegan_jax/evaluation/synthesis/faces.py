@@ -66,9 +66,12 @@ def read_any_faces(run_dir: Path) -> SynthesizedFaces:
                 f"{file}: faces of shape {fold.synthetic.shape[1:]} beside {shape} of {files[0].parent.name}; "
                 "all folds of a run have one shape, train this fold again"
             )
-    arrays = (np.concatenate([fold[field] for fold in folds]) for field in range(4))
-    names = ([entry for fold in folds for entry in fold[field]] for field in range(4, 7))
-    faces = SynthesizedFaces(*arrays, *names)
+    onset, synthetic, apex, label = (np.concatenate([fold[field] for fold in folds]) for field in range(4))
+    subject = [entry for fold in folds for entry in fold.subject]
+    clip = [entry for fold in folds for entry in fold.clip]
+    faces = SynthesizedFaces(
+        onset, synthetic, apex, label, subject, clip, [name for fold in folds for name in fold.fold]
+    )
     if len(set(clip_keys(faces))) != len(faces.clip):
         raise UserError(f"{run_dir}: two folds hold the same clip out; train the run again in an empty directory")
     return faces
