@@ -151,7 +151,7 @@ def test_growth_is_an_exit_code_and_a_line(monkeypatch: pytest.MonkeyPatch, caps
         (scaling, ["--clips=3"], "--clips is 3: give 4 or more"),
         (soak, ["--steps=10"], "or more"),
         (step_time, ["--steps=0"], "--steps is 0: give 1 or more"),
-        (step_time, ["--precision=float8"], "config.training.precision is 'float8'"),
+        (step_time, ["--precision=float8"], "config.model.dtype is 'float8'"),
         (step_time, ["--config=paper"], "--config is 'paper': choose one of loso, loso_pair, demo"),
     ],
 )

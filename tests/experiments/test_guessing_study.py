@@ -1,5 +1,6 @@
 """The selection rules against scikit-learn, the guessers against enumeration, and the table of the command."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -16,6 +17,11 @@ EACH = "best test epoch per fold, each score by itself"
 
 
 def scores(truth, guess):
+    return cached_scores(tuple(truth), tuple(guess))
+
+
+@functools.cache
+def cached_scores(truth, guess):
     f1 = f1_score(truth, guess, average="macro", zero_division=0)
     recall = recall_score(truth, guess, labels=sorted(set(truth)), average="macro", zero_division=0)
     return np.array([f1, recall, accuracy_score(truth, guess)])
