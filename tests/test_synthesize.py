@@ -12,8 +12,6 @@ from PIL import Image
 from icegan_jax.data.images import read_color
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.synthesize import main
-from tests.inference.conftest import face_picture as face_picture
-from tests.inference.conftest import run_dir as run_dir
 
 
 @pytest.fixture(scope="module")

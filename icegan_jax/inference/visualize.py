@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from icegan_jax.data.video import read_color_frames, read_video_info, write_video
-from icegan_jax.inference.inputs import FrameSource
+from icegan_jax.data.video import read_color_frames, write_video
+from icegan_jax.inference.inputs import FrameSource, open_video
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.reporting import style
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
@@ -133,9 +134,11 @@ def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition
         UserError: The video cannot be read.
         OSError: The copy cannot be written.
     """
-    info = read_video_info(source.path)
-    frames = zip(info.timestamps.tolist(), _annotated_frames(source, results), strict=True)
-    write_video(out, frames, info.rate or _DEFAULT_RATE)
+    clock = source if source.timestamps is not None else open_video(source.path, None)  # without the rate of --fps
+    if clock.fps is None:
+        clock = replace(clock, fps=_DEFAULT_RATE)
+    times = (clock.seconds(position) or 0.0 for position in clock.frame_numbers)
+    write_video(out, zip(times, _annotated_frames(source, results), strict=True), clock.fps or _DEFAULT_RATE)
 
 
 def _annotated_frames(source: FrameSource, results: Sequence[Recognition]) -> Iterator[Color]:

@@ -51,12 +51,16 @@ def test_the_experiment_and_the_user_change_the_preset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "message"), [("model.widht", "1", 'Did you mean "width"'), ("model.width", "wide", "float")]
+    ("field", "value", "message"),
+    [
+        ("model.widht", "1", "config.model.widht: .+ did you mean config.model.width"),
+        ("model.width", "wide", "--config.model.width=wide: .+float"),
+        ("model", "3", "--config.model=3: "),
+    ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, message: str) -> None:
-    with pytest.raises(UserError, match=rf"--config\.{field}={value}: ") as error:
+    with pytest.raises(UserError, match=message):
         runs.build_config(options(tmp_path, (field, value)), 0, {}, "")
-    assert message in str(error.value) or "configs/loso.py" in str(error.value)
 
 
 @pytest.mark.parametrize("field", ["generator.kind", "seed", "data.dir"])
