@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import icegan_jax
 from configs import demo
@@ -185,7 +185,10 @@ def test_wrong_input_names_the_argument(
 
 
 def test_synthesis(run: icegan_jax.Run, face_picture: Path, tmp_path: Path) -> None:
-    of_path = run.synthesize(str(face_picture), "surprise", intensity=0.6)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(face_picture) as image:
+        image.save(tmp_path / "neutral.png", icc_profile=profile)
+    of_path = run.synthesize(str(tmp_path / "neutral.png"), "surprise", intensity=0.6)
     picture = read_color(face_picture)
     of_array = run.synthesize(picture / 255, "surprise", intensity=0.6)
     assert np.array_equal(of_path.picture, of_array.picture)
@@ -199,6 +202,8 @@ def test_synthesis(run: icegan_jax.Run, face_picture: Path, tmp_path: Path) -> N
     assert gray.picture.shape == picture.shape
     of_path.save(str(tmp_path / "face.png"))
     assert np.array_equal(read_color(tmp_path / "face.png"), of_path.picture)
+    with Image.open(tmp_path / "face.png") as image:
+        assert image.info["icc_profile"] == profile
     assert metadata_in(tmp_path / "face.png")[0].endswith("/compositeWithTrainedAlgorithmicMedia")
     with pytest.raises(ValueError, match="path: .*give a name that ends in"):
         of_path.save("face.gif")
