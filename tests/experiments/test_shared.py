@@ -81,12 +81,12 @@ def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: p
     data.mkdir()
     (data / "prepared.json").write_text('{"fingerprint": "abc"}')
 
-    def run(config: object, folder: Path, *_: object) -> None:
+    def run(config: object, folder: Path, **_: object) -> None:
         folder.mkdir(parents=True)
         (folder / "results.json").write_text('{"data_fingerprint": "abc, casme2 alone"}')
 
     monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
-    monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
+    monkeypatch.setattr(runs, "enable_compilation_cache", lambda _: None)
     made = runs.train_run(options(tmp_path), 0, {}, str(data))
     assert runs.train_run(options(tmp_path), 0, {}, str(data)) == made
     (data / "prepared.json").write_text('{"fingerprint": "def"}')
@@ -97,13 +97,13 @@ def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: p
 def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
 
-    def run(config: object, folder: Path, *_: object) -> None:
+    def run(config: object, folder: Path, **_: object) -> None:
         trained.append(folder)
         folder.mkdir(parents=True)
         (folder / "results.json").write_text("{}")
 
     monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
-    monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
+    monkeypatch.setattr(runs, "enable_compilation_cache", lambda _: None)
     mine = options(tmp_path)
     first = runs.train_run(mine, 0, {"generator.kind": "skips"}, "D")
     assert runs.train_run(mine, 0, {"generator.kind": "skips"}, "D") == first and trained == [first]
