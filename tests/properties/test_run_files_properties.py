@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.evaluation.synthesis.faces import read_faces
-from icegan_jax.reporting.grids import choose_examples
 from icegan_jax.reporting.plots import read_metrics
+from icegan_jax.reporting.report_figures import choose_clips
 from icegan_jax.training.evaluate import read_evaluations
 from tests.data.conftest import pairs_of, record
 from tests.properties.strategies import edited, json_values, outcome, scratch
@@ -56,5 +56,5 @@ def test_a_damaged_array_file_is_read_or_refused(at: int, byte: int, cut: bool) 
     fold.mkdir(parents=True, exist_ok=True)
     (fold / "synthesis.npz").write_bytes(content)
     faces = outcome(lambda: read_faces(FOLDER / "damaged"), "synthesis.npz", "two folds hold the same clip out")
-    for example in choose_examples(faces) if faces else ():
-        assert example.onset.shape == (8, 8) and len(example.synthetic) == 3
+    for clip in choose_clips(faces) if faces else ():
+        assert faces.onset[clip].shape == (8, 8) and len(faces.synthetic[clip]) == 3

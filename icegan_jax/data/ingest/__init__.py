@@ -21,7 +21,7 @@ Checking and building:
 
 11. ``check.check_clips`` decodes every frame, for ``--check``, and writes nothing.
 12. ``build.prepare_clips`` crops the faces, in processes (``parallel``) and with a ``cache`` of finished clips, and
-    writes the prepared folder: the pairs, the tables, the ``summary``, the ``contact_sheet`` and the ``prepared_page``.
+    writes the prepared folder: the pairs, the tables, the ``summary``, the ``prepared_page`` and a contact sheet.
 
 ``messages`` formats the lines that the command prints.
 """

@@ -16,9 +16,8 @@ from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, crop_cli
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
 from icegan_jax.data.ingest import cache
 from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.ingest.contact_sheet import write_contact_sheet
 from icegan_jax.data.ingest.parallel import run_parallel
-from icegan_jax.data.ingest.prepared_page import write_page
+from icegan_jax.data.ingest.prepared_page import write_contact_sheet, write_page
 from icegan_jax.data.ingest.repairs import Repair, make_repair
 from icegan_jax.data.ingest.summary import (
     Summary,
