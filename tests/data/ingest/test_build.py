@@ -107,6 +107,7 @@ def test_writes_the_dataset_the_tables_and_the_summary(tmp_path: Path, clip: Cli
     assert summary.findings == 2
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_workers(tmp_path: Path, clips: list[Clip]) -> None:
     for name, workers in (("one", 1), ("two", 2)):
         prepare_clips(clips, tmp_path / name, workers=workers, progress=False)
