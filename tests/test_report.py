@@ -105,20 +105,6 @@ def test_unfinished_run(run):
     assert not (run / "report").exists()
 
 
-def test_unfinished_run_with_partial_results(run, capsys):
-    """Of 17 folds 3 are finished, one of them since the partial results were written."""
-    (run / "results.json").unlink()
-    missing = {f"fold{number}": "not finished" for number in range(14)} | {"b_1": "not finished"}
-    write_json(run / "results.partial.json", {"folds": {"finished": ["a_1", "a_2"], "missing": missing}})
-    (run / "folds" / "fold3").mkdir()
-    assert report.main([str(run)]) == 2
-    assert "3 of 17 folds are finished" in capsys.readouterr().err
-    for text in ("{}", '{"folds": 3}', "half"):
-        (run / "results.partial.json").write_text(text)
-        assert report.main([str(run)]) == 2
-        assert capsys.readouterr().err.startswith(f"error: {run / 'results.partial.json'}:")
-
-
 AGAIN = "start the command that trained the run again"
 COPY = "put the file back from a copy"
 
