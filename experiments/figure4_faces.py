@@ -24,7 +24,8 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_faces
 from icegan_jax.evaluation.synthesis.measures import ssim
-from icegan_jax.reporting import style
+from icegan_jax.io import write_bytes
+from icegan_jax.reporting.render import encode_picture
 
 MODELS = ("B", "C", "F", OURS)  # B, C and F: the paper's Figure 4
 COPY = "copy of the onset"
@@ -48,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     out = options.out / "figure4_faces"
     write_tables(out, "Figure 4: synthetic faces and the real apex", COLUMNS, table_rows(faces), _notes(options.seeds))
-    style.save_figure(draw_models(first, rows, classes), out / "figure4.png")
+    write_bytes(out / "figure4.png", encode_picture(draw_models(first, rows, classes), "PNG"))
     best_and_worst = {model: extremes(faces[model], _EXTREMES) for model in MODELS}
-    style.save_figure(draw_extremes(best_and_worst, classes), out / "extremes.png")
+    write_bytes(out / "extremes.png", encode_picture(draw_extremes(best_and_worst, classes), "PNG"))
     print(f"pictures: {out / 'figure4.png'}, {out / 'extremes.png'}")
 
 

@@ -55,7 +55,7 @@ def draw_classes(
         figure.text(0.1 / width, 1 - (top + _LARGE / 2) / height, words, va="center", fontsize=style.TEXT_SIZE + 1)
         for label, name in enumerate(classes):
             left = _SIDE + label * (_LARGE + _GAP)
-            axes = style.image_axes(figure, left, top, _LARGE)
+            axes = _image_axes(figure, left, top, _LARGE)
             if place == 0:
                 axes.set_title(_plain(name), fontsize=style.TITLE_SIZE, color=style.class_color(label), pad=5)
             if (kind, label) not in maps:
@@ -96,7 +96,7 @@ def draw_people(
         onset, label = faces.onset[row].astype(float), int(faces.label[row])
         shown = [(None, None), *zip(faces.synthetic[row], masks, strict=True), (faces.apex[row], masks[label])]
         for column, ((face, mask), head) in enumerate(zip(shown, columns, strict=True)):
-            axes = style.image_axes(figure, side + column * (_SMALL + _GAP), _HEAD + place * (_SMALL + _GAP), _SMALL)
+            axes = _image_axes(figure, side + column * (_SMALL + _GAP), _HEAD + place * (_SMALL + _GAP), _SMALL)
             if face is None or mask is None:
                 axes.imshow(onset, cmap="gray", vmin=0, vmax=255)
                 words = f"{_plain(faces.subject[row][1])}\n{_plain(faces.clip[row])}"
@@ -143,3 +143,13 @@ def _bar(figure: Figure, ends: tuple[str, str], bottom: float) -> None:
 
 def _plain(name: str) -> str:
     return style.escape_mathtext(style.truncate(name, 16))
+
+
+def _image_axes(figure: Figure, left: float, top: float, side: float) -> Axes:
+    """Add square axes for an image, without ticks and frame; left, top and side are in inches from the top left."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return axes
