@@ -56,6 +56,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
     return {dtype: run(dtype) for dtype in ("float32", "bfloat16")}
 
 
+@pytest.mark.slow
 def test_both_precisions_learn_and_their_intervals_overlap(scores: dict[str, Score]) -> None:
     full, half = scores["float32"], scores["bfloat16"]
     assert min(full["uf1"], half["uf1"]) > 0.6, "little was learnt, so little is compared"
