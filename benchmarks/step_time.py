@@ -54,7 +54,7 @@ def _measure(args: argparse.Namespace) -> Result:
     check_positive(args, "folds", "steps", "steps_per_call")
     config, per_call = build_config(args), args.steps_per_call
     calls = -(-args.steps // per_call)
-    batch, precision = config.training.batch_size, config.training.precision
+    batch, precision = config.training.batch_size, config.model.dtype
     device = jax.local_devices()[0]
     models = build_models(config, (calls + _WARM_UP + args.profile) * per_call)
 

@@ -72,15 +72,15 @@ def _measure(args: argparse.Namespace) -> Result:
             "PyTorch is not installed: uv sync --extra torch (or only its build for CPUs, which is smaller)"
         )
     config = build_config(args)
-    if config.training.precision != "float32":
-        raise UserError(f"--precision is {config.training.precision}: the PyTorch version is float32 only")
+    if config.model.dtype != "float32":
+        raise UserError(f"--precision is {config.model.dtype}: the PyTorch version is float32 only")
     threads = _limit_cores(args.threads)
     if (platform := jax.default_backend()) != "cpu":
         raise UserError(f"JAX would run on the {platform}, PyTorch on the CPU: set JAX_PLATFORMS=cpu")
     models = build_models(config, args.steps + _WARM_UP)
     states = initial_states(models, args.folds)
     batches = update_batches(models, args.folds, 1, config.training.batch_size)
-    updates = {"torch": _torch_update(args, config.training, models, states, batches, threads)}
+    updates = {"torch": _torch_update(args, config.optimizer, models, states, batches, threads)}
     if args.against_jax:
         updates["jax"] = _jax_update(models, states, batches, args.folds)
     del states  # held by the JAX update, which donates them, or no longer needed
@@ -133,7 +133,7 @@ def _limit_cores(threads: int | None) -> int:
 
 
 def _torch_update(
-    args: argparse.Namespace, training: Any, models: Models, states: TrainState, batches: Any, threads: int
+    args: argparse.Namespace, optimizer: Any, models: Models, states: TrainState, batches: Any, threads: int
 ) -> Update:
     import torch
 
@@ -141,7 +141,7 @@ def _torch_update(
 
     torch.set_num_threads(threads)
     setup = create_setup(models, args.channels_last, args.compile)
-    adam = Adam(training.learning_rate, training.b1, training.b2, args.steps + _WARM_UP)
+    adam = Adam(optimizer.learning_rate, optimizer.b1, optimizer.b2, args.steps + _WARM_UP)
     folds = [(states, batches)]
     if args.folds > 1:
         folds = [jax.tree.map(lambda leaf, f=index: leaf[f], (states, batches)) for index in range(args.folds)]

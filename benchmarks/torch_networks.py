@@ -89,7 +89,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, ours: discriminator.CapsuleDiscriminator, image_size: int, inputs: int) -> None:
         super().__init__()
-        self.classes, self.iterations, self.dimension = ours.classes, ours.iterations, ours.primary_dimension
+        self.classes, self.iterations, self.dimension = ours.classes, ours.routing_iterations, ours.primary_dimension
         widths = [scale_channels(width, ours.width) for width in _PATCHGAN_WIDTHS]
         before = [inputs, *widths]
         self.layers = nn.ModuleDict()

@@ -103,7 +103,7 @@ def build_config(args: Namespace) -> ConfigDict:
     if args.batch is not None:
         config.training.batch_size = args.batch
     if args.precision is not None:
-        config.training.precision = args.precision
+        config.model.dtype = args.precision
     if args.perceptual is False:
         config.loss.perceptual = 0.0
     elif args.perceptual and not config.loss.perceptual:
@@ -116,7 +116,7 @@ def describe_workload(config: ConfigDict, training: bool = True) -> Result:
     """Return the fields of a result that describe the workload."""
     models = {
         "width": float(config.model.width),
-        "precision": config.training.precision,
+        "precision": config.model.dtype,
         "image_size": config.model.image_size,
         "recognition_input": config.model.recognition_input,
     }

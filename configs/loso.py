@@ -27,39 +27,47 @@ def get_config() -> ConfigDict:
     config.data = ConfigDict()
     config.data.dir = "data/megc2019"  # folder written by prepare; "": procedural faces, written to WORKDIR/data
     config.data.database = ""  # train and test on this prepared database alone (SDE, Table II); "": all databases
-    config.data.mirror = False  # mirror half of the training pairs; the paper does not
-    config.data.shift = 0  # maximum random shift of onset and apex alike in training, in pixels; the paper has none
-    config.data.brightness = 0.0  # maximum random change of their brightness, as a share of 255; the paper has none
     config.data.procedural = ConfigDict()  # the procedural faces, if dir is ""
     config.data.procedural.subjects = 8  # number of subjects
     config.data.procedural.clips_per_class = 2  # clips per subject and expression
     config.data.procedural.frames = 15  # minimum number of frames per clip
 
-    config.model = ConfigDict()
+    config.augmentation = ConfigDict()  # of the training pairs; the paper has none
+    config.augmentation.mirror = False  # mirror half of the pairs
+    config.augmentation.shift = 0  # maximum random shift of onset and apex alike, in pixels
+    config.augmentation.brightness = 0.0  # maximum random change of their brightness, as a share of 255
+
+    config.model = ConfigDict()  # what both networks share
     config.model.image_size = 128  # pixels on a side (paper, III), as in the prepared faces; a power of 2
     config.model.recognition_input = "apex"  # input of D: "apex" (paper), or "pair", onset and apex
     config.model.pair_gain = 4.0  # with "pair": factor on apex - onset (docs/design.md, "Onset and apex as input")
-    config.model.generator = "grm"  # Table III: "none" (A), "dcgan", "encoder_decoder", "skips", "se", "grm" (F)
-    config.model.grm = "full"  # nodes: "full", every channel (paper, eq. 1); "compact", a quarter (released)
-    config.model.width = 1.0  # factor on the channels of PatchGAN and U-Net
-    config.model.embedding = 320  # channels of the identity embedding e (paper, III-A)
     config.model.noise = 100  # length of the noise vector N_z (paper, III-A)
-    config.model.class_gain = 1.0  # factor on the one-hot class in the seed; the norm of the noise there is 10
-    config.model.adjacency_std = 0.02  # of the GRM's initial adjacency matrices; the paper gives no value
-    config.model.motion = False  # G outputs motion and residual of the onset; the paper's G outputs the whole face
-    config.model.discriminator = "capsules"  # or "cnn": two convolutions in place of the capsules (Table IV, D_CNN)
-    config.model.cnn_width = 1.0  # with "cnn": further factor on all its channels, PatchGAN included
-    config.model.trunk_norm = "batch"  # of the PatchGAN: "batch" (the released definitions) or "instance"
-    config.model.primary_types = 8  # PrimaryCaps: types N_prim (paper, III-B)
-    config.model.primary_dimension = 16  # PrimaryCaps: d_prim (paper, III-B)
-    config.model.adversarial_dimension = 256  # AdvCaps: d_adv (paper, III-B); 0: equal to d_exp (released)
-    config.model.expression_dimension = 32  # ExpCaps: d_exp (paper, III-B)
-    config.model.routing_iterations = 3  # Sabour et al. 2017
-    config.model.routing_axis = "output"  # couplings sum to 1 over "output" (Sabour) or "input" capsules (released)
-    config.model.capsule_std = 0.01  # of the initial capsule transformations (the released definitions)
-    config.model.reconstruction_hidden = (512, 1024)  # hidden layers (Sabour et al. 2017); released: 512, 1024, 5120
-    config.model.reconstruction_width = 1.0  # factor on their widths
-    config.model.reconstruction_spectral = False  # spectral norm in these layers; the released definitions have it
+    config.model.width = 1.0  # factor on the channels of PatchGAN and U-Net
+    config.model.dtype = "float32"  # or "bfloat16": of the products' operands; all else stays float32
+
+    config.generator = ConfigDict()
+    config.generator.kind = "grm"  # Table III: "none" (A), "dcgan", "encoder_decoder", "skips", "se", "grm" (F)
+    config.generator.embedding = 320  # channels of the identity embedding e (paper, III-A)
+    config.generator.class_gain = 1.0  # factor on the one-hot class in the seed; the norm of the noise there is 10
+    config.generator.adjacency_std = 0.02  # of the GRM's initial adjacency matrices; the paper gives no value
+    config.generator.compact_grm = False  # nodes: every channel (paper, eq. 1), or projections to a quarter (released)
+    config.generator.motion = False  # G outputs motion and residual of the onset; the paper's G outputs the whole face
+
+    config.discriminator = ConfigDict()
+    config.discriminator.kind = "capsules"  # or "cnn": two convolutions in place of the capsules (Table IV, D_CNN)
+    config.discriminator.norm = "batch"  # of the PatchGAN: "batch" (the released definitions) or "instance"
+    config.discriminator.cnn_width = 1.0  # with "cnn": further factor on all its channels, PatchGAN included
+    config.discriminator.primary_types = 8  # PrimaryCaps: types N_prim (paper, III-B)
+    config.discriminator.primary_dimension = 16  # PrimaryCaps: d_prim (paper, III-B)
+    config.discriminator.adversarial_dimension = 256  # AdvCaps: d_adv (paper, III-B)
+    config.discriminator.expression_dimension = 32  # ExpCaps: d_exp (paper, III-B)
+    config.discriminator.routing_iterations = 3  # Sabour et al. 2017
+    config.discriminator.routing_axis = "output"  # couplings sum to 1 over "output" (Sabour) or "input" (released)
+    config.discriminator.capsule_std = 0.01  # of the initial capsule transformations (the released definitions)
+    # Hidden layers of the reconstruction (Sabour et al. 2017); the released definitions have 512, 1024 and 5120.
+    config.discriminator.reconstruction_hidden = (512, 1024)
+    config.discriminator.reconstruction_width = 1.0  # factor on their widths
+    config.discriminator.reconstruction_spectral = False  # spectral norm in these layers, as the released definitions
 
     config.loss = ConfigDict()
     config.loss.adversarial = 0.1  # weight of L_gan (paper, IV-B)
@@ -67,30 +75,33 @@ def get_config() -> ConfigDict:
     config.loss.recognition = 1.0  # weight of L_cls (paper, IV-B: "mer")
     config.loss.synthetic_recognition = 1.0  # the same for D on synthetic faces; the paper has one weight
     config.loss.perceptual = 0.1  # alpha, weight of the perceptual term in L_ip (paper, IV-B); 0: no such term
-    config.loss.perceptual_network = "vgg16"  # "vgg16" (paper) or "alexnet", both ImageNet
-    config.loss.perceptual_layer = "relu2_2"  # Johnson et al. 2016; the paper names no layer
     # Gradients of 5e-4 times a mean are below Adam's epsilon: the reconstruction does not learn (loso_pair.py: 0.392).
     config.loss.reconstruction = 5e-4  # beta, weight of the reconstruction term in L_cls (paper, IV-B)
     config.loss.margin_power = 2  # exponent of the hinges in the margin loss: 2 (paper, eq. 5) or 1 (released)
+
+    config.perceptual = ConfigDict()
+    config.perceptual.network = "vgg16"  # "vgg16" (paper) or "alexnet", both ImageNet
+    config.perceptual.layer = "relu2_2"  # Johnson et al. 2016; the paper names no layer
+
+    config.optimizer = ConfigDict()  # Adam, of both networks
+    config.optimizer.learning_rate = 1e-3  # falling to 0 as a cosine (paper, IV-B)
+    config.optimizer.b1 = 0.9  # paper, IV-B
+    config.optimizer.b2 = 0.999  # paper, IV-B
 
     config.training = ConfigDict()
     config.training.epochs = 100  # passes over the prepared pairs (paper, IV-B)
     config.training.steps = 0  # updates per fold; 0: from epochs
     config.training.batch_size = 16  # pairs per update (paper, IV-B)
-    config.training.learning_rate = 1e-3  # of both networks, falling to 0 as a cosine (paper, IV-B)
-    config.training.b1 = 0.9  # Adam (paper, IV-B)
-    config.training.b2 = 0.999  # Adam (paper, IV-B)
     config.training.parallel = "folds"  # what several devices share: "folds", or each "batch" of the same folds
-    config.training.precision = "float32"  # or "bfloat16": of the products' operands; all else stays float32
     config.training.folds_per_device = 0  # folds trained in parallel on a device; 0: as many as fit into its memory
     config.training.steps_per_call = 10  # updates per call of the compiled program and per log line
     config.training.checkpoint_every = 500  # updates between checkpoints
+    config.training.evaluate_every = 0  # updates between evaluations during training; 0: only the last step
     config.training.on_nonfinite = "stop"  # at a loss or gradient that is not finite; or "skip_fold"
     config.training.collapse_after = 5  # passes over training pairs with one predicted class before a warning; 0: none
 
     config.evaluation = ConfigDict()
     config.evaluation.selection = "last"  # of the recognizer: the "last" step, or the best on "inner" validation
     config.evaluation.inner_share = 0.0  # share of a fold's training subjects held out for inner validation
-    config.evaluation.every = 0  # updates between evaluations during training; 0: only the last step
     config.evaluation.oracle = False  # also score each fold's best test evaluation: not valid, reported separately
     return config

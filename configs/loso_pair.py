@@ -13,11 +13,11 @@ from configs import loso
 
 def get_config() -> ConfigDict:
     config = loso.get_config()
-    config.data.mirror = True
+    config.augmentation.mirror = True
     config.model.recognition_input = "pair"
-    config.model.motion = True
-    config.model.class_gain = 10.0
-    config.model.capsule_std = 0.1
+    config.generator.motion = True
+    config.generator.class_gain = 10.0
+    config.discriminator.capsule_std = 0.1
     config.loss.adversarial = 0.01
     config.loss.synthesis = 100.0
     config.loss.synthetic_recognition = 0.0

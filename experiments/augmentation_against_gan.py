@@ -19,9 +19,9 @@ from experiments.shared.scores import baseline_scores, score_runs
 from experiments.shared.tables import write_tables
 
 COLUMNS = ("training", "uf1", "uar", "selection", "floor_uf1", "random_uf1", "linear_uf1", "predictions")
-_NO_AUGMENTATION = {"data.mirror": False, "data.shift": 0, "data.brightness": 0.0}
-_CLASSICAL = {"data.mirror": True, "data.shift": 4, "data.brightness": 0.1}
-_ALONE = {"model.generator": "none", "model.motion": False}
+_NO_AUGMENTATION = {"augmentation.mirror": False, "augmentation.shift": 0, "augmentation.brightness": 0.0}
+_CLASSICAL = {"augmentation.mirror": True, "augmentation.shift": 4, "augmentation.brightness": 0.1}
+_ALONE = {"generator.kind": "none", "generator.motion": False}
 _REAL_ONLY = {"loss.synthetic_recognition": 0.0}
 _ON_SYNTHETIC = {"loss.synthetic_recognition": 1.0}
 ROWS = {

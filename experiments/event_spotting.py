@@ -8,7 +8,7 @@ clips, and with new camera noise; the drift leads from the end of one clip to th
 then spotted by `icegan_jax.data.spotting`, whose constants were chosen on drawn faces, and compared. Without --raw,
 faces are drawn (--subjects, --frames).
 
-Writes OUT/video.avi, OUT/planted.csv, OUT/spotted.csv, OUT/trace.csv, OUT/memory.csv, and OUT/table.csv, a row per
+Writes OUT/video.mkv, OUT/planted.csv, OUT/spotted.csv, OUT/trace.csv, OUT/memory.csv, and OUT/table.csv, a row per
 subject and one for all. There are two criteria: "iou", that of the MEGC challenges: the intersection of the spotted and
 the planted interval is at least half of their union; "apex", the older criterion: the spotted apex lies in the planted
 interval. Every planted event is matched at most once; a spotted micro-expression without a match is a false alarm.
@@ -38,7 +38,7 @@ from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.landmarks import find_face
 from icegan_jax.data.spotting import ROW_FIELDS, Event, TraceRow, spot_events
 from icegan_jax.data.synthetic import draw_clips
-from icegan_jax.data.video import list_frames, read_frames
+from icegan_jax.data.video import list_frames, read_frames, write_video
 from icegan_jax.errors import UserError
 from icegan_jax.io import write_text
 
@@ -144,7 +144,7 @@ def _run(args: argparse.Namespace) -> None:
         raise UserError("--minutes and --fps must be positive, and --seed not negative")
     args.out.mkdir(parents=True, exist_ok=True)
     people = _people(args)
-    video = args.out / "video.avi"
+    video = args.out / "video.mkv"
     length = round(args.minutes * 60 * args.fps)
     rng = np.random.default_rng(args.seed)
     segments = plan_video(people, length, args.fps, rng)
@@ -152,7 +152,8 @@ def _run(args: argparse.Namespace) -> None:
     write_text(args.out / "planted.csv", as_csv(planted))
     drift = Drift.of([source.trajectory for clips in people.values() for source in clips])
     drawn = (frame for segment in segments for frame in render_segment(segment, drift, rng))
-    write_video(video, tqdm(drawn, total=length, desc="building", unit="frame"), args.fps)
+    bar = tqdm(drawn, total=length, desc="building", unit="frame")
+    write_video(video, ((i / args.fps, frame) for i, frame in enumerate(bar)), args.fps)
 
     memory = MemorySampler(length)
     with (args.out / "trace.csv").open("w", newline="") as file:
@@ -164,7 +165,7 @@ def _run(args: argparse.Namespace) -> None:
             memory.count()
 
         start, work = time.perf_counter(), time.process_time()
-        frames = tqdm(read_video(video), total=length, desc="spotting", unit="frame")
+        frames = tqdm(read_frames(video, range(length)), total=length, desc="spotting", unit="frame")
         spotting = spot_events(frames, args.fps, on_row=keep)
         wall_rate, cpu_rate = length / (time.perf_counter() - start), length / (time.process_time() - work)
     write_text(args.out / "spotted.csv", as_csv(spotting.events))
@@ -338,40 +339,6 @@ def render_segment(segment: VideoSegment, drift: Drift, rng: np.random.Generator
         noise = (1 - weight) * before.noise + weight * after.noise
         face = face * np.float32(math.exp(light)) + np.float32(noise) * rng.standard_normal(face.shape, np.float32)
         yield np.clip(np.rint(face), 0, 255).astype(np.uint8)
-
-
-def write_video(path: Path, frames: Iterable[Gray], fps: float) -> None:
-    """Write frames as Motion JPEG, one at a time; the last row or column of an odd side is repeated.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    writer = None
-    for frame in frames:
-        # FFmpeg drops the last row of an odd number of rows.
-        h, w = frame.shape
-        even = cv2.copyMakeBorder(frame, 0, h % 2, 0, w % 2, cv2.BORDER_REPLICATE)
-        if writer is None:
-            code = cv2.VideoWriter.fourcc(*"MJPG")
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, even.shape[::-1], isColor=False)
-            if not writer.isOpened():
-                raise UserError(f"{path}: cannot be written; choose another --out")
-        writer.write(even)
-    if writer is not None:
-        writer.release()
-
-
-def read_video(path: Path) -> Iterator[tuple[int, Gray]]:
-    """Yield (position, frame uint8[h, w]) of a video, one frame at a time."""
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    position = 0
-    while True:
-        ok, image = video.read()
-        if not ok:
-            break
-        yield position, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-        position += 1
-    video.release()
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def _fields(options: Options) -> dict[str, object]:
     every = 5 if options.preset == "demo" else 140  # 140 of the paper's 13,800 steps: about one epoch
     return {
         "evaluation.inner_share": _INNER_SHARE,
-        "evaluation.every": every,
+        "training.evaluate_every": every,
         "evaluation.selection": "inner",
         "evaluation.oracle": True,
     }

@@ -56,17 +56,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def difference_fields(options: Options) -> dict[str, dict[str, object]]:
     """Return the changed fields of every row; widths that the preset scales stay scaled."""
-    model = build_config(options, 0, {}, "").model
-    split = {"model.primary_types": 2 * model.primary_types, "model.primary_dimension": model.primary_dimension // 2}
+    discriminator = build_config(options, 0, {}, "").discriminator
+    split = {
+        "discriminator.primary_types": 2 * discriminator.primary_types,
+        "discriminator.primary_dimension": discriminator.primary_dimension // 2,
+    }
     single: dict[str, dict[str, object]] = {
-        "model.grm compact": {"model.grm": "compact"},
-        "model.routing_axis input": {"model.routing_axis": "input"},
+        "generator.compact_grm": {"generator.compact_grm": True},
+        "discriminator.routing_axis input": {"discriminator.routing_axis": "input"},
         "loss.margin_power 1": {"loss.margin_power": 1},
         "primary capsules, twice as many of half the dimension": split,
-        "d_adv = d_exp": {"model.adversarial_dimension": 0},
+        "d_adv = d_exp": {"discriminator.adversarial_dimension": discriminator.expression_dimension},
         "reconstruction 512, 1024, 5120, spectral norm": {
-            "model.reconstruction_hidden": (512, 1024, 5120),
-            "model.reconstruction_spectral": True,
+            "discriminator.reconstruction_hidden": (512, 1024, 5120),
+            "discriminator.reconstruction_spectral": True,
         },
     }
     together = {field: value for fields in single.values() for field, value in fields.items()}

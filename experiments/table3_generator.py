@@ -4,7 +4,7 @@
     python -m experiments.table3_generator --preset=full --data=DATA  the paper: 48 people train, 20 are held out
 
 The split by subjects differs between seeds and is the same for all models. A to F synthesize the whole face, as in the
-paper; the last row is ours, F that moves the onset's pixels (model.motion).
+paper; the last row is ours, F that moves the onset's pixels (generator.motion).
 """
 
 import sys
@@ -33,19 +33,19 @@ COLUMNS = (
     "predictions",
 )
 GENERATORS = {
-    "A": ("none: the discriminator alone", {"model.generator": "none"}),
-    "B": ("DCGAN-like, from noise and class", {"model.generator": "dcgan"}),
-    "C": ("encoder-decoder", {"model.generator": "encoder_decoder"}),
-    "D": ("C + skips", {"model.generator": "skips"}),
-    "E": ("D + squeeze-and-excitation", {"model.generator": "se"}),
-    "F": ("D + graph reasoning (GRM)", {"model.generator": "grm"}),
+    "A": ("none: the discriminator alone", {"generator.kind": "none"}),
+    "B": ("DCGAN-like, from noise and class", {"generator.kind": "dcgan"}),
+    "C": ("encoder-decoder", {"generator.kind": "encoder_decoder"}),
+    "D": ("C + skips", {"generator.kind": "skips"}),
+    "E": ("D + squeeze-and-excitation", {"generator.kind": "se"}),
+    "F": ("D + graph reasoning (GRM)", {"generator.kind": "grm"}),
 }
 OURS = "F, motion"
 
 
 def fields_of(options: Options, model: str) -> dict[str, object]:
     """Return the fields of a model of the table, ``A`` to ``F`` or ``F, motion``."""
-    return {**split_fields(options), **GENERATORS[model[0]][1], "model.motion": model == OURS}
+    return {**split_fields(options), **GENERATORS[model[0]][1], "generator.motion": model == OURS}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -73,11 +73,11 @@ def capsule_row(dimension: int) -> str:
 
 def discriminators(options: Options, classes: int) -> dict[str, dict[str, object]]:
     """Return the fields of every row, by name."""
-    capsules = {capsule_row(dimension): {"model.expression_dimension": dimension} for dimension in DIMENSIONS}
-    cnn = {"model.discriminator": "cnn"}
+    capsules = {capsule_row(dimension): {"discriminator.expression_dimension": dimension} for dimension in DIMENSIONS}
+    cnn = {"discriminator.kind": "cnn"}
     target = parameters(options, capsules[capsule_row(REFERENCE_DIMENSION)], classes)
     width = match_cnn_width(_networks(options, cnn, classes), target)
-    return {CNN: cnn, ENLARGED: cnn | {"model.cnn_width": width}, **capsules}
+    return {CNN: cnn, ENLARGED: cnn | {"discriminator.cnn_width": width}, **capsules}
 
 
 def parameters(options: Options, fields: Mapping[str, object], classes: int) -> int:

@@ -10,9 +10,8 @@ from ml_collections import ConfigDict
 
 from icegan_jax.config import CONFIGS_DIR, load_config
 from icegan_jax.errors import UserError
-from icegan_jax.inference.array_inputs import AnyPath, Array, Picture
 from icegan_jax.inference.ensemble import choose_folds, has_generator, read_classes
-from icegan_jax.inference.inputs import FrameSource
+from icegan_jax.inference.inputs import AnyPath, Array, FrameSource, Picture
 from icegan_jax.inference.recognize import Recognition, RecordingResult
 from icegan_jax.inference.recognizer import Recognizer
 from icegan_jax.inference.synthesizer import Synthesis, Synthesizer

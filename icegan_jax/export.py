@@ -15,7 +15,13 @@ from typing import Any
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
-from icegan_jax.inference.exporting.stablehlo import PLATFORMS, export_generator, export_recognizer
+from icegan_jax.inference.exporting import (
+    PLATFORMS,
+    export_generator,
+    export_recognizer,
+    onnx_generator,
+    onnx_recognizer,
+)
 from icegan_jax.io import atomic_dir, check_output_dir, write_bytes, write_json
 
 CONTENT_FILE = "model.json"
@@ -81,13 +87,11 @@ def _run(args: argparse.Namespace) -> None:
             sha256 = hashlib.sha256(data).hexdigest()
             programs[name] = {"file": f"{name}.jax", "dtypes": list(_DTYPES[name]), "sha256": sha256}
             if args.onnx:
-                from icegan_jax.inference.exporting import onnx  # takes a second to import
-
-                convert = onnx.onnx_generator if is_generator else onnx.onnx_recognizer
+                convert = onnx_generator if is_generator else onnx_recognizer
                 write_bytes(folder / f"{name}.onnx", convert(ensemble))
             folds = f"{len(ensemble.folds)} fold{'s' * (len(ensemble.folds) > 1)}"
             print(f"{name}: {len(data) / 2**20:.1f} MiB, mean over {folds}")
-        loader = resources.files("icegan_jax.inference.exporting").joinpath("load.py")
+        loader = resources.files("icegan_jax.inference").joinpath("load_exported.py")
         write_bytes(folder / "load.py", loader.read_bytes())
         _copy_flatbuffers(folder)
         write_json(folder / CONTENT_FILE, _content(ensemble, programs))

@@ -11,6 +11,7 @@ training: tensorboard --logdir=WORKDIR/tensorboard (install TensorBoard yourself
 """
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -18,10 +19,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from absl import app, flags, logging
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, config_flags
 
 from icegan_jax.compilation_cache import enable_compilation_cache
-from icegan_jax.config import build_models, load_config, split_changes, validate
+from icegan_jax.config import build_models, check_field, load_config, validate
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
 from icegan_jax.errors import UserError, describe_os_error
@@ -30,9 +31,18 @@ from icegan_jax.train import train_and_evaluate
 from icegan_jax.training.distributed import LOST_S, find_processes
 from icegan_jax.training.parameters import parameter_table
 
-_CONFIG = flags.DEFINE_string(
+
+class _ConfigFile(flags.ArgumentParser):
+    """The parser of --config, which reports errors of a file as ``load_config`` does."""
+
+    def parse(self, argument: str) -> ConfigDict:
+        return load_config(argument)
+
+
+_CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The configuration, such as configs/demo.py; --config.FIELD=VALUE changes a field of it."
 )
+flags.FLAGS["config"].parser = _ConfigFile()
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if missing.")
 _PARAMETERS = flags.DEFINE_bool(
     "parameters", False, "Print the parameter table of both networks, for the classes of config.data.dir, and exit."
@@ -56,6 +66,7 @@ _LOST_AFTER = flags.DEFINE_float(
 )
 
 _HELP = {"--help", "-help", "-h"}
+_CHANGED_FIELD = re.compile(r"--?(?:no)?config\.([^=]*)")
 
 
 def _main(argv: Sequence[str]) -> None:
@@ -84,12 +95,11 @@ def _main(argv: Sequence[str]) -> None:
 
 def _run(argv: Sequence[str]) -> None:
     """Check the options and train."""
-    others, changes = split_changes(argv[1:])
-    if others:
-        raise UserError(f"{others[0]!r} is not an option; see --help")
-    if _CONFIG.value is None:
+    if argv[1:]:
+        raise UserError(f"{argv[1]!r} is not an option; see --help")
+    config = _CONFIG.value
+    if config is None:
         raise UserError("--config is missing; give --config=configs/demo.py, for example")
-    config = load_config(_CONFIG.value, changes)
     if _PARAMETERS.value:
         validate(config)
         print(parameter_table(build_models(config, steps=1, classes=_num_classes(config))))
@@ -109,16 +119,19 @@ def _num_classes(config: ConfigDict) -> int:
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-    """Parse the flags, and return the other arguments: the changes of the config, which absl does not parse."""
+    """Parse the flags, and return the other arguments."""
+    if _HELP & set(argv):
+        app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     try:
-        others, changes = split_changes(argv)
-        if _HELP & set(argv):
-            app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
-        remaining = flags.FLAGS(others)
-    except (flags.Error, UserError) as error:
-        hint = "" if "--help" in str(error) else "; see --help"
-        _exit_with_error(" ".join(str(error).split()) + hint)
-    return [*remaining, *changes]
+        for argument in argv:
+            if match := _CHANGED_FIELD.match(argument):
+                check_field(match[1])
+        remaining: list[str] = flags.FLAGS(argv)
+    except UserError as error:
+        _exit_with_error(str(error))
+    except (flags.Error, TypeError) as error:  # TypeError: another type within a group, --config.loss={"synthesis":""}
+        _exit_with_error(" ".join(str(error).split()) + "; see --help")
+    return remaining
 
 
 def _exit_with_error(message: str) -> NoReturn:

@@ -18,19 +18,17 @@ from icegan_jax.data.crop import REGISTRATIONS
 from icegan_jax.errors import UserError
 from icegan_jax.inference import outputs
 from icegan_jax.inference.ensemble import choose_folds
-from icegan_jax.inference.events import TRACE_FILE
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
 from icegan_jax.inference.inputs import RECORDING_FILE, FrameSource, open_inputs, open_video, record_camera
 from icegan_jax.inference.outputs import write_outputs
 from icegan_jax.inference.quality_flags import QualityFlag
-from icegan_jax.inference.recognize import Recognition, is_long
+from icegan_jax.inference.recognize import TRACE_FILE, Recognition, is_long
 from icegan_jax.inference.recognizer import Recognizer
 from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video
 from icegan_jax.io import atomic_dir, check_output_dir
 
 EACH = "each"  # --exclude_subject of a clips.csv: of every clip its own subject
 AUTO, CLIP, EVENTS = "auto", "clip", "events"
-_DEFAULT_FPS = 25.0  # of the annotated copy of a video whose frame rate is unknown
 
 EPILOG = """\
 what X can be:
@@ -106,14 +104,14 @@ def _run(args: argparse.Namespace) -> None:
     sources = [] if is_camera else open_inputs(paths, args.fps, classes)
     with atomic_dir(args.out, outputs.PREDICTIONS_JSON, "predict") as folder:
         if is_camera:
-            fps = record_camera(int(paths[0]), args.seconds, folder / RECORDING_FILE)
-            sources = [replace(open_video(folder / RECORDING_FILE, args.fps or fps), title=f"camera {paths[0]}")]
+            record_camera(int(paths[0]), args.seconds, folder / RECORDING_FILE)
+            sources = [replace(open_video(folder / RECORDING_FILE, args.fps), title=f"camera {paths[0]}")]
         start = time.perf_counter()
         results, flags = _recognize(sources, args, recognizers, folder / TRACE_FILE)
         seconds = time.perf_counter() - start
         first = sources[0]
         if first.is_video and not args.no_copy:
-            annotate_video(first.path, folder / ANNOTATED_VIDEO, first.fps or _DEFAULT_FPS, results, classes)
+            annotate_video(first, folder / ANNOTATED_VIDEO, results)
         frames = sum(len(source.frame_numbers) for source in sources)
         about = {
             "run": str(args.workdir),

@@ -7,20 +7,21 @@ accepted) and a checksum.
 """
 
 import json
-import math
-import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from ml_collections import ConfigDict
 
 from icegan_jax import __version__
+from icegan_jax.config import restore_config, validate
 from icegan_jax.errors import UserError
-from icegan_jax.io import has_valid_checksum, without_checksum, write_json_with_checksum
+from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.locks import not_writable_error
 from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
 
@@ -38,49 +39,14 @@ HARMLESS = {
     "training.on_nonfinite": "what to do about numbers that are not finite",
     "training.collapse_after": "when to warn",
     "evaluation.oracle": "an additional score",
+    **{f"code.{package}": "rounding may differ" for package in PACKAGES},
+    "code.icegan_jax": "if the new version computes the same",  # the program cannot check the condition
 }
-_OTHER_VERSION = "if the new version computes the same"  # of icegan_jax: the program cannot check the condition
-_OTHER_PACKAGE = "rounding may differ"  # of other packages
 
 _NOTES = ("id", "git_commit", "resumed")  # keys of config.json that are not compared
-_CODE_PREFIX = "code."
+_NOT_FIELDS = (*_NOTES, "data_fingerprint", "code")  # keys of config.json that are not fields of the config
 
-_MAX_SHOWN = 100  # characters of a value in a message; a fingerprint has 64
 _GIT_TIMEOUT_S = 10.0
-
-
-class _Missing:
-    """The value of a field on the side that does not have the field."""
-
-    def __repr__(self) -> str:
-        return "missing"
-
-
-_MISSING = _Missing()
-
-
-class Difference(NamedTuple):
-    """One field with two values.
-
-    Attributes:
-      field: Dotted name.
-      old: The value in config.json.
-      new: The value of this start.
-    """
-
-    field: str
-    old: object
-    new: object
-
-    @property
-    def why_harmless(self) -> str:
-        """The reason why --force_resume accepts the difference; empty where it does not."""
-        if self.field.startswith(_CODE_PREFIX):
-            return _OTHER_VERSION if self.field == "code.icegan_jax" else _OTHER_PACKAGE
-        return HARMLESS.get(self.field, "")
-
-    def __str__(self) -> str:
-        return f"{self.field}: {_show(self.old)} -> {_show(self.new)}"
 
 
 def package_versions() -> dict[str, str]:
@@ -90,10 +56,9 @@ def package_versions() -> dict[str, str]:
 
 def git_commit() -> str:
     """Return the commit of the code's git repository, with " modified" for uncommitted changes; else an empty text."""
-    package = Path(__file__).parent
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(package), *arguments]
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True).stdout
 
     try:
@@ -106,11 +71,11 @@ def git_commit() -> str:
         return ""
 
 
-def write_or_compare_config(config: Mapping[str, Any], fingerprint: str, workdir: Path, force: bool) -> str:
+def write_or_compare_config(config: ConfigDict, fingerprint: str, workdir: Path, force: bool) -> str:
     """Write config.json of a new run directory, or compare the existing file with this start.
 
     Args:
-      config: All fields, as JSON has them.
+      config: A valid config.
       fingerprint: The fingerprint of the prepared data.
       workdir: The run directory.
       force: Accept harmless differences, and add them to the file.
@@ -122,151 +87,101 @@ def write_or_compare_config(config: Mapping[str, Any], fingerprint: str, workdir
       UserError: There are differences (a line for each, the remedy last), or the file is damaged, missing from a
         directory with folds, or not writable.
     """
-    path = workdir / CONFIG_FILE
-    current = {**_to_json_types(config), "data_fingerprint": fingerprint, "code": package_versions()}
-    notes = {"git_commit": git_commit()}
-    stored = _read(path)
-    if stored is None:
-        _refuse_folds_without_config(workdir)
-        run_id = uuid.uuid4().hex
-        _write(path, {**current, **notes, "id": run_id})
-        return run_id
-    run_id = str(stored["id"])
-    found = differences(stored, current)
-    if not found:
-        return run_id
-    if not force or not all(difference.why_harmless for difference in found):
-        raise UserError(*_refusal(path, found, force))
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    changed = {field: [_to_null(old), _to_null(new)] for field, old, new in found}
-    resumed = [*stored.get("resumed", []), {"when": now, "changed": changed}]
-    _write(path, {**current, **notes, "id": run_id, "resumed": resumed})
-    print(f"warning: {path}: the run continues with {', '.join(map(str, found))}", file=sys.stderr, flush=True)
-    return run_id
+    path, folds = workdir / CONFIG_FILE, workdir / FOLDS_DIR
+    content = {**json.loads(config.to_json()), "data_fingerprint": fingerprint, "code": package_versions()}
+    notes: dict[str, Any] = {"git_commit": git_commit()}
+    if not path.exists():
+        if folds.is_dir() and any(folds.iterdir()):
+            raise UserError(
+                f"{path}: missing, but {folds} holds folds of a run; put the file back from a copy, or choose another "
+                "--workdir"
+            )
+        notes["id"] = uuid.uuid4().hex
+    else:
+        stored, _ = _read(path)
+        notes["id"] = stored["id"]
+        changed = differences(stored, content)
+        if not changed:
+            return str(notes["id"])
+        if not force or not changed.keys() <= HARMLESS.keys():
+            raise UserError(*_refusal(path, changed))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        notes["resumed"] = [*stored.get("resumed", []), {"when": now, "changed": changed}]
+        print(f"warning: {path}: the run continues with {', '.join(map(_describe, changed.items()))}", file=sys.stderr)
+    try:
+        write_json_with_checksum(path, {**content, **notes})
+    except OSError as error:
+        raise not_writable_error(workdir, error) from None
+    return str(notes["id"])
 
 
-def read_run_config(workdir: Path) -> dict[str, Any]:
-    """Return the content of config.json: the fields of the config, ``data_fingerprint``, ``id``, ``code`` and notes.
+def read_run_config(workdir: Path) -> tuple[str, ConfigDict]:
+    """Return the id and the config of a run.
 
     Raises:
-      UserError: ``workdir`` is not a run directory, or the file cannot be read or is damaged.
+      UserError: ``workdir`` is not a run directory, or config.json cannot be read, is damaged, or is of a version of
+        icegan_jax with other fields.
     """
     if not workdir.is_dir():
         raise UserError(f"{workdir}: no such run directory; give --workdir of a run that main trained")
-    stored = _read(workdir / CONFIG_FILE)
-    if stored is None:
+    path = workdir / CONFIG_FILE
+    if not path.exists():
         raise UserError(f"{workdir}: not a run directory: it has no {CONFIG_FILE}; give one that main trained")
-    return stored
+    stored, config = _read(path)
+    return str(stored["id"]), config
 
 
-def config_fields(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return only the fields of the config from the content of config.json."""
-    return {name: value for name, value in stored.items() if name not in (*_NOTES, "data_fingerprint", "code")}
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the fields with two values of two config.json, by dotted name; a missing value is None."""
+    before, now = _flatten(old), _flatten(new)
+    return {
+        name: (before.get(name), now.get(name))
+        for name in {**now, **before}
+        if name not in _NOTES and before.get(name) != now.get(name)
+    }
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    """Return the differences of two config.json, in the order of ``new``; fields that only ``old`` has come last."""
-    before, now = _compared_fields(old), _compared_fields(new)
-    return [
-        Difference(field, before.get(field, _MISSING), now.get(field, _MISSING))
-        for field in {**now, **before}
-        if field not in before or field not in now or before[field] != now[field]
-    ]
-
-
-def _compared_fields(content: Mapping[str, Any]) -> dict[str, object]:
-    fields = {name: value for name, value in _flatten(content).items() if name not in _NOTES}
-    if isinstance(version := fields.get("code.icegan_jax"), str):
-        fields["code.icegan_jax"] = version.partition("+")[0]  # earlier versions appended a checksum of the sources
-    return fields
-
-
-def _refusal(path: Path, found: Sequence[Difference], force: bool) -> list[str]:
-    """Return the lines of the message."""
+def _refusal(path: Path, changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Return the lines of the message about differences."""
     lines = [
-        f"  {difference}" + (f" (harmless: {difference.why_harmless})" if difference.why_harmless else "")
-        for difference in found
+        f"  {_describe(item)}" + (f" (harmless: {HARMLESS[item[0]]})" if item[0] in HARMLESS else "")
+        for item in changed.items()
     ]
-    num_versions = sum(difference.field.startswith(_CODE_PREFIX) for difference in found)
-    undo = ["repeat the old command"] * (num_versions < len(found)) + ["install the old versions"] * bool(num_versions)
-    remedies = [" and ".join(undo), "choose another --workdir"]
-    if all(difference.why_harmless for difference in found):
-        remedies.append("accept the harmless differences with --force_resume")
-    elif force:
-        remedies[0] = "--force_resume accepts only harmless differences: " + remedies[0]
-    remedy = ", ".join(remedies[:-1]) + ", or " + remedies[-1]
+    remedy = "repeat the old command with the old versions, or choose another --workdir"
+    if changed.keys() <= HARMLESS.keys():
+        remedy += ", or accept the harmless differences with --force_resume"
     return [f"{path}: the run began with another configuration:", *lines, remedy]
 
 
-def _refuse_folds_without_config(workdir: Path) -> None:
-    """Raise a UserError if the run directory has folds but no config.json: their settings are unknown."""
-    folds = workdir / FOLDS_DIR
-    count = len(list(folds.iterdir())) if folds.is_dir() else 0
-    if count:
-        raise UserError(
-            f"{workdir / CONFIG_FILE}: missing, but {folds} holds {count} fold{'s' * (count > 1)} of a run; "
-            "put it back from a copy, or choose another --workdir"
-        )
+def _describe(change: tuple[str, tuple[Any, Any]]) -> str:
+    name, (old, new) = change
+    return f"{name}: {old!r} -> {new!r}"
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return the content of the file without its checksum; None if there is no file.
+def _read(path: Path) -> tuple[dict[str, Any], ConfigDict]:
+    """Return the content of config.json without its checksum, and the config in it.
 
     Raises:
-      UserError: The file cannot be read or is damaged.
+      UserError: The file is damaged, or of a version of icegan_jax whose config has other fields.
     """
     try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); make it readable") from None
-    except (ValueError, RecursionError):
-        raise _damaged(path, "not JSON") from None
-    if not isinstance(content, dict):
-        raise _damaged(path, "not a JSON object")
-    if not re.fullmatch("[0-9a-f]{32}", str(content.get("id"))):
-        raise _damaged(path, "without the run's id: of an older version, or damaged")
-    if not has_valid_checksum(content):
-        raise _damaged(path, "the checksum does not match: damaged, or changed by hand")
-    return without_checksum(path, content)
-
-
-def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"{path}: {reason}; the run cannot continue without the settings that it began with: "
-        "put the file back from a copy, or choose another --workdir"
-    )
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
+        stored = read_json_with_checksum(path)
+    except UserError as error:
+        raise UserError(
+            f"{error}; the run cannot be used without the settings that it began with: put the file back from a copy, "
+            "or choose another --workdir"
+        ) from None
     try:
-        write_json_with_checksum(path, content)
-    except OSError as error:
-        raise not_writable_error(path.parent, error) from None
+        config = restore_config({name: value for name, value in stored.items() if name not in _NOT_FIELDS})
+        validate(config)
+    except UserError as error:
+        version = stored.get("code", {}).get("icegan_jax", "an older version")
+        raise UserError(f"{path}: of icegan_jax {version} ({error}); install that version, or train again") from None
+    return stored, config
 
 
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
     for name, value in tree.items():
         flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
-
-
-def _to_json_types(value: Any) -> Any:
-    """Return a value as JSON gives it back; NaN and infinity, which JSON does not have, become text."""
-    if isinstance(value, Mapping):
-        return {str(name): _to_json_types(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_json_types(part) for part in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _show(value: object) -> str:
-    """Return a value on one line; of a very long one both ends."""
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]}...{text[-_MAX_SHOWN // 2 :]}"
-
-
-def _to_null(value: object) -> object:
-    return None if value is _MISSING else value

@@ -11,7 +11,7 @@ from pathlib import Path
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.errors import UserError
-from icegan_jax.inference.neutral_faces import list_pictures
+from icegan_jax.inference.face_crops import list_pictures
 from icegan_jax.inference.synthesize import (
     ALL_EXPRESSIONS,
     DEFAULT_APEX_AT,
@@ -39,8 +39,8 @@ examples:
   python -m icegan_jax.synthesize --workdir=RUN --input=faces --frames=25 --out=faces.mp4
 
 The face should be neutral. FILE.json beside the output documents the request, and the metadata of the output says that
-the picture is synthetic (XMP with the digital source type of the IPTC, and a description): leave the metadata in, and
-ask people before you change their faces. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
+the picture is synthetic (a description, and the digital source type of the IPTC): leave the metadata in, and ask
+people before you change their faces. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
 """
 
 

@@ -2,12 +2,11 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -71,7 +70,7 @@ def train_and_evaluate(
         coordination = stack.enter_context(Coordination(workdir, processes, lost_s, token))
         names = coordination.wait_for_assignment() if processes.index else []
         pairs, folds = data or load_data(config, workdir)
-        run_id = write_or_compare_config(_to_json(config), pairs.fingerprint, workdir, force_resume)
+        run_id = write_or_compare_config(config, pairs.fingerprint, workdir, force_resume)
         devices = jax.local_devices()
         folds_per_process = math.ceil(len(folds) / processes.count)
         train_config = build_train_config(config, len(pairs.label), folds_per_process, len(devices))
@@ -135,14 +134,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
     """
     folder = Path(config.data.dir or workdir / DATA_DIR)
     if not config.data.dir and not _has_own_data(workdir):
-        procedural = config.data.procedural
-        prepare_procedural(
-            folder,
-            seed=config.seed,
-            subjects=procedural.subjects,
-            clips_per_class=procedural.clips_per_class,
-            frames=procedural.frames,
-        )
+        prepare_procedural(folder, seed=config.seed, **config.data.procedural)
     pairs = _load_pairs(folder, procedural=not config.data.dir)
     if config.data.database:
         pairs = select_database(pairs, config.data.database)
@@ -171,11 +163,6 @@ def _load_pairs(folder: Path, procedural: bool) -> Pairs:
             raise
         problem = str(error).rpartition("; ")[0] or str(error)
         raise UserError(f"{problem}; remove {folder}, and the same command draws the same faces again") from error
-
-
-def _to_json(config: ConfigDict) -> dict[str, Any]:
-    """Return all fields of a config as JSON types."""
-    return cast(dict[str, Any], json.loads(config.to_json()))
 
 
 def _has_own_data(workdir: Path) -> bool:
@@ -212,7 +199,7 @@ def _nonfinite_message(broken: Mapping[str, str], num_folds: int, path: Path | N
     partial = f"{path} holds the score of the others; " if path else ""
     return (
         f"{len(broken)} of {num_folds} folds have no result, since their numbers are not finite: {folds}; {partial}"
-        f"no {RESULTS_FILE} is written: lower --config.training.learning_rate in a new --workdir"
+        f"no {RESULTS_FILE} is written: lower --config.optimizer.learning_rate in a new --workdir"
     )
 
 

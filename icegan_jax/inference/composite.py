@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from icegan_jax.data.landmarks import MARGIN, Box
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.inference.neutral_faces import NeutralFace
+from icegan_jax.inference.face_crops import NeutralFace
 
 # The change fades in over this share of the box, from the edge inwards: the margin around the landmarks.
 _FEATHER = MARGIN / (1 + 2 * MARGIN)

@@ -16,14 +16,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 from numpy.typing import NDArray
 
-from icegan_jax.config import NO_GENERATOR, build_models, validate
+from icegan_jax.config import NO_GENERATOR, build_models
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.provenance import config_fields, read_run_config
-from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
+from icegan_jax.provenance import read_run_config
+from icegan_jax.run_dir import FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_checkpoint
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
@@ -231,16 +230,16 @@ def load_ensemble(
     Raises:
         UserError: The run, a fold or a checkpoint is missing, damaged or of another config, or has no generator.
     """
-    stored, config = _read_config(run_dir)
-    if generator and config.model.generator == NO_GENERATOR:
-        raise UserError(f"{run_dir}: trained without a generator (config.model.generator=none); give another run")
+    run_id, config = read_run_config(run_dir)
+    if generator and config.generator.kind == NO_GENERATOR:
+        raise UserError(f"{run_dir}: trained without a generator (config.generator.kind=none); give another run")
     config.loss.perceptual = 0.0  # Only training uses the perceptual network.
     folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
     classes = read_classes(folds)
     models = build_models(config, max(1, folds[0].step), len(classes))
     shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
-    states = tuple(_read_state(each, str(stored["id"]), int(config.seed), shapes, generator) for each in folds)
-    return Ensemble(run_dir, str(stored["id"]), tuple(folds), classes, models, states)
+    states = tuple(_read_state(each, run_id, int(config.seed), shapes, generator) for each in folds)
+    return Ensemble(run_dir, run_id, tuple(folds), classes, models, states)
 
 
 def read_classes(folds: Sequence[TrainedFold]) -> tuple[str, ...]:
@@ -254,19 +253,7 @@ def has_generator(run_dir: Path) -> bool:
     Raises:
         UserError: The run's config.json is missing, damaged, or of another version of the program.
     """
-    return bool(_read_config(run_dir)[1].model.generator != NO_GENERATOR)
-
-
-def _read_config(run_dir: Path) -> tuple[dict[str, Any], ConfigDict]:
-    """Return the content of config.json and the config in it."""
-    stored = read_run_config(run_dir)
-    config = ConfigDict(config_fields(stored))
-    try:
-        validate(config)
-    except UserError as error:
-        path = run_dir / CONFIG_FILE
-        raise UserError(f"{path}: of another version of the program ({error}); train the run anew") from None
-    return stored, config
+    return bool(read_run_config(run_dir)[1].generator.kind != NO_GENERATOR)
 
 
 def _read_state(fold: TrainedFold, run_id: str, seed: int, shapes: TrainState, generator: bool) -> TrainState:

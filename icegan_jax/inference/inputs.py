@@ -1,10 +1,12 @@
-"""The inputs of recognition: an onset/apex pair, a folder of frames, a video, the clips of a clips.csv, or a camera."""
+"""The inputs of recognition and synthesis: pictures, folders of frames, videos, clips.csv, arrays, and a camera."""
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,19 +15,21 @@ from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.crop import ReadFrames
-from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, read_video_info
+from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, to_gray
+from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, read_video_info, write_video
 from icegan_jax.errors import UserError
-from icegan_jax.inference.media import check_disk_space
 
-# The headers of these containers count the frames exactly: where fewer can be read, the file is cut or damaged.
-_EXACT_CONTAINERS = (".mp4", ".mov", ".avi", ".m4v")
-_EXCESS_FRAMES = 2  # the number of frames that such a header may count beyond the last frame
-
-RECORDING_FILE = "recording.avi"
-_CAMERA_CODEC = "MJPG"  # each frame is coded alone, so that no change between two frames is lost
-_NOMINAL_FPS = 30.0  # The header is written before the first frame and stays; the measured rate is used instead.
+RECORDING_FILE = "recording.mkv"
+_CAMERA_RATE = 30.0  # frames per second in the header of a recording, whose frames have their own time stamps
 
 Gray = NDArray[np.uint8]
+
+_CHANNELS = 3
+
+Color = NDArray[np.uint8]
+AnyPath = str | Path
+Array = NDArray[Any]
+Picture = Array | AnyPath
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class FrameSource:
         path: the file or folder, as given, for messages.
         frame_numbers: of the frames that exist, ascending.
         fps: frames per second; None where the rate is unknown.
+        timestamps: float64[n], of a video the seconds of each frame since the first; None: frames are 1 / fps apart.
+        missing_frames: the number of frames that a video lacks, see ``VideoInfo``.
         read: yields (number, uint8[h, w]) for ascending frame numbers.
         clip: the annotation; None without one.
         is_video: whether the path is a video file, of which an annotated copy can be written.
@@ -51,11 +57,19 @@ class FrameSource:
     clip: Clip | None = None
     is_video: bool = False
     title: str = ""
+    timestamps: NDArray[np.float64] | None = None
+    missing_frames: int = 0
 
     @property
     def input_name(self) -> str:
         """The name of the input in the results."""
         return self.title or str(self.path)
+
+    def seconds(self, frame: int) -> float | None:
+        """Return the time of a frame in seconds since the first frame; None where the frame rate is unknown."""
+        if self.timestamps is not None:
+            return float(self.timestamps[frame])
+        return None if self.fps is None else (frame - self.frame_numbers[0]) / self.fps
 
 
 def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str]) -> list[FrameSource]:
@@ -80,7 +94,7 @@ def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str])
     if path.suffix.lower() == ".csv":
         return _open_clips(path, fps, classes)
     if path.is_dir():
-        return [FrameSource(path.resolve().name, path, list(index_frames(path)), fps, partial(read_frames, path))]
+        return [_open_folder(path, fps)]
     if not path.is_file():
         raise UserError(
             f"{path}: no such file or folder; give --input a picture pair, a folder, a video or a clips.csv"
@@ -98,16 +112,15 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
         fps: frames per second, which overrides the rate in the header; None: that rate.
 
     Raises:
-        UserError: The video cannot be read, holds no frame, or ends before the frame count of its header.
+        UserError: see ``read_video_info``.
     """
     info = read_video_info(path)
-    if path.suffix.lower() in _EXACT_CONTAINERS and info.frames + _EXCESS_FRAMES < info.header_frames:
-        raise UserError(
-            f"{path}: breaks off at frame {info.frames} of {info.header_frames}; copy it again, or convert the "
-            "readable part to a new file"
-        )
-    read = partial(read_frames, path)
-    return FrameSource(path.stem, path, range(info.frames), fps or info.rate, read, is_video=True)
+    source = FrameSource(
+        path.stem, path, range(info.frames), fps or info.rate, partial(read_frames, path), is_video=True
+    )
+    if fps is not None or info.rate is None:  # the given rate replaces the clock of the file, too
+        return source
+    return replace(source, timestamps=info.timestamps, missing_frames=info.missing_frames)
 
 
 def _open_pair(onset: Path, apex: Path) -> FrameSource:
@@ -137,60 +150,147 @@ def _open_clips(path: Path, fps: float | None, classes: Sequence[str]) -> list[F
     """Open the recording of each clip of a clips.csv."""
     sources = []
     for clip in read_clips(path, classes):
-        if clip.frames.is_dir():
-            numbers: Sequence[int] = list(index_frames(clip.frames))
-            clip_fps = fps
-        else:
-            info = read_video_info(clip.frames)
-            numbers, clip_fps = range(info.frames), fps or info.rate
-        read = partial(read_frames, clip.frames)
-        sources.append(FrameSource(clip.name.replace("/", "_"), clip.frames, numbers, clip_fps, read, clip))
+        source = _open_folder(clip.frames, fps) if clip.frames.is_dir() else open_video(clip.frames, fps)
+        sources.append(replace(source, name=clip.name.replace("/", "_"), clip=clip, is_video=False))
     return sources
 
 
-def record_camera(index: int, seconds: float, out: Path) -> float:
-    """Record a camera to a video file.
+def _open_folder(path: Path, fps: float | None) -> FrameSource:
+    return FrameSource(path.resolve().name, path, list(index_frames(path)), fps, partial(read_frames, path))
+
+
+def record_camera(index: int, seconds: float, out: Path) -> None:
+    """Record a camera to a video file in which each frame has the time at which the frame arrived.
+
+    The camera is opened by OpenCV, as the packages of PyAV are built without devices.
 
     Args:
         index: the number of the camera; 0 is the first.
         seconds: the length of the recording.
-        out: the .avi to write.
-
-    Returns:
-        The measured frames per second.
+        out: the .mkv to write.
 
     Raises:
-        UserError: The camera cannot be opened or delivers no frames, or the disk is full.
+        UserError: The camera cannot be opened or delivers no frames.
+        OSError: The file cannot be written.
     """
     camera = cv2.VideoCapture(index)
-    if not camera.isOpened():
-        raise UserError(
-            f"camera {index}: cannot be opened; check that it is connected, not in use and readable for this user, "
-            "or give a video"
-        )
-    writer: cv2.VideoWriter | None = None
-    start = now = time.perf_counter()
-    count = 0
     try:
-        with tqdm(total=seconds, unit="s", desc=f"camera {index}", dynamic_ncols=True) as bar:
-            while now - start < seconds:
-                ok, frame = camera.read()
-                if not ok:
-                    break
-                if writer is None:
-                    start = time.perf_counter()  # A camera may need a second before its first frame.
-                    size = (frame.shape[1], frame.shape[0])
-                    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*_CAMERA_CODEC), _NOMINAL_FPS, size)
-                writer.write(frame)
-                count += 1
-                now = time.perf_counter()
-                bar.n = min(seconds, round(now - start, 1))
-                bar.refresh()
+        if not camera.isOpened():
+            raise UserError(
+                f"camera {index}: cannot be opened; check that it is connected, not in use and readable for this user, "
+                "or give a video"
+            )
+        frames = _camera_frames(camera, seconds, f"camera {index}")
+        first, second = next(frames, None), next(frames, None)
+        if first is None or second is None:
+            raise UserError(f"camera {index}: delivers no frames; close other programs that use it, or give a video")
+        write_video(out, itertools.chain([first, second], frames), _CAMERA_RATE)
     finally:
         camera.release()
-        if writer is not None:
-            writer.release()
-    check_disk_space(out)
-    if count < 2:
-        raise UserError(f"camera {index}: delivers no frames; close other programs that use it, or give a video")
-    return (count - 1) / (now - start)
+
+
+def _camera_frames(camera: cv2.VideoCapture, seconds: float, name: str) -> Iterator[tuple[float, Gray]]:
+    """Yield (seconds since the first frame, RGB uint8[h, w, 3]); a camera may need a second before its first frame."""
+    ok, frame = camera.read()
+    start = now = time.perf_counter()
+    with tqdm(total=seconds, unit="s", desc=name, dynamic_ncols=True) as bar:
+        while ok and now - start < seconds:
+            yield now - start, np.asarray(frame[..., ::-1], np.uint8)
+            ok, frame = camera.read()
+            now = time.perf_counter()
+            bar.n = min(seconds, round(now - start, 1))
+            bar.refresh()
+
+
+def to_gray_picture(picture: Picture, name: str) -> Gray:
+    """Return a picture as gray levels.
+
+    Args:
+        picture: the path of a picture file, or uint8[h, w] gray levels or uint8[h, w, 3] RGB, or floats in [0, 1] of
+            these shapes.
+        name: the name of the argument, for messages.
+
+    Returns:
+        uint8[h, w].
+
+    Raises:
+        TypeError: The dtype is neither uint8 nor a float.
+        ValueError: The shape or the range is wrong.
+        UserError: The file cannot be read.
+    """
+    if isinstance(picture, AnyPath):
+        return read_gray(Path(picture), "give another picture")
+    array = _to_picture(picture, name)
+    return array if array.ndim == 2 else to_gray(array)
+
+
+def to_color_picture(picture: Picture, name: str) -> Color:
+    """Return a picture as RGB uint8[h, w, 3]; arguments and errors as ``to_gray_picture``."""
+    if isinstance(picture, AnyPath):
+        return read_color(Path(picture))
+    array = _to_picture(picture, name)
+    return array if array.ndim == 3 else np.repeat(array[..., None], _CHANNELS, axis=2)
+
+
+def to_prepared_crop(picture: Picture, name: str, image_size: int) -> Gray:
+    """Return a face crop uint8[n, n] as ``prepare`` makes it; arguments and errors as ``to_gray_picture``.
+
+    Raises:
+        ValueError: The crop is not of the size n that the networks were trained with.
+    """
+    crop = to_gray_picture(picture, name)
+    if crop.shape != (image_size, image_size):
+        raise ValueError(f"{name}: shape {crop.shape}; a prepared crop of this run is {image_size}x{image_size}")
+    return crop
+
+
+def to_gray_frames(frames: Array, name: str) -> Gray:
+    """Return the frames of a clip as gray levels.
+
+    Args:
+        frames: uint8[t, h, w] gray levels or uint8[t, h, w, 3] RGB, or floats in [0, 1] of these shapes.
+        name: the name of the argument, for messages.
+
+    Returns:
+        uint8[t, h, w].
+
+    Raises:
+        TypeError: The dtype is neither uint8 nor a float.
+        ValueError: The shape or the range is wrong.
+    """
+    array = _to_uint8(frames, name)
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, _CHANNELS)):
+        raise ValueError(f"{name}: shape {array.shape} is one picture, which shows no change; give the apex, too")
+    if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, _CHANNELS)):
+        raise ValueError(f"{name}: shape {array.shape}; give the frames [t, h, w] or [t, h, w, 3] of a clip")
+    _check_side(array.shape[1:3], name)
+    if array.ndim == 3:
+        return array
+    return array[..., 0] if array.shape[3] == 1 else np.stack([to_gray(frame) for frame in array])
+
+
+def _to_picture(picture: Array, name: str) -> NDArray[np.uint8]:
+    """Return uint8[h, w] or uint8[h, w, 3]."""
+    array = _to_uint8(picture, name)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == _CHANNELS)):
+        raise ValueError(f"{name}: shape {array.shape}; give a gray picture [h, w] or an RGB picture [h, w, 3]")
+    _check_side(array.shape[:2], name)
+    return array
+
+
+def _to_uint8(values: Array, name: str) -> NDArray[np.uint8]:
+    array = np.asarray(values)
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(f"{name}: dtype {array.dtype}; give uint8, or floats in [0, 1]")
+    if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN is refused, too
+        raise ValueError(f"{name}: values from {array.min():g} to {array.max():g}; give floats in [0, 1], or uint8")
+    return np.asarray(np.rint(array * 255), np.uint8)
+
+
+def _check_side(shape: tuple[int, ...], name: str) -> None:
+    if min(shape) < MIN_SIDE:
+        raise ValueError(f"{name}: {shape[1]}x{shape[0]} pixels are too few to show a face; give a larger picture")

@@ -1,29 +1,24 @@
-"""Encoding of synthetic pictures as PNG, JPEG, GIF, WebP and MP4 files that contain provenance metadata.
+"""Encoding of synthetic pictures as PNG, JPEG, GIF, WebP and MP4 files whose metadata declare them as synthetic.
 
-The metadata is XMP (ISO 16684-1), stored in each kind of file where the XMP specification, part 3, requires. Its
-digital source type is the IPTC's (Photo Metadata Standard 2022.1, NewsCodes ``digitalsourcetype``).
+PNG, JPEG and WebP hold an XMP packet (ISO 16684-1) with the IPTC's digital source type (Photo Metadata Standard 2022.1,
+NewsCodes ``digitalsourcetype``) and the request; GIF and MP4 hold description and source type as a comment.
 """
 
 import io
-import itertools
 import json
-import shutil
-import struct
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, ImageChops, PngImagePlugin
 
 from icegan_jax import __version__
-from icegan_jax.data.video import count_video_frames
-from icegan_jax.errors import UserError
+from icegan_jax.data.video import write_video
 
 SOFTWARE = f"icegan_jax {__version__}"
 
@@ -33,20 +28,10 @@ COMPOSITE = "compositeWithTrainedAlgorithmicMedia"  # a photograph with a part t
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _RECORD_NAMESPACE = "urn:icegan-jax:synthesis"
 
-# Positions of an XMP packet (XMP specification, part 3): an application extension of a GIF, whose 258 trailing bytes
-# lead a decoder that takes the packet for data blocks to the end of the extension; a uuid box of an MP4.
-_GIF_EXTENSION = b"\x21\xff\x0bXMP DataXMP"
-_GIF_TRAILER = b"\x01" + bytes(range(255, -1, -1)) + b"\x00"
-_MP4_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
-
 # Pixels on a side that a file can hold (PNG: that other programs still open).
-MAX_PIXELS = {".png": 65500, ".jpg": 65500, ".jpeg": 65500, ".gif": 65500, ".webp": 16383, ".mp4": 8190}
+MAX_PIXELS = {".png": 65500, ".jpg": 65500, ".jpeg": 65500, ".gif": 65500, ".webp": 16383, ".mp4": 8192}
 _JPEG_QUALITY = 95
 _WEBP_QUALITY = 92
-_PALETTE_COLORS = 256  # of a GIF
-_PALETTE_SIDE = 256  # pixels on a side of each sample that the palette is chosen from
-_DITHER = 6.0  # amplitude of the ordered dithering (Bayer 1973) in gray levels: more shows a pattern, less shows bands
-_MIN_FREE_BYTES = 2**20
 
 Color = NDArray[np.uint8]
 
@@ -64,6 +49,10 @@ class ProvenanceMetadata:
     source_type: str
     description: str
     record: Mapping[str, Any]
+
+    def comment(self) -> str:
+        """Return description and digital source type for formats without XMP."""
+        return f"{self.description}; {_SOURCE_TYPES}{self.source_type}"
 
     def xmp_packet(self) -> bytes:
         """Return the XMP packet, UTF-8."""
@@ -102,17 +91,6 @@ class ProvenanceMetadata:
         text.add_itxt("XML:com.adobe.xmp", self.xmp_packet().decode())
         return text
 
-    def add_to_gif(self, data: bytes) -> bytes:
-        """Return a GIF with the XMP packet after its header."""
-        flags = data[10]
-        start = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)  # header, screen descriptor, global color table
-        return data[:start] + _GIF_EXTENSION + self.xmp_packet() + _GIF_TRAILER + data[start:]
-
-    def add_to_mp4(self, data: bytes) -> bytes:
-        """Return an MP4 with the XMP packet in a box at its end."""
-        packet = self.xmp_packet()
-        return data + struct.pack(">I4s", 24 + len(packet), b"uuid") + _MP4_UUID + packet
-
 
 def encode_still(picture: Color, suffix: str, provenance: ProvenanceMetadata, profile: bytes | None) -> bytes:
     """Return the content of a .png or .jpg file.
@@ -127,16 +105,8 @@ def encode_still(picture: Color, suffix: str, provenance: ProvenanceMetadata, pr
     if suffix == ".png":
         image.save(file, "PNG", pnginfo=provenance.png_text(), icc_profile=profile)
     else:
-        image.save(
-            file,
-            "JPEG",
-            quality=_JPEG_QUALITY,
-            subsampling=0,
-            exif=provenance.exif(),
-            xmp=provenance.xmp_packet(),
-            comment=provenance.description.encode(),
-            icc_profile=profile,
-        )
+        metadata = {"exif": provenance.exif(), "xmp": provenance.xmp_packet(), "comment": provenance.comment()}
+        image.save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=0, icc_profile=profile, **metadata)
     return file.getvalue()
 
 
@@ -146,7 +116,7 @@ def encode_sequence(
     fps: float,
     provenance: ProvenanceMetadata,
     profile: bytes | None,
-    samples: Sequence[Color],
+    apex: Color,
 ) -> bytes:
     """Return the content of a .gif, .webp or .mp4 file; the first two play in a loop.
 
@@ -156,95 +126,32 @@ def encode_sequence(
         fps: frames per second, see ``SynthesisRequest.playback_fps``.
         provenance: the metadata of the file.
         profile: the ICC profile of the frames' colors; a .gif and an .mp4 hold none.
-        samples: uint8[h, w, 3] pictures with the colors of the sequence, equally weighted in the palette of a .gif; the
-            first sample has the size of the frames.
+        apex: uint8[h, w, 3], RGB, from which the palette of a .gif is chosen.
 
     Raises:
-        UserError: OpenCV cannot write an .mp4 of this size.
+        OSError: An .mp4 cannot be written to the folder for temporary files.
     """
     if suffix == ".mp4":
-        return provenance.add_to_mp4(_encode_mp4(frames, fps))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "sequence.mp4"
+            write_video(path, ((i / fps, frame) for i, frame in enumerate(frames)), fps, provenance.comment())
+            return path.read_bytes()
+    images: Iterator[Image.Image] = map(Image.fromarray, frames)
+    options: dict[str, Any] = {"loop": 0, "duration": round(1000 / fps)}
     if suffix == ".gif":
-        options: dict[str, Any] = {
-            "duration": round(1000 / fps),
-            "comment": provenance.description.encode(),
-            "disposal": 1,
-        }
-        return provenance.add_to_gif(_encode_animation(_quantize(frames, samples), "GIF", options))
-    options = {
-        "duration": round(1000 / fps),
-        "quality": _WEBP_QUALITY,
-        "exif": provenance.exif(),
-        "xmp": provenance.xmp_packet(),
-        "icc_profile": profile or b"",
-    }
-    return _encode_animation(map(Image.fromarray, frames), "WEBP", options)
-
-
-def _encode_animation(images: Iterable[Image.Image], format_: str, options: dict[str, Any]) -> bytes:
-    images = iter(images)
+        options |= {"format": "GIF", "comment": provenance.comment().encode()}
+        images = _with_one_palette(images, Image.fromarray(apex))
+    else:
+        options |= {"format": "WEBP", "quality": _WEBP_QUALITY, "icc_profile": profile or b""}
+        options |= {"exif": provenance.exif(), "xmp": provenance.xmp_packet()}
     file = io.BytesIO()
-    next(images).save(file, format_, save_all=True, append_images=images, loop=0, **options)
+    next(images).save(file, save_all=True, append_images=images, **options)
     return file.getvalue()
 
 
-def _quantize(frames: Iterable[Color], samples: Sequence[Color]) -> Iterator[Image.Image]:
-    """Yield the frames with one palette for all; gray frames keep their gray levels.
-
-    The dithering is ordered: equal pixels of two frames stay equal, so that what does not move does not flicker.
-    """
-    if all((sample == sample[..., :1]).all() for sample in samples):
-        yield from (Image.fromarray(np.ascontiguousarray(frame[..., 0])) for frame in frames)
-        return
-    square = (_PALETTE_SIDE, _PALETTE_SIDE)
-    pixels = np.concatenate([cv2.resize(sample, square, interpolation=cv2.INTER_AREA) for sample in samples])
-    palette = Image.fromarray(pixels).quantize(_PALETTE_COLORS, method=Image.Quantize.MEDIANCUT, kmeans=1)
-    threshold = _DITHER * _bayer_matrix(samples[0].shape)
-    for frame in frames:
-        dithered = np.clip(np.rint(frame + threshold), 0, 255).astype(np.uint8)
-        yield Image.fromarray(dithered).quantize(palette=palette, dither=Image.Dither.NONE)
-
-
-def _bayer_matrix(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return thresholds float32[h, w, 1] between -1/2 and 1/2: Bayer's 8x8 matrix, tiled."""
-    cell = np.zeros((1, 1))
-    for _ in range(3):
-        cell = np.block([[4 * cell, 4 * cell + 2], [4 * cell + 3, 4 * cell + 1]])
-    h, w = shape[:2]
-    tiled = np.tile((cell + 0.5) / 64 - 0.5, (-(-h // 8), -(-w // 8)))
-    return np.asarray(tiled[:h, :w, None], np.float32)
-
-
-def _encode_mp4(frames: Iterable[Color], fps: float) -> bytes:
-    """Encode MPEG-4 part 2, which OpenCV's FFmpeg writes on every platform.
-
-    The codec needs even sides: the last row or column is repeated where their number is odd.
-    """
-    frames = iter(frames)
-    first = next(frames)
-    h, w = (side + side % 2 for side in first.shape[:2])
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "sequence.mp4"
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, (w, h))
-        count = 0
-        for frame in itertools.chain([first], frames):
-            even = cv2.copyMakeBorder(frame, 0, h - frame.shape[0], 0, w - frame.shape[1], cv2.BORDER_REPLICATE)
-            writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
-            count += 1
-        writer.release()
-        if not path.is_file() or count_video_frames(path) != count:
-            raise UserError(
-                f"OpenCV could not write an .mp4 of {w}x{h} pixels in {folder}; free space there, or take .webp or .gif"
-            )
-        return path.read_bytes()
-
-
-def check_disk_space(path: Path) -> None:
-    """Check after a video was written that the disk is not full, which OpenCV's writer does not report.
-
-    Raises:
-        UserError: Less than a mebibyte is free on the disk of the file.
-    """
-    if shutil.disk_usage(path.parent).free < _MIN_FREE_BYTES:
-        raise UserError(f"{path.name}: the disk is full; free some space, or choose --out on another disk")
+def _with_one_palette(images: Iterable[Image.Image], apex: Image.Image) -> Iterator[Image.Image]:
+    """Yield the images in the colors of the apex, without dithering: what does not move does not flicker."""
+    if ImageChops.difference(apex, apex.convert("L").convert("RGB")).getbbox() is None:  # gray
+        return (image.convert("L") for image in images)
+    palette = apex.quantize()
+    return (image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images)

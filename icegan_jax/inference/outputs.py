@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from icegan_jax.data.names import FORMULA_PREFIXES
+from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.evaluation import metrics
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
@@ -146,10 +146,8 @@ def _flag_fields(flags: Sequence[QualityFlag]) -> list[dict[str, str]]:
 
 
 def _csv_cell(value: object) -> object:
-    """Return an empty cell for None, and text that a spreadsheet takes for a formula with a quote before it."""
-    if value is None:
-        return ""
-    return f"'{value}" if isinstance(value, str) and value[:1] in FORMULA_PREFIXES else value
+    """Return an empty cell for None, and text that a spreadsheet does not take for a formula."""
+    return spreadsheet_cell(value) if isinstance(value, str) else "" if value is None else value
 
 
 def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) -> dict[str, Any]:

@@ -32,21 +32,30 @@ class QualityFlag:
     sentence: str
 
 
-def flag_frame_rate(fps: float | None) -> list[QualityFlag]:
-    """Return the flags of a frame rate in frames per second; None: the rate is unknown."""
+def flag_frame_rate(fps: float | None, missing_frames: int = 0) -> list[QualityFlag]:
+    """Return the flags of a frame rate and of missing frames.
+
+    Args:
+        fps: frames per second; None: the rate is unknown.
+        missing_frames: the number of frames that the recording lacks, see ``VideoInfo.missing_frames``.
+    """
+    flags = []
+    if missing_frames:
+        sentence = (
+            f"The time stamps of the video have gaps of {missing_frames} frame{'s' * (missing_frames > 1)} in all: "
+            "null or dropped frames, in which a short expression may be lost."
+        )
+        flags.append(QualityFlag("missing_frames", sentence))
     if fps is None:
-        return [
-            QualityFlag("rate_unknown", "The frame rate is not known: times in seconds cannot be computed; give --fps.")
-        ]
-    if fps < MIN_FPS:
-        return [
-            QualityFlag(
-                "slow_camera",
-                f"Filmed at {fps:g} frames per second: below {MIN_FPS:g} a micro-expression has few frames, and "
-                "its apex may lie between two.",
-            )
-        ]
-    return []
+        sentence = "The frame rate is not known: times in seconds cannot be computed; give --fps."
+        flags.append(QualityFlag("rate_unknown", sentence))
+    elif fps < MIN_FPS:
+        sentence = (
+            f"Filmed at {fps:g} frames per second: below {MIN_FPS:g} a micro-expression has few frames, and its apex "
+            "may lie between two."
+        )
+        flags.append(QualityFlag("slow_camera", sentence))
+    return flags
 
 
 def flag_face(detection: FaceDetection) -> list[QualityFlag]:
@@ -75,11 +84,12 @@ def flag_face(detection: FaceDetection) -> list[QualityFlag]:
             f"{unregistered} of {frames} frames could not be registered to the onset and are used without registration."
         )
         flags.append(QualityFlag("not_registered", sentence))
+    if detection.face.position:
+        sentence = "No face was found in the onset: the box is that of a later frame."
+        flags.append(QualityFlag("no_face_in_onset", sentence))
     for change in detection.crops.changes:
         if change.field == "face" and change.new in ("cut off", detection.face.help):
             flags.append(QualityFlag("poor_picture", f"{change.reason[:1].upper()}{change.reason[1:]}."))
-        elif change.field == "face" and detection.face.position:
-            flags.append(QualityFlag("no_face_in_onset", f"{change.reason[:1].upper()}{change.reason[1:]}."))
     return flags
 
 
@@ -97,16 +107,14 @@ def flag_change(cropped: ClipCrops) -> list[QualityFlag]:
     return [QualityFlag("hardly_moves", sentence)]
 
 
-def flag_duration(onset: int, apex: int, offset: int, fps: float | None) -> list[QualityFlag]:
-    """Return the flags of the frame numbers: an apex in the last frame, and a duration beyond a micro-expression's."""
+def flag_duration(onset: int, apex: int, offset: int, seconds: float | None) -> list[QualityFlag]:
+    """Return the flags of the frame numbers, and of the seconds from onset to offset; None where they are unknown."""
     flags = []
     if apex == offset and offset - onset > 1:
         sentence = "The strongest change is in the last frame: the expression may continue after the recording."
         flags.append(QualityFlag("apex_is_last", sentence))
-    if fps is not None and (offset - onset) / fps > MICRO_SECONDS:
-        sentence = (
-            f"Onset to offset take {(offset - onset) / fps:.2f} s; a micro-expression takes at most {MICRO_SECONDS:g}."
-        )
+    if seconds is not None and seconds > MICRO_SECONDS:
+        sentence = f"Onset to offset take {seconds:.2f} s; a micro-expression takes at most {MICRO_SECONDS:g}."
         flags.append(QualityFlag("longer_than_micro", sentence))
     return flags
 

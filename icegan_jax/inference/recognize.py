@@ -1,7 +1,14 @@
-"""Recognition: the predicted class of one clip, or of each event of a long recording."""
+"""Recognition: the predicted class of one clip, or of each event of a long recording.
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+The events of a recording are spotted in a first pass over the frames, and read again in a second one: memory does not
+grow with the length of the recording.
+"""
+
+import contextlib
+import csv
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -11,9 +18,8 @@ from tqdm import tqdm
 
 from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.landmarks import Box
-from icegan_jax.data.spotting import SpottingResult
+from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
-from icegan_jax.inference import events
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FaceCrops, crop_event, crop_source
 from icegan_jax.inference.inputs import FrameSource
@@ -24,6 +30,9 @@ LONG_FRAMES = 300  # the same where the frame rate is unknown: 1.5 s at 200 fram
 _MACRO = QualityFlag(
     "macro", "Longer than half a second, perhaps a macro-expression or a blink: no prediction was made."
 )
+
+TRACE_FILE = "trace.csv"
+MIN_FACE_SHARE = 0.5  # of the frames; a recording whose face is detected in fewer is flagged
 
 Gray = NDArray[np.uint8]
 
@@ -47,6 +56,7 @@ class Recognition:
         box: the crop, in pixels of the onset; None also for pictures that were cropped before.
         folds: the names of the folds whose networks made the prediction.
         classes: the class names, in label order.
+        timestamps: see ``FrameSource``.
     """
 
     name: str
@@ -65,6 +75,7 @@ class Recognition:
     box: Box | None = None
     folds: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    timestamps: NDArray[np.float64] | None = None
 
     def with_prediction(self, crops: FaceCrops, lengths: NDArray[np.float32], folds: tuple[str, ...]) -> "Recognition":
         """Return a copy with the crops, and the capsule lengths float32[k] that the networks of the folds predict."""
@@ -83,6 +94,8 @@ class Recognition:
 
     def seconds(self, frame: int) -> float | None:
         """Return the time of a frame in seconds since the first frame; None where the frame rate is unknown."""
+        if self.timestamps is not None:
+            return float(self.timestamps[frame])
         return None if self.fps is None else (frame - self.first_frame) / self.fps
 
     @property
@@ -151,41 +164,31 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
     (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
     label = -1 if source.clip is None else source.clip.label
     is_pair = source.clip is not None and not source.clip.dataset  # two pictures have no frame rate
-    result = Recognition(
-        name=source.name,
-        input_name=source.input_name,
-        kind="clip",
-        first_frame=source.frame_numbers[0],
-        onset=crops.onset,
-        apex=crops.apex,
-        offset=crops.offset,
-        fps=source.fps,
-        flags=() if is_pair else tuple(flag_frame_rate(source.fps)),
+    result = replace(
+        _without_prediction(source, source.name, "clip", (crops.onset, crops.apex, crops.offset), ensemble),
+        flags=() if is_pair else tuple(flag_frame_rate(source.fps, source.missing_frames)),
         truth=ensemble.classes[label] if label >= 0 else None,
-        classes=ensemble.classes,
     )
     return result.with_prediction(crops, lengths, ensemble.fold_names)
+
+
+def _without_prediction(
+    source: FrameSource, name: str, kind: str, frames: tuple[int, int, int], ensemble: Ensemble
+) -> Recognition:
+    """Return a result with the frame numbers onset, apex, offset, and without a prediction and flags."""
+    return Recognition(
+        name, source.input_name, kind, source.frame_numbers[0], *frames, source.fps, (), timestamps=source.timestamps,
+        classes=ensemble.classes,
+    )  # fmt: skip
 
 
 def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
     """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
     (lengths,) = ensemble.predict(onset[None], apex[None])
     result = Recognition(
-        name="crops",
-        input_name="crops",
-        kind="clip",
-        first_frame=0,
-        onset=0,
-        apex=1,
-        offset=1,
-        fps=None,
-        flags=(),
-        classes=ensemble.classes,
-        lengths=lengths,
-        onset_face=onset,
-        apex_face=apex,
-        folds=ensemble.fold_names,
-    )
+        "crops", "crops", "clip", 0, 0, 1, 1, None, (), lengths=lengths, onset_face=onset, apex_face=apex,
+        folds=ensemble.fold_names, classes=ensemble.classes,
+    )  # fmt: skip
     return replace(result, flags=tuple(flag_margin(result.margin)))
 
 
@@ -205,9 +208,9 @@ def recognize_events(
         progress: draw progress bars on stderr.
 
     Raises:
-        UserError: see ``events.spot_source``.
+        UserError: see ``spot_source``.
     """
-    spotting = events.spot_source(source, trace_path, progress=progress)
+    spotting = spot_source(source, trace_path, progress=progress)
     results = recognize_spotted(source, spotting, options, ensemble)
     bar = tqdm(
         results,
@@ -218,7 +221,7 @@ def recognize_events(
         disable=not progress,
     )
     by_onset = tuple(sorted(bar, key=lambda result: result.onset))
-    return RecordingResult(by_onset, tuple(events.recording_flags(source, spotting)))
+    return RecordingResult(by_onset, tuple(recording_flags(source, spotting)))
 
 
 def recognize_spotted(
@@ -232,19 +235,10 @@ def recognize_spotted(
     assert source.fps is not None
     digits = max(3, len(str(len(spotting.events))))
     names = {event: f"{source.name}_{number:0{digits}d}" for number, event in enumerate(spotting.events, start=1)}
-    for event, frames in events.read_event_frames(source, spotting.events):
-        result = Recognition(
-            name=names[event],
-            input_name=source.input_name,
-            kind=event.kind,
-            first_frame=source.frame_numbers[0],
-            onset=event.onset,
-            apex=event.apex,
-            offset=event.offset,
-            fps=source.fps,
-            flags=tuple(flag_frame_rate(source.fps)),
-            classes=ensemble.classes,
-        )
+    for event, frames in read_event_frames(source, spotting.events):
+        moments = (event.onset, event.apex, event.offset)
+        result = _without_prediction(source, names[event], event.kind, moments, ensemble)
+        result = replace(result, flags=tuple(flag_frame_rate(source.fps)))
         if event.kind != "micro":
             yield replace(result, flags=(*result.flags, _MACRO))
             continue
@@ -255,3 +249,86 @@ def recognize_spotted(
             continue
         (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
         yield result.with_prediction(crops, lengths, ensemble.fold_names)
+
+
+def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress: bool = False) -> SpottingResult:
+    """Spot the events of a recording.
+
+    Args:
+        source: the recording.
+        trace_path: the csv to which the row of each frame is written as soon as it is computed; None: no csv.
+        progress: draw a progress bar on stderr.
+
+    Raises:
+        UserError: The frame rate is unknown, no face is detected in any frame, or a frame cannot be read.
+        OSError: The trace cannot be written.
+    """
+    if source.fps is None:
+        raise UserError(f"{source.path}: events cannot be timed without a frame rate; give it with --fps")
+    with contextlib.nullcontext() if trace_path is None else _open_trace(trace_path, source) as write_row:
+        frames = source.read(source.frame_numbers)
+        bar = tqdm(
+            frames,
+            total=len(source.frame_numbers),
+            desc="spotting events",
+            unit="frame",
+            dynamic_ncols=True,
+            disable=not progress,
+        )
+        spotting = spot_events(bar, source.fps, on_row=write_row)
+    if not spotting.trace.seen.any():
+        raise UserError(f"{source.path}: no face in any frame; give a recording of a frontal face")
+    return spotting
+
+
+def recording_flags(source: FrameSource, spotting: SpottingResult) -> list[QualityFlag]:
+    """Return the quality flags of the recording as a whole."""
+    flags = flag_frame_rate(source.fps, source.missing_frames)
+    share = float(spotting.trace.seen.mean())
+    if share < MIN_FACE_SHARE:
+        flags.append(QualityFlag("face_rarely_seen", f"A face was seen in {share:.0%} of the frames only."))
+    return flags
+
+
+def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Gray]]]:
+    """Yield each event with its frames {number: uint8[h, w]}, onset to offset, ordered by the offsets.
+
+    The frames of a macro-expression are not read: its dictionary is empty. Each frame is decoded once, even where
+    events overlap, and released as soon as no remaining event needs the frame.
+    """
+    remaining = sorted((event for event in events if event.kind == "micro"), key=lambda event: event.offset)
+    wanted = sorted({n for event in remaining for n in source.frame_numbers if event.onset <= n <= event.offset})
+    held: dict[int, Gray] = {}
+    frames = source.read(wanted)
+    for event in sorted(events, key=lambda event: event.offset):
+        if event.kind != "micro":
+            yield event, {}
+            continue
+        while not held or max(held) < min(event.offset, wanted[-1]):
+            number, image = next(frames)
+            held[number] = image
+        yield event, {n: image for n, image in held.items() if event.onset <= n <= event.offset}
+        remaining.remove(event)
+        earliest = min((other.onset for other in remaining), default=event.offset + 1)
+        held = {n: image for n, image in held.items() if n >= earliest}
+
+
+@contextlib.contextmanager
+def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[TraceRow], None]]:
+    """Open trace.csv, and yield the function that writes the row of a frame."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*ROW_FIELDS, "seconds"))
+
+        def write_row(row: TraceRow) -> None:
+            cells = [_format_cell(value) for value in astuple(row)]
+            writer.writerow((*cells, f"{source.seconds(row.position):.3f}"))
+
+        yield write_row
+
+
+def _format_cell(value: float | int | bool) -> str:
+    """Format a value of the trace: NaN as an empty cell, a bool as 0 or 1."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.5g}"
+    return str(int(value))

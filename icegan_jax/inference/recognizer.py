@@ -5,17 +5,20 @@ from pathlib import Path
 
 from icegan_jax.data.crop import REGISTRATIONS, CropOptions
 from icegan_jax.errors import UserError
-from icegan_jax.inference.array_inputs import (
+from icegan_jax.inference.ensemble import load_ensemble
+from icegan_jax.inference.face_crops import FIRST, QUIETEST
+from icegan_jax.inference.inputs import (
     AnyPath,
     Array,
+    FrameSource,
     Picture,
+    array_source,
+    open_inputs,
+    pair_source,
     to_gray_frames,
     to_gray_picture,
     to_prepared_crop,
 )
-from icegan_jax.inference.ensemble import load_ensemble
-from icegan_jax.inference.face_crops import FIRST, QUIETEST
-from icegan_jax.inference.inputs import FrameSource, array_source, open_inputs, pair_source
 from icegan_jax.inference.recognize import (
     Recognition,
     RecordingResult,

@@ -5,7 +5,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from icegan_jax.data.images import color_profile
 from icegan_jax.errors import UserError
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
+from icegan_jax.inference.face_crops import NeutralFace, find_neutral_faces, list_pictures
 from icegan_jax.inference.face_grid import FaceGrid
 from icegan_jax.inference.media import (
     COMPOSITE,
@@ -27,7 +28,6 @@ from icegan_jax.inference.media import (
     encode_sequence,
     encode_still,
 )
-from icegan_jax.inference.neutral_faces import NeutralFace, find_neutral_faces, list_pictures
 from icegan_jax.inference.visualize import difference_image
 from icegan_jax.io import write_bytes, write_json
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
@@ -273,15 +273,7 @@ def _encode(
         for share in tqdm(shares, desc="frames", unit="frame", disable=None):
             yield picture(float(share))
 
-    # The palette of a GIF is chosen from the onset and the apex, before the frames are rendered one by one. In a whole
-    # picture the face may be small: its close-ups are added as samples of their own.
-    ends = [picture(0.0), picture(1.0)]
-    close_ups = []
-    if grid is None and not request.crop:
-        close_ups = [replace(renderer.neutral_faces[0], picture=end).close_up(_CELL).picture for end in ends]
-    return encode_sequence(
-        frames(), request.suffix, request.playback_fps, provenance, profile, samples=[*ends, *close_ups]
-    )
+    return encode_sequence(frames(), request.suffix, request.playback_fps, provenance, profile, apex=picture(1.0))
 
 
 def _draw_grid(grid: FaceGrid, onsets: Sequence[Color], faces: Sequence[Sequence[Color]], differences: bool) -> Color:

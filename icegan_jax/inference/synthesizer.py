@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from icegan_jax.data.images import color_profile
 from icegan_jax.data.landmarks import Box
-from icegan_jax.inference.array_inputs import AnyPath, Picture, to_color_picture, to_prepared_crop
 from icegan_jax.inference.composite import composite_face, generator_inputs
 from icegan_jax.inference.ensemble import load_ensemble
+from icegan_jax.inference.face_crops import NeutralFace, crop_neutral_face
+from icegan_jax.inference.inputs import AnyPath, Picture, to_color_picture, to_prepared_crop
 from icegan_jax.inference.media import ProvenanceMetadata, encode_still
-from icegan_jax.inference.neutral_faces import NeutralFace, crop_neutral_face
 from icegan_jax.inference.synthesize import (
     MAX_INTENSITY,
     MAX_SEED,
@@ -40,7 +41,8 @@ class Synthesis:
         box: the crop, in pixels of the picture; None of a prepared crop.
         folds: the names of the folds whose generators were averaged.
         note: what the user should know, such as that the largest of several faces was taken; empty for nothing.
-        provenance: what ``save`` writes into the file.
+        provenance: the metadata that ``save`` writes into the file.
+        profile: the ICC profile of the picture's colors; None without one.
     """
 
     label: str
@@ -53,6 +55,7 @@ class Synthesis:
     folds: tuple[str, ...]
     note: str
     provenance: ProvenanceMetadata
+    profile: bytes | None = None
 
     def save(self, path: AnyPath) -> None:
         """Write the picture to a .png or .jpg file whose metadata says that it is synthetic.
@@ -64,7 +67,7 @@ class Synthesis:
         path = Path(path)
         if path.suffix.lower() not in STILL_SUFFIXES:
             raise ValueError(f"path: {path}; give a name that ends in {', '.join(STILL_SUFFIXES)}")
-        write_bytes(path, encode_still(self.picture, path.suffix.lower(), self.provenance, None))
+        write_bytes(path, encode_still(self.picture, path.suffix.lower(), self.provenance, self.profile))
 
 
 class Synthesizer:
@@ -153,6 +156,7 @@ class Synthesizer:
             folds=self.ensemble.fold_names,
             note=neutral.note,
             provenance=provenance_metadata(request, self.ensemble, [neutral]),
+            profile=color_profile(Path(face)) if isinstance(face, AnyPath) and not cropped else None,
         )
 
     def _neutral_face(self, face: Picture, face_number: int | None, cropped: bool) -> NeutralFace:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from icegan_jax.data.video import read_color_frames
-from icegan_jax.errors import UserError
-from icegan_jax.inference.media import check_disk_space
+from icegan_jax.data.video import read_color_frames, read_video_info, write_video
+from icegan_jax.inference.inputs import FrameSource
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.reporting import style
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
@@ -34,14 +33,13 @@ _NUM_COLORS = 256
 
 # The annotated video.
 ANNOTATED_VIDEO = "annotated.mp4"
-_CODEC = "mp4v"  # MPEG-4 part 2, which OpenCV's own FFmpeg writes on every platform, quickly
-# A higher rate is rounded: MPEG-4 divides a second into at most 65,535 ticks, and OpenCV counts in 1/1000 frames.
-_MAX_FRACTIONAL_FPS = 65.0
+_DEFAULT_RATE = 25.0  # frames per second of a video that has no rate
 _MIN_SIDE = 400  # pixels; smaller frames are enlarged, so that the text is legible
-_EVENT_COLOR = (60, 200, 255)  # blue, green, red
+_EVENT_COLOR = (255, 200, 60)
 _COUNTER_COLOR = (190, 190, 190)
 
 Gray = NDArray[np.uint8]
+Color = NDArray[np.uint8]
 
 
 def difference_image(onset: Gray, face: Gray) -> Image.Image:
@@ -121,54 +119,38 @@ def _draw_text(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: 
     pen.text(at, text, fill=color, font=ImageFont.load_default(size), anchor="ls")
 
 
-def annotate_video(video: Path, out: Path, fps: float, results: Sequence[Recognition], classes: Sequence[str]) -> None:
+def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition]) -> None:
     """Write a copy of a video, without sound, that names each event from its onset to its offset.
 
+    The copy keeps the time stamps of the video, relative to the first frame.
+
     Args:
-        video: the recording.
+        source: the recording.
         out: the .mp4 to write.
-        fps: frames per second.
         results: the results for the recording; frame numbers are positions in the video.
-        classes: the class names, in label order.
 
     Raises:
-        UserError: The video cannot be read or written, or the disk is full.
+        UserError: The video cannot be read.
+        OSError: The copy cannot be written.
     """
+    info = read_video_info(source.path)
+    frames = zip(info.timestamps.tolist(), _annotated_frames(source, results), strict=True)
+    write_video(out, frames, info.rate or _DEFAULT_RATE)
+
+
+def _annotated_frames(source: FrameSource, results: Sequence[Recognition]) -> Iterator[Color]:
     remaining = sorted(results, key=lambda result: result.onset)
-    writer: cv2.VideoWriter | None = None
-    try:
-        bar = tqdm(read_color_frames(video), desc="annotated copy", unit="frame", dynamic_ncols=True)
-        for position, picture in enumerate(bar):
-            scale = max(1, math.ceil(_MIN_SIDE / min(picture.shape[:2])))
-            frame = np.ascontiguousarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
-            if writer is None:
-                writer = _open_writer(out, fps, frame.shape)
-            remaining = [result for result in remaining if result.offset >= position]
-            current = [result for result in remaining if result.onset <= position]
-            _draw_frame(frame, position, fps, current, classes, scale)
-            writer.write(frame)
-    finally:
-        if writer is not None:
-            writer.release()
-    check_disk_space(out)
+    bar = tqdm(read_color_frames(source.path), desc="annotated copy", unit="frame", dynamic_ncols=True)
+    for position, picture in enumerate(bar):
+        scale = max(1, math.ceil(_MIN_SIDE / min(picture.shape[:2])))
+        frame = np.ascontiguousarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
+        remaining = [result for result in remaining if result.offset >= position]
+        current = [result for result in remaining if result.onset <= position]
+        _draw_frame(frame, position, source.seconds(position), current, scale)
+        yield frame
 
 
-def _open_writer(out: Path, fps: float, shape: tuple[int, ...]) -> cv2.VideoWriter:
-    rounded = fps if fps < _MAX_FRACTIONAL_FPS else round(fps)
-    writer = cv2.VideoWriter(str(out), cv2.VideoWriter.fourcc(*_CODEC), rounded, (shape[1], shape[0]))
-    if not writer.isOpened():
-        raise UserError(f"{out.name}: OpenCV cannot write mp4 here; omit the copy with --no_copy")
-    return writer
-
-
-def _draw_frame(
-    frame: NDArray[np.uint8],
-    position: int,
-    fps: float,
-    current: Sequence[Recognition],
-    classes: Sequence[str],
-    scale: int,
-) -> None:
+def _draw_frame(frame: Color, position: int, seconds: float | None, current: Sequence[Recognition], scale: int) -> None:
     """Draw the frame counter, and the box and the prediction of each current event, into a frame uint8[h, w, 3].
 
     Args:
@@ -176,7 +158,13 @@ def _draw_frame(
     """
     height = frame.shape[0]
     size = height / 480
-    _put_text(frame, f"{position}  {position / fps:.2f} s", (8, height - 8), 0.5 * size, _COUNTER_COLOR)
+    _put_text(
+        frame,
+        f"{position}" + ("" if seconds is None else f"  {seconds:.2f} s"),
+        (8, height - 8),
+        0.5 * size,
+        _COUNTER_COLOR,
+    )
     for line, result in enumerate(current):
         if result.box is not None:
             corners = np.array([result.box.left, result.box.top, result.box.right, result.box.bottom])
@@ -189,7 +177,7 @@ def _draw_frame(
         _put_text(frame, f"{text}  ({phase})", (8, int((28 + 30 * line) * size) + 8), 0.8 * size, _EVENT_COLOR)
 
 
-def _put_text(frame: NDArray[np.uint8], text: str, at: tuple[int, int], size: float, color: tuple[int, ...]) -> None:
+def _put_text(frame: Color, text: str, at: tuple[int, int], size: float, color: tuple[int, ...]) -> None:
     ascii_text = text.encode("ascii", "replace").decode()  # OpenCV's font has no other letters
     thickness = max(1, round(2 * size))
     for stroke, stroke_color in ((3 * thickness, (0, 0, 0)), (thickness, color)):  # an outline, then the text

@@ -115,7 +115,7 @@ class CapsuleDiscriminator(nn.Module):
       width: factor on the channels of the PatchGAN.
       primary_types, primary_dimension: number of PrimaryCaps types at each position, and their dimension.
       adversarial_dimension, expression_dimension: dimension of AdvCaps and of each ExpCaps.
-      iterations: routing iterations.
+      routing_iterations: iterations of ``dynamic_routing``.
       routing_axis: ``output`` or ``input``, see ``dynamic_routing``.
       capsule_std: standard deviation of the initial capsule transformation matrices.
       reconstruction_hidden: widths of the reconstruction network's hidden layers (Sabour et al. 2017, figure 2).
@@ -133,7 +133,7 @@ class CapsuleDiscriminator(nn.Module):
     primary_dimension: int = 16
     adversarial_dimension: int = 256
     expression_dimension: int = 32
-    iterations: int = 3
+    routing_iterations: int = 3
     routing_axis: str = "output"
     capsule_std: float = 0.01
     reconstruction_hidden: tuple[int, ...] = (512, 1024)
@@ -178,7 +178,9 @@ class CapsuleDiscriminator(nn.Module):
         return squash(x.reshape(x.shape[0], -1, self.primary_dimension))
 
     def _routed(self, capsules: int, dimension: int, name: str) -> RoutedCapsules:
-        return RoutedCapsules(capsules, dimension, self.iterations, self.capsule_std, self.routing_axis, name=name)
+        return RoutedCapsules(
+            capsules, dimension, self.routing_iterations, self.capsule_std, self.routing_axis, name=name
+        )
 
     def _reconstruction(self, capsules: jax.Array, label: jax.Array, size: int, train: bool) -> jax.Array:
         """Map float[b, k, d] and int[b] to float[b, size, size, 1] in [0, 1] (Sabour et al. 2017, section 4.1)."""

@@ -55,7 +55,7 @@ class SqueezeExcitation(nn.Module):
 
 
 def skip_features(
-    f: jax.Array, level: int, *, kind: str, compact: bool, adjacency_std: float, dtype: DTypeLike
+    f: jax.Array, level: int, *, kind: str, compact_grm: bool, adjacency_std: float, dtype: DTypeLike
 ) -> jax.Array:
     """Compute a level's skip features; the module becomes a submodule of the Flax module that calls this function.
 
@@ -63,7 +63,7 @@ def skip_features(
       f: float[b, h, w, c], the encoder's features.
       level: 1, 2, ...; part of the submodule's name.
       kind: ``skips`` (f itself), ``se`` (squeeze-and-excitation) or ``grm`` (graph reasoning).
-      compact: whether the graph reasoning is ``CompactGraphReasoning``.
+      compact_grm: whether the graph reasoning is ``CompactGraphReasoning``.
       adjacency_std: see ``GraphReasoning``.
       dtype: type of the products' operands.
 
@@ -74,7 +74,7 @@ def skip_features(
         return f
     if kind == "se":
         return SqueezeExcitation(dtype, name=f"se_{level}")(f)
-    reasoning = CompactGraphReasoning if compact else GraphReasoning
+    reasoning = CompactGraphReasoning if compact_grm else GraphReasoning
     return reasoning(adjacency_std, dtype, name=f"grm_{level}")(f)
 
 
@@ -94,7 +94,7 @@ class Generator(nn.Module):
       embedding: channels of the identity embedding e.
       class_gain: factor on the one-hot class in the seed.
       adjacency_std: standard deviation of the GRM's initial adjacency matrices.
-      compact: whether the GRM is ``CompactGraphReasoning``.
+      compact_grm: whether the GRM is ``CompactGraphReasoning``.
       motion: whether the decoder outputs the motion of the onset's pixels and a residual, instead of the whole face.
       dtype: type of the products' operands, float32 or bfloat16; everything else is float32.
     """
@@ -104,7 +104,7 @@ class Generator(nn.Module):
     embedding: int = 320
     class_gain: float = 1.0
     adjacency_std: float = 0.02
-    compact: bool = False
+    compact_grm: bool = False
     motion: bool = False
     dtype: DTypeLike = jnp.float32
 
@@ -176,7 +176,11 @@ class Generator(nn.Module):
     def _encode(self, x: jax.Array, channels: list[int], train: bool) -> tuple[jax.Array, list[jax.Array]]:
         """Return embedding float[b, 1, 1, e] and skip features, if there are any, of faces float[b, n, n, 1]."""
         skip = functools.partial(
-            skip_features, kind=self.kind, compact=self.compact, adjacency_std=self.adjacency_std, dtype=self.dtype
+            skip_features,
+            kind=self.kind,
+            compact_grm=self.compact_grm,
+            adjacency_std=self.adjacency_std,
+            dtype=self.dtype,
         )
         skips = []
         for level, features in enumerate(channels, start=1):

@@ -87,10 +87,10 @@ def load_perceptual_network(network: str, layer: str) -> PerceptualNetwork:
       UserError: there is no such network or layer, or the weight file is damaged.
     """
     if network not in LAYERS:
-        raise UserError(f"loss.perceptual_network is {network!r}: choose one of {', '.join(LAYERS)}")
+        raise UserError(f"config.perceptual.network is {network!r}: choose one of {', '.join(LAYERS)}")
     names = [entry.name for entry in LAYERS[network]]
     if layer not in names:
-        raise UserError(f"loss.perceptual_layer is {layer!r}: {network} has {', '.join(names)}")
+        raise UserError(f"config.perceptual.layer is {layer!r}: {network} has {', '.join(names)}")
     layers = LAYERS[network][: names.index(layer) + 1]
     stored = read_pretrained_weights(network).get(_WEIGHTS_KEY[network], {})
     try:

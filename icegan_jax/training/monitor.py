@@ -31,10 +31,10 @@ POINTS = 8  # of the loss curve in a warning: enough to show a plateau, short en
 _BARS = "▁▂▃▄▅▆▇█"
 _LOSSES = {"d_real_margin": "margin loss", "d_real_cross_entropy": "cross entropy"}  # with capsules, and without
 _ADVICE = {
-    "d_real_margin": "the capsules have collapsed (see config.model.routing_axis, config.model.capsule_std, "
-    "config.model.recognition_input, config.training.learning_rate)",
+    "d_real_margin": "the capsules have collapsed (see config.discriminator.routing_axis, "
+    "config.discriminator.capsule_std, config.model.recognition_input, config.optimizer.learning_rate)",
     "d_real_cross_entropy": "all classes are predicted alike (see config.model.recognition_input, "
-    "config.training.learning_rate)",
+    "config.optimizer.learning_rate)",
 }
 
 
@@ -83,7 +83,7 @@ class NonFiniteError(UserError):
     def __init__(self, failure: Failure) -> None:
         again = ", from which the same command comes to the same step" if failure.kept else ""
         super().__init__(
-            f"{describe(failure)}; {_kept(failure)}{again}: lower --config.training.learning_rate in a new --workdir, "
+            f"{describe(failure)}; {_kept(failure)}{again}: lower --config.optimizer.learning_rate in a new --workdir, "
             "or add --config.training.on_nonfinite=skip_fold --force_resume to go on without this fold"
         )
         self.failure = failure

@@ -50,7 +50,9 @@ def match_cnn_width(models: Models, parameters: int) -> float:
         if abs(number - parameters) <= _TOLERANCE * parameters:
             return width
         low, high = (width, high) if number < parameters else (low, width)
-    raise UserError(f"no config.model.cnn_width gives about {parameters:,} parameters; give config.model.width another")
+    raise UserError(
+        f"no config.discriminator.cnn_width gives about {parameters:,} parameters; give config.model.width another"
+    )
 
 
 def parameter_table(models: Models) -> str:

@@ -84,7 +84,7 @@ def test_the_table_holds_the_same(results: Results) -> None:
         (["--steps=few"], "argument --steps: invalid int value: 'few'; see --help"),
         (
             ["--precision=float8"],
-            "config.training.precision is 'float8': it must be one of float32, bfloat16; did you mean float32?",
+            "config.model.dtype is 'float8': it must be one of float32, bfloat16",
         ),
         (["--width=0"], "config.model.width is 0.0: it must be above 0"),
         (["--batch=0"], "config.training.batch_size is 0: it must be above 0"),

@@ -24,7 +24,12 @@ CASES = {
     "plain": {
         "generator": Generator(width=1 / 32, embedding=5, class_gain=10.0),
         "discriminator": CapsuleDiscriminator(
-            width=1 / 32, primary_types=3, primary_dimension=4, expression_dimension=5, iterations=2, norm="instance"
+            width=1 / 32,
+            primary_types=3,
+            primary_dimension=4,
+            expression_dimension=5,
+            routing_iterations=2,
+            norm="instance",
         ),
         "recognition_input": "apex",
         "image_size": 64,

@@ -21,14 +21,14 @@ def config() -> ConfigDict:
     """The demo's on 32 pixels."""
     small = demo.get_config()
     small.model.image_size = 32
-    small.model.embedding = 6
+    small.generator.embedding = 6
     small.model.noise = 4
-    small.model.primary_types = 2
-    small.model.primary_dimension = 4
-    small.model.adversarial_dimension = 6
-    small.model.expression_dimension = 4
-    small.model.reconstruction_width = 1 / 64
-    small.training.learning_rate = 1e-4
+    small.discriminator.primary_types = 2
+    small.discriminator.primary_dimension = 4
+    small.discriminator.adversarial_dimension = 6
+    small.discriminator.expression_dimension = 4
+    small.discriminator.reconstruction_width = 1 / 64
+    small.optimizer.learning_rate = 1e-4
     small.training.steps_per_call = 2
     return small
 

@@ -170,7 +170,7 @@ def _is_list(path: Path) -> None:
 
 def _faster(path: Path) -> None:
     content = read_json_with_checksum(path)
-    content["training"]["learning_rate"] *= 10
+    content["optimizer"]["learning_rate"] *= 10
     write_json_with_checksum(path, content)
 
 

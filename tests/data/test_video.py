@@ -1,20 +1,41 @@
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from icegan_jax.data.video import count_video_frames, index_frames, list_frames, read_frame, read_frames
+from icegan_jax.data.video import (
+    index_frames,
+    list_frames,
+    read_color_frames,
+    read_frame,
+    read_frames,
+    read_video_info,
+    write_video,
+)
 from icegan_jax.errors import UserError
+from tests.inference.recordings import astronaut
+from tests.videos import write_test_video
+
+Gray = NDArray[np.uint8]
+POSITIONS = [0, 1, 2, 3, 6, 7, 8, 9, 10, 12]  # of frames at 25 per second, with gaps of 2 and of 1 frame
+
+
+def pictures(count: int = 10) -> list[Gray]:
+    """Return uint8[48, 64] frames of a moving face: frame i is shifted by i pixels."""
+    return [np.ascontiguousarray(np.roll(astronaut(), i, axis=1)[60:108, 60:124]) for i in range(count)]
 
 
 def test_index_frames_takes_the_last_integer_in_numeric_order(tmp_path: Path) -> None:
-    for name in ("reg_img100.jpg", "reg_img99.JPG", "006_1_2_00007.bmp", "notes1.txt", "cover.png"):
+    for name in ("reg_img100.jpg", "reg_img99.JPG", "006_1_2_00007.bmp", "img0000000008.png"):
         (tmp_path / name).touch()
-    (tmp_path / "._img5.png").touch()
+    for name in ("notes1.txt", "cover.png", "._img5.png", "img9999999999.png"):  # no frames of a clips.csv
+        (tmp_path / name).touch()
     index = index_frames(tmp_path)
-    assert list(index) == [7, 99, 100]
+    assert list(index) == [7, 8, 99, 100]
     assert index[99].name == "reg_img99.JPG"
 
 
@@ -38,29 +59,9 @@ def test_read_frame_returns_gray_levels_and_raises_without_an_image(tmp_path: Pa
     assert np.all(np.abs(gray.astype(int) - 58.7) <= 1)  # 0.587 * 100, ITU-R BT.601
     (tmp_path / "b.png").write_bytes(b"no image")
     (tmp_path / "c.png").touch()
-    with pytest.raises(UserError, match=r"b\.png: not a readable image \(no jpg, png or bmp\)"):
-        read_frame(tmp_path / "b.png")
-    with pytest.raises(UserError, match=r"c\.png: is empty \(0 bytes\)"):
-        read_frame(tmp_path / "c.png")
-    with pytest.raises(UserError, match="cannot be read"):
-        read_frame(tmp_path / "d.png")
-
-
-def test_video_positions(tmp_path: Path) -> None:
-    path = tmp_path / "v.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48))
-    for level in range(0, 200, 20):
-        writer.write(np.full((48, 64, 3), level, np.uint8))
-    writer.release()
-    assert count_video_frames(path) == 10
-    assert list_frames(path) == range(10)
-    frames = dict(read_frames(path, [7, 2]))
-    assert list(frames) == [2, 7]
-    assert abs(float(frames[2].mean()) - 40) < 3 and abs(float(frames[7].mean()) - 140) < 3
-    with pytest.raises(UserError, match="frame 10 cannot be read; the video ends or breaks at frame 10"):
-        list(read_frames(path, [9, 10]))
-    with pytest.raises(UserError, match="no such video"):
-        count_video_frames(tmp_path / "w.avi")
+    for name, message in (("b", r"not a readable image \(no jpg"), ("c", r"is empty \(0 bytes\)"), ("d", "be read")):
+        with pytest.raises(UserError, match=rf"{name}\.png: .*{message}"):
+            read_frame(tmp_path / f"{name}.png")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
@@ -93,14 +94,108 @@ def test_read_frames_in_order_and_names_a_gap(tmp_path: Path) -> None:
         list(read_frames(tmp_path, [2, 3]))
 
 
+def test_positions_in_a_video(tmp_path: Path) -> None:
+    path = write_test_video(tmp_path / "a: 100%.mkv", pictures())
+    assert list_frames(path) == range(10)
+    frames = dict(read_frames(path, [7, 2]))
+    assert list(frames) == [2, 7]
+    np.testing.assert_array_equal([frames[2], frames[7]], [pictures()[2], pictures()[7]])
+    with pytest.raises(UserError, match="frame 10 cannot be read; the video ends at frame 10"):
+        list(read_frames(path, [9, 10]))
+    with pytest.raises(UserError, match="no such video"):
+        read_video_info(tmp_path / "w.avi")
+
+
 def test_a_gif_is_a_video(tmp_path: Path) -> None:
-    pictures = [Image.fromarray(np.full((48, 64), level, np.uint8)) for level in (0, 100, 200)]
-    pictures[0].save(tmp_path / "clip.gif", save_all=True, append_images=pictures[1:])
+    images = [Image.fromarray(np.full((48, 64), level, np.uint8)) for level in (0, 100, 200)]
+    images[0].save(tmp_path / "clip.gif", save_all=True, append_images=images[1:], duration=40)
     levels = [int(image.mean()) for _, image in read_frames(tmp_path / "clip.gif", [0, 1, 2])]
     assert np.abs(np.subtract(levels, (0, 100, 200))).max() <= 3
+    np.testing.assert_allclose(read_video_info(tmp_path / "clip.gif").timestamps, [0, 0.04, 0.08])
 
 
-def test_a_number_too_long_for_a_clips_csv_is_no_frame(tmp_path: Path) -> None:
-    for name in ("img7.png", "img0000000008.png", "img9999999999.png"):
-        (tmp_path / name).touch()
-    assert list(index_frames(tmp_path)) == [7, 8]
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mkv"])
+def test_each_frame_has_its_own_time_and_gaps_are_counted(tmp_path: Path, suffix: str) -> None:
+    """An .avi fills the gaps with null frames."""
+    info = read_video_info(write_test_video(tmp_path / f"a{suffix}", pictures(), 25, POSITIONS))
+    np.testing.assert_allclose(info.timestamps, np.array(POSITIONS) / 25, atol=1e-3)
+    assert (info.rate, info.missing_frames) == (25, 3)
+    even = read_video_info(write_test_video(tmp_path / f"b{suffix}", pictures(), 60))
+    assert (even.rate, even.missing_frames) == (60, 0)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_rotation_tag_turns_the_frames(tmp_path: Path, degrees: int) -> None:
+    plain = write_test_video(tmp_path / "a.mp4", pictures())
+    turned = write_test_video(tmp_path / "b.mp4", pictures(), rotation=degrees)
+    (_, expected), (_, actual) = (next(read_frames(path, [3])) for path in (plain, turned))
+    np.testing.assert_array_equal(actual, np.rot90(expected, degrees // 90))
+
+
+def test_an_edit_list_hides_the_frames_before_the_cut(tmp_path: Path) -> None:
+    """A cut without coding starts at the key frame before the cut, frame 12, and shows from frame 18 on."""
+    whole, cut = write_test_video(tmp_path / "whole.mp4", pictures(60)), tmp_path / "cut.mp4"
+    options = {"use_editlist": "1", "avoid_negative_ts": "disabled"}
+    with av.open(str(whole)) as source, av.open(str(cut), "w", options=options) as target:
+        video = source.streams.video[0]
+        copy = target.add_stream_from_template(video)
+        assert video.time_base is not None
+        start, shown = (round(frame / 25 / video.time_base) for frame in (12, 18))
+        for packet in source.demux(video):
+            if packet.dts is not None and packet.pts is not None and packet.pts >= start:
+                packet.pts, packet.dts, packet.stream = packet.pts - shown, packet.dts - shown, copy
+                target.mux(packet)
+    info = read_video_info(cut)
+    assert info.frames == 42 and info.timestamps[-1] == pytest.approx(41 / 25)
+    (_, expected), (_, actual) = next(read_frames(whole, [18])), next(read_frames(cut, [0]))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".avi", {}), (".mkv", {}), (".mp4", {"movflags": "faststart"})])
+def test_a_truncated_video_is_not_taken_as_the_whole(tmp_path: Path, suffix: str, options: dict[str, str]) -> None:
+    path = write_test_video(tmp_path / f"a{suffix}", pictures(60), **options)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(UserError, match=rf"a\{suffix}: breaks off after \d+ frames, at .* of 2.40 s; copy the video"):
+        read_video_info(path)
+
+
+def test_damaged_frames_are_counted_and_stop_reading(tmp_path: Path) -> None:
+    path = write_test_video(tmp_path / "a.avi", pictures(60))
+    data = bytearray(path.read_bytes())
+    starts = [i for i in range(len(data)) if data[i : i + 2] == b"\xff\xd8"]  # of the JPEGs
+    for frame in (20, 30):
+        data[starts[frame] : starts[frame] + 600] = bytes(600)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.avi: 2 of 60 frames are damaged; copy the video again, or convert"):
+        read_video_info(path)
+    with pytest.raises(UserError, match=r"a\.avi: frame 20 is damaged"):
+        list(read_frames(path, [0, 25]))
+
+
+def test_files_without_frames(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    with av.open(str(tmp_path / "sound.wav"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 8000
+        container.mux(stream.encode(silence))
+    for name, message in (("text.mp4", "not a readable video"), ("empty.mp4", "empty"), ("sound.wav", "no pictures")):
+        with pytest.raises(UserError, match=rf"{name}: .*{message}.*; "):
+            read_video_info(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_written_video_keeps_pictures_times_and_comment(tmp_path: Path, suffix: str) -> None:
+    path, times = tmp_path / f"a{suffix}", [0, 0.02, 0.04, 0.1, 0.12]
+    grays = [picture[:47, :63] for picture in pictures(5)]
+    frames = [np.dstack([gray, gray // 2, 255 - gray]) for gray in grays]
+    write_video(path, zip(times, frames, strict=True), 50, "Synthetic, ü")
+    info = read_video_info(path)
+    np.testing.assert_allclose(info.timestamps, times, atol=1e-3)
+    assert (info.rate, info.missing_frames) == (50, 2)
+    actual = np.array(list(read_color_frames(path)))
+    assert actual.shape == (5, 48, 64, 3)
+    assert np.abs(actual[:, :47, :63].mean(axis=(1, 2)) - np.mean(frames, axis=(1, 2))).max() < 3
+    with av.open(str(path)) as container:
+        assert "Synthetic, ü" in container.metadata.values()

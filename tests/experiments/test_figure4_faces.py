@@ -33,10 +33,10 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_models_are_those_of_the_paper() -> None:
-    generators = [figure4_faces.fields_of(DEMO, model)["model.generator"] for model in figure4_faces.MODELS]
+    generators = [figure4_faces.fields_of(DEMO, model)["generator.kind"] for model in figure4_faces.MODELS]
     assert generators == ["dcgan", "encoder_decoder", "grm", "grm"]
     assert all(figure4_faces.fields_of(DEMO, model)["protocol"] == "split" for model in figure4_faces.MODELS)
-    motion = [figure4_faces.fields_of(DEMO, model)["model.motion"] for model in figure4_faces.MODELS]
+    motion = [figure4_faces.fields_of(DEMO, model)["generator.motion"] for model in figure4_faces.MODELS]
     assert motion == [False, False, False, True]
 
 
@@ -111,7 +111,7 @@ def test_runs_of_other_clips_are_refused(
     right = runs.train_run
 
     def train(options: object, seed: int, asked: dict, data: str) -> Path:
-        if asked["model.generator"] != "encoder_decoder":
+        if asked["generator.kind"] != "encoder_decoder":
             return right(options, seed, asked, data)
         return write_run(trained / "other", part(made_up(), [0, 1, 2]))
 

@@ -44,11 +44,13 @@ def test_a_wrong_option_is_one_line(argv: list[str], message: str, capsys: pytes
 
 
 def test_the_experiment_and_the_user_change_the_preset(tmp_path: Path) -> None:
-    mine = options(tmp_path, ("training.steps", "7"), ("model.motion", "true"), ("model.reconstruction_hidden", "(8,)"))
-    config = runs.build_config(mine, 3, {"model.generator": "skips", "model.width": 1}, "DATA")
-    assert (config.seed, config.training.steps, config.model.generator) == (3, 7, "skips")
+    mine = options(
+        tmp_path, ("training.steps", "7"), ("generator.motion", "true"), ("discriminator.reconstruction_hidden", "(8,)")
+    )
+    config = runs.build_config(mine, 3, {"generator.kind": "skips", "model.width": 1}, "DATA")
+    assert (config.seed, config.training.steps, config.generator.kind) == (3, 7, "skips")
     assert config.model.width == 1.0
-    assert config.model.motion is True and config.model.reconstruction_hidden == (8,)
+    assert config.generator.motion is True and config.discriminator.reconstruction_hidden == (8,)
     assert config.data.dir == "DATA"
 
 
@@ -61,10 +63,10 @@ def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, message:
     assert message in str(error.value) or "configs/loso.py" in str(error.value)
 
 
-@pytest.mark.parametrize("field", ["model.generator", "seed", "data.dir"])
+@pytest.mark.parametrize("field", ["generator.kind", "seed", "data.dir"])
 def test_what_the_experiment_sets_is_not_the_users_to_change(tmp_path: Path, field: str) -> None:
     with pytest.raises(UserError, match=rf"--config\.{field}: the experiment sets this field itself"):
-        runs.build_config(options(tmp_path, (field, "1")), 0, {"model.generator": "skips"}, "D")
+        runs.build_config(options(tmp_path, (field, "1")), 0, {"generator.kind": "skips"}, "D")
 
 
 def test_a_run_that_leaves_nobody_to_test_is_refused(tmp_path: Path) -> None:
@@ -109,18 +111,18 @@ def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monk
     monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
     monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
     mine = options(tmp_path)
-    first = runs.train_run(mine, 0, {"model.generator": "skips"}, "D")
-    assert runs.train_run(mine, 0, {"model.generator": "skips"}, "D") == first and trained == [first]
+    first = runs.train_run(mine, 0, {"generator.kind": "skips"}, "D")
+    assert runs.train_run(mine, 0, {"generator.kind": "skips"}, "D") == first and trained == [first]
     others = [
-        runs.train_run(mine, 1, {"model.generator": "skips"}, "D"),
-        runs.train_run(mine, 0, {"model.generator": "se"}, "D"),
-        runs.train_run(mine, 0, {"model.generator": "skips"}, "E"),
-        runs.train_run(options(tmp_path, ("training.steps", "9")), 0, {"model.generator": "skips"}, "D"),
+        runs.train_run(mine, 1, {"generator.kind": "skips"}, "D"),
+        runs.train_run(mine, 0, {"generator.kind": "se"}, "D"),
+        runs.train_run(mine, 0, {"generator.kind": "skips"}, "E"),
+        runs.train_run(options(tmp_path, ("training.steps", "9")), 0, {"generator.kind": "skips"}, "D"),
     ]
     assert len({first, *others}) == 5 and trained == [first, *others]
     # What is the preset's value already changes nothing.
     base = runs.train_run(mine, 0, {}, "D")
-    assert runs.train_run(mine, 0, {"model.generator": "grm"}, "D") == base
+    assert runs.train_run(mine, 0, {"generator.kind": "grm"}, "D") == base
 
 
 def test_faces_named_by_the_user_are_taken(tmp_path: Path) -> None:

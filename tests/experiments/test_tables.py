@@ -70,11 +70,11 @@ def test_table_2_trains_within_each_database(tmp_path: Path, monkeypatch: pytest
 
 def test_table_3_varies_one_field_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table3_generator, "l1_to_apex", lambda runs: {"l1": 1.5, "l1_of_onset": 2.5})
-    rows, asked = run(table3_generator, tmp_path, monkeypatch, {"skips": 3}, "model.generator")
+    rows, asked = run(table3_generator, tmp_path, monkeypatch, {"skips": 3}, "generator.kind")
     assert [row["model"] for row in rows] == ["A", "B", "C", "D", "E", "F", "F, motion"]
     kinds = ["none", "dcgan", "encoder_decoder", "skips", "se", "grm", "grm"]
-    assert [fields["model.generator"] for _, fields, _ in asked[::2]] == kinds
-    assert [fields["model.motion"] for _, fields, _ in asked[::2]] == [False] * 6 + [True]
+    assert [fields["generator.kind"] for _, fields, _ in asked[::2]] == kinds
+    assert [fields["generator.motion"] for _, fields, _ in asked[::2]] == [False] * 6 + [True]
     assert {fields["protocol"] for _, fields, _ in asked} == {"split"}
     assert float(rows[3]["uf1"]) == pytest.approx(0.75) and float(rows[5]["uf1"]) == 1
     assert rows[0]["l1"] == "" and rows[1]["l1"] == "1.5"
@@ -94,7 +94,7 @@ def test_table_4_enlarges_the_cnn_to_the_capsules_size(
     assert size["D_CNN"] < size["D_CNN enlarged"]
     dimensions = [size[f"D_CE, d_exp {d}"] for d in (8, 16, 32, 64, 128)]
     assert dimensions == sorted(dimensions)
-    assert asked[2][1]["model.discriminator"] == "cnn" and asked[2][1]["model.cnn_width"] > 1
+    assert asked[2][1]["discriminator.kind"] == "cnn" and asked[2][1]["discriminator.cnn_width"] > 1
 
 
 def test_apex_against_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +114,7 @@ def test_the_three_rules_and_the_guessers(tmp_path: Path, monkeypatch: pytest.Mo
     found = {"last": (0.5, 0.6), "inner": (0.55, 0.65), ORACLE_NAME: (0.9, 0.95)}
 
     def train(options: object, seed: int, fields: Mapping[str, object], data: str) -> Path:
-        assert fields["evaluation.oracle"] and fields["evaluation.every"]
+        assert fields["evaluation.oracle"] and fields["training.evaluate_every"]
         made = fabricated_runs.write_run(tmp_path / f"run{seed}", 0, "inner validation")
         results = read_json(made / "results.json")
         scored = {rule: results["overall"] | {"uf1": a + seed * 0.1, "uar": b} for rule, (a, b) in found.items()}

@@ -10,6 +10,7 @@ import skimage.data
 from numpy.typing import NDArray
 
 from tests.data.conftest import STRENGTHS, moved, smiling
+from tests.videos import write_test_video
 
 Gray = NDArray[np.uint8]
 
@@ -38,16 +39,9 @@ def write_folder(folder: Path, first: int = 10, strengths: Sequence[float] = STR
     return folder
 
 
-def write_video(path: Path, strengths: Sequence[float] = STRENGTHS, fps: float = 60.0, codec: str = "MJPG") -> Path:
+def write_video(path: Path, strengths: Sequence[float] = STRENGTHS, fps: int = 60) -> Path:
     """Write the same frames as a video; the apex is at position 4."""
-    pictures = frames(strengths)
-    height, width = pictures[0].shape
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, (width, height))
-    assert writer.isOpened()
-    for picture in pictures:
-        writer.write(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
-    writer.release()
-    return path
+    return write_test_video(path, frames(strengths), fps)
 
 
 def write_pair(folder: Path) -> tuple[Path, Path]:

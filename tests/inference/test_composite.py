@@ -47,11 +47,6 @@ def test_outside_the_box_no_pixel_changes(picture: Color, box: Box) -> None:
     is_inside = inside(box, picture.shape)
     assert (result[~is_inside] == picture[~is_inside]).all()
     assert (result[is_inside] != picture[is_inside]).mean() > 0.6
-
-
-@boxes
-def test_at_intensity_0_no_pixel_changes(picture: Color, box: Box) -> None:
-    change = np.random.default_rng(1).normal(0, (2, 2, 30), (32, 32, 3)).astype(np.float32)
     assert np.array_equal(composite_face(picture, box, change, 0.0), picture)
 
 

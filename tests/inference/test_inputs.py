@@ -1,5 +1,3 @@
-import re
-import wave
 from pathlib import Path
 
 import cv2
@@ -9,7 +7,8 @@ import pytest
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
 from icegan_jax.inference.inputs import FrameSource, open_inputs
-from tests.inference.recordings import write_folder, write_pair, write_video
+from tests.inference.recordings import frames, write_folder, write_pair, write_video
+from tests.videos import write_test_video
 
 
 def open_(*given: Path | str, fps: float | None = None) -> list[FrameSource]:
@@ -39,7 +38,16 @@ def test_a_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "film.avi", fps=60)
     (source,) = open_(path)
     assert (list(source.frame_numbers), source.fps, source.is_video) == (list(range(7)), 60, True)
-    assert open_(path, fps=120)[0].fps == 120
+    faster = open_(path, fps=120)[0]
+    assert (source.seconds(3), faster.seconds(3)) == (pytest.approx(0.05), 0.025)
+
+
+def test_frames_of_a_video_have_their_own_times(tmp_path: Path) -> None:
+    path = write_test_video(tmp_path / "film.mp4", frames(), fps=60, positions=[0, 1, 2, 5, 6, 7, 8])
+    (source,) = open_(path)
+    assert (source.fps, source.missing_frames, source.seconds(3)) == (60, 2, pytest.approx(5 / 60))
+    (source,) = open_(path, fps=60)  # a given rate replaces the clock of the file
+    assert (source.missing_frames, source.seconds(3)) == (0, 3 / 60)
 
 
 def test_annotated_clips(tmp_path: Path) -> None:
@@ -73,30 +81,3 @@ def test_a_pair_of_different_sizes(tmp_path: Path) -> None:
     onset, apex = write_pair(tmp_path)
     cv2.imwrite(str(apex), np.zeros((20, 30), np.uint8))
     assert refusal(onset, apex) == f"{apex}: is 30x20, the onset {onset} 240x260; give two frames of one recording"
-
-
-def test_a_sound_file(tmp_path: Path) -> None:
-    path = tmp_path / "sound.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(bytes(16000))
-    assert refusal(path).startswith(f"{path}: not a readable video")
-
-
-@pytest.mark.parametrize(("name", "codec"), [("film.avi", "MJPG"), ("film.mp4", "mp4v")])
-def test_a_video_that_breaks_off(tmp_path: Path, name: str, codec: str) -> None:
-    whole = write_video(tmp_path / name, [0.0, 0.5, 1.0] * 8, codec=codec).read_bytes()
-    path = tmp_path / f"cut_{name}"
-    path.write_bytes(whole[: int(0.6 * len(whole))])
-    message = refusal(path)
-    assert message.startswith(str(path))
-    assert re.search(r"breaks off at frame \d+ of 24; copy it again|not a readable video", message)
-
-
-def test_a_video_without_frames(tmp_path: Path) -> None:
-    path = tmp_path / "none.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (32, 32))
-    writer.release()
-    assert refusal(path).startswith(f"{path}: ")

@@ -24,6 +24,8 @@ def words(flags: list[quality_flags.QualityFlag]) -> list[str]:
 @pytest.mark.parametrize(("fps", "word"), [(None, "rate_unknown"), (25.0, "slow_camera"), (60.0, ""), (200.0, "")])
 def test_the_frame_rate(fps: float | None, word: str) -> None:
     assert words(quality_flags.flag_frame_rate(fps)) == [word] * bool(word)
+    (flag, *_) = quality_flags.flag_frame_rate(fps, missing_frames=3)
+    assert flag.word == "missing_frames" and "gaps of 3 frames" in flag.sentence
 
 
 def test_a_good_face_has_no_flag() -> None:
@@ -47,11 +49,10 @@ def test_all_flags_of_a_face() -> None:
 
 
 def test_a_face_of_a_later_frame_and_of_an_equalized_picture() -> None:
-    late = detection(
-        100, 1, 0.0, CropRepair("face", 10, 12, "no face found in the onset: the box is that of a later frame")
-    )
+    several = CropRepair("face", 2, 1, "2 faces: the largest one")
+    late = detection(100, 2, 0.0, several, CropRepair("face", 10, 12, "no face found in the onset"))
     late = replace(late, face=replace(late.face, position=2))
-    assert words(quality_flags.flag_face(late)) == ["no_face_in_onset"]
+    assert words(quality_flags.flag_face(late)) == ["several_faces", "no_face_in_onset"]
     helped = detection(
         100, 1, 0.0, CropRepair("face", None, "equalized and upsampled", "the detector found no face without")
     )
@@ -70,17 +71,16 @@ def test_noise_alone_is_flagged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("onset", "apex", "offset", "fps", "expected"),
+    ("onset", "apex", "offset", "seconds", "expected"),
     [
-        (0, 5, 10, 100.0, []),
-        (0, 10, 10, 100.0, ["apex_is_last"]),
-        (0, 1, 1, 100.0, []),  # a pair
-        (0, 5, 60, 100.0, ["longer_than_micro"]),
-        (0, 5, 60, None, []),
+        (0, 5, 10, 0.1, []),
+        (0, 10, 10, 0.1, ["apex_is_last"]),
+        (0, 1, 1, None, []),  # a pair
+        (0, 5, 60, 0.6, ["longer_than_micro"]),
     ],
 )
-def test_times(onset: int, apex: int, offset: int, fps: float | None, expected: list[str]) -> None:
-    assert words(quality_flags.flag_duration(onset, apex, offset, fps)) == expected
+def test_times(onset: int, apex: int, offset: int, seconds: float | None, expected: list[str]) -> None:
+    assert words(quality_flags.flag_duration(onset, apex, offset, seconds)) == expected
 
 
 @pytest.mark.parametrize(("margin", "expected"), [(0.05, ["close_call"]), (0.3, []), (None, [])])

@@ -78,8 +78,9 @@ def test_the_warning() -> None:
     )
     assert warning == (
         "fold tiny_s1: all training clips are predicted as 'negative' in steps 4 to 18 (2 passes): the capsules have "
-        "collapsed (see config.model.routing_axis, config.model.capsule_std, config.model.recognition_input, "
-        "config.training.learning_rate); margin loss since the first step 0.41 0.33 0.32 0.32 0.32 0.32 █▂▁▁▁▁"
+        "collapsed (see config.discriminator.routing_axis, config.discriminator.capsule_std, "
+        "config.model.recognition_input, config.optimizer.learning_rate); "
+        "margin loss since the first step 0.41 0.33 0.32 0.32 0.32 0.32 █▂▁▁▁▁"
     )
 
 

@@ -276,7 +276,7 @@ def test_the_error_says_what_to_do() -> None:
     assert error.failure is FAILURE
     assert str(error) == (
         f"{LINE}; its checkpoint of step 30 is kept, from which the same command comes to the same step: lower "
-        "--config.training.learning_rate in a new --workdir, or add --config.training.on_nonfinite=skip_fold "
+        "--config.optimizer.learning_rate in a new --workdir, or add --config.training.on_nonfinite=skip_fold "
         "--force_resume to go on without this fold"
     )
     assert "; it has no checkpoint yet: lower " in str(NonFiniteError(FAILURE._replace(kept=0)))

@@ -95,7 +95,7 @@ def test_the_table_names_every_module_and_the_totals(network: str, total: str) -
 def test_the_released_discriminator(dimension: int, total: int) -> None:
     """docs/design.md, "Parameter counts"; AdvCaps is as wide as ExpCaps."""
     config = released.get_config()
-    config.model.expression_dimension = dimension
+    config.discriminator.expression_dimension = dimension
     config.loss.perceptual = 0.0
     patchgan = patchgan_count([64, 128, 256, 512, 512, 64], 16 * 8)
     capsules = capsules_count(16, 8, dimension, dimension)
@@ -103,10 +103,22 @@ def test_the_released_discriminator(dimension: int, total: int) -> None:
     assert count_discriminator(build_models(config, steps=1)) == total
 
 
+<<<<<<< HEAD
 def without_perceptual(**model: object) -> object:
+=======
+def test_the_released_networks_in_the_table() -> None:
+    config = released.get_config()
+    config.loss.perceptual = 0.0
+    table = parameter_table(build_models(config, steps=1))
+    totals = [line.split()[1] for line in table.splitlines() if "total" in line]
+    assert totals == ["40,282,753", "97,766,400"]
+
+
+def without_perceptual(**fields: object) -> object:
+>>>>>>> main
     config = loso.get_config()
     config.loss.perceptual = 0.0
-    config.model.update(model)
+    config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
     return config
 
 
@@ -125,20 +137,29 @@ def test_the_generators_of_table_3() -> None:
         "none": 0,
     }
     assert plain == 39_517_377
-    assert {kind: counted(without_perceptual(generator=kind))[0] for kind in expected} == expected
+    assert {kind: counted(without_perceptual(generator__kind=kind))[0] for kind in expected} == expected
 
 
 def test_a_discriminator_without_capsules_has_the_requested_size() -> None:
-    models = build_models(without_perceptual(discriminator="cnn"), steps=1)  # type: ignore[arg-type]
+    models = build_models(without_perceptual(discriminator__kind="cnn"), steps=1)  # type: ignore[arg-type]
     patchgan = patchgan_count([64, 128, 256, 512, 512, 64], 128)
     assert count_discriminator(models) == patchgan + convolution(4, 128, 128) + convolution(4, 128, 1 + CLASSES)
     width = match_cnn_width(models, 27_244_544)
-    wide = build_models(without_perceptual(discriminator="cnn", cnn_width=width), steps=1)  # type: ignore[arg-type]
+    wide = build_models(without_perceptual(discriminator__kind="cnn", discriminator__cnn_width=width), steps=1)  # type: ignore[arg-type]
     assert count_discriminator(wide) == pytest.approx(27_244_544, rel=0.02)
     assert count_discriminator(models) < 0.3 * count_discriminator(wide)
 
 
+<<<<<<< HEAD
+=======
+def test_no_width_for_a_handful_of_parameters() -> None:
+    models = build_models(without_perceptual(discriminator__kind="cnn"), steps=1)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="^no config.discriminator.cnn_width gives about 10 parameters"):
+        match_cnn_width(models, 10)
+
+
+>>>>>>> main
 def test_a_table_without_a_generator() -> None:
-    table = parameter_table(build_models(without_perceptual(generator="none"), steps=1))  # type: ignore[arg-type]
+    table = parameter_table(build_models(without_perceptual(generator__kind="none"), steps=1))  # type: ignore[arg-type]
     assert table.startswith("discriminator\n")
     assert table.count("total") == 1

@@ -21,11 +21,9 @@ def config_of(data: Path, **changes: Any) -> ConfigDict:
     """Return the demo's config for tiny networks; ``changes`` are dotted names with ``__`` for the dot."""
     config = demo.get_config()
     config.data.dir = str(data)
-    config.model.update(
-        image_size=tiny.SIZE,
-        width=0.03125,
-        embedding=6,
-        noise=4,
+    config.model.update(image_size=tiny.SIZE, width=0.03125, noise=4)
+    config.generator.embedding = 6
+    config.discriminator.update(
         primary_types=2,
         primary_dimension=4,
         adversarial_dimension=6,
@@ -35,7 +33,7 @@ def config_of(data: Path, **changes: Any) -> ConfigDict:
     )
     config.loss.perceptual = 0.0
     config.training.update(steps=STEPS, steps_per_call=2, checkpoint_every=4, folds_per_device=3, batch_size=tiny.BATCH)
-    config.evaluation.every = 4
+    config.training.evaluate_every = 4
     config.update_from_flattened_dict({name.replace("__", "."): value for name, value in changes.items()})
     return config
 

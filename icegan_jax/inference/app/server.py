@@ -67,8 +67,9 @@ def serve(run_dir: Path, fold: str | None, exclude_subject: str | None, host: st
 
         page = layout.build(recognizer, generator)
         try:
-            layout.launch(page, host, port)
-            print(f"page: http://{host}:{port} (Ctrl-C closes the page and removes the uploads)", flush=True)
+            address = f"[{host}]" if ":" in host else host  # IPv6 in an URL (RFC 3986, 3.2.2)
+            layout.launch(page, address, port)
+            print(f"page: http://{address}:{port} (Ctrl-C closes the page and removes the uploads)", flush=True)
             page.block_thread()
         except Stopped:
             print("the page is closed")

@@ -12,8 +12,8 @@ from icegan_jax.data.landmarks import Box
 from icegan_jax.inference.app.html import download_link, png_bytes
 from icegan_jax.inference.composite import build_renderer
 from icegan_jax.inference.ensemble import Ensemble
+from icegan_jax.inference.face_crops import find_neutral_faces
 from icegan_jax.inference.media import encode_still
-from icegan_jax.inference.neutral_faces import find_neutral_faces
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.inference.visualize import difference_image
 from icegan_jax.reporting.page.html import embed_image

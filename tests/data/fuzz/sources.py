@@ -16,6 +16,7 @@ from PIL import Image
 from tests.data.conftest import Gray, moved, smiling
 from tests.data.databases.write_files import biff_sheet
 from tests.data.fabricate import Cell, ClipKey, write_formula_values
+from tests.videos import write_test_video
 
 _STRENGTHS = (0.0, 0.2, 0.6, 1.0, 0.6, 0.3)
 _CASME2 = "CASME2/CASME2_RAW_selected/CASME2_RAW_selected"
@@ -123,15 +124,7 @@ def _write_video(path: Path, images: Sequence[Gray]) -> None:
         first, *others = map(Image.fromarray, images)
         first.save(path, save_all=True, append_images=others, duration=40)
         return
-    # FFmpeg asks for it once in a process, here at the writer; in a user's process the package itself sets it.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    h, w = images[0].shape
-    code = "MJPG" if path.suffix == ".avi" else "mp4v"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), 25, (w, h), isColor=False)
-    assert writer.isOpened()
-    for image in images:
-        writer.write(image)
-    writer.release()
+    write_test_video(path, images)
 
 
 def _of(database: str) -> list[FuzzClip]:

@@ -10,6 +10,7 @@ from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
 from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
 from tests.data.fabricate import replace_file
 from tests.data.fabricated_samm import build_samm
+from tests.videos import write_test_video
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
 
@@ -104,10 +105,7 @@ def test_a_damaged_frame_that_preparation_does_not_read_stops_nothing(
 
 
 def test_videos_are_decoded_too(tmp_path: Path) -> None:
-    video = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (32, 32))
-    for n in range(8):
-        video.write(np.full((32, 32, 3), 20 * n, np.uint8))
-    video.release()
+    write_test_video(tmp_path / "v.avi", [np.full((32, 32), 20 * n, np.uint8) for n in range(8)])
     (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,v.avi,1,4,7\n")
     collected = collect_clips([Source("clips", tmp_path / "clips.csv")])
     assert check(collected)[0] == 0

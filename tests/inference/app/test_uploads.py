@@ -34,17 +34,6 @@ def test_files_of_other_sessions_stay(file: Path) -> None:
     assert not file.exists() and other.exists()
 
 
-def test_sessions_without_files(file: Path) -> None:
-    uploads = Uploads()
-    uploads.end_session("nobody")
-    uploads.end_session(None)
-    uploads.add("a", None)
-    uploads.add(None, {"path": str(file)})
-    uploads.add("a", {"path": str(file)})
-    file.unlink()
-    uploads.end_session("a")  # The file is missing already.
-
-
 @pytest.mark.parametrize("value,path", [(None, None), ({}, None), ({"path": None}, None), ({"path": "a"}, Path("a"))])
 def test_the_file_of_a_value(value: dict[str, str | None] | None, path: Path | None) -> None:
     assert path_of(value) == path

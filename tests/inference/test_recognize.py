@@ -11,10 +11,9 @@ import pytest
 from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, Trace, TraceRow
 from icegan_jax.errors import UserError
-from icegan_jax.inference import events
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.recognize import Recognition, recognize_spotted
+from icegan_jax.inference.recognize import Recognition, recognize_spotted, recording_flags, spot_source
 from tests.inference.recordings import Gray, frames
 
 MICRO = (Event("micro", 10, 13, 16, 3.0), Event("micro", 30, 33, 36, 2.0))
@@ -99,14 +98,14 @@ def test_a_slow_camera_is_flagged_for_every_event() -> None:
 
 @pytest.mark.parametrize(("seen", "words"), [(47, []), (20, ["face_rarely_seen"])])
 def test_the_flags_of_the_recording(seen: int, words: list[str]) -> None:
-    flags = events.recording_flags(Recording().source(), spotting(seen=seen))
+    flags = recording_flags(Recording().source(), spotting(seen=seen))
     assert [flag.word for flag in flags] == words
 
 
 def test_the_trace_has_a_row_for_each_frame(tmp_path: Path) -> None:
     recording = Recording()
     recording.frames = [*frames([0.0]) * 40]
-    spotted = events.spot_source(recording.source(), tmp_path / "trace.csv")
+    spotted = spot_source(recording.source(), tmp_path / "trace.csv")
     with (tmp_path / "trace.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == [*ROW_FIELDS, "seconds"] and len(rows) == 40
@@ -119,10 +118,10 @@ def test_no_face_in_any_frame(tmp_path: Path) -> None:
     recording = Recording()
     recording.frames = [np.full((60, 60), 90, np.uint8)] * 30
     with pytest.raises(UserError, match=r"film\.mp4: no face in any frame; give a recording of a frontal face"):
-        events.spot_source(recording.source(), tmp_path / "trace.csv")
+        spot_source(recording.source(), tmp_path / "trace.csv")
 
 
 def test_no_frame_rate(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be timed without a frame rate; give it with --fps"):
-        events.spot_source(Recording().source(None), tmp_path / "trace.csv")
+        spot_source(Recording().source(None), tmp_path / "trace.csv")
     assert not (tmp_path / "trace.csv").exists()
