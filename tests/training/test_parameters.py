@@ -103,19 +103,7 @@ def test_the_released_discriminator(dimension: int, total: int) -> None:
     assert count_discriminator(build_models(config, steps=1)) == total
 
 
-<<<<<<< HEAD
-def without_perceptual(**model: object) -> object:
-=======
-def test_the_released_networks_in_the_table() -> None:
-    config = released.get_config()
-    config.loss.perceptual = 0.0
-    table = parameter_table(build_models(config, steps=1))
-    totals = [line.split()[1] for line in table.splitlines() if "total" in line]
-    assert totals == ["40,282,753", "97,766,400"]
-
-
 def without_perceptual(**fields: object) -> object:
->>>>>>> main
     config = loso.get_config()
     config.loss.perceptual = 0.0
     config.update_from_flattened_dict({name.replace("__", "."): value for name, value in fields.items()})
@@ -150,15 +138,6 @@ def test_a_discriminator_without_capsules_has_the_requested_size() -> None:
     assert count_discriminator(models) < 0.3 * count_discriminator(wide)
 
 
-<<<<<<< HEAD
-=======
-def test_no_width_for_a_handful_of_parameters() -> None:
-    models = build_models(without_perceptual(discriminator__kind="cnn"), steps=1)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="^no config.discriminator.cnn_width gives about 10 parameters"):
-        match_cnn_width(models, 10)
-
-
->>>>>>> main
 def test_a_table_without_a_generator() -> None:
     table = parameter_table(build_models(without_perceptual(generator__kind="none"), steps=1))  # type: ignore[arg-type]
     assert table.startswith("discriminator\n")
