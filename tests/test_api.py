@@ -19,11 +19,11 @@ from icegan_jax import train
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.data.images import read_color
 from icegan_jax.inference.synthesizer import Synthesizer
-from tests.damage.runs import config_of
 from tests.inference.conftest import face_picture as face_picture
 from tests.inference.conftest import run_dir as run_dir
 from tests.inference.read_metadata import metadata_in
 from tests.inference.recordings import astronaut, frames, write_folder, write_pair, write_video
+from tests.training.tiny_run import config_of
 
 CLASSES = ("negative", "positive", "surprise")
 NOT_FOR_PREDICTION = ("tensorflow_datasets", "matplotlib", "grain", "sklearn", "scipy", "openpyxl", "xlrd", "gradio")

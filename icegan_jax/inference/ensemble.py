@@ -260,7 +260,7 @@ def _read_state(fold: TrainedFold, run_id: str, seed: int, shapes: TrainState, g
     """Return a fold's trained state; the optimizers and the parameters of the other network are empty."""
     like = state_template(shapes, fold_key(seed, fold.name))
     try:
-        state = read_checkpoint(fold.folder, fold.step, f"{run_id} {fold.name}", like)
+        state, _ = read_checkpoint(fold.folder, fold.step, run_id, like)
     except DamagedCheckpoint as error:
         raise UserError(
             f"{fold.folder / 'checkpoints' / str(fold.step)}: damaged or of another config: {error}; start the "

@@ -557,7 +557,7 @@ class FoldRun:
 def open_fold_run(fold: Fold, context: RunContext, stack: contextlib.ExitStack) -> FoldRun:
     """Open the checkpoints of a fold; its logs are opened once the step is known from which the fold continues."""
     folder = fold_dir(context.run_dir, fold)
-    checkpoints = stack.enter_context(FoldCheckpoints(folder, f"{context.config.run} {fold.name}"))
+    checkpoints = stack.enter_context(FoldCheckpoints(folder, context.config.run))
     return FoldRun(fold, folder, checkpoints, collapse_monitor(fold, context.pairs, context.config))
 
 

@@ -1,34 +1,58 @@
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import pytest
 from matplotlib.figure import Figure
+from ml_collections import ConfigDict
 
 from icegan_jax.config import build_models
 from icegan_jax.reporting import style
-from icegan_jax.training import memory
+from icegan_jax.training import loop, memory
 from icegan_jax.training.parallel import build_programs
-from tests.damage.runs import STEPS, Runs, config_of, train_runs
+from tests.training.tiny_run import STEPS, config_of, start, write_data
+
+
+class Runs(NamedTuple):
+    """Run directories, which tests copy.
+
+    Attributes:
+      data: The prepared folder of ``unfinished``.
+      unfinished: Of a run that was killed before it evaluated its folds, which have checkpoints of steps 4 and 8.
+      finished: Of an uninterrupted run of the same config; its prepared folder is ``data`` beside it.
+    """
+
+    data: Path
+    unfinished: Path
+    finished: Path
+
+
+class Killed(BaseException):
+    """Takes the place of the end of the process."""
 
 
 @pytest.fixture(scope="package")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
-    """Programs of one device, for every run: its programs are compiled once.
-
-    Figures are rendered for the first runs alone: to turn one into pixels, which is matplotlib's work, took as long
-    as all the rest of a run. The later runs make them all the same, from what they recovered.
-    """
+def runs(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Runs of one device, whose programs are compiled once; figures are left out, which take most of the time."""
     folder, devices = tmp_path_factory.mktemp("damage"), jax.local_devices()[:1]
+    write_data(folder / "data")
     shared = build_programs(build_models(config_of(folder), STEPS), devices)
-
-    def same(*_: Any) -> Any:
-        return shared
-
+    blank = style.figure_to_png(Figure(figsize=(0.1, 0.1)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", same)
+        patched.setattr(memory, "build_programs", lambda *_: shared)
         patched.setattr(jax, "local_devices", lambda: devices)
-        runs = train_runs(folder)
-        blank = style.figure_to_png(Figure(figsize=(0.1, 0.1)))
         patched.setattr(style, "figure_to_png", lambda _: blank)
-        yield runs
+        start_and_kill(config_of(folder / "data"), folder / "unfinished")
+        yield Runs(folder / "data", folder / "unfinished", run_dir)
+
+
+def start_and_kill(config: ConfigDict, run_dir: Path) -> None:
+    """As ``start``, but killed after the training and before the evaluation."""
+
+    def kill(*_: Any) -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(loop, "evaluate_group", kill)
+        start(config, run_dir)

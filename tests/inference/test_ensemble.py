@@ -103,16 +103,16 @@ def refused(run: Path, generator: bool = False) -> str:
 def test_a_damaged_checkpoint_is_named(run_dir: Path, tmp_path: Path) -> None:
     copy = copy_run(run_dir, tmp_path)
     folder = copy / "folds" / "tiny_s0" / "checkpoints" / str(STEPS)
-    (folder / "inventory.json").unlink()
+    (folder / "manifest.json").unlink()
     message = refused(copy)
-    assert message.startswith(str(folder)) and "inventory.json is missing" in message and "--fold" in message
+    assert message.startswith(str(folder)) and "manifest.json is missing" in message and "--fold" in message
 
 
 def test_a_checkpoint_of_another_run_is_refused(run_dir: Path, tmp_path: Path) -> None:
     copy = copy_run(run_dir, tmp_path)
     config = read_json_with_checksum(copy / "config.json")
     write_json_with_checksum(copy / "config.json", config | {"id": "0" * 32})
-    assert "of another run or fold" in refused(copy)
+    assert "of another run, fold or step" in refused(copy)
 
 
 def test_a_config_of_another_version_is_refused(run_dir: Path, tmp_path: Path) -> None:

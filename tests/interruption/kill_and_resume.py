@@ -1,20 +1,32 @@
-"""Kill a run several times, and start it again with the same command until it ends."""
+"""Kill runs at random points, start them again, and compare their results with those of an uninterrupted run.
 
+    python -m tests.interruption.kill_and_resume --kills=20 --seed=0
+    python -m tests.interruption.kill_and_resume --kills=20 --seed=0 -- --config=configs/demo.py
+
+Each run directory is killed about four times (SIGKILL) and started again by the same command until it ends. Every
+second kill comes at a random file operation (see ``main_killed_at``), the others at a random time. Then
+predictions.csv, every fold's predictions, faces, log and last checkpoint must be, byte for byte, those of the
+uninterrupted run, and no temporary file may remain. The exit code is 0 if all results were equal, otherwise 1.
+"""
+
+import argparse
 import itertools
-import json
 import os
+import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.interruption.kill_points import ANY, KillPoint, common_step, count, describe, wait_for
+from tests.interruption.compare import contents, differences, leftovers
 
 ROOT = Path(__file__).parents[2]
+_PER_RUN = 4  # kills of one run directory
 _EXTRA_S = 120.0  # time limit of a start beyond three times the uninterrupted run, for a busy machine
 
 
@@ -22,140 +34,32 @@ class Failed(Exception):
     """A failed check of a run; the message gives the reason."""
 
 
-@dataclass
-class Timing:
-    """Durations of the parts of a run, in seconds.
+def small() -> list[str]:
+    """Return the options of the smallest run: two folds of 12 steps side by side, a checkpoint every 4."""
+    from tests.test_main import SMALL
 
-    Attributes:
-      data_s: Drawing and preparing the data.
-      start_s: From the start to the first logged step, without the data; of the fastest start so far.
-      train_s: From the first logged step to the end.
-      total_s: The uninterrupted run.
-      steps: Updates of each fold.
-    """
-
-    data_s: float
-    start_s: float
-    train_s: float
-    total_s: float
-    steps: int
-
-    @property
-    def limit_s(self) -> float:
-        """The time limit of one start."""
-        return 3 * self.total_s + _EXTRA_S
-
-    def remaining_s(self, run_dir: Path) -> float:
-        """Return the estimated duration of the next start of a run directory."""
-        data_s = 0.0 if (run_dir / "data" / "prepared.json").exists() else self.data_s
-        return data_s + self.start_s + self.train_s * (1 - min(1.0, common_step(run_dir) / self.steps))
+    return [*SMALL, "--config.training.steps=12", "--config.training.checkpoint_every=4", "--config.loss.perceptual=0"]
 
 
-def start_run(run_dir: Path, options: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+def start_run(run_dir: Path, options: Sequence[str], log: Path, kill_at: int = 0) -> "subprocess.Popen[bytes]":
     """Start the command on one CPU device, in a process group of its own, with its output appended to ``log``."""
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
     flags = re.sub(r"--xla_force_host_platform_device_count=\d+", "", environment.get("XLA_FLAGS", ""))
     environment["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count=1"
+    command = ["-m", "tests.interruption.main_killed_at", str(kill_at), *options, f"--workdir={run_dir.absolute()}"]
     with log.open("ab") as stream:
         return subprocess.Popen(
-            [sys.executable, "-m", "icegan_jax.main", *options, f"--workdir={run_dir}"],
-            cwd=ROOT,
-            env=environment,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
+            [sys.executable, *command], cwd=ROOT, env=environment, stdout=stream, stderr=stream, start_new_session=True
         )
 
 
-def kill(process: "subprocess.Popen[bytes]") -> bool:
-    """Send SIGKILL to the process and its subprocesses; return whether the process was still running."""
-    alive = process.poll() is None
+def wait_and_kill(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    """Wait until the process ends, at most some seconds, then kill its group; return whether it was killed."""
     try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        alive = False
-    return process.wait() == -signal.SIGKILL and alive
-
-
-def run_uninterrupted(run_dir: Path, options: Sequence[str], log: Path, show: Callable[[str], None]) -> Timing:
-    """Run to the end, and measure the durations."""
-    start = time.monotonic()
-    process = start_run(run_dir, options, log)
-    seen: dict[str, float] = {}
-    events = {
-        "data started": lambda: any(run_dir.glob("*data*")) or any(run_dir.glob(".*data*")),
-        "data ready": lambda: (run_dir / "data" / "prepared.json").exists(),
-        "first step": lambda: any(path.stat().st_size for path in (run_dir / "folds").glob("*/metrics.jsonl")),
-    }
-    try:
-        while process.poll() is None:
-            for name, has_happened in events.items():
-                if name not in seen and has_happened():
-                    seen[name] = time.monotonic() - start
-                    show(f"uninterrupted run: {name}")
-            time.sleep(0.01)
-    finally:
-        kill(process)
-    check_log(log)
-    if process.returncode:
-        raise Failed(f"the uninterrupted run ended with {process.returncode}; see {log}")
-    total_s = time.monotonic() - start
-    ready = seen.get("data ready", 0.0)
-    data_s = ready - seen.get("data started", ready)
-    first = seen["first step"]
-    steps = json.loads((run_dir / "config.json").read_text())["training"]["steps"]
-    return Timing(data_s, first - data_s, total_s - first, total_s, steps or 1)
-
-
-def run_with_kills(
-    run_dir: Path,
-    options: Sequence[str],
-    log: Path,
-    kill_points: Sequence[KillPoint],
-    timing: Timing,
-    show: Callable[[str], None],
-    report: Callable[[str], None],
-) -> list[KillPoint]:
-    """Kill a run at each of the kill points, start it again, and let the last start end.
-
-    Args:
-      run_dir: The run directory.
-      options: Of the command.
-      log: File for the output.
-      kill_points: In the order in which the run reaches them.
-      timing: Of the uninterrupted run.
-      show: Receives the current activity.
-      report: Receives a line about each kill.
-
-    Returns:
-      The kill points that were not reached before the run ended.
-
-    Raises:
-      Failed: A start ended with an error or a traceback, or took too long.
-    """
-    remaining = list(kill_points)
-    for number in itertools.count(1):
-        point = remaining.pop(0) if remaining else None
-        show(f"{run_dir.name}, start {number}" + (f", waits: {point.kind}" if point else ""))
-        start = time.monotonic()
-        process = start_run(run_dir, options, log)
-        try:
-            if point and _reached(point, run_dir, process, timing) and kill(process):
-                seconds = time.monotonic() - start
-                report(f"{seconds:.1f} s ({point.kind}), resumed from: {describe(run_dir)}")
-                check_log(log)
-                continue
-            while process.poll() is None and time.monotonic() - start < timing.limit_s:
-                time.sleep(0.02)
-        finally:
-            ended = not kill(process)
-        check_log(log)
-        if not ended:
-            raise Failed(f"{run_dir.name}: a start took longer than {timing.limit_s:.0f} s; see {log}")
-        if process.returncode:
-            raise Failed(f"{run_dir.name}: a start ended with {process.returncode}; see {log}")
-        return ([point] if point else []) + remaining
-    raise AssertionError("not reached: the last start returns or raises")
+    return process.wait() == -signal.SIGKILL
 
 
 def check_log(log: Path) -> None:
@@ -164,16 +68,96 @@ def check_log(log: Path) -> None:
         raise Failed(f"a traceback: see {log}")
 
 
-def _reached(point: KillPoint, run_dir: Path, process: "subprocess.Popen[bytes]", timing: Timing) -> bool:
-    """Wait for the kill point; return False if the run ended, or took too long, before."""
-    if point.kind != ANY:
-        return wait_for(point, run_dir, lambda: process.poll() is not None, timing.limit_s, timing.data_s)
-    start, since = time.monotonic(), time.time()
-    end, first = start + point.after * timing.remaining_s(run_dir), None
-    had_data = (run_dir / "data" / "prepared.json").exists()
-    while process.poll() is None and time.monotonic() < end:
-        if first is None and had_data and count(run_dir, "metrics.jsonl", since):
-            first = time.monotonic() - start
-            timing.start_s = min(timing.start_s, first)
-        time.sleep(0.005)
-    return process.poll() is None
+def run_uninterrupted(run_dir: Path, options: Sequence[str], log: Path) -> tuple[float, int]:
+    """Run to the end; return the seconds and the number of file operations."""
+    start = time.monotonic()
+    process = start_run(run_dir, options, log)
+    wait_and_kill(process, 3600)
+    check_log(log)
+    if process.returncode:
+        raise Failed(f"the uninterrupted run ended with {process.returncode}; see {log}")
+    return time.monotonic() - start, int(log.read_text(errors="replace").rpartition("operations ")[2])
+
+
+def run_with_kills(
+    run_dir: Path, options: Sequence[str], log: Path, kills: int, rng: random.Random, seconds: float, operations: int
+) -> int:
+    """Kill a run at most ``kills`` times, starting it again each time; return the number of kills before it ended.
+
+    Args:
+      run_dir: The run directory.
+      options: Of the command.
+      log: File for the output.
+      kills: The largest number of kills.
+      rng: Draws the points.
+      seconds: Duration of the uninterrupted run.
+      operations: File operations of the uninterrupted run.
+
+    Raises:
+      Failed: A start ended with an error or a traceback, or took too long.
+    """
+    limit = 3 * seconds + _EXTRA_S
+    for killed in itertools.count():
+        by_time = killed % 2 == 1
+        kill_at = 0 if killed == kills or by_time else rng.randint(1, operations)
+        process = start_run(run_dir, options, log, kill_at)
+        start = time.monotonic()
+        was_killed = wait_and_kill(process, seconds * rng.random() if by_time and killed < kills else limit)
+        check_log(log)
+        if not was_killed and process.returncode == 0:
+            return killed
+        if not was_killed or killed == kills:
+            raise Failed(f"{run_dir.name}: a start ended with {process.returncode}; see {log}")
+        where = log.read_text(errors="replace").splitlines()[-1] if kill_at else "killed at a random time"
+        print(f"{run_dir.name}, start {killed + 1}: {where} ({time.monotonic() - start:.1f} s)", flush=True)
+    raise AssertionError("not reached: the last start returns or raises")
+
+
+def kill_runs(kills: int, seed: int, out: Path, options: Sequence[str]) -> int:
+    """Kill runs until there were as many kills, and print a line for each.
+
+    Returns:
+      The number of kills in runs whose results are equal to those of an uninterrupted run.
+    """
+    rng, good, total = random.Random(seed), 0, 0
+    uninterrupted = out / "uninterrupted"
+    seconds, operations = run_uninterrupted(uninterrupted, options, out / "uninterrupted.log")
+    expected = contents(uninterrupted)
+    print(f"uninterrupted: {seconds:.0f} s, {operations} file operations, {len(expected)} digests", flush=True)
+    for number in itertools.count(1):
+        run_dir, log = out / f"run{number}", out / f"run{number}.log"
+        count = run_with_kills(run_dir, options, log, min(_PER_RUN, kills - total), rng, seconds, operations)
+        wrong, left = differences(contents(run_dir), expected), leftovers(run_dir)
+        print(
+            f"{run_dir.name}: {count} kills, {len(expected) - len(wrong)} of {len(expected)} digests equal", *wrong[:5]
+        )
+        if left:
+            print(f"{run_dir.name}: left behind: {', '.join(left)}")
+        total += count
+        if not wrong and not left:
+            good += count
+            shutil.rmtree(run_dir)  # the demo's is hundreds of MB
+        if total == kills:
+            return good
+    raise AssertionError("not reached")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("options", nargs="*", help="of icegan_jax.main, after -- (default: a tiny run)")
+    args = parser.parse_args(argv)
+    out = Path(tempfile.mkdtemp(prefix="kill-and-resume-"))
+    print(f"runs in {out}")
+    try:
+        good = kill_runs(args.kills, args.seed, out, args.options or small())
+    except Failed as error:
+        print(error)
+        good = 0
+    print(f"{good} of {args.kills}")
+    return 0 if good == args.kills else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

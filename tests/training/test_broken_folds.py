@@ -56,7 +56,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         like = jax.tree.map(
             lambda leaf: leaf[0, 0], shared.create_state(jnp.stack([fold_key(0, "any")] * 2).reshape(1, 2))
         )
-        with FoldCheckpoints(run_dir / "folds" / BAD.name, f" {BAD.name}") as store:
+        with FoldCheckpoints(run_dir / "folds" / BAD.name) as store:
             state, progress = store.restore(4, like)
             leaves, form = jax.tree.flatten(state.d_params)
             leaves[0] = jnp.full_like(leaves[0], jnp.nan)
@@ -185,27 +185,3 @@ def test_what_a_group_goes_on_from_is_not_kept_in_memory(broken: Path, tmp_path:
         patched.setattr(FoldCheckpoints, "restore", noting)
         patched.setattr(loop, "run_calls", looking)
         assert train_folds(NETWORKS, PAIRS, [GOOD], STOP, tmp_path / "run", jax.local_devices()[:1]) == []
-
-
-def test_a_kill_between_the_checkpoints_of_two_folds_and_damage_besides(
-    broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The second fold lacks the newest step, and its own newest is damaged: there is still one that both have."""
-    with pytest.MonkeyPatch.context() as patched, pytest.raises(Killed):
-        save = FoldCheckpoints.save
-
-        def killed(self: FoldCheckpoints, state: Any, progress: Any) -> None:
-            if int(state.step) == 6 and self._fold_dir.name == BAD.name:
-                raise Killed
-            save(self, state, progress)
-
-        patched.setattr(FoldCheckpoints, "save", killed)
-        train(tmp_path, tiny.train_config(checkpoint_every=2))
-    newest = folder(tmp_path) / "checkpoints" / "4"
-    largest = max(newest.rglob("*"), key=lambda path: path.stat().st_size)
-    largest.write_bytes(b"")
-    capsys.readouterr()
-    assert train(tmp_path, tiny.train_config(checkpoint_every=2)) == []
-    message = capsys.readouterr()
-    assert "going back to step 2" in message.err
-    assert "going on from step 2 of 8" in message.out

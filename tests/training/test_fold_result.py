@@ -1,22 +1,19 @@
 """What finished folds left is verified at the next start: damage is named, and the damaged fold alone runs again."""
 
-import json
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from icegan_jax.data.folds import leave_one_subject_out
-from icegan_jax.errors import UserError
-from icegan_jax.io import write_json, write_json_with_checksum
+from icegan_jax.io import write_json_with_checksum
 from icegan_jax.run_dir import is_finished
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.fold_result import damage_of, drop_damaged_results, read_result, write_result
 from tests.training import tiny
-from tests.training.finished_folds import RUN, STEPS, finish_fold, flipped, state_of
+from tests.training.finished_folds import RUN, STEPS, finish_fold, state_of
 
 PAIRS = tiny.pairs(subjects=3)
 FOLDS = leave_one_subject_out(PAIRS)
@@ -57,18 +54,10 @@ def edit(name: str, change: Callable[[str], str]) -> Callable[[Path], None]:
     return damage
 
 
-def cut(name: str, share: float) -> Callable[[Path], None]:
+def cut(name: str) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         data = (folder / name).read_bytes()
-        (folder / name).write_bytes(data[: int(share * len(data))])
-
-    return damage
-
-
-def flip(name: str, seed: int) -> Callable[[Path], None]:
-    def damage(folder: Path) -> None:
-        data = (folder / name).read_bytes()
-        (folder / name).write_bytes(flipped(data, int(np.random.default_rng(seed).integers(8 * len(data)))))
+        (folder / name).write_bytes(data[: len(data) // 2])
 
     return damage
 
@@ -79,10 +68,6 @@ def taken_from(fold: int, name: str) -> Callable[[Path], None]:
 
 def gone(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
-
-
-def folder_instead(name: str) -> Callable[[Path], None]:
-    return lambda folder: ((folder / name).unlink(), (folder / name).mkdir()) and None
 
 
 def with_new_checksum(
@@ -97,55 +82,27 @@ def with_new_checksum(
     return damage
 
 
-def remove_checksum(folder: Path) -> None:
-    content = json.loads((folder / "result.json").read_text())
-    del content["checksum"]
-    write_json(folder / "result.json", content)
-
-
 CSV, NPZ, LOG, RESULT = "predictions.csv", "synthesis.npz", "evaluations.jsonl", "result.json"
 CHANGED = "not what the fold wrote"
 OTHER_CLIPS = "of other clips, labels or classes than the fold's"
 DAMAGES = {
-    "predictions cut": (cut(CSV, 0.6), CSV, CHANGED),
-    "predictions empty": (cut(CSV, 0), CSV, CHANGED),
+    "predictions cut": (cut(CSV), CSV, CHANGED),
     "predictions deleted": (gone(CSV), CSV, "No such file"),
-    "predictions a folder": (folder_instead(CSV), CSV, "Is a directory"),
-    "predictions of another fold": (taken_from(0, CSV), CSV, CHANGED),
-    "a row twice": (edit(CSV, lambda text: text + text.splitlines()[-1] + "\n"), CSV, CHANGED),
-    "a row less": (edit(CSV, lambda text: "\n".join(text.splitlines()[:-1]) + "\n"), CSV, CHANGED),
     "a label changed": (edit(CSV, lambda text: text.replace(",positive,", ",surprise,", 1)), CSV, CHANGED),
-    "a score changed": (edit(CSV, lambda text: text.replace("0.75", "0.74", 1)), CSV, CHANGED),
     "other line ends": (edit(CSV, lambda text: text.replace("\n", "\r\n")), CSV, CHANGED),
-    "no end of line": (edit(CSV, lambda text: text.rstrip("\n")), CSV, CHANGED),
-    **{f"bit of predictions {seed}": (flip(CSV, seed), CSV, CHANGED) for seed in range(10)},
-    "faces cut": (cut(NPZ, 0.9), NPZ, CHANGED),
-    "faces deleted": (gone(NPZ), NPZ, "No such file"),
-    "faces of another fold": (taken_from(2, NPZ), NPZ, CHANGED),
-    **{f"bit of faces {seed}": (flip(NPZ, seed), NPZ, CHANGED) for seed in range(10)},
-    "evaluations cut": (cut(LOG, 0.5), LOG, CHANGED),
+    "faces cut": (cut(NPZ), NPZ, CHANGED),
     "evaluations deleted": (gone(LOG), LOG, "No such file"),
-    "result cut": (cut(RESULT, 0.7), RESULT, "not JSON"),
-    "result empty": (cut(RESULT, 0), RESULT, "not JSON"),
-    "result of bytes": (lambda folder: (folder / RESULT).write_bytes(b"\xff\xfe\x00") and None, RESULT, "not UTF-8"),
-    "result of brackets": (lambda folder: (folder / RESULT).write_text("[" * 99999) and None, RESULT, "not JSON"),
-    "result of NaN": (edit(RESULT, lambda text: text.replace("9.0", "NaN")), RESULT, "the checksum does not match"),
+    "result cut": (cut(RESULT), RESULT, "not JSON"),
     "result with other seconds": (
         edit(RESULT, lambda text: text.replace("9.0", "8.0")),
         RESULT,
-        "the checksum does not",
+        "the checksum does not match",
     ),
-    "result without a checksum": (remove_checksum, RESULT, "has no checksum: damaged, or of an older version"),
     "result of another fold": (taken_from(2, RESULT), CSV, CHANGED),
     "another file with a checksum": (
         lambda folder: write_json_with_checksum(folder / RESULT, {"seed": 0}),
         RESULT,
         "has no people",
-    ),
-    "no file is named": (
-        lambda folder: write_json_with_checksum(folder / RESULT, {**read_result(folder), "files": {}}),
-        RESULT,
-        "its files are others",
     ),
     "a file outside is named": (
         lambda folder: write_json_with_checksum(
@@ -160,11 +117,6 @@ DAMAGES = {
     "new checksum with another fold's predictions": (with_new_checksum(taken_from(0, CSV)), CSV, OTHER_CLIPS),
     "new checksum with another label": (
         with_new_checksum(edit(CSV, lambda text: text.replace("clip1,positive", "clip1,surprise"))),
-        CSV,
-        OTHER_CLIPS,
-    ),
-    "new checksum with other classes": (
-        with_new_checksum(edit(CSV, lambda text: text.replace("surprise", "joy"))),
         CSV,
         OTHER_CLIPS,
     ),
@@ -194,21 +146,11 @@ def test_what_is_damaged_is_named_and_runs_again(run_dir: Path, kind: str) -> No
 
 
 def test_a_fold_that_ran_again_is_intact(run_dir: Path) -> None:
-    for damage in (cut(CSV, 0.5), cut(RESULT, 0.5)):
+    for damage in (cut(CSV), cut(RESULT)):
         damage(run_dir / "folds" / FOLDS[1].name)
         assert drop(run_dir)[0] == [FOLDS[1].name]
         finish_fold(run_dir, FOLDS[1], PAIRS, history=HISTORY)
         assert drop(run_dir) == ([], [])
-
-
-def test_every_byte_of_a_result_counts(tmp_path: Path) -> None:
-    folder = finish_fold(tmp_path, FOLDS[0], PAIRS)
-    data = (folder / RESULT).read_bytes()
-    assert read_result(folder)["steps"] == STEPS
-    for byte, bit in enumerate(np.random.default_rng(0).integers(8, size=len(data)).tolist()):
-        (folder / RESULT).write_bytes(flipped(data, 8 * byte + bit))
-        with pytest.raises(UserError, match="result.json"):
-            read_result(folder)
 
 
 def test_a_result_needs_predictions(tmp_path: Path) -> None:
@@ -228,14 +170,6 @@ def test_checksums_are_those_of_the_files(tmp_path: Path) -> None:
 def test_the_log_alone_costs_no_training(run_dir: Path) -> None:
     (run_dir / "folds" / FOLDS[1].name / "metrics.jsonl").write_text("?")
     assert drop(run_dir) == ([], [])
-
-
-def test_what_killed_writers_left_goes(run_dir: Path) -> None:
-    folder = run_dir / "folds" / FOLDS[1].name
-    for name in (f".{NPZ}.77.tmp", f".{RESULT}.8.tmp", ".mine.tmp"):
-        (folder / name).write_text("half")
-    assert drop(run_dir) == ([], [])
-    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [".mine.tmp"]
 
 
 def test_damage_without_a_plan_is_of_any_run(run_dir: Path) -> None:

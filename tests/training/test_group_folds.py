@@ -1,6 +1,5 @@
 """Groups of folds after an interruption: nobody who has come far waits for somebody who has not begun."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -45,25 +44,3 @@ def grouped(run_dir: Path, steps: list[int], size: int) -> list[list[int]]:
 )
 def test_groups(tmp_path: Path, steps: list[int], size: int, expected: list[list[int]]) -> None:
     assert grouped(tmp_path, steps, size) == expected
-
-
-def test_no_other_way_leaves_fewer_steps(tmp_path: Path) -> None:
-    """Against all ways to cut every order of five folds into groups of two or three."""
-    steps, total = [0, 30, 70, 40, 50], 70
-
-    def cost(groups: list[list[int]]) -> int:
-        return sum(total - max(set.intersection(*({0} | kept(steps[index]) for index in group))) for group in groups)
-
-    for size in (2, 3):
-        ways = []
-        for order in itertools.permutations(range(5)):
-            for cuts in itertools.product((False, True), repeat=4):
-                groups = [[order[0]]]
-                for index, cut in zip(order[1:], cuts, strict=True):
-                    if cut or len(groups[-1]) == size:
-                        groups.append([])
-                    groups[-1].append(index)
-                ways.append(cost(groups))
-        actual = grouped(tmp_path / str(size), steps, size)
-        assert cost(actual) == min(ways)
-        assert sorted(itertools.chain(*actual)) == list(range(5))
