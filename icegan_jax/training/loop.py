@@ -4,14 +4,14 @@ Axis letters: r device, f fold on a device, g fold of the group, s step of a cal
 """
 
 import contextlib
-import dataclasses
+import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import jax
 import jax.numpy as jnp
@@ -22,13 +22,22 @@ from tqdm import tqdm
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
-from icegan_jax.run_dir import EVALUATIONS_FILE, METRICS_FILE, SYNTHESIS_FILE, events_dir, fold_dir, is_finished
-from icegan_jax.signals import Stopped, defer_signals
+from icegan_jax.locks import hold_lock
+from icegan_jax.run_dir import (
+    EVALUATIONS_FILE,
+    METRICS_FILE,
+    SYNTHESIS_FILE,
+    events_dir,
+    fold_dir,
+    fold_lock,
+    is_finished,
+)
+from icegan_jax.signals import Stopped, delay_signals, requested_signal
 from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints, checkpoint_steps, newest_common_checkpoint
-from icegan_jax.training.distributed import Processes
 from icegan_jax.training.evaluate import evaluate_group, write_evaluations
 from icegan_jax.training.fold_result import write_result
 from icegan_jax.training.logging import (
+    Events,
     named_metrics,
     open_events,
     open_log,
@@ -37,21 +46,19 @@ from icegan_jax.training.logging import (
     write_line,
     write_scalars,
 )
-from icegan_jax.training.memory import out_of_memory_hints, plan_capacity
+from icegan_jax.training.memory import choose_folds_per_device, out_of_memory_hint
 from icegan_jax.training.monitor import (
-    STATISTICS_ONLY,
-    BatchClip,
+    NONFINITE_LENGTH,
     CollapseMonitor,
     Failure,
     NonFiniteError,
     batch_clips,
     collapse_monitor,
-    describe_skipped_fold,
     first_nonfinite,
     mean_metrics,
     write_failure,
 )
-from icegan_jax.training.parallel import FoldLayout, ParallelPrograms
+from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs
 from icegan_jax.training.prefetch import CallTimer, Prefetcher
 from icegan_jax.training.state import Models, TrainConfig, TrainState, fold_key, state_template
 from icegan_jax.training.train_step import Metrics
@@ -71,6 +78,8 @@ class Elapsed(NamedTuple):
 
 NO_TIME = Elapsed(0.0, 0.0)
 
+FOLD_LOCK_S = 60.0  # wait for a process that was told to stop, and still trains the same fold
+
 
 @dataclass(frozen=True)
 class RunContext:
@@ -82,7 +91,9 @@ class RunContext:
       pairs: the prepared pairs.
       config: how every fold is trained.
       run_dir: the run directory.
-      bar: the progress bar, which counts steps.
+      show_progress: called after each call of the program with its number of steps and with means to show.
+      requested_signal: called once a call; returns the signal that asks for a stop, or None.
+      worker: the name of the Dask worker, see ``distributed``; empty without Dask.
     """
 
     programs: ParallelPrograms
@@ -90,7 +101,9 @@ class RunContext:
     pairs: Pairs
     config: TrainConfig
     run_dir: Path
-    bar: "tqdm[Any]"
+    show_progress: Callable[[int, Mapping[str, float]], None]
+    requested_signal: Callable[[], int | None] = requested_signal
+    worker: str = ""
 
 
 def train_folds(
@@ -100,9 +113,8 @@ def train_folds(
     train_config: TrainConfig,
     run_dir: Path,
     devices: Sequence[jax.Device],
-    processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> list[Failure]:
-    """Train and evaluate every fold of ``folds`` that has no result, and show a progress bar.
+    """Train and evaluate every fold of ``folds`` that has no result in this process, and show a progress bar.
 
     A fold ends with ``metrics.jsonl``, ``predictions.csv`` and, last, ``result.json`` in ``run_dir/folds/<name>``; with
     ``synthesis.npz`` where there is a generator, and ``evaluations.jsonl`` where the config evaluates during training.
@@ -111,11 +123,10 @@ def train_folds(
     Args:
       models: both networks, their optimizers and the loss weights.
       pairs: the prepared pairs.
-      folds: all folds of this process.
+      folds: all folds of the run.
       train_config: how every fold is trained.
       run_dir: the run directory.
       devices: the devices that share the folds, or each batch.
-      processes: which of several processes this process is; the others train other folds.
 
     Returns:
       The folds without a result: their numbers became non-finite, and the config skips such folds.
@@ -126,32 +137,70 @@ def train_folds(
       NonFiniteError: a fold's numbers became non-finite, and the config stops the run then.
       Stopped: a signal arrived; the work so far is saved.
     """
-    if models.classes != len(pairs.classes):
-        raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
     unfinished = [fold for fold in folds if not is_finished(run_dir, fold)]
     if not unfinished:
         return []
-    start = time.perf_counter()
-    with out_of_memory_hints(train_config):
-        capacity = plan_capacity(models, train_config, devices, len(folds), len(unfinished), processes.local_count)
-    elapsed = Elapsed(time.perf_counter() - start, capacity.compile_s)
-    if capacity.reason:
-        print(capacity.reason, flush=True)
-    config = dataclasses.replace(train_config, process=processes.index)
-    groups = group_folds(unfinished, run_dir, capacity.layout.folds, config.steps)
-    name = f"{processes.name}, " if processes.count > 1 else ""
     failures: list[Failure] = []
-    with tqdm(total=config.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
-        context = RunContext(capacity.programs, capacity.layout, pairs, config, run_dir, bar)
+    with delay_signals(), tqdm(unit="step", dynamic_ncols=True) as bar:
+
+        def show_progress(steps: int, means: Mapping[str, float]) -> None:
+            bar.set_postfix({name: f"{mean:.3f}" for name, mean in means.items()}, refresh=False)
+            bar.update(steps)
+
+        start = time.perf_counter()
+        context = build_context(
+            models, pairs, train_config, run_dir, devices, show_progress, folds=len(folds), todo=len(unfinished)
+        )
+        seconds = time.perf_counter() - start  # nearly all for a compilation, if any
+        elapsed = Elapsed(seconds, seconds)
+        groups = group_folds(unfinished, run_dir, context.layout.folds, train_config.steps)
+        bar.total = train_config.steps * len(groups)
         for index, group in enumerate(groups, start=1):
             first = len(folds) - len(unfinished) + 1
-            bar.set_description(f"{name}folds {first}-{len(folds)}, group {index}/{len(groups)}")
-            with out_of_memory_hints(config, capacity.layout.folds_per_device):
-                skipped = train_group(context, group, elapsed if index == 1 else NO_TIME)
-            for failure in skipped:
-                _warn(describe_skipped_fold(failure))
-            failures += skipped
+            bar.set_description(f"folds {first}-{len(folds)}, group {index}/{len(groups)}")
+            failures += train_group(context, group, elapsed if index == 1 else NO_TIME)
     return failures
+
+
+def build_context(
+    models: Models,
+    pairs: Pairs,
+    train_config: TrainConfig,
+    run_dir: Path,
+    devices: Sequence[jax.Device],
+    show_progress: Callable[[int, Mapping[str, float]], None],
+    *,
+    folds: int,
+    todo: int,
+) -> RunContext:
+    """Choose how many folds train side by side, and build their programs.
+
+    Args:
+      models: both networks, their optimizers and the loss weights.
+      pairs: the prepared pairs.
+      train_config: how every fold is trained.
+      run_dir: the run directory.
+      devices: the devices that share the folds, or each batch.
+      show_progress: see ``RunContext``.
+      folds: the number of folds that these devices train, finished ones included.
+      todo: the number of unfinished folds among them.
+
+    Raises:
+      ValueError: the networks and the pairs have different numbers of classes.
+      UserError: memory ran out.
+    """
+    if models.classes != len(pairs.classes):
+        raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
+    with out_of_memory_hint(train_config):
+        number = choose_folds_per_device(models, train_config, devices, folds)
+    used = devices if train_config.parallel == "batch" else devices[: math.ceil(todo / number)]
+    layout = FoldLayout(tuple(used), number, train_config.parallel)
+    tqdm.write(
+        f"training {todo} folds in groups of {layout.folds}: {number} side by side on each of "
+        f"{len(used)} x {used[0].device_kind}"
+    )
+    programs = build_programs(models, layout.devices, layout.parallel)
+    return RunContext(programs, layout, pairs, train_config, run_dir, show_progress)
 
 
 def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> list[list[Fold]]:
@@ -195,6 +244,9 @@ def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
 def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = NO_TIME) -> list[Failure]:
     """Train the folds of one group side by side, from their newest common checkpoint, and evaluate them.
 
+    The folds are locked meanwhile: a process that was told to stop may still train them. Folds that it has finished are
+    left out.
+
     Args:
       context: what all groups share.
       folds: the folds of the group, at most as many as the layout holds.
@@ -204,22 +256,33 @@ def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = N
       The folds without a result: their numbers became non-finite, and the config skips such folds.
 
     Raises:
+      LockedError: another process trains one of the folds, and does not end.
       NonFiniteError: a fold's numbers became non-finite, and the config stops the run then.
       Stopped: a signal arrived; the folds are saved.
-      UserError: a checkpoint cannot be read or written.
+      UserError: memory ran out, or a checkpoint cannot be read or written.
       OSError: another file of a fold cannot be read or written.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(out_of_memory_hint(context.config))
+        for fold in folds:
+            path = fold_lock(context.run_dir, fold)
+            stack.enter_context(hold_lock(path, f"fold {fold.name}", "wait until it has ended", FOLD_LOCK_S))
+        folds = [fold for fold in folds if not is_finished(context.run_dir, fold)]
+        if not folds:
+            return []
         group = FoldGroup(context, folds, stack, elapsed)
         step, states = group.restore()
         group.open_logs(step)
-        context.bar.update(step)
+        context.show_progress(step, {})
         prefetcher = stack.enter_context(
             Prefetcher(group.iterators, call_lengths(step, context.config), context.layout)
         )
         states = run_calls(group, step, states, prefetcher)
         group.write_results(states)
-    return [fold_run.failure for fold_run in group.fold_runs if fold_run.failure is not None]
+    failures = [fold_run.failure for fold_run in group.fold_runs if fold_run.failure is not None]
+    for failure in failures:
+        _warn(f"{failure.describe()}; the run goes on without this fold")
+    return failures
 
 
 def call_lengths(step: int, config: TrainConfig) -> list[int]:
@@ -267,13 +330,13 @@ def run_calls(group: "FoldGroup", step: int, states: TrainState, prefetcher: Pre
     if prefetched is None:
         return states
     programs.train_steps.compile(states, prefetched.batches)
-    with defer_signals() as requested_signal, CallTimer() as timer:
+    with CallTimer() as timer:
         while prefetched is not None:
             # The call returns at once; ``states`` are donated, so that the old states must not be used again.
             states, metrics = programs.train_steps(states, prefetched.batches)
             step += prefetched.indices.shape[1]
             pending.append(Call(step, metrics, prefetched.indices, prefetched.ready, timer.watch(metrics)))
-            last, signal = step == config.steps, requested_signal()
+            last, signal = step == config.steps, group.context.requested_signal()
             save = step - saved_step >= config.checkpoint_every or last or signal is not None
             evaluate = config.evaluate_every > 0 and (step % config.evaluate_every == 0 or last)
             # Reading the metrics waits for the call. So a call is logged while the devices compute the next call,
@@ -343,8 +406,7 @@ class FoldGroup:
         keys = [fold_key(context.config.seed, fold.name) for fold in self.filled]
         expected = [state_template(context.programs.state_shapes(), key) for key in keys[: len(folds)]]
         stores = [fold_run.checkpoints for fold_run in self.fold_runs]
-        with defer_signals():  # an exception of a signal handler is lost in Orbax's event loop, or blocks the loop
-            step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, _warn)
+        step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, _warn)
         if not step:
             return 0, context.programs.create_state(context.layout.device_put(context.layout.shard(jnp.stack(keys))))
         tqdm.write(f"{', '.join(fold.name for fold in folds)}: going on from step {step} of {context.config.steps}")
@@ -384,8 +446,7 @@ class FoldGroup:
             warning = self.fold_runs[place].write(call.step, call.step / context.config.steps_per_epoch, line)
             if warning is not None:
                 _warn(warning)
-        _show(context.bar, values, training)
-        context.bar.update(steps)
+        context.show_progress(steps, _means_to_show(values, training))
 
     def evaluate(self, step: int, states: TrainState) -> None:
         """Append an evaluation of the test and inner validation clips of every fold to its evaluations.jsonl.
@@ -406,14 +467,14 @@ class FoldGroup:
             context.config.batch_size,
         )
         for place in nonfinite:
-            self.fold_runs[place].fail(step, STATISTICS_ONLY, (), context.config)
+            self.fold_runs[place].fail(step, NONFINITE_LENGTH, (), context.config)
 
     def save(self, states: TrainState, positions: Sequence[Mapping[str, Any]]) -> None:
         """Save a checkpoint of every fold: its state, the position of its data iterator, and its time so far."""
         now = self.time_per_fold()._asdict()
         for place, fold_run in enumerate(self.fold_runs):
             if fold_run.is_training:
-                sync_logs(fold_run.logs)
+                sync_logs(fold_run.logs, fold_run.events)
                 state = self.context.layout.take_state(states, place)
                 fold_run.checkpoints.save(state, {"iterator": positions[place], **now})
         for fold_run in self.fold_runs:  # only now: until all folds have this step, the step before is their common one
@@ -433,13 +494,13 @@ class FoldGroup:
             context.programs, states, context.pairs, self.filled, folders, context.layout, config.batch_size
         )
         for place in nonfinite:
-            self.fold_runs[place].fail(config.steps, STATISTICS_ONLY, (), config)
+            self.fold_runs[place].fail(config.steps, NONFINITE_LENGTH, (), config)
         for fold_run in self.fold_runs:
             if fold_run.is_training:
                 fold_run.show_faces(config.steps, context.pairs.classes)
                 fold = fold_run.fold
                 about = {"people": fold.people, "num_clips": len(fold.test), "steps": config.steps, "run": config.run}
-                cost = self.time_per_fold()._asdict() | {"process": config.process}
+                cost = self.time_per_fold()._asdict() | {"worker": context.worker}
                 write_result(fold_run.folder, about | cost | {"warnings": fold_run.warnings})
                 fold_run.checkpoints.keep_newest(1)
 
@@ -472,7 +533,7 @@ class FoldRun:
     checkpoints: FoldCheckpoints
     collapse: CollapseMonitor
     metrics: TextIO | None = None
-    events: BinaryIO | None = None
+    events: Events | None = None
     evaluations: TextIO | None = None
     warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
@@ -489,12 +550,12 @@ class FoldRun:
 
     def open_logs(self, step: int, context: RunContext, stack: contextlib.ExitStack) -> None:
         """Open the logs as they were after ``step``, and replay metrics.jsonl into the collapse monitor."""
-        self.metrics = stack.enter_context(open_log(self.folder, step))
+        self.metrics = stack.enter_context(open_log(self.folder / METRICS_FILE, step))
         with (self.folder / METRICS_FILE).open(encoding="utf-8") as lines:
             self.warnings = self.collapse.replay(lines, step)
         self.events = stack.enter_context(open_events(events_dir(context.run_dir, self.fold), step))
         if context.config.evaluate_every:
-            self.evaluations = stack.enter_context(open_log(self.folder, step, EVALUATIONS_FILE))
+            self.evaluations = stack.enter_context(open_log(self.folder / EVALUATIONS_FILE, step))
 
     def check_finite(self, metrics: Mapping[str, NDArray[Any]], place: int, call: Call, context: RunContext) -> None:
         """Fail the fold at the first update of a call with a non-finite number.
@@ -510,11 +571,11 @@ class FoldRun:
         """
         nonfinite = first_nonfinite(metrics, place) if self.is_training else None
         if nonfinite is not None:
-            clips = batch_clips(context.pairs, call.indices[place, nonfinite.offset])
-            step = call.step - call.indices.shape[1] + nonfinite.offset + 1
-            self.fail(step, nonfinite.terms, clips, context.config)
+            offset, terms = nonfinite
+            clips = batch_clips(context.pairs, call.indices[place, offset])
+            self.fail(call.step - call.indices.shape[1] + offset + 1, terms, clips, context.config)
 
-    def fail(self, step: int, terms: dict[str, float], clips: tuple[BatchClip, ...], config: TrainConfig) -> None:
+    def fail(self, step: int, terms: dict[str, float], clips: tuple[str, ...], config: TrainConfig) -> None:
         """Stop training the fold, keep its newest checkpoint, and write nonfinite.json.
 
         Args:
@@ -550,8 +611,8 @@ class FoldRun:
             _, first = np.unique(arrays["label"], return_index=True)
             onset, synthetic, apex = (arrays[name][first] for name in ("onset", "synthetic", "apex"))
         faces = np.concatenate([onset[:, None], synthetic, apex[:, None]], axis=1)
-        subjects = "held out" if self.fold.scored else "trained on"
-        write_faces(self.events, step, f"{subjects}: onset, {', '.join(classes)}, apex", faces)
+        subjects = "held_out" if self.fold.scored else "trained_on"
+        write_faces(self.events, step, f"{subjects}/{'-'.join(('onset', *classes, 'apex'))}", faces)
 
 
 def open_fold_run(fold: Fold, context: RunContext, stack: contextlib.ExitStack) -> FoldRun:
@@ -579,13 +640,12 @@ def _data_seed(seed: int, fold: Fold) -> int:
     return int(jax.random.key_data(fold_key(seed, f"{fold.name} data"))[-1])
 
 
-def _show(bar: "tqdm[Any]", values: dict[str, Any], places: Sequence[int]) -> None:
-    """Show means over the folds beside the progress bar; without a generator there is no L1."""
-    if not places:
-        return
+def _means_to_show(values: Mapping[str, Any], places: Sequence[int]) -> dict[str, float]:
+    """Return means over the folds for the progress bar; without a generator there is no L1."""
     shown = {"L1": "g_l1", "margin": "d_real_margin", "accuracy": "d_real_accuracy", "waiting": "waiting_share"}
-    means = {label: values[name][places].mean() for label, name in shown.items() if name in values}
-    bar.set_postfix({label: f"{mean:.3f}" for label, mean in means.items()}, refresh=False)
+    return {
+        label: float(values[name][places].mean()) for label, name in shown.items() if name in values and len(places)
+    }
 
 
 def _warn(line: str) -> None:

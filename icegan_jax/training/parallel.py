@@ -7,6 +7,8 @@ Axis letters: r device, f fold on a device, g fold of the group, s step, b batch
 """
 
 import functools
+import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -116,15 +118,6 @@ class CompiledProgram:
         """Dispatch the program to the devices and return its arrays, which are computed asynchronously."""
         return self.compile(*arguments)(*arguments)
 
-    def memory_bytes(self) -> int:
-        """Return the memory that the program needs on each device, arguments included, in bytes."""
-        return max(_bytes_on_device(compiled.memory_analysis()) for compiled in self._compiled.values())
-
-
-def _bytes_on_device(sizes: Any) -> int:
-    arguments_and_outputs = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-    return int(arguments_and_outputs + sizes.temp_size_in_bytes)
-
 
 class ParallelPrograms(NamedTuple):
     """Compiled programs for many folds; every array has the leading axes [r, f].
@@ -183,6 +176,12 @@ def build_programs(models: Models, devices: Sequence[jax.Device], parallel: str 
         compile_s=compile_s,
         state_shapes=functools.cache(lambda: jax.eval_shape(lambda key: create_state(models, key), jax.random.key(0))),
     )
+
+
+def describe_machine() -> str:
+    """Return devices, CPU cores and processor of this process in words, such as ``1 x cpu, 2 CPU cores, x86_64``."""
+    devices = jax.local_devices()
+    return f"{len(devices)} x {devices[0].device_kind}, {os.cpu_count()} CPU cores, {platform.machine()}"
 
 
 @dataclass(frozen=True)

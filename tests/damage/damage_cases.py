@@ -128,11 +128,6 @@ def _other_folds(path: Path) -> None:
     shutil.copy(path.parents[1] / SECOND / path.name, path)
 
 
-def _status_files(run: Path, data: Path, runs: Runs) -> None:
-    for path in (run / "processes").glob("*.json"):
-        garble(path)
-
-
 def garble(path: Path) -> None:
     path.write_bytes(b"\xff\x00{not JSON")
 
@@ -225,7 +220,6 @@ RUN_FILES = (  # written again
     DamageCase("predictions.csv of the run: a byte flipped", "finished", in_run("predictions.csv", flip), True, ()),
     DamageCase("results.json: truncated", "finished", in_run("results.json", truncate), True, ()),
     DamageCase("report: deleted", "finished", in_run("report", shutil.rmtree), True, ()),
-    DamageCase("status files: not JSON", "unfinished", _status_files, True, ()),
 )
 CONFIG_AND_DATA = (
     refused("config.json: truncated", in_run("config.json", truncate), "config.json"),
