@@ -7,7 +7,6 @@ import pytest
 
 from icegan_jax import report
 from icegan_jax.errors import UserError
-from icegan_jax.io import write_json
 from icegan_jax.reporting.run_files import read_run
 from tests.reporting import fabricated
 from tests.reporting.parsed_page import ParsedPage
