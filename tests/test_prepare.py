@@ -188,7 +188,9 @@ def test_a_database_and_own_clips_in_one_command(
     assert "clips taken from an earlier run" in capsys.readouterr().out
 
 
-def test_an_assumed_layout_is_reported_on_one_line(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_assumed_layout_is_reported_on_one_line(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = tmp_path / "MMEW"
     shutil.copytree(raw.parent / "frames", root / "Micro_Expression/disgust/S01-01-001")
     header = "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion"
