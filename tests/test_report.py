@@ -7,7 +7,6 @@ import pytest
 
 from icegan_jax import report
 from icegan_jax.errors import UserError
-from icegan_jax.io import read_json, write_json
 from icegan_jax.reporting.run_files import read_run
 from tests.reporting import fabricated
 from tests.reporting.parsed_page import ParsedPage
@@ -95,16 +94,6 @@ def test_run_on_all_subjects_has_a_page_without_scores(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "trained on everybody: no score exists" in printed and "UF1" not in printed
     assert {file.name for file in (run / "report").iterdir()} == {"index.html", "losses.png", "synthesis.png"}
-
-
-@pytest.mark.parametrize("field", ["by_selection", "selected_steps"])
-def test_damaged_selection_is_named(tmp_path, field, capsys):
-    run = fabricated.write_evaluated_run(tmp_path / "run")
-    results = read_json(run / "results.json")
-    results[field]["inner" if field == "by_selection" else "a_1"] = "odd"
-    write_json(run / "results.json", results)
-    assert report.main([str(run)]) == 2
-    assert f"the field {field}." in capsys.readouterr().err
 
 
 def test_unfinished_run(run):

@@ -43,6 +43,7 @@ _CSV: Mapping[str, Any] = {
     "skip_blank_lines": False,
 }
 
+# A program that reads every cell of the workbook on stdin.
 _READ_XLS = """
 import io, sys, python_calamine
 book = python_calamine.load_workbook(io.BytesIO(sys.stdin.buffer.read()))
