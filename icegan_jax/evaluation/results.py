@@ -14,7 +14,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.predictions import Prediction, require_unique
 from icegan_jax.evaluation.score_table import ORACLE_NAME
-from icegan_jax.io import has_checksum, read_json, without_checksum
+from icegan_jax.io import read_json, read_json_with_checksum
 from icegan_jax.run_dir import RESULTS_FILE
 
 RERUN_HINT = "start the command that trained the run again: it writes the results anew from the finished folds"
@@ -255,9 +255,7 @@ def _score_rows(rows: Sequence[Prediction], num_classes: int) -> Score:
 
 
 def _read_and_check(path: Path) -> dict[str, Any]:
-    results = read_json(path)
-    if has_checksum(results):
-        results = without_checksum(path, results)
+    results = read_json_with_checksum(path)
     for field in ("protocol", "selection", "data_fingerprint"):
         _require(path, results, field, str)
     for field in ("num_clips", "num_folds", "seed"):

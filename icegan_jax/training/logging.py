@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import math
+import os
 import socket
 import struct
 import time
@@ -24,7 +25,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import masked_crc32c
 
-from icegan_jax.io import fsync, has_checksum, has_valid_checksum, write_text
+from icegan_jax.io import CHECKSUM, has_valid_checksum, write_text
 from icegan_jax.run_dir import METRICS_FILE
 
 _EVENTS_FILE = "events.out.tfevents"  # the part of a file's name by which TensorBoard recognizes the file
@@ -86,7 +87,7 @@ def sync_logs(logs: Sequence[TextIO]) -> None:
     """
     for log in logs:
         try:
-            fsync(log.fileno())
+            os.fsync(log.fileno())
         except OSError as error:
             raise OSError(error.errno, error.strerror, log.name) from error
 
@@ -110,7 +111,7 @@ def _keeps(line: str, step: int) -> bool:
         return False
     return (
         has_valid_checksum(entry)
-        if has_checksum(entry)
+        if CHECKSUM in entry
         else all(isinstance(value, int | float | None) for value in entry.values())
     )
 
