@@ -145,6 +145,4 @@ def train_and_evaluate(
         if not progress:
             stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        results = train.train_and_evaluate(config, workdir, force_resume=force_resume)
-    assert results is not None  # None is for the other processes of several
-    return results
+        return train.train_and_evaluate(config, workdir, force_resume=force_resume)

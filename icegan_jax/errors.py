@@ -42,6 +42,12 @@ def describe_os_error(error: OSError, default_name: str) -> str:
     return f"{error.filename or default_name}: {error.strerror or error}; {remedy}"
 
 
+def not_writable_error(run_dir: Path, error: OSError) -> UserError:
+    """Return the UserError for a run directory in which the file system refuses to write."""
+    remedy = f"{REMEDIES[error.errno]}, or " if error.errno in REMEDIES else ""
+    return UserError(f"{run_dir}: cannot be written ({error.strerror or error}); {remedy}choose another --workdir")
+
+
 def error_number(error: BaseException, numbers: Iterable[int]) -> int | None:
     """Return the first of the ``numbers`` that an error in the chain has as errno or in its text; or None."""
     for cause in error_chain(error):

@@ -13,7 +13,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import jax
 import numpy as np
 
 from icegan_jax import __version__
@@ -80,8 +79,7 @@ def finalize_run(
     oracle: bool,
     seed: int,
     batch_size: int,
-    processes: int,
-    compiled: str,
+    machine: str,
 ) -> None:
     """Pool the predictions of the folds, write scores and report, and print the score table.
 
@@ -97,8 +95,7 @@ def finalize_run(
       oracle: Whether to score the best test evaluations, too.
       seed: The seed of the run.
       batch_size: Pairs per update.
-      processes: Number of processes of this start.
-      compiled: Text to print after the compilation time.
+      machine: Description of the machine or machines that trained.
 
     Raises:
       UserError: A fold is not finished, or a file of it is damaged or of other clips.
@@ -111,7 +108,7 @@ def finalize_run(
         "selection": _SELECTIONS[selection],
         "seed": seed,
         "timing": timing,
-        "versions": _versions(processes),
+        "versions": {**_versions(), "machine": machine},
         "data_fingerprint": pairs.fingerprint,
     }
     if folds[0].scored:
@@ -145,7 +142,7 @@ def finalize_run(
     print(summary)
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts in KiB
     print(
-        f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling{compiled}; "
+        f"{timing.wall_s:.0f} s, {timing.compile_s:.0f} of them compiling; "
         f"{1 / timing.steps_per_s:.2f} s per update of one fold; peak memory {peak_gib:.1f} GiB"
     )
     print(f"{paths}\nreport: {page}")
@@ -311,14 +308,14 @@ def _describe_protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
 
 
 def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
-    """Return the time of the slowest process, and the rate of all processes' steps in that time.
+    """Return the time of the slowest worker, and the rate of all workers' steps in that time.
 
-    The result of a fold that trained in a group has its share of the group's seconds. Processes run at the same time:
-    seconds are summed per process, not over processes.
+    The result of a fold that trained in a group has its share of the group's seconds. Workers train at the same time:
+    seconds are summed per worker, not over workers.
     """
-    seconds: dict[object, list[float]] = {}  # by process: in total, for compilation
+    seconds: dict[object, list[float]] = {}  # by worker: in total, for compilation
     for result in results:
-        sums = seconds.setdefault(result.get("process", 0), [0.0, 0.0])
+        sums = seconds.setdefault(result.get("worker", ""), [0.0, 0.0])
         for index, key in enumerate(("wall_s", "compile_s")):
             sums[index] += float(str(result[key]))
     wall_s, compile_s = max(seconds.values())
@@ -336,10 +333,7 @@ def _linear_reference(pairs: Pairs, folds: Sequence[Fold]) -> Score:
     return score(pairs.label[tested].tolist(), predicted.tolist(), people, num_classes)
 
 
-def _versions(processes: int) -> dict[str, str]:
-    """Return the versions of Python and packages, and a description of the machine."""
-    versions = {"icegan-jax": __version__, **{name: metadata.version(name) for name in PACKAGES}}
-    device = jax.local_devices()[0]
-    machine = f"{jax.local_device_count()} x {device.device_kind}, {os.cpu_count()} CPU cores, {platform.machine()}"
-    prefix = f"{processes} processes, the first with " if processes > 1 else ""
-    return {"python": platform.python_version(), **versions, "machine": prefix + machine}
+def _versions() -> dict[str, str]:
+    """Return the versions of Python and packages."""
+    packages = {name: metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "icegan-jax": __version__, **packages}

@@ -14,10 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-import filelock
 import numpy as np
 
 from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.locks import hold_lock
 
 # Exceptions that numpy raises for an .npz file that is truncated, of another format, or lacks an array.
 NPZ_ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
@@ -203,7 +203,7 @@ def atomic_dir(out: str | Path, marker: str, command: str) -> Iterator[Path]:
     )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(lock, timeout=0):
+        with hold_lock(lock, str(out), "wait for it to end or choose another --out"):
             try:
                 if replaced.exists() and not target.exists():
                     replaced.rename(target)  # a process was killed between the two renames below
@@ -221,9 +221,6 @@ def atomic_dir(out: str | Path, marker: str, command: str) -> Iterator[Path]:
                 shutil.rmtree(replaced, ignore_errors=True)
                 _clear(staging)
                 lock.unlink(missing_ok=True)  # while it is locked: a process that waits for this file notices
-    except filelock.Timeout:
-        remedy = "wait for it to end or choose another --out"
-        raise UserError(f"{out}: is being written by another process; {remedy}") from None
     except OSError as error:
         raise UserError(f"{describe_os_error(error, str(out))}, or choose another --out") from error
 

@@ -28,7 +28,6 @@ from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
 from icegan_jax.errors import UserError, describe_os_error
 from icegan_jax.signals import Stopped, handle_signals
 from icegan_jax.train import train_and_evaluate
-from icegan_jax.training.distributed import LOST_S, find_processes
 from icegan_jax.training.parameters import parameter_table
 
 
@@ -53,16 +52,14 @@ _FORCE_RESUME = flags.DEFINE_bool(
     "Continue a run that began with other settings or package versions, where the difference is harmless (the error "
     "message lists the differences); config.json notes them.",
 )
+_SCHEDULER = flags.DEFINE_string(
+    "scheduler", None, "HOST:PORT of a running Dask scheduler, whose workers train; see docs/many-devices.md."
+)
+_WORKERS = flags.DEFINE_integer(
+    "workers", 0, "Train in this number of worker processes on this machine; 0: in this process.", lower_bound=0
+)
 _COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache", None, "Folder for compiled programs; default ~/.cache/icegan-jax; none: no cache."
-)
-
-# Several processes, see docs/many-devices.md; srun and mpirun need none of the first three.
-_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, for processes started by hand.")
-_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "Number of processes started by hand.")
-_PROCESS_ID = flags.DEFINE_integer("process_id", None, "Index of this process among them, from 0.")
-_LOST_AFTER = flags.DEFINE_float(
-    "lost_after", LOST_S, "Seconds without a change of its status after which a process counts as lost.", lower_bound=4
 )
 
 _HELP = {"--help", "-help", "-h"}
@@ -106,9 +103,16 @@ def _run(argv: Sequence[str]) -> None:
         return
     if _WORKDIR.value is None or not _WORKDIR.value.strip():
         raise UserError("--workdir is missing; give --workdir=runs/demo, for example")
-    processes = find_processes(os.environ, _COORDINATOR.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    if _SCHEDULER.value and _WORKERS.value:
+        raise UserError("--scheduler and --workers exclude each other; give --workers for workers on this machine")
     enable_compilation_cache(_COMPILATION_CACHE.value)
-    train_and_evaluate(config, _WORKDIR.value, processes, _LOST_AFTER.value, _FORCE_RESUME.value)
+    train_and_evaluate(
+        config,
+        _WORKDIR.value,
+        scheduler=_SCHEDULER.value,
+        workers=_WORKERS.value,
+        force_resume=_FORCE_RESUME.value,
+    )
 
 
 def _num_classes(config: ConfigDict) -> int:

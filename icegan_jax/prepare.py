@@ -7,10 +7,9 @@ that name, which Python then sets as the package's attribute.
 
 import argparse
 import inspect
-import os
 import sys
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +21,15 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.annotation import RELEASES, Source
-from icegan_jax.data.ingest.build import prepare_clips, prepare_procedural
+from icegan_jax.data.ingest.build import BuildContext, prepare_clips, prepare_procedural
 from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
-from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
-from icegan_jax.data.ingest.discover import CLIPS_SOURCE, MEGC2019_SOURCE, SOURCE_NAMES
+from icegan_jax.data.ingest.collect_clips import (
+    CLIPS_SOURCE,
+    MEGC2019_SOURCE,
+    SOURCE_NAMES,
+    CollectedClips,
+    collect_clips,
+)
 from icegan_jax.data.ingest.messages import finding_lines, result_lines
 from icegan_jax.data.ingest.overrides import read_overrides
 from icegan_jax.data.ingest.protocol import PROTOCOLS
@@ -56,12 +60,7 @@ examples:
     python -m icegan_jax.prepare --source=samm --raw=SAMM --out=data/samm
     python -m icegan_jax.prepare --source=smic --raw=SMIC_all_raw --out=data/smic
     python -m icegan_jax.prepare --source=casme2 --raw=CASME2 --out=data/casme2_5 --protocol=five
-    python -m icegan_jax.prepare --source=smic_vis --raw=SMIC_all_raw --out=data/smic_vis
-    python -m icegan_jax.prepare --source=casme --raw=CASME --out=data/casme
-    python -m icegan_jax.prepare --source=casme_squared --raw=CASME_squared --out=data/casme_squared
-    python -m icegan_jax.prepare --source=casme_cubed --raw=CASME_cubed --out=data/casme_cubed
-    python -m icegan_jax.prepare --source=mmew --raw=MMEW --out=data/mmew
-    python -m icegan_jax.prepare --source=fourdme --raw=4DME --out=data/4dme
+    (also smic_vis, smic_nir; casme, casme_squared, casme_cubed, mmew, fourdme with a layout that is assumed)
 
   the 442 clips of MEGC2019 from the three:
     python -m icegan_jax.prepare --source=casme2 --raw=A --source=samm --raw=B --source=smic --raw=C --out=data/megc
@@ -186,20 +185,18 @@ def prepare(
             summary = prepare_procedural(out, **of_procedural, options=options, workers=workers, progress=progress)
             return PreparedDataset(Path(out), summary, None)
         databases = _sources(sources, raw, annotation, release, classes)
-        _check_out(Path(out), databases)
+        for database in databases:
+            if database.root.resolve().is_relative_to(Path(out).resolve()):
+                raise UserError(f"{out}: holds {database.root}, which it would replace; choose another --out")
+        check_output_dir(Path(out), SUMMARY_FILE, "prepare")
         collected = _collect(databases, protocol, official, repairs, classes)
         _check_clips(collected, strict=strict, skip_damaged=skip_damaged)
+        findings = [replace(f, kind="missing") if f.kind == "error" else f for f in collected.findings]
+        context = BuildContext(
+            collected.repairs, findings, collected.classes, collected.protocol, tuple(collected.sources)
+        )
         summary = prepare_clips(
-            collected.clips,
-            out,
-            repairs=collected.repairs,
-            findings=[replace(f, kind="missing") if f.kind == "error" else f for f in collected.findings],
-            classes=collected.classes,
-            protocol=collected.protocol,
-            sources=collected.sources,
-            options=options,
-            workers=workers,
-            progress=progress,
+            collected.clips, out, context=context, options=options, workers=workers, progress=progress
         )
     except BrokenProcessPool:
         raise UserError("a process was ended from outside, for want of memory perhaps; use fewer --workers") from None
@@ -220,16 +217,15 @@ def _check_options(
         raise UserError(f"--workers={workers}: give 1 or more")
     if strict and skip_damaged:
         raise UserError("--strict wants every clip and --skip_damaged leaves some out; remove one of them")
-    if PROCEDURAL in sources:
+    is_procedural = PROCEDURAL in sources
+    if is_procedural and len(sources) > 1:
+        raise UserError("--source=procedural goes alone; prepare the other sources into another --out")
+    given = [name for name, value in of_procedural.items() if value != _PROCEDURAL_DEFAULTS[name]]
+    if is_procedural:
         given = [name for name, value in of_databases.items() if value]
-        if given:
-            raise UserError(f"--{given[0]} is not read with --source=procedural; remove it or use --source=clips")
-        if len(sources) > 1:
-            raise UserError("--source=procedural goes alone; prepare the other sources into another --out")
-    else:
-        given = [name for name, value in of_procedural.items() if value != _PROCEDURAL_DEFAULTS[name]]
-        if given:
-            raise UserError(f"--{given[0]} is of procedural faces; remove it or use --source=procedural")
+    if given:
+        other = "is not read with --source=procedural" if is_procedural else "is of --source=procedural"
+        raise UserError(f"--{given[0]} {other}; remove it, or change --source")
 
 
 def _sources(
@@ -242,12 +238,9 @@ def _sources(
     """Return the sources with their paths; refuse options that belong to other sources."""
     paths = [raw] if isinstance(raw, str | Path) else list(raw)
     if len(paths) != len(names):
-        example = "--source=clips needs --raw=CLIPS.csv; see --help for its columns"
-        if list(names) != [CLIPS_SOURCE] or paths:
-            example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
+        example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
         raise UserError(f"{len(names)} --source but {len(paths)} --raw: {example}")
-    is_single_database = len(names) == 1 and names[0] not in (CLIPS_SOURCE, MEGC2019_SOURCE)
-    if annotation and not is_single_database:
+    if annotation and (len(names) > 1 or names[0] in (CLIPS_SOURCE, MEGC2019_SOURCE)):
         raise UserError("--annotation belongs to one database; give a single --source with it, none of clips, megc2019")
     if release and CLIPS_SOURCE in names:
         raise UserError("--release is of databases; remove it, or name the folders in the clips.csv")
@@ -266,17 +259,6 @@ def _collect(
 ) -> CollectedClips:
     names = EXPRESSIONS if classes is None else check_classes([name.strip() for name in classes])
     return collect_clips(sources, protocol, read_overrides(repairs) if repairs else [], official, names)
-
-
-def _check_out(out: Path, sources: Iterable[Source]) -> None:
-    """Refuse a folder that holds a source, belongs to something else, or cannot be written."""
-    for source in sources:
-        if source.root.resolve().is_relative_to(out.resolve()):
-            raise UserError(f"{out}: holds {source.root}, which it would replace; choose another --out")
-    check_output_dir(out, SUMMARY_FILE, "prepare")
-    parent = next(path for path in out.resolve().parents if path.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise UserError(f"{out}: cannot be written in {parent}; choose another --out")
 
 
 def _check_clips(collected: CollectedClips, *, strict: bool, skip_damaged: bool) -> None:
@@ -310,19 +292,7 @@ def make_parser() -> ArgumentParser:
         epilog=_EXAMPLES,
         argument_default=argparse.SUPPRESS,
     )
-    _add_paths(parser.add_argument_group("what to read and where to write"))
-    _add_selection(parser.add_argument_group("which clips"))
-    _add_cropping(parser.add_argument_group("how"))
-    group = parser.add_argument_group("procedural faces (--source=procedural)")
-    group.add_argument("--seed", type=int, help="seed of the faces (default: 0)")
-    group.add_argument("--subjects", type=int, help="people (default: 8)")
-    group.add_argument("--clips_per_class", type=int, help="clips per person and expression (default: 1)")
-    group.add_argument("--frames", type=int, help="frames per clip (default: 16)")
-    return parser
-
-
-def _add_paths(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
+    add = parser.add_argument_group("what to read and where to write").add_argument
     text = "a database, your own clips, or megc2019: CASME II, SAMM and SMIC in one folder; can be given several times"
     add("--source", required=True, action="append", choices=(PROCEDURAL, *SOURCE_NAMES), help=text)
     text = "the folder of the unpacked database, or your clips.csv; the first --raw belongs to the first --source"
@@ -337,9 +307,7 @@ def _add_paths(group: argparse._ArgumentGroup) -> None:
     )
     add("--release", choices=RELEASES, help=text)
 
-
-def _add_selection(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
+    add = parser.add_argument_group("which clips").add_argument
     text = (
         "megc2019: the composite set, 145 + 133 + 164 clips; three: every clip of a negative, positive or surprise "
         "emotion; five: the five-class set of casme2 or of samm (default: megc2019 where every source is one of "
@@ -360,9 +328,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     )
     add("--skip_damaged", action="store_true", help=text)
 
-
-def _add_cropping(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
+    add = parser.add_argument_group("how").add_argument
     text = "decode every frame, list what is missing, damaged or would be repaired, and write nothing"
     add("--check", action="store_true", help=text)
     text = (
@@ -375,6 +341,13 @@ def _add_cropping(group: argparse._ArgumentGroup) -> None:
     add("--register", choices=REGISTRATIONS, help=text)
     add("--size", type=int, help=f"pixels on a side of a face (default: {SIZE})")
     add("--workers", type=int, metavar="N", help="processes (default: one per CPU core)")
+
+    add = parser.add_argument_group("procedural faces (--source=procedural)").add_argument
+    add("--seed", type=int, help="seed of the faces (default: 0)")
+    add("--subjects", type=int, help="people (default: 8)")
+    add("--clips_per_class", type=int, help="clips per person and expression (default: 1)")
+    add("--frames", type=int, help="frames per clip (default: 16)")
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

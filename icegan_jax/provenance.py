@@ -20,9 +20,8 @@ from ml_collections import ConfigDict
 
 from icegan_jax import __version__
 from icegan_jax.config import restore_config, validate
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, not_writable_error
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
-from icegan_jax.locks import not_writable_error
 from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")

@@ -11,8 +11,9 @@ from icegan_jax.cli import ArgumentParser, run_command
 from icegan_jax.evaluation import score_table
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.io import write_bytes, write_text
-from icegan_jax.reporting.figures import draw_report_figures
-from icegan_jax.reporting.page.document import render_page
+from icegan_jax.reporting.render import encode_picture
+from icegan_jax.reporting.report_figures import draw_report_figures
+from icegan_jax.reporting.report_page import render_report
 from icegan_jax.reporting.run_files import read_run
 from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR, RESULTS_FILE
 
@@ -64,18 +65,21 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
     """
     run = read_run(run_dir, faces=not no_faces)
     figures = draw_report_figures(run)
-    html = render_page(run, figures, no_faces=no_faces)
+    html = render_report(run, figures, no_faces=no_faces)
     out = run_dir / (REPORT_WITHOUT_FACES_DIR if no_faces else REPORT_DIR)
+    (out / "scores.csv").unlink(missing_ok=True)
     if run.scored:
         score_table.write_scores_csv(out / "scores.csv", score_table.score_rows(run.results))
-    else:
-        (out / "scores.csv").unlink(missing_ok=True)
-    for name in ("confusion", "losses", "synthesis"):
-        content: bytes | None = getattr(figures, name)
+    files = {
+        "confusion.png": figures.confusions[0][1] if figures.confusions else None,
+        "losses.png": figures.losses,
+        "synthesis.png": None if figures.synthesis is None else encode_picture(figures.synthesis, "PNG"),
+    }
+    for name, content in files.items():
         if content is None:
-            (out / f"{name}.png").unlink(missing_ok=True)
+            (out / name).unlink(missing_ok=True)
         else:
-            write_bytes(out / f"{name}.png", content)
+            write_bytes(out / name, content)
     write_text(out / "index.html", html)
     return out / "index.html"
 

@@ -28,15 +28,22 @@ SYNTHESIS_FILE = "synthesis.npz"  # synthetic faces of the test clips
 RESULT_FILE = "result.json"  # written last: a fold is finished if and only if this file exists
 DAMAGED_RESULT = f"{RESULT_FILE}.damaged"
 
-# Coordination of the processes of a run, see training/distributed.py.
-PROCESSES_DIR = "processes"  # holds also INDEX.json, the status of each process
-LOCK_FILE = "lock"  # locked by process 0 while the run is active, see locks.py
-ASSIGNMENT_FILE = "run.json"  # the folds of each process
+LOCKS_DIR = "locks"  # lock files of the run and of each fold, see locks.py
 
 
 def fold_dir(run_dir: Path, fold: Fold) -> Path:
     """Return the folder of a fold in a run directory."""
     return run_dir / FOLDS_DIR / fold.name
+
+
+def run_lock(run_dir: Path) -> Path:
+    """Return the file that is locked while the run is active."""
+    return run_dir / LOCKS_DIR / "run.lock"
+
+
+def fold_lock(run_dir: Path, fold: Fold) -> Path:
+    """Return the file that is locked while the fold is trained; no fold is named ``run``."""
+    return run_dir / LOCKS_DIR / f"{fold.name}.lock"
 
 
 def events_dir(run_dir: Path, fold: Fold) -> Path:

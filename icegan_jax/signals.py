@@ -5,18 +5,16 @@ Batch systems send SIGTERM some seconds before they kill (SLURM: KillWait, 30 s)
 """
 
 import contextlib
-import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_RESEND_S = 0.05
 
-_deferring = False
-_requested: int | None = None
+_requested: int | None = None  # the signal that arrived
+_is_delayed = False
 
 
 class Stopped(BaseException):
@@ -49,18 +47,7 @@ def handle_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _requested, original_hook = None, sys.unraisablehook
-
-    def resend(unraisable: "sys.UnraisableHookArgs") -> None:
-        """Send the signal again where Python drops its exception: in a destructor or a garbage collector's callback."""
-        if isinstance(unraisable.exc_value, Stopped):
-            timer = threading.Timer(_RESEND_S, os.kill, (os.getpid(), unraisable.exc_value.number))
-            timer.daemon = True
-            timer.start()
-        else:
-            original_hook(unraisable)
-
-    sys.unraisablehook = resend
+    _requested = None
     handled = [number for number in _SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     original_handlers = {number: signal.signal(number, _on_signal) for number in handled}
     try:
@@ -68,36 +55,33 @@ def handle_signals() -> Iterator[None]:
     finally:
         for number, handler in original_handlers.items():
             signal.signal(number, handler)
-        sys.unraisablehook = original_hook
         _requested = None
 
 
 @contextlib.contextmanager
-def defer_signals() -> Iterator[Callable[[], int | None]]:
-    """Defer the first signal, so that the caller can save a checkpoint and then raise ``Stopped``.
+def delay_signals() -> Iterator[None]:
+    """Let the first signal set the flag that ``requested_signal`` reads; a second signal raises ``Stopped`` at once.
 
-    A second signal raises ``Stopped`` at once. If the first signal was noted and the caller did not raise, ``Stopped``
-    is raised at the end of the block, unless another exception ends the block. It is raised at the beginning where the
-    exception of an earlier signal was dropped (in a destructor, for example).
-
-    Yields:
-      A function that returns the number of the noted signal, or None.
+    ``Stopped`` is raised at the end of the block if the flag is set, unless another exception ends the block.
     """
-    global _deferring
-    if _requested is not None:
-        raise Stopped(_requested)
-    _deferring = True
+    global _is_delayed
+    _is_delayed = True
     try:
-        yield lambda: _requested
+        yield
     finally:
-        _deferring = False
+        _is_delayed = False
     if _requested is not None:
         raise Stopped(_requested)
+
+
+def requested_signal() -> int | None:
+    """Return the number of the signal that arrived in ``delay_signals``, or None."""
+    return _requested
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     global _requested
-    repeated, _requested = _requested is not None, number
-    if not _deferring or repeated:
+    is_second, _requested = _requested is not None, number
+    if not _is_delayed or is_second:
         raise Stopped(number)
     print(f"\n{signal.Signals(number).name}: saving first; once more stops at once", file=sys.stderr, flush=True)

@@ -38,9 +38,10 @@ examples:
   python -m icegan_jax.synthesize --workdir=RUN --input=neutral.png --differences --out=grid.png
   python -m icegan_jax.synthesize --workdir=RUN --input=faces --frames=25 --out=faces.mp4
 
-The face should be neutral. FILE.json beside the output documents the request, and the metadata of the output says that
-the picture is synthetic (a description, and the digital source type of the IPTC): leave the metadata in, and ask
-people before you change their faces. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
+The face should be neutral. FILE.json beside the output documents the request, FILE.html shows both in a browser, and
+the metadata of the output says that the picture is synthetic (a description, and the digital source type of the IPTC):
+leave the metadata in, and ask people before you change their faces. exit code: 0 done; 2 bad input, in one line; 130
+interrupted.
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import icegan_jax
 from configs import demo
@@ -19,14 +19,12 @@ from icegan_jax import train
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.data.images import read_color
 from icegan_jax.inference.synthesizer import Synthesizer
-from tests.inference.conftest import face_picture as face_picture
-from tests.inference.conftest import run_dir as run_dir
 from tests.inference.read_metadata import metadata_in
 from tests.inference.recordings import astronaut, frames, write_folder, write_pair, write_video
 from tests.training.tiny_run import config_of
 
 CLASSES = ("negative", "positive", "surprise")
-NOT_FOR_PREDICTION = ("tensorflow_datasets", "matplotlib", "grain", "sklearn", "scipy", "openpyxl", "xlrd", "gradio")
+NOT_FOR_PREDICTION = ("tensorflow_datasets", "matplotlib", "grain", "sklearn", "scipy", "pandas", "gradio")
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +54,11 @@ def test_the_package_alone_imports_almost_nothing() -> None:
 
 def test_a_prediction_imports_what_it_needs(run_dir: Path, tmp_path: Path) -> None:
     onset, apex = write_pair(tmp_path)
-    code = f"""
-import sys, icegan_jax
-run = icegan_jax.load_run({str(run_dir)!r})
-run.recognize({str(onset)!r}, {str(apex)!r})
-run.synthesize({str(onset)!r}, "surprise")
-print([name for name in {NOT_FOR_PREDICTION} if name in sys.modules])
-"""
-    assert python(code) == "[]\n"
-
-
-def test_the_command_of_a_prediction_imports_neither(run_dir: Path, tmp_path: Path) -> None:
-    onset, apex = write_pair(tmp_path)
     arguments = [f"--workdir={run_dir}", f"--out={tmp_path / 'out'}", "--input", str(onset), str(apex)]
     code = f"""
-import sys
+import sys, icegan_jax
 from icegan_jax import predict
+icegan_jax.load_run({str(run_dir)!r}).synthesize({str(onset)!r}, "surprise")
 assert predict.main({arguments}) == 0
 print([name for name in {NOT_FOR_PREDICTION} if name in sys.modules])
 """
@@ -89,10 +76,8 @@ def test_the_names_of_the_interface() -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        "import icegan_jax; prepare = icegan_jax.prepare; import icegan_jax.prepare",
         "import icegan_jax.prepare; import icegan_jax; prepare = icegan_jax.prepare",
         "from icegan_jax import prepare; import icegan_jax.prepare",
-        "from icegan_jax.prepare import main; from icegan_jax import prepare; import icegan_jax",
     ],
 )
 def test_prepare_is_a_function_and_a_command_in_any_order_of_imports(lines: str) -> None:
@@ -180,23 +165,15 @@ GRAY = np.zeros((40, 40), np.uint8)
     ("arguments", "options", "error", "message"),
     [
         ((GRAY.astype(np.int64), GRAY), {}, TypeError, "onset: dtype int64; give uint8, or floats in"),
-        ((GRAY, GRAY > 0), {}, TypeError, "apex: dtype bool"),
         ((GRAY, GRAY + 2.0), {}, ValueError, "apex: values from 2 to 2; give floats in"),
-        ((GRAY + np.nan, GRAY), {}, ValueError, "onset: values from nan"),
         ((GRAY, GRAY[0]), {}, ValueError, r"apex: shape \(40,\); give a gray picture"),
-        ((np.zeros((40, 40, 4), np.uint8), GRAY), {}, ValueError, r"onset: shape \(40, 40, 4\)"),
         ((GRAY[:5, :5], GRAY), {}, ValueError, "onset: 5x5 pixels are too few"),
         ((GRAY, GRAY[:30]), {}, ValueError, r"apex: shape \(30, 40\), but the onset has"),
         ((GRAY,), {}, ValueError, "onset: .* is one picture, which shows no change; give the apex"),
-        ((np.zeros((9, 40, 40, 2), np.uint8),), {}, ValueError, "onset: .* give the frames"),
         ((GRAY, GRAY), {"fps": 25}, ValueError, "fps: 25; two pictures have no frame rate"),
-        ((GRAY[None],), {"fps": 0}, ValueError, "fps: 0; give a number above 0"),
         ((GRAY[None],), {"onset_frame": "last"}, ValueError, "onset_frame: 'last'"),
-        ((GRAY[None],), {"register": "affine"}, ValueError, "register: 'affine'"),
         ((GRAY, GRAY), {"cropped": True}, ValueError, r"onset: shape \(40, 40\); a prepared crop of this run is 32x32"),
-        ((GRAY,), {"cropped": True}, ValueError, "apex: missing"),
         (("nowhere.mp4",), {}, icegan_jax.UserError, "nowhere.mp4: no such file"),
-        (("clips.csv",), {}, icegan_jax.UserError, "clips.csv: holds several clips"),
         ((GRAY, GRAY), {}, icegan_jax.UserError, "onset: no face"),
     ],
 )
@@ -208,7 +185,10 @@ def test_wrong_input_names_the_argument(
 
 
 def test_synthesis(run: icegan_jax.Run, face_picture: Path, tmp_path: Path) -> None:
-    of_path = run.synthesize(str(face_picture), "surprise", intensity=0.6)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(face_picture) as image:
+        image.save(tmp_path / "neutral.png", icc_profile=profile)
+    of_path = run.synthesize(str(tmp_path / "neutral.png"), "surprise", intensity=0.6)
     picture = read_color(face_picture)
     of_array = run.synthesize(picture / 255, "surprise", intensity=0.6)
     assert np.array_equal(of_path.picture, of_array.picture)
@@ -222,6 +202,8 @@ def test_synthesis(run: icegan_jax.Run, face_picture: Path, tmp_path: Path) -> N
     assert gray.picture.shape == picture.shape
     of_path.save(str(tmp_path / "face.png"))
     assert np.array_equal(read_color(tmp_path / "face.png"), of_path.picture)
+    with Image.open(tmp_path / "face.png") as image:
+        assert image.info["icc_profile"] == profile
     assert metadata_in(tmp_path / "face.png")[0].endswith("/compositeWithTrainedAlgorithmicMedia")
     with pytest.raises(ValueError, match="path: .*give a name that ends in"):
         of_path.save("face.gif")
@@ -245,9 +227,7 @@ def test_synthesis_of_a_prepared_crop(run: icegan_jax.Run, run_dir: Path) -> Non
             "expression: 'surprised'; the classes of the run are negative, positive, surprise",
         ),
         ({"intensity": 3}, "intensity: 3; give 0"),
-        ({"intensity": float("nan")}, "intensity: nan"),
         ({"seed": -1}, "seed: -1"),
-        ({"face_number": 0}, "face_number: 0"),
         ({"cropped": True}, r"face: shape \(260, 240\); a prepared crop of this run is 32x32"),
     ],
 )

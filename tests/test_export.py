@@ -18,13 +18,14 @@ from icegan_jax import export
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.inference.ensemble import load_ensemble
 from icegan_jax.models.generator import to_float
-from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
+
+pytestmark = pytest.mark.slow  # imports onnxruntime and jax2onnx
 
 CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections"}  # what load.py may import
 
 
 @pytest.fixture(scope="module")
-def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "out"
     assert export.main([f"--workdir={run_dir}", f"--out={out}", "--compilation_cache=none", "--onnx"]) == 0
     return out
@@ -41,7 +42,7 @@ def loader(exported: Path) -> ModuleType:
     return module
 
 
-def test_the_recognizer_gives_the_lengths_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
+def test_the_recognizer_gives_the_lengths_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:
     pairs = load_pairs(run_dir.parent / "data")
     expected = load_ensemble(run_dir, generator=False).predict(pairs.onset, pairs.apex)
     program = loader.load(exported)["recognizer"]
@@ -51,7 +52,7 @@ def test_the_recognizer_gives_the_lengths_of_the_run(run_dir: Path, exported: Pa
     np.testing.assert_allclose(program(pairs.onset[:1], pairs.apex[:1]), expected[:1], atol=1e-5)
 
 
-def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:  # noqa: F811
+def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path, loader: ModuleType) -> None:
     onset = load_pairs(run_dir.parent / "data").onset[:3]
     label, draw, intensity = np.array([0, 1, 2], np.int32), np.array([0, 1, 0], np.int32), np.array([1, 0.5, 2])
     expected = load_ensemble(run_dir, generator=True).synthesize(onset, label, draw, intensity)
@@ -61,7 +62,7 @@ def test_the_generator_gives_the_faces_of_the_run(run_dir: Path, exported: Path,
     assert (faces != onset).any()
 
 
-def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
+def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> None:
     pairs = load_pairs(run_dir.parent / "data")
     expected = load_ensemble(run_dir, generator=False).predict(pairs.onset[:4], pairs.apex[:4])
     session = onnxruntime.InferenceSession(exported / "recognizer.onnx", providers=["CPUExecutionProvider"])
@@ -72,7 +73,7 @@ def test_onnx_gives_the_lengths_of_the_run(run_dir: Path, exported: Path) -> Non
     assert np.ptp(expected, axis=0).max() > 1e-3  # answers that differ
 
 
-def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:  # noqa: F811
+def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:
     model = load_ensemble(run_dir, generator=True)
     onset = load_pairs(run_dir.parent / "data").onset[:1, ..., None]
     noise = np.random.default_rng(0).normal(size=(1, model.models.noise)).astype(np.float32)
@@ -91,7 +92,7 @@ def test_onnx_gives_the_faces_of_the_run(run_dir: Path, exported: Path) -> None:
     assert np.abs(face - to_float(onset)).max() > 1e-3
 
 
-def test_without_jax2onnx(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_without_jax2onnx(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(sys.modules, "jax2onnx", None)
         options = [f"--workdir={run_dir}", f"--out={tmp_path / 'out'}", "--only=recognizer", "--fold=tiny_s0", "--onnx"]
@@ -113,7 +114,7 @@ def test_what_lies_beside_them(exported: Path) -> None:
     assert {name.split(".")[0] for name in names} <= CARRIED
 
 
-def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: Path) -> None:
     pairs = load_pairs(run_dir.parent / "data")
     np.save(tmp_path / "onset.npy", pairs.onset[0])
     np.save(tmp_path / "apex.npy", pairs.apex[0])
@@ -125,39 +126,9 @@ def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: P
     np.testing.assert_allclose([float(cell) for cell in row.split(",")], expected, atol=1e-5)
 
 
-def test_one_program_of_one_fold(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
+def test_one_program_of_one_fold(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     options = [f"--workdir={run_dir}", f"--out={out}", "--only=recognizer", "--fold=tiny_s1"]
     assert export.main([*options, "--compilation_cache=none"]) == 0
     assert not (out / "generator.jax").exists() and (out / "recognizer.jax").is_file()
     assert "mean over 1 fold\n" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--workdir=nowhere", "--out=out"], "error: nowhere: no such run directory"),
-        (["--out=out"], "error: the following arguments are required: --workdir"),
-    ],
-)
-def test_bad_input(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    try:
-        code: object = export.main(arguments)
-    except SystemExit as end:
-        code = end.code
-    assert code == 2 and capsys.readouterr().err.startswith(message)
-    assert not list(tmp_path.iterdir())
-
-
-def test_other_files_are_not_replaced(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
-    (tmp_path / "mine.txt").write_text("x")
-    assert export.main([f"--workdir={run_dir}", f"--out={tmp_path}"]) == 2
-    assert "which export will not replace" in capsys.readouterr().err
-    assert (tmp_path / "mine.txt").read_text() == "x"

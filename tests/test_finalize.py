@@ -17,21 +17,21 @@ from tests.training import tiny
 from tests.training.finished_folds import finish_fold
 
 
-def result(wall_s: float, compile_s: float, process: int | None = None) -> dict[str, Any]:
+def result(wall_s: float, compile_s: float, worker: str | None = None) -> dict[str, Any]:
     content = {"steps": 10, "wall_s": wall_s, "compile_s": compile_s}
-    return content if process is None else content | {"process": process}
+    return content if worker is None else content | {"worker": worker}
 
 
-def test_one_process_takes_the_sum_of_its_folds() -> None:
+def test_one_worker_takes_the_sum_of_its_folds() -> None:
     timing = _timing([result(12.0, 7.0), result(5.0, 0.0)], batch_size=4)
     assert (timing.wall_s, timing.compile_s) == (17.0, 7.0)
     assert timing.steps_per_s == pytest.approx(20 / 10)
     assert timing.faces_per_s == pytest.approx(4 * 20 / 10)
 
 
-def test_processes_work_at_the_same_time() -> None:
-    """The time is that of the slowest process; a result without a process number is of the first."""
-    results = [result(12.0, 7.0), result(5.0, 0.0, 0), result(20.0, 8.0, 1), result(3.0, 0.0, 2)]
+def test_workers_train_at_the_same_time() -> None:
+    """The time is that of the slowest worker."""
+    results = [result(12.0, 7.0), result(5.0, 0.0, ""), result(20.0, 8.0, "1"), result(3.0, 0.0, "2")]
     timing = _timing(results, batch_size=1)
     assert (timing.wall_s, timing.compile_s) == (20.0, 8.0)
     assert timing.steps_per_s == pytest.approx(40 / 12)
@@ -54,7 +54,7 @@ def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None
 
 def finalize(run_dir: Path, folds: Sequence[Fold], **changes: Any) -> dict[str, Any]:
     plain = {"selection": "last", "evaluated": False, "oracle": False, "seed": 0, "batch_size": 4}
-    finalize_run(PAIRS, folds, run_dir, **{**plain, "processes": 1, "compiled": "", **changes})
+    finalize_run(PAIRS, folds, run_dir, **{**plain, "machine": "1 x cpu", **changes})
     return read_results(run_dir / "results.json")
 
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 from icegan_jax import predict
 from icegan_jax.data.video import read_color_frames, read_video_info
-from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
 from tests.inference.recordings import astronaut, write_folder, write_pair, write_video
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset\n"
@@ -19,7 +18,7 @@ Run = Callable[..., int]
 
 
 @pytest.fixture
-def run(run_dir: Path, tmp_path: Path) -> Run:  # noqa: F811
+def run(run_dir: Path, tmp_path: Path) -> Run:
     """The command on the shared run, with its answers in tmp_path/out."""
 
     def call(*arguments: str) -> int:

@@ -47,37 +47,16 @@ def workstation() -> list[Requirement]:
     return [Requirement(line) for line in lines_of("requirements.txt") if not line.startswith("-")]
 
 
-def tracked() -> list[Path]:
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git checkout")
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
-    return [ROOT / name for name in listing.stdout.split("\0") if name]
-
-
 def test_uv_and_pip_read_the_same_pins() -> None:
     assert PROJECT["tool"]["uv"]["constraint-dependencies"] == lines_of("constraints.txt")
-
-
-@pytest.mark.parametrize("python", PYTHONS)
-def test_a_pin_is_one_version(python: str) -> None:
-    loose = {name: version for name, version in pins(python).items() if not re.fullmatch(r"==[\w.]+", version)}
-    assert not loose
-    assert all(Requirement(line).url is None for line in lines_of("constraints.txt"))
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_direct_dependency_is_pinned_within_its_range(python: str) -> None:
     pinned = pins(python)
     for expected in direct() + workstation():
-        version = pinned[canonicalize_name(expected.name)].removeprefix("==")
-        assert expected.specifier.contains(version), expected
-
-
-def test_the_jax_of_each_python() -> None:
-    assert [pins(python)["jax"] for python in PYTHONS] == ["==0.10.2", "==0.12.0.1", "==0.12.0.1"]
-    for python in PYTHONS:
-        parts = ("jaxlib", "jax-cuda12-plugin", "jax-cuda12-pjrt")
-        assert {pins(python)[part] for part in parts} == {pins(python)["jax"]}
+        pin = pinned[canonicalize_name(expected.name)]
+        assert pin.startswith("==") and expected.specifier.contains(pin.removeprefix("==")), expected
 
 
 def test_every_transitive_dependency_is_pinned() -> None:
@@ -115,13 +94,8 @@ def test_no_file_names_a_registry_or_a_machine() -> None:
     hosts = ["pypi" + ".org", "python" + "hosted", "/sim" + "ple/"]
     folders = ["/wo" + "rk/", "/ro" + "ot/", "/ho" + "me/", "/Us" + "ers/", "/op" + "t/"]
     forbidden = re.compile("|".join(map(re.escape, hosts + folders)).encode())
-    files = [path for path in tracked() if path.is_file()]
-    actual = {
-        str(path.relative_to(ROOT)): match.group() for path in files if (match := forbidden.search(path.read_bytes()))
-    }
-    assert files
-    assert not actual
-
-
-def test_no_lock_file_is_tracked() -> None:
-    assert "uv.lock" not in {path.name for path in tracked()}
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    files = [ROOT / name for name in listing.stdout.split("\0") if (ROOT / name).is_file()]
+    assert files and not [str(path) for path in files if forbidden.search(path.read_bytes())]

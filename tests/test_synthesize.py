@@ -12,8 +12,6 @@ from PIL import Image
 from icegan_jax.data.images import read_color
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.synthesize import main
-from tests.inference.conftest import face_picture as face_picture
-from tests.inference.conftest import run_dir as run_dir
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +38,8 @@ def test_a_picture_comes_out(
     lines = printed.out.splitlines()
     assert lines[0].startswith("Synthetic expression, not a recording: surprise, intensity 1, draw 2; ")
     assert lines[0].endswith(", fold tiny_s1")
-    assert lines[1:] == [f"written: {out}, and how it was made: face.png.json"]
-    assert sorted(path.name for path in out.parent.iterdir()) == ["face.png", "face.png.json"]
+    assert lines[1:] == [f"written: {out}, and how it was made: face.png.json, face.png.html"]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["face.png", "face.png.html", "face.png.json"]
     changed = (read_color(out) != read_color(face_picture)).any(axis=2)
     assert 0.05 < changed.mean() < 0.5
 

@@ -15,7 +15,6 @@ PRIVATE_WORDS = {
     "claim": "provenance",
     "conclude": "finalize",
     "meeting": "distributed",
-    "roll_call": "check_processes",
     "sign_of_life": "status",
     "doctor": "check",
     "telling": "messages",

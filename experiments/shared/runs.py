@@ -3,9 +3,7 @@
 import ast
 import gc
 import hashlib
-import importlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +15,12 @@ from ml_collections import ConfigDict
 from experiments.shared.options import Options
 from experiments.shared.presets import PRESETS
 from icegan_jax import train as train_module
-from icegan_jax.compilation_cache import default_cache_dir, set_cache_dir
+from icegan_jax.api import get_config
+from icegan_jax.compilation_cache import enable_compilation_cache
+from icegan_jax.config import check_field
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json
-from icegan_jax.training.distributed import LOST_S, Processes
 
 _IRRELEVANT_FIELDS = ("on_nonfinite", "collapse_after")  # of training: fields without effect on results and folders
 _MAX_NAME = 90  # letters of a run's folder, without hash and seed
@@ -60,8 +59,8 @@ def train_run(options: Options, seed: int, fields: Mapping[str, object], data: s
         return run
     print(f"training {run}", flush=True)
     logging.set_verbosity(logging.WARNING)  # without the messages of TFDS and JAX
-    set_cache_dir(default_cache_dir(os.environ))
-    train_module.train_and_evaluate(config, run, Processes(), LOST_S, options.force_resume)
+    enable_compilation_cache(None)
+    train_module.train_and_evaluate(config, run, force_resume=options.force_resume)
     jax.clear_caches()  # frees the compiled programs, which no other run uses
     gc.collect()
     return run
@@ -87,17 +86,16 @@ def build_config(options: Options, seed: int, fields: Mapping[str, object], data
     if fixed:
         raise UserError(f"--config.{min(fixed)}: the experiment sets this field itself; see --data, --seeds and --help")
     preset = PRESETS[options.preset]
-    config = importlib.import_module(f"configs.{preset.config}").get_config()
-    config.lock()
+    config = get_config(preset.config)
     config.seed = seed
     if data:
         config.data.dir = data
     for name, value in {**fields, **{name: _parsed(text) for name, text in options.fields}}.items():
+        check_field(name)
         try:
             config.update_from_flattened_dict({name: value})
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error.args[0] if error.args else error).split())[:200]
-            raise UserError(f"--config.{name}={value}: {reason}; configs/loso.py has every field") from None
+        except (TypeError, ValueError) as error:
+            raise UserError(f"--config.{name}={value}: {error}; configs/loso.py has every field") from None
     if config.protocol == "all":
         raise UserError(
             "--config.protocol=all: trains on all subjects, so that a table has no score; leave this field out"

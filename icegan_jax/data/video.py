@@ -4,6 +4,7 @@ Videos are read and written by PyAV. Edit lists are applied by FFmpeg's demuxer,
 """
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -154,19 +155,19 @@ def read_video_info(path: str | Path) -> VideoInfo:
     with _open_video(Path(path)) as container:
         stream = container.streams.video[0]
         header_rate = float(stream.guessed_rate or 0) or None
-        times, damaged = [], 0
+        times, damaged, last_duration = [], 0, 0.0
         for frame in _decode(container):
             damaged += frame is None
             if frame is not None:
                 times.append(frame.time)
+                last_duration = float((frame.duration or 0) * (frame.time_base or 0))
         remedy = "copy the video again, or convert the readable part to a new video"
         if not times:
             raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
         info = _video_info(times, header_rate)
-        end = info.timestamps[-1] + (times[0] or 0.0) - float((stream.start_time or 0) * (stream.time_base or 0))
-        declared = _declared_seconds(stream, container.format.name)
-        if info.rate is not None and end + (1 + _EXCESS_INTERVALS) / info.rate < declared:
-            end += 1 / info.rate
+        end = info.timestamps[-1] + (times[0] or 0.0) + max(last_duration, 1 / (info.rate or math.inf))
+        declared = _declared_end(stream, container.format.name)
+        if info.rate is not None and end + _EXCESS_INTERVALS / info.rate < declared:
             raise UserError(
                 f"{path}: breaks off after {info.frames} frames, at {end:.2f} of {declared:.2f} s; {remedy}"
             )
@@ -186,12 +187,12 @@ def _video_info(times: Sequence[float | None], header_rate: float | None) -> Vid
     return VideoInfo(np.arange(len(times)) / (header_rate or 1.0), header_rate)
 
 
-def _declared_seconds(stream: av.VideoStream, container: str) -> float:
-    """Return the duration of a stream in the header; 0 where the header has none."""
+def _declared_end(stream: av.VideoStream, container: str) -> float:
+    """Return the time at which a stream ends by the header, in seconds; 0 where the header has none."""
     if container == "avi":  # FFmpeg computes the duration of an AVI from the size of the file
         return float(stream.frames / stream.average_rate) if stream.average_rate else 0.0
     if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")  # of Matroska: 00:01:02.5
     minutes, _, seconds = rest.partition(":")
     try:

@@ -21,11 +21,9 @@ from icegan_jax.errors import UserError
 
 RECORDING_FILE = "recording.mkv"
 _CAMERA_RATE = 30.0  # frames per second in the header of a recording, whose frames have their own time stamps
-
-Gray = NDArray[np.uint8]
-
 _CHANNELS = 3
 
+Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 AnyPath = str | Path
 Array = NDArray[Any]
@@ -41,12 +39,12 @@ class FrameSource:
         path: the file or folder, as given, for messages.
         frame_numbers: of the frames that exist, ascending.
         fps: frames per second; None where the rate is unknown.
-        timestamps: float64[n], of a video the seconds of each frame since the first; None: frames are 1 / fps apart.
-        missing_frames: the number of frames that a video lacks, see ``VideoInfo``.
         read: yields (number, uint8[h, w]) for ascending frame numbers.
         clip: the annotation; None without one.
         is_video: whether the path is a video file, of which an annotated copy can be written.
         title: the name of the input in the results; empty: the path.
+        timestamps: float64[n], of a video the seconds of each frame since the first; None: frames are 1 / fps apart.
+        missing_frames: the number of frames that a video lacks, see ``VideoInfo``.
     """
 
     name: str
@@ -189,7 +187,7 @@ def record_camera(index: int, seconds: float, out: Path) -> None:
         camera.release()
 
 
-def _camera_frames(camera: cv2.VideoCapture, seconds: float, name: str) -> Iterator[tuple[float, Gray]]:
+def _camera_frames(camera: cv2.VideoCapture, seconds: float, name: str) -> Iterator[tuple[float, Color]]:
     """Yield (seconds since the first frame, RGB uint8[h, w, 3]); a camera may need a second before its first frame."""
     ok, frame = camera.read()
     start = now = time.perf_counter()

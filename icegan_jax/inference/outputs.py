@@ -3,20 +3,19 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
 
 from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.evaluation import metrics
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import draw_recognition
-from icegan_jax.io import write_json, write_text
-from icegan_jax.reporting.page.html import NUMBER, Cell, Column, embed_image, paragraph, table
-from icegan_jax.reporting.page.template import render_document
+from icegan_jax.io import write_bytes, write_json, write_text
+from icegan_jax.reporting.render import NUMBER, Column, Row, Table, encode_picture, number_cell, render
 
 PREDICTIONS_CSV = "predictions.csv"
 PREDICTIONS_JSON = "predictions.json"
@@ -40,12 +39,7 @@ COLUMNS = (
     "strip",
 )  # of predictions.csv; a column for each class follows
 MAX_STRIPS = 100  # in the page, 20 kB each; the folder has all strips
-_WEBP_QUALITY = 85  # of the strips in the page; the files are PNG
 _MAX_LINES = 40  # printed; predictions.csv has all results
-_CAUTION = (
-    "A prediction is the class whose capsule is longest, among the classes of the training data; it is never a proof "
-    "of what somebody feels. This is no lie detector."
-)
 
 
 def write_outputs(
@@ -69,11 +63,11 @@ def write_outputs(
     """
     write_predictions_csv(folder / PREDICTIONS_CSV, results, classes)
     (folder / STRIPS_DIR).mkdir(exist_ok=True)
-    strips: list[Image.Image] = []
+    strips: list[NDArray[np.uint8]] = []
     for result in results:
         if result.lengths is not None:
             strip = draw_recognition(result, classes)
-            strip.save(folder / STRIPS_DIR / f"{result.name}.png")
+            write_bytes(folder / STRIPS_DIR / f"{result.name}.png", encode_picture(strip, "PNG"))
             if len(strips) < MAX_STRIPS:
                 strips.append(strip)
     title = "Predictions for " + ", ".join(Path(path).name for path in metadata["input"])
@@ -189,7 +183,7 @@ def _summary_lines(results: Sequence[Recognition], classes: Sequence[str]) -> It
 def render_predictions_page(
     title: str,
     results: Sequence[Recognition],
-    strips: Sequence[Image.Image],
+    strips: Sequence[NDArray[np.uint8]],
     classes: Sequence[str],
     flags: Sequence[QualityFlag],
 ) -> str:
@@ -206,34 +200,25 @@ def render_predictions_page(
     columns = [Column("name"), Column("kind"), Column("prediction", "answer"), Column("margin", NUMBER)]
     columns += [Column(name, NUMBER) for name in ("onset", "apex", "offset", "apex, s")]
     columns += [Column("shown"), Column("caution", "words")]
-    rows: list[list[str | Cell]] = [
-        [
-            result.name,
-            result.kind,
-            result.label or "none",
-            _number_cell(result.margin),
-            *(_number_cell(frame, 0) for frame in (result.onset, result.apex, result.offset)),
-            _number_cell(result.seconds(result.apex), 2),
-            result.truth or "",
-            " ".join(flag.sentence for flag in result.flags if flag not in shared),
-        ]
-        for result in results
-    ]
-    row_kinds = ["wrong" if result.truth and result.label not in (None, result.truth) else "" for result in results]
+    rows = []
+    for result in results:
+        numbers = [number_cell(frame, 0) for frame in (result.onset, result.apex, result.offset)]
+        numbers.append(number_cell(result.seconds(result.apex), 2))
+        caution = " ".join(flag.sentence for flag in result.flags if flag not in shared)
+        names = (result.name, result.kind, result.label or "none", number_cell(result.margin))
+        is_wrong = result.truth and result.label not in (None, result.truth)
+        rows.append(Row([*names, *numbers, result.truth or "", caution], {"wrong": "yes"} if is_wrong else {}))
     predicted = [result for result in results if result.lengths is not None]
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        paragraph(_CAUTION, "note"),
-        *(paragraph(flag.sentence, "note") for flag in dict.fromkeys([*flags, *shared])),
-        "<h2>Predictions</h2>" if results else paragraph("No event was found."),
-        table("Predictions", columns, rows, row_kinds) if results else "",
-        "<h2>Pictures</h2>" if strips else "",
-        *(_strip_figure(result, strip, classes) for result, strip in zip(predicted, strips, strict=False)),
-    ]
-    if len(predicted) > len(strips):
-        rest = len(predicted) - len(strips)
-        body.append(paragraph(f"The other {rest} are in the folder {STRIPS_DIR} beside this page."))
-    return render_document(title, "\n".join(body))
+    captions = [f"{r.name}: onset, apex and their difference; prediction {r.label}" for r in predicted]
+    return render(
+        "predictions.html",
+        title=title,
+        cautions=[flag.sentence for flag in dict.fromkeys([*flags, *shared])],
+        predictions=Table("Predictions", columns, rows),
+        strips=list(zip(captions, strips, strict=False)),
+        num_others=len(predicted) - len(strips),
+        folder=STRIPS_DIR,
+    )
 
 
 def _shared_flags(results: Sequence[Recognition]) -> list[QualityFlag]:
@@ -241,15 +226,3 @@ def _shared_flags(results: Sequence[Recognition]) -> list[QualityFlag]:
     if len(results) < 2:
         return []
     return [flag for flag in results[0].flags if all(flag in result.flags for result in results)]
-
-
-def _strip_figure(result: Recognition, strip: Image.Image, classes: Sequence[str]) -> str:
-    content = io.BytesIO()
-    strip.save(content, "WEBP", quality=_WEBP_QUALITY)
-    caption = f"{result.name}: onset, apex and their difference; prediction {result.label}"
-    picture = embed_image(content.getvalue(), caption, "image/webp")
-    return f'<figure class="sheet">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
-
-
-def _number_cell(value: float | None, digits: int = 3) -> Cell:
-    return Cell("–", None) if value is None else Cell(f"{value:.{digits}f}", value)

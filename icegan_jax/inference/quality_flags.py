@@ -6,7 +6,7 @@ import numpy as np
 
 from icegan_jax.data.crop import ClipCrops, FaceDetection
 from icegan_jax.data.landmarks import bounding_box
-from icegan_jax.data.spotting.trace import MICRO_SECONDS
+from icegan_jax.data.spotting.stream import MICRO_SECONDS
 
 # CASME II has 200 frames per second, SMIC HS 100, and CASME 60, the lowest (docs/databases.md, "Frame rates"): below
 # that rate a micro-expression of at most half a second (Yan et al. 2013) has few frames.

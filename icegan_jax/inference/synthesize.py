@@ -18,7 +18,6 @@ from icegan_jax.errors import UserError
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import NeutralFace, find_neutral_faces, list_pictures
-from icegan_jax.inference.face_grid import FaceGrid
 from icegan_jax.inference.media import (
     COMPOSITE,
     MAX_PIXELS,
@@ -28,8 +27,9 @@ from icegan_jax.inference.media import (
     encode_sequence,
     encode_still,
 )
-from icegan_jax.inference.visualize import difference_image
-from icegan_jax.io import write_bytes, write_json
+from icegan_jax.io import write_bytes, write_json, write_text
+from icegan_jax.reporting.face_grid import FaceGrid, cell_side, difference_image
+from icegan_jax.reporting.render import data_url, render
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 ALL_EXPRESSIONS = "all"
@@ -49,6 +49,14 @@ _MAX_GIF_FPS = 50.0  # Delays are hundredths of a second (GIF89a), and browsers 
 
 _CELL = 224  # pixels on a side of a face in a grid; the crop takes about 128 of them
 _MIN_CROP_CELL = 128  # pixels on a side of a generator's own face in a grid; small faces are enlarged pixel by pixel
+_MEDIA_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+    ".mp4": "video/mp4",
+}
 _MAX_NAMED_FOLDS = 3  # in the description; the JSON file names all
 
 Color = NDArray[np.uint8]
@@ -203,7 +211,12 @@ def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
     json_path = request.out.with_name(request.out.name + ".json")
     checksum = {"file": request.out.name, "sha256": hashlib.sha256(data).hexdigest()}
     write_json(json_path, {**checksum, "description": provenance.description, **provenance.record})
-    return [provenance.description, f"written: {request.out}, and how it was made: {json_path.name}"]
+    page = request.out.with_name(request.out.name + ".html")
+    url = data_url(data, _MEDIA_TYPES[request.suffix])
+    record = {name.replace("_", " "): value for name, value in provenance.record.items()}
+    text = provenance.description
+    write_text(page, render("synthesis.html", title=request.out.name, description=text, url=url, record=record))
+    return [text, f"written: {request.out}, and how it was made: {json_path.name}, {page.name}"]
 
 
 def provenance_metadata(
@@ -242,9 +255,8 @@ def _grid(
     if request.differences:
         names += [name + f"\nchange, x{DIFFERENCE_GAIN}" for name in names]
     rows = [path.stem for path in paths] if request.input.is_dir() else [""]
-    n = ensemble.image_size
-    cell_size = n * math.ceil(_MIN_CROP_CELL / n) if request.crop else _CELL
-    grid = FaceGrid(tuple(rows), ("onset", *names), cell_size, _description(request, ensemble, draws))
+    side = cell_side(ensemble.image_size, _MIN_CROP_CELL) if request.crop else _CELL
+    grid = FaceGrid(rows, ("onset", *names), (side, side), _description(request, ensemble, draws))
     if max(grid.size) > (most := MAX_PIXELS[request.suffix]):
         w, h = grid.size
         raise UserError(
@@ -281,9 +293,8 @@ def _draw_grid(grid: FaceGrid, onsets: Sequence[Color], faces: Sequence[Sequence
     for onset, row in zip(onsets, faces, strict=True):
         cells = [onset, *row]
         if differences:
-            cells += [np.asarray(difference_image(_to_gray(onset), _to_gray(face))) for face in row]
-        times = grid.cell_size // len(onset)
-        rows.append([cell.repeat(times, axis=0).repeat(times, axis=1) for cell in cells])
+            cells += [difference_image(_to_gray(onset), _to_gray(face)) for face in row]
+        rows.append(cells)
     return grid.draw(rows)
 
 

@@ -1,8 +1,8 @@
-"""Visualization of a result: the difference image, the picture strip, and the annotated copy of a video."""
+"""Visualization of a result: the picture strip, and the annotated copy of a video."""
 
-import functools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,25 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from icegan_jax.data.video import read_color_frames, read_video_info, write_video
-from icegan_jax.inference.inputs import FrameSource
+from icegan_jax.data.video import read_color_frames, write_video
+from icegan_jax.inference.inputs import FrameSource, open_video
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.reporting import style
+from icegan_jax.reporting.face_grid import FaceGrid, difference_image
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 # The strip, in pixels.
 _FACE = 224
-_GAP = 12
-_HEADING = 30
-_BARS = 250  # width of the column of capsule lengths
 _BAR_STEP = 58
 _FONT_SIZE = 15
-_FLAG_COLOR = "#b3541e"
-
-# Colors of a signed difference, from blue (darker) to red (brighter): ColorBrewer's RdBu in reverse. Matplotlib's
-# colormap of that name is not used, so that a prediction does not import Matplotlib.
-_DIFFERENCE_ANCHORS = "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f"
-_NUM_COLORS = 256
 
 # The annotated video.
 ANNOTATED_VIDEO = "annotated.mp4"
@@ -38,85 +30,48 @@ _MIN_SIDE = 400  # pixels; smaller frames are enlarged, so that the text is legi
 _EVENT_COLOR = (255, 200, 60)
 _COUNTER_COLOR = (190, 190, 190)
 
-Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 
 
-def difference_image(onset: Gray, face: Gray) -> Image.Image:
-    """Return the signed difference of two faces as an RGB picture: red is brighter than the onset, blue is darker.
-
-    Args:
-        onset: uint8[h, w].
-        face: uint8[h, w]; its difference to the onset is multiplied by ``DIFFERENCE_GAIN``.
-    """
-    difference = (face.astype(np.float64) - onset) * DIFFERENCE_GAIN / 255
-    levels = np.clip((difference + 1) / 2 * _NUM_COLORS, 0, _NUM_COLORS - 1).astype(int)
-    return Image.fromarray(_difference_colors()[levels])
-
-
-@functools.cache
-def _difference_colors() -> NDArray[np.uint8]:
-    """Return the colors uint8[256, 3] of differences from the most negative to the most positive."""
-    anchors = np.array([list(bytes.fromhex(code)) for code in _DIFFERENCE_ANCHORS.split()]) / 255
-    x, x_anchors = np.linspace(0, 1, _NUM_COLORS), np.linspace(0, 1, len(anchors))
-    return (np.stack([np.interp(x, x_anchors, channel) for channel in anchors.T], axis=1) * 255).astype(np.uint8)
-
-
-def draw_recognition(result: Recognition, classes: Sequence[str]) -> Image.Image:
+def draw_recognition(result: Recognition, classes: Sequence[str]) -> Color:
     """Draw the strip of a result with a prediction: onset, apex, their difference, and the capsule lengths.
 
     Returns:
-        An RGB picture of about 1,000 by 300 pixels.
+        uint8[h, w, 3] of about 300 by 950 pixels; below are the annotation and the flags.
     """
     assert result.onset_face is not None and result.apex_face is not None and result.lengths is not None
-    faces = [
-        Image.fromarray(result.onset_face).convert("RGB"),
-        Image.fromarray(result.apex_face).convert("RGB"),
-        difference_image(result.onset_face, result.apex_face),
-    ]
-    headings = [
+    headings = (
         _heading("onset", result, result.onset),
         _heading("apex", result, result.apex),
-        f"apex - onset, x{DIFFERENCE_GAIN}",
-    ]
-    width = len(faces) * (_FACE + _GAP) + _GAP + _BARS
-    strip = Image.new("RGB", (width, _HEADING + _FACE + _GAP), "white")
-    pen = ImageDraw.Draw(strip)
-    for column, (face, heading) in enumerate(zip(faces, headings, strict=True)):
-        left = _GAP + column * (_FACE + _GAP)
-        _draw_text(pen, (left, _HEADING - 8), heading, style.TEXT_COLOR)
-        strip.paste(face.resize((_FACE, _FACE), Image.Resampling.BICUBIC), (left, _HEADING))
-    _draw_lengths(pen, width - _BARS, result, classes)
-    return strip
+        f"apex - onset\nx{DIFFERENCE_GAIN}, red is brighter",
+        "length of\nthe capsule",
+    )
+    flags = ", ".join(flag.word.replace("_", " ") for flag in result.flags)
+    caption = "; ".join(filter(None, (f"annotated: {result.truth}" if result.truth else "", flags)))
+    difference = difference_image(result.onset_face, result.apex_face)
+    bars = _draw_lengths(result.lengths, classes)
+    grid = FaceGrid(("",), headings, (_FACE, _FACE), caption)
+    return grid.draw([[result.onset_face, result.apex_face, difference, bars]])
 
 
 def _heading(name: str, result: Recognition, frame: int) -> str:
     seconds = result.seconds(frame)
-    return f"{name}: frame {frame}" + ("" if seconds is None else f", {seconds:.2f} s")
+    return f"{name}\nframe {frame}" + ("" if seconds is None else f", {seconds:.2f} s")
 
 
-def _draw_lengths(pen: ImageDraw.ImageDraw, left: int, result: Recognition, classes: Sequence[str]) -> None:
-    """Draw a bar for the capsule length of each class, and below them the annotation and the flags."""
-    assert result.lengths is not None
-    longest = int(np.argmax(result.lengths))
-    _draw_text(pen, (left, _HEADING - 8), "length of the capsule", style.MUTED_COLOR)
+def _draw_lengths(lengths: NDArray[np.float32], classes: Sequence[str]) -> Color:
+    """Draw a bar for the capsule length of each class: uint8[h, w, 3]."""
+    picture = Image.new("RGB", (_FACE, _FACE), "white")
+    pen = ImageDraw.Draw(picture)
     step = min(_BAR_STEP, _FACE // len(classes))
-    width = _BARS - 2 * _GAP
-    for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True)):
-        top = _HEADING + label * step
+    for label, (name, length) in enumerate(zip(classes, lengths, strict=True)):
+        top = label * step
+        color = style.TEXT_COLOR if label == int(np.argmax(lengths)) else style.MUTED_COLOR
         text = f"{style.truncate(name, 18)}  {length:.2f}"
-        _draw_text(pen, (left, top + 14), text, style.TEXT_COLOR if label == longest else style.MUTED_COLOR)
-        pen.rectangle((left, top + 20, left + width, top + 30), fill=style.GRID_COLOR)
-        bar = (left, top + 20, left + int(width * min(float(length), 1)), top + 30)
-        pen.rectangle(bar, fill=style.class_color(label))
-    truth = f"shown: {result.truth}" if result.truth else ""
-    flags = ", ".join(flag.word.replace("_", " ") for flag in result.flags)
-    _draw_text(pen, (left, _HEADING + _FACE - 18), truth, style.TEXT_COLOR, _FONT_SIZE - 2)
-    _draw_text(pen, (left, _HEADING + _FACE), style.truncate(flags, 38), _FLAG_COLOR, _FONT_SIZE - 2)
-
-
-def _draw_text(pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, color: str, size: int = _FONT_SIZE) -> None:
-    pen.text(at, text, fill=color, font=ImageFont.load_default(size), anchor="ls")
+        pen.text((0, top + 14), text, fill=color, font=ImageFont.load_default(_FONT_SIZE), anchor="ls")
+        pen.rectangle((0, top + 20, _FACE, top + 30), fill=style.GRID_COLOR)
+        pen.rectangle((0, top + 20, int(_FACE * min(float(length), 1)), top + 30), fill=style.class_color(label))
+    return np.array(picture)
 
 
 def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition]) -> None:
@@ -133,9 +88,11 @@ def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition
         UserError: The video cannot be read.
         OSError: The copy cannot be written.
     """
-    info = read_video_info(source.path)
-    frames = zip(info.timestamps.tolist(), _annotated_frames(source, results), strict=True)
-    write_video(out, frames, info.rate or _DEFAULT_RATE)
+    clock = source if source.timestamps is not None else open_video(source.path, None)  # without the rate of --fps
+    if clock.fps is None:
+        clock = replace(clock, fps=_DEFAULT_RATE)
+    times = (clock.seconds(position) or 0.0 for position in clock.frame_numbers)
+    write_video(out, zip(times, _annotated_frames(source, results), strict=True), clock.fps or _DEFAULT_RATE)
 
 
 def _annotated_frames(source: FrameSource, results: Sequence[Recognition]) -> Iterator[Color]:

@@ -4,10 +4,9 @@ Axis letters: r device, f fold on a device, g fold of the group, s step of a cal
 """
 
 import contextlib
-import dataclasses
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,18 @@ from tqdm import tqdm
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.data.pipeline import fold_batches
-from icegan_jax.run_dir import EVALUATIONS_FILE, METRICS_FILE, SYNTHESIS_FILE, events_dir, fold_dir, is_finished
-from icegan_jax.signals import Stopped, defer_signals
+from icegan_jax.locks import hold_lock
+from icegan_jax.run_dir import (
+    EVALUATIONS_FILE,
+    METRICS_FILE,
+    SYNTHESIS_FILE,
+    events_dir,
+    fold_dir,
+    fold_lock,
+    is_finished,
+)
+from icegan_jax.signals import Stopped, delay_signals, requested_signal
 from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints, checkpoint_steps, newest_common_checkpoint
-from icegan_jax.training.distributed import Processes
 from icegan_jax.training.evaluate import evaluate_group, write_evaluations
 from icegan_jax.training.fold_result import write_result
 from icegan_jax.training.logging import (
@@ -71,6 +78,8 @@ class Elapsed(NamedTuple):
 
 NO_TIME = Elapsed(0.0, 0.0)
 
+FOLD_LOCK_S = 60.0  # wait for a process that was told to stop, and still trains the same fold
+
 
 @dataclass(frozen=True)
 class RunContext:
@@ -82,7 +91,9 @@ class RunContext:
       pairs: the prepared pairs.
       config: how every fold is trained.
       run_dir: the run directory.
-      bar: the progress bar, which counts steps.
+      show_progress: called after each call of the program with its number of steps and with means to show.
+      requested_signal: called once a call; returns the signal that asks for a stop, or None.
+      worker: the name of the Dask worker, see ``distributed``; empty without Dask.
     """
 
     programs: ParallelPrograms
@@ -90,7 +101,9 @@ class RunContext:
     pairs: Pairs
     config: TrainConfig
     run_dir: Path
-    bar: "tqdm[Any]"
+    show_progress: Callable[[int, Mapping[str, float]], None]
+    requested_signal: Callable[[], int | None] = requested_signal
+    worker: str = ""
 
 
 def train_folds(
@@ -100,9 +113,8 @@ def train_folds(
     train_config: TrainConfig,
     run_dir: Path,
     devices: Sequence[jax.Device],
-    processes: Processes = Processes(),  # noqa: B008 (frozen)
 ) -> list[Failure]:
-    """Train and evaluate every fold of ``folds`` that has no result, and show a progress bar.
+    """Train and evaluate every fold of ``folds`` that has no result in this process, and show a progress bar.
 
     A fold ends with ``metrics.jsonl``, ``predictions.csv`` and, last, ``result.json`` in ``run_dir/folds/<name>``; with
     ``synthesis.npz`` where there is a generator, and ``evaluations.jsonl`` where the config evaluates during training.
@@ -111,11 +123,10 @@ def train_folds(
     Args:
       models: both networks, their optimizers and the loss weights.
       pairs: the prepared pairs.
-      folds: all folds of this process.
+      folds: all folds of the run.
       train_config: how every fold is trained.
       run_dir: the run directory.
       devices: the devices that share the folds, or each batch.
-      processes: which of several processes this process is; the others train other folds.
 
     Returns:
       The folds without a result: their numbers became non-finite, and the config skips such folds.
@@ -126,32 +137,64 @@ def train_folds(
       NonFiniteError: a fold's numbers became non-finite, and the config stops the run then.
       Stopped: a signal arrived; the work so far is saved.
     """
-    if models.classes != len(pairs.classes):
-        raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
     unfinished = [fold for fold in folds if not is_finished(run_dir, fold)]
     if not unfinished:
         return []
-    start = time.perf_counter()
-    with out_of_memory_hints(train_config):
-        capacity = plan_capacity(models, train_config, devices, len(folds), len(unfinished), processes.local_count)
-    elapsed = Elapsed(time.perf_counter() - start, capacity.compile_s)
-    if capacity.reason:
-        print(capacity.reason, flush=True)
-    config = dataclasses.replace(train_config, process=processes.index)
-    groups = group_folds(unfinished, run_dir, capacity.layout.folds, config.steps)
-    name = f"{processes.name}, " if processes.count > 1 else ""
     failures: list[Failure] = []
-    with tqdm(total=config.steps * len(groups), unit="step", dynamic_ncols=True) as bar:
-        context = RunContext(capacity.programs, capacity.layout, pairs, config, run_dir, bar)
+    with delay_signals(), tqdm(unit="step", dynamic_ncols=True) as bar:
+
+        def show_progress(steps: int, means: Mapping[str, float]) -> None:
+            bar.set_postfix({name: f"{mean:.3f}" for name, mean in means.items()}, refresh=False)
+            bar.update(steps)
+
+        start = time.perf_counter()
+        context = build_context(
+            models, pairs, train_config, run_dir, devices, show_progress, folds=len(folds), todo=len(unfinished)
+        )
+        elapsed = Elapsed(time.perf_counter() - start, sum(context.programs.compile_s))
+        groups = group_folds(unfinished, run_dir, context.layout.folds, train_config.steps)
+        bar.total = train_config.steps * len(groups)
         for index, group in enumerate(groups, start=1):
             first = len(folds) - len(unfinished) + 1
-            bar.set_description(f"{name}folds {first}-{len(folds)}, group {index}/{len(groups)}")
-            with out_of_memory_hints(config, capacity.layout.folds_per_device):
-                skipped = train_group(context, group, elapsed if index == 1 else NO_TIME)
-            for failure in skipped:
-                _warn(describe_skipped_fold(failure))
-            failures += skipped
+            bar.set_description(f"folds {first}-{len(folds)}, group {index}/{len(groups)}")
+            failures += train_group(context, group, elapsed if index == 1 else NO_TIME)
     return failures
+
+
+def build_context(
+    models: Models,
+    pairs: Pairs,
+    train_config: TrainConfig,
+    run_dir: Path,
+    devices: Sequence[jax.Device],
+    show_progress: Callable[[int, Mapping[str, float]], None],
+    *,
+    folds: int,
+    todo: int,
+) -> RunContext:
+    """Choose how many folds train side by side, and build their programs.
+
+    Args:
+      models: both networks, their optimizers and the loss weights.
+      pairs: the prepared pairs.
+      train_config: how every fold is trained.
+      run_dir: the run directory.
+      devices: the devices that share the folds, or each batch.
+      show_progress: see ``RunContext``.
+      folds: the number of folds that these devices train, finished ones included.
+      todo: the number of unfinished folds among them.
+
+    Raises:
+      ValueError: the networks and the pairs have different numbers of classes.
+      UserError: memory ran out.
+    """
+    if models.classes != len(pairs.classes):
+        raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
+    with out_of_memory_hints(train_config):
+        capacity = plan_capacity(models, train_config, devices, folds, todo)
+    if capacity.reason:
+        print(capacity.reason, flush=True)
+    return RunContext(capacity.programs, capacity.layout, pairs, train_config, run_dir, show_progress)
 
 
 def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> list[list[Fold]]:
@@ -195,6 +238,9 @@ def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> 
 def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = NO_TIME) -> list[Failure]:
     """Train the folds of one group side by side, from their newest common checkpoint, and evaluate them.
 
+    The folds are locked meanwhile: a process that was told to stop may still train them. Folds that it has finished are
+    left out.
+
     Args:
       context: what all groups share.
       folds: the folds of the group, at most as many as the layout holds.
@@ -204,22 +250,33 @@ def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = N
       The folds without a result: their numbers became non-finite, and the config skips such folds.
 
     Raises:
+      LockedError: another process trains one of the folds, and does not end.
       NonFiniteError: a fold's numbers became non-finite, and the config stops the run then.
       Stopped: a signal arrived; the folds are saved.
-      UserError: a checkpoint cannot be read or written.
+      UserError: memory ran out, or a checkpoint cannot be read or written.
       OSError: another file of a fold cannot be read or written.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(out_of_memory_hints(context.config, context.layout.folds_per_device))
+        for fold in folds:
+            path = fold_lock(context.run_dir, fold)
+            stack.enter_context(hold_lock(path, f"fold {fold.name}", "wait until it has ended", FOLD_LOCK_S))
+        folds = [fold for fold in folds if not is_finished(context.run_dir, fold)]
+        if not folds:
+            return []
         group = FoldGroup(context, folds, stack, elapsed)
         step, states = group.restore()
         group.open_logs(step)
-        context.bar.update(step)
+        context.show_progress(step, {})
         prefetcher = stack.enter_context(
             Prefetcher(group.iterators, call_lengths(step, context.config), context.layout)
         )
         states = run_calls(group, step, states, prefetcher)
         group.write_results(states)
-    return [fold_run.failure for fold_run in group.fold_runs if fold_run.failure is not None]
+    failures = [fold_run.failure for fold_run in group.fold_runs if fold_run.failure is not None]
+    for failure in failures:
+        _warn(describe_skipped_fold(failure))
+    return failures
 
 
 def call_lengths(step: int, config: TrainConfig) -> list[int]:
@@ -267,13 +324,13 @@ def run_calls(group: "FoldGroup", step: int, states: TrainState, prefetcher: Pre
     if prefetched is None:
         return states
     programs.train_steps.compile(states, prefetched.batches)
-    with defer_signals() as requested_signal, CallTimer() as timer:
+    with CallTimer() as timer:
         while prefetched is not None:
             # The call returns at once; ``states`` are donated, so that the old states must not be used again.
             states, metrics = programs.train_steps(states, prefetched.batches)
             step += prefetched.indices.shape[1]
             pending.append(Call(step, metrics, prefetched.indices, prefetched.ready, timer.watch(metrics)))
-            last, signal = step == config.steps, requested_signal()
+            last, signal = step == config.steps, group.context.requested_signal()
             save = step - saved_step >= config.checkpoint_every or last or signal is not None
             evaluate = config.evaluate_every > 0 and (step % config.evaluate_every == 0 or last)
             # Reading the metrics waits for the call. So a call is logged while the devices compute the next call,
@@ -343,8 +400,7 @@ class FoldGroup:
         keys = [fold_key(context.config.seed, fold.name) for fold in self.filled]
         expected = [state_template(context.programs.state_shapes(), key) for key in keys[: len(folds)]]
         stores = [fold_run.checkpoints for fold_run in self.fold_runs]
-        with defer_signals():  # an exception of a signal handler is lost in Orbax's event loop, or blocks the loop
-            step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, _warn)
+        step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, _warn)
         if not step:
             return 0, context.programs.create_state(context.layout.device_put(context.layout.shard(jnp.stack(keys))))
         tqdm.write(f"{', '.join(fold.name for fold in folds)}: going on from step {step} of {context.config.steps}")
@@ -384,8 +440,7 @@ class FoldGroup:
             warning = self.fold_runs[place].write(call.step, call.step / context.config.steps_per_epoch, line)
             if warning is not None:
                 _warn(warning)
-        _show(context.bar, values, training)
-        context.bar.update(steps)
+        context.show_progress(steps, _means_to_show(values, training))
 
     def evaluate(self, step: int, states: TrainState) -> None:
         """Append an evaluation of the test and inner validation clips of every fold to its evaluations.jsonl.
@@ -439,7 +494,7 @@ class FoldGroup:
                 fold_run.show_faces(config.steps, context.pairs.classes)
                 fold = fold_run.fold
                 about = {"people": fold.people, "num_clips": len(fold.test), "steps": config.steps, "run": config.run}
-                cost = self.time_per_fold()._asdict() | {"process": config.process}
+                cost = self.time_per_fold()._asdict() | {"worker": context.worker}
                 write_result(fold_run.folder, about | cost | {"warnings": fold_run.warnings})
                 fold_run.checkpoints.keep_newest(1)
 
@@ -579,13 +634,12 @@ def _data_seed(seed: int, fold: Fold) -> int:
     return int(jax.random.key_data(fold_key(seed, f"{fold.name} data"))[-1])
 
 
-def _show(bar: "tqdm[Any]", values: dict[str, Any], places: Sequence[int]) -> None:
-    """Show means over the folds beside the progress bar; without a generator there is no L1."""
-    if not places:
-        return
+def _means_to_show(values: Mapping[str, Any], places: Sequence[int]) -> dict[str, float]:
+    """Return means over the folds for the progress bar; without a generator there is no L1."""
     shown = {"L1": "g_l1", "margin": "d_real_margin", "accuracy": "d_real_accuracy", "waiting": "waiting_share"}
-    means = {label: values[name][places].mean() for label, name in shown.items() if name in values}
-    bar.set_postfix({label: f"{mean:.3f}" for label, mean in means.items()}, refresh=False)
+    return {
+        label: float(values[name][places].mean()) for label, name in shown.items() if name in values and len(places)
+    }
 
 
 def _warn(line: str) -> None:

@@ -7,6 +7,8 @@ Axis letters: r device, f fold on a device, g fold of the group, s step, b batch
 """
 
 import functools
+import os
+import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -183,6 +185,12 @@ def build_programs(models: Models, devices: Sequence[jax.Device], parallel: str 
         compile_s=compile_s,
         state_shapes=functools.cache(lambda: jax.eval_shape(lambda key: create_state(models, key), jax.random.key(0))),
     )
+
+
+def describe_machine() -> str:
+    """Return devices, CPU cores and processor of this process in words, such as ``1 x cpu, 2 CPU cores, x86_64``."""
+    devices = jax.local_devices()
+    return f"{len(devices)} x {devices[0].device_kind}, {os.cpu_count()} CPU cores, {platform.machine()}"
 
 
 @dataclass(frozen=True)

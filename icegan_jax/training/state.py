@@ -174,7 +174,6 @@ class TrainConfig:
       mirror: whether half of the training pairs are mirrored.
       seed: seed of all random numbers.
       parallel: what several devices share, ``folds`` or each ``batch``.
-      process: index of the training process among several, logged with the times.
       evaluate_every: updates between evaluations of the held-out clips during training; 0: no such evaluations.
       shift: maximum random shift of training pairs, in pixels, see ``data.pipeline``.
       brightness: maximum random change of the training pairs' brightness, as a share of white.
@@ -193,7 +192,6 @@ class TrainConfig:
     mirror: bool
     seed: int
     parallel: str = "folds"
-    process: int = 0
     evaluate_every: int = 0
     shift: int = 0
     brightness: float = 0.0

@@ -20,8 +20,9 @@ from icegan_jax.data.clips import EXPRESSIONS
 from tests.browser.conftest import REQUIRED
 from tests.browser.page_server import Server, serve
 from tests.browser.page_visit import OpenPage, PageVisit
-from tests.inference.conftest import run_dir  # noqa: F401 (a fixture)
 from tests.inference.recordings import astronaut, write_pair, write_video
+
+pytestmark = pytest.mark.slow
 
 NEUTRAL, EXPRESSION, VIDEO = "The neutral face", "The same face with an expression", "A video of a face"
 # Messages of gradio's client when it closes the stream of a result.
@@ -29,7 +30,7 @@ GRADIO_ERRORS = re.compile(r"Method not implemented\.|.*/gradio_api/queue/data\?
 
 
 @pytest.fixture(scope="module")
-def server(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
+def server(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Start the server, and check its exit after the last test."""
     if importlib.util.find_spec("gradio") is None:
         if os.environ.get(REQUIRED) == "1":

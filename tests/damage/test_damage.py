@@ -227,6 +227,6 @@ def test_refusal(case: str, runs: Runs, data: Path, tmp_path: Path) -> None:
 
 
 def _files(run: Path) -> dict[str, Any]:
-    """Return the content of the run's files, but for those by which processes find each other."""
-    paths = [path for path in run.rglob("*") if path.is_file() and "processes" not in path.parts and path.suffix]
+    """Return the content of the run's files, but for the lock files, which hold the time of the last start."""
+    paths = [path for path in run.rglob("*") if path.is_file() and "locks" not in path.parts and path.suffix]
     return {str(path): path.read_bytes() for path in paths}

@@ -115,33 +115,6 @@ def test_spreadsheet_variants_are_read(tmp_path: Path) -> None:
     assert clip == Clip("d", "s", "c", 0, tmp_path / "f", 1, None, 3)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t", ", "])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_separators_and_encodings_of_spreadsheets(tmp_path: Path, separator: str, encoding: str, end: str) -> None:
-    lines = [HEADER.replace(",", separator), separator.join(("d", "s", '"é, or; so"', "Anger", "f/1", "1", "", "3"))]
-    path = tmp_path / "clips.csv"
-    path.write_bytes((end.join(lines) + end).encode(encoding))
-    assert read_clips(path) == [Clip("d", "s", "é, or; so", 0, tmp_path / "f/1", 1, None, 3)]
-
-
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "mac-roman", "utf-16-le"])
-def test_another_encoding_raises_one_line(tmp_path: Path, encoding: str) -> None:
-    path = tmp_path / "clips.csv"
-    path.write_bytes(f"{HEADER}\n{ROW}\nd,Zoé,c,anger,f,1,2,3\n".encode(encoding))
-    with pytest.raises(UserError, match=r"clips\.csv, line \d: .*; save it as csv in UTF-8$") as caught:
-        read_clips(path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("separator", [";", "\t"])
-def test_errors_keep_their_line_with_other_separators(tmp_path: Path, separator: str) -> None:
-    rows = [row.replace(",", separator) for row in (HEADER, ROW, "", "d,s,c2,anger,f,one,2,3")]
-    path = _csv(tmp_path, *rows[1:], header=rows[0])
-    with pytest.raises(UserError, match=r"clips\.csv, line 4: onset 'one' is not a frame number"):
-        read_clips(path)
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [

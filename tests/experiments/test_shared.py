@@ -55,12 +55,16 @@ def test_the_experiment_and_the_user_change_the_preset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "message"), [("model.widht", "1", 'Did you mean "width"'), ("model.width", "wide", "float")]
+    ("field", "value", "message"),
+    [
+        ("model.widht", "1", "config.model.widht: .+ did you mean config.model.width"),
+        ("model.width", "wide", "--config.model.width=wide: .+float"),
+        ("model", "3", "--config.model=3: "),
+    ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, field: str, value: str, message: str) -> None:
-    with pytest.raises(UserError, match=rf"--config\.{field}={value}: ") as error:
+    with pytest.raises(UserError, match=message):
         runs.build_config(options(tmp_path, (field, value)), 0, {}, "")
-    assert message in str(error.value) or "configs/loso.py" in str(error.value)
 
 
 @pytest.mark.parametrize("field", ["generator.kind", "seed", "data.dir"])
@@ -81,12 +85,12 @@ def test_a_finished_run_on_other_faces_is_refused(tmp_path: Path, monkeypatch: p
     data.mkdir()
     (data / "prepared.json").write_text('{"fingerprint": "abc"}')
 
-    def run(config: object, folder: Path, *_: object) -> None:
+    def run(config: object, folder: Path, **_: object) -> None:
         folder.mkdir(parents=True)
         (folder / "results.json").write_text('{"data_fingerprint": "abc, casme2 alone"}')
 
     monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
-    monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
+    monkeypatch.setattr(runs, "enable_compilation_cache", lambda _: None)
     made = runs.train_run(options(tmp_path), 0, {}, str(data))
     assert runs.train_run(options(tmp_path), 0, {}, str(data)) == made
     (data / "prepared.json").write_text('{"fingerprint": "def"}')
@@ -103,13 +107,13 @@ def test_only_drawn_people_are_held_out_by_the_dozen(tmp_path: Path) -> None:
 def test_equal_configurations_share_a_run_and_others_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
 
-    def run(config: object, folder: Path, *_: object) -> None:
+    def run(config: object, folder: Path, **_: object) -> None:
         trained.append(folder)
         folder.mkdir(parents=True)
         (folder / "results.json").write_text("{}")
 
     monkeypatch.setattr(runs.train_module, "train_and_evaluate", run)
-    monkeypatch.setattr(runs, "set_cache_dir", lambda _: "")
+    monkeypatch.setattr(runs, "enable_compilation_cache", lambda _: None)
     mine = options(tmp_path)
     first = runs.train_run(mine, 0, {"generator.kind": "skips"}, "D")
     assert runs.train_run(mine, 0, {"generator.kind": "skips"}, "D") == first and trained == [first]

@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.inference.ensemble import Ensemble, load_ensemble
-from tests.conftest import face_picture as face_picture
-from tests.conftest import run_dir as run_dir
 
 
 @pytest.fixture(scope="session")

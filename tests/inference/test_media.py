@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageSequence
 
 from icegan_jax.data.video import read_color_frames, read_video_info
+from icegan_jax.inference.inputs import open_video
 from icegan_jax.inference.media import COMPOSITE, SOFTWARE, ProvenanceMetadata, encode_sequence, encode_still
+from icegan_jax.inference.visualize import annotate_video
+from tests.inference import recordings
 from tests.inference.read_metadata import comment_in, metadata_in
+from tests.videos import write_test_video
 
 Color = NDArray[np.uint8]
 
@@ -114,3 +118,12 @@ def test_the_color_profile_is_kept(frames: list[Color], write: Callable[[bytes, 
     for suffix, data in files.items():
         with Image.open(write(data, suffix)) as image:
             assert image.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("fps", [None, 200.0])
+def test_an_annotated_copy_keeps_the_time_stamps_of_the_video(tmp_path: Path, fps: float | None) -> None:
+    film = write_test_video(tmp_path / "film.avi", recordings.frames(), 60, [0, 1, 2, 5, 6, 7, 8])
+    annotate_video(open_video(film, fps), tmp_path / "copy.mp4", [])
+    original, copy = read_video_info(film), read_video_info(tmp_path / "copy.mp4")
+    np.testing.assert_allclose(copy.timestamps, original.timestamps, atol=1e-4)
+    assert (copy.rate, copy.missing_frames) == (60, 2)

@@ -20,6 +20,7 @@ from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import NeutralFace, find_neutral_faces
 from icegan_jax.inference.synthesize import SynthesisRequest, apex_frame, envelope, synthesize_file
 from tests.inference.read_metadata import metadata_in
+from tests.reporting.parsed_page import ParsedPage
 
 Color = NDArray[np.uint8]
 
@@ -89,7 +90,11 @@ def test_metadata_and_json_document_the_request(default_request: SynthesisReques
     json_file = json.loads((default_request.out.parent / "synthetic.png.json").read_text())
     assert json_file.keys() == {"file", "sha256", "description", *record}
     assert record.items() <= json_file.items() and json_file["file"] == "synthetic.png"
-    assert lines == [description, f"written: {default_request.out}, and how it was made: synthetic.png.json"]
+    out = default_request.out
+    assert lines == [description, f"written: {out}, and how it was made: synthetic.png.json, synthetic.png.html"]
+    page = ParsedPage(out.with_name("synthetic.png.html").read_text())
+    page.check_self_contained()
+    assert description in page.words() and np.array_equal(page.pictures()[0], read_color(out))
 
 
 def test_the_grid_of_all_classes(default_request: SynthesisRequest, ensemble: Ensemble) -> None:

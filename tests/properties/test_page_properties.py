@@ -1,6 +1,5 @@
 """Any name on a page is plain text, without tags or scripts, and every element of a page is closed."""
 
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,11 @@ from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import Timing, build_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
-from icegan_jax.reporting.figures import ReportFigures
-from icegan_jax.reporting.grids import find_worst_clips
-from icegan_jax.reporting.page.document import render_page
+from icegan_jax.reporting.report_figures import ReportFigures, find_worst_clips
+from icegan_jax.reporting.report_page import render_report
 from icegan_jax.reporting.run_files import Run
 from tests.reporting.fabricated import PNG
+from tests.reporting.parsed_page import ParsedPage
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -38,37 +37,12 @@ NAMES = st.one_of(
 )
 
 
-class Elements(HTMLParser):
-    """Collect the tags and the text, including that of attributes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, tuple[str, ...]]] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, tuple(name for name, _ in attributes if name != "data-repaired")))
-        self.words += [value or "" for _, value in attributes]
-        if tag not in ("meta", "img", "br", "input"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, text: str) -> None:
-        self.words.append(text)
+def tags(page: ParsedPage) -> list[tuple[str, tuple[str, ...]]]:
+    """Return each tag with the names of its attributes."""
+    return [(tag, tuple(attributes)) for tag, attributes in page.elements]
 
 
-def elements(html: str) -> Elements:
-    result = Elements()
-    result.feed(html)
-    result.close()
-    assert result.open == []
-    return result
-
-
-def report(name: str) -> str:
+def report(name: str) -> ParsedPage:
     rows = [
         Prediction(f"d{name}", f"{person}{name}", f"c{name}{label}", label, 0, (0.5, 0.3))
         for person in "ab"
@@ -95,22 +69,21 @@ def report(name: str) -> str:
     label = np.array([row.label for row in rows])
     faces = SynthesizedFaces(face, np.stack([face] * 2, 1), face, label, people, [row.clip for row in rows], [name] * n)
     run = Run(f"r{name}", results, config, classes, rows, np.array([[2, 0], [2, 0]]), faces, [])
-    pictures = ReportFigures(dataset_confusions={name: PNG}, worst_clips=find_worst_clips(rows, faces))
-    return render_page(run, pictures)
+    figures = ReportFigures([(name, PNG)], find_worst_clips(rows, faces), face[0], face[0])
+    return ParsedPage(render_report(run, figures))
 
 
 @given(NAMES)
 @example(HOSTILE[0])
 def test_the_report_shows_any_name_as_text(name: str) -> None:
-    html = report(name)
-    html.encode()
-    result = elements(html)
-    assert result.tags == elements(report("a")).tags
-    shown = name.encode("utf-8", "replace").decode()
-    assert not shown.strip() or shown.replace("\r", "\n").split("\n")[0] in "".join(result.words).replace("\r", "\n")
+    result = report(name)
+    result.html.encode()
+    assert tags(result) == tags(report("a"))
+    shown = name.encode("utf-8", "replace").decode().replace("\r", "\n")
+    assert not shown.strip() or shown.split("\n")[0] in "".join(result.text).replace("\r", "\n")
 
 
-def prepared(path: Path, name: str) -> str:
+def prepared(path: Path, name: str) -> ParsedPage:
     clips = [Clip(f"d{name}", f"s{name}", f"c{name}", 0, Path("frames"), 1, 2, 3)]
     face = np.zeros((16, 16), np.uint8)
     write_page(
@@ -122,7 +95,7 @@ def prepared(path: Path, name: str) -> str:
         findings=[Finding("note", f"c{name}", f"w{name}", f"m{name}", f"r{name}")],
         classes=(f"n{name}",),
     )
-    return path.read_text(encoding="utf-8")
+    return ParsedPage(path.read_text(encoding="utf-8"))
 
 
 @settings(max_examples=30)
@@ -130,6 +103,6 @@ def prepared(path: Path, name: str) -> str:
 @example(HOSTILE[0])
 def test_the_page_of_prepare_shows_any_name_as_text(tmp_path_factory, name: str) -> None:
     path = tmp_path_factory.getbasetemp() / "index.html"
-    result = elements(prepared(path, name))
-    assert result.tags == elements(prepared(path, "a")).tags
-    assert [tag for tag, _ in result.tags].count("script") == 1
+    result = prepared(path, name)
+    assert tags(result) == tags(prepared(path, "a"))
+    assert len(result.scripts) == 1

@@ -15,8 +15,8 @@ from icegan_jax.evaluation.published_predictions import class_indices, infer_cla
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.evaluation.score_table import format_table, score_rows, write_scores_csv
 from icegan_jax.io import CHECKSUM, write_text
-from icegan_jax.reporting.figures import ReportFigures
-from icegan_jax.reporting.page.document import render_page
+from icegan_jax.reporting.report_figures import ReportFigures
+from icegan_jax.reporting.report_page import render_report
 from icegan_jax.reporting.run_files import read_run
 from tests.properties.strategies import edited, json_values, names, odd_text, outcome, scratch, words
 from tests.reporting.fabricated import predictions, write_evaluated_run
@@ -157,7 +157,7 @@ def test_results_with_a_strange_value_are_read_or_one_line(place: tuple[str | in
         assert format_table(rows).count("\n") > len(rows)
         write_scores_csv(FOLDER / "scores.csv", rows)
         run = dataclasses.replace(READ, results=result, config={"any": value})
-        write_text(FOLDER / "index.html", render_page(run, ReportFigures()))
+        write_text(FOLDER / "index.html", render_report(run, ReportFigures()))
 
 
 @given(json_values)

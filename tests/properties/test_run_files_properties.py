@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.evaluation.synthesis.faces import read_faces
-from icegan_jax.reporting import style
-from icegan_jax.reporting.grids import choose_examples, draw_difference_maps, draw_synthesis_grid, mean_differences
 from icegan_jax.reporting.plots import read_metrics
+from icegan_jax.reporting.report_figures import (
+    choose_clips,
+    draw_difference_maps,
+    draw_synthesis_sheet,
+    mean_differences,
+)
 from icegan_jax.training.evaluate import read_evaluations
 from tests.data.conftest import pairs_of, record
 from tests.properties.strategies import edited, json_values, outcome, scratch
@@ -70,8 +74,8 @@ def test_a_damaged_array_file_is_read_or_refused(at: int, byte: int, cut: bool) 
     fold.mkdir(parents=True, exist_ok=True)
     (fold / "synthesis.npz").write_bytes(content)
     faces = outcome(lambda: read_faces(FOLDER / "damaged"), "synthesis.npz", "two folds hold the same clip out")
-    for example in choose_examples(faces) if faces else ():
-        assert example.onset.shape == (8, 8) and len(example.synthetic) == 3
+    for clip in choose_clips(faces) if faces else ():
+        assert faces.onset[clip].shape == (8, 8) and len(faces.synthetic[clip]) == 3
 
 
 @settings(max_examples=20)
@@ -88,5 +92,5 @@ def test_arrays_of_other_shapes_and_types_are_read_or_refused(name: str, data: s
     faces = outcome(lambda: read_faces(FOLDER / "other"), "synthesis.npz", "two folds hold the same clip out")
     if faces:
         classes = [str(label) for label in range(faces.synthetic.shape[1])]
-        style.save_figure(draw_synthesis_grid(choose_examples(faces), classes), FOLDER / "sheet.png")
-        style.save_figure(draw_difference_maps(mean_differences(faces), classes), FOLDER / "changes.png")
+        draw_synthesis_sheet(faces, choose_clips(faces), classes)
+        draw_difference_maps(mean_differences(faces), classes)

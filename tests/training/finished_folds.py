@@ -52,7 +52,7 @@ def finish_fold(
         ]
         text = "".join(json.dumps({**line, "checksum": checksum_of(line)}) + "\n" for line in lines)
         (folder / "evaluations.jsonl").write_text(text)
-    plain = {"people": fold.people, "steps": STEPS, "run": RUN, "wall_s": 9.0, "compile_s": 1.0, "process": 0}
+    plain = {"people": fold.people, "steps": STEPS, "run": RUN, "wall_s": 9.0, "compile_s": 1.0, "worker": ""}
     write_result(folder, plain | content)
     return folder
 

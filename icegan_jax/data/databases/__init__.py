@@ -1,19 +1,15 @@
-"""The databases, one file each: ``read`` returns the annotation as it stands (docs/add-a-database.md)."""
+"""The databases: ``read`` returns the annotation of one as it stands (docs/add-a-database.md)."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
-from icegan_jax.data.databases import casme, casme2, casme_cubed, casme_squared, fourdme, mmew, samm, smic
+from icegan_jax.data.databases import assumed_layouts, casme2, samm, smic
 from icegan_jax.data.ingest.annotation import DatabaseAnnotation, Source
+from icegan_jax.data.ingest.read_database import read_database
 
 READERS: Mapping[str, Callable[[Source], DatabaseAnnotation]] = {
     "casme2": casme2.read,
     "samm": samm.read,
-    "smic": smic.read,
-    "smic_vis": smic.read,
-    "smic_nir": smic.read,
-    "casme": casme.read,
-    "casme_squared": casme_squared.read,
-    "casme_cubed": casme_cubed.read,
-    "mmew": mmew.read,
-    "fourdme": fourdme.read,
+    **dict.fromkeys(smic.CAMERAS, smic.read),
+    **{name: partial(read_database, database=layout) for name, layout in assumed_layouts.FORMATS.items()},
 }

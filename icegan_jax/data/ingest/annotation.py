@@ -1,5 +1,6 @@
 """The annotation of a database before protocol and repairs, and the parsing of a table's row into an ``Annotation``."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ class Finding:
 
     Attributes:
         kind: "error" (stops preparation), "missing" (an expected clip that is absent), "surplus" (a folder or row that
-            no clip uses), "excluded" (left out by the protocol's rule), "repair" (a change to come), or "note".
+            no clip uses), "excluded" (left out by the protocol's rule), "repair" (a change to come), "assumed" (a
+            database's layout that was never tried), or "note".
         clip: ``dataset/subject/clip``, or the database's name where the finding is about no single clip.
         where: the file, row or folder.
         message: the observation.
@@ -138,21 +140,8 @@ def parse_frame_number(table: Table, row: Row, column: str, clip: str) -> int:
     """
     number = row.integer(column)
     if number is None or number < 0:
-        raise UserError(
-            f"{table.location(row)}: {_title(column)} {row.text(column)!r} of clip {clip} is not a frame number; "
-            "correct the cell"
-        )
+        raise _cell_error(table, row, column, f"of clip {clip} is not a frame number")
     return number
-
-
-def parse_apex(table: Table, row: Row, column: str, clip: str) -> tuple[int | None, list[Finding]]:
-    """Return the apex in a cell, or None and a finding that names the content of the cell."""
-    number = row.integer(column)
-    if number is not None and number >= 0:
-        return number, []
-    text = row.text(column)
-    message = f"the apex is {text!r}, not a frame number" if text else "the apex is empty"
-    return None, [Finding("note", clip, table.location(row), message, "it is spotted where the clip is used")]
 
 
 def parse_subject(table: Table, row: Row, column: str = Columns.subject) -> int:
@@ -161,15 +150,10 @@ def parse_subject(table: Table, row: Row, column: str = Columns.subject) -> int:
     Raises:
         UserError: the cell holds no number.
     """
-    digits = "".join(c for c in row.text(column) if c.isascii() and c.isdigit())
-    number = row.integer(column)
-    if number is None and 0 < len(digits) < 10 and row.text(column).endswith(digits):
-        number = int(digits)
-    if number is None or number < 0:
-        raise UserError(
-            f"{table.location(row)}: {_title(column)} {row.text(column)!r} is not a subject's number; correct the cell"
-        )
-    return number
+    match = re.fullmatch(r"[^0-9]*([0-9]{1,9})", re.sub(r"\.0*$", "", row.text(column)))
+    if match is None or row.text(column).startswith("-"):
+        raise _cell_error(table, row, column, "is not a subject's number")
+    return int(match[1])
 
 
 def parse_clip_name(table: Table, row: Row, column: str = Columns.clip) -> str:
@@ -179,27 +163,15 @@ def parse_clip_name(table: Table, row: Row, column: str = Columns.clip) -> str:
         UserError: the cell is empty, or cannot be a folder's name.
     """
     try:
-        return check_name(row.text(column), _title(column))
+        return check_name(row.text(column), column)
     except UserError as error:
         raise UserError(f"{table.location(row)}: {error}") from None
-
-
-def parse_emotion(table: Table, row: Row, column: str, clip: str) -> str:
-    """Return the emotion word in lower case.
-
-    Raises:
-        UserError: the cell is empty.
-    """
-    word = row.text(column).lower()
-    if not word:
-        raise UserError(f"{table.location(row)}: {_title(column)} of clip {clip} is empty; give its emotion")
-    return word
 
 
 def parse_annotation(
     table: Table, row: Row, dataset: str, subject: str, clip: str, columns: Columns
 ) -> tuple[Annotation, list[Finding]]:
-    """Return the annotation of a row, still without frames, and the finding on an apex that is no number.
+    """Return the annotation of a row, still without frames, and a note on an apex that is no number.
 
     An apex outside onset to offset is kept: ``repair_annotation`` replaces it later (docs/databases.md, "Rules for
     reading", rule 3).
@@ -207,22 +179,20 @@ def parse_annotation(
     Raises:
         UserError: onset or offset is no frame number, or the emotion is empty.
     """
-    name = f"{dataset}/{subject}/{clip}"
-    apex, findings = parse_apex(table, row, columns.apex, name)
-    annotation = Annotation(
-        dataset=dataset,
-        subject=subject,
-        clip=clip,
-        emotion=parse_emotion(table, row, columns.emotion, name),
-        frames=(),
-        onset=parse_frame_number(table, row, columns.onset, name),
-        apex=apex,
-        offset=parse_frame_number(table, row, columns.offset, name),
-        where=table.location(row),
-    )
-    return annotation, findings
+    name, where, emotion = f"{dataset}/{subject}/{clip}", table.location(row), row.text(columns.emotion).lower()
+    if not emotion:
+        raise _cell_error(table, row, columns.emotion, f"of clip {name} is empty")
+    onset, offset = (parse_frame_number(table, row, column, name) for column in (columns.onset, columns.offset))
+    apex, findings = row.integer(columns.apex), []
+    if apex is None or apex < 0:
+        apex = None
+        message = (
+            f"the apex is {text!r}, not a frame number" if (text := row.text(columns.apex)) else "the apex is empty"
+        )
+        findings.append(Finding("note", name, where, message, "it is spotted where the clip is used"))
+    return Annotation(dataset, subject, clip, emotion, (), onset, apex, offset, where), findings
 
 
-def _title(column: str) -> str:
-    """Return the first of the names of a column."""
-    return column.split("|")[0]
+def _cell_error(table: Table, row: Row, column: str, problem: str) -> UserError:
+    name = column.split("|")[0]
+    return UserError(f"{table.location(row)}: {name} {row.text(column)!r} {problem}; correct the cell")

@@ -5,27 +5,27 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from icegan_jax.data.apex import check_apex_method
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips, write_clips
-from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, CropRepair, crop_clip
+from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, crop_clip
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
 from icegan_jax.data.ingest import cache
 from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.ingest.contact_sheet import write_contact_sheet
 from icegan_jax.data.ingest.parallel import run_parallel
-from icegan_jax.data.ingest.prepared_page import write_page
-from icegan_jax.data.ingest.repairs import Repair, make_repair, write_repairs
+from icegan_jax.data.ingest.prepared_page import write_contact_sheet, write_page
+from icegan_jax.data.ingest.repairs import Repair, make_repair
 from icegan_jax.data.ingest.summary import (
     Summary,
     count_clips,
     count_datasets,
     package_versions,
-    write_findings,
     write_summary,
+    write_table,
 )
 from icegan_jax.data.landmarks import MARGIN
 from icegan_jax.data.names import check_name, check_subjects
@@ -56,17 +56,7 @@ class BuildContext:
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Task:
-    """The work on one clip; without a key the result is not stored in the cache."""
-
-    clip: Clip
-    options: CropOptions
-    cache_dir: Path
-    key: str | None
-
-
-def check_damaged(results: Sequence[ClipCrops | Finding], options: CropOptions) -> None:
+def _check_damaged(results: Sequence[ClipCrops | Finding], options: CropOptions) -> None:
     """Check that no clip is damaged, or that damaged clips may be left out and others remain.
 
     Raises:
@@ -85,14 +75,14 @@ def check_damaged(results: Sequence[ClipCrops | Finding], options: CropOptions) 
     raise UserError(f"{len(damaged)} of {len(results)} clips cannot be prepared: {', '.join(named)}{more}; {remedy}")
 
 
-def write_prepared_dir(
+def _write_prepared_dir(
     folder: Path,
     clips: Sequence[Clip],
     results: Sequence[ClipCrops | Finding],
     context: BuildContext,
     options: CropOptions,
 ) -> Summary:
-    """Write all files of a prepared folder, prepared.json last.
+    """Write all files of a prepared folder, prepared.json last, and return the content of prepared.json.
 
     Args:
         folder: an existing folder to write into.
@@ -100,9 +90,6 @@ def write_prepared_dir(
         results: for each clip its crops, or the reason why the clip is left out.
         context: information about the clips.
         options: the options of the crops.
-
-    Returns:
-        The content of prepared.json.
 
     Raises:
         OSError: a file cannot be written.
@@ -116,8 +103,11 @@ def write_prepared_dir(
             left_out.append(replace(result, message=f"left out: {result.message}"))
             continue
         used.append(replace(clip, apex=result.apex))
-        records += _records(clip, result)
-        crop_repairs += [_repair_of(clip, change) for change in result.changes]
+        records += [
+            Record(clip.dataset, clip.subject, clip.clip, clip.label, shift, onset=result.onset, apex=face)
+            for shift, face in zip(result.shifts, result.faces, strict=True)
+        ]
+        crop_repairs += [make_repair(clip, c.field, c.old, c.new, c.reason) for c in result.changes]
     findings = [*context.findings, *left_out]
     repairs = _sort_repairs([*context.repairs, *crop_repairs], clips, left_out)
     apexes = [record for record in records if record.shift == 0]
@@ -142,8 +132,8 @@ def write_prepared_dir(
         fingerprint=_write_pairs(folder, records, context.classes),
     )
     write_clips(folder / "clips.csv", used, context.classes)
-    write_repairs(folder / "repairs.csv", repairs)
-    write_findings(folder / "findings.csv", findings)
+    write_table(folder / "repairs.csv", Repair, repairs)
+    write_table(folder / "findings.csv", Finding, findings)
     write_contact_sheet(folder / "contact_sheet.png", apexes, context.classes)
     write_page(
         folder / "index.html",
@@ -156,17 +146,6 @@ def write_prepared_dir(
     )
     write_summary(folder / SUMMARY_FILE, summary)
     return summary
-
-
-def _records(clip: Clip, cropped: ClipCrops) -> list[Record]:
-    return [
-        Record(clip.dataset, clip.subject, clip.clip, clip.label, shift, onset=cropped.onset, apex=face)
-        for shift, face in zip(cropped.shifts, cropped.faces, strict=True)
-    ]
-
-
-def _repair_of(clip: Clip, change: CropRepair) -> Repair:
-    return make_repair(clip, change.field, change.old, change.new, change.reason)
 
 
 def _sort_repairs(repairs: Sequence[Repair], clips: Sequence[Clip], left_out: Sequence[Finding]) -> list[Repair]:
@@ -198,11 +177,7 @@ def prepare_clips(
     clips: Sequence[Clip],
     out: str | Path,
     *,
-    repairs: Sequence[Repair] = (),
-    findings: Sequence[Finding] = (),
-    classes: Sequence[str] = EXPRESSIONS,
-    protocol: str = "",
-    sources: Sequence[str] = (),
+    context: BuildContext = BuildContext(),  # noqa: B008 (frozen)
     options: CropOptions = CropOptions(),  # noqa: B008 (frozen)
     workers: int | None = None,
     progress: bool = True,
@@ -220,11 +195,7 @@ def prepare_clips(
     Args:
         clips: the repaired clips (``repair_annotation``), in the order in which they are written.
         out: the folder to write.
-        repairs: the repairs of the annotation.
-        findings: the findings about the sources.
-        classes: names of the classes, in label order.
-        protocol: the protocol that selected the clips.
-        sources: names of the sources.
+        context: information about the clips.
         options: the options of the crops.
         workers: number of processes; by default one per CPU core.
         progress: whether to draw a progress bar on stderr.
@@ -239,7 +210,6 @@ def prepare_clips(
                 f"{out}: holds the frames of clip {clip.name}, which it would replace; choose another --out"
             )
     _check_arguments(clips, options)
-    context = BuildContext(repairs, findings, tuple(classes), protocol, tuple(sources))
     with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         return _prepare_into(staging, clips, context, options, workers, progress, earlier=Path(out))
 
@@ -327,37 +297,35 @@ def _prepare_into(
             if cached is not None:
                 results[index] = cached
     reused = sum(isinstance(result, ClipCrops) for result in results.values())
-    tasks = {
-        index: _Task(clip, options, staging / CACHE_DIR, keys.get(index))
-        for index, clip in enumerate(clips)
-        if index not in results
-    }
-    new_results = run_parallel(_prepare_clip, list(tasks.values()), workers or os.cpu_count() or 1)
+    remaining = [index for index in range(len(clips)) if index not in results]
+    work = partial(_prepare_clip, options=options, cache_dir=staging / CACHE_DIR)
+    tasks = [(clips[index], keys.get(index)) for index in remaining]
     frames = 0
     with tqdm(total=len(clips), initial=len(results), desc="faces", unit="clip", disable=not progress) as bar:
-        for index, result in zip(tasks, new_results, strict=True):
+        for index, result in zip(remaining, run_parallel(work, tasks, workers or os.cpu_count() or 1), strict=True):
             results[index] = result
             frames += result.frames if isinstance(result, ClipCrops) else 0
             bar.set_postfix_str(f"{frames / (time.perf_counter() - start):.0f} frames/s", refresh=False)
             bar.update()
     seconds = time.perf_counter() - start
     ordered = [results[index] for index in range(len(clips))]
-    check_damaged(ordered, options)
-    summary = write_prepared_dir(staging, clips, ordered, context, options)
+    _check_damaged(ordered, options)
+    summary = _write_prepared_dir(staging, clips, ordered, context, options)
     cache.prune_cache(staging / CACHE_DIR, set(keys.values()))
     return replace(summary, reused=reused, seconds=seconds, frames_per_second=frames / seconds)
 
 
-def _prepare_clip(task: _Task) -> ClipCrops | Finding:
-    """Crop one clip and store the result, in a process of its own."""
+def _prepare_clip(task: tuple[Clip, str | None], options: CropOptions, cache_dir: Path) -> ClipCrops | Finding:
+    """Crop a clip and store the result under its key, in a process of its own; without a key nothing is stored."""
+    clip, key = task
     try:
-        cropped = crop_clip(task.clip, task.options)
+        cropped = crop_clip(clip, options)
     except UserError as error:
-        return _finding(task.clip, error)
+        return _finding(clip, error)
     except OSError as error:
-        return _finding(task.clip, UserError(f"{task.clip.frames}: cannot be read ({error}); restore the frames"))
-    if task.key is not None:
-        cache.store_in_cache(task.cache_dir, task.key, cropped)
+        return _finding(clip, UserError(f"{clip.frames}: cannot be read ({error}); restore the frames"))
+    if key is not None:
+        cache.store_in_cache(cache_dir, key, cropped)
     return cropped
 
 

@@ -1,16 +1,13 @@
 """The cache of finished clips, with which a second run prepares only the clips that changed.
 
-The name of an entry is a digest of everything that its content depends on, so that no entry is ever out of date. The
-first line of an entry is the sha256 of its name and content, so that a damaged or renamed entry is never used.
+The name of an entry is a digest of everything that its content depends on, so that no entry is ever out of date.
 """
 
 import functools
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair
 from icegan_jax.data.ingest.summary import package_versions
 from icegan_jax.data.video import index_frames
 from icegan_jax.errors import UserError
+from icegan_jax.io import NPZ_ERRORS, write_arrays
 
 # Modules whose source decides the pixels of a crop.
 _MODULES = (align, apex, crop, images, landmarks, video)
@@ -75,63 +73,29 @@ def store_in_cache(folder: Path, key: str, cropped: ClipCrops) -> None:
     """
     content = asdict(cropped)
     faces = np.stack([content.pop("onset"), *content.pop("faces")])
-    body = json.dumps({**content, "shape": faces.shape}).encode() + b"\n" + faces.tobytes()
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f"{key}.{os.getpid()}.half"
-    try:
-        with partial.open("wb") as file:
-            file.write(_digest(key, body) + b"\n" + body)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder / key)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-
-
-def _digest(key: str, body: bytes) -> bytes:
-    return hashlib.sha256(key.encode() + b"\n" + body).hexdigest().encode()
-
-
-def load_cached(folder: Path, key: str) -> ClipCrops | None:
-    """Return the clip that was stored under this key; None where there is no entry or a damaged one."""
-    try:
-        digest, _, body = (folder / key).read_bytes().partition(b"\n")
-    except OSError:
-        return None
-    if _digest(key, body) != digest:
-        return None
-    head, _, pixels = body.partition(b"\n")
-    content = json.loads(head)
-    faces = np.frombuffer(pixels, np.uint8).reshape(content["shape"])
-    return ClipCrops(
-        apex=content["apex"],
-        shifts=tuple(content["shifts"]),
-        onset=faces[0],
-        faces=faces[1:],
-        changes=tuple(CropRepair(**change) for change in content["changes"]),
-        frames=content["frames"],
-    )
+    write_arrays(folder / key, faces=faces, content=np.array(json.dumps(content)))
 
 
 def reuse_cached(folder: Path, earlier: Path, key: str) -> ClipCrops | None:
-    """Return a stored clip from ``folder``, or from ``earlier``, whose entry is then linked into ``folder`` too."""
-    cropped = load_cached(folder, key)
-    if cropped is None:
-        cropped = load_cached(earlier, key)
-        if cropped is not None:
-            _link(earlier / key, folder / key, cropped)
+    """Return a stored clip from ``folder``, or from ``earlier``, whose entry is then stored in ``folder`` too.
+
+    A clip without an entry, or with a damaged one (its checksum is wrong), is None.
+    """
+    cropped = _load(folder / key)
+    if cropped is None and (cropped := _load(earlier / key)) is not None:
+        store_in_cache(folder, key, cropped)
     return cropped
 
 
-def _link(old: Path, new: Path, cropped: ClipCrops) -> None:
-    new.parent.mkdir(parents=True, exist_ok=True)
+def _load(entry: Path) -> ClipCrops | None:
     try:
-        new.unlink(missing_ok=True)
-        new.hardlink_to(old)
-    except OSError:  # a file system without hard links
-        store_in_cache(new.parent, new.name, cropped)
+        with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            faces, content = arrays["faces"], json.loads(str(arrays["content"]))
+    except NPZ_ERRORS:
+        return None
+    content["shifts"] = tuple(content["shifts"])
+    content["changes"] = tuple(CropRepair(**change) for change in content["changes"])
+    return ClipCrops(**content, onset=faces[0], faces=faces[1:])
 
 
 def prune_cache(folder: Path, keys: Collection[str]) -> None:

@@ -22,6 +22,7 @@ from icegan_jax.errors import UserError
 _TITLES = {
     "excluded": "left out by the protocol's rule",
     "note": "notes",
+    "assumed": "assumed: layouts of databases that were never read",
     "surplus": "surplus: folders and rows that no clip uses",
     "repair": "other repairs",
     "missing": "missing: clips that the protocol has and this copy has not; they are left out",

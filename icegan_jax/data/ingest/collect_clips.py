@@ -1,5 +1,6 @@
 """The collection of the clips to prepare from the sources that a user names."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,13 +8,22 @@ from pathlib import Path
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
 from icegan_jax.data.databases import READERS
 from icegan_jax.data.ingest.annotation import Annotation, ClipKey, DatabaseAnnotation, Finding, Source
-from icegan_jax.data.ingest.discover import CLIPS_SOURCE, MEGC2019_DATABASES, expand_sources
+from icegan_jax.data.ingest.expected_counts import compare_with_expected_counts
 from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
 from icegan_jax.data.ingest.overrides import Override, match_overrides
-from icegan_jax.data.ingest.protocol import PROTOCOLS, compare_with_expected_counts, select_clips
+from icegan_jax.data.ingest.protocol import MEGC2019_DATABASES, PROTOCOLS, select_clips
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.data.ingest.resolve_frames import extent_findings, resolve_frames
+from icegan_jax.data.ingest.spreadsheets import find_tables
 from icegan_jax.errors import UserError
+
+# Sources that are no single database: a clips.csv, and the three databases of MEGC2019 in one folder.
+CLIPS_SOURCE, MEGC2019_SOURCE = "clips", "megc2019"
+SOURCE_NAMES = (CLIPS_SOURCE, MEGC2019_SOURCE, *READERS)
+
+# Names of a database's folder, in lower-case letters and digits, and words in the names of other databases' folders.
+_FOLDER_WORDS = {"casme2": ("casme2", "casmeii"), "samm": ("samm",), "smic": ("smic",)}
+_OTHER_FOLDERS = ("casme^2", "cas(me)", "sammlv", "sammlong", "samm long", "samm-long", "samm_long")
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,61 @@ def collect_clips(
         damaged=[f for one in resolved if one.damaged for f in one.findings],
         differences=differences,
     )
+
+
+def expand_sources(sources: Sequence[Source]) -> list[Source]:
+    """Replace each ``MEGC2019_SOURCE`` by the three databases below its root.
+
+    Raises:
+        UserError: a name is unknown, a database is given twice, or is not below the root.
+    """
+    expanded: list[Source] = []
+    for source in sources:
+        if source.name == MEGC2019_SOURCE:
+            expanded += [
+                replace(source, name=name, root=find_database(source.root, name)) for name in MEGC2019_DATABASES
+            ]
+        elif source.name in SOURCE_NAMES:
+            expanded.append(source)
+        else:
+            raise UserError(f"source {source.name!r} is unknown; use one of {', '.join(SOURCE_NAMES)}")
+    names = [s.name for s in expanded if s.name != CLIPS_SOURCE]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"source {', '.join(twice)} is given twice; give one folder that holds all of it")
+    return expanded
+
+
+def find_database(root: Path, name: str) -> Path:
+    """Return the folder of one of ``MEGC2019_DATABASES``, which is one or two levels below ``root``, by its name.
+
+    Where several folders side by side match, as SMIC_all_raw and SMIC_all_cropped, or where the workbook lies beside
+    the matching folder, the parent folder is returned: the readers ignore folders of other databases.
+
+    Raises:
+        UserError: no folder matches, or several that are not side by side.
+    """
+    words, remedy = _FOLDER_WORDS[name], f"give --source={name} --raw=FOLDER for each database"
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; give the one that holds CASME II, SAMM and SMIC")
+    for pattern in ("*", "*/*"):
+        folders = sorted(path for path in root.glob(pattern) if path.is_dir() and not path.name.startswith("."))
+        matching = [path for path in folders if not any(word in path.name.lower() for word in _OTHER_FOLDERS)]
+        matching = [path for path in matching if any(word in _letters_and_digits(path.name) for word in words)]
+        exact = [path for path in matching if _letters_and_digits(path.name) in words]
+        matching = exact if len(exact) == 1 else matching
+        if len({path.parent for path in matching}) > 1:
+            names = ", ".join(str(path.relative_to(root)) for path in matching)
+            raise UserError(f"{root}: {len(matching)} folders could be {name}: {names}; {remedy}")
+        if matching:
+            # SMIC_all needs no workbook; the workbook of another database lies in the folder or beside the folder.
+            is_complete = len(matching) == 1 and (name == "smic" or find_tables(matching[0]))
+            return matching[0] if is_complete else matching[0].parent
+    raise UserError(f"{root}: no folder here is called like {' or '.join(words)}; {remedy}")
+
+
+def _letters_and_digits(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _check_protocol(sources: Sequence[Source], protocol: str | None, classes: tuple[str, ...]) -> str:

@@ -1,13 +1,14 @@
 """The number of clips per class and subject of a complete database, and the comparison with these numbers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.ingest.annotation import ClipKey, Finding
+from icegan_jax.data.ingest.protocol import RELABELED, ClipSelection
 
-RESTORE_REMEDY = "restore the rows and folders that the distributed database has"
-CORRECT_REMEDY = "correct or remove what the distributed database does not have"
+_RESTORE = "restore the rows and folders that the distributed database has"
+_CORRECT = "correct or remove what the distributed database does not have"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,86 @@ MEGC2019_COUNTS = {
 FIVE_CLASS_COUNTS = {"casme2": ExpectedCounts((32, 63, 27, 25, 99)), "samm": ExpectedCounts((57, 12, 26, 15, 26))}
 
 
-def unexplained_differences(
+# Clips of which SMIC-E-HS has no frames (docs/databases.md, "SMIC").
+_NOT_SMIC_E = ("s01_ne_02", "s02_sur_05", "s03_ne_03", "s03_ne_20", "s04_ne_05", "s04_ne_06", "s09_sur_02")
+
+
+def compare_with_expected_counts(selection: ClipSelection, present: Collection[ClipKey]) -> list[Finding]:
+    """Compare the clips that have frames with those of the complete databases.
+
+    Each database is compared on its own: clips per class, subjects, and the clips of those subjects for whom the number
+    is known (docs/databases.md, "MEGC2019 clips"). For "three" only clips without frames are reported.
+
+    Args:
+        selection: the clips of the protocol.
+        present: (dataset, subject, clip) of the clips that have frames.
+
+    Returns:
+        A "missing" or "surplus" finding for each clip that can be named, one with numbers for each class and subject
+        whose difference these clips do not explain, and a note with the sums; nothing for a complete database.
+    """
+    return [f for dataset in selection.datasets for f in _compare(dataset, selection, set(present))]
+
+
+def _compare(dataset: str, selection: ClipSelection, present: set[ClipKey]) -> list[Finding]:
+    expected = _expected_counts(dataset, selection)
+    findings: list[Finding] = []
+    with_frames: list[tuple[str, int]] = []  # (subject, label)
+    missing: list[tuple[str, int]] = []  # the same, of every clip with a "missing" finding
+    for annotation, label in selection.annotations:
+        if annotation.dataset != dataset:
+            continue
+        if expected and expected.subjects and annotation.subject not in expected.subjects:
+            if annotation.key in present:
+                message = "its subject has no clip in MEGC2019"
+                findings.append(Finding("surplus", annotation.name, annotation.where, message, _CORRECT))
+        elif annotation.key in present:
+            with_frames.append((annotation.subject, label))
+        else:
+            findings.append(_without_frames(annotation.name, annotation.where))
+            missing.append((annotation.subject, label))
+    for annotation, label in selection.unusable_apex:
+        if annotation.dataset == dataset and annotation.subject in MEGC2019_COUNTS[dataset].subjects:
+            message = "MEGC2019 has it, its apex cell leaves it out"
+            remedy = "write the frame number of its apex into the cell, as the distributed workbook has it"
+            findings.append(Finding("missing", annotation.name, annotation.where, message, remedy))
+            missing.append((annotation.subject, label))
+    if dataset == "smic" and selection.protocol == "megc2019":
+        annotated = {annotation.clip for annotation, _ in selection.annotations if annotation.dataset == dataset}
+        for clip in _NOT_SMIC_E:
+            subject = clip.split("_")[0]
+            if clip not in annotated:
+                findings.append(_without_frames(f"smic/{subject}/{clip}", "SMIC"))
+                missing.append((subject, 0 if "_ne_" in clip else 2))
+    if expected:
+        findings += _unexplained_differences(dataset, expected, selection.classes, with_frames, missing)
+        if findings:
+            findings.append(_totals_finding(dataset, expected, selection.classes, with_frames))
+    return findings
+
+
+def _expected_counts(dataset: str, selection: ClipSelection) -> ExpectedCounts | None:
+    if selection.protocol == "megc2019":
+        return MEGC2019_COUNTS[dataset]
+    if selection.protocol == "three":
+        return None
+    # The counts are those of the workbook of 2014; that of 2019 has up to three more clips of surprise.
+    clips = list(FIVE_CLASS_COUNTS[dataset].clips_per_class)
+    surprise = selection.classes.index("surprise")
+    clips[surprise] += sum((a.subject, a.clip) in RELABELED for a, k in selection.annotations if k == surprise)
+    return ExpectedCounts(tuple(clips))
+
+
+def _without_frames(name: str, where: str) -> Finding:
+    clip = name.split("/")[-1]
+    if name.startswith("smic/") and clip in _NOT_SMIC_E:
+        remedy = "SMIC-E-HS does not have it: give SMIC_all_raw or SMIC_all_cropped as well or instead"
+    else:
+        remedy = "restore its folder"
+    return Finding("missing", name, where, "no usable frames of it", remedy)
+
+
+def _unexplained_differences(
     dataset: str,
     expected: ExpectedCounts,
     classes: Sequence[str],
@@ -69,7 +149,7 @@ def unexplained_differences(
         difference = expected_count - count - named
         if difference:
             rest = f", and {named} of the missing named" if named else ""
-            kind, remedy = ("missing", RESTORE_REMEDY) if difference > 0 else ("surplus", CORRECT_REMEDY)
+            kind, remedy = ("missing", _RESTORE) if difference > 0 else ("surplus", _CORRECT)
             findings.append(Finding(kind, dataset, "", f"{name}: {count} of {expected_count} clips{rest}", remedy))
 
     for label, expected_count in enumerate(expected.clips_per_class):
@@ -80,16 +160,16 @@ def unexplained_differences(
         compare(f"subject {subject}", present_subjects[subject], missing_subjects[subject], expected_count)
     counted = {subject for subject, _ in expected.clips_per_subject}
     for subject in sorted(expected.subjects - set(present_subjects) - set(missing_subjects) - counted):
-        findings.append(Finding("missing", dataset, "", f"subject {subject}: no clip", RESTORE_REMEDY))
+        findings.append(Finding("missing", dataset, "", f"subject {subject}: no clip", _RESTORE))
     return findings
 
 
-def totals_finding(
+def _totals_finding(
     dataset: str, expected: ExpectedCounts, classes: Sequence[str], present: Sequence[tuple[str, int]]
 ) -> Finding:
     """Return a note with the number of present clips, of each class and of the subjects.
 
-    The arguments are those of ``unexplained_differences``.
+    The arguments are those of ``_unexplained_differences``.
     """
     each = ", ".join(
         f"{sum(k == label for _, k in present)} of {n} {classes[label]}"

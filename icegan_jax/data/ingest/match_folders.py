@@ -8,7 +8,6 @@ from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import RELEASES, Annotation, DatabaseAnnotation, Finding, Source
 from icegan_jax.data.ingest.scan import ClipFolder, FolderTree
-from icegan_jax.data.ingest.workbooks import guess_other_database
 from icegan_jax.errors import UserError
 
 SubjectClip = tuple[str, str]  # (subject, clip) as a folder or a row names them, in any case and padding
@@ -67,9 +66,7 @@ def check_clip_folders(tree: FolderTree, key: FolderKeyFunction, title: str, exa
         )
     if not tree.clips:
         raise UserError(f"{tree.root}: {expected}, found no folder of images; give the folder of the unpacked database")
-    other = guess_other_database((folder.name for folder in tree.clips), title)
-    guess = f", which look like {other}" if other else ""
-    raise UserError(f"{tree.root}: {expected}, found {_example_folders(tree)}{guess}; give the folder of {title}")
+    raise UserError(f"{tree.root}: {expected}, found {_example_folders(tree)}; give the folder of {title}")
 
 
 def match_folders(
@@ -107,7 +104,7 @@ def match_folders(
     Raises:
         UserError: a clip is annotated twice; no annotation has a folder; no folder is of ``source.release``.
     """
-    _check_unique(annotations)
+    _check_unique(annotations, annotation_key)
     folders = [folder for folder in tree.clips if key(folder)]
     usable = [folder for folder in folders if source.release in (None, release(folder))]
     if folders and not usable:
@@ -121,8 +118,8 @@ def match_folders(
         notes += _duplicate_notes(annotation, ranked, release)
         if ranked and ranked[0].path.is_file() and video_start and annotation.onset is not None:
             start = video_start(annotation, release(ranked[0]))
-            annotation = _count_from_zero(annotation, start)
-            notes.append(_video_note(annotation, ranked[0].path, start))
+            annotation, note = _count_from_zero(annotation, start, ranked[0].path)
+            notes.append(note)
         matched.append(replace(annotation, frames=tuple(folder.path for folder in ranked)))
     if annotations and not any(annotation.frames for annotation in matched):
         first = annotations[0]
@@ -134,7 +131,11 @@ def match_folders(
     notes += _empty_folder_notes(matched, tree, key, annotation_key)
     # A clip that is surplus in several releases gets one finding, which names the first folder.
     distinct = {normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)}
-    notes += [_surplus(source.name, folder, key) for folder in reversed(distinct.values())]
+    message = "no row of the annotation names this clip: it is not used"
+    notes += [
+        Finding("surplus", "/".join((source.name, *(key(folder) or ()))), str(folder.path), message)
+        for folder in reversed(distinct.values())
+    ]
     return DatabaseAnnotation(matched, notes)
 
 
@@ -169,13 +170,23 @@ def _rank(folders: Sequence[ClipFolder], release: Callable[[ClipFolder], str]) -
     return sorted(images or folders, key=lambda folder: (RELEASES.index(release(folder)), folder.path))
 
 
-def _check_unique(annotations: Iterable[Annotation]) -> None:
-    seen: dict[str, str] = {}
+def _check_unique(annotations: Iterable[Annotation], key: Callable[[Annotation], SubjectClip]) -> None:
+    """Check that no clip is annotated twice, and that no folder is of two subjects."""
+    seen: dict[str, Annotation] = {}
+    owners: dict[SubjectClip, Annotation] = {}
     for annotation in annotations:
-        earlier = seen.setdefault(annotation.name, annotation.where)
-        if earlier is not annotation.where:
+        earlier = seen.setdefault(annotation.name, annotation)
+        if earlier is not annotation:
             raise UserError(
-                f"{annotation.where}: clip {annotation.name} is already in {earlier}; correct or remove one of them"
+                f"{annotation.where}: clip {annotation.name} is already in {earlier.where}; correct or remove one of "
+                "them"
+            )
+        subject, clip = key(annotation)
+        owner = owners.setdefault((subject, clip.casefold()), annotation)
+        if owner.subject != annotation.subject:
+            raise UserError(
+                f"{annotation.where}: folder {clip!r} is of subject {annotation.subject} here and of {owner.subject} "
+                f"in {owner.where}; which folder is whose is not known: prepare these clips with --source=clips"
             )
 
 
@@ -189,16 +200,12 @@ def _duplicate_notes(
     return [Finding("note", annotation.name, str(ranked[0].path), message, "remove the copy that is not wanted")]
 
 
-def _count_from_zero(annotation: Annotation, start: int) -> Annotation:
-    onset, apex, offset = (
-        None if number is None else number - start for number in (annotation.onset, annotation.apex, annotation.offset)
-    )
-    return replace(annotation, onset=onset, apex=apex, offset=offset)
-
-
-def _video_note(annotation: Annotation, path: Path, start: int) -> Finding:
+def _count_from_zero(annotation: Annotation, start: int, video: Path) -> tuple[Annotation, Finding]:
+    numbers = {name: getattr(annotation, name) for name in ("onset", "apex", "offset")}
+    counted = replace(annotation, **{name: n - start for name, n in numbers.items() if n is not None})
     message = f"a video: its first frame is taken as the annotation's frame {start}"
-    return Finding("note", annotation.name, str(path), message, "give the folder of images where that is not so")
+    remedy = "give the folder of images where that is not so"
+    return counted, Finding("note", annotation.name, str(video), message, remedy)
 
 
 def _empty_folder_notes(
@@ -221,11 +228,6 @@ def _empty_folder_notes(
             message = "the clip's folder holds no image with a number in its name"
             notes.append(Finding("note", match.name, str(folder.path), message, "unpack its frames again"))
     return notes
-
-
-def _surplus(dataset: str, folder: ClipFolder, key: FolderKeyFunction) -> Finding:
-    name = "/".join((dataset, *(key(folder) or ())))
-    return Finding("surplus", name, str(folder.path), "no row of the annotation names this clip: it is not used")
 
 
 def _example_folders(tree: FolderTree) -> str:

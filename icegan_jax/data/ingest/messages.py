@@ -1,5 +1,6 @@
 """The lines that the command prepare prints: counts, findings, and the result."""
 
+import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +9,6 @@ from pathlib import Path
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
 from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS
-from icegan_jax.data.ingest.repairs import read_repairs
 from icegan_jax.data.ingest.summary import Counts, Summary
 
 # Differences that are printed at the end of prepare; --check and findings.csv show all.
@@ -78,7 +78,8 @@ def result_lines(summary: Summary, out: str, collected: CollectedClips | None = 
     yield f"{summary.pairs} pairs of onset and frame, {summary.size}x{summary.size} gray, register={summary.register}"
     yield f"{summary.repairs} spotted apexes and repairs, each with its reason: {out}/repairs.csv"
     # Without frame numbers, equal reasons are counted together.
-    kinds = Counter(f"{r.field}: {re.sub('[0-9]+', 'N', r.reason)}" for r in read_repairs(Path(out) / "repairs.csv"))
+    with (Path(out) / "repairs.csv").open(newline="", encoding="utf-8") as file:
+        kinds = Counter(f"{row['field']}: {re.sub('[0-9]+', 'N', row['reason'])}" for row in csv.DictReader(file))
     yield from (f"  {n} {kind}" for kind, n in kinds.most_common())
     if summary.frames_per_second:
         yield f"{summary.frames_per_second:.0f} frames per second over {summary.seconds:.1f} s"
@@ -90,6 +91,7 @@ def result_lines(summary: Summary, out: str, collected: CollectedClips | None = 
 
 def _clip_set_lines(collected: CollectedClips, summary: Summary, out: str) -> Iterator[str]:
     yield clip_count_line(collected.protocol, collected.sources, summary.clips)
+    yield from finding_lines(f for f in collected.findings if f.kind == "assumed")
     damaged = dict.fromkeys(f.clip for f in collected.damaged)
     if damaged:
         yield f"left out, as their frames are damaged: {', '.join(damaged)}"

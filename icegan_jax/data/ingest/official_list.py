@@ -7,8 +7,8 @@ from pathlib import Path
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.ingest.annotation import ClipKey, Finding
-from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS
-from icegan_jax.data.ingest.protocol import ClipSelection, compare_with_expected_counts
+from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS, compare_with_expected_counts
+from icegan_jax.data.ingest.protocol import ClipSelection
 from icegan_jax.data.ingest.spreadsheets import Row, Table, normalize_column, read_headerless_table, read_table
 from icegan_jax.errors import UserError
 

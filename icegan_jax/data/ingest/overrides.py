@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from icegan_jax.data.ingest.annotation import Annotation, ClipKey, Finding
+from icegan_jax.data.ingest.annotation import Annotation, ClipKey, Finding, parse_frame_number
 from icegan_jax.data.ingest.match_folders import normalize_name
-from icegan_jax.data.ingest.repairs import Repair, is_repairs_file
-from icegan_jax.data.ingest.spreadsheets import Row, WrongTableError, read_table
+from icegan_jax.data.ingest.repairs import Repair
+from icegan_jax.data.ingest.spreadsheets import read_table
 from icegan_jax.errors import UserError
 
 COLUMNS = ("clip", "onset", "apex", "offset", "reason")
@@ -41,43 +41,28 @@ class Override:
 
 
 def read_overrides(path: str | Path) -> list[Override]:
-    """Read an override file, csv or xlsx, whose columns are ``COLUMNS``; empty cells change nothing.
+    """Read an override file, csv or a workbook, whose columns are ``COLUMNS``; empty cells change nothing.
 
     Raises:
         UserError: the file or a column is missing, a cell is no frame number, or a row names no clip, gives no reason
             or changes nothing.
     """
-    try:
-        table = read_table(path, COLUMNS)
-    except WrongTableError as error:
-        if is_repairs_file(Path(path)):
+    table = read_table(path, COLUMNS)
+    overrides = []
+    for row in table.rows:
+        where, clip, reason = table.location(row), row.text("clip"), row.text("reason")
+        if not clip or not reason:
             raise UserError(
-                f"{path}: is the log that prepare wrote; write a file of your own, with columns {','.join(COLUMNS)}"
-            ) from None
-        raise error
-    overrides = [_override_of(row, table.location(row)) for row in table.rows]
+                f"{where}: {'reason' if clip else 'clip'} is empty; name the clip, as samm/028/028_4_1, and say in a "
+                "few words why its frames differ"
+            )
+        frames = {field: parse_frame_number(table, row, field, clip) for field in FRAMES if row.text(field)}
+        if not frames:
+            raise UserError(f"{where}: changes nothing in clip {clip}; fill onset, apex or offset, or remove the row")
+        overrides.append(Override(clip, frames.get("onset"), frames.get("apex"), frames.get("offset"), reason, where))
     if not overrides:
         raise UserError(f"{path}: holds no row below the header; add one per clip or leave --repairs out")
     return overrides
-
-
-def _override_of(row: Row, where: str) -> Override:
-    name, reason = row.text("clip"), row.text("reason")
-    if not name:
-        raise UserError(f'{where}: clip is empty; name one, as "samm/028/028_4_1"')
-    if not reason:
-        raise UserError(f"{where}: reason is empty for clip {name}; say in a few words why the frames differ")
-    cells = {field: _frame_number(row, field, where) for field in FRAMES}
-    if all(value is None for value in cells.values()):
-        raise UserError(f"{where}: changes nothing in clip {name}; fill onset, apex or offset, or remove the row")
-    return Override(name, cells["onset"], cells["apex"], cells["offset"], reason, where)
-
-
-def _frame_number(row: Row, field: str, where: str) -> int | None:
-    value = row.integer(field)
-    if row.text(field) and (value is None or value < 0):
-        raise UserError(f"{where}: {field} {row.text(field)!r} is not a frame number; give a whole number of 0 or more")
-    return value
 
 
 def match_overrides(
@@ -126,16 +111,10 @@ def _match_error(override: Override, matches: Sequence[Annotation], annotations:
         names = ", ".join(a.name for a in matches)
         message = f"{len(matches)} clips are called {override.clip!r}: {names}"
         return Finding("error", override.clip, override.where, message, "write one of these names")
-    depth = override.clip.count("/")
-    names_of = {a.name.split("/", 2 - min(depth, 2))[-1]: a.name for a in annotations}
-    near = difflib.get_close_matches(override.clip, names_of, n=3, cutoff=0.5)
-    message = f"no clip is called {override.clip!r}"
-    datasets = sorted({a.dataset for a in annotations})
-    first = override.clip.split("/")[0]
-    if override.clip.count("/") == 2 and first not in datasets:
-        message += f": {first} is none of the sources, which are {', '.join(datasets)}"
-    elif near:
-        message += f"; near are {', '.join(names_of[name] for name in near)}"
+    depth = min(override.clip.count("/"), 2)
+    names_of = {a.name.split("/", 2 - depth)[-1]: a.name for a in annotations}
+    near = [names_of[name] for name in difflib.get_close_matches(override.clip, names_of, n=3, cutoff=0.5)]
+    message = f"no clip is called {override.clip!r}" + ("; near are " + ", ".join(near) if near else "")
     remedy = 'correct the name, "dataset/subject/clip", or remove the row'
     return Finding("error", override.clip, override.where, message, remedy)
 

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from typing import TypeVar
 
 import cv2
@@ -29,39 +28,25 @@ def run_parallel(work: Callable[[_Task], _Result], tasks: Sequence[_Task], worke
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
-        for task in tasks:
-            with _single_opencv_thread():
-                result = work(task)
-            yield result
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield from map(work, tasks)
+        finally:
+            cv2.setNumThreads(threads)
         return
     # spawn: forking a process that runs JAX's or OpenCV's threads may hang.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_initialize_worker)
     try:
-        with _interrupts_blocked():  # the processes start here and inherit the blocked signal
+        # The processes start here and inherit a blocked Ctrl-C, which would print a traceback during their imports.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
             results = pool.map(work, tasks)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield from results
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _single_opencv_thread() -> Iterator[None]:
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block Ctrl-C: during the imports of a starting process it would print a traceback."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _initialize_worker() -> None:

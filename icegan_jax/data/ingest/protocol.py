@@ -1,25 +1,14 @@
-"""The selection of a protocol's clips and their labels, by rule, never by a list of clips."""
+"""The selection of a protocol's clips and their labels from the emotion words, by rule, never by a list of clips."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from icegan_jax.data.clips import EXPRESSIONS, label_of
 from icegan_jax.data.ingest.annotation import Annotation, ClipKey, DatabaseAnnotation, Finding
-from icegan_jax.data.ingest.emotions import (
-    FIVE_CLASS_EMOTIONS,
-    normalize_emotion,
-    possible_labels,
-    protocol_classes,
-)
-from icegan_jax.data.ingest.expected_counts import (
-    CORRECT_REMEDY,
-    FIVE_CLASS_COUNTS,
-    MEGC2019_COUNTS,
-    ExpectedCounts,
-    totals_finding,
-    unexplained_differences,
-)
 from icegan_jax.errors import UserError
 
+# The databases of MEGC2019, in the organizers' order but for SMIC (docs/databases.md, "MEGC2019 official list").
+MEGC2019_DATABASES = ("casme2", "samm", "smic")
 PROTOCOLS = ("megc2019", "three", "five")
 
 # CASME II clips that MEGC2019 does not have, by name, as a re-saved copy may hide the reason (docs/databases.md,
@@ -32,10 +21,25 @@ _NOT_CASME2 = {
 }
 # These clips are sadness in the workbook of 2014, which MEGC2019 used, and surprise in the workbook of 2019
 # (docs/databases.md, "CASME II").
-_RELABELED = (("sub24", "EP07_01"), ("sub24", "EP07_04f"), ("sub24", "EP10_03"))
+RELABELED = (("sub24", "EP07_01"), ("sub24", "EP07_04f"), ("sub24", "EP10_03"))
 
-# Clips of which SMIC-E-HS has no frames (docs/databases.md, "SMIC").
-_NOT_SMIC_E = ("s01_ne_02", "s02_sur_05", "s03_ne_03", "s03_ne_20", "s04_ne_05", "s04_ne_06", "s09_sur_02")
+# Words without a class in any protocol of three classes (docs/databases.md, "Classes and emotion words").
+_NO_CLASS: tuple[str, ...] = ("other", "others", "undefined", "unclear")
+
+# MEGC2019, per database: the words that have a class, and those that are left out (docs/databases.md,
+# "MEGC2019 clips"). SMIC's words are the classes.
+_MEGC2019: dict[str, tuple[str, ...]] = {
+    "casme2": ("disgust", "repression", "happiness", "surprise"),
+    "samm": ("anger", "contempt", "disgust", "fear", "sadness", "happiness", "surprise"),
+}
+_NOT_MEGC2019 = {"casme2": ("sadness", "fear")}
+
+# The five-class sets in label order, and the words that they leave out (docs/databases.md, "Five-class sets").
+FIVE_CLASS_EMOTIONS: dict[str, tuple[str, ...]] = {
+    "casme2": ("happiness", "disgust", "repression", "surprise", "others"),
+    "samm": ("anger", "contempt", "happiness", "surprise", "other"),
+}
+_NOT_FIVE_CLASSES: dict[str, tuple[str, ...]] = {"casme2": ("sadness", "fear"), "samm": ("disgust", "fear", "sadness")}
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def _check_databases(names: tuple[str, ...], protocol: str) -> None:
         raise UserError(f"protocol {protocol!r} is unknown; use one of {', '.join(PROTOCOLS)}")
     if not names:
         raise UserError("no database to select clips from; give at least one")
-    others = [name for name in names if name not in MEGC2019_COUNTS]
+    others = [name for name in names if name not in MEGC2019_DATABASES]
     if protocol == "megc2019" and others:
         raise UserError(
             f"{', '.join(others)}: no part of MEGC2019, which is casme2, samm and smic; use --protocol=three"
@@ -137,83 +141,54 @@ def _casme2_reason(annotation: Annotation, emotion: str) -> tuple[str, bool]:
     key = (annotation.subject, annotation.clip)
     if key in _NOT_CASME2:
         return _NOT_CASME2[key], True
-    if key in _RELABELED and emotion == "surprise":
+    if key in RELABELED and emotion == "surprise":
         return "MEGC2019 left it out: sadness until the workbook of 2019 called it surprise", True
     if annotation.apex is None:
         return "its apex is not a number", False
     return ("its apex is its onset", False) if annotation.apex == annotation.onset else ("", True)
 
 
-def compare_with_expected_counts(selection: ClipSelection, present: Collection[ClipKey]) -> list[Finding]:
-    """Compare the clips that have frames with those of the complete databases.
+def protocol_classes(protocol: str, dataset: str) -> tuple[str, ...]:
+    """Return the classes of a protocol in label order; only those of "five" depend on ``dataset``."""
+    return FIVE_CLASS_EMOTIONS[dataset] if protocol == "five" else EXPRESSIONS
 
-    Each database is compared on its own: clips per class, subjects, and the clips of those subjects for whom the number
-    is known (docs/databases.md, "MEGC2019 clips"). For "three" only clips without frames are reported.
 
-    Args:
-        selection: the clips of the protocol.
-        present: (dataset, subject, clip) of the clips that have frames.
+def normalize_emotion(emotion: str) -> str:
+    """Return an emotion in lower case with single spaces."""
+    return " ".join(emotion.lower().split())
 
-    Returns:
-        A "missing" or "surplus" finding for each clip that can be named, one with numbers for each class and subject
-        whose difference these clips do not explain, and a note with the sums; nothing for a complete database.
+
+def possible_labels(annotation: Annotation, protocol: str) -> set[int | None]:
+    """Return the labels that an annotation's emotion has in a protocol; None for a word that is left out.
+
+    Several labels are possible: 4DME has emotions such as "surprise+positive" (docs/databases.md, "4DME").
+
+    Raises:
+        UserError: a word is neither used nor left out. The message names the row.
     """
-    return [f for dataset in selection.datasets for f in _compare(dataset, selection, set(present))]
+    emotion = normalize_emotion(annotation.emotion)
+    try:
+        return {_label(word.strip(), annotation.dataset, protocol) for word in emotion.split("+")}
+    except UserError as error:
+        raise UserError(
+            f"{annotation.where}: emotion {annotation.emotion!r} of clip {annotation.name} is unknown ({error}); "
+            "correct the cell"
+        ) from None
 
 
-def _compare(dataset: str, selection: ClipSelection, present: set[ClipKey]) -> list[Finding]:
-    expected = _expected_counts(dataset, selection)
-    findings: list[Finding] = []
-    with_frames: list[tuple[str, int]] = []  # (subject, label)
-    missing: list[tuple[str, int]] = []  # the same, of every clip with a "missing" finding
-    for annotation, label in selection.annotations:
-        if annotation.dataset != dataset:
-            continue
-        if expected and expected.subjects and annotation.subject not in expected.subjects:
-            if annotation.key in present:
-                message = "its subject has no clip in MEGC2019"
-                findings.append(Finding("surplus", annotation.name, annotation.where, message, CORRECT_REMEDY))
-        elif annotation.key in present:
-            with_frames.append((annotation.subject, label))
-        else:
-            findings.append(_without_frames(annotation.name, annotation.where))
-            missing.append((annotation.subject, label))
-    for annotation, label in selection.unusable_apex:
-        if annotation.dataset == dataset and annotation.subject in MEGC2019_COUNTS[dataset].subjects:
-            message = "MEGC2019 has it, its apex cell leaves it out"
-            remedy = "write the frame number of its apex into the cell, as the distributed workbook has it"
-            findings.append(Finding("missing", annotation.name, annotation.where, message, remedy))
-            missing.append((annotation.subject, label))
-    if dataset == "smic" and selection.protocol == "megc2019":
-        annotated = {annotation.clip for annotation, _ in selection.annotations if annotation.dataset == dataset}
-        for clip in _NOT_SMIC_E:
-            subject = clip.split("_")[0]
-            if clip not in annotated:
-                findings.append(_without_frames(f"smic/{subject}/{clip}", "SMIC"))
-                missing.append((subject, 0 if "_ne_" in clip else 2))
-    if expected:
-        findings += unexplained_differences(dataset, expected, selection.classes, with_frames, missing)
-        if findings:
-            findings.append(totals_finding(dataset, expected, selection.classes, with_frames))
-    return findings
-
-
-def _expected_counts(dataset: str, selection: ClipSelection) -> ExpectedCounts | None:
-    if selection.protocol == "megc2019":
-        return MEGC2019_COUNTS[dataset]
-    if selection.protocol == "three":
-        return None
-    # The counts are those of the workbook of 2014; that of 2019 has up to three more clips of surprise.
-    clips = list(FIVE_CLASS_COUNTS[dataset].clips_per_class)
-    surprise = selection.classes.index("surprise")
-    clips[surprise] += sum((a.subject, a.clip) in _RELABELED for a, k in selection.annotations if k == surprise)
-    return ExpectedCounts(tuple(clips))
-
-
-def _without_frames(name: str, where: str) -> Finding:
-    clip = name.split("/")[-1]
-    if name.startswith("smic/") and clip in _NOT_SMIC_E:
-        remedy = "SMIC-E-HS does not have it: give SMIC_all_raw or SMIC_all_cropped as well or instead"
+def _label(word: str, dataset: str, protocol: str) -> int | None:
+    if protocol == "five":
+        used, left_out = FIVE_CLASS_EMOTIONS[dataset], _NOT_FIVE_CLASSES[dataset]
+        if word in ("other", "others"):  # both spellings are in use (docs/databases.md, "SAMM")
+            return len(used) - 1
     else:
-        remedy = "restore its folder"
-    return Finding("missing", name, where, "no usable frames of it", remedy)
+        used, left_out = _MEGC2019.get(dataset, ()), _NO_CLASS
+        if protocol == "megc2019":
+            left_out += _NOT_MEGC2019.get(dataset, ())
+    if word in left_out:
+        return None
+    if protocol == "three" or dataset not in _MEGC2019:
+        return label_of(word)
+    if word not in used:
+        raise UserError(f"the words of {dataset} are {', '.join((*used, *left_out))}")
+    return used.index(word) if protocol == "five" else label_of(word)

@@ -1,9 +1,11 @@
 """The reading of a database that comes as folders of frames and one annotation table."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import astuple, dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import (
     Annotation,
@@ -18,8 +20,16 @@ from icegan_jax.data.ingest.annotation import (
 )
 from icegan_jax.data.ingest.match_folders import SubjectClip, check_clip_folders, match_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders
-from icegan_jax.data.ingest.spreadsheets import Row, Table
-from icegan_jax.data.ingest.workbooks import find_workbook
+from icegan_jax.data.ingest.spreadsheets import Row, Table, WrongTableError, find_tables, read_table
+from icegan_jax.errors import UserError
+
+# docs/databases.md, "Identifiers": EP02_01f; 006_1_2; s1_ne_01; S03-01-002.
+_CLIP_NAMES = {
+    "CASME II": r"ep\d+.*",
+    "SAMM": r"\d{1,3}_\d{1,2}_\d{1,3}",
+    "SMIC": r"s\d+_(ne|po|sur)_\d+",
+    "MMEW": r"s\d+-\d+-\d+",
+}
 
 
 @dataclass(frozen=True)
@@ -28,49 +38,67 @@ class DatabaseFormat:
 
     Attributes:
         title: name of the database, as "CASME II".
+        folder: pattern of the last names of a clip's path, joined by "/", in any case, with the groups "clip" and,
+            where a name holds it, "subject": the digits of the subject's number.
         folder_example: a clip's folder, for messages: "sub01/EP02_01f".
         workbooks: file names of the table, for messages and as a preference.
         columns: names of the columns.
-        folder_key: (subject, clip) of a folder; None where the folder is no clip of this database.
         subject: pattern of a subject's name, as "sub{:02d}", for the number in the subject's column.
         onset_in_clip: whether a recording holds several micro-expressions, so that a clip is named by its recording
             and onset: "b_166".
-        row_key: (subject, clip) of a row; None: as ``subject`` and ``onset_in_clip`` say.
-        annotation_folder_key: (subject, clip) that ``folder_key`` returns for an annotation's folder; None: the
-            annotation's own, without the onset.
-        extra_columns: further columns that the table must have.
-        reject_table: why a table is of another database; "" where the table fits.
-        is_newer: whether a table is a newer coding than others.
-        skip_row: the kind of a row that is not used, as "macro-expressions"; "" for a row that is used.
-        revise: the annotations to use instead of the one of a row, none or one, and findings about the change.
-        check: raises ``UserError`` where the annotations contradict each other.
+        type_column: the column that says whether a row is a micro-expression or a macro-expression, which is not used.
+        without_class: emotion words of the table that mean no class here.
         video_start: frame number, in the annotation's numbering, of the first frame of a clip's video of a release;
             None: the annotation counts from 0 as videos do.
+        assumed: what is assumed about a database that the program has never read; "" for the databases whose layout is
+            known.
     """
 
     title: str
+    folder: str
     folder_example: str
     workbooks: tuple[str, ...]
-    columns: Columns
-    folder_key: Callable[[ClipFolder], SubjectClip | None]
+    columns: Columns = Columns()  # noqa: RUF009 (frozen)
     subject: str = "{}"
     onset_in_clip: bool = False
-    row_key: Callable[[Table, Row], SubjectClip] | None = None
-    annotation_folder_key: Callable[[Annotation], SubjectClip] | None = None
-    extra_columns: tuple[str, ...] = ()
-    reject_table: Callable[[Table], str] = lambda table: ""
-    is_newer: Callable[[Table], bool] = lambda table: False
-    skip_row: Callable[[Table, Row], str] = lambda table, row: ""
-    revise: Callable[[Annotation, Row], tuple[Sequence[Annotation], list[Finding]]] = lambda annotation, row: (
-        [annotation],
-        [],
-    )
-    check: Callable[[Sequence[Annotation]], None] = lambda annotations: None
+    type_column: str = ""
+    without_class: tuple[str, ...] = ()
     video_start: Callable[[Annotation, str], int] | None = None
+    assumed: str = ""
+
+    def folder_key(self, folder: ClipFolder) -> SubjectClip | None:
+        """Return (sub01, EP02_01f) of a folder, ("", clip) where the pattern has no subject; None for other folders."""
+        match = re.search(f"(?:^|/){self.folder}$", "/".join(folder.parts), re.IGNORECASE)
+        if match is None:
+            return None
+        number = match.groupdict().get("subject")
+        return (self.subject.format(int(number)) if number else ""), match["clip"]
+
+    def row_key(self, table: Table, row: Row) -> SubjectClip:
+        """Return (sub01, EP02_01f) of a row.
+
+        Raises:
+            UserError: a cell is empty or not as expected, or the clip's name holds another subject than the row.
+        """
+        number, clip = parse_subject(table, row, self.columns.subject), parse_clip_name(table, row, self.columns.clip)
+        subject = self.subject.format(number)
+        if "/" not in self.folder and "<subject>" in self.folder:
+            match = re.fullmatch(self.folder, clip, re.IGNORECASE)
+            if match is None or int(match["subject"]) != number:
+                raise UserError(
+                    f"{table.location(row)}: Filename {clip!r} is no clip of subject {subject}; the clips of "
+                    f"{self.title} are named as {self.folder_example.split('/')[-1]}; correct the cell"
+                )
+        return subject, f"{clip}_{row.integer(self.columns.onset)}" if self.onset_in_clip else clip
+
+    def annotation_key(self, annotation: Annotation) -> SubjectClip:
+        """Return what ``folder_key`` returns for the folder of an annotation."""
+        clip = annotation.clip.rpartition("_")[0] if self.onset_in_clip else annotation.clip
+        return (annotation.subject if "<subject>" in self.folder else ""), clip
 
 
 def read_database(source: Source, database: DatabaseFormat) -> DatabaseAnnotation:
-    """Read the table of a database and find the folder of each row: stages 1 to 5 of ``ingest``.
+    """Read the table of a database and find the folder of each row: stages 1 to 4 of ``ingest``.
 
     Raises:
         WrongTableError: there are tables, but none is of the database.
@@ -79,49 +107,138 @@ def read_database(source: Source, database: DatabaseFormat) -> DatabaseAnnotatio
     columns = database.columns
     tree = scan_folders(source.root)
     check_clip_folders(tree, database.folder_key, database.title, database.folder_example)
-    table, findings = find_workbook(
-        source,
-        database.title,
-        (*astuple(columns), *database.extra_columns),
-        file_names=database.workbooks,
-        clip_column=columns.clip,
-        reject=database.reject_table,
-        is_newer=database.is_newer,
-    )
-    skipped: Counter[str] = Counter()
+    required = [*astuple(columns), *filter(None, [database.type_column])]
+    table, findings = find_workbook(source, database.title, required, file_names=database.workbooks)
+    if database.assumed:
+        message = (
+            f"the layout of {database.title} is assumed from its publication and was never read: {database.assumed}"
+        )
+        remedy = "compare the counts with those published, and report a difference with the lines of --check"
+        findings.append(Finding("assumed", source.name, str(source.root), message, remedy))
+    macro = 0
     annotations: list[Annotation] = []
     for row in table.rows:
         if is_remark_row(row, columns):
             continue
-        if kind := database.skip_row(table, row):
-            skipped[kind] += 1
+        if database.type_column and _is_macro(table, row, database.type_column):
+            macro += 1
             continue
-        subject, clip = database.row_key(table, row) if database.row_key else _row_key(table, row, database)
-        annotation, notes = parse_annotation(table, row, source.name, subject, clip, columns)
-        revised, more = database.revise(annotation, row)
-        annotations += revised
-        findings += [*notes, *more]
-    database.check(annotations)
-    findings += [
-        Finding("note", source.name, str(table.path), f"{kind}, not used: {count}") for kind, count in skipped.items()
-    ]
+        annotation, notes = parse_annotation(table, row, source.name, *database.row_key(table, row), columns)
+        if annotation.emotion in database.without_class:
+            annotation = replace(annotation, emotion="others")
+        if annotation.offset == 0 and annotation.apex:  # none was seen (docs/databases.md, "CAS(ME)^2")
+            annotation = replace(annotation, offset=annotation.apex)
+            message = f"offset 0: the apex, frame {annotation.apex}, is taken as the offset"
+            notes.append(
+                Finding("repair", annotation.name, annotation.where, message, "give the offset with --repairs")
+            )
+        annotations.append(annotation)
+        findings += notes
+    if macro:
+        findings.append(Finding("note", source.name, str(table.path), f"macro-expressions, not used: {macro}"))
     return match_folders(
         source,
         tree,
         annotations,
         database.folder_key,
         findings=findings,
-        annotation_key=database.annotation_folder_key or partial(_annotation_folder_key, database=database),
+        annotation_key=database.annotation_key,
         video_start=database.video_start,
     )
 
 
-def _row_key(table: Table, row: Row, database: DatabaseFormat) -> SubjectClip:
-    subject = database.subject.format(parse_subject(table, row, database.columns.subject))
-    clip = parse_clip_name(table, row, database.columns.clip)
-    return subject, f"{clip}_{row.integer(database.columns.onset)}" if database.onset_in_clip else clip
+def _is_macro(table: Table, row: Row, column: str) -> bool:
+    word = row.text(column).lower()
+    if not word.startswith(("micro", "macro")):
+        raise UserError(
+            f"{table.location(row)}: {column} {row.text(column)!r} is neither micro nor macro; correct the cell"
+        )
+    return word.startswith("macro")
 
 
-def _annotation_folder_key(annotation: Annotation, database: DatabaseFormat) -> SubjectClip:
-    clip = annotation.clip.rpartition("_")[0] if database.onset_in_clip else annotation.clip
-    return annotation.subject, clip
+def find_workbook(
+    source: Source,
+    title: str,
+    columns: Sequence[str],
+    *,
+    file_names: Sequence[str],
+    sheet: str | None = None,
+    reject: Callable[[Table], str] = lambda table: "",
+) -> tuple[Table, list[Finding]]:
+    """Read ``source.annotation``, or the best table below ``source.root`` that has the columns.
+
+    Of several tables the best is one with a distributed file name, then the one with the latest date in its name, then
+    the one with the most rows.
+
+    Args:
+        source: the database, and the table if the user names it.
+        title: name of the database, as "CASME II".
+        columns: names of the required columns, as ``read_table`` takes them; the second is the clip's.
+        file_names: the file names of the distributed table, for messages and as a preference.
+        sheet: the sheet to prefer.
+        reject: why a table is of another database; "" where the table fits.
+
+    Returns:
+        The table, and findings: which of several tables is used, and which could not be read.
+
+    Raises:
+        WrongTableError: there are tables, but none has the columns, or they are of another database.
+        UserError: there is no table, or none that can be read.
+    """
+    give = f"put {' or '.join(file_names)} there, or name it with --annotation"
+
+    def read(path: Path) -> Table:
+        table = read_table(path, columns, sheet=sheet)
+        other = _other_database((row.text(columns[1]) for row in table.rows), title)
+        reason = f"looks like the annotation of {other}, not of {title}" if other else reject(table)
+        if reason:
+            raise WrongTableError(f"{path}: {reason}; give {' or '.join(file_names)}")
+        return table
+
+    if source.annotation is not None:
+        return read(source.annotation), []
+    tables: list[Table] = []
+    wrong: list[UserError] = []
+    unreadable: list[UserError] = []
+    for path in find_tables(source.root):
+        try:
+            tables.append(read(path))
+        except WrongTableError as error:
+            wrong.append(error)
+        except UserError as error:
+            unreadable.append(error)
+    errors = [*unreadable, *wrong]
+    if not tables and not errors:
+        raise UserError(f"{source.root}: no workbook of {title} (.xlsx, .xls, .ods, .csv); {give}")
+    if not tables:
+        kind = UserError if unreadable else WrongTableError
+        raise kind(f"{errors[0]} (the first of {len(errors)} tables here); {give}")
+    best = max(tables, key=partial(_rank, file_names=file_names))
+    findings = [Finding("note", source.name, str(source.root), f"not used: {error}") for error in unreadable]
+    if len(tables) > 1:
+        others = ", ".join(table.path.name for table in tables if table is not best)
+        message = f"used for the annotation, not {others}"
+        findings.append(Finding("note", source.name, str(best.path), message, "name another with --annotation"))
+    return best, findings
+
+
+def _other_database(names: Iterable[str], title: str) -> str | None:
+    """Return which other database most clip names belong to; None where they may be those of ``title``.
+
+    CASME and CASME II name their clips alike: both are "CASME II" here.
+    """
+    if title not in _CLIP_NAMES:
+        return None
+    counts: Counter[str | None] = Counter()
+    for name in filter(None, names):
+        fits = (other for other, pattern in _CLIP_NAMES.items() if re.fullmatch(pattern, name, re.IGNORECASE))
+        counts[next(fits, None)] += 1
+    most = counts.most_common(1)[0][0] if counts else None
+    return None if most == title else most
+
+
+def _rank(table: Table, file_names: Sequence[str]) -> tuple[bool, str, int]:
+    """Return the key by which tables are compared, the greatest being the best."""
+    date = re.search(r"(?<!\d)20\d{6}(?!\d)", table.path.stem)
+    stems = [re.split(r"[-_]?\d{4,}", Path(name).stem)[0].lower() for name in file_names]
+    return any(table.path.stem.lower().startswith(stem) for stem in stems), date[0] if date else "", len(table.rows)

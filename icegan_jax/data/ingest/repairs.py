@@ -1,13 +1,11 @@
 """The repair of annotated frame numbers that have no frame, and the record of each repair."""
 
-import csv
-from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.ingest.annotation import Annotation
-from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.errors import UserError
 
 # The greatest distance, in frames, between an annotated onset without a frame and the frame that replaces the onset.
@@ -33,26 +31,6 @@ def make_repair(clip: Clip, field: str, old: object, new: object, reason: str) -
     """Return the row that records a change to ``clip``; ``None`` becomes an empty cell."""
     old_text, new_text = ("" if value is None else str(value) for value in (old, new))
     return Repair(clip.dataset, clip.subject, clip.clip, field, old_text, new_text, reason)
-
-
-def write_repairs(path: Path, repairs: Iterable[Repair]) -> None:
-    """Write repairs.csv, in which no cell is a formula; without repairs the file holds the header alone."""
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Repair)])
-        writer.writerows(map(spreadsheet_cell, astuple(row)) for row in repairs)
-
-
-def is_repairs_file(path: Path) -> bool:
-    """Return whether a file is a repairs.csv that ``write_repairs`` wrote."""
-    header = ",".join(field.name for field in fields(Repair))
-    return path.read_bytes().startswith(header.encode())
-
-
-def read_repairs(path: Path) -> list[Repair]:
-    """Read a repairs.csv that ``write_repairs`` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [Repair(**row) for row in csv.DictReader(file)]
 
 
 def annotation_to_clip(

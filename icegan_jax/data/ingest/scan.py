@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +57,7 @@ class FolderTree:
 
 
 def scan_folders(root: str | Path) -> FolderTree:
-    """List the folders below ``root``, each once, up to 8 deep.
+    """List the folders below ``root``, up to 8 deep.
 
     Links to folders are followed, except a link to a folder that contains the link.
 
@@ -72,16 +71,22 @@ def scan_folders(root: str | Path) -> FolderTree:
     clips: list[ClipFolder] = []
     empty: list[ClipFolder] = []
     archives: list[Path] = []
-    try:
-        for kind, path, parts in _visit(root, (root.resolve().name,), frozenset()):
-            if kind == "archive":
-                archives.append(path)
-            else:
-                (empty if kind == "empty" else clips).append(ClipFolder(path, parts))
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or root}: cannot be read ({error.strerror}); correct its permissions"
-        ) from None
+    for name, folders, files in os.walk(root, followlinks=True, onerror=_raise_unreadable):
+        folder = Path(name)
+        parts = (root.resolve().name, *folder.relative_to(root).parts)
+        folders[:] = [inner for inner in folders if not _is_ignored(inner) and not _leads_back(folder / inner)]
+        files = [file for file in files if not file.startswith(".")]
+        suffixes = [(file, *os.path.splitext(file.lower())) for file in files]
+        archives += [folder / file for file, _, suffix in suffixes if suffix in _ARCHIVES]
+        videos = [Path(file) for file, _, suffix in suffixes if suffix in VIDEO_SUFFIXES]
+        clips += [ClipFolder(folder / video, (*parts, video.stem)) for video in videos]
+        if folder != root:  # the root is no clip: a picture beside the folders is not a frame
+            if any(suffix in IMAGE_SUFFIXES and re.search("[0-9]", stem) for _, stem, suffix in suffixes):
+                clips.append(ClipFolder(folder, parts))
+            elif not folders:
+                empty.append(ClipFolder(folder, parts))
+        if len(parts) > _DEPTH:
+            folders.clear()
     return FolderTree(
         root,
         tuple(sorted(clips, key=lambda clip: clip.path)),
@@ -90,42 +95,14 @@ def scan_folders(root: str | Path) -> FolderTree:
     )
 
 
-def subject_number(text: str) -> int | None:
-    """Return the last integer in a subject's name, None without one: 1 of "sub01", 12 of "spNO.12"."""
-    numbers = re.findall(r"[0-9]+", text)
-    return int(numbers[-1]) if numbers else None
+def _raise_unreadable(error: OSError) -> None:
+    raise UserError(f"{error.filename}: cannot be read ({error.strerror}); correct its permissions") from None
 
 
-def _visit(
-    folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]]
-) -> Iterator[tuple[str, Path, tuple[str, ...]]]:
-    """Yield (kind, path, parts) below a folder; kind is "clip", "empty" or "archive"."""
-    status = os.stat(folder)
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:  # a link that leads back would be followed for ever
-        return
-    images = folders = False
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.startswith(".") or name in _IGNORED:
-                continue
-            if entry.is_dir():
-                folders = True
-                if len(parts) <= _DEPTH:
-                    yield from _visit(folder / name, (*parts, name), above | {identity})
-                continue
-            stem, suffix = os.path.splitext(name)
-            suffix = suffix.lower()
-            if suffix in IMAGE_SUFFIXES:
-                images = images or any("0" <= c <= "9" for c in stem)
-            elif suffix in VIDEO_SUFFIXES:
-                yield "clip", folder / name, (*parts, stem)
-            elif suffix in _ARCHIVES:
-                yield "archive", folder / name, parts
-    if len(parts) == 1:  # the root is no clip: a picture beside the folders is not a frame
-        return
-    if images:
-        yield "clip", folder, parts
-    elif not folders:
-        yield "empty", folder, parts
+def _is_ignored(name: str) -> bool:
+    return name.startswith(".") or name in _IGNORED
+
+
+def _leads_back(folder: Path) -> bool:
+    """Return whether a folder is a link to a folder that contains the link, which would be followed for ever."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())

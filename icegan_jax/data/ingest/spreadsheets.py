@@ -1,45 +1,57 @@
-"""The reading of annotation tables: xlsx, xls and csv files as rows of text by column name."""
+"""The reading of annotation tables: xlsx, xls, ods and csv files as rows of text by column name."""
 
-import csv
-import datetime
 import io
 import os
 import re
+import subprocess
+import sys
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from icegan_jax.errors import UserError
 
 if TYPE_CHECKING:
-    import xlrd
-
-# The text of a cell whose formula was saved without its value. Excel has no NUL, so that no other cell can have it.
-UNSAVED = "\0"
+    import pandas as pd
 
 # Limits against damaged or hostile files; the largest annotation known has 7,526 rows of 9 columns
 # (docs/databases.md, "DFME and other databases").
-_MAX_ROWS = 50_000
-_MAX_BLANK_ROWS = 1000
-_MAX_COLUMNS = 100
-_MAX_SHEETS = 50
-_MAX_BYTES = 100_000_000
+_MAX_ROWS, _MAX_COLUMNS, _MAX_CELLS, _MAX_BYTES = 50_000, 100, 20_000_000, 100_000_000
+# First bytes of a zip file (xlsx, ods) and of an OLE container (xls).
+_ZIP, _OLE = b"PK", b"\xd0\xcf\x11\xe0"
 
-# First bytes of a file: a zip (xlsx); an OLE container and bare BIFF 2, 3, 4 streams (xls).
-_ZIP = b"PK"
-_OLE = b"\xd0\xcf\x11\xe0"
-_BIFF = (b"\x09\x00", b"\x09\x02", b"\x09\x04")
-
-_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".csv")
+_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv")
 # Levels of folders that find_tables searches: SMIC-E's workbook lies 2 deep, nested archives add one or two.
 _DEPTH = 5
 # A number of more digits is a damaged cell: SMIC's longest frame numbers have 8 (docs/databases.md, "Identifiers").
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.0*)?")
 
-NumberedRow = tuple[int, list[str]]  # the number of a row or line, from 1, and the text of each cell
+# A cell in the XML of an xlsx sheet: its reference, as B12, its attributes and its content.
+_XLSX_CELL = re.compile(rb'<(?:\w+:)?c\b([^>]*?\br="([A-Z]+)([0-9]+)"[^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)', re.DOTALL)
+_XLSX_FORMULA = re.compile(rb"<(?:\w+:)?f\b")
+_XLSX_VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]+)<")
+
+# Options of pandas, with which every cell is a text: "01" keeps its zero, and 12.0 is "12" as the sheet shows it.
+_AS_TEXT: Mapping[str, Any] = {"header": None, "dtype": str, "na_filter": False}
+_CSV: Mapping[str, Any] = {
+    "names": range(_MAX_COLUMNS),
+    "index_col": False,
+    "skipinitialspace": True,
+    "skip_blank_lines": False,
+}
+
+_READ_XLS = """
+import io, sys, python_calamine
+book = python_calamine.load_workbook(io.BytesIO(sys.stdin.buffer.read()))
+for name in book.sheet_names:
+    book.get_sheet_by_name(name).to_python()
+"""
+
+_MERGED = "part of merged cells, of which only the first has the value; unmerge them and fill every cell"
+_UNSAVED = "a formula whose value was not saved; open the workbook in a spreadsheet program and save it again"
 
 
 class WrongTableError(UserError):
@@ -48,14 +60,21 @@ class WrongTableError(UserError):
 
 @dataclass(frozen=True)
 class Sheet:
-    """The rows of a sheet that are not blank."""
+    """The cells of a sheet.
+
+    Attributes:
+        name: name of the sheet; "" of a csv.
+        rows: (number, texts of the cells) of the rows that are not blank; numbers start at 1.
+        problems: {(row number, column from 0): problem} of the cells that look empty, but are not.
+    """
 
     name: str
-    rows: list[NumberedRow]
+    rows: list[tuple[int, list[str]]]
+    problems: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 def read_sheets(path: Path) -> list[Sheet]:
-    """Read all sheets of an xlsx, xls or csv file, whose format follows from its content, then from its suffix.
+    """Read all sheets of a workbook or csv file, whose format follows from its content, then from its suffix.
 
     A csv gives one Sheet for each delimiter with which it can be read: comma, semicolon, tab.
 
@@ -73,137 +92,120 @@ def read_sheets(path: Path) -> list[Sheet]:
         raise UserError(f"{path}: is empty (0 bytes); restore the file")
     if path.suffix.lower() == ".csv" and not data.startswith((_ZIP, _OLE)):
         return _csv_sheets(path, data)
-    is_xls = data.startswith((_OLE, *_BIFF))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # openpyxl warns about styles and extensions; damage raises
-            return _xls_sheets(data) if is_xls else _xlsx_sheets(data)
+        return _workbook_sheets(data)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except Exception as error:  # both libraries raise many kinds for a damaged file
+    except Exception as error:  # the libraries raise many kinds for a damaged file
         line = " ".join(str(error).split())[:100] or type(error).__name__
         raise UserError(
-            f"{path}: not a readable workbook ({line}); it is damaged, encrypted or no {path.suffix} file: "
-            "restore it, or save it as csv"
+            f"{path}: not a readable workbook ({line}); it is damaged, encrypted or no {path.suffix} file: restore it, "
+            "or open it in a spreadsheet program and save it as xlsx or csv"
         ) from None
 
 
-def _xlsx_sheets(data: bytes) -> list[Sheet]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(part.file_size for part in archive.infolist()) > _MAX_BYTES:
-            raise UserError(f"unpacks to more than {_MAX_BYTES // 10**6} MB, no annotation; give the workbook")
-    pairs = zip(_load(data, formulas=False), _load(data, formulas=True), strict=True)
-    return [_mark_unsaved(values, formulas) for values, formulas in pairs]
+def _workbook_sheets(data: bytes) -> list[Sheet]:
+    import pandas as pd
 
-
-def _load(data: bytes, formulas: bool) -> list[Sheet]:
-    """Read the values of the cells, or their formulas where they have one."""
-    import openpyxl  # a clips.csv, which a prediction may read, needs neither openpyxl nor xlrd
-
-    book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=not formulas)
-    try:
-        sheets = []
-        for sheet in book.worksheets[:_MAX_SHEETS]:
-            sheet.reset_dimensions()  # some programs write a wrong size, which would cut rows off
-            rows = sheet.iter_rows(max_col=_MAX_COLUMNS, values_only=True)
-            sheets.append(Sheet(sheet.title, list(_numbered([_text(v) for v in row] for row in rows))))
-        return sheets
-    finally:
-        book.close()
-
-
-def _mark_unsaved(values: Sheet, formulas: Sheet) -> Sheet:
-    """Return the values, with ``UNSAVED`` where a formula has none."""
-    values_by_row = dict(values.rows)
-    rows = []
-    for number, cells in formulas.rows:
-        texts = values_by_row.get(number, []) + [""] * len(cells)
-        marks = (UNSAVED if cell.startswith("=") else "" for cell in cells)
-        rows.append((number, [text or mark for text, mark in zip(texts, marks, strict=False)]))
-    return Sheet(values.name, rows)
-
-
-def _xls_sheets(data: bytes) -> list[Sheet]:
-    import xlrd
-
-    with xlrd.open_workbook(file_contents=data, logfile=io.StringIO(), ragged_rows=True) as book:
-        sheets = []
-        for sheet in book.sheets()[:_MAX_SHEETS]:
-            rows = ([_xls_text(cell) for cell in sheet.row(i)[:_MAX_COLUMNS]] for i in range(sheet.nrows))
-            sheets.append(Sheet(sheet.name, list(_numbered(rows))))
-        return sheets
-
-
-def _xls_text(cell: "xlrd.sheet.Cell") -> str:
-    import xlrd
-
-    if cell.ctype == xlrd.XL_CELL_ERROR:
-        return xlrd.error_text_from_code.get(cell.value, "#ERROR")
-    return _text(bool(cell.value) if cell.ctype == xlrd.XL_CELL_BOOLEAN else cell.value)
-
-
-def _text(value: object) -> str:
-    """Return a cell's value as the sheet shows it: 12 and 12.0 are both "12"."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str | int | float | datetime.date | datetime.time):
-        return str(value)
-    return "="  # one of openpyxl's objects for formulas of several cells
-
-
-def _numbered(rows: Iterable[list[str]]) -> Iterator[NumberedRow]:
-    """Yield the rows that are not blank, with their numbers; end after many blank rows."""
-    blank = kept = 0
-    for number, cells in enumerate(rows, 1):
-        while cells and not cells[-1].strip():
-            cells.pop()
-        if cells:
-            blank, kept = 0, kept + 1
-            if kept > _MAX_ROWS:
-                raise UserError(f"holds more than {_MAX_ROWS} rows, no annotation; give the workbook")
-            yield number, cells
-        else:
-            blank += 1
-            if blank >= _MAX_BLANK_ROWS:
-                return
-
-
-def _csv_sheets(path: Path, data: bytes) -> list[Sheet]:
-    text = _decode_csv(path, data)
-    sheets: list[Sheet] = []
-    problem = ""
-    for delimiter in ",;\t":
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
-        try:
-            lines = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
-        except csv.Error as error:
-            problem = f"line {reader.line_num}: {error}"
-            continue
-        if len(lines) > _MAX_ROWS:
-            raise UserError(f"{path}: holds more than {_MAX_ROWS} rows, no annotation; give the annotation")
-        sheets.append(Sheet("", lines))
-    if not sheets:
-        raise UserError(f"{path}, {problem}; correct the quotes, or save it as csv again")
+    if data.startswith(_ZIP):
+        problems = _xlsx_problems(data)
+    else:
+        problems = {}
+        # A damaged xls can make calamine abort the process, which nothing can catch: another process tries it first.
+        command = [sys.executable, "-c", _READ_XLS]
+        if subprocess.run(command, input=data, stderr=subprocess.DEVNULL, check=False).returncode:
+            raise ValueError("calamine cannot read it")
+    sheets = []
+    with pd.ExcelFile(io.BytesIO(data), engine="calamine") as book:
+        for name, cells in pd.read_excel(book, None, **_AS_TEXT).items():
+            merged = {
+                (row + 1, column): _MERGED
+                for (top, left), (bottom, right) in book.book.get_sheet_by_name(name).merged_cell_ranges or ()
+                for row in range(top + 1, min(bottom, _MAX_ROWS) + 1)
+                for column in range(left, min(right, _MAX_COLUMNS) + 1)
+            }
+            sheets.append(Sheet(str(name), _filled_rows(cells), merged | problems))
     return sheets
 
 
-def _decode_csv(path: Path, data: bytes) -> str:
+def _xlsx_problems(data: bytes) -> dict[tuple[int, int], str]:
+    """Return the cells without a value that calamine shows as empty: formulas without a saved value, and errors.
+
+    The cells of all sheets are returned together, as a formula without a value in one sheet is a reason to save the
+    whole workbook again.
+
+    Raises:
+        UserError: the workbook unpacks to, or a cell lies at, more than any annotation has; calamine would allocate
+            every cell up to the last.
+    """
+    problems = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(part.file_size for part in archive.infolist()) > _MAX_BYTES:
+            raise UserError(f"unpacks to more than {_MAX_BYTES // 10**6} MB, no annotation; give the workbook")
+        for part in archive.namelist():
+            if not part.startswith("xl/worksheets/"):
+                continue
+            last_row = last_column = 0
+            for cell in _XLSX_CELL.finditer(archive.read(part)):
+                attributes, letters, digits, content = cell.groups(b"")
+                row, column = int(digits[:8]), _column_index(letters)
+                last_row, last_column = max(last_row, row), max(last_column, column)
+                value = _XLSX_VALUE.search(content)
+                if re.search(rb'\bt="e"', attributes):
+                    problems[row, column] = f"the error {value[1].decode() if value else ''}; correct the cell"
+                elif _XLSX_FORMULA.search(content) and not value:
+                    problems[row, column] = _UNSAVED
+            if last_row * last_column > _MAX_CELLS:
+                raise UserError(
+                    f"a sheet has {last_row} rows and {last_column} columns, no annotation; remove far cells"
+                )
+    return problems
+
+
+def _column_index(letters: bytes) -> int:
+    """Return 0 of A, 25 of Z, 26 of AA."""
+    index = 0
+    for letter in letters[:4]:
+        index = index * 26 + letter - ord("A") + 1
+    return index - 1
+
+
+def _filled_rows(cells: "pd.DataFrame") -> list[tuple[int, list[str]]]:
+    rows = [(number, row[:_MAX_COLUMNS]) for number, row in enumerate(cells.to_numpy().tolist(), 1)]
+    rows = [(number, row) for number, row in rows if any(cell.strip() for cell in row)]
+    if len(rows) > _MAX_ROWS:
+        raise UserError(f"holds more than {_MAX_ROWS} rows, no annotation; give the annotation")
+    return rows
+
+
+def _csv_sheets(path: Path, data: bytes) -> list[Sheet]:
+    import pandas as pd
+
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path}, line {line}: not {encoding.upper().removesuffix('-SIG')} text; save it as csv in UTF-8"
-        ) from None
-    if bad := next((c for c in text if c < " " and c not in "\t\r\n"), ""):
-        line = text.count("\n", 0, text.index(bad)) + 1
-        raise UserError(f"{path}, line {line}: holds the control character {bad!r}; save it as csv in UTF-8")
-    return text
+        line, name = data.count(b"\n", 0, error.start) + 1, encoding.upper().removesuffix("-SIG")
+        raise UserError(f"{path}, line {line}: not {name} text; save it as csv in UTF-8") from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise UserError(f"{path}, line {line}: holds a NUL character; save it as csv in UTF-8")
+    sheets: list[Sheet] = []
+    problem = ""
+    for delimiter in ",;\t":
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pd.errors.ParserWarning)  # of rows with more columns
+                cells = pd.read_csv(io.StringIO(text), sep=delimiter, **_AS_TEXT, **_CSV)
+        except pd.errors.EmptyDataError:
+            continue
+        except pd.errors.ParserError as error:
+            problem = " ".join(str(error).split())
+            continue
+        sheets.append(Sheet("", _filled_rows(cells)))
+    if problem and not sheets:
+        raise UserError(f"{path}: {problem}; correct the quotes, or save it as csv again")
+    return sheets
 
 
 def normalize_column(name: str) -> str:
@@ -243,7 +245,7 @@ class Table:
         sheet: name of the sheet; "" of a csv.
         columns: normalized names in the header, in order, without blank ones.
         rows: the rows below the header, without blank ones.
-        has_other_sheets: whether the file has other sheets.
+        has_other_sheets: whether other sheets of the file have rows.
     """
 
     path: Path
@@ -254,8 +256,7 @@ class Table:
 
     def location(self, row: Row) -> str:
         """Return file and row for messages: "FILE, row 17"."""
-        sheet = f"sheet {self.sheet}, " if self.has_other_sheets else ""
-        return f"{self.path.name}, {sheet}row {row.number}"
+        return f"{self.path.name}, {f'sheet {self.sheet}, ' if self.has_other_sheets else ''}row {row.number}"
 
 
 def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None = None) -> Table:
@@ -272,60 +273,71 @@ def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None =
 
     Raises:
         WrongTableError: no sheet has the columns; the message names the missing columns and the nearest row.
-        UserError: there is no such file, the file is damaged, or a formula in a required column has no value.
+        UserError: there is no such file, the file is damaged, or a cell of a required column looks empty, but is a
+            formula whose value was not saved, an error, or part of merged cells.
     """
     path = Path(path)
     choices = [[normalize_column(name) for name in entry.split("|")] for entry in required]
-    sheets = _preferred_first(read_sheets(path), sheet)
-    best: tuple[list[str], list[str]] | None = None
-    for candidate in sheets:
+    sheets = read_sheets(path)
+    preferred = normalize_column(sheet or "")
+    missing, nearest = list(required), next((cells for one in sheets for _, cells in one.rows), [])
+    for candidate in sorted(sheets, key=lambda one: normalize_column(one.name) != preferred):
         for index, (_, cells) in enumerate(candidate.rows):
             header = [normalize_column(cell) for cell in cells]
-            missing = [entry for entry, names in zip(required, choices, strict=True) if not set(names) & set(header)]
-            if not missing:
-                return _read_table_at(path, candidate, index, choices, _has_several_sheets(sheets))
-            if best is None or len(missing) < len(best[0]):
-                best = missing, [" ".join(cell.split())[:30] for cell in cells if cell.strip()]
-    if best is None:
+            absent = [entry for entry, names in zip(required, choices, strict=True) if not set(names) & set(header)]
+            if not absent:
+                several = len({one.name for one in sheets if one.rows}) > 1
+                return replace(_read_table_at(path, candidate, index, header, choices), has_other_sheets=several)
+            if len(absent) < len(missing):
+                missing, nearest = absent, cells
+    if not nearest:
         raise WrongTableError(f"{path}: holds no rows; give a table with the columns {', '.join(required)}")
-    missing, nearest = best
-    if len(missing) == len(required):
-        nearest = next(([c.strip()[:30] for c in cells if c.strip()] for s in sheets for _, cells in s.rows), [])
+    shown = [" ".join(cell.split())[:30] for cell in nearest if cell.strip()][:20]
     raise WrongTableError(
         f"{path}: no header row with the column {', '.join(name.replace('|', ' or ') for name in missing)}; "
-        f"the nearest row holds: {', '.join(nearest[:20])}"
+        f"the nearest row holds: {', '.join(shown)}"
     )
 
 
-def read_headerless_table(path: str | Path, columns: Sequence[str], *, sheet: str | None = None) -> Table:
-    """Read a table without a header.
-
-    Args:
-        path: the file.
-        columns: names of the columns, from the left.
-        sheet: name of the sheet to prefer; without it the sheet with the most full rows is read.
+def read_headerless_table(path: str | Path, columns: Sequence[str]) -> Table:
+    """Read a table without a header, of the sheet that has the most rows with at least as many cells as columns.
 
     Raises:
         WrongTableError: no row has as many cells as there are columns.
-        UserError: there is no such file, the file is damaged, or a formula has no value.
+        UserError: as in ``read_table``.
     """
     path = Path(path)
     names = [normalize_column(name) for name in columns]
-    sheets = _preferred_first(read_sheets(path), sheet)
+    best, most = None, 0
+    for sheet in read_sheets(path):
+        full = sum(all(cell.strip() for cell in cells[: len(names)]) for _, cells in sheet.rows)
+        if full > most and len(sheet.rows[0][1]) >= len(names):
+            best, most = sheet, full
+    if best is None:
+        raise WrongTableError(f"{path}: no row holds {len(columns)} columns: {', '.join(columns)}")
+    return _read_table_at(path, best, -1, names, [[name] for name in names])
 
-    def full(candidate: Sheet) -> int:
-        return sum(len(cells) >= len(names) for _, cells in candidate.rows)
 
-    wanted = [s for s in sheets if sheet is not None and normalize_column(s.name) == normalize_column(sheet)] or sheets
-    best = max(wanted, key=full, default=None)
-    if best is None or not full(best):
-        raise WrongTableError(f"{path}: no row holds {len(names)} columns: {', '.join(columns)}; give that table")
-    rows = tuple(_rows(path, best, 0, dict(zip(names, range(len(names)), strict=True)), names))
-    return Table(path, best.name, tuple(names), rows, _has_several_sheets(sheets))
+def _read_table_at(
+    path: Path, sheet: Sheet, index: int, header: Sequence[str], choices: Sequence[Sequence[str]]
+) -> Table:
+    """Return the rows below the row ``index`` of a sheet, whose normalized column names are ``header``."""
+    indices = {column: header.index(column) for column in header if column}
+    columns = tuple(indices)
+    required = {names[0]: indices[next(column for column in names if column in indices)] for names in choices}
+    indices |= required
+    rows = []
+    for number, cells in sheet.rows[index + 1 :]:
+        for column, position in required.items():
+            problem = sheet.problems.get((number, position))
+            if problem and not cells[position].strip():
+                raise UserError(f"{path}, row {number}: {column} is {problem}")
+        rows.append(Row(number, {column: cells[position] for column, position in indices.items()}))
+    return Table(path, sheet.name, columns, tuple(rows))
 
 
 def find_tables(root: str | Path) -> list[Path]:
-    """Return the xlsx, xls and csv files in a folder and its folders, up to 5 deep, sorted.
+    """Return the workbooks and csv files in a folder and its folders, up to 5 deep, sorted.
 
     Hidden files, the lock files of open workbooks ("~$...") and folders that cannot be read are left out. A file that
     several links lead to is named once.
@@ -341,37 +353,3 @@ def find_tables(root: str | Path) -> list[Path]:
                 paths = (path, tables.get(path.resolve(), path))
                 tables[path.resolve()] = min(paths, key=lambda p: (len(p.parts), p))
     return sorted(tables.values())
-
-
-def _preferred_first(sheets: Sequence[Sheet], name: str | None) -> list[Sheet]:
-    return sorted(sheets, key=lambda sheet: name is None or normalize_column(sheet.name) != normalize_column(name))
-
-
-def _has_several_sheets(sheets: Sequence[Sheet]) -> bool:
-    return len({sheet.name for sheet in sheets if sheet.rows}) > 1
-
-
-def _read_table_at(
-    path: Path, sheet: Sheet, header_index: int, choices: Sequence[Sequence[str]], several: bool
-) -> Table:
-    header = [normalize_column(cell) for cell in sheet.rows[header_index][1]]
-    indices = {name: header.index(name) for name in reversed(header) if name}
-    required = []
-    for names in choices:
-        present = next(name for name in names if name in indices)
-        indices[names[0]] = indices[present]
-        required.append(names[0])
-    rows = tuple(_rows(path, sheet, header_index + 1, indices, required))
-    return Table(path, sheet.name, tuple(dict.fromkeys(name for name in header if name)), rows, several)
-
-
-def _rows(path: Path, sheet: Sheet, start: int, indices: Mapping[str, int], required: Sequence[str]) -> Iterator[Row]:
-    for number, cells in sheet.rows[start:]:
-        texts = {name: cells[index] if index < len(cells) else "" for name, index in indices.items()}
-        for name in required:
-            if texts[name] == UNSAVED:
-                raise UserError(
-                    f"{path}, row {number}: {name} is a formula whose value was not saved; open the workbook in "
-                    "a spreadsheet program and save it again, or use the original"
-                )
-        yield Row(number, {name: "" if text == UNSAVED else text for name, text in texts.items()})

@@ -1,4 +1,4 @@
-"""The summary of a prepared folder: prepared.json and findings.csv."""
+"""The summary of a prepared folder: prepared.json, and the tables beside it."""
 
 import csv
 import json
@@ -12,7 +12,6 @@ from typing import Any
 
 from icegan_jax import __version__
 from icegan_jax.data.clips import Clip
-from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.names import spreadsheet_cell
 
 # Packages on which a prepared pixel can depend, beside the frames and the options.
@@ -126,9 +125,9 @@ def write_summary(path: Path, summary: Summary) -> None:
     )
 
 
-def write_findings(path: Path, findings: Iterable[Finding]) -> None:
-    """Write findings.csv, in which no cell is a formula; without findings the file holds the header alone."""
+def write_table(path: Path, record: type, rows: Iterable[Any]) -> None:
+    """Write a csv with a column for each field of the dataclass ``record``, in which no cell is a formula."""
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Finding)])
-        writer.writerows(map(spreadsheet_cell, astuple(finding)) for finding in findings)
+        writer.writerow([field.name for field in fields(record)])
+        writer.writerows(map(spreadsheet_cell, astuple(row)) for row in rows)

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.spotting.stream import trace_video
-from icegan_jax.data.spotting.trace import MICRO_SECONDS, ROW_FIELDS, Trace, TraceRow, half_windows
+from icegan_jax.data.spotting.stream import MICRO_SECONDS, ROW_FIELDS, Trace, TraceRow, half_windows, trace_video
 from icegan_jax.errors import UserError
 
 Floats = NDArray[np.float32]

@@ -1,6 +1,5 @@
 """The page's synthesis: a picture of a neutral face in, HTML with a face for each expression out."""
 
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +8,14 @@ from PIL import Image
 
 from icegan_jax.data.images import to_gray
 from icegan_jax.data.landmarks import Box
-from icegan_jax.inference.app.html import download_link, png_bytes
+from icegan_jax.inference.app.html import TEMPLATE, png_url
 from icegan_jax.inference.composite import build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import find_neutral_faces
 from icegan_jax.inference.media import encode_still
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
-from icegan_jax.inference.visualize import difference_image
-from icegan_jax.reporting.page.html import embed_image
+from icegan_jax.reporting.face_grid import difference_image
+from icegan_jax.reporting.render import data_url, render_macro
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 MAX_DRAW = 31
@@ -44,24 +43,15 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
     intensity, draw = min(max(intensity, 0.0), MAX_INTENSITY), min(max(draw, 0), MAX_DRAW)
     shown = neutral_face if view == WHOLE else neutral_face.close_up(_FACE_PIXELS)
     renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
-    onset, figures = _gray_box(shown.picture, shown.box), []
+    onset, faces = _gray_box(shown.picture, shown.box), []
     for name, picture in zip(ensemble.classes, renderer.render(intensity)[0], strict=True):
         request = SynthesisRequest(path, Path(f"{name}_synthetic.png"), name, intensity, seed=draw)
         provenance = provenance_metadata(request, ensemble, [shown])
-        png = encode_still(_shrink(picture), ".png", provenance, None)
-        figures.append(_figure(name, png, difference_image(onset, _gray_box(picture, shown.box))))
+        png = encode_still(_shrink(picture, _WHOLE_PIXELS), ".png", provenance, None)
+        difference = _shrink(difference_image(onset, _gray_box(picture, shown.box)), _FACE_PIXELS)
+        faces.append((name, data_url(png, "image/png"), png_url(difference)))
     note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
-    legend = f"Synthetic. Below each face: the difference of gray levels, x{DIFFERENCE_GAIN}; red is brighter."
-    lines = "".join(f'<p class="soft">{escape(line)}</p>' for line in (note, legend) if line)
-    return f'<section class="result">{lines}<div class="faces synthetic">{"".join(figures)}</div></section>'
-
-
-def _figure(name: str, png: bytes, difference: Image.Image) -> str:
-    difference.thumbnail((_FACE_PIXELS, _FACE_PIXELS))
-    face = embed_image(png, f"{name}, synthetic", "image/png")
-    below = embed_image(png_bytes(difference), f"{name}: what changed", "image/png")
-    link = download_link(png, f"{name}_synthetic.png", "Save")
-    return f"<figure>{face}<figcaption><b>{escape(name)}</b> {link}</figcaption>{below}</figure>"
+    return render_macro(TEMPLATE, "synthesis", faces=faces, note=note, gain=DIFFERENCE_GAIN)
 
 
 def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
@@ -70,7 +60,7 @@ def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
     return to_gray(np.ascontiguousarray(picture[top : round(box.bottom) + 1, left : round(box.right) + 1]))
 
 
-def _shrink(picture: Color) -> Color:
+def _shrink(picture: Color, side: int) -> Color:
     shown = Image.fromarray(picture)
-    shown.thumbnail((_WHOLE_PIXELS, _WHOLE_PIXELS))
+    shown.thumbnail((side, side))
     return np.asarray(shown, np.uint8)

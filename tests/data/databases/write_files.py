@@ -1,15 +1,18 @@
 """Small trees and workbooks for the tests of the databases; frames are empty files, which are never opened."""
 
 import csv
-import struct
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import openpyxl
 
 from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation
 
 Cells = Sequence[Sequence[object]]
+# Two rows of the shape of CASME II's sheet: numbers as numbers, subjects as text, an apex "/".
+XLS = Path(__file__).with_name("casme2.xls")
 
 
 def write_frames(root: Path, folder: str, names: Iterable[str] = ("img1.jpg", "img2.jpg")) -> Path:
@@ -38,22 +41,29 @@ def write_csv(path: Path, rows: Cells, delimiter: str = ",") -> Path:
     return path
 
 
-def biff_sheet(*rows: tuple[object, ...]) -> bytes:
-    """A BIFF 2 worksheet stream (what Excel 2 wrote as .xls) with labels and numbers."""
+def write_ods(path: Path, rows: Cells) -> Path:
+    """Write a sheet as LibreOffice does, with a number as a value and as text."""
 
-    def record(kind: int, data: bytes) -> bytes:
-        return struct.pack("<HH", kind, len(data)) + data
+    def cell(value: object) -> str:
+        kind = "float" if isinstance(value, int | float) else "string"
+        number = f' office:value="{value}"' if kind == "float" else ""
+        text = "" if value is None else escape(str(value))
+        return f'<table:table-cell office:value-type="{kind}"{number}><text:p>{text}</text:p></table:table-cell>'
 
-    out = record(0x0009, struct.pack("<HH", 2, 0x0010))
-    for r, row in enumerate(rows):
-        for c, value in enumerate(row):
-            place = struct.pack("<HH", r, c) + b"\0\0\0"
-            if isinstance(value, int | float):
-                out += record(0x0003, place + struct.pack("<d", value))
-            elif value:
-                text = str(value).encode("latin-1")
-                out += record(0x0004, place + bytes([len(text)]) + text)
-    return out + record(0x000A, b"")
+    namespaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    table = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in rows)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        file.writestr(
+            "content.xml",
+            f"<office:document-content {namespaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="Sheet1">{table}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    return path
 
 
 def by_name(database: DatabaseAnnotation) -> dict[str, Annotation]:

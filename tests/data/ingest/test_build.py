@@ -16,7 +16,7 @@ from icegan_jax.data.crop import CropOptions, crop_clip
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.data.ingest import build
 from icegan_jax.data.ingest.annotation import Finding
-from icegan_jax.data.ingest.build import prepare_clips, prepare_procedural
+from icegan_jax.data.ingest.build import BuildContext, prepare_clips, prepare_procedural
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.errors import UserError
 
@@ -73,11 +73,7 @@ def test_writes_the_dataset_the_tables_and_the_summary(tmp_path: Path, clip: Cli
     summary = prepare_clips(
         [clip, other],
         out,
-        repairs=repairs,
-        findings=findings,
-        classes=("low", "high"),
-        protocol="own",
-        sources=["clips"],
+        context=BuildContext(repairs, findings, ("low", "high"), "own", ("clips",)),
         workers=1,
         progress=False,
     )
@@ -109,14 +105,6 @@ def test_writes_the_dataset_the_tables_and_the_summary(tmp_path: Path, clip: Cli
         "kind": "surplus", "clip": "d", "where": "d/x", "message": "no row", "remedy": "remove it",
     }  # fmt: skip
     assert summary.findings == 2
-
-
-def test_the_apex_method_is_recorded(tmp_path: Path, clip: Clip) -> None:
-    options = CropOptions(apex="middle", register="none")
-    summary = prepare_clips([replace(clip, apex=None)], tmp_path / "data", options=options, workers=1, progress=False)
-    assert (summary.apex_method, summary.register) == ("middle", "none")
-    (row,) = _rows(tmp_path / "data" / "repairs.csv")
-    assert (row["field"], row["old"], row["new"], row["reason"]) == ("apex", "", "13", "spotted: the middle frame")
 
 
 def test_bytes_do_not_depend_on_the_workers(tmp_path: Path, clips: list[Clip]) -> None:
@@ -156,19 +144,6 @@ def test_a_second_run_does_only_what_changed(tmp_path: Path, clips: list[Clip], 
     again(["e"], CropOptions(register="none"))
     del clips[:2]
     again([], CropOptions(register="none"))
-
-
-def test_a_damaged_cache_is_made_anew(tmp_path: Path, clips: list[Clip], cropped: list[str]) -> None:
-    out = tmp_path / "data"
-    prepare_clips(clips, out, workers=1, progress=False)
-    before = files(out)
-    first, second, _ = sorted((out / "cache").iterdir())
-    first.write_bytes(first.read_bytes()[:-1])
-    second.write_bytes(b"")
-    cropped.clear()
-    assert prepare_clips(clips, out, workers=1, progress=False).reused == 1
-    assert len(cropped) == 2
-    assert files(out) == before
 
 
 @pytest.mark.parametrize("stage", ["data.ingest.build.crop_clip", "data.ingest.build.write_page", "io._swap"])
@@ -216,7 +191,7 @@ def damaged(tmp_path: Path, clip: Clip) -> list[Clip]:
 
 
 def test_damaged_clips_stop_with_their_names_and_the_others_are_kept(
-    tmp_path: Path, clips: list[Clip], damaged: list[Clip], cropped: list[str]
+    tmp_path: Path, clips: list[Clip], damaged: list[Clip]
 ) -> None:
     out = tmp_path / "data"
     with pytest.raises(UserError) as caught:
@@ -227,9 +202,7 @@ def test_damaged_clips_stop_with_their_names_and_the_others_are_kept(
     assert ") and 1 more; give frames with a frontal face, or leave such clips out with --skip_damaged" in message
     assert "\n" not in message and "gone" not in message
     assert not out.exists()
-    cropped.clear()
     assert prepare_clips(clips, out, workers=1, progress=False).reused == 3
-    assert not cropped
     with pytest.raises(UserError, match="1 of 1 clips cannot be prepared: d/bob/gone"):
         prepare_clips(damaged[3:], out, workers=1, progress=False)
     assert load_pairs(out).clip.size > 0 and names(tmp_path) == ["data", "frames"]
@@ -242,7 +215,7 @@ def test_damaged_clips_are_left_out_on_request_and_named(
     options = CropOptions(skip_damaged=True)
     repairs = [Repair("d", "bob", "mixed", "offset", "17", "16", "no such frame")]
     everything = [clips[0], *damaged, *clips[1:]]
-    summary = prepare_clips(everything, out, repairs=repairs, options=options, workers=1, progress=False)
+    summary = prepare_clips(everything, out, context=BuildContext(repairs), options=options, workers=1, progress=False)
     assert summary.left_out == ("d/bob/blank", "d/bob/truncated", "d/bob/mixed", "d/bob/gone")
     assert (summary.clips, summary.subjects, summary.findings) == (3, 1, 4)
     assert json.loads((out / "prepared.json").read_text())["left_out"] == list(summary.left_out)
@@ -285,36 +258,3 @@ def test_a_full_disk_is_one_line_and_leaves_the_earlier_folder(
                 prepare_clips(clips, out, workers=1, progress=False)
         assert files(out) == before
     assert prepare_clips(clips, out, workers=1, progress=False).reused == 3
-
-
-def test_an_out_that_holds_the_frames_is_refused(tmp_path: Path, clip: Clip) -> None:
-    with pytest.raises(UserError, match="holds the frames of clip d/anna/a"):
-        prepare_clips([clip], tmp_path, workers=1, progress=False)
-    assert (clip.frames / "img10.png").is_file()
-
-
-def test_bad_options(tmp_path: Path, clip: Clip) -> None:
-    for options, message in (
-        (CropOptions(register="affine"), "register 'affine' is unknown; use rigid or none"),
-        (CropOptions(size=4), "size 4 is out of range"),
-        (CropOptions(apex="last"), "apex method 'last' is unknown"),
-    ):
-        with pytest.raises(UserError, match=message):
-            prepare_clips([clip], tmp_path / "data", options=options, workers=1, progress=False)
-    with pytest.raises(UserError, match="no clips to prepare"):
-        prepare_clips([], tmp_path / "data", workers=1, progress=False)
-
-
-def test_drawn_faces_keep_no_cache(tmp_path: Path) -> None:
-    out = tmp_path / "data"
-    summary = prepare_procedural(out, seed=1, subjects=1, clips_per_class=1, frames=6, workers=1, progress=False)
-    assert (summary.clips, summary.sources, summary.left_out) == (3, ("procedural",), ())
-    assert names(out) == sorted([*CONTENT[1:], "raw"])
-    assert all(clip.frames.is_dir() for clip in read_clips(out / "clips.csv"))
-
-
-def test_the_bar_counts_clips_and_frames(tmp_path: Path, clips: list[Clip], capfd: pytest.CaptureFixture[str]) -> None:
-    prepare_clips(clips, tmp_path / "data", workers=1)
-    out, err = capfd.readouterr()
-    assert not out
-    assert "faces: 100%" in err and "3/3" in err and "frames/s" in err

@@ -9,7 +9,6 @@ import pytest
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair
 from icegan_jax.data.ingest import cache
-from icegan_jax.errors import UserError
 
 KEY = "0" * 64
 
@@ -77,73 +76,6 @@ def test_a_changed_frame_changes_the_name(clip: Clip, number: int) -> None:
     assert len({key, changed, cache.cache_key(clip, CropOptions())}) == 3
 
 
-def test_a_changed_program_changes_the_name(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = cache.cache_key(clip, CropOptions())
-    monkeypatch.setattr(cache, "_package_digest", lambda: "another")
-    assert cache.cache_key(clip, CropOptions()) != key
-
-
-def test_missing_frames_are_an_error(clip: Clip) -> None:
-    with pytest.raises(UserError, match="gone"):
-        cache.cache_key(replace(clip, frames=clip.frames / "gone"), CropOptions())
-
-
-def test_stores_and_loads(tmp_path: Path, cropped: ClipCrops) -> None:
-    cache.store_in_cache(tmp_path / "cache", KEY, cropped)
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == [KEY]
-    assert _same(cache.load_cached(tmp_path / "cache", KEY), cropped)
-    assert cache.load_cached(tmp_path / "cache", "1" * 64) is None
-
-
-def test_a_damaged_entry_is_none(tmp_path: Path, cropped: ClipCrops) -> None:
-    cache.store_in_cache(tmp_path, KEY, cropped)
-    whole = (tmp_path / KEY).read_bytes()
-    for place in (0, 63, 64, 65, 100, 200, len(whole) - 1):
-        damaged = bytearray(whole)
-        damaged[place] ^= 4
-        (tmp_path / KEY).write_bytes(damaged)
-        assert cache.load_cached(tmp_path, KEY) is None, place
-    for length in (0, 10, 64, 65, 300, len(whole) - 1):
-        (tmp_path / KEY).write_bytes(whole[:length])
-        assert cache.load_cached(tmp_path, KEY) is None, length
-    (tmp_path / KEY).write_bytes(whole)
-    assert _same(cache.load_cached(tmp_path, KEY), cropped)
-
-
-def test_a_failed_write_leaves_no_entry(tmp_path: Path, cropped: ClipCrops, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(file: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        cache.store_in_cache(tmp_path, KEY, cropped)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("links", [True, False])
-def test_an_earlier_entry_is_reused(
-    tmp_path: Path, cropped: ClipCrops, links: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unsupported(self: Path, target: Path) -> None:
-        raise OSError(95, "Operation not supported")
-
-    if not links:
-        monkeypatch.setattr(Path, "hardlink_to", unsupported)
-    new, old = tmp_path / "new", tmp_path / "old"
-    assert cache.reuse_cached(new, old, KEY) is None
-    cache.store_in_cache(old, KEY, cropped)
-    assert _same(cache.reuse_cached(new, old, KEY), cropped)
-    assert (new / KEY).read_bytes() == (old / KEY).read_bytes()
-    assert (new / KEY).samefile(old / KEY) == links
-    (old / KEY).write_bytes(b"damaged")
-    if links:
-        assert cache.reuse_cached(new, old, KEY) is None
-    else:
-        assert _same(cache.reuse_cached(new, old, KEY), cropped)
-    (new / KEY).write_bytes(b"damaged")
-    assert cache.reuse_cached(new, old, KEY) is None
-
-
 def test_only_entries_in_use_are_kept(tmp_path: Path, cropped: ClipCrops) -> None:
     cache.store_in_cache(tmp_path, KEY, cropped)
     cache.store_in_cache(tmp_path, "1" * 64, cropped)
@@ -153,16 +85,19 @@ def test_only_entries_in_use_are_kept(tmp_path: Path, cropped: ClipCrops) -> Non
     cache.prune_cache(tmp_path / "none", set())
 
 
-def test_an_entry_under_another_name_is_not_used(cropped: ClipCrops, tmp_path: Path) -> None:
-    cache.store_in_cache(tmp_path, KEY, cropped)
-    (tmp_path / KEY).rename(tmp_path / ("1" * 64))
-    assert cache.load_cached(tmp_path, "1" * 64) is None
-
-
-def test_a_broken_link_is_part_of_the_name(clip: Clip) -> None:
-    key = cache.cache_key(clip, CropOptions())
-    (clip.frames / "img3.png").unlink()
-    (clip.frames / "img3.png").symlink_to(clip.frames / "gone")
-    broken = cache.cache_key(clip, CropOptions())
-    assert broken != key
-    assert cache.cache_key(clip, CropOptions()) == broken
+def test_an_entry_is_stored_and_reused_until_it_is_damaged(tmp_path: Path, cropped: ClipCrops) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    assert cache.reuse_cached(new, old, KEY) is None
+    cache.store_in_cache(old, KEY, cropped)
+    whole = (old / KEY).read_bytes()
+    assert _same(cache.reuse_cached(new, old, KEY), cropped)
+    assert [path.name for path in new.iterdir()] == [KEY] and (new / KEY).read_bytes() == whole
+    (old / KEY).unlink()
+    for damaged in (b"", whole[:-1], whole[:200]):
+        (new / KEY).write_bytes(damaged)
+        assert cache.reuse_cached(new, old, KEY) is None
+    for place in range(0, len(whole), 7):
+        (new / KEY).write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        loaded = cache.reuse_cached(new, old, KEY)
+        assert loaded is None or _same(loaded, cropped)  # some bytes of a zip file hold times
+    assert cache.reuse_cached(new, old, "1" * 64) is None

@@ -74,17 +74,6 @@ def test_every_damaged_frame_is_named_with_file_and_remedy(samm: Path) -> None:
     assert lines[-1].startswith("preparation would succeed with another set: 131 of 133")
 
 
-def test_frames_outside_the_clip_may_be_damaged(tmp_path: Path) -> None:
-    folder = tmp_path / "f"
-    folder.mkdir()
-    for n in range(10):
-        cv2.imwrite(str(folder / f"{n}.png"), np.full((8, 8), n, np.uint8))
-    (folder / "1.png").write_bytes(b"")
-    (folder / "9.png").write_bytes(b"")
-    (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,f,2,4,8\n")
-    assert check_clips(collect_clips([Source("clips", tmp_path / "clips.csv")]), 1, progress=False) == []
-
-
 @pytest.mark.parametrize(
     ("apex", "method", "kind"), [("3", "difference", "note"), ("7", "difference", "error"), ("", "difference", "error"),
                                  ("", "ratio", "error"), ("", "middle", "note")]
@@ -113,33 +102,6 @@ def test_videos_are_decoded_too(tmp_path: Path) -> None:
     (error,) = check_clips(collected, 1, progress=False)
     assert (error.clip, error.where) == ("d/a/c", str(tmp_path / "v.avi"))
     assert error.message
-
-
-@pytest.mark.parametrize(("lost", "code"), [(0, 0), (1, 1), (3, 1)])
-def test_a_missing_clip_is_a_difference(samm: Path, lost: int, code: int) -> None:
-    folders = sorted((samm / "SAMM").glob("0*/0*_*_*"))
-    used = [f for f in folders if f.name in ("006_1_2", "028_4_1", "032_3_1")]
-    for folder in used[:lost]:
-        shutil.rmtree(folder)
-    result, lines = check(collect_clips([Source("samm", samm)]))
-    assert result == code
-    missing = [line for line in lines if line.startswith("missing: ")]
-    assert len(missing) == (lost > 0)
-    assert all(any(f"/{folder.name}" in line for line in lines) for folder in used[:lost])
-
-
-def test_all_findings_of_a_long_group_are_printed_and_nothing_is_written(samm: Path) -> None:
-    everything = sorted(path for path in samm.rglob("*"))
-    for folder in sorted((samm / "SAMM" / "011").iterdir()):
-        for file in folder.iterdir():
-            replace_file(file, b"")
-    collected = collect_clips([Source("samm", samm)])
-    code, lines = check(collected)
-    assert code == 2
-    clips = [c.clip for c in collected.clips if c.subject == "011"]
-    assert len(clips) == 20
-    assert all(any(f"samm/011/{clip}" in line for line in lines) for clip in clips)
-    assert sorted(path for path in samm.rglob("*")) == everything
 
 
 def test_strict_changes_the_exit_code_of_the_check(samm: Path) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from icegan_jax.data.ingest.annotation import Source
-from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
+from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips, expand_sources, find_database
 from icegan_jax.data.ingest.overrides import Override
 from icegan_jax.errors import UserError
-from tests.data.fabricate import replace_file
 from tests.data.fabricated_casme2 import build_casme2
 from tests.data.fabricated_databases import composite_clips, write_official
 from tests.data.fabricated_samm import build_samm
@@ -75,37 +74,6 @@ def test_a_missing_a_surplus_and_an_emptied_folder(complete: Path, tmp_path: Pat
 
 def _link(source: str, target: str) -> None:
     Path(target).hardlink_to(source)
-
-
-def test_a_clip_of_another_release_is_named(tmp_path: Path) -> None:
-    build_casme2(tmp_path, layout="raw")
-    build_casme2(tmp_path, layout="cropped")
-    collected = collect_clips([Source("casme2", tmp_path)])
-    assert len(collected.clips) == 145 and not collected.differences
-    (row,) = [r for r in collected.repairs if r.field == "frames"]
-    assert (row.subject, row.clip) == ("sub12", "EP09_06")  # its recording ends before the offset
-    assert "CASME2-RAW" in row.old and "Cropped" in row.new
-    cropped = collect_clips([Source("casme2", tmp_path, release="cropped")])
-    assert {f.clip for f in cropped.findings if "no frame" in f.message} == {"casme2/sub16/EP01_08"}
-    raw = collect_clips([Source("casme2", tmp_path, release="raw")])
-    assert [(r.clip, r.field) for r in raw.repairs] == [("EP09_06", "offset"), ("EP09_06", "apex")]
-
-
-def test_gaps_of_smic_are_notes_and_cost_no_clip(tmp_path: Path) -> None:
-    collected = collect_clips([Source("smic", build_smic(tmp_path, "cropped"))])
-    assert len(collected.clips) == 164 and not collected.differences
-    notes = [f for f in collected.findings if f.kind == "note" and "no frame" in f.message]
-    assert {f.clip for f in notes} <= {f"smic/s03/s03_{clip}" for clip in ("po_08", "sur_01", "sur_05", "ne_16")}
-    assert notes and all(f.remedy for f in notes)
-
-
-def test_smic_e_lacks_seven_clips_by_name(tmp_path: Path) -> None:
-    collected = collect_clips([Source("smic", build_smic(tmp_path, "long"))])
-    assert len(collected.clips) == 157
-    assert {f.clip.split("/")[2] for f in collected.differences if f.kind == "missing" and "/" in f.clip} == {
-        "s01_ne_02", "s02_sur_05", "s03_ne_03", "s03_ne_20", "s04_ne_05", "s04_ne_06", "s09_sur_02",
-    }  # fmt: skip
-    assert len(collected.differences) == 7
 
 
 def test_equal_subject_numbers_of_two_databases_are_two_persons(complete: Path, tmp_path: Path) -> None:
@@ -221,16 +189,45 @@ def test_the_organizers_list_is_a_further_check(complete: Path, tmp_path: Path) 
     assert len(collected.clips) == 133
 
 
-def test_a_folder_that_contradicts_the_sheet_is_a_note(complete: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(complete / "SAMM", tmp_path / "SAMM", copy_function=_link)
-    folder = root / "SAMM" / "013" / "013_1_9"
-    last = max(folder.iterdir())
-    number = int(last.stem.split("_")[1])
-    replace_file(last, b"")
-    last.rename(folder / f"013_{number + 54:05d}.jpg")  # 5739 and 5793, say
-    collected = collect_clips([Source("samm", root)])
-    (note,) = [
-        f for f in collected.findings if f.clip == "samm/013/013_1_9" and "offset" in f.message and f.kind == "note"
+@pytest.mark.parametrize(
+    ("names", "casme2", "samm", "smic"),
+    [
+        (("CASME II/a.csv", "SAMM_v2/b.xls", "SMIC_all_raw/"), "CASME II", "SAMM_v2", "SMIC_all_raw"),
+        (
+            ("CASME2-RAW/", "Cropped/", "a.xlsx", "samm/b.xlsx", "SAMM_CROP/", "SMIC_all_raw/", "SMIC-E/"),
+            ".",
+            "samm",
+            ".",
+        ),
+        (("data/CASME2/", "data/SAMM/b.xlsx", "data/a.xlsx", "other/smic/"), "data", "data/SAMM", "other/smic"),
+        (("CAS(ME)^2/x.xlsx", "casme2/a.xlsx", "SAMM_longvideos/", "SAMM/b.csv", "SMIC/"), "casme2", "SAMM", "SMIC"),
+    ],
+)
+def test_the_three_databases_are_found_by_the_names_of_their_folders(
+    tmp_path: Path, names: tuple[str, ...], casme2: str, samm: str, smic: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            (tmp_path / name).mkdir()
+        else:
+            (tmp_path / name).touch()
+    expanded = expand_sources([Source("megc2019", tmp_path, release="raw")])
+    assert [(s.name, s.root, s.release) for s in expanded] == [
+        (name, tmp_path / folder, "raw") for name, folder in (("casme2", casme2), ("samm", samm), ("smic", smic))
     ]
-    assert f"to {number + 54}," in note.message and f"offset {number}" in note.message
-    assert [r.field for r in collected.repairs if r.clip == "013_1_9"] == ["offset"]
+
+
+def test_a_missing_an_ambiguous_and_an_unknown_database(tmp_path: Path) -> None:
+    for name in ("CASME2", "SAMM"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="no folder here is called like smic; give --source=smic"):
+        find_database(tmp_path, "smic")
+    for name in ("a/SMIC_all_raw", "b/SMIC_all_cropped"):
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(UserError, match="2 folders could be smic: a/SMIC_all_raw, b/SMIC_all_cropped; give --source"):
+        find_database(tmp_path, "smic")
+    with pytest.raises(UserError, match="source 'casme22' is unknown; use one of clips, megc2019, casme2"):
+        expand_sources([Source("casme22", tmp_path)])
+    with pytest.raises(UserError, match="source samm is given twice; give one folder"):
+        expand_sources([Source("samm", tmp_path / "SAMM"), Source("samm", tmp_path)])

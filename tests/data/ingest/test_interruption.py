@@ -1,19 +1,15 @@
-"""Runs of prepare that are killed, as by SIGKILL or a power cut."""
+"""A run of prepare that is killed, as by SIGKILL or a power cut."""
 
-import multiprocessing
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from icegan_jax.data.clips import Clip, read_clips, write_clips
+from icegan_jax.data.clips import Clip, write_clips
 from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.build import prepare_clips
@@ -21,9 +17,6 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import atomic_dir
 
 OPTIONS = CropOptions(size=16)
-# What Python is about to do to a file when a run is killed; between two of these nothing on the disk changes but the
-# content of a file that has no name yet that a later run reads.
-EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree")
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -34,88 +27,11 @@ def _names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-@dataclass(frozen=True)
-class Killed:
-    """The files after a killed run, and the result of the next run."""
-
-    event: int
-    finished: bool
-    out: str  # "earlier", "new", "absent" or "half"
-    repaired: bool
-    names: list[str]
-
-
-def _in_fork(work: Callable[[], object]) -> bool:
-    """Return whether ``work`` finished in a fork of this process."""
-    child = os.fork()
-    if not child:
-        try:
-            work()
-        except BaseException:  # noqa: BLE001
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(child, 0)[1] == 0
-
-
-def _kill_at(event: int, root: Path) -> None:
-    """Count the file events of this process below ``root``, and exit at the given count."""
-    left = iter(range(event))
-
-    def hook(name: str, details: tuple[object, ...]) -> None:
-        if name in EVENTS and str(details[0]).startswith(str(root)) and next(left, None) is None:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(hook)
-
-
-def _kill_everywhere(root: Path, step: int) -> list[Killed]:
-    """Replace an earlier dataset by a new one, killed at every ``step``-th event, in a process of one thread."""
-    clips = read_clips(root / "clips.csv")
-    out = root / "out" / "data"
-
-    def make(chosen: list[Clip], folder: Path = out) -> None:
-        prepare_clips(chosen, folder, options=OPTIONS, workers=1, progress=False)
-
-    states = {}
-    for name, chosen in (("earlier", clips[:1]), ("new", clips[1:])):
-        make(chosen)
-        states[name] = _files(out)
-    kills = []
-    event, finished = 0, False
-    while not finished:
-        make(clips[:1])
-        assert _files(out) == states["earlier"]
-
-        def killed(event: int = event) -> None:
-            _kill_at(event, root / "out")
-            make(clips[1:])
-
-        finished = _in_fork(killed)
-        state = "absent"
-        if out.exists():
-            state = next((name for name, files in states.items() if files == _files(out)), "half")
-        make(clips[1:])
-        kills.append(Killed(event, finished, state, _files(out) == states["new"], _names(root / "out")))
-        event += step
-    return kills
-
-
 @pytest.fixture
 def clips(tmp_path: Path, write_clip: Callable[..., None]) -> list[Clip]:
     write_clip(tmp_path / "frames")
     clip = Clip("d", "anna", "a", 1, tmp_path / "frames", 10, 14, 16)
     return [clip, replace(clip, clip="b", apex=12), replace(clip, clip="c", apex=13)]
-
-
-def test_a_run_killed_anywhere_leaves_no_partial_file_and_the_next_run_is_complete(
-    tmp_path: Path, clips: list[Clip]
-) -> None:
-    write_clips(tmp_path / "clips.csv", clips)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        runs = pool.submit(_kill_everywhere, tmp_path, 5).result()
-    assert len(runs) >= 8 and [run.finished for run in runs] == [False] * (len(runs) - 1) + [True]
-    assert {run.out for run in runs} <= {"earlier", "new", "absent"}
-    assert all(run.repaired and run.names == ["data"] for run in runs), runs
 
 
 SCRIPT = """
@@ -146,6 +62,7 @@ def _alive(process: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks for processes in /proc")
 def test_a_killed_run_loses_only_unfinished_clips_and_its_processes_end(tmp_path: Path, clips: list[Clip]) -> None:
     many = [replace(clips[0], clip=f"{n}{apex}", apex=apex, offset=15 + n) for apex in range(11, 16) for n in (0, 1)]

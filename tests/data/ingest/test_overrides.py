@@ -52,11 +52,10 @@ def test_reads_cells_and_reason_of_csv_and_workbook(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("c,ten,,,why", "fixes.csv, row 2: onset 'ten' is not a frame number; give a whole number of 0 or more"),
-        ("c,,-3,,why", "fixes.csv, row 2: apex '-3' is not a frame number"),
-        ("c,,,1.5,why", "fixes.csv, row 2: offset '1.5' is not a frame number"),
+        ("c,ten,,,why", "fixes.csv, row 2: onset 'ten' of clip c is not a frame number; correct the cell"),
+        ("c,,-3,,why", "fixes.csv, row 2: apex '-3' of clip c is not a frame number"),
         (",1,,,why", "fixes.csv, row 2: clip is empty"),
-        ("c,1,,,", "fixes.csv, row 2: reason is empty for clip c; say in a few words"),
+        ("c,1,,,", "fixes.csv, row 2: reason is empty; name the clip"),
         ("c,,,,why", "fixes.csv, row 2: changes nothing in clip c"),
         ("", "fixes.csv: holds no row below the header"),
     ],
@@ -65,17 +64,6 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         read_overrides(written(tmp_path / "fixes.csv", row))
     assert message in str(caught.value)
-
-
-def test_the_log_of_prepare_is_no_override_file(tmp_path: Path) -> None:
-    (tmp_path / "repairs.csv").write_text("dataset,subject,clip,field,old,new,reason\nd,s,c,apex,1,2,x\n")
-    with pytest.raises(UserError, match="repairs.csv: is the log that prepare wrote; .*clip,onset,apex,offset,reason"):
-        read_overrides(tmp_path / "repairs.csv")
-    with pytest.raises(UserError, match="gone.csv"):
-        read_overrides(tmp_path / "gone.csv")
-    (tmp_path / "other.csv").write_text("clip,onset,apex\nc,1,2\n")
-    with pytest.raises(UserError, match="other.csv.*offset, reason"):
-        read_overrides(tmp_path / "other.csv")
 
 
 @pytest.mark.parametrize(
@@ -97,18 +85,11 @@ def test_a_clip_is_found_by_any_name_that_is_its_own(name: str, place: int) -> N
     assert assigned == {(KNOWN[place].dataset, KNOWN[place].subject, KNOWN[place].clip): override}
 
 
-def test_a_name_as_written_goes_before_one_without_padding() -> None:
-    known = [annotation("mine", "1", "a"), annotation("mine", "01", "a")]
-    assigned, errors = match_overrides([Override("01/a", 1, None, None, "why")], known)
-    assert not errors and list(assigned) == [("mine", "01", "a")]
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("EP12_01f", "2 clips are called 'EP12_01f': casme2/sub01/EP12_01f, casme2/sub04/EP12_01f"),
         ("sub01/EP02_11f", "no clip is called 'sub01/EP02_11f'; near are casme2/sub01/EP02_01f"),
-        ("mmew/S01/x", "no clip is called 'mmew/S01/x': mmew is none of the sources, which are casme2, samm, smic"),
         ("028_4_2", "no clip is called '028_4_2'; near are samm/028/028_4_1"),
         ("x/casme2/sub01/EP02_01f", "no clip is called 'x/casme2/sub01/EP02_01f'; near are casme2/sub01/EP02_01f"),
         ("???", "no clip is called '???'"),
@@ -157,10 +138,3 @@ def test_contradictory_cells_are_errors(cells: tuple[int | None, int | None, int
     errors = check_override(changed, override, numbers, Path("frames"))
     assert errors[0].message.startswith(message)
     assert all((e.kind, e.clip, e.where) == ("error", "samm/028/028_4_1", "fixes.csv, row 2") for e in errors)
-
-
-def test_valid_cells_pass_and_the_annotated_apex_is_not_checked() -> None:
-    for cells in ((11, None, None), (None, 20, None), (16, None, 30)):
-        override = Override("028_4_1", *cells, "why")
-        changed, _ = override_annotation(KNOWN[3], override)
-        assert check_override(changed, override, range(5, 31), Path("frames")) == []

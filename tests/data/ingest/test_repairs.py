@@ -3,17 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from icegan_jax.data.clips import Clip, frames_after_onset
+from icegan_jax.data.clips import Clip
 from icegan_jax.data.ingest.annotation import Annotation
 from icegan_jax.data.ingest.repairs import (
     MAX_ONSET_SHIFT,
-    Repair,
     annotation_to_clip,
-    frame_gaps,
-    is_repairs_file,
-    read_repairs,
     repair_annotation,
-    write_repairs,
 )
 from icegan_jax.errors import UserError
 
@@ -25,10 +20,6 @@ def test_a_valid_clip_is_not_changed() -> None:
     assert repair_annotation(CLIP, ALL) == (CLIP, [])
     open_apex = replace(CLIP, apex=None)
     assert repair_annotation(open_apex, ALL) == (open_apex, [])
-
-
-def test_movement_leaves_out_the_onset() -> None:
-    assert frames_after_onset(CLIP, [8, 10, 11, 13, 20, 21]) == [11, 13, 20]
 
 
 @pytest.mark.parametrize(
@@ -48,14 +39,10 @@ def test_apex_is_repaired_and_recorded(apex: int, numbers: list[int], expected: 
     assert reason in row.reason
 
 
-def test_offset_beyond_the_last_frame(tmp_path: Path) -> None:
+def test_offset_beyond_the_last_frame() -> None:
     repaired, rows = repair_annotation(replace(CLIP, apex=19), list(range(10, 18)))
     assert (repaired.apex, repaired.offset) == (17, 17)
     assert [(r.field, r.old, r.new) for r in rows] == [("offset", "20", "17"), ("apex", "19", "17")]
-    write_repairs(tmp_path / "repairs.csv", rows)
-    lines = (tmp_path / "repairs.csv").read_text().splitlines()
-    assert lines[0] == "dataset,subject,clip,field,old,new,reason"
-    assert lines[1] == "d,s,c,offset,20,17,no such frame: the last one before it"
 
 
 def test_no_onset_or_no_frame_after_it() -> None:
@@ -90,12 +77,6 @@ def test_how_far_an_onset_may_move() -> None:
         repair_annotation(replace(CLIP, apex=12), range(12, 30))
 
 
-def test_a_wrong_apex_does_not_limit_the_onset() -> None:
-    repaired, rows = repair_annotation(replace(CLIP, apex=2), range(12, 30))
-    assert (repaired.onset, repaired.apex) == (12, 16)
-    assert [r.field for r in rows] == ["onset", "apex"]
-
-
 def test_a_repaired_clip_is_not_changed_again() -> None:
     for apex in (None, 2, 10, 15, 19, 25):
         for numbers in (range(7, 40), range(12, 18), [8, 11, 14, 15, 22]):
@@ -121,22 +102,3 @@ def test_half_an_annotation_is_a_repair() -> None:
     assert (row.field, row.old, row.new, row.reason) == ("offset", "", "30", "not annotated: the last frame")
     clip, (row,) = annotation_to_clip(replace(SHEET, onset=None), 0, Path("f"), ALL)
     assert (row.field, row.new, row.reason) == ("onset", "5", "not annotated: the first frame")
-
-
-def test_gaps_between_onset_and_offset() -> None:
-    assert frame_gaps(CLIP, ALL) == []
-    assert frame_gaps(CLIP, [5, 8, 10, 11, 13, 14, 18, 20, 30]) == [(12, 12), (15, 17), (19, 19)]
-    assert frame_gaps(CLIP, range(6, 30, 2)) == []  # every second frame was kept
-    assert frame_gaps(CLIP, [10, 20]) == []
-
-
-def test_the_log_is_read_back(tmp_path: Path) -> None:
-    rows = [
-        Repair("d", "s", "c", "apex", "", "12", 'spotted: said "so", in\nlines'),
-        *repair_annotation(CLIP, range(11, 18))[1],
-    ]
-    write_repairs(tmp_path / "repairs.csv", rows)
-    assert read_repairs(tmp_path / "repairs.csv") == rows
-    assert is_repairs_file(tmp_path / "repairs.csv")
-    (tmp_path / "mine.csv").write_text("clip,onset,apex,offset,reason\n")
-    assert not is_repairs_file(tmp_path / "mine.csv")

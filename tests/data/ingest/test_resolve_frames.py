@@ -24,13 +24,6 @@ def resolve(annotation: Annotation, override: Override | None = None) -> Resolve
     return resolve_frames(annotation, 0, override, allow_missing=True)
 
 
-def test_the_preferred_folder_is_used_where_it_holds_the_clip(tmp_path: Path) -> None:
-    raw, cropped = folder(tmp_path / "raw", range(1, 30)), folder(tmp_path / "cropped", range(10, 21))
-    resolved = resolve(annotated(raw, cropped))
-    assert resolved.clip is not None and resolved.clip.frames == raw
-    assert (resolved.repairs, resolved.findings, resolved.damaged) == ([], [], False)
-
-
 def test_a_folder_with_the_offset_is_preferred_to_one_without(tmp_path: Path) -> None:
     raw, cropped = folder(tmp_path / "raw", range(1, 19)), folder(tmp_path / "cropped", range(10, 21))
     resolved = resolve(annotated(raw, cropped))
@@ -48,13 +41,6 @@ def test_the_folder_with_the_fewest_missing_frames_then_the_most_frames(tmp_path
     assert resolved.clip is not None and resolved.clip.frames == c
     assert [(r.field, r.new) for r in resolved.repairs] == [("frames", str(c)), ("offset", "18")]
     assert resolved.findings[0].message == "between onset 10 and offset 18 no frame 11, 13 to 14, 16"
-
-
-def test_a_wrong_apex_is_in_no_folder_and_changes_none(tmp_path: Path) -> None:
-    raw, cropped = folder(tmp_path / "raw", range(10, 21)), folder(tmp_path / "cropped", range(10, 21))
-    resolved = resolve(annotated(raw, cropped, apex=3))
-    assert resolved.clip is not None and (resolved.clip.frames, resolved.clip.apex) == (raw, 15)
-    assert [r.field for r in resolved.repairs] == ["apex"]
 
 
 def test_a_folder_that_cannot_be_listed_is_not_used(tmp_path: Path) -> None:
@@ -82,12 +68,6 @@ def test_an_empty_folder_is_missing_or_an_error(tmp_path: Path) -> None:
     assert str(empty) in own.findings[0].message
 
 
-def test_a_clip_without_folders_has_no_finding_of_its_own(tmp_path: Path) -> None:
-    assert resolve(annotated()).findings == []
-    gone = resolve(annotated(tmp_path / "gone"))
-    assert [f.kind for f in gone.findings] == ["missing"]
-
-
 def test_frames_that_do_not_fit_are_an_error_with_file_and_remedy(tmp_path: Path) -> None:
     resolved = resolve(annotated(folder(tmp_path / "raw", range(100, 120))))
     (error,) = resolved.findings
@@ -109,13 +89,6 @@ def test_an_override_is_applied_before_every_rule(tmp_path: Path) -> None:
     wrong = resolve(annotated(raw), Override("EP01", None, 99, None, "x", "fixes.csv, row 2"))
     assert wrong.clip is None and not wrong.damaged  # the file is wrong, not the clip
     assert [f.where for f in wrong.findings] == ["fixes.csv, row 2"] * 2
-
-
-def test_a_video_is_no_folder_and_one_that_cannot_be_read_an_error(tmp_path: Path) -> None:
-    (tmp_path / "clip.avi").write_bytes(b"no video")
-    resolved = resolve(annotated(tmp_path / "clip.avi"))
-    assert resolved.damaged
-    assert "not a readable video" in resolved.findings[0].message
 
 
 @pytest.mark.parametrize("exact", [1, 3])

@@ -1,7 +1,9 @@
 """The trace of a video: a row per frame, one face at a time, bounded memory."""
 
+import math
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import chain
 
 import numpy as np
@@ -9,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from icegan_jax.data.landmarks import Face
-from icegan_jax.data.spotting import Trace, stream, trace_video
+from icegan_jax.data.spotting import ROW_FIELDS, Trace, TraceRow, stream, trace_video
+from icegan_jax.data.spotting.stream import half_windows
 from icegan_jax.errors import UserError
 from tests.data.spotting.videos import FPS, another_face, video
 
@@ -110,12 +113,6 @@ def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Gray, monkey
     np.testing.assert_allclose((actual.points + 0.5) / 4 - 0.5, here.points, atol=2)
 
 
-@pytest.mark.parametrize("fps", [0, -25, float("nan"), float("inf")])
-def test_an_invalid_frame_rate_raises(fps: float) -> None:
-    with pytest.raises(UserError, match="the frame rate is .* per second; give a positive number"):
-        trace_video(iter(()), fps)
-
-
 def test_another_face_correlates_less(face_image: Gray) -> None:
     """The threshold lies between two frames of one face and two faces in one place."""
     face = stream._detect_face(face_image)
@@ -124,3 +121,21 @@ def test_another_face_correlates_less(face_image: Gray) -> None:
     assert not tracker.track(another_face(face_image.shape))
     ((_, noisy),) = video(face_image, 1, smile=lambda i: 1.0, shift=lambda i: (2.0, 1.0))
     assert tracker.track(noisy)
+
+
+def test_a_trace_holds_what_its_rows_hold() -> None:
+    rows = [TraceRow(7, 0.5, 0.25, math.nan, 0.125, -1.5, 2.0, True), TraceRow(9, *[math.nan] * 6, False)]
+    trace = Trace.from_rows(iter(rows), 25)
+    assert (trace.fps, trace.position.tolist(), trace.seen.tolist()) == (25, [7, 9], [True, False])
+    for i, row in enumerate(rows):
+        columns = [getattr(trace, name)[i] for name in ROW_FIELDS]
+        np.testing.assert_array_equal(np.array(columns, float), np.array(astuple(row), float))
+    assert trace.change.dtype == np.float32 and trace.position.dtype == np.int64
+    assert len(Trace.from_rows([], 25).position) == 0
+
+
+def test_windows_are_half_a_second_and_two_whatever_the_frame_rate() -> None:
+    assert [half_windows(fps) for fps in (1, 25, 60, 200)] == [(1, 1), (6, 25), (15, 60), (50, 200)]
+    for fps in (0, -25, math.nan, math.inf):
+        with pytest.raises(UserError, match="the frame rate is .* per second; give a positive number"):
+            trace_video(iter(()), fps)

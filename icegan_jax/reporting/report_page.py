@@ -1,0 +1,214 @@
+"""The report as one self-contained HTML page, from the template report.html."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from statistics import median_low
+from typing import Any
+
+from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.score_table import ORACLE_NAME, ScoreRow, format_score, score_rows
+from icegan_jax.reporting.render import NUMBER, Cell, Column, Row, Table, TableCell, number_cell, render
+from icegan_jax.reporting.report_figures import ReportFigures
+from icegan_jax.reporting.run_files import Run
+from icegan_jax.reporting.style import DIFFERENCE_GAIN
+
+SECTION_TITLES = {
+    "score": "This run, counts pooled over all folds",
+    "floor": "Floors: answers that never look at a face",
+    "reference": "References on the same clips and folds",
+}
+_RULES = {"last": "last step", "inner": "inner validation"}  # the selection rules that results.json names
+_UNGROUPED = "run"  # the heading of fields that are in no group
+
+
+def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False) -> str:
+    """Return the whole page as HTML, with every name that comes from data escaped.
+
+    Args:
+      run: the finished run.
+      figures: of the run.
+      no_faces: the page states that it has no faces, and does not name the folder of the data.
+    """
+    results = run.results
+    config = without_data_folder(run.config) if no_faces else run.config
+    scored: dict[str, Any] = {}
+    if run.scored:
+        constant = next(name for name in results["floors"] if name.startswith("always_"))
+        scored = {
+            "scores": _score_sections(score_rows(results)),
+            "constant": constant.replace("_", " ").capitalize(),
+            "rule": _rule(str(results["selection"])),
+            "oracle_name": ORACLE_NAME,
+            "by_rule": _rules_table(results),
+            "steps": _steps(results.get("selected_steps")),
+            "wrong": sum(row.label != row.prediction for row in run.predictions),
+            "subjects": subjects_table(run.predictions, run.classes),
+            "clips": clips_table(run.predictions, run.classes),
+        }
+    return render(
+        "report.html",
+        title=run.name,
+        run=run,
+        results=results,
+        figures=figures,
+        no_faces=no_faces,
+        gain=DIFFERENCE_GAIN,
+        entries=_tiles(results),
+        warnings=[f"{name}: {line}" for name, lines in results.get("warnings", {}).items() for line in lines],
+        config=_config_groups(config),
+        config_json=json.dumps(config, indent=2, ensure_ascii=False),
+        versions=_versions(results),
+        **scored,
+    )
+
+
+def selection_name(selection: str) -> str:
+    """Return the displayed name of the selection rule; a rule that is not known is returned unchanged."""
+    return _RULES.get(_rule(selection), selection)
+
+
+def subjects_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> Table:
+    """Return a table with a row per subject: clips, correct clips, and correct clips of each class."""
+    by_subject: dict[tuple[str, str], list[Prediction]] = {}
+    for row in predictions:
+        by_subject.setdefault((row.dataset, row.subject), []).append(row)
+    rows = []
+    for (dataset, subject), clips in sorted(by_subject.items()):
+        of_class = [_correct([row for row in clips if row.label == label]) for label in range(len(classes))]
+        rows.append(Row([dataset, subject, number_cell(len(clips), 0), _correct(clips), *of_class]))
+    numbers = [Column(name, NUMBER) for name in ("clips", "correct", *classes)]
+    return Table("Subjects", [Column("dataset", "name"), Column("subject"), *numbers], rows)
+
+
+def clips_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> Table:
+    """Return a table with a row per clip; margin: the length of the true class minus the longest of the others."""
+    names = [Column("dataset", "name"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
+    lengths = [Column(f"length {name}", NUMBER) for name in classes]
+    rows = []
+    for row in predictions:
+        labels = (classes[row.label], classes[row.prediction])
+        margin = Cell("–", None)
+        if others := [length for label, length in enumerate(row.scores) if label != row.label]:
+            value = row.scores[row.label] - max(others)
+            margin = Cell(f"{value:+.3f}", value)
+        cells: list[TableCell] = [row.dataset, row.subject, row.clip, *labels, *map(number_cell, row.scores), margin]
+        rows.append(Row(cells, {} if row.label == row.prediction else {"wrong": "yes"}))
+    return Table("Clips", [*names, *lengths, Column("margin", NUMBER)], rows)
+
+
+def without_data_folder(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config without the folder of the data, which may hold a user's name, at this and at earlier starts."""
+    shared = {name: _without(value, "dir") if name == "data" else value for name, value in config.items()}
+    if isinstance(config.get("resumed"), list):
+        shared["resumed"] = [
+            {name: _without(value, "data.dir") for name, value in start.items()} if isinstance(start, dict) else start
+            for start in config["resumed"]
+        ]
+    return shared
+
+
+def _without(value: Any, field: str) -> Any:
+    return {name: inner for name, inner in value.items() if name != field} if isinstance(value, dict) else value
+
+
+def _tiles(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the main results with their descriptions, or that there is no score."""
+    if not results.get("scored", True):
+        entries = [
+            ("no score", "everybody was trained on, nobody was left to test"),
+            (str(results["num_clips"]), f"clips of {results.get('num_people', 'all')} people, all trained on"),
+            (f"{results['fit']['accuracy']:.3f}", "of these clips recognized: how well it fits, no score"),
+        ]
+    else:
+        overall = results["overall"]
+        entries = []
+        for name in ("uf1", "uar"):
+            low_high = overall[f"{name}_ci95"]
+            interval = "" if low_high is None else f", 95% interval {low_high[0]:.3f} to {low_high[1]:.3f}"
+            entries.append((f"{overall[name]:.3f}", name.upper() + interval))
+        subjects = results.get("num_people", results["num_folds"])
+        entries.append((str(results["num_clips"]), f"clips of {subjects} held-out subjects"))
+    return [*entries, (selection_name(str(results["selection"])), "reported model")]
+
+
+def _score_sections(rows: Sequence[ScoreRow]) -> Iterator[tuple[str, list[tuple[str, tuple[str, ...], bool]]]]:
+    """Yield the title and the rows of each section of the score table: name, numbers, and whether it is the total."""
+    shown = [row for row in rows if row.section in SECTION_TITLES]  # the oracle is shown apart
+    for section, of_section in groupby(shown, key=lambda row: row.section):
+        lines: list[tuple[str, tuple[str, ...], bool]] = []
+        for row in of_section:
+            scores = (format_score(row.uf1, row.uf1_interval), format_score(row.uar, row.uar_interval))
+            numbers = (str(row.clips), *scores, number_cell(row.accuracy).text)
+            lines.append((row.name, numbers, section == "score" and row.name == "overall"))
+        yield SECTION_TITLES[section], lines
+
+
+def _rule(selection: str) -> str:
+    """Return the rule that results.json names; empty for a rule that is not known."""
+    first_word = next(iter(selection.split()), "")
+    return first_word if first_word in _RULES else ""
+
+
+def _rules_table(results: Mapping[str, Any]) -> Table | None:
+    """Return the scores by each valid selection rule; None where there is one only."""
+    valid = {name: block for name, block in results.get("by_selection", {}).items() if name != ORACLE_NAME}
+    if len(valid) < 2:
+        return None
+    rows = []
+    for name, block in valid.items():
+        reported = " (reported)" if name == _rule(str(results["selection"])) else ""
+        scores = [Cell(format_score(block[key], block[f"{key}_ci95"]), block[key]) for key in ("uf1", "uar")]
+        rows.append(Row([f"{_RULES.get(name, name)}{reported}", *scores, number_cell(block["accuracy"])]))
+    numbers = [Column(name, NUMBER) for name in ("UF1 [95%]", "UAR [95%]", "accuracy")]
+    return Table("Scores by rule", [Column("rule"), *numbers], rows)
+
+
+def _steps(steps: Mapping[str, int] | None) -> dict[str, Any] | None:
+    if not steps:
+        return None
+    table = Table(
+        "Chosen steps",
+        [Column("fold"), Column("step", NUMBER)],
+        [Row([fold, number_cell(step, 0)]) for fold, step in steps.items()],
+    )
+    values = steps.values()
+    return {"low": min(values), "high": max(values), "median": median_low(values), "table": table}
+
+
+def _correct(rows: Sequence[Prediction]) -> Cell:
+    if not rows:
+        return Cell("–", None)
+    correct = sum(row.label == row.prediction for row in rows)
+    return Cell(f"{correct} / {len(rows)}", correct / len(rows))
+
+
+def _versions(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return protocol, seed, fingerprint, times and versions."""
+    entries = {
+        "protocol": results["protocol"],
+        "selection rule": results["selection"],
+        "training seed": results["seed"],
+        "data fingerprint": results["data_fingerprint"],
+    }
+    for name, value in results["timing"].items():
+        entries[name.replace("_", " ")] = f"{value:,.2f}" if isinstance(value, float) else value
+    return {name: str(value) for name, value in {**entries, **results["versions"]}.items()}
+
+
+def _config_groups(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the text of every field of config.json under its group."""
+    groups: dict[str, dict[str, str]] = {_UNGROUPED: {}}
+    for name, value in config.items():
+        group, prefix = (name, "") if isinstance(value, dict) and value else (_UNGROUPED, name)
+        groups.setdefault(group, {}).update(_flat(value, prefix))
+    return groups
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each field: a string unchanged, a dash for an empty one, other values as JSON."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name, (value or "–") if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
