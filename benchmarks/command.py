@@ -14,33 +14,22 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from icegan_jax.errors import UserError
+from icegan_jax.cli import ArgumentParser, run_command
 
 Result = dict[str, Any]
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that reports an error in one line and accepts no abbreviated option."""
-
-    def __init__(self, name: str, description: str | None) -> None:
-        """Describe the benchmark ``benchmarks.NAME``."""
-        super().__init__(
-            prog=f"python -m benchmarks.{name}",
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        self.add_argument("--json", action="store_true", help="prints one line of JSON")
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ``UserError`` instead of printing the usage."""
-        raise UserError(f"{message}; see --help")
+def create_parser(name: str, description: str | None) -> ArgumentParser:
+    """Return the parser of the benchmark ``benchmarks.NAME``, with the option --json."""
+    parser = ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    parser.add_argument("--json", action="store_true", help="prints one line of JSON")
+    return parser
 
 
 def run_benchmark(
-    parser: Parser,
+    parser: ArgumentParser,
     measure: Callable[[argparse.Namespace], Result],
     table: Callable[[Result], str],
     argv: Sequence[str] | None,
@@ -59,17 +48,16 @@ def run_benchmark(
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     description = {"date": timestamp(), "command": command_line(parser.prog, argv)}
-    try:
-        args = parser.parse_args(argv)
+    args = parser.parse_args(argv)
+
+    def run() -> None:
         host = describe_host()  # before the measurement, whose load would count
         result = measure(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    result["machine"] = host | result.pop("machine", {})
-    result |= description
-    print(json.dumps(result) if args.json else f"{heading(result)}\n\n{table(result)}")
-    return 0
+        result["machine"] = host | result.pop("machine", {})
+        result.update(description)
+        print(json.dumps(result) if args.json else f"{heading(result)}\n\n{table(result)}")
+
+    return run_command(run)
 
 
 def heading(result: Result) -> str:

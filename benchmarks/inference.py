@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.command import Result, create_parser, markdown, run_benchmark, versions
 from benchmarks.machine import describe_device, gflop, peak_memory_gib, quartiles, timed
 from benchmarks.workload import (
     PACKAGES,
@@ -45,7 +45,7 @@ COLUMNS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = Parser("inference", __doc__)
+    parser = create_parser("inference", __doc__)
     add_arguments(parser, training=False)
     parser.add_argument("--batches", default="1,16,256", help="faces at a time (default: 1,16,256)")
     parser.add_argument("--steps", type=int, default=10, help="batches timed (default: 10)")

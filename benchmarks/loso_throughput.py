@@ -9,8 +9,8 @@ both. Each round is one call that is not timed, then --steps timed updates. A ra
 faster. On a CPU the program for all folds computes one fold after another (training/parallel.py), on a GPU all at once.
 
 Hours are those of 68 folds of 100 epochs of 442 clips with 5 pairs each (MEGC2019): the number of groups of folds side
-by side, times the number of updates, times the median measured here, without evaluation and checkpoints. A number of
-folds that does not fit into the free memory is left out and named. Prints a table, or one line of JSON with --json.
+by side, times the number of updates, times the median measured here, without evaluation and checkpoints. Prints a
+table, or one line of JSON with --json.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.command import Result, create_parser, markdown, run_benchmark, versions
 from benchmarks.machine import describe_device, peak_memory_gib, quartiles, timed
 from benchmarks.workload import (
     PACKAGES,
@@ -40,7 +40,6 @@ from benchmarks.workload import (
     update_batches,
 )
 from icegan_jax.config import build_models
-from icegan_jax.training.memory import free_bytes
 from icegan_jax.training.state import Models, TrainState
 
 # The run for which hours are estimated (docs/design.md, "Program").
@@ -59,7 +58,7 @@ COLUMNS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = Parser("loso_throughput", __doc__)
+    parser = create_parser("loso_throughput", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", default="1,2,4,8", help="numbers of folds (default: 1,2,4,8)")
@@ -84,19 +83,14 @@ def _measure(args: argparse.Namespace) -> Result:
         return compile_update(models, state_shapes(models, folds), batches, folds, per_call)
 
     single, each = program(1), state_gib(state_shapes(models, 1))
-    rows, skipped = [], []
+    rows = []
     for folds in numbers:
         together = program(folds) if folds > 1 else single
-        needed, free = together.memory_gib + each, free_bytes(device)  # split_folds and join_folds hold one fold twice
-        if free is not None and needed > free / 2**30:
-            skipped.append({"folds": folds, "needed_gib": needed, "free_gib": free / 2**30})
-            continue
         rows.append(_compare(models, single, together, folds, batch, calls, per_call, args.rounds))
         rows[-1]["peak_memory_gib"] = peak_memory_gib(device)
         rows[-1]["hours"] = hours(rows[-1]["side_by_side_s"], folds, batch)
     return {
         "rows": rows,
-        "skipped": skipped,
         "gflop_per_fold": single.gflop,
         "state_gib_per_fold": each,
         "run": {"folds": RUN_FOLDS, "epochs": RUN_EPOCHS, "pairs": RUN_PAIRS, "steps": run_steps(batch)},
@@ -212,10 +206,6 @@ def _table(result: Result) -> str:
         "",
         f"whole run: {r['run']['folds']} folds of {r['run']['steps']:,} updates ({r['run']['epochs']} epochs of "
         f"{r['run']['pairs']:,} pairs, batch {r['batch']}), extrapolated",
-    ]
-    lines += [
-        f"{row['folds']} folds left out: they need {row['needed_gib']:.1f} GiB, {row['free_gib']:.1f} GiB are free"
-        for row in r["skipped"]
     ]
     return "\n".join(lines)
 

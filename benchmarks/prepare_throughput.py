@@ -15,20 +15,25 @@ one run in a new process.
 import argparse
 import contextlib
 import itertools
-import json
 import os
-import platform
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 
-from benchmarks.command import command_line, cpu_model, peak_rss_gib, run_in_new_process, timestamp, versions
+from benchmarks.command import (
+    Result,
+    create_parser,
+    markdown,
+    peak_rss_gib,
+    run_benchmark,
+    run_in_new_process,
+    versions,
+)
 from icegan_jax.data.align import IDENTITY, crop_face, estimate_motion, match_brightness, to_gray
 from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset, read_clips
@@ -47,29 +52,23 @@ PACKAGES = ("numpy", "opencv-python-headless", "dlib-bin", "pillow")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = create_parser("prepare_throughput", __doc__)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips, of which the first is used (default: a drawn clip)")
     add("--scale", type=float, default=2.0, help="enlarges the frames (default: 2)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per CPU core)")
     add("--clips", type=int, default=24, help="clips of 100 frames prepared together (default: 24)")
     add("--lengths", type=int, nargs="+", default=[25, 100, 400, 1600], help="frames per clip, for the memory")
-    add("--json", action="store_true", help="prints JSON")
-    args = parser.parse_args(argv)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            result = _measure(args, Path(folder))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    result["command"] = command_line("python -m benchmarks.prepare_throughput", sys.argv[1:] if argv is None else argv)
-    print(json.dumps(result, indent=2) if args.json else _table(result))
-    return 0
+    return run_benchmark(parser, _measure_in_temporary_folder, _table, argv)
 
 
-def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def _measure_in_temporary_folder(args: argparse.Namespace) -> Result:
+    with tempfile.TemporaryDirectory() as folder:
+        return _measure(args, Path(folder))
+
+
+def _measure(args: argparse.Namespace, folder: Path) -> Result:
     """Measure in new processes, as a process inherits its parent's peak memory."""
-    load = os.getloadavg()[0]
     source = folder / "source"
     width, height = run_in_new_process(write_source, args.raw, source, args.scale)
     lengths = sorted({PART_FRAMES, *args.lengths})
@@ -83,8 +82,6 @@ def _measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for n in sorted({1, args.workers})
     }
     return {
-        "date": timestamp(),
-        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "load": round(load, 1), "system": platform.platform()},
         "versions": versions(*PACKAGES),
         "frame_pixels": [width, height],
         "crop_pixels": SIZE,
@@ -197,28 +194,14 @@ def _clip(frames: Path, number: int) -> Clip:
     return Clip("benchmark", f"s{number}", "clip", 0, frames, numbers[0], None, numbers[-1])
 
 
-def _table(result: dict[str, Any]) -> str:
-    machine = result["machine"]
+def _table(result: Result) -> str:
     width, height = result["frame_pixels"]
-    lines = [
-        f"{machine['cpu']}, {machine['cores']} cores (load {machine['load']:g} before), {machine['system']}; "
-        f"{result['date']}",
-        f"`{result['command']}`",
-        f"frames of {width}x{height}, crops of {result['crop_pixels']}x{result['crop_pixels']}",
-        "",
-        "| one process, one thread | frames/s |",
-        "| --- | --- |",
-        *(f"| {name} | {speed:g} |" for name, speed in result["parts_frames_per_second"].items()),
-        "",
-        "| prepare_clips, processes | frames | seconds | CPU seconds | frames/s |",
-        "| --- | --- | --- | --- | --- |",
-        *("| " + " | ".join(f"{row[column]:g}" for column in TOGETHER) + " |" for row in result["together"]),
-        "",
-        "| frames in a clip | peak memory, MiB |",
-        "| --- | --- |",
-        *(f"| {row['frames']} | {row['mib']:g} |" for row in result["peak_memory_mib"]),
+    tables = [
+        markdown(["part", "frames per second"], list(result["parts_frames_per_second"].items())),
+        markdown(TOGETHER, [[row[column] for column in TOGETHER] for row in result["together"]]),
+        markdown(["frames in a clip", "peak memory, MiB"], [list(row.values()) for row in result["peak_memory_mib"]]),
     ]
-    return "\n".join(lines)
+    return "\n\n".join([f"frames of {width}x{height}, crops of {result['crop_pixels']} pixels", *tables])
 
 
 if __name__ == "__main__":

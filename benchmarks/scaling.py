@@ -24,7 +24,15 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from benchmarks.command import Parser, Result, markdown, peak_rss_gib, run_benchmark, run_in_new_process, versions
+from benchmarks.command import (
+    Result,
+    create_parser,
+    markdown,
+    peak_rss_gib,
+    run_benchmark,
+    run_in_new_process,
+    versions,
+)
 from benchmarks.machine import describe_device, quartiles
 from benchmarks.workload import (
     PACKAGES,
@@ -66,7 +74,7 @@ COLUMNS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = Parser("scaling", __doc__)
+    parser = create_parser("scaling", __doc__)
     add_arguments(parser)
     parser.set_defaults(config="demo", width=0.0625, perceptual=False)
     add = parser.add_argument

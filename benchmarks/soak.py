@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.command import Result, create_parser, markdown, run_benchmark, versions
 from benchmarks.machine import describe_device
 from benchmarks.sampling import Sample, Sampler
 from benchmarks.workload import PACKAGES, check_positive
@@ -42,7 +42,7 @@ _PEOPLE = 3  # subjects of the run with one fold; in the run with many folds eac
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = Parser("soak", __doc__)
+    parser = create_parser("soak", __doc__)
     parser.add_argument("--steps", type=int, default=5000, help="of the one fold (default: 5000)")
     parser.add_argument("--folds", type=int, default=20, help="one after another (default: 20)")
     parser.add_argument("--samples", type=Path, help="writes the samples there, as CSV")

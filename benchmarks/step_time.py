@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import jax
 
-from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.command import Result, create_parser, markdown, run_benchmark, versions
 from benchmarks.machine import describe_device, matmul_precision, matrix_rate, peak_memory_gib, quartiles, timed
 from benchmarks.profiling import profile
 from benchmarks.workload import (
@@ -40,7 +40,7 @@ _WARM_UP = 2  # untimed calls: the first call allocates memory
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = Parser("step_time", __doc__)
+    parser = create_parser("step_time", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", type=int, default=1, help="folds side by side (default: 1)")

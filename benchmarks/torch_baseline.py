@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.command import Parser, Result, markdown, run_benchmark, versions
+from benchmarks.command import Result, create_parser, markdown, run_benchmark, versions
 from benchmarks.machine import describe_device, matrix_rate, quartiles, timed
 from benchmarks.workload import (
     PACKAGES,
@@ -51,7 +51,7 @@ Update = Callable[[], Any]  # one update of every fold; returns the loss terms
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit code."""
-    parser = Parser("torch_baseline", __doc__)
+    parser = create_parser("torch_baseline", __doc__)
     add_arguments(parser)
     add = parser.add_argument
     add("--folds", type=int, default=1, help="folds trained (default: 1)")

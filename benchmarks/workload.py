@@ -3,6 +3,7 @@
 The data pipeline is not imported, so that benchmarks run where neither grain nor tensorflow-datasets is installed.
 """
 
+import argparse
 import functools
 import importlib
 import time
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from benchmarks.command import Parser, Result
+from benchmarks.command import Result
 from benchmarks.machine import gflop, program_gib
 from icegan_jax.config import validate
 from icegan_jax.errors import UserError
@@ -46,7 +47,7 @@ class Program(NamedTuple):
     compile_s: float
 
 
-def add_arguments(parser: Parser, training: bool = True) -> None:
+def add_arguments(parser: argparse.ArgumentParser, training: bool = True) -> None:
     """Add the options of a workload: config, width, precision and, for a training, batch and perceptual term."""
     add = parser.add_argument
     add("--config", default="loso", help=f"{', '.join(_CONFIGS)} (default: loso)")

@@ -8,11 +8,10 @@ python -m experiments.apex_against_pair --preset=full --data=DATA     the licens
 import sys
 from collections.abc import Sequence
 
-from experiments.shared.differences import difference_note
 from experiments.shared.faces import LOSO_FACES, prepared_faces
 from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import baseline_scores, score_runs
+from experiments.shared.scores import baseline_scores, difference_note, score_runs
 from experiments.shared.tables import write_tables
 
 INPUTS = ("apex", "pair")

@@ -10,16 +10,18 @@ clips, and over those that are not excluded; and OUT/spotted.csv, a row per meth
 """
 
 import argparse
-import csv
-import io
+import itertools
 import statistics
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from tqdm import tqdm
 
+from experiments.shared.tables import markdown_table
+from icegan_jax.cli import ArgumentParser, run_command
 from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, to_gray
 from icegan_jax.data.apex import METHODS, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset, read_clips
@@ -63,7 +65,7 @@ class MethodScore:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the experiment and return the exit code: 0, or 2 for invalid input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
     add("--out", required=True, type=Path, help="folder of the tables")
@@ -73,11 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--frames", type=int, default=25, help="frames per drawn clip (default: 25)")
     add("--seed", type=int, default=0, help="seed of the drawn faces (default: 0)")
     args = parser.parse_args(argv)
-    try:
-        rows = _spot_all(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run_command(lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> None:
+    rows = _spot_all(args)
     kept = [row for row in rows if row.clip.split("/", 1)[1] not in args.exclude]
     tables = {"all clips": _scores(rows, "")}
     if args.exclude:
@@ -85,10 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         tables[f"without {excluded}"] = _scores(kept, excluded)
     text = "\n".join(f"Absolute error in frames, {title}:\n\n{_markdown(table)}" for title, table in tables.items())
     write_text(args.out / "scores.md", text)
-    write_text(args.out / "scores.csv", _csv([score for table in tables.values() for score in table]))
-    write_text(args.out / "spotted.csv", _csv(rows))
+    write_text(args.out / "scores.csv", pd.DataFrame(itertools.chain(*tables.values())).to_csv(index=False))
+    write_text(args.out / "spotted.csv", pd.DataFrame(rows).to_csv(index=False))
     print(text)
-    return 0
 
 
 def _spot_all(args: argparse.Namespace) -> list[SpottedApex]:
@@ -175,14 +176,6 @@ def _scores(rows: Sequence[SpottedApex], excluded: str) -> list[MethodScore]:
     return scores
 
 
-def _csv(rows: Sequence[SpottedApex] | Sequence[MethodScore]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(rows[0])])
-    writer.writerows(astuple(row) for row in rows)
-    return text.getvalue()
-
-
 def _markdown(scores: Sequence[MethodScore]) -> str:
     head = ["method", "frames", "clips", "mean", "median", "within 1", "worst"]
     cells = [
@@ -197,7 +190,7 @@ def _markdown(scores: Sequence[MethodScore]) -> str:
         ]
         for s in scores
     ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells]) + "\n"
+    return markdown_table(head, cells)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,10 @@ training subjects of the fold, so that no synthetic face comes from a model that
 import sys
 from collections.abc import Sequence
 
-from experiments.shared.differences import difference_note
 from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
 from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import baseline_scores, score_runs
+from experiments.shared.scores import baseline_scores, difference_note, score_runs
 from experiments.shared.tables import write_tables
 
 COLUMNS = ("training", "uf1", "uar", "selection", "floor_uf1", "random_uf1", "linear_uf1", "predictions")

@@ -8,7 +8,7 @@ clips, and with new camera noise; the drift leads from the end of one clip to th
 then spotted by `icegan_jax.data.spotting`, whose constants were chosen on drawn faces, and compared. Without --raw,
 faces are drawn (--subjects, --frames).
 
-Writes OUT/video.mkv, OUT/planted.csv, OUT/spotted.csv, OUT/trace.csv, OUT/memory.csv, and OUT/table.csv, a row per
+Writes OUT/video.mkv, OUT/planted.csv, OUT/spotted.csv, OUT/trace.csv, and OUT/table.csv, a row per
 subject and one for all. There are two criteria: "iou", that of the MEGC challenges: the intersection of the spotted and
 the planted interval is at least half of their union; "apex", the older criterion: the spotted apex lies in the planted
 interval. Every planted event is matched at most once; a spotted micro-expression without a match is a false alarm.
@@ -17,7 +17,6 @@ interval. Every planted event is matched at most once; a spotted micro-expressio
 import argparse
 import bisect
 import csv
-import io
 import itertools
 import math
 import resource
@@ -25,18 +24,22 @@ import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from experiments.shared.tables import markdown_table
+from icegan_jax.cli import ArgumentParser, run_command
 from icegan_jax.data.align import crop_face, estimate_motion
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.landmarks import find_face
-from icegan_jax.data.spotting import ROW_FIELDS, Event, TraceRow, spot_events
+from icegan_jax.data.spotting import ROW_FIELDS, Event, spot_events
 from icegan_jax.data.synthetic import draw_clips
 from icegan_jax.data.video import list_frames, read_frames, write_video
 from icegan_jax.errors import UserError
@@ -48,7 +51,6 @@ Trajectory = NDArray[np.float64]
 SUBJECT_SECONDS = 60.0  # of one subject before the next
 REST_SECONDS = (2.0, 6.0)
 MIN_IOU = 0.5  # of the criterion "iou" (MEGC 2019 and later)
-MEMORY_SAMPLES = 12
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Score:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the experiment and return the exit code: 0, or 2 for invalid input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--raw", type=Path, metavar="CLIPS.CSV", help="clips with their apex (default: drawn faces)")
     add("--out", required=True, type=Path, help="folder of the video and the tables")
@@ -131,12 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--frames", type=int, default=21, help="frames per drawn clip (default: 21)")
     add("--seed", type=int, default=0, help="seed of the order, the rests and the drawn faces (default: 0)")
     args = parser.parse_args(argv)
-    try:
-        _run(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(lambda: _run(args))
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -155,27 +152,20 @@ def _run(args: argparse.Namespace) -> None:
     bar = tqdm(drawn, total=length, desc="building", unit="frame")
     write_video(video, ((i / args.fps, frame) for i, frame in enumerate(bar)), args.fps)
 
-    memory = MemorySampler(length)
     with (args.out / "trace.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(ROW_FIELDS)
-
-        def keep(row: TraceRow) -> None:
-            writer.writerow(astuple(row))
-            memory.count()
-
         start, work = time.perf_counter(), time.process_time()
         frames = tqdm(read_frames(video, range(length)), total=length, desc="spotting", unit="frame")
-        spotting = spot_events(frames, args.fps, on_row=keep)
+        spotting = spot_events(frames, args.fps, on_row=lambda row: writer.writerow(astuple(row)))
         wall_rate, cpu_rate = length / (time.perf_counter() - start), length / (time.process_time() - work)
     write_text(args.out / "spotted.csv", as_csv(spotting.events))
-    write_text(args.out / "memory.csv", as_csv(memory.samples))
     table = score_table(planted, spotting.events, segments, args.fps, args.exclude)
     write_text(args.out / "table.csv", as_csv(table))
     print(markdown(table))
-    memory_text = ", ".join(f"{sample.mebibytes:.0f} ({sample.peak:.0f})" for sample in memory.samples)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{length} frames at {wall_rate:.0f} frames per second, {cpu_rate:.0f} per second of one core's work")
-    print(f"memory along the way in MiB (and the most until then): {memory_text}")
+    print(f"peak memory: {peak:.0f} MiB")
 
 
 def _people(args: argparse.Namespace) -> dict[str, list[MeasuredClip]]:
@@ -341,32 +331,6 @@ def render_segment(segment: VideoSegment, drift: Drift, rng: np.random.Generator
         yield np.clip(np.rint(face), 0, 255).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class MemorySample:
-    """Memory of this process after a number of rows; a row of memory.csv."""
-
-    rows: int
-    mebibytes: float
-    peak: float
-
-
-class MemorySampler:
-    """Samples the memory of this process at equal intervals of a video of ``length`` frames."""
-
-    def __init__(self, length: int) -> None:
-        self.samples: list[MemorySample] = []
-        self._rows = 0
-        self._every = max(1, length // MEMORY_SAMPLES)
-
-    def count(self) -> None:
-        """Count a row, and sample the memory at the end of an interval."""
-        self._rows += 1
-        if self._rows % self._every == 0:
-            pages = int(Path("/proc/self/statm").read_text().split()[1])
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            self.samples.append(MemorySample(self._rows, pages * resource.getpagesize() / 2**20, peak))
-
-
 def interval_iou(planted: PlantedEvent, event: Event) -> float:
     """Return the intersection of two intervals over their union, in frames."""
     both = min(planted.offset, event.offset) - max(planted.onset, event.onset) + 1
@@ -447,14 +411,9 @@ def score_events(subject: str, planted: Sequence[PlantedEvent], events: Sequence
     )
 
 
-def as_csv(rows: Sequence[PlantedEvent] | Sequence[Event] | Sequence[MemorySample] | Sequence[Score]) -> str:
-    """Return rows as CSV with their fields as columns, or an empty text without rows."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    if rows:
-        writer.writerow([field.name for field in fields(rows[0])])
-    writer.writerows(astuple(row) for row in rows)
-    return text.getvalue()
+def as_csv(rows: Sequence[Any]) -> str:
+    """Return dataclass objects as CSV with their fields as columns, or an empty text without rows."""
+    return pd.DataFrame(rows).to_csv(index=False) if rows else ""
 
 
 def markdown(table: Sequence[Score]) -> str:
@@ -467,7 +426,7 @@ def markdown(table: Sequence[Score]) -> str:
         + [f"{s.apex_error_mean:.2f}", f"{s.apex_error_median:g}", str(s.macro)]
         for s in table
     ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells])
+    return markdown_table(head, cells)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import numpy as np
 from experiments.shared.face_sheets import Extreme, draw_extremes, draw_models
 from experiments.shared.faces import SPLIT_FACES, prepared_faces
 from experiments.shared.options import parse_options, run_command
-from experiments.shared.people import mean_cells, select_clips
 from experiments.shared.runs import train_seeds
+from experiments.shared.synthesis import mean_cells, select_clips
 from experiments.shared.tables import write_tables
 from experiments.table3_generator import GENERATORS, OURS, fields_of
 from icegan_jax.errors import UserError

@@ -31,10 +31,9 @@ from experiments.shared.muscle_regions import (
     muscle_regions,
     units_of,
 )
-from experiments.shared.options import parse_options, run_command
-from experiments.shared.people import mean_cells, select_clips
-from experiments.shared.presets import PRESETS
+from experiments.shared.options import PRESETS, parse_options, run_command
 from experiments.shared.runs import train_seeds
+from experiments.shared.synthesis import mean_cells, select_clips
 from experiments.shared.tables import write_tables
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation.predictions import read_predictions

@@ -7,22 +7,22 @@ selection rule gives the guesser above the score of the last epoch is therefore 
 """
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from icegan_jax.data.names import check_classes
-from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.cli import ArgumentParser, run_command
+from icegan_jax.data.clips import EXPRESSIONS, label_of
+from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.bootstrap import percentile_interval
-from icegan_jax.evaluation.published_predictions import class_indices, infer_classes, read_published_predictions
 from icegan_jax.io import write_text
+from icegan_jax.run_dir import PREDICTIONS_FILE
 
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -44,10 +44,10 @@ SCORES = ("uf1", "uar", "accuracy")
 COLUMNS = ("guesser", "rule", *(f"{score}{end}" for score in SCORES for end in ("", "_low", "_high")))
 
 EPILOG = """\
-FILE is a run directory, a predictions.csv, a clips.csv or any CSV with the columns subject and
-label (dataset, clip and prediction are optional); labels are words or numbers from 0, or from 1
-where 0 never occurs. No image is read and nothing is trained: the study depends only on the number
-of clips of each class in each fold.
+FILE is a run directory or a CSV with the columns dataset, subject and label, such as clips.csv or
+predictions.csv, and perhaps prediction. Where every label is an emotion of MEGC2019, the classes are
+negative, positive and surprise. No image is read and nothing is trained: the study depends only on
+the number of clips of each class in each fold.
 
 simulation: a guesser predicts a random class for every test clip, again at every epoch, so that all
 epochs are equally good. Each rule then selects a score. This is repeated --draws times.
@@ -171,28 +171,47 @@ def _ranges(scores: Floats) -> dict[str, GuessRange]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m experiments.guessing_study",
         description="Scores that random guessing reaches when the best test epoch is selected.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="the clips: a CSV, or a run directory")
     parser.add_argument("--epochs", type=int, default=100, help="test evaluations to select from (100)")
     parser.add_argument("--draws", type=int, default=200, help="simulated guessers of each kind (200)")
     parser.add_argument("--correlation", type=float, default=0.0, help="share of predictions carried over (0)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the guesses (0)")
-    parser.add_argument("--classes", help="names of the classes in label order: negative,positive,surprise")
-    parser.add_argument("--out", type=Path, help="folder for guessing_study.csv and guessing_study.md")
+    parser.add_argument("--out", type=Path, help="folder for guessing_study.csv")
+    args = parser.parse_args(argv)
+    return run_command(lambda: print(run_study(args), end=""))
+
+
+def read_clips(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read the columns dataset, subject, label and, if there, prediction of a CSV, with classes as indices.
+
+    Returns:
+      The table, and the names of the classes: ``EXPRESSIONS`` where every word has one of them, otherwise all words.
+
+    Raises:
+      UserError: the file is missing, no CSV, or lacks a column.
+    """
+    path = path / PREDICTIONS_FILE if path.is_dir() else path
     try:
-        print(run_study(parser.parse_args(argv)), end="")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {describe_os_error(error, '--out')}, or give another --out", file=sys.stderr)
-        return 2
-    return 0
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file: give a CSV with the columns dataset, subject and label") from error
+    except ValueError as error:  # pandas' errors of parsing are ValueErrors
+        raise UserError(f"{path}: not a CSV ({error}): write it again") from error
+    missing = [name for name in ("dataset", "subject", "label") if name not in table]
+    if missing or table.empty:
+        raise UserError(f"{path}: {f'no column {missing[0]}' if missing else 'no clip'}: give dataset, subject, label")
+    columns = [name for name in ("label", "prediction") if name in table]
+    words = sorted({word for name in columns for word in table[name]})
+    try:
+        classes, index = EXPRESSIONS, {word: label_of(word) for word in words}
+    except UserError:
+        classes, index = tuple(words), {word: number for number, word in enumerate(words)}
+    return table.assign(**{name: table[name].map(index) for name in columns}), classes
 
 
 def run_study(options: argparse.Namespace) -> str:
@@ -206,43 +225,40 @@ def run_study(options: argparse.Namespace) -> str:
     """
     if options.seed < 0:
         raise UserError(f"--seed={options.seed}: give a number from 0")
-    published = read_published_predictions(options.file)
-    names = check_classes(options.classes.split(",")) if options.classes else None
-    classes = infer_classes([published], names)
-    labels = class_indices(published.path, published.label, classes)
+    table, classes = read_clips(options.file)
+    labels, subjects = table["label"].to_numpy(np.int64), list(zip(table["dataset"], table["subject"], strict=True))
     clips = np.bincount(labels, minlength=len(classes))
     rows: list[tuple[str, str, dict[str, GuessRange]]] = []
     for guesser, probabilities in (
         ("prior random", clips / clips.sum()),
         ("uniform", np.full(len(classes), 1 / len(classes))),
     ):
-        table = simulate_guessing(
+        scores_of = simulate_guessing(
             labels,
-            published.subject_keys,
+            subjects,
             probabilities,
             epochs=options.epochs,
             draws=options.draws,
             correlation=options.correlation,
             seed=options.seed,
         )
-        rows += [(guesser, rule, ranges) for rule, ranges in table.items()]
-    if published.prediction is not None:
-        guesses = class_indices(published.path, published.prediction, classes)
-        counts = count_guesses(labels, metrics.group_ids(published.subject_keys), guesses[None], len(classes))
+        rows += [(guesser, rule, ranges) for rule, ranges in scores_of.items()]
+    if "prediction" in table:
+        guesses = table["prediction"].to_numpy(np.int64)
+        counts = count_guesses(labels, metrics.group_ids(subjects), guesses[None], len(classes))
         scored = dict(apply_rules(counts))
         for rule, name in (("last epoch", "pooled over the folds"), ("mean over folds, last epoch", "mean over folds")):
             scores = (GuessRange(value, value, value) for value in scored[rule])
             rows.append(("the predictions of FILE", name, dict(zip(SCORES, scores, strict=True))))
     counted = ", ".join(f"{count} {name}" for name, count in zip(classes, clips, strict=True))
     summary = [
-        f"{len(labels)} clips in {len(set(published.subject_keys))} folds ({counted}).",
+        f"{len(labels)} clips in {len(set(subjects))} folds ({counted}).",
         f"{options.draws} guessers of each kind, {options.epochs} test epochs, "
         f"{options.correlation:.0%} of the predictions carried over from the previous epoch, seed {options.seed}.",
         f"Mean over the guessers, and the range that contains {bootstrap.LEVEL:.0%} of them.",
     ]
     if options.out is not None:
         write_text(options.out / "guessing_study.csv", _to_csv(rows))
-        write_text(options.out / "guessing_study.md", _to_markdown(summary, rows))
     return _to_text(summary, rows)
 
 
@@ -265,22 +281,11 @@ def _to_text(summary: Sequence[str], rows: Sequence[tuple[str, str, dict[str, Gu
     return "\n".join([*lines, "", "rules:", *(f"  {rule}: {definition}" for rule, definition in RULES.items())]) + "\n"
 
 
-def _to_markdown(summary: Sequence[str], rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
-    lines = ["# Scores of random guessing by selection rule", "", " ".join(summary), ""]
-    lines += ["| guesser | rule | UF1 | UAR | accuracy |", "|---|---|---|---|---|"]
-    for guesser, rule, ranges in rows:
-        lines.append(f"| {guesser} | {rule} | {' | '.join(_cell(ranges[name]) for name in SCORES)} |")
-    return "\n".join([*lines, "", *(f"- {rule}: {definition}." for rule, definition in RULES.items())]) + "\n"
-
-
 def _to_csv(rows: Sequence[tuple[str, str, dict[str, GuessRange]]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = []
     for guesser, rule, ranges in rows:
-        numbers = (value for name in SCORES for value in (ranges[name].mean, ranges[name].low, ranges[name].high))
-        writer.writerow((guesser, rule, *(f"{number:.6f}" for number in numbers)))
-    return text.getvalue()
+        lines.append([guesser, rule, *(value for name in SCORES for value in astuple(ranges[name]))])
+    return pd.DataFrame(lines, columns=COLUMNS).to_csv(index=False, float_format="%.6f")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ from experiments import guessing_study
 from experiments.shared.faces import LOSO_FACES, prepared_faces
 from experiments.shared.options import Options, parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import baseline_scores, scores_with_intervals
-from experiments.shared.seeds import count_rows
+from experiments.shared.scores import baseline_scores, count_rows, scores_with_intervals
 from experiments.shared.tables import Row, write_tables
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.results import read_scored_results

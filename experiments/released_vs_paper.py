@@ -10,11 +10,10 @@ The split by subjects is that of Table III.
 import sys
 from collections.abc import Sequence
 
-from experiments.shared.differences import difference_note
 from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
 from experiments.shared.options import Options, parse_options, run_command
 from experiments.shared.runs import build_config, train_seeds
-from experiments.shared.scores import baseline_scores, score_runs
+from experiments.shared.scores import baseline_scores, difference_note, score_runs
 from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
 

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from experiments.shared.faces import SYNTHESIS_FACES, prepared_faces, run_data_dir
-from experiments.shared.options import parse_options, run_command
-from experiments.shared.presets import PRESETS
+from experiments.shared.options import PRESETS, parse_options, run_command
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from icegan_jax.data.dataset import Pairs, load_pairs, select_database

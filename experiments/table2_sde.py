@@ -11,8 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments.shared.faces import LOSO_FACES, prepared_faces
-from experiments.shared.options import parse_options, run_command
-from experiments.shared.presets import PRESETS
+from experiments.shared.options import PRESETS, parse_options, run_command
 from experiments.shared.runs import train_seeds
 from experiments.shared.scores import baseline_scores, published_scores, score_runs
 from experiments.shared.tables import write_tables

@@ -10,11 +10,10 @@ paper; the last row is ours, F that moves the onset's pixels (generator.motion).
 import sys
 from collections.abc import Sequence
 
-from experiments.shared.differences import difference_note
 from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
 from experiments.shared.options import Options, parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.scores import baseline_scores, published_scores, score_runs
+from experiments.shared.scores import baseline_scores, difference_note, published_scores, score_runs
 from experiments.shared.synthesis import l1_to_apex
 from experiments.shared.tables import write_tables
 

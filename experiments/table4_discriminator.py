@@ -10,11 +10,10 @@ D_CNN has two convolutional layers instead of the capsules; the enlarged D_CNN h
 import sys
 from collections.abc import Mapping, Sequence
 
-from experiments.shared.differences import difference_note
 from experiments.shared.faces import SPLIT_FACES, prepared_faces, split_fields
 from experiments.shared.options import Options, parse_options, run_command
 from experiments.shared.runs import build_config, train_seeds
-from experiments.shared.scores import baseline_scores, published_scores, score_runs
+from experiments.shared.scores import baseline_scores, difference_note, published_scores, score_runs
 from experiments.shared.tables import write_tables
 from icegan_jax import config
 from icegan_jax.config import build_models

@@ -8,19 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from icegan_jax.cli import ArgumentParser, run_command
-from icegan_jax.data.names import check_classes
 from icegan_jax.evaluation.compare import compare_predictions
 
 EPILOG = """\
-OURS and THEIRS are each a run directory, a predictions.csv, another CSV with the columns subject,
-label and prediction (dataset and clip where there are some; names such as database, filename, gt
-and pred are known too), the log that MEGC2019 asked for ("casme2 sub01", then "EP02_01f 1 1" for
-each clip), or a text log that has for each subject a line "Subject: NAME" and lists
-"predicted ... [0, 2]" and "ground truth ... [0, 1]"; of several lists the last counts. Classes are
-words, numbers from 0 that --classes names, or without --classes numbers from 1. Clips are matched by
-dataset, subject and clip name; where a file names no clips, by their order within a subject's class.
-Then McNemar's counts and the list of clips depend on that order; the scores and their intervals do
-not.
+OURS and THEIRS are each a run directory or a CSV with the columns dataset, subject, clip, label and
+prediction, such as predictions.csv; classes are words. Clips are matched by dataset, subject and clip.
 
 how to read the output:
   [low, high]   95% interval when subjects are resampled
@@ -45,18 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Compare two recognizers on the same clips.",
         epilog=EPILOG,
     )
-    parser.add_argument("ours", metavar="OURS", type=Path, help="run directory, CSV or log")
+    parser.add_argument("ours", metavar="OURS", type=Path, help="run directory or CSV")
     parser.add_argument("theirs", metavar="THEIRS", type=Path, help="likewise")
-    parser.add_argument("--classes", help="names of the classes in label order: negative,positive,surprise")
     parser.add_argument("--common", action="store_true", help="leave out clips that only one of them has")
     parser.add_argument("--out", type=Path, help="folder for comparison.csv and differing_clips.csv")
     args = parser.parse_args(argv)
-
-    def compare() -> None:
-        classes = check_classes(args.classes.split(",")) if args.classes else None
-        print(compare_predictions(args.ours, args.theirs, classes, common_only=args.common, out=args.out), end="")
-
-    return run_command(compare)
+    return run_command(
+        lambda: print(compare_predictions(args.ours, args.theirs, common_only=args.common, out=args.out), end="")
+    )
 
 
 if __name__ == "__main__":

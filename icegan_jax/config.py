@@ -96,7 +96,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 @functools.cache
 def default_fields() -> Mapping[str, Any]:
     """Return the value of every field in configs/loso.py by its dotted name: {"training.steps": 0, ...}."""
-    return MappingProxyType(_flatten(_load_default()))
+    return MappingProxyType(_flatten(runpy.run_path(str(CONFIGS_DIR / "loso.py"))["get_config"]()))
 
 
 def load_config(path: str) -> ConfigDict:
@@ -118,31 +118,16 @@ def load_config(path: str) -> ConfigDict:
         raise UserError(f"--config={name}: no such file; give configs/demo.py, for example")
     try:
         config = runpy.run_path(str(file))["get_config"](*arguments)
-        check_fields(config)
+        _check_fields(config)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     except Exception as error:  # a config file may raise anything
         lines = re.findall(rf'File "{re.escape(str(file))}", line (\d+)', "".join(traceback.format_exception(error)))
         place = f"{file}, line {lines[-1]}" if lines else str(file)
-        raise UserError(f"{place}: {_one_line(error)}; correct the file, or begin it as configs/demo.py does") from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"{place}: {reason}; correct the file, or begin it as configs/demo.py does") from None
     assert isinstance(config, ConfigDict)
     return config.lock()
-
-
-def restore_config(fields: Mapping[str, Any]) -> ConfigDict:
-    """Return the config with the fields that a run's config.json has.
-
-    Raises:
-      UserError: The fields are not those of configs/loso.py.
-    """
-    stored = ConfigDict(fields)
-    _check_names(stored)
-    config = _load_default()
-    try:
-        config.update_from_flattened_dict(_flatten(stored))  # turns lists into tuples
-    except TypeError as error:
-        raise UserError(_one_line(error)) from None
-    return config
 
 
 def check_field(name: str) -> None:
@@ -161,7 +146,7 @@ def check_field(name: str) -> None:
     raise UserError(f"config.{name}: there is no such field; {hint}")
 
 
-def check_fields(config: ConfigDict) -> None:
+def _check_fields(config: ConfigDict) -> None:
     """Check that a config has the fields of configs/loso.py, with values of the same types.
 
     Raises:
@@ -169,11 +154,15 @@ def check_fields(config: ConfigDict) -> None:
     """
     if not isinstance(config, ConfigDict):
         raise UserError("get_config does not return a ConfigDict; create and return one as configs/demo.py does")
-    _check_names(config)
-    default = default_fields()
-    for name, value in _flatten(config).items():
-        if type(value) is not type(default[name]):
-            raise UserError(f"config.{name} is {value!r}: it must be of type {type(default[name]).__name__}")
+    fields = _flatten(config)
+    for name in fields:
+        check_field(name)
+    for name, default in default_fields().items():
+        if name not in fields:
+            raise UserError(f"config.{name} is missing; begin the config as configs/demo.py does")
+        expected = (tuple, list) if isinstance(default, tuple) else (type(default),)  # config.json has lists for tuples
+        if type(fields[name]) not in expected:
+            raise UserError(f"config.{name} is {fields[name]!r}: it must be of type {type(default).__name__}")
 
 
 def validate(config: ConfigDict) -> None:
@@ -182,7 +171,7 @@ def validate(config: ConfigDict) -> None:
     Raises:
       UserError: The message names the field, its value, and the range or the most similar field.
     """
-    check_fields(config)
+    _check_fields(config)
     fields = _flatten(config)
     for name, value in fields.items():
         if isinstance(value, float) and not math.isfinite(value):
@@ -238,6 +227,7 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
     discriminator = DISCRIMINATORS[config.discriminator.kind]
     used = {field.name for field in dataclasses.fields(discriminator)}  # the other kind has other fields
     fields = {name: value for name, value in config.discriminator.items() if name in used}
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
     perceptual = None
     if config.loss.perceptual and generator is not None:
         perceptual = load_perceptual_network(**config.perceptual)
@@ -280,28 +270,9 @@ def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_d
     return TrainConfig(**training, **config.augmentation, seed=config.seed, steps_per_epoch=steps_per_epoch)
 
 
-def _load_default() -> ConfigDict:
-    config: ConfigDict = runpy.run_path(str(CONFIGS_DIR / "loso.py"))["get_config"]()
-    return config
-
-
-def _check_names(config: ConfigDict) -> None:
-    """Raise a UserError about a field that configs/loso.py does not have, or about a missing one."""
-    fields = _flatten(config)
-    for name in fields:
-        check_field(name)
-    missing = [name for name in default_fields() if name not in fields]
-    if missing:
-        raise UserError(f"config.{missing[0]} is missing; begin the config as configs/demo.py does")
-
-
 def _flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in config.items():
         is_group = isinstance(value, ConfigDict)
         fields |= _flatten(value, f"{prefix}{name}.") if is_group else {f"{prefix}{name}": value}
     return fields
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

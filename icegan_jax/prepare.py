@@ -173,7 +173,7 @@ def prepare(
         OSError: the file system refuses.
     """
     sources = [source] if isinstance(source, str) else list(source)
-    of_databases = {"raw": raw, "protocol": protocol, "strict": strict, "official": official, "repairs": repairs}
+    of_databases = {"raw": raw, "protocol": protocol, "official": official, "repairs": repairs, "strict": strict}
     of_databases |= {"annotation": annotation, "release": release, "classes": classes}
     of_procedural = {"seed": seed, "subjects": subjects, "clips_per_class": clips_per_class, "frames": frames}
     _check_options(sources, of_databases, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers)
@@ -184,12 +184,8 @@ def prepare(
         if sources == [PROCEDURAL]:
             summary = prepare_procedural(out, **of_procedural, options=options, workers=workers, progress=progress)
             return PreparedDataset(Path(out), summary, None)
-        databases = _sources(sources, raw, annotation, release, classes)
-        for database in databases:
-            if database.root.resolve().is_relative_to(Path(out).resolve()):
-                raise UserError(f"{out}: holds {database.root}, which it would replace; choose another --out")
-        check_output_dir(Path(out), SUMMARY_FILE, "prepare")
-        collected = _collect(databases, protocol, official, repairs, classes)
+        check_output_dir(out, SUMMARY_FILE, "prepare")
+        collected = _read_sources(sources, of_databases, out)
         _check_clips(collected, strict=strict, skip_damaged=skip_damaged)
         findings = [replace(f, kind="missing") if f.kind == "error" else f for f in collected.findings]
         context = BuildContext(
@@ -206,7 +202,7 @@ def prepare(
 def _check_options(
     sources: Sequence[str],
     of_databases: Mapping[str, object],
-    of_procedural: Mapping[str, object],
+    of_procedural: Mapping[str, Any],
     *,
     strict: bool,
     skip_damaged: bool,
@@ -228,37 +224,39 @@ def _check_options(
         raise UserError(f"--{given[0]} {other}; remove it, or change --source")
 
 
-def _sources(
-    names: Sequence[str],
-    raw: AnyPath | Sequence[AnyPath],
-    annotation: AnyPath | None,
-    release: str | None,
-    classes: Sequence[str] | None,
-) -> list[Source]:
-    """Return the sources with their paths; refuse options that belong to other sources."""
-    paths = [raw] if isinstance(raw, str | Path) else list(raw)
+def _read_sources(names: Sequence[str], options: Mapping[str, Any], out: AnyPath | None = None) -> CollectedClips:
+    """Return the clips of the sources.
+
+    Args:
+        names: names of the sources.
+        options: arguments of ``prepare`` about the sources; those that are missing have their defaults.
+        out: the folder that is going to be replaced, which must not hold a source.
+
+    Raises:
+        UserError: an option belongs to other sources, a source lies in ``out``, or a source cannot be read.
+    """
+    raw, annotation, classes = options.get("raw", ()), options.get("annotation"), options.get("classes")
+    paths = [Path(raw)] if isinstance(raw, str | Path) else [Path(path) for path in raw]
     if len(paths) != len(names):
         example = "give one --raw after each --source, as --source=casme2 --raw=A --source=samm --raw=B"
         raise UserError(f"{len(names)} --source but {len(paths)} --raw: {example}")
     if annotation and (len(names) > 1 or names[0] in (CLIPS_SOURCE, MEGC2019_SOURCE)):
         raise UserError("--annotation belongs to one database; give a single --source with it, none of clips, megc2019")
-    if release and CLIPS_SOURCE in names:
+    if options.get("release") and CLIPS_SOURCE in names:
         raise UserError("--release is of databases; remove it, or name the folders in the clips.csv")
     if classes and set(names) != {CLIPS_SOURCE}:
         raise UserError("--classes names the classes of --source=clips; remove it")
+    for path in paths:
+        if out is not None and path.resolve().is_relative_to(Path(out).resolve()):
+            raise UserError(f"{out}: holds {path}, which it would replace; choose another --out")
     table = Path(annotation) if annotation else None
-    return [Source(name, Path(path), table, release) for name, path in zip(names, paths, strict=True)]
-
-
-def _collect(
-    sources: Sequence[Source],
-    protocol: str | None,
-    official: AnyPath | None,
-    repairs: AnyPath | None,
-    classes: Sequence[str] | None,
-) -> CollectedClips:
-    names = EXPRESSIONS if classes is None else check_classes([name.strip() for name in classes])
-    return collect_clips(sources, protocol, read_overrides(repairs) if repairs else [], official, names)
+    return collect_clips(
+        [Source(name, path, table, options.get("release")) for name, path in zip(names, paths, strict=True)],
+        options.get("protocol"),
+        read_overrides(options["repairs"]) if options.get("repairs") else [],
+        options.get("official"),
+        EXPRESSIONS if classes is None else check_classes([name.strip() for name in classes]),
+    )
 
 
 def _check_clips(collected: CollectedClips, *, strict: bool, skip_damaged: bool) -> None:
@@ -369,18 +367,14 @@ def _run(options: dict[str, Any]) -> int:
 
 def _check(options: Mapping[str, Any]) -> int:
     """Print the clips of the sources, their errors and the repairs that would be made; return the exit code."""
-    strict, skip_damaged = options.get("strict", False), options.get("skip_damaged", False)
+    given = {"strict": options.get("strict", False), "skip_damaged": options.get("skip_damaged", False)}
     workers, method = options.get("workers"), options.get("apex", METHODS[0])
     of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}
-    _check_options(
-        options["source"], {"check": True}, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers
-    )
-    given = options.get
-    sources = _sources(options["source"], given("raw", ()), given("annotation"), given("release"), given("classes"))
-    collected = _collect(sources, given("protocol"), given("official"), given("repairs"), given("classes"))
+    _check_options(options["source"], {"check": True}, of_procedural, workers=workers, **given)
+    collected = _read_sources(options["source"], options)
     damaged = check_clips(collected, workers, method=method)
-    print_lines(format_check(collected, damaged, method=method, strict=strict, skip_damaged=skip_damaged))
-    return exit_code(collected, damaged, strict=strict, skip_damaged=skip_damaged)
+    print_lines(format_check(collected, damaged, method=method, **given))
+    return exit_code(collected, damaged, **given)
 
 
 class _CallableModule(types.ModuleType):

@@ -19,7 +19,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from icegan_jax import __version__
-from icegan_jax.config import restore_config, validate
+from icegan_jax.config import validate
 from icegan_jax.errors import UserError, not_writable_error
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
@@ -170,8 +170,8 @@ def _read(path: Path) -> tuple[dict[str, Any], ConfigDict]:
             f"{error}; the run cannot be used without the settings that it began with: put the file back from a copy, "
             "or choose another --workdir"
         ) from None
+    config = ConfigDict({name: value for name, value in stored.items() if name not in _NOT_FIELDS})
     try:
-        config = restore_config({name: value for name, value in stored.items() if name not in _NOT_FIELDS})
         validate(config)
     except UserError as error:
         version = stored.get("code", {}).get("icegan_jax", "an older version")

@@ -15,7 +15,7 @@ import jax
 from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import enable_compilation_cache
-from icegan_jax.config import build_models, build_train_config, restore_config, validate
+from icegan_jax.config import build_models, build_train_config, validate
 from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_database
 from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
@@ -201,7 +201,7 @@ def _wait_for_folds(workdir: Path, folds: Sequence[Fold]) -> None:
 def _load_job(job: Job) -> tuple[RunContext, list[Fold]]:
     """Load the data and build the programs of a run, once in each worker process."""
     enable_compilation_cache(None)
-    config, workdir = restore_config(json.loads(job.config)), Path(job.workdir)
+    config, workdir = ConfigDict(json.loads(job.config)), Path(job.workdir)
     pairs, folds = load_data(config, workdir)
     models = build_models(config, job.train_config.steps, len(pairs.classes))
     context = build_context(

@@ -40,7 +40,7 @@ OWNERS = {
     "orbax": {"training/checkpoint.py"},
     "tensorflow_datasets": {"data/dataset.py", "data/tfds_builder.py"},
     "grain": {"data/pipeline.py"},
-    "pandas": {"data/ingest/spreadsheets.py"},
+    "pandas": {"data/ingest/spreadsheets.py", "evaluation/compare.py"},
     "ml_collections": {
         "config.py",
         "main.py",

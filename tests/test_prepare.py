@@ -64,7 +64,7 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--size=3"], "size 3 is out of range"),
         (["--source=clips", "--raw={raw}", "--subjects=3"], "--subjects is of --source=procedural"),
         (["--source=clips", "--raw={tmp}/raw"], "is a folder; give the path of the clips.csv in it"),
-        (["--source=clips", "--raw={raw}", "--out={tmp}/raw"], "which it would replace"),
+        (["--source=clips", "--raw={raw}", "--out={tmp}/raw"], "which prepare will not replace"),
         (["--source=clips", "--raw={raw}", "--out={raw}/x"], "cannot be written"),
         (["--source=clips", "--raw={raw}", "--out="], "--out is missing; name the folder to make, or use --check"),
         (["--source=procedural", "--raw={raw}"], "--raw is not read with --source=procedural"),
@@ -121,6 +121,18 @@ def test_an_interruption_is_one_line_and_leaves_no_dataset(
     assert not out.exists()
 
 
+def test_an_out_that_holds_a_source_or_its_frames_is_refused(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (raw.parent / "prepared.json").touch()  # as an earlier prepared folder
+    elsewhere = raw.rename(tmp_path / "clips.csv")
+    elsewhere.write_text(elsewhere.read_text().replace(",frames,0", ",raw/frames,0"))
+    for source in (raw.parent / "frames", elsewhere):
+        assert prepare.main(["--source=clips", f"--raw={source}", f"--out={raw.parent}"]) == 2
+        assert "which it would replace; choose another --out" in capsys.readouterr().err
+    assert len(list((raw.parent / "frames").iterdir())) == 4
+
+
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         prepare.main(["--help"])
@@ -174,6 +186,20 @@ def test_a_database_and_own_clips_in_one_command(
     assert set(pairs.dataset.tolist()) == {"samm", "d"}
     assert prepare.main([a for a in arguments if "fixes" not in a]) == 0
     assert "clips taken from an earlier run" in capsys.readouterr().out
+
+
+def test_an_assumed_layout_is_reported_on_one_line(
+    tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "MMEW"
+    shutil.copytree(raw.parent / "frames", root / "Micro_Expression/disgust/S01-01-001")
+    header = "Subject,Filename,OnsetFrame,ApexFrame,OffsetFrame,Estimated Emotion"
+    (root / "MMEW_Micro_Exp.csv").write_text(f"{header}\n1,S01-01-001,0,2,3,disgust\n")
+    arguments = ["--source=mmew", f"--raw={root}", "--workers=1", "--size=64"]
+    for command in ([*arguments, "--check"], [*arguments, f"--out={tmp_path / 'data'}"]):
+        assert prepare.main(command) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "the layout of MMEW is assumed" in line]
+        assert "report a difference" in line
 
 
 def test_strict_refuses_another_set_before_any_face_is_looked_for(

@@ -63,7 +63,7 @@ def test_a_run_begins_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert write_or_compare_config(config(), FACES, run, False) == name
     assert (run / "config.json").read_bytes() == before
     restored, again = read_run_config(run)
-    assert restored == name and again.to_dict() == config().to_dict()
+    assert restored == name and again.training.to_dict() == config().training.to_dict()
     assert write_or_compare_config(config(), FACES, tmp_path / "other", False) != name
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from icegan_jax import report
 from icegan_jax.errors import UserError
-from icegan_jax.io import read_json, write_json
 from icegan_jax.reporting.run_files import read_run
 from tests.reporting import fabricated
 from tests.reporting.parsed_page import ParsedPage
@@ -97,36 +96,12 @@ def test_run_on_all_subjects_has_a_page_without_scores(tmp_path, capsys):
     assert {file.name for file in (run / "report").iterdir()} == {"index.html", "losses.png", "synthesis.png"}
 
 
-@pytest.mark.parametrize("field", ["by_selection", "selected_steps"])
-def test_damaged_selection_is_named(tmp_path, field, capsys):
-    run = fabricated.write_evaluated_run(tmp_path / "run")
-    results = read_json(run / "results.json")
-    results[field]["inner" if field == "by_selection" else "a_1"] = "odd"
-    write_json(run / "results.json", results)
-    assert report.main([str(run)]) == 2
-    assert f"the field {field}." in capsys.readouterr().err
-
-
 def test_unfinished_run(run):
     (run / "results.json").unlink()
     (run / "folds" / "a_1" / "result.json").unlink()
     with pytest.raises(UserError, match="not finished .2 of 3 .*: start the same training command again"):
         report.write_report(run)
     assert not (run / "report").exists()
-
-
-def test_unfinished_run_with_partial_results(run, capsys):
-    """Of 17 folds 3 are finished, one of them since the partial results were written."""
-    (run / "results.json").unlink()
-    missing = {f"fold{number}": "not finished" for number in range(14)} | {"b_1": "not finished"}
-    write_json(run / "results.partial.json", {"folds": {"finished": ["a_1", "a_2"], "missing": missing}})
-    (run / "folds" / "fold3").mkdir()
-    assert report.main([str(run)]) == 2
-    assert "3 of 17 folds are finished" in capsys.readouterr().err
-    for text in ("{}", '{"folds": 3}', "half"):
-        (run / "results.partial.json").write_text(text)
-        assert report.main([str(run)]) == 2
-        assert capsys.readouterr().err.startswith(f"error: {run / 'results.partial.json'}:")
 
 
 AGAIN = "start the command that trained the run again"

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.shared.options import Options
-from experiments.shared.presets import PRESETS
+from experiments.shared.options import PRESETS, Options
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError

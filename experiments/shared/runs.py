@@ -12,8 +12,7 @@ import jax
 from absl import logging
 from ml_collections import ConfigDict
 
-from experiments.shared.options import Options
-from experiments.shared.presets import PRESETS
+from experiments.shared.options import PRESETS, Options
 from icegan_jax import train as train_module
 from icegan_jax.api import get_config
 from icegan_jax.compilation_cache import enable_compilation_cache

@@ -1,21 +1,26 @@
-"""Scores of one kind of run over several seeds, with intervals."""
+"""Scores of one kind of run over several seeds, with intervals over subjects, and differences of two kinds of run."""
 
 import csv
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from experiments.shared.seeds import RATIOS, Person, count_people, draw_scores, list_people, seed_scores
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
-from icegan_jax.evaluation.bootstrap import percentile_interval
-from icegan_jax.evaluation.predictions import Prediction
+from icegan_jax.evaluation.bootstrap import draw_groups, percentile_interval
+from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.results import read_scored_results
 
 PAPER = Path(__file__).parents[1] / "paper.csv"
 UNKNOWN = "not at hand"
+Person = tuple[str, str]
+Values = NDArray[np.float64]
+RATIOS = {"uf1": metrics.f1_per_class, "uar": metrics.recall_per_class}
+_EQUAL = 0.005  # of UF1; a table's last digit, rounded up
 
 
 def score_runs(runs: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True) -> dict[str, object]:
@@ -101,3 +106,98 @@ def baseline_scores(runs: Sequence[Path], database: str | None = None) -> dict[s
         if database is None:
             scores["linear_uf1"] += [results["references"]["linear_on_apex_pixels"]["uf1"]]
     return {name: statistics.mean(values) for name, values in scores.items() if values}
+
+
+class Difference(NamedTuple):
+    """UF1 of the first kind of run minus UF1 of the second.
+
+    Attributes:
+      mean: mean over the seeds.
+      low, high: 95% interval of the mean when subjects are resampled, the same subjects for both.
+      seeds: the difference of each seed.
+    """
+
+    mean: float
+    low: float
+    high: float
+    seeds: list[float]
+
+
+def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
+    """Return the difference of two kinds of run with the same held-out subjects and the same seeds, in one order."""
+    tables = [count_people(runs, lambda _: True) for runs in (first, second)]
+    everybody = list_people(*tables[0], *tables[1])
+    seeds = seed_scores(tables[0], "uf1") - seed_scores(tables[1], "uf1")
+    drawn = [draw_scores(table, "uf1", everybody) for table in tables]
+    changes = drawn[0] - drawn[1]
+    return Difference(float(seeds.mean()), *percentile_interval(changes[~np.isnan(changes)]), seeds.tolist())
+
+
+def difference_note(name: str, first: Sequence[Path], second: Sequence[Path]) -> str:
+    """Return a sentence with the difference, and a result that is certain only where subjects and all seeds agree.
+
+    The interval over subjects alone is too narrow, as the subjects of a split share one network.
+    """
+    difference = uf1_difference(first, second)
+    result = "equal" if abs(difference.mean) < _EQUAL else "better" if difference.mean > 0 else "worse"
+    one_sign = all(seed > 0 for seed in difference.seeds) or all(seed < 0 for seed in difference.seeds)
+    if result != "equal" and (difference.low <= 0 <= difference.high or not one_sign):
+        result += " on the mean, but other subjects or seeds could reverse the sign"
+    seeds = ", ".join(f"{seed:+.3f}" for seed in difference.seeds)
+    interval = f"[{difference.low:+.3f}, {difference.high:+.3f}]"
+    return f"{name}: UF1 {difference.mean:+.3f} {interval}, by seed {seeds}: {result}."
+
+
+def count_people(runs: Sequence[Path], keep: Callable[[Prediction], bool]) -> list[dict[Person, metrics.Counts]]:
+    """Return for each run the confusion counts of each held-out subject over the selected predictions.
+
+    Raises:
+      UserError: a run has no selected prediction.
+    """
+    tables = []
+    for run in runs:
+        table = count_rows([run / "predictions.csv"], keep)
+        if not table:
+            raise UserError(f"{run}: no prediction to score; give data with clips of every requested database")
+        tables.append(table)
+    return tables
+
+
+def count_rows(
+    files: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True
+) -> dict[Person, metrics.Counts]:
+    """Return the confusion counts of each subject, summed over several predictions.csv."""
+    table: dict[Person, metrics.Counts] = {}
+    for file in files:
+        classes, rows = read_predictions(file)
+        for row in filter(keep, rows):
+            counts = table.setdefault((row.dataset, row.subject), np.zeros((len(classes),) * 2, np.int64))
+            counts[row.label, row.prediction] += 1
+    return table
+
+
+def seed_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str) -> Values:
+    """Return ``uf1`` or ``uar`` of the pooled counts of each seed, float64[s]."""
+    return np.array([float(nan_mean(RATIOS[name](np.sum(list(table.values()), axis=0)))) for table in tables])
+
+
+def draw_scores(tables: Sequence[dict[Person, metrics.Counts]], name: str, subjects: Sequence[Person]) -> Values:
+    """Return the mean over seeds of ``uf1`` or ``uar`` for each draw of resampled subjects, float64[draws].
+
+    Equal lists of subjects give equal draws. A seed that held out no subject of a draw is left out of the mean.
+    """
+    zero = np.zeros_like(next(iter(tables[0].values())))
+    counts = np.stack([[table.get(person, zero) for person in subjects] for table in tables])
+    return nan_mean(nan_mean(RATIOS[name](np.einsum("ng,sgtp->nstp", draw_groups(len(subjects)), counts))))
+
+
+def list_people(*tables: dict[Person, metrics.Counts]) -> list[Person]:
+    """Return the subjects who are held out in any of the tables, sorted."""
+    return sorted(set().union(*tables))
+
+
+def nan_mean(values: Values) -> Values:
+    """Return the mean over the last axis without NaN, or NaN where all values are NaN."""
+    valid = ~np.isnan(values)
+    count = valid.sum(axis=-1)
+    return np.divide(np.where(valid, values, 0).sum(axis=-1), count, out=np.full(count.shape, np.nan), where=count > 0)

@@ -1,12 +1,13 @@
-"""Distance of the synthetic faces of held-out subjects to the real apexes."""
+"""The synthetic faces of runs: distance to the real apexes, means over subjects, and the clips that a figure shows."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from icegan_jax.evaluation.synthesis.faces import read_faces
+from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_faces
+from icegan_jax.evaluation.synthesis.scores import mean_over_subjects
 
 
 def l1_to_apex(runs: Sequence[Path]) -> dict[str, object]:
@@ -23,3 +24,43 @@ def l1_to_apex(runs: Sequence[Path]) -> dict[str, object]:
         copies.append(float(np.abs(faces.onset.astype(float) - faces.apex).mean()))
     sd = statistics.stdev(synthetic) if len(synthetic) > 1 else None
     return {"l1": statistics.mean(synthetic), "l1_sd": sd, "l1_of_onset": statistics.mean(copies)}
+
+
+def mean_cells(
+    name: str, values: Sequence[float], people: Sequence[Hashable], seeds: Sequence[int]
+) -> dict[str, object]:
+    """Return a mean over clips with interval and deviation, as cells that ``write_tables`` shows in one column.
+
+    The interval is over subjects, each drawn with the clips of all seeds. NaN values are left out.
+
+    Args:
+      name: name of the column; the other cells are name_low, name_high and name_sd.
+      values: a value per clip.
+      people: the subject of each clip.
+      seeds: the seed of each clip's run; name_sd is the standard deviation of the means of the seeds.
+    """
+    array, of_seed = np.asarray(values, np.float64), np.asarray(seeds)
+    overall = mean_over_subjects(array, people)
+    means = [
+        mean_over_subjects(array[of_seed == seed], range(int((of_seed == seed).sum()))).mean for seed in set(seeds)
+    ]
+    known = [mean for mean in means if not np.isnan(mean)]
+    sd = float(np.std(known, ddof=1)) if len(known) > 1 else None
+    return {name: overall.mean, f"{name}_low": overall.low, f"{name}_high": overall.high, f"{name}_sd": sd}
+
+
+def select_clips(faces: SynthesizedFaces, count: int, num_classes: int) -> list[int]:
+    """Return the positions of at most ``count`` clips of as many subjects, selected independently of the faces.
+
+    Subjects are spread evenly over the sorted names. The class changes from row to row, in label order; the subject's
+    first clip of that class by name is selected, or the first clip where the subject has none of that class.
+    """
+    people = sorted(set(faces.subject))
+    positions = np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)
+    rows = []
+    for number, position in enumerate(positions):
+        own = [row for row, person in enumerate(faces.subject) if person == people[position]]
+        own.sort(key=lambda row: faces.clip[row])
+        of_class = [row for row in own if faces.label[row] == number % num_classes]
+        rows.append((of_class or own)[0])
+    return rows

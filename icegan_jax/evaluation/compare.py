@@ -1,39 +1,28 @@
 """Two recognizers on the same clips: match the clips, score both, and test the difference."""
 
-import csv
-import io
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.stats import binom, binomtest
 
 from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
-from icegan_jax.evaluation.published_predictions import (
-    PublishedPredictions,
-    class_indices,
-    infer_classes,
-    read_published_predictions,
-)
+from icegan_jax.evaluation.predictions import COLUMNS
+from icegan_jax.evaluation.results import require_scored
 from icegan_jax.evaluation.score_table import format_score
 from icegan_jax.io import write_text
+from icegan_jax.run_dir import PREDICTIONS_FILE
 
 ROWS = ("OURS", "THEIRS", "difference")
-COLUMNS = (
-    "dataset",
-    "who",
-    *(f"{score}{end}" for score in ("uf1", "uar", "accuracy") for end in ("", "_low", "_high")),
-)
+SCORES = ("uf1", "uar", "accuracy")
+CLIP = ["dataset", "subject", "clip"]  # the columns that identify a clip
 
-ClipKey = tuple[str, ...]  # ([dataset,] subject, clip name or class)
-IntArray = npt.NDArray[np.int64]
-ScoreWithInterval = tuple[float, tuple[float, float] | None]
+Labels = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -53,37 +42,12 @@ class McNemar:
     mid_p: float
 
 
-@dataclass(frozen=True)
-class MatchedClips:
-    """The m clips that both files hold.
-
-    Attributes:
-      first: int64[m], indices into the first file, in its order.
-      second: int64[m], indices into the second file.
-      left_out: number of clips of the first and of the second file without a partner.
-      by_order: whether clips were matched by order within subject and class, as one file names no clips.
-    """
-
-    first: IntArray
-    second: IntArray
-    left_out: tuple[int, int]
-    by_order: bool
-
-
-def compare_predictions(
-    first: Path,
-    second: Path,
-    classes: Sequence[str] | None = None,
-    *,
-    common_only: bool = False,
-    out: Path | None = None,
-) -> str:
+def compare_predictions(first: Path, second: Path, *, common_only: bool = False, out: Path | None = None) -> str:
     """Read, match and score two files of predictions.
 
     Args:
-      first: OURS, in any form that `read_published_predictions` reads.
+      first: OURS, a run directory or a CSV with the columns dataset, subject, clip, label and prediction.
       second: THEIRS, likewise.
-      classes: names of the classes in label order; inferred from the files if not given.
       common_only: leave out clips that only one of the files has.
       out: folder for comparison.csv and differing_clips.csv; nothing is written if not given.
 
@@ -93,43 +57,80 @@ def compare_predictions(
     Raises:
       UserError: a file is damaged or holds no predictions, or their clips or true classes differ.
     """
-    files = [read_published_predictions(path) for path in (first, second)]
-    classes = infer_classes(files, classes)
-    labels = [class_indices(file.path, file.label, classes) for file in files]
-    predictions = [_predicted_classes(file, classes) for file in files]
-    matched = match_clips(files[0], files[1], labels[0], labels[1], common_only)
-    truth = labels[0][matched.first]
-    ours, theirs = predictions[0][matched.first], predictions[1][matched.second]
-    _require_equal_labels(files, labels, matched, classes)
-    with_dataset, indices = (files[0], matched.first) if files[0].dataset else (files[1], matched.second)
-    subjects = [with_dataset.subject_keys[index] for index in indices]
+    paths = [path / PREDICTIONS_FILE if path.is_dir() else path for path in (first, second)]
+    tables = [_read_table(path) for path in paths]
+    clips, left_out = match_clips(tables, paths, common_only)
+    classes = _classes(tables, paths)
+    index = {name: number for number, name in enumerate(classes)}
+    truth, ours, theirs = (
+        clips[name].map(index).to_numpy(np.int64) for name in ("label", "prediction", "prediction_theirs")
+    )
+    subjects = list(zip(clips["dataset"], clips["subject"], strict=True))
 
-    parts = {"all": np.arange(len(truth))}
-    datasets = sorted({dataset for dataset, _ in subjects})
-    if len(datasets) > 1:
-        parts |= {name: np.flatnonzero([dataset == name for dataset, _ in subjects]) for name in datasets}
-    table = {
-        name: _compare_scores(truth[part], ours[part], theirs[part], [subjects[i] for i in part], len(classes))
-        for name, part in parts.items()
-    }
-    lines = [f"OURS    {files[0].path}", f"THEIRS  {files[1].path}", f"classes {', '.join(classes)}"]
-    lines += _matching_notes(matched)
+    parts = {"all": np.arange(len(clips))}
+    if clips["dataset"].nunique() > 1:
+        parts |= {name: np.flatnonzero(clips["dataset"] == name) for name in sorted(clips["dataset"].unique())}
+    lines = [f"OURS    {paths[0]}", f"THEIRS  {paths[1]}", f"classes {', '.join(classes)}"]
+    if any(left_out):
+        lines.append(f"left out: {left_out[0]} clips that only OURS has, {left_out[1]} of THEIRS")
+    rows = []
     for name, part in parts.items():
+        people = [subjects[index] for index in part]
+        scores = _compare_scores(truth[part], ours[part], theirs[part], people, len(classes))
+        rows += [{"dataset": spreadsheet_cell(name), "who": who, **of_row} for who, of_row in scores.items()]
         test = mcnemar(truth[part], ours[part], theirs[part])
-        lines += ["", f"{name}: {len(part)} clips of {len({subjects[i] for i in part})} subjects"]
+        lines += ["", f"{name}: {len(part)} clips of {len(set(people))} subjects"]
         lines += [f"{'':14}{'UF1   [95% interval]':26}{'UAR   [95% interval]':26}accuracy"]
-        for row, scores in zip(ROWS, table[name], strict=True):
-            lines.append(f"  {row:12}" + "".join(f"{format_score(*score):26}" for score in scores).rstrip())
+        for who, of_row in scores.items():
+            cells = [_format(of_row, score) for score in SCORES]
+            lines.append(f"  {who:12}" + "".join(f"{cell:26}" for cell in cells).rstrip())
         lines.append(
             f"  McNemar: only OURS right b = {test.only_first}, only THEIRS right c = {test.only_second}, "
             f"exact p {_format_probability(test.p)}, mid-p {_format_probability(test.mid_p)}"
         )
-    lines += ["", f"the predictions differ on {int(np.sum(ours != theirs))} of {len(truth)} clips"]
+    lines += ["", f"the predictions differ on {int(np.sum(ours != theirs))} of {len(clips)} clips"]
     if out is not None:
-        write_text(out / "comparison.csv", _comparison_csv(table))
-        clips = _matched_names(files, matched)
-        write_text(out / "differing_clips.csv", _differing_csv(subjects, clips, truth, ours, theirs, classes))
+        write_text(out / "comparison.csv", _to_csv(pd.DataFrame(rows)))
+        differing = clips[ours != theirs].rename(columns={"prediction": "ours", "prediction_theirs": "theirs"})
+        write_text(out / "differing_clips.csv", _to_csv(differing.map(spreadsheet_cell)))
     return "\n".join(lines) + "\n"
+
+
+def match_clips(
+    tables: Sequence[pd.DataFrame], paths: Sequence[Path], common_only: bool
+) -> tuple[pd.DataFrame, tuple[int, int]]:
+    """Match clips by dataset, subject and clip name.
+
+    Args:
+      tables: of OURS and of THEIRS, with the columns of ``predictions.COLUMNS``; each clip is there once.
+      paths: the files, for messages.
+      common_only: leave out clips that only one file has, instead of raising.
+
+    Returns:
+      The clips in the order of OURS, with the columns dataset, subject, clip, label, prediction and prediction_theirs;
+      and the numbers of clips of OURS and of THEIRS that are left out.
+
+    Raises:
+      UserError: the files hold different clips and ``common_only`` is false, no clip is in both, or a clip has two true
+        classes.
+    """
+    clips = tables[0].merge(tables[1], on=CLIP, suffixes=("", "_theirs"))
+    left_out = (len(tables[0]) - len(clips), len(tables[1]) - len(clips))
+    if clips.empty or (any(left_out) and not common_only):
+        either = pd.concat([table[CLIP] for table in tables]).drop_duplicates(keep=False)
+        remedy = "give --common to compare the others" if len(clips) else "name datasets, subjects and clips alike"
+        raise UserError(
+            f"{paths[1]}: {left_out[0]} clips are only in {paths[0]} and {left_out[1]} only here, such as "
+            f"{' '.join(either.iloc[0])}: {remedy}"
+        )
+    other = clips[clips["label"] != clips["label_theirs"]]
+    if len(other):
+        clip = other.iloc[0]
+        raise UserError(
+            f"{paths[1]}: the clip {' '.join(clip[CLIP])} is {clip['label_theirs']}, but {clip['label']} in "
+            f"{paths[0]}: compare files of one annotation"
+        )
+    return clips.drop(columns="label_theirs"), left_out
 
 
 def mcnemar(
@@ -156,170 +157,65 @@ def mcnemar(
     return McNemar(only_first, only_second, p, float(min(mid_p, 1.0)))
 
 
-def match_clips(
-    first: PublishedPredictions,
-    second: PublishedPredictions,
-    first_label: IntArray,
-    second_label: IntArray,
-    common_only: bool,
-) -> MatchedClips:
-    """Match clips by dataset (where both files have a dataset column), subject and clip name.
-
-    Where a file names no clips, the clips are matched by their order within (subject, class). With `common_only`, a
-    subject's class whose counts differ is then left out altogether.
-
-    Args:
-      first: the first file.
-      second: the second file.
-      first_label: int64[n], true classes of the first file.
-      second_label: int64[k], true classes of the second file.
-      common_only: leave out clips that only one file has, instead of raising.
-
-    Raises:
-      UserError: two clips cannot be distinguished without datasets, a clip appears twice, the files hold different
-        clips and `common_only` is false, or no clip is in both.
-    """
-    with_dataset = first.dataset is not None and second.dataset is not None
-    by_order = first.clip is None or second.clip is None
-    indices_by_key = []
-    for file, labels in ((first, first_label), (second, second_label)):
-        if not with_dataset:
-            _require_one_dataset(file, by_order)
-        indices: dict[ClipKey, list[int]] = defaultdict(list)
-        for index, key in enumerate(_clip_keys(file, labels, with_dataset, by_order)):
-            indices[key].append(index)
-        repeated = next((key for key, entries in indices.items() if len(entries) > 1 and not by_order), None)
-        if repeated:
-            raise UserError(f"{file.path}: two lines of the clip {' '.join(repeated)}: keep one")
-        indices_by_key.append(indices)
-    ours, theirs = indices_by_key
-    common = [key for key in ours if len(ours[key]) == len(theirs.get(key, ()))]
-    matched = sorted(index_pair for key in common for index_pair in zip(ours[key], theirs[key], strict=True))
-    left_out = (len(first.subject) - len(matched), len(second.subject) - len(matched))
-    if not matched:
-        examples = [repr(_format_key(next(iter(indices)), by_order)) for indices in indices_by_key]
-        raise UserError(
-            f"{second.path}: no clip of {first.path} is in it (there {examples[0]}, here {examples[1]}): "
-            "name datasets, subjects and clips alike"
-        )
-    if any(left_out) and not common_only:
-        unmatched = next(key for key in [*ours, *theirs] if len(ours.get(key, ())) != len(theirs.get(key, ())))
-        raise UserError(
-            f"{second.path}: {left_out[0]} clips are only in {first.path} and {left_out[1]} only here, such as "
-            f"{_format_key(unmatched, by_order)}: give --common to compare the {len(matched)} that both hold"
-        )
-    first_indices, second_indices = np.array(matched, np.int64).T
-    return MatchedClips(first_indices, second_indices, left_out, by_order)
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV with ``predictions.COLUMNS``; further columns are those of the classes, in label order."""
+    if path.name == PREDICTIONS_FILE:
+        require_scored(path.parent)
+        require_scored(path.absolute().parent.parent.parent)  # of RUN/folds/all
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file: give a finished run or a CSV of predictions") from error
+    except (ValueError, OSError) as error:  # pandas' errors of parsing are ValueErrors
+        raise UserError(f"{path}: not a CSV ({error}): write it again") from error
+    missing = [name for name in COLUMNS if name not in table]
+    if missing or table.empty:
+        raise UserError(f"{path}: {f'no column {missing[0]}' if missing else 'no clip'}: give {', '.join(COLUMNS)}")
+    twice = table[table.duplicated(CLIP)]
+    if len(twice):
+        raise UserError(f"{path}: two lines of the clip {' '.join(twice.iloc[0][CLIP])}: keep one")
+    table.attrs["classes"] = [name for name in table if name not in COLUMNS]
+    return table[list(COLUMNS)]
 
 
-def _clip_keys(file: PublishedPredictions, labels: IntArray, with_dataset: bool, by_order: bool) -> list[ClipKey]:
-    names = [str(label) for label in labels] if by_order else file.clip or []
-    keys: list[ClipKey] = list(zip(file.subject, names, strict=True))
-    if with_dataset:
-        return [(dataset.casefold(), *key) for dataset, key in zip(file.dataset or [], keys, strict=True)]
-    return keys
-
-
-def _require_one_dataset(file: PublishedPredictions, by_order: bool) -> None:
-    """Raise UserError where two datasets share a subject (or a subject's clip): the other file has no dataset."""
-    if file.dataset is None:
-        return
-    names = [""] * len(file.subject) if by_order or file.clip is None else file.clip
-    clips = set(zip(file.dataset, file.subject, names, strict=True))
-    datasets_of = Counter((subject, name) for _, subject, name in clips)
-    shared = next((key for key, number in datasets_of.items() if number > 1), None)
-    if shared:
-        raise UserError(
-            f"{file.path}: {' '.join(shared).strip()} is in two datasets, and the other file names no dataset: "
-            "add a column dataset to it"
-        )
-
-
-def _format_key(key: ClipKey, by_order: bool) -> str:
-    return " ".join(key[:-1]) + f" (class {key[-1]})" if by_order else " ".join(key)
-
-
-def _predicted_classes(file: PublishedPredictions, classes: Sequence[str]) -> IntArray:
-    if file.prediction is None:
-        raise UserError(f"{file.path}: no column of predictions: name it prediction in the first line")
-    return class_indices(file.path, file.prediction, classes)
-
-
-def _require_equal_labels(
-    files: Sequence[PublishedPredictions], labels: Sequence[IntArray], matched: MatchedClips, classes: Sequence[str]
-) -> None:
-    for i, j in zip(matched.first, matched.second, strict=True):
-        if labels[0][i] != labels[1][j]:
-            name = " ".join([files[0].subject[i], *(files[0].clip or [])[i : i + 1]])
-            raise UserError(
-                f"{files[1].path}: the clip {name} is {classes[labels[1][j]]}, but {classes[labels[0][i]]} in "
-                f"{files[0].path}: compare files of one annotation, or give --classes in the order of the numbers"
-            )
+def _classes(tables: Sequence[pd.DataFrame], paths: Sequence[Path]) -> list[str]:
+    """Return the classes of the first file that has a column for each class; otherwise all that occur, sorted."""
+    occurring = [sorted({*table["label"], *table["prediction"]}) for table in tables]
+    classes = next((table.attrs["classes"] for table in tables if table.attrs["classes"]), None)
+    classes = classes or sorted({name for names in occurring for name in names})
+    for path, names in zip(paths, occurring, strict=True):
+        unknown = [name for name in names if name not in classes]
+        if unknown:
+            raise UserError(f"{path}: {unknown[0]!r} is none of the classes {', '.join(classes)}: name classes alike")
+    return classes
 
 
 def _compare_scores(
-    truth: IntArray, ours: IntArray, theirs: IntArray, subjects: list[tuple[str, str]], num_classes: int
-) -> list[list[ScoreWithInterval]]:
-    """Return UF1, UAR and accuracy with their intervals: of OURS, of THEIRS, and the difference."""
+    truth: Labels, ours: Labels, theirs: Labels, subjects: list[tuple[str, str]], num_classes: int
+) -> dict[str, dict[str, float | None]]:
+    """Return UF1, UAR and accuracy of each of ``ROWS``, with the ends of their intervals: {"uf1", "uf1_low", ...}."""
     both = (ours, theirs)
     scores = [metrics.score_all(metrics.confusion(truth, predicted, num_classes)) for predicted in both]
     intervals = [bootstrap.subject_bootstrap(truth, predicted, subjects, num_classes=num_classes) for predicted in both]
     intervals.append(bootstrap.paired_differences(truth, ours, theirs, subjects, num_classes=num_classes))
-    rows = []
-    for values, of_row in zip((*scores, scores[0] - scores[1]), intervals, strict=True):
-        ends = (None,) * 3 if of_row is None else (of_row.uf1, of_row.uar, of_row.accuracy)
-        rows.append([(float(value), interval) for value, interval in zip(values, ends, strict=True)])
+    rows: dict[str, dict[str, float | None]] = {}
+    for who, values, interval in zip(ROWS, (*scores, scores[0] - scores[1]), intervals, strict=True):
+        rows[who] = {}
+        for name, value in zip(SCORES, values, strict=True):
+            low, high = (None, None) if interval is None else getattr(interval, name)
+            rows[who] |= {name: float(value), f"{name}_low": low, f"{name}_high": high}
     return rows
 
 
-def _matching_notes(matched: MatchedClips) -> list[str]:
-    lines = []
-    if any(matched.left_out):
-        lines.append(f"left out: {matched.left_out[0]} clips that only OURS has, {matched.left_out[1]} of THEIRS")
-    if matched.by_order:
-        lines.append("clips are not named: matched by their order within a subject's class; b and c depend on it")
-    return lines
-
-
-def _matched_names(files: Sequence[PublishedPredictions], matched: MatchedClips) -> list[str]:
-    """Return the name of each matched clip, from the first file that names clips; empty names where none does."""
-    for file, indices in zip(files, (matched.first, matched.second), strict=True):
-        if file.clip and any(names := [file.clip[i] for i in indices]):
-            return names
-    return [""] * len(matched.first)
+def _format(scores: dict[str, float | None], name: str) -> str:
+    score, low, high = (scores[f"{name}{end}"] for end in ("", "_low", "_high"))
+    assert score is not None
+    return format_score(score, None if low is None or high is None else (low, high))
 
 
 def _format_probability(p: float) -> str:
     return f"= {p:.4f}" if p >= 0.0001 else "< 0.0001"
 
 
-def _comparison_csv(table: dict[str, list[list[ScoreWithInterval]]]) -> str:
-    lines: list[Sequence[str]] = [COLUMNS]
-    for name, rows in table.items():
-        for row, scores in zip(ROWS, rows, strict=True):
-            numbers = [number for value, interval in scores for number in (value, *(interval or (None, None)))]
-            lines.append(
-                (spreadsheet_cell(name), row, *("" if number is None else f"{number:.6f}" for number in numbers))
-            )
-    return _to_csv(lines)
-
-
-def _differing_csv(
-    subjects: list[tuple[str, str]],
-    clips: list[str],
-    truth: IntArray,
-    ours: IntArray,
-    theirs: IntArray,
-    classes: Sequence[str],
-) -> str:
-    lines: list[Sequence[str]] = [("dataset", "subject", "clip", "label", "ours", "theirs")]
-    for i in np.flatnonzero(ours != theirs):
-        names = (classes[labels[i]] for labels in (truth, ours, theirs))
-        lines.append([spreadsheet_cell(text) for text in (*subjects[i], clips[i], *names)])
-    return _to_csv(lines)
-
-
-def _to_csv(lines: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+def _to_csv(table: pd.DataFrame) -> str:
+    return table.to_csv(index=False, float_format="%.6f", lineterminator="\n")

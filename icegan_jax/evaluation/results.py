@@ -13,9 +13,22 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import bootstrap, metrics
 from icegan_jax.evaluation.predictions import Prediction, require_unique
-from icegan_jax.evaluation.score_table import ORACLE_NAME
 from icegan_jax.io import read_json, read_json_with_checksum
 from icegan_jax.run_dir import RESULTS_FILE
+
+# The fields of results.json; those of a run that trained on everybody lack the scores.
+_FIELDS = (
+    "protocol",
+    "selection",
+    "num_clips",
+    "num_folds",
+    "seed",
+    "classes",
+    "timing",
+    "versions",
+    "data_fingerprint",
+)
+_SCORES = ("overall", "datasets", "floors", "dataset_floors", "references")
 
 RERUN_HINT = "start the command that trained the run again: it writes the results anew from the finished folds"
 
@@ -193,7 +206,7 @@ def build_unscored_results(
         "num_people": len({(row.dataset, row.subject) for row in predictions}),
         "seed": seed,
         "classes": list(classes),
-        "fit": {"accuracy": correct / len(predictions)},
+        "fit": {"accuracy": correct / len(predictions)},  # on the training clips, no score
         "timing": asdict(timing),
         "versions": dict(versions),
         "data_fingerprint": data_fingerprint,
@@ -202,20 +215,21 @@ def build_unscored_results(
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """Read results.json, and check the checksum and every field that the report shows.
-
-    Where ``scored`` is false, only the fields of ``build_unscored_results`` are required. Older runs may have no field
-    ``classes``, which is then set to ``EXPRESSIONS``, and no checksum.
+    """Read results.json, after a check of its checksum.
 
     Raises:
-      UserError: the file is missing or damaged, or a field is absent; the message names the file and the field.
+      UserError: the file is missing, damaged, changed by hand or of another version; the message names the file.
     """
     try:
-        return _read_and_check(path)
+        results = read_json_with_checksum(path)
+        required = {*_FIELDS, *(_SCORES if results.get("scored", True) else ())}
+        if missing := sorted(required - results.keys()):
+            raise UserError(f"{path}: the field {missing[0]} is missing")
     except UserError as error:
         if not path.is_file():
             raise
         raise UserError(f"{error}; remove the file and {RERUN_HINT}") from error
+    return results
 
 
 def read_scored_results(path: Path) -> dict[str, Any]:
@@ -252,104 +266,3 @@ def _score_rows(rows: Sequence[Prediction], num_classes: int) -> Score:
         [(row.dataset, row.subject) for row in rows],
         num_classes,
     )
-
-
-def _read_and_check(path: Path) -> dict[str, Any]:
-    results = read_json_with_checksum(path)
-    for field in ("protocol", "selection", "data_fingerprint"):
-        _require(path, results, field, str)
-    for field in ("num_clips", "num_folds", "seed"):
-        _require(path, results, field, int)
-    for field in ("timing", "versions"):
-        _require(path, results, field, dict)
-    classes = results.setdefault("classes", list(EXPRESSIONS))
-    if not _are_unique_names(classes):
-        raise UserError(f"{path}: the field classes is damaged")
-    for field, kind in (("files", str), ("warnings", list)):
-        block = _require(path, results, field, dict, default={})
-        for name in block:
-            _require(path, block, name, kind, field)
-    if _require(path, results, "scored", bool, default=True):
-        _check_scores(path, results, classes)
-    else:
-        _require_share(path, _require(path, results, "fit", dict), "accuracy", "fit")
-    return results
-
-
-def _check_scores(path: Path, results: dict[str, Any], classes: Sequence[str]) -> None:
-    for field in ("overall", "datasets", "floors"):
-        _require(path, results, field, dict)
-    _check_score(path, results["overall"], "overall", len(classes))
-    for group in ("datasets", "references"):
-        for name, block in _require(path, results, group, dict, default={}).items():
-            _check_score(path, block, f"{group}.{name}", len(classes))
-    floors = {"floors": results["floors"]}
-    for name, block in _require(path, results, "dataset_floors", dict, default={}).items():
-        floors[f"dataset_floors.{name}"] = block
-    for place, block in floors.items():
-        always = [f"always_{name}" for name in classes]
-        constant = next((name for name in always if isinstance(block, dict) and name in block), always[0])
-        for name in (constant, "prior_random"):
-            _check_uf1_and_uar(path, _require(path, block, name, dict, place), f"{place}.{name}")
-    if "oracle" in results:
-        _check_uf1_and_uar(path, _require(path, results, "oracle", dict), "oracle")
-    for name, block in _require(path, results, "by_selection", dict, default={}).items():
-        _check_uf1_and_uar(path, block, f"by_selection.{name}")
-        if name != ORACLE_NAME:
-            _check_score(path, block, f"by_selection.{name}", len(classes))
-    for name in _require(path, results, "selected_steps", dict, default={}):
-        _require(path, results["selected_steps"], name, int, "selected_steps")
-
-
-def _check_score(path: Path, block: Any, place: str, num_classes: int) -> None:
-    _check_uf1_and_uar(path, block, place)
-    _require_share(path, block, "accuracy", place)
-    for name in ("uf1_ci95", "uar_ci95"):
-        interval = _require(path, block, name, (list, type(None)), place)
-        if interval is not None and not (_are_numbers(interval, 2) and all(0 <= end <= 1 for end in interval)):
-            raise UserError(f"{path}: {place}.{name} is not [low, high]")
-    counts = _require(path, block, "confusion", list, place)
-    if len(counts) != num_classes or not all(_are_numbers(row, num_classes) for row in counts):
-        raise UserError(f"{path}: {place}.confusion is not {num_classes} by {num_classes}")
-
-
-def _check_uf1_and_uar(path: Path, block: Any, place: str) -> None:
-    for name in ("uf1", "uar"):
-        _require_share(path, block, name, place)
-
-
-def _require_share(path: Path, block: Any, field: str, place: str) -> None:
-    """Require a number from 0 to 1, which excludes NaN and integers that are too long to print."""
-    if not 0 <= _require(path, block, field, (float, int), place) <= 1:
-        raise UserError(f"{path}: {place}.{field} is not from 0 to 1")
-
-
-def _are_unique_names(values: Any) -> bool:
-    return (
-        isinstance(values, list)
-        and all(isinstance(value, str) for value in values)
-        and 0 < len(values) == len(set(values))
-    )
-
-
-def _are_numbers(values: Any, length: int) -> bool:
-    return (
-        isinstance(values, list) and len(values) == length and all(isinstance(value, int | float) for value in values)
-    )
-
-
-def _require(
-    path: Path,
-    block: Any,
-    field: str,
-    kind: type | tuple[type, ...],
-    place: str = "",
-    default: Any = None,
-) -> Any:
-    """Return a field of a block; raise UserError where the field is absent without a default, or of another type."""
-    value = block.get(field, default) if isinstance(block, dict) else None
-    full_name = f"{place}.{field}" if place else field
-    missing = not isinstance(block, dict) or (field not in block and default is None)
-    if missing or not isinstance(value, kind):
-        raise UserError(f"{path}: the field {full_name} is missing or damaged")
-    return value

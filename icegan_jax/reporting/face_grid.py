@@ -20,7 +20,7 @@ _LINE_HEIGHT = 19
 _SMALL_FONT_SIZE = 12  # of the text below a cell and of the caption
 _SMALL_LINE_HEIGHT = 16
 _FRAME_WIDTH = 4
-_MAX_ROW_NAME = 24  # letters
+_MAX_ROW_NAME = 220
 
 # Colors of a signed difference, from blue (darker) to red (brighter): ColorBrewer's RdBu in reverse. Matplotlib's
 # colormap of that name is not used, so that a prediction does not import Matplotlib.
@@ -70,13 +70,15 @@ class FaceGrid:
         picture = Image.new("RGB", self.size, "white")
         pen = ImageDraw.Draw(picture)
         width, height = self.cell_size
+        font, small = _font(_FONT_SIZE), _font(_SMALL_FONT_SIZE)
         for column, name in enumerate(self.column_names):
             x, y = self._corner(0, column)
-            text, font = _fit(name, width, _FONT_SIZE), _font(_FONT_SIZE)
+            text = _fit(name, width, _FONT_SIZE)
             pen.text((x + width // 2, y - _GAP), text, style.TEXT_COLOR, font, anchor="md", align="center")
         for row, name in enumerate(self.row_names):
             at = (self._left - _MARGIN, self._corner(row, 0)[1] + height // 2)
-            pen.text(at, _row_name(name), style.TEXT_COLOR, _font(_FONT_SIZE), anchor="rm", align="right")
+            text = _fit(name, _MAX_ROW_NAME, _FONT_SIZE)
+            pen.text(at, text, style.TEXT_COLOR, font, anchor="rm", align="right")
             for column, cell in enumerate(cells[row]):
                 x, y = self._corner(row, column)
                 if color := (frames or {}).get((row, column)):
@@ -85,11 +87,11 @@ class FaceGrid:
                 picture.paste(_scale(cell, self.cell_size), (x, y))
                 if self.cell_names:
                     text = _fit(self.cell_names[row][column], width, _SMALL_FONT_SIZE)
-                    pen.text((x, y + height + 2), text, style.TEXT_COLOR, _font(_SMALL_FONT_SIZE), anchor="la")
+                    pen.text((x, y + height + 2), text, style.TEXT_COLOR, small, anchor="la")
         top = self._corner(len(self.row_names), 0)[1]
         for number, line in enumerate(self._caption_lines()):
             at = (_MARGIN, top + number * _SMALL_LINE_HEIGHT)
-            pen.text(at, line, style.MUTED_COLOR, _font(_SMALL_FONT_SIZE), anchor="la")
+            pen.text(at, line, style.MUTED_COLOR, small, anchor="la")
         return np.array(picture)
 
     def _corner(self, row: int, column: int) -> tuple[int, int]:
@@ -101,7 +103,7 @@ class FaceGrid:
 
     @functools.cached_property
     def _left(self) -> int:
-        lines = (line for name in self.row_names for line in _row_name(name).split("\n"))
+        lines = (line for name in self.row_names for line in _fit(name, _MAX_ROW_NAME, _FONT_SIZE).split("\n"))
         width = max((_text_width(line, _FONT_SIZE) for line in lines), default=0)
         return _MARGIN + (width + _MARGIN if width else 0)
 
@@ -161,15 +163,11 @@ def _difference_colors() -> Color:
     return (np.stack([np.interp(x, x_anchors, channel) for channel in anchors.T], axis=1) * 255).astype(np.uint8)
 
 
-def _row_name(name: str) -> str:
-    return "\n".join(style.truncate(_printable(line), _MAX_ROW_NAME) for line in name.split("\n"))
-
-
 def _fit(name: str, width: int, size: int) -> str:
     """Cut each line of a name to a width in pixels."""
     lines = []
     for line in map(_printable, name.split("\n")):
-        limit = len(line)
+        limit = min(len(line), width)  # a letter takes a pixel or more
         while limit > 1 and _text_width(style.truncate(line, limit), size) > width:
             limit -= 1
         lines.append(style.truncate(line, limit))

@@ -35,6 +35,15 @@ _LEGEND_LINES = 5  # lines of class names in a panel
 _LEGEND_NAME_LIMIT = 14  # letters
 _COUNTERS = ("step", "epoch")  # fields of metrics.jsonl that count and are not measured
 _CLASS_PREFIXES = ("length_", "predicted_")  # before a class's name, after the name of a network or nothing
+_HEADINGS = {  # of the rows of plots
+    "g_": "Generator losses",
+    "d_": "Discriminator losses",
+    "*": "Accuracy, capsule lengths and answers",
+    "_norm": "Norms of gradients, parameters and statistics",
+    "": "Other quantities",
+}
+
+Panel = dict[str, str]  # the quantities of metrics.jsonl that share a plot, and the class of each, or ""
 
 
 @dataclass(frozen=True)
@@ -48,21 +57,6 @@ class Curve:
 
     steps: npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One plot of the training curves.
-
-    Attributes:
-      title: of the plot.
-      names: the quantities of metrics.jsonl that share the plot.
-      labels: class of each quantity, for color and legend; empty for a quantity alone.
-    """
-
-    title: str
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
 
 
 def read_metrics(path: Path) -> dict[str, Curve]:
@@ -163,8 +157,8 @@ def draw_training_curves(folds: Sequence[Mapping[str, Curve]], classes: Sequence
         grid = strip.subplots(height, _COLUMNS, squeeze=False).ravel()
         for axes in grid[len(panels) :]:
             axes.set_visible(False)
-        for axes, panel in zip(grid, panels, strict=False):
-            _draw_panel(axes, panel, folds, classes)
+        for axes, (title, panel) in zip(grid, panels.items(), strict=False):
+            _draw_panel(axes, title, panel, folds, classes)
     return figure
 
 
@@ -191,51 +185,33 @@ def _curve(by_step: Mapping[int, float]) -> Curve:
     return Curve(np.array(steps, np.int64), np.array([by_step[step] for step in steps]))
 
 
-def _sections(names: Sequence[str], classes: Sequence[str]) -> dict[str, list[Panel]]:
-    by_class = _class_panels(names, classes)
-    shared = {name for panel in by_class for name in panel.names}
-    rest = [name for name in names if name not in shared]
-    accuracies = [name for name in rest if "accuracy" in name]
-    norms = [name for name in rest if name.endswith("_norm")]
-    losses = [name for name in rest if name not in accuracies and name not in norms]
-    generator = [name for name in losses if name.startswith("g_")]
-    discriminator = [name for name in losses if name.startswith("d_")]
-    other = [name for name in losses if not name.startswith(("g_", "d_"))]
-    sections = {
-        "Generator losses": [_single(name) for name in generator],
-        "Discriminator losses": [_single(name) for name in discriminator],
-        "Accuracy, capsule lengths and answers": [*(_single(name) for name in accuracies), *by_class],
-        "Norms of gradients, parameters and statistics": [_single(name) for name in norms],
-        "Other quantities": [_single(name) for name in other],
-    }
-    return {heading: panels for heading, panels in sections.items() if panels}
-
-
-def _single(name: str) -> Panel:
-    return Panel(name, (name,), ("",))
-
-
-def _class_panels(names: Sequence[str], classes: Sequence[str]) -> list[Panel]:
-    """Return panels for names such as length_negative: the classes of one prefix share a panel."""
-    prefixes = []
+def _sections(names: Sequence[str], classes: Sequence[str]) -> dict[str, dict[str, Panel]]:
+    """Return the panels of each row of plots by their titles; the classes of a quantity such as length_* share one."""
+    panels: dict[str, Panel] = {}
     for name in names:
+        title, of_class = name, ""
         for label in classes:
             prefix = name.removesuffix(label)
-            if prefix != name and prefix.endswith(_CLASS_PREFIXES) and prefix not in prefixes:
-                prefixes.append(prefix)
-    panels = []
-    for prefix in prefixes:
-        labels = [label for label in classes if prefix + label in names]
-        panels.append(Panel(f"{prefix}*", tuple(prefix + label for label in labels), tuple(labels)))
-    return panels
+            if prefix != name and prefix.endswith(_CLASS_PREFIXES):
+                title, of_class = f"{prefix}*", label
+        panels.setdefault(title, {})[name] = of_class
+    sections: dict[str, dict[str, Panel]] = {heading: {} for heading in _HEADINGS.values()}
+    for title in sorted(panels, key=lambda title: title.endswith("*")):  # stable: classes come last
+        shared = title.endswith("*") or "accuracy" in title
+        kind = "*" if shared else "_norm" if title.endswith("_norm") else title[:2]
+        labels = sorted(panels[title].items(), key=lambda item: classes.index(item[1]) if item[1] else 0)
+        sections[_HEADINGS.get(kind, _HEADINGS[""])][title] = dict(labels)
+    return {heading: rows for heading, rows in sections.items() if rows}
 
 
-def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]], classes: Sequence[str]) -> None:
-    several = len(panel.names) > 1
+def _draw_panel(
+    axes: Axes, title: str, panel: Panel, folds: Sequence[Mapping[str, Curve]], classes: Sequence[str]
+) -> None:
+    several = len(panel) > 1
     line_width = 0.8 if len(folds) < 12 else 0.5
     halo = [Stroke(linewidth=3.4, foreground="white"), Normal()]
     means, diverged = [], 0
-    for name, label in zip(panel.names, panel.labels, strict=True):
+    for name, label in panel.items():
         color = style.class_color(classes.index(label)) if label else MEAN_COLOR
         curves = [fold[name] for fold in folds if name in fold]
         for curve in curves:
@@ -255,17 +231,17 @@ def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]], 
         )
 
     style.style_axes(axes)
-    _set_scale(axes, panel, np.concatenate(means))
-    title = style.escape_mathtext(panel.title) + (f"  (not finite in {diverged})" if diverged else "")
-    axes.set_title(title, fontsize=style.TEXT_SIZE, loc="left", color=style.TEXT_COLOR)
+    _set_scale(axes, title, np.concatenate(means))
+    heading = style.escape_mathtext(title) + (f"  (not finite in {diverged})" if diverged else "")
+    axes.set_title(heading, fontsize=style.TEXT_SIZE, loc="left", color=style.TEXT_COLOR)
     axes.set_xlabel("step", fontsize=style.SMALL_SIZE, color=style.MUTED_COLOR)
     if several:
-        columns = math.ceil(len(panel.names) / _LEGEND_LINES)
+        columns = math.ceil(len(panel) / _LEGEND_LINES)
         axes.legend(fontsize=style.SMALL_SIZE - 1, frameon=False, handlelength=1.2, ncols=columns)
 
 
-def _set_scale(axes: Axes, panel: Panel, values: npt.NDArray[np.float64]) -> None:
-    if "accuracy" in panel.title or panel.title.removesuffix("*").endswith(_CLASS_PREFIXES):
+def _set_scale(axes: Axes, title: str, values: npt.NDArray[np.float64]) -> None:
+    if "accuracy" in title or title.endswith("*"):
         axes.set_ylim(-0.03, 1.03)  # for shares and squashed lengths (Sabour et al. 2017, eq. 1)
     elif values.size and values.min() > 0 and values.max() > _LOG_SCALE_RATIO * values.min():
         axes.set_yscale("log")

@@ -19,7 +19,6 @@ SECTION_TITLES = {
     "reference": "References on the same clips and folds",
 }
 _RULES = {"last": "last step", "inner": "inner validation"}  # the selection rules that results.json names
-_UNGROUPED = "run"  # the heading of fields that are in no group
 
 
 def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False) -> str:
@@ -56,8 +55,7 @@ def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False) -
         gain=DIFFERENCE_GAIN,
         entries=_tiles(results),
         warnings=[f"{name}: {line}" for name, lines in results.get("warnings", {}).items() for line in lines],
-        config=_config_groups(config),
-        config_json=json.dumps(config, indent=2, ensure_ascii=False),
+        config=json.dumps(config, indent=2, ensure_ascii=False),
         versions=_versions(results),
         **scored,
     )
@@ -194,21 +192,3 @@ def _versions(results: Mapping[str, Any]) -> dict[str, str]:
     for name, value in results["timing"].items():
         entries[name.replace("_", " ")] = f"{value:,.2f}" if isinstance(value, float) else value
     return {name: str(value) for name, value in {**entries, **results["versions"]}.items()}
-
-
-def _config_groups(config: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Return the text of every field of config.json under its group."""
-    groups: dict[str, dict[str, str]] = {_UNGROUPED: {}}
-    for name, value in config.items():
-        group, prefix = (name, "") if isinstance(value, dict) and value else (_UNGROUPED, name)
-        groups.setdefault(group, {}).update(_flat(value, prefix))
-    return groups
-
-
-def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
-    """Yield the name and the text of each field: a string unchanged, a dash for an empty one, other values as JSON."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else key)
-    else:
-        yield name, (value or "–") if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -10,13 +10,12 @@ from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.results import RERUN_HINT, read_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_any_faces
-from icegan_jax.io import read_json, read_json_with_checksum, sha256_of
+from icegan_jax.io import read_json_with_checksum, sha256_of
 from icegan_jax.reporting.plots import Curve, read_metrics
 from icegan_jax.run_dir import (
     CONFIG_FILE,
     FOLDS_DIR,
     METRICS_FILE,
-    PARTIAL_RESULTS_FILE,
     PREDICTIONS_FILE,
     RESULT_FILE,
     RESULTS_FILE,
@@ -96,23 +95,11 @@ def _require_finished(run_dir: Path) -> None:
     folds = _fold_dirs(run_dir)
     if not folds and not (run_dir / CONFIG_FILE).exists():
         raise UserError(f"{run_dir}: not a run directory: it has neither config.json nor folds/")
-    if (run_dir / PARTIAL_RESULTS_FILE).is_file():
-        raise UserError(f"{run_dir}: {_progress(run_dir)}; the same command that began it goes on")
     done = sum((fold / RESULT_FILE).exists() for fold in folds)
     raise UserError(
         f"{run_dir}: this run is not finished ({done} of {len(folds)} started folds are done, no "
         "results.json): start the same training command again, it continues"
     )
-
-
-def _progress(run_dir: Path) -> str:
-    """Return how many folds are finished now, which may be more than when the partial results were written."""
-    folds = read_json(run_dir / PARTIAL_RESULTS_FILE).get("folds")
-    if not isinstance(folds, dict) or not {"finished", "missing"} <= set(folds):
-        raise UserError(f"{run_dir / PARTIAL_RESULTS_FILE}: the field folds is missing or damaged; remove the file")
-    names = [*folds["finished"], *folds["missing"]]
-    done = sum((fold / RESULT_FILE).exists() for fold in _fold_dirs(run_dir) if fold.name in names)
-    return f"{done} of {len(names)} folds are finished ({PARTIAL_RESULTS_FILE})"
 
 
 def _read_config(path: Path) -> dict[str, Any]:

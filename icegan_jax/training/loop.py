@@ -4,13 +4,14 @@ Axis letters: r device, f fold on a device, g fold of the group, s step of a cal
 """
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,7 @@ from icegan_jax.training.checkpoint import MAX_TO_KEEP, FoldCheckpoints, checkpo
 from icegan_jax.training.evaluate import evaluate_group, write_evaluations
 from icegan_jax.training.fold_result import write_result
 from icegan_jax.training.logging import (
+    Events,
     named_metrics,
     open_events,
     open_log,
@@ -44,21 +46,19 @@ from icegan_jax.training.logging import (
     write_line,
     write_scalars,
 )
-from icegan_jax.training.memory import out_of_memory_hints, plan_capacity
+from icegan_jax.training.memory import choose_folds_per_device, out_of_memory_hint
 from icegan_jax.training.monitor import (
-    STATISTICS_ONLY,
-    BatchClip,
+    NONFINITE_LENGTH,
     CollapseMonitor,
     Failure,
     NonFiniteError,
     batch_clips,
     collapse_monitor,
-    describe_skipped_fold,
     first_nonfinite,
     mean_metrics,
     write_failure,
 )
-from icegan_jax.training.parallel import FoldLayout, ParallelPrograms
+from icegan_jax.training.parallel import FoldLayout, ParallelPrograms, build_programs
 from icegan_jax.training.prefetch import CallTimer, Prefetcher
 from icegan_jax.training.state import Models, TrainConfig, TrainState, fold_key, state_template
 from icegan_jax.training.train_step import Metrics
@@ -151,7 +151,8 @@ def train_folds(
         context = build_context(
             models, pairs, train_config, run_dir, devices, show_progress, folds=len(folds), todo=len(unfinished)
         )
-        elapsed = Elapsed(time.perf_counter() - start, sum(context.programs.compile_s))
+        seconds = time.perf_counter() - start  # nearly all for a compilation, if any
+        elapsed = Elapsed(seconds, seconds)
         groups = group_folds(unfinished, run_dir, context.layout.folds, train_config.steps)
         bar.total = train_config.steps * len(groups)
         for index, group in enumerate(groups, start=1):
@@ -190,11 +191,16 @@ def build_context(
     """
     if models.classes != len(pairs.classes):
         raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
-    with out_of_memory_hints(train_config):
-        capacity = plan_capacity(models, train_config, devices, folds, todo)
-    if capacity.reason:
-        print(capacity.reason, flush=True)
-    return RunContext(capacity.programs, capacity.layout, pairs, train_config, run_dir, show_progress)
+    with out_of_memory_hint(train_config):
+        number = choose_folds_per_device(models, train_config, devices, folds)
+    used = devices if train_config.parallel == "batch" else devices[: math.ceil(todo / number)]
+    layout = FoldLayout(tuple(used), number, train_config.parallel)
+    tqdm.write(
+        f"training {todo} folds in groups of {layout.folds}: {number} side by side on each of "
+        f"{len(used)} x {used[0].device_kind}"
+    )
+    programs = build_programs(models, layout.devices, layout.parallel)
+    return RunContext(programs, layout, pairs, train_config, run_dir, show_progress)
 
 
 def group_folds(folds: Sequence[Fold], run_dir: Path, size: int, steps: int) -> list[list[Fold]]:
@@ -257,7 +263,7 @@ def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = N
       OSError: another file of a fold cannot be read or written.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(out_of_memory_hints(context.config, context.layout.folds_per_device))
+        stack.enter_context(out_of_memory_hint(context.config))
         for fold in folds:
             path = fold_lock(context.run_dir, fold)
             stack.enter_context(hold_lock(path, f"fold {fold.name}", "wait until it has ended", FOLD_LOCK_S))
@@ -275,7 +281,7 @@ def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = N
         group.write_results(states)
     failures = [fold_run.failure for fold_run in group.fold_runs if fold_run.failure is not None]
     for failure in failures:
-        _warn(describe_skipped_fold(failure))
+        _warn(f"{failure.describe()}; the run goes on without this fold")
     return failures
 
 
@@ -461,14 +467,14 @@ class FoldGroup:
             context.config.batch_size,
         )
         for place in nonfinite:
-            self.fold_runs[place].fail(step, STATISTICS_ONLY, (), context.config)
+            self.fold_runs[place].fail(step, NONFINITE_LENGTH, (), context.config)
 
     def save(self, states: TrainState, positions: Sequence[Mapping[str, Any]]) -> None:
         """Save a checkpoint of every fold: its state, the position of its data iterator, and its time so far."""
         now = self.time_per_fold()._asdict()
         for place, fold_run in enumerate(self.fold_runs):
             if fold_run.is_training:
-                sync_logs(fold_run.logs)
+                sync_logs(fold_run.logs, fold_run.events)
                 state = self.context.layout.take_state(states, place)
                 fold_run.checkpoints.save(state, {"iterator": positions[place], **now})
         for fold_run in self.fold_runs:  # only now: until all folds have this step, the step before is their common one
@@ -488,7 +494,7 @@ class FoldGroup:
             context.programs, states, context.pairs, self.filled, folders, context.layout, config.batch_size
         )
         for place in nonfinite:
-            self.fold_runs[place].fail(config.steps, STATISTICS_ONLY, (), config)
+            self.fold_runs[place].fail(config.steps, NONFINITE_LENGTH, (), config)
         for fold_run in self.fold_runs:
             if fold_run.is_training:
                 fold_run.show_faces(config.steps, context.pairs.classes)
@@ -527,7 +533,7 @@ class FoldRun:
     checkpoints: FoldCheckpoints
     collapse: CollapseMonitor
     metrics: TextIO | None = None
-    events: BinaryIO | None = None
+    events: Events | None = None
     evaluations: TextIO | None = None
     warnings: list[str] = field(default_factory=list)
     failure: Failure | None = None
@@ -544,12 +550,12 @@ class FoldRun:
 
     def open_logs(self, step: int, context: RunContext, stack: contextlib.ExitStack) -> None:
         """Open the logs as they were after ``step``, and replay metrics.jsonl into the collapse monitor."""
-        self.metrics = stack.enter_context(open_log(self.folder, step))
+        self.metrics = stack.enter_context(open_log(self.folder / METRICS_FILE, step))
         with (self.folder / METRICS_FILE).open(encoding="utf-8") as lines:
             self.warnings = self.collapse.replay(lines, step)
         self.events = stack.enter_context(open_events(events_dir(context.run_dir, self.fold), step))
         if context.config.evaluate_every:
-            self.evaluations = stack.enter_context(open_log(self.folder, step, EVALUATIONS_FILE))
+            self.evaluations = stack.enter_context(open_log(self.folder / EVALUATIONS_FILE, step))
 
     def check_finite(self, metrics: Mapping[str, NDArray[Any]], place: int, call: Call, context: RunContext) -> None:
         """Fail the fold at the first update of a call with a non-finite number.
@@ -565,11 +571,11 @@ class FoldRun:
         """
         nonfinite = first_nonfinite(metrics, place) if self.is_training else None
         if nonfinite is not None:
-            clips = batch_clips(context.pairs, call.indices[place, nonfinite.offset])
-            step = call.step - call.indices.shape[1] + nonfinite.offset + 1
-            self.fail(step, nonfinite.terms, clips, context.config)
+            offset, terms = nonfinite
+            clips = batch_clips(context.pairs, call.indices[place, offset])
+            self.fail(call.step - call.indices.shape[1] + offset + 1, terms, clips, context.config)
 
-    def fail(self, step: int, terms: dict[str, float], clips: tuple[BatchClip, ...], config: TrainConfig) -> None:
+    def fail(self, step: int, terms: dict[str, float], clips: tuple[str, ...], config: TrainConfig) -> None:
         """Stop training the fold, keep its newest checkpoint, and write nonfinite.json.
 
         Args:
@@ -605,8 +611,8 @@ class FoldRun:
             _, first = np.unique(arrays["label"], return_index=True)
             onset, synthetic, apex = (arrays[name][first] for name in ("onset", "synthetic", "apex"))
         faces = np.concatenate([onset[:, None], synthetic, apex[:, None]], axis=1)
-        subjects = "held out" if self.fold.scored else "trained on"
-        write_faces(self.events, step, f"{subjects}: onset, {', '.join(classes)}, apex", faces)
+        subjects = "held_out" if self.fold.scored else "trained_on"
+        write_faces(self.events, step, f"{subjects}/{'-'.join(('onset', *classes, 'apex'))}", faces)
 
 
 def open_fold_run(fold: Fold, context: RunContext, stack: contextlib.ExitStack) -> FoldRun:

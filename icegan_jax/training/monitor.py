@@ -22,41 +22,11 @@ from icegan_jax.io import read_json, write_json
 from icegan_jax.run_dir import NONFINITE_FILE, fold_dir
 from icegan_jax.training.state import TrainConfig
 
-# The terms of a failure in an evaluation. Neither the clip nor the class of the capsule length is recorded.
-STATISTICS_ONLY = {"capsule_length": math.nan}
+NONFINITE_LENGTH = {"capsule_length": math.nan}  # the terms of a failure in an evaluation
 
 MAX_NAMED = 16  # terms or clips that one message names; nonfinite.json names all of them
 
-POINTS = 8  # of the loss curve in a warning: enough to show a plateau, short enough for one line
-_BARS = "▁▂▃▄▅▆▇█"
-_LOSSES = {"d_real_margin": "margin loss", "d_real_cross_entropy": "cross entropy"}  # with capsules, and without
-_ADVICE = {
-    "d_real_margin": "the capsules have collapsed (see config.discriminator.routing_axis, "
-    "config.discriminator.capsule_std, config.model.recognition_input, config.optimizer.learning_rate)",
-    "d_real_cross_entropy": "all classes are predicted alike (see config.model.recognition_input, "
-    "config.optimizer.learning_rate)",
-}
-
-
-class NonFinite(NamedTuple):
-    """The first update of a call at which a number of a fold was not finite.
-
-    Attributes:
-      offset: the index of the update in the call, from 0.
-      terms: the values of that update that are not finite, by name; the norms come last.
-    """
-
-    offset: int
-    terms: dict[str, float]
-
-
-class BatchClip(NamedTuple):
-    """A clip of a batch; ``frames`` are the frames that were in the batch, relative to the apex, in rising order."""
-
-    dataset: str
-    subject: str
-    clip: str
-    frames: tuple[int, ...]
+_LOSSES = ("d_real_margin", "d_real_cross_entropy")  # with capsules, and without
 
 
 class Failure(NamedTuple):
@@ -65,31 +35,37 @@ class Failure(NamedTuple):
     Attributes:
       fold: the name of the fold.
       step: the update whose terms are not finite; the first update of a training is step 1.
-      terms: the terms that are not finite, as in ``NonFinite``.
-      clips: the clips of the batch of that update, each once.
-      kept: the step of the newest checkpoint; 0 where there is none.
+      terms: the terms that are not finite, by name; the norms come last.
+      clips: the clips of the batch of that update, each once; none where an evaluation failed.
+      checkpoint: the step of the newest checkpoint; 0 where there is none.
     """
 
     fold: str
     step: int
     terms: dict[str, float]
-    clips: tuple[BatchClip, ...]
-    kept: int
+    clips: tuple[str, ...]
+    checkpoint: int
+
+    def describe(self) -> str:
+        """Describe the failure in one line: the fold, the step, the terms, the clips of the batch, the checkpoint."""
+        terms = _listed([f"{name} is {value}" for name, value in self.terms.items()])
+        place = f"clips of the batch: {_listed(self.clips)}" if self.clips else "in an evaluation"
+        kept = f"its checkpoint of step {self.checkpoint} is kept" if self.checkpoint else "it has no checkpoint yet"
+        return f"fold {self.fold}: step {self.step}: {terms}; {place}; {kept}"
 
 
 class NonFiniteError(UserError):
     """A loss or gradient of a fold is not finite, and the config stops the run then."""
 
     def __init__(self, failure: Failure) -> None:
-        again = ", from which the same command comes to the same step" if failure.kept else ""
         super().__init__(
-            f"{describe(failure)}; {_kept(failure)}{again}: lower --config.optimizer.learning_rate in a new --workdir, "
-            "or add --config.training.on_nonfinite=skip_fold --force_resume to go on without this fold"
+            f"{failure.describe()}: lower --config.optimizer.learning_rate in a new --workdir, or add "
+            "--config.training.on_nonfinite=skip_fold --force_resume to go on without this fold"
         )
         self.failure = failure
 
 
-def first_nonfinite(metrics: Mapping[str, NDArray[Any]], fold: int) -> NonFinite | None:
+def first_nonfinite(metrics: Mapping[str, NDArray[Any]], fold: int) -> tuple[int, dict[str, float]] | None:
     """Find the first update of a call after which a number of a fold is not finite.
 
     Args:
@@ -97,15 +73,16 @@ def first_nonfinite(metrics: Mapping[str, NDArray[Any]], fold: int) -> NonFinite
       fold: the index of the fold in the group.
 
     Returns:
-      None where all numbers are finite.
+      The index of the update in the call, from 0, and its terms that are not finite, by name, norms last; None where
+      all numbers are finite.
     """
-    broken = {name: ~np.isfinite(values[fold]) for name, values in metrics.items()}
-    steps = np.any(list(broken.values()), axis=0)
+    nonfinite = {name: ~np.isfinite(values[fold]) for name, values in metrics.items()}
+    steps = np.any(list(nonfinite.values()), axis=0)
     if not steps.any():
         return None
     offset = int(np.argmax(steps))
-    names = sorted((name for name in metrics if broken[name][offset]), key=lambda name: name.endswith("_norm"))
-    return NonFinite(offset, {name: float(metrics[name][fold, offset]) for name in names})
+    names = sorted((name for name in metrics if nonfinite[name][offset]), key=lambda name: name.endswith("_norm"))
+    return offset, {name: float(metrics[name][fold, offset]) for name in names}
 
 
 def mean_metrics(metrics: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float64]]:
@@ -114,28 +91,19 @@ def mean_metrics(metrics: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.fl
         return {name: np.mean(values, axis=1, dtype=np.float64) for name, values in metrics.items()}
 
 
-def batch_clips(pairs: Pairs, indices: NDArray[np.integer[Any]]) -> tuple[BatchClip, ...]:
-    """Return the clips of a batch, given its indices int[b] into ``pairs``: each once, in the order of the batch."""
-    frames: dict[tuple[str, str, str], set[int]] = {}
+def batch_clips(pairs: Pairs, indices: NDArray[np.integer[Any]]) -> tuple[str, ...]:
+    """Return the clips of a batch, given its indices int[b] into ``pairs``: each once, in the order of the batch.
+
+    A clip is written as ``casme2 sub01 EP02_01f (apex, apex+1)``, with the frames that were in the batch.
+    """
+    frames: dict[str, set[int]] = {}
     for index in indices.tolist():
-        clip = (str(pairs.dataset[index]), str(pairs.subject[index]), str(pairs.clip[index]))
+        clip = f"{pairs.dataset[index]} {pairs.subject[index]} {pairs.clip[index]}"
         frames.setdefault(clip, set()).add(int(pairs.shift[index]))
-    return tuple(BatchClip(*clip, tuple(sorted(shifts))) for clip, shifts in frames.items())
-
-
-def describe(failure: Failure) -> str:
-    """Describe a failure in one line: the fold, the step, the terms and the clips of the batch."""
-    terms = [f"{name} is {value}" for name, value in failure.terms.items()]
-    clips = [
-        f"{clip.dataset} {clip.subject} {clip.clip} ({', '.join(map(_frame, clip.frames))})" for clip in failure.clips
-    ]
-    where = f"clips of the batch: {_listed(clips)}" if clips else "in an evaluation"
-    return f"fold {failure.fold}: step {failure.step}: {_listed(terms)}; {where}"
-
-
-def describe_skipped_fold(failure: Failure) -> str:
-    """Describe in one line a fold that the run skips."""
-    return f"{describe(failure)}; the run goes on without this fold, {_kept(failure)}"
+    return tuple(
+        f"{clip} ({', '.join(f'apex{shift:+}' if shift else 'apex' for shift in sorted(shifts))})"
+        for clip, shifts in frames.items()
+    )
 
 
 def write_failure(folder: Path, failure: Failure, policy: str) -> None:
@@ -149,15 +117,8 @@ def write_failure(folder: Path, failure: Failure, policy: str) -> None:
     Raises:
       OSError: the file cannot be written.
     """
-    content = {
-        "fold": failure.fold,
-        "step": failure.step,
-        "terms": {name: str(value) for name, value in failure.terms.items()},  # JSON has neither nan nor inf
-        "clips": [{**clip._asdict(), "frames": list(clip.frames)} for clip in failure.clips],
-        "checkpoint": failure.kept,
-        "policy": policy,
-    }
-    write_json(folder / NONFINITE_FILE, content)
+    terms = {name: str(value) for name, value in failure.terms.items()}  # JSON has neither nan nor inf
+    write_json(folder / NONFINITE_FILE, {**failure._asdict(), "terms": terms, "policy": policy})
 
 
 def describe_recorded_failure(run_dir: Path, fold: Fold) -> str:
@@ -177,14 +138,6 @@ def remove_failures(run_dir: Path, folds: Sequence[Fold]) -> None:
     """
     for fold in folds:
         (fold_dir(run_dir, fold) / NONFINITE_FILE).unlink(missing_ok=True)
-
-
-def _kept(failure: Failure) -> str:
-    return f"its checkpoint of step {failure.kept} is kept" if failure.kept else "it has no checkpoint yet"
-
-
-def _frame(shift: int) -> str:
-    return f"apex{shift:+}" if shift else "apex"
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -220,7 +173,6 @@ class CollapseMonitor:
         self._step = 0  # the last step that was logged
         self._class = ""  # the class that was predicted for every face
         self._covered = 0  # the updates since only this class was predicted
-        self._losses: list[float] = []  # of every call so far
 
     def update(self, step: int, values: Mapping[str, Any]) -> str | None:
         """Take the log line of the call that ended with ``step``; return the text of a warning when one is due.
@@ -228,21 +180,16 @@ class CollapseMonitor:
         ``values`` may hold other fields too; None stands for a number that is not finite.
         """
         call_steps, self._step = step - self._step, step
-        if not self._needed:
-            return None
-        loss = next((name for name in _LOSSES if name in values), "")
-        number = values.get(loss)
-        self._losses.append(math.nan if number is None else round(float(number), 6))
         only = next((name for share, name in self._shares.items() if round(values.get(share) or 0.0, 6) == 1.0), "")
         before = self._covered if only == self._class else 0
         self._class, self._covered = only, before + call_steps if only else 0
         if not before < self._needed <= self._covered:
             return None
-        passes = f"{self._passes} {'pass' if self._passes == 1 else 'passes'}"
+        losses = [f"{name} {values[name]:.3g}; " for name in _LOSSES if values.get(name) is not None]
         return (
             f"fold {self._fold}: all training clips are predicted as {only!r} in steps {step - self._covered + 1} to "
-            f"{step} ({passes}): {_ADVICE.get(loss, 'all classes are predicted alike')}; "
-            f"{_LOSSES.get(loss, 'loss')} since the first step {sparkline(self._losses)}"
+            f"{step}, {self._passes} passes over them; {''.join(losses)}see config.discriminator.routing_axis, "
+            "config.discriminator.capsule_std, config.model.recognition_input and config.optimizer.learning_rate"
         )
 
     def replay(self, lines: Iterable[str], step: int) -> list[str]:
@@ -257,22 +204,4 @@ def collapse_monitor(fold: Fold, pairs: Pairs, train_config: TrainConfig) -> Col
     """Build the monitor of a fold; for a training set with one class the monitor never warns."""
     several = len(np.unique(pairs.label[fold.train])) > 1
     pass_steps = math.ceil(len(fold.train) / train_config.batch_size)
-    passes = train_config.collapse_after if several else 0
-    return CollapseMonitor(fold.name, pairs.classes, pass_steps, passes)
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """Draw values as text: the means of at most ``POINTS`` equal parts in three digits, and bars of their heights.
-
-    A part with a number that is not finite is drawn as ``nan`` and a cross.
-    """
-    parts = [part.mean() for part in np.array_split(np.array(values, np.float64), min(POINTS, len(values)))]
-    finite = [part for part in parts if math.isfinite(part)]
-    low, high = min(finite, default=0.0), max(finite, default=0.0)
-
-    def bar(value: float) -> str:
-        if not math.isfinite(value):
-            return "x"
-        return _BARS[round((value - low) / (high - low) * (len(_BARS) - 1))] if high > low else _BARS[0]
-
-    return f"{' '.join(f'{part:.3g}' for part in parts)} {''.join(map(bar, parts))}"
+    return CollapseMonitor(fold.name, pairs.classes, pass_steps, train_config.collapse_after if several else 0)

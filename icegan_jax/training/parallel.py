@@ -118,15 +118,6 @@ class CompiledProgram:
         """Dispatch the program to the devices and return its arrays, which are computed asynchronously."""
         return self.compile(*arguments)(*arguments)
 
-    def memory_bytes(self) -> int:
-        """Return the memory that the program needs on each device, arguments included, in bytes."""
-        return max(_bytes_on_device(compiled.memory_analysis()) for compiled in self._compiled.values())
-
-
-def _bytes_on_device(sizes: Any) -> int:
-    arguments_and_outputs = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-    return int(arguments_and_outputs + sizes.temp_size_in_bytes)
-
 
 class ParallelPrograms(NamedTuple):
     """Compiled programs for many folds; every array has the leading axes [r, f].

@@ -7,26 +7,11 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import machine
-from benchmarks.command import command_line, describe_host, heading, markdown, peak_rss_gib
+from benchmarks.command import command_line, markdown
 
 
 def test_spread_is_median_and_quartiles() -> None:
     assert machine.quartiles([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_matrix_rate_is_of_the_format_asked_for(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_PRODUCTS", {"cpu": (32, 2)})
-    seen = []
-
-    def one_second(call: object, *_: object) -> tuple[float, object]:
-        seen.append(call())  # type: ignore[operator]
-        return 1.0, None
-
-    monkeypatch.setattr(machine, "timed", one_second)
-    assert machine.matrix_rate(dtype) == pytest.approx(2 * 2 * 32**3 / 1e9)
-    assert all(product.dtype == dtype and product.shape == (32, 32) for call in seen for product in call)
-    assert len(seen) == 20 and all(len(call) == 2 for call in seen)
 
 
 def test_gflop_are_two_per_product_and_sum() -> None:
@@ -67,37 +52,9 @@ def test_the_memory_of_a_program_counts_a_donated_argument_once() -> None:
     assert kept == pytest.approx(2.0, abs=0.01) and donated == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_device_that_counts_its_memory_is_asked() -> None:
-    device = types.SimpleNamespace(memory_stats=lambda: {"peak_bytes_in_use": 3 * 2**30})
-    assert machine.peak_memory_gib(device) == 3.0
-    assert 0 < machine.peak_memory_gib(jax.local_devices()[0]) <= peak_rss_gib()
-
-
 def test_a_table_in_markdown() -> None:
     table = markdown(("a", "b"), [("x", 0.123456), (12345, 54321.9)])
     assert table.splitlines() == ["| a | b |", "| --- | --- |", "| x | 0.1235 |", "| 12,345 | 54,322 |"]
-
-
-def test_a_heading_names_machine_date_and_command() -> None:
-    result = {
-        "machine": {
-            **describe_host(),
-            "cpu": "A CPU",
-            "cores": 2,
-            "load": 0.5,
-            "system": "Linux",
-            "device": "H",
-            "devices": 4,
-        },
-        "versions": {"python": "3.11", "jax": "0.10"},
-        "date": "2026-11-22T18:13:44+00:00",
-        "command": "python -m benchmarks.scaling",
-    }
-    assert heading(result).splitlines() == [
-        "A CPU, 2 cores (load 0.5 before), 4 x H, Linux; 2026-11-22T18:13:44+00:00",
-        "`python -m benchmarks.scaling`",
-        "python 3.11, jax 0.10",
-    ]
 
 
 def test_the_command_can_be_typed() -> None:

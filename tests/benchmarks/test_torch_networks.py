@@ -13,6 +13,7 @@ from icegan_jax.models.perceptual import load_perceptual_network, perceptual_fea
 from tests.training import tiny
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 
 from benchmarks import torch_networks  # noqa: E402
 from benchmarks.torch_weights import to_torch  # noqa: E402

@@ -17,6 +17,7 @@ from icegan_jax.training.train_step import train_step
 from tests.training import tiny
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 
 from benchmarks import torch_step  # noqa: E402
 from benchmarks.torch_weights import to_torch  # noqa: E402

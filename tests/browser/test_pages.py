@@ -85,8 +85,7 @@ def test_a_page_loads_without_network_requests_and_fits(
     assert (visit.errors, visit.requests, visit.empty_pictures()) == ([], [], [])
     texts = visit.page.locator("img").evaluate_all("images => images.map(image => image.alt)")
     assert len(texts) == PAGES[name] and all(texts)
-    for number in range(visit.page.locator("details").count()):
-        visit.page.locator("details").nth(number).evaluate("box => { box.open = true }")
+    visit.page.locator("details").evaluate_all("boxes => boxes.forEach(box => { box.open = true })")
     assert visit.overflow() == 0
     links = visit.page.locator("nav a")
     for number in range(links.count()):

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from icegan_jax.config import build_models
 from icegan_jax.reporting import style
-from icegan_jax.training import loop, memory
+from icegan_jax.training import loop
 from icegan_jax.training.parallel import build_programs
 from tests.training.tiny_run import STEPS, config_of, start, write_data
 
@@ -40,7 +40,7 @@ def runs(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     shared = build_programs(build_models(config_of(folder), STEPS), devices)
     blank = style.figure_to_png(Figure(figsize=(0.1, 0.1)))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", lambda *_: shared)
+        patched.setattr(loop, "build_programs", lambda *_: shared)
         patched.setattr(jax, "local_devices", lambda: devices)
         patched.setattr(style, "figure_to_png", lambda _: blank)
         start_and_kill(config_of(folder / "data"), folder / "unfinished")

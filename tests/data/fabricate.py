@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 ClipKey = tuple[str, str, str]
+LENGTH = 5  # frames from onset to offset of every fabricated clip
 # A cell of a workbook; a text that starts with "=" is a formula.
 Cell = str | int | None
 
@@ -40,7 +41,7 @@ class FrameWriter:
     As files are shared, never write into a frame: use ``replace_file``.
     """
 
-    def __init__(self, images: Sequence[Path]) -> None:
+    def __init__(self, images: Sequence[Path] = ()) -> None:
         self._images = list(images)
         self._written: dict[tuple[int, str], Path] = {}
 

@@ -1,14 +1,14 @@
 """A tree of CASME II's shape and quirks (docs/databases.md, "CASME II"); who has which unknown clip is invented."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import openpyxl
 
-from tests.data.fabricate import Cell, FabricatedClip, FrameWriter, distribute
+from tests.data.fabricate import LENGTH, Cell, FabricatedClip, FrameWriter, distribute
 
 LAYOUTS = {"raw": "CASME2-RAW", "selected": "CASME2_RAW_selected", "cropped": "Cropped"}
 WORKBOOKS = {2014: "CASME2-coding-20140508", 2019: "CASME2-coding-20190701"}
@@ -80,33 +80,26 @@ def _keys() -> Iterator[tuple[str, str, str]]:
 
 
 @cache
-def casme2_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
+def casme2_clips() -> tuple[FabricatedClip, ...]:
     """All 255 rows by subject, with the emotions of 2014; frame numbers cross 9 to 10, or 99 to 100."""
     clips = []
     for i, (subject, clip, emotion) in enumerate(sorted(_keys(), key=lambda key: key[0])):
         key = (subject, clip)
         onset = 97 if i % 16 == 0 else 8
-        apex: int | str = onset + length // 2
+        apex: int | str = onset + LENGTH // 2
         if key in _APEX_IS_OFFSET:
-            apex = onset + length - 1
+            apex = onset + LENGTH - 1
         elif key == ("sub04", "EP12_01f"):
             apex = "/"
         elif key == ("sub05", "EP09_05f"):
             apex = onset
         label = None if key in _NOT_USED else _LABELS.get(emotion)
-        clips.append(FabricatedClip("casme2", subject, clip, emotion, label, onset, apex, onset + length - 1))
+        clips.append(FabricatedClip("casme2", subject, clip, emotion, label, onset, apex, onset + LENGTH - 1))
     return tuple(clips)
 
 
 def build_casme2(
-    root: Path,
-    year: int = 2014,
-    layout: str = "selected",
-    nested: bool = True,
-    resaved: bool = False,
-    form: str = "xlsx",
-    length: int = 5,
-    images: Sequence[Path] = (),
+    root: Path, year: int = 2014, layout: str = "selected", nested: bool = True, form: str = "xlsx"
 ) -> Path:
     """Write the workbook and the folders of one layout below ``root``, and returns ``root``.
 
@@ -114,27 +107,23 @@ def build_casme2(
         year: 2014 or 2019, whose workbook it is.
         layout: "raw", "selected" or "cropped"; call again for a second one.
         nested: one folder too many, as the archives unpack.
-        resaved: a copy without the blank columns, and with the missing apex filled in by hand.
         form: "xlsx" or "csv", in which subjects have lost their zero.
-        length: number of frames from onset to offset.
-        images: what the frames show from onset to offset; none: tiny gray ones.
     """
     folder = root / LAYOUTS[layout]
     if nested:
         folder /= LAYOUTS[layout]
     prefix = "reg_img" if layout == "cropped" else "img"
-    frames = FrameWriter(images)
-    extra = [FabricatedClip("casme2", *key, "", None, 8, None, 7 + length) for key in _NO_ROW]
-    for c in (*casme2_clips(length), *extra):
+    frames = FrameWriter()
+    extra = [FabricatedClip("casme2", *key, "", None, 8, None, 7 + LENGTH) for key in _NO_ROW]
+    for c in (*casme2_clips(), *extra):
         numbers = list(range(c.onset, c.offset + 1))
         key = (c.subject, c.clip)
         if layout == "raw":
             numbers = list(range(c.onset - 7, c.offset + (4 if key != ("sub12", "EP09_06") else 0)))
         if layout == "cropped" and key == ("sub16", "EP01_08"):
-            numbers.remove(c.onset + length // 2)
+            numbers.remove(c.onset + LENGTH // 2)
         frames.write(folder / c.subject / c.clip, {n: f"{prefix}{n}.jpg" for n in numbers}, c.onset)
-    name = "CASME2-coding" if resaved else WORKBOOKS[year]
-    rows = _rows(year, resaved, length)
+    name, rows = WORKBOOKS[year], _rows(year)
     if form == "csv":
         with (root / f"{name}.csv").open("w", newline="", encoding="utf-8-sig") as file:
             csv.writer(file).writerows([int(str(c)) if str(c).isdigit() else c for c in row] for row in rows)
@@ -149,19 +138,15 @@ def build_casme2(
     return root
 
 
-def _rows(year: int, resaved: bool, length: int) -> list[list[Cell]]:
+def _rows(year: int) -> list[list[Cell]]:
     header: list[Cell] = ["Subject", "Filename", None, "OnsetFrame", "ApexFrame", "OffsetFrame", None]
     rows = [[*header, "Action Units", "Estimated Emotion"]]
-    for i, c in enumerate(casme2_clips(length)):
+    for i, c in enumerate(casme2_clips()):
         key = (c.subject, c.clip)
         if year == 2019 and key in _SURPRISE_IN_2019:
             c = replace(c, emotion="surprise")
-        if resaved and c.apex == "/":
-            c = replace(c, apex=c.onset + length // 2)
         units: Cell = i % 30 + 1 if i < 133 else "?" if i >= 250 else "4+R7"
         rows.append([c.subject[3:], c.clip, None, c.onset, c.apex, c.offset, None, units, c.emotion])
     if year == 2019:
         rows = [[*row, "Objective Classes" if i == 0 else i % 7 + 1] for i, row in enumerate(rows)]
-    if resaved:
-        rows = [[cell for column, cell in enumerate(row) if column not in (2, 6)] for row in rows]
     return rows

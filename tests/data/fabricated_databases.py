@@ -7,24 +7,10 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.data.fabricate import FabricatedClip, replace_file
-from tests.data.fabricated_casme2 import build_casme2, casme2_clips
-from tests.data.fabricated_samm import build_samm, samm_clips
-from tests.data.fabricated_smic import NO_IMAGES, NOT_IN_SHEET, build_smic, smic_clips
-
-__all__ = [
-    "NOT_IN_SMIC_E",
-    "FabricatedClip",
-    "build_casme2",
-    "build_samm",
-    "build_smic",
-    "casme2_clips",
-    "composite_clips",
-    "replace_file",
-    "samm_clips",
-    "smic_clips",
-    "write_official",
-]
+from tests.data.fabricate import FabricatedClip
+from tests.data.fabricated_casme2 import casme2_clips
+from tests.data.fabricated_samm import samm_clips
+from tests.data.fabricated_smic import NO_IMAGES, NOT_IN_SHEET, smic_clips
 
 NOT_IN_SMIC_E = (*NOT_IN_SHEET, *NO_IMAGES)
 

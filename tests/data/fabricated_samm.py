@@ -6,7 +6,7 @@ from pathlib import Path
 
 import openpyxl
 
-from tests.data.fabricate import Cell, FabricatedClip, FrameWriter, distribute
+from tests.data.fabricate import LENGTH, Cell, FabricatedClip, FrameWriter, distribute
 
 _WORDS = {"Anger": 57, "Contempt": 12, "Disgust": 9, "Fear": 8, "Sadness": 6, "Happiness": 26, "Surprise": 15}
 _PEOPLE = tuple(f"{n:03d}" for n in (6, 7, *range(9, 25), 26, 28, *range(30, 38)))
@@ -53,7 +53,7 @@ def _four_digit_names(people: Sequence[str], count: int, first: int) -> Iterator
 
 
 @cache
-def samm_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
+def samm_clips() -> tuple[FabricatedClip, ...]:
     """All 159 rows in order of their names."""
     used = [f"{video}_{k}" for video, numbers in _FIVE_DIGITS.items() for k in numbers]
     used += _NAMED
@@ -69,9 +69,9 @@ def samm_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
         long = has_five_digits(name)
         onset = _ONSETS.get(name, 9998 if long and i % 2 else 497 + 13 * i)
         if name == "013_1_9":
-            onset = _OFFSETS[name] - length + 1
-        offset = _OFFSETS.get(name, onset + length - 1)
-        apex = _APEXES.get(name, onset + length // 2)
+            onset = _OFFSETS[name] - LENGTH + 1
+        offset = _OFFSETS.get(name, onset + LENGTH - 1)
+        apex = _APEXES.get(name, onset + LENGTH // 2)
         if name == "032_3_2":
             apex = onset + 1
         elif name == "026_3_3":
@@ -91,7 +91,6 @@ def build_samm(
     folder: str = "SAMM",
     nested: bool = False,
     preamble: bool = True,
-    length: int = 5,
     images: Sequence[Path] = (),
 ) -> Path:
     """Write the workbook and the clips' folders below ``root``, and returns ``root``.
@@ -100,12 +99,11 @@ def build_samm(
         folder: "SAMM", or "SAMM_CROP" for the cropped release.
         nested: one folder too many, as the archives unpack.
         preamble: the 13 rows above the header; without them the header comes first.
-        length: number of frames from onset to offset.
         images: what the frames show from onset to offset; none: tiny gray ones.
     """
     top = root / folder / folder if nested else root / folder
     frames = FrameWriter(images)
-    for c in samm_clips(length):
+    for c in samm_clips():
         width = 5 if has_five_digits(c.clip) else 4
         names = {n: f"{c.subject}_{n:0{width}d}.jpg" for n in range(c.onset, c.offset + 1)}
         frames.write(top / c.subject / c.clip, names, c.onset)
@@ -119,7 +117,7 @@ def build_samm(
         ["Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration", "Micro"]
         + ["Action Units", "Estimated Emotion", "Objective Classes", "Notes"]
     )
-    for i, c in enumerate(samm_clips(length)):
+    for i, c in enumerate(samm_clips()):
         n = sheet.max_row + 1
         units: Cell = i % 30 + 1 if i % 2 else "(R6 or R12)+R15 "
         row: list[Cell] = [c.subject, c.clip, int(c.clip.split("_")[1]), c.onset, c.apex, c.offset]

@@ -1,12 +1,11 @@
 """Trees of SMIC's shape with their quirks (docs/databases.md, "SMIC"); who has which unknown clip is invented."""
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import openpyxl
 
-from tests.data.fabricate import Cell, FabricatedClip, FrameWriter, write_formula_values
+from tests.data.fabricate import LENGTH, Cell, FabricatedClip, FrameWriter, write_formula_values
 
 _WORDS = ("ne", "po", "sur")
 _EMOTIONS = ("negative", "positive", "surprise")
@@ -45,7 +44,7 @@ def _first_number(subject: int) -> int:
 
 
 @cache
-def smic_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
+def smic_clips() -> tuple[FabricatedClip, ...]:
     """All 164 clips in the order of the workbook; the emotion is that of the clip's name."""
     clips = []
     for subject, counts in _CLIPS.items():
@@ -54,9 +53,9 @@ def smic_clips(length: int = 5) -> tuple[FabricatedClip, ...]:
             for k in range(1, count + 1):
                 name = f"s{subject:02d}_{word}_{k:02d}"
                 clips.append(
-                    FabricatedClip("smic", name[:3], name, _EMOTIONS[label], label, onset, None, onset + length - 1)
+                    FabricatedClip("smic", name[:3], name, _EMOTIONS[label], label, onset, None, onset + LENGTH - 1)
                 )
-                onset += length + 100
+                onset += LENGTH + 100
     return tuple(clips)
 
 
@@ -66,38 +65,25 @@ def folder_name(clip: str) -> str:
     return f"s{int(subject[1:])}_{rest}"
 
 
-def build_smic(
-    root: Path,
-    release: str = "raw",
-    nested: bool = False,
-    cached: bool = True,
-    workbook: bool = True,
-    vis: bool = False,
-    length: int = 5,
-    images: Sequence[Path] = (),
-) -> Path:
+def build_smic(root: Path, release: str = "raw", nested: bool = False, cached: bool = True, vis: bool = False) -> Path:
     """Write one release below ``root``, and returns ``root``.
 
     Args:
         release: "raw" and "cropped" have 164 clips and no workbook, "long" (SMIC-E) has 157 and a workbook of 162.
         nested: one folder too many, as the archives unpack.
         cached: whether the workbook's formulas keep their values.
-        workbook: False: SMIC-E without its workbook.
         vis: whether VIS and NIR lie beside HS, with 71 clips each.
-        length: number of frames from onset to offset.
-        images: what the frames show from onset to offset; none: tiny gray ones.
     """
-    frames = FrameWriter(images)
+    frames = FrameWriter()
     if release == "long":
-        _build_long(root, nested, frames, length)
-        if workbook:
-            _write_workbook(root / "SMIC-HS-E_annotation.xlsx", cached, length)
+        _build_long(root, nested, frames)
+        _write_workbook(root / "SMIC-HS-E_annotation.xlsx", cached)
         return root
     top = root / f"SMIC_all_{release}"
     if nested:
         top /= top.name
     prefix = "reg_image" if release == "cropped" else "image"
-    for c in smic_clips(length):
+    for c in smic_clips():
         person = f"s{int(c.subject[1:])}"
         numbers = list(range(c.onset, c.offset + 1))
         if release == "cropped":
@@ -108,7 +94,7 @@ def build_smic(
         if vis and int(c.subject[1:]) in _VIS:
             for camera in ("VIS", "NIR"):
                 first = c.onset // 4
-                names = {n: f"{n:05d}.bmp" for n in range(first, first + length)}
+                names = {n: f"{n:05d}.bmp" for n in range(first, first + LENGTH)}
                 frames.write(top / camera / person / place, names, first)
     for subject in _CLIPS:
         folder = top / "HS" / f"s{subject}" / "non_micro" / f"s{subject}_non_01"
@@ -116,11 +102,11 @@ def build_smic(
     return root
 
 
-def _build_long(root: Path, nested: bool, frames: FrameWriter, length: int) -> None:
+def _build_long(root: Path, nested: bool, frames: FrameWriter) -> None:
     top = root / "HS_long" / "SMIC-HS-E"
     if nested:
         top = root / "SMIC-E_raw image" / "HS_long" / "SMIC-HS-E" / "HS"
-    for c in smic_clips(length):
+    for c in smic_clips():
         if c.clip in (*NOT_IN_SHEET, *NO_IMAGES):
             continue
         numbers = range(c.onset - _AROUND, c.offset + _AROUND + 1)
@@ -132,7 +118,7 @@ def _workbook_emotion(clip: FabricatedClip) -> str:
     return "negative" if clip.clip == "s18_sur_03" else clip.emotion
 
 
-def _write_workbook(path: Path, cached: bool, length: int) -> None:
+def _write_workbook(path: Path, cached: bool) -> None:
     """Sheets HS and VIS; offsets of those who are in VIS are formulas that refer to it, lengths formulas."""
     book = openpyxl.Workbook()
     hs, vis = book["Sheet"], book.create_sheet("VIS")
@@ -144,25 +130,25 @@ def _write_workbook(path: Path, cached: bool, length: int) -> None:
     hs.append([*start, "LastF", *totals])
     vis.append([*start, *totals])
     values: dict[str, dict[str, int]] = {"sheet1.xml": {}, "sheet2.xml": {}}
-    rows = [c for c in smic_clips(length) if c.clip not in NOT_IN_SHEET]
+    rows = [c for c in smic_clips() if c.clip not in NOT_IN_SHEET]
     for i, c in enumerate(rows):
         r = i + 2
         subject = int(c.subject[1:])
         name: list[Cell] = [subject, folder_name(c.clip), None]
         offset: Cell = c.offset
-        values["sheet1.xml"][f"K{r}"] = length
+        values["sheet1.xml"][f"K{r}"] = LENGTH
         if subject in _VIS:
             first = c.onset // 4
             vis.append(
                 [*name, first, first + 1, None, None, None, first - 1, f"=E{r}-D{r}+1", None, 4, _workbook_emotion(c)]
             )
             values["sheet2.xml"][f"J{r}"] = 2
-            offset = f"=D{r}+(VIS!E{r}-VIS!D{r})*{length - 1}"
+            offset = f"=D{r}+(VIS!E{r}-VIS!D{r})*{LENGTH - 1}"
             values["sheet1.xml"][f"E{r}"] = c.offset
         first_frame: Cell = "MISSING <-426679" if c.clip == "s03_ne_20" else c.onset - _AROUND
         second: list[Cell] = [c.offset + 1, c.offset + 2] if i < 8 else [None, None]
         row = [*name, c.onset, offset, *second, None, first_frame, c.offset + _AROUND]
-        hs.append([*row, f"=E{r}-D{r}+1", 2 if i < 8 else None, length + 2 * _AROUND, _workbook_emotion(c)])
+        hs.append([*row, f"=E{r}-D{r}+1", 2 if i < 8 else None, LENGTH + 2 * _AROUND, _workbook_emotion(c)])
     hs.append([])
     hs.append([])
     hs.append(["Fabricated note below the table", None, None, "mean", 33])

@@ -22,42 +22,24 @@ def _csv(folder: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("word", "expression"),
-    [
-        ("Repression", "negative"),
-        ("anger", "negative"),
-        ("angry", "negative"),
-        ("contempt", "negative"),
-        ("DISGUST", "negative"),
-        ("fear", "negative"),
-        ("sadness", "negative"),
-        ("sad", "negative"),
-        ("negative", "negative"),
-        (" happiness ", "positive"),
-        ("happy", "positive"),
-        ("amusement", "positive"),
-        ("positive", "positive"),
-        ("Surprise", "surprise"),
-        ("surprised", "surprise"),
-    ],
-)
-def test_label_of(word: str, expression: str) -> None:
-    assert EXPRESSIONS[label_of(word)] == expression
+def test_label_of_the_emotion_words() -> None:
+    words = {
+        "negative": "Repression anger angry contempt DISGUST fear sadness sad tense negative",
+        "positive": "happiness happy amusement positive",
+        "surprise": "Surprise surprised",
+    }
+    for expression, names in words.items():
+        assert {EXPRESSIONS[label_of(f" {name} ")] for name in names.split()} == {expression}
 
 
 FIVE = ("Happiness", "disgust", "repression", "surprise", "others")
 
 
-@pytest.mark.parametrize(("word", "label"), [("happiness", 0), (" DISGUST ", 1), ("others", 4)])
-def test_label_of_other_classes_is_their_name(word: str, label: int) -> None:
-    assert label_of(word, FIVE) == label
-
-
-@pytest.mark.parametrize("word", ["anger", "negative", "happy", "", "0"])
-def test_other_classes_have_no_emotion_words(word: str) -> None:
-    with pytest.raises(UserError, match="has no class; use one of happiness, disgust, repression, surprise, others"):
-        label_of(word, FIVE)
+def test_other_classes_have_their_names_and_no_emotion_words() -> None:
+    assert [label_of(word, FIVE) for word in ("happiness", " DISGUST ", "others")] == [0, 1, 4]
+    for word in ("anger", "negative", "happy", "", "0"):
+        with pytest.raises(UserError, match="has no class; use one of happiness, disgust, repression, surprise, oth"):
+            label_of(word, FIVE)
 
 
 def test_reads_what_it_writes_with_other_classes(tmp_path: Path) -> None:
@@ -124,9 +106,7 @@ def test_spreadsheet_variants_are_read(tmp_path: Path) -> None:
         ("d,s,c,anger,f,3,3,3", "offset 3 of clip d/s/c is not after onset 3"),
         ("d,s,c,anger,,1,2,3", "frames is empty"),
         ("d,,c,anger,f,1,2,3", "subject is empty"),
-        ("../d,s,c,anger,f,1,2,3", "dataset '../d' cannot be a folder name"),
         ("d,a/b,c,anger,f,1,2,3", "subject 'a/b' cannot be a folder name"),
-        ("d,s,a\\b,anger,f,1,2,3", "cannot be a folder name"),
         ("d,s,..,anger,f,1,2,3", "clip '..' cannot be a folder name"),
         ("d,s", "label '' has no class|frames is empty"),
     ],

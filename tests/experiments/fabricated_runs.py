@@ -6,7 +6,7 @@ from pathlib import Path
 from experiments.shared.options import Options
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
 from icegan_jax.evaluation.results import Timing, build_results, score
-from icegan_jax.io import write_json
+from icegan_jax.io import write_json_with_checksum
 
 TIMING = Timing(wall_s=1.0, compile_s=0.5, steps_per_s=1.0, faces_per_s=16.0)
 Train = Callable[[Options, int, Mapping[str, object], str], Path]
@@ -34,7 +34,7 @@ def write_run(run: Path, wrong: int, selection: str = "last") -> Path:
         data_fingerprint="f",
         references={"linear_on_apex_pixels": score(labels, [0] * 12, people)},
     )
-    write_json(run / "results.json", results)
+    write_json_with_checksum(run / "results.json", results)
     return run
 
 

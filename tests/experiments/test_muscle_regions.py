@@ -8,7 +8,7 @@ import pytest
 
 from experiments.shared import muscle_regions as muscles
 from icegan_jax.data.align import IDENTITY, crop_face, to_gray
-from icegan_jax.data.clips import EXPRESSIONS, read_clips
+from icegan_jax.data.clips import read_clips
 from icegan_jax.data.landmarks import Box, Face, find_face
 from icegan_jax.data.synthetic import draw_clips, read_true_regions
 from icegan_jax.errors import UserError
@@ -60,8 +60,6 @@ def test_a_rectangle_is_cropped_to_the_pixel() -> None:
     expected = np.zeros((SIZE, SIZE), bool)
     expected[30:50, 10:40] = True
     np.testing.assert_array_equal(crop, expected)
-    half = muscles.crop_mask(block(100, 120, 60, 90), BOX, SIZE // 2)
-    np.testing.assert_array_equal(half, expected[::2, ::2])
 
 
 def test_exact_regions_are_the_union_over_a_persons_clips(handmade: Path) -> None:
@@ -163,30 +161,11 @@ def test_landmark_regions_of_a_real_face(face_image: np.ndarray) -> None:
     assert sorted(order, key=height.get) == list(order)
 
 
-def test_a_tight_crop_is_searched_twice_as_large(face_image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    from experiments.shared import muscle_regions as muscle_shapes
-
-    box = find_face([face_image]).box().within(face_image.shape)
-    onset = to_gray(crop_face(face_image, box, IDENTITY, SIZE))
-    (direct,), _ = muscle_shapes.find_landmarks([onset])
-    monkeypatch.setattr(
-        muscle_shapes, "find_face", lambda images: None if images[0].shape == onset.shape else find_face(images)
-    )
-    (twice,), missing = muscle_shapes.find_landmarks([onset])
-    assert missing == [] and np.abs(twice - direct).mean() < 2  # the same pixels of the crop
-
-
 def test_no_regions_and_no_face() -> None:
     blank = {("d", "s", "c"): np.zeros((SIZE, SIZE), np.uint8)}
     with pytest.raises(
         UserError, match=r"DATA: no raw/regions.npz and no face in any of 1 onsets; give prepared faces"
     ):
         muscles.muscle_regions("DATA", blank)
-    with pytest.raises(UserError, match="DATA/raw/regions.npz: no such file"):
-        muscles.exact_regions("DATA", blank)
-
-
-def test_only_the_three_classes_have_units() -> None:
-    assert muscles.units_of(EXPRESSIONS) == muscles.CLASS_UNITS
     with pytest.raises(UserError, match="classes happy, sad: their action units are not known; give faces of negative"):
         muscles.units_of(("happy", "sad"))

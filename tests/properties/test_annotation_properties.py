@@ -1,20 +1,15 @@
 """clips.csv, tables of workbooks, frame names and folders: written files are read back, others raise one line."""
 
-import re
 import tempfile
-from pathlib import Path
 
-import openpyxl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icegan_jax.data.clips import COLUMNS, EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.dataset import load_pairs, write_pairs
-from icegan_jax.data.ingest.scan import scan_folders
 from icegan_jax.data.ingest.spreadsheets import read_headerless_table, read_table
-from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames
 from tests.data.conftest import record
-from tests.properties.strategies import edited, names, odd_text, outcome, scratch
+from tests.properties.strategies import edited, names, outcome, scratch
 
 FOLDER = scratch()
 
@@ -57,47 +52,6 @@ def test_any_bytes_are_a_table_or_one_line(content: bytes, suffix: str, start: b
     outcome(lambda: read_table(path, COLUMNS), path.name)
     outcome(lambda: read_headerless_table(path, ("a", "b")), path.name)
     outcome(lambda: read_clips(path), path.name)
-
-
-@settings(max_examples=15)
-@given(st.lists(st.tuples(st.integers(-(10**8), 10**8), names, st.booleans()), min_size=1, max_size=6))
-def test_a_workbook_s_cells_are_read_as_text(rows: list[tuple[int, str, bool]]) -> None:
-    book = openpyxl.Workbook()
-    sheet = book.worksheets[0]
-    sheet.append(["A preamble"])
-    sheet.append(["On set", "Clip", None, "Sound"])
-    for number, name, sound in rows:
-        # A cell of text that begins with an apostrophe or holds what XML cannot is not what Excel would save.
-        sheet.append([number, name, None, sound])
-    book.save(FOLDER / "book.xlsx")
-    table = read_table(FOLDER / "book.xlsx", ["onset", "clip", "sound"])
-    assert [row.integer("onset") for row in table.rows] == [number for number, _, _ in rows]
-    assert [row.text("sound") for row in table.rows] == [str(sound) for _, _, sound in rows]
-    assert [row.text("clip") for row in table.rows] == [name for _, name, _ in rows]
-
-
-@settings(max_examples=15)
-@given(
-    st.lists(odd_text.filter(lambda t: not re.search("[\0/]", t)), min_size=1, max_size=6),
-    st.sampled_from(IMAGE_SUFFIXES),
-)
-def test_frames_have_the_last_number_of_their_names(stems: list[str], suffix: str) -> None:
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        clip = Path(folder, "clip")
-        clip.mkdir()
-        files = {f"{stem[:40]}{number:03d}{suffix}": number for number, stem in enumerate(stems)}
-        for name in files:
-            (clip / name).write_bytes(b"")
-        shown = {name: number for name, number in files.items() if not name.startswith(".")}
-        result = outcome(lambda: index_frames(clip), "clip")
-        if result is not None:
-            assert list(result) == sorted(result)
-            # A digit at the end of a stem joins the number behind it.
-            assert {path.name for path in result.values()} <= set(shown)
-            for number, path in result.items():
-                assert path.stem.endswith(str(number)) and number % 1000 == files[path.name]
-        tree = scan_folders(folder)
-        assert [folder.path for folder in tree.clips] == ([clip] if any(shown) else [])
 
 
 @settings(max_examples=8)

@@ -54,13 +54,6 @@ def test_order_of_clips_and_classes_does_not_matter(drawn, random) -> None:
     np.testing.assert_array_equal(others[np.ix_(renamed, renamed)], counts)
 
 
-@given(labeled_predictions(), st.integers(0, 40))
-def test_counts_of_parts_add_up(drawn, cut: int) -> None:
-    classes, truth, (guess,), _ = drawn
-    parts = [metrics.confusion(truth[part], guess[part], classes) for part in (slice(cut), slice(cut, None))]
-    np.testing.assert_array_equal(sum(parts), metrics.confusion(truth, guess, classes))
-
-
 @given(labeled_predictions(others=2), st.integers(0, 2**32 - 1))
 def test_intervals(drawn, seed: int) -> None:
     classes, truth, (ours, theirs), people = drawn
@@ -80,15 +73,6 @@ def test_intervals(drawn, seed: int) -> None:
     for one, other in zip((there.uf1, there.uar), (back.uf1, back.uar), strict=True):
         np.testing.assert_allclose(one, (-other[1], -other[0]), atol=1e-12)
     assert bootstrap.paired_differences(truth, ours, ours, people, **arguments).uf1 == (0.0, 0.0)
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=50), st.floats(0, 1))
-def test_an_interval_moves_with_its_scores(scores: list[float], more: float) -> None:
-    low, high = bootstrap.percentile_interval(np.array(scores))
-    assert min(scores) <= low <= np.median(scores) + 1e-12 and np.median(scores) - 1e-12 <= high <= max(scores)
-    np.testing.assert_allclose(
-        bootstrap.percentile_interval(np.array(scores) + more), (low + more, high + more), atol=1e-9
-    )
 
 
 @given(labeled_predictions(others=2))

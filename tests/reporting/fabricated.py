@@ -112,7 +112,7 @@ def write_run(run: Path, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
         write_fold(run / "folds" / "_".join(person), labels, classes, person, offset=0.01 * number)
     write_predictions(run / "predictions.csv", rows, classes)
     write_json_with_checksum(run / "config.json", CONFIG)
-    write_json(run / "results.json", build_results(rows, classes, **ABOUT))
+    write_json_with_checksum(run / "results.json", build_results(rows, classes, **ABOUT))
     return run
 
 
@@ -123,7 +123,7 @@ def write_evaluated_run(run: Path) -> Path:
     last = results["overall"] | {"uf1": 0.123, "uf1_ci95": [0.1, 0.2]}
     results["by_selection"] = {"last": last, "inner": results["overall"], ORACLE_NAME: results["oracle"]}
     results["selected_steps"] = {"a_1": 20, "a_2": 100, "b_1": 30}
-    write_json(run / "results.json", results)
+    write_json_with_checksum(run / "results.json", results)
     return run
 
 
@@ -131,7 +131,7 @@ def write_unscored_run(run: Path) -> Path:
     """A run that trained on everybody: one fold, no predictions.csv, no score."""
     write_fold(run / "folds" / "all", (0, 1, 2), EXPRESSIONS, FOLDS[0])
     write_json_with_checksum(run / "config.json", CONFIG | {"protocol": "all"})
-    write_json(
+    write_json_with_checksum(
         run / "results.json",
         build_unscored_results(predictions(), **ABOUT | {"protocol": "all: everybody is trained on"}),
     )

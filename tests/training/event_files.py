@@ -1,44 +1,30 @@
-"""Event files read as TensorBoard reads them: TFRecords of protocol buffers, and what a restart takes back."""
+"""Event files read as TensorBoard reads them: TFRecords of protocol buffers, and what a restart hides."""
 
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import masked_crc32c
 
 
-def records(data: bytes) -> Iterator[bytes]:
-    """The content of each record, length and checksums checked; a last one that is cut is left out."""
-    while data:
-        if len(data) < 12 or len(data) < 16 + struct.unpack("<Q", data[:8])[0]:
-            return
+def events_in(path: Path) -> Iterator[Event]:
+    """The events of a file; each record is a length of 8 bytes, a checksum of 4, the event, and a checksum of 4."""
+    data = path.read_bytes()
+    while len(data) >= 12 and len(data) >= 16 + struct.unpack("<Q", data[:8])[0]:
         (size,) = struct.unpack("<Q", data[:8])
-        content = data[12 : 12 + size]
-        checksums = struct.unpack("<I", data[8:12]) + struct.unpack("<I", data[12 + size : 16 + size])
-        assert checksums == (masked_crc32c(data[:8]), masked_crc32c(content))
-        yield content
+        yield Event.FromString(data[12 : 12 + size])
         data = data[16 + size :]
 
 
-def events_in(folder: Path) -> list[Event]:
-    """Those of all files, in the order of their names; each file says which version it is of."""
-    actual = []
-    for path in sorted(folder.glob("events.out.tfevents.*")):
-        events = [Event.FromString(record) for record in records(path.read_bytes())]
-        assert events[0].file_version == "brain.Event:2"
-        actual += events[1:]
-    return actual
-
-
 def shown(folder: Path) -> list[Event]:
-    """What TensorBoard shows: a start of a session takes back what has its step or a later one."""
+    """What TensorBoard shows: a start of a session hides what has its step or a later one."""
     kept: list[Event] = []
-    for event in events_in(folder):
-        if event.session_log.status == SessionLog.START:
-            kept = [each for each in kept if each.step < event.step]
-        else:
-            kept.append(event)
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        for event in events_in(path):
+            if event.session_log.status == SessionLog.START:
+                kept = [each for each in kept if each.step < event.step]
+            elif event.summary.value:
+                kept.append(event)
     return kept
 
 

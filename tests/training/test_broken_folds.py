@@ -17,7 +17,7 @@ import pytest
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.errors import UserError
 from icegan_jax.run_dir import is_finished
-from icegan_jax.training import evaluate, loop, memory
+from icegan_jax.training import evaluate, loop
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.monitor import NonFiniteError, describe_recorded_failure, remove_failures
@@ -49,7 +49,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     run_dir, devices = tmp_path_factory.mktemp("broken"), jax.local_devices()[:1]
     shared = build_programs(NETWORKS, devices)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", lambda *_: shared)
+        patched.setattr(loop, "build_programs", lambda *_: shared)
         with pytest.MonkeyPatch.context() as killing, pytest.raises(Killed):
             killing.setattr(loop, "evaluate_group", _kill)
             train(run_dir, tiny.train_config(steps=4))
@@ -114,7 +114,7 @@ def test_skip(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train_folds(NETWORKS, PAIRS, [GOOD], STOP, alone, jax.local_devices()[:1]) == []
     capsys.readouterr()
     (failure,) = train(run_dir, SKIP)
-    assert (failure.fold, failure.step, failure.kept) == (BAD.name, 5, 4)
+    assert (failure.fold, failure.step, failure.checkpoint) == (BAD.name, 5, 4)
     assert "warning: fold tiny_s1: step 5: " in capsys.readouterr().err
     assert is_finished(run_dir, GOOD) and not is_finished(run_dir, BAD)
     assert checkpoints(run_dir) == {"4"}
@@ -124,7 +124,7 @@ def test_skip(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     noted = json.loads((folder(run_dir) / "nonfinite.json").read_text())
     assert (noted["step"], noted["policy"], noted["checkpoint"]) == (5, "skip_fold", 4)
     assert noted["terms"]["d_real_adversarial"] == "nan"
-    assert {clip["subject"] for clip in noted["clips"]} <= {"s0", "s2"}
+    assert noted["clips"] and not any("tiny s1" in clip for clip in noted["clips"])
     assert describe_recorded_failure(run_dir, BAD).startswith("step 5: ") and "nan" in describe_recorded_failure(
         run_dir, BAD
     )

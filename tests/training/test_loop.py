@@ -14,7 +14,7 @@ import pytest
 from icegan_jax.data.folds import Fold, leave_one_subject_out
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.run_dir import is_finished
-from icegan_jax.training import loop, memory
+from icegan_jax.training import loop
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.loop import FoldRun, call_lengths, train_folds
 from icegan_jax.training.parallel import ParallelPrograms, build_programs
@@ -34,7 +34,7 @@ def programs() -> Iterator[ParallelPrograms]:
     """One set of programs for every run of this file, so that the programs are compiled once."""
     shared = build_programs(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", lambda *_: shared)
+        patched.setattr(loop, "build_programs", lambda *_: shared)
         yield shared
 
 
@@ -85,7 +85,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_one_compilation_serves_every_group(programs: ParallelPrograms, whole: Path) -> None:
     assert len(programs.compile_s) == 4  # create, train_steps, predict, synthesize
     compiled = [json.loads(fold_file(whole, fold, "result.json").read_text())["compile_s"] for fold in FOLDS]
-    np.testing.assert_allclose(compiled, [sum(programs.compile_s) / 2] * 2 + [0.0])
+    np.testing.assert_allclose(compiled, [sum(programs.compile_s) / 2] * 2 + [0.0], atol=1e-3)
 
 
 @pytest.mark.parametrize("fold", FOLDS, ids=lambda fold: fold.name)
@@ -144,7 +144,7 @@ def test_the_events_for_tensorboard_say_what_the_log_says(whole: Path, fold: Fol
         np.testing.assert_allclose([value for _, value in scalars[tag]], [line[name] for line in lines], 1e-5, 1e-6)
     event = event_files.shown(whole / "tensorboard" / fold.name)[-1]
     (value,) = event.summary.value
-    assert (event.step, value.tag) == (PLAN.steps, "faces/held out: onset, negative, positive, surprise, apex")
+    assert (event.step, value.tag) == (PLAN.steps, "faces/held_out/onset-negative-positive-surprise-apex")
     assert (value.image.height, value.image.width) == (3 * tiny.SIZE, 5 * tiny.SIZE)
 
 
@@ -167,7 +167,7 @@ def test_finished_folds_are_left_alone(whole: Path, monkeypatch: pytest.MonkeyPa
         raise AssertionError("nothing is left to train")
 
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
-    monkeypatch.setattr(memory, "build_programs", refuse)
+    monkeypatch.setattr(loop, "build_programs", refuse)
     train(whole)
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*")} == before
 
@@ -291,7 +291,7 @@ def test_steps_per_call_changes_neither_steps_nor_results(whole: Path, tmp_path:
     """8 steps in calls of 3, 3 and 2: the same checkpoint steps are due, and the same predictions come out."""
     programs = build_programs(NETWORKS, jax.local_devices()[:1])  # of its own: calls of other lengths are compiled
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", lambda *_: programs)
+        patched.setattr(loop, "build_programs", lambda *_: programs)
         train(tmp_path, FOLDS[:2], tiny.train_config(steps_per_call=3))
     assert len(programs.compile_s) == 5  # create, train_steps of 3 and of 2 steps, predict, synthesize
     for fold in FOLDS[:2]:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold, leave_one_subject_out
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.training import memory
+from icegan_jax.training import loop
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.parallel import ParallelPrograms, build_programs
 from icegan_jax.training.state import TrainConfig
@@ -51,7 +51,7 @@ def programs_by_layout() -> Any:
         return made[key]
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(memory, "build_programs", build)
+        patched.setattr(loop, "build_programs", build)
         yield made
 
 
@@ -180,13 +180,10 @@ def test_one_compilation_serves_folds_of_all_sizes(
 def test_a_number_of_folds_chosen_by_memory_trains_the_same_run(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With memory for three of four folds there are two groups of two, and a message about them."""
-    needs: Callable[..., int] = lambda programs, train_config, size, layout, on_cpu: 10 * layout.folds_per_device  # noqa: E731
-    monkeypatch.setattr(memory, "MOST_ON_CPU", 8)
-    monkeypatch.setattr(memory, "_needed", needs)
-    monkeypatch.setattr(memory, "free_bytes", lambda _: 40)
+    """With memory for two of four folds there are two groups of two, and a message about them."""
+    monkeypatch.setattr(loop, "choose_folds_per_device", lambda *_: 2)
     train(tmp_path, tiny.train_config(folds_per_device=0), DEVICES[:1])
-    assert capsys.readouterr().out.startswith("2 folds at a time on 1 x cpu, 2 groups: a fold needs 0.00 GiB")
+    assert capsys.readouterr().out.startswith("training 4 folds in groups of 2: 2 side by side on each of 1 x cpu")
     for fold in FOLDS:
         ours, theirs = (run / "folds" / fold.name / "predictions.csv" for run in (tmp_path, alone))
         assert ours.read_bytes() == theirs.read_bytes()

@@ -124,13 +124,9 @@ def _release(folder: ClipFolder) -> str:
 
 def _select_camera(tree: FolderTree, camera: str, source: Source) -> tuple[FolderTree, list[Finding]]:
     """Return the folders of one camera; folders without a camera's name count as HS."""
-    cameras = {folder: camera_of(folder.parts[:-1]) for folder in (*tree.clips, *tree.empty)}
     clips = [folder for folder in tree.clips if _folder_key(folder)]
-    selected = replace(
-        tree,
-        clips=tuple(folder for folder in clips if (cameras[folder] or "HS") == camera),
-        empty=tuple(folder for folder in tree.empty if (cameras[folder] or "HS") == camera),
-    )
+    cameras = {folder: camera_of(folder.parts[:-1]) for folder in clips}
+    selected = replace(tree, clips=tuple(folder for folder in clips if (cameras[folder] or "HS") == camera))
     if not selected.clips:
         others = sorted({cameras[folder] or "HS" for folder in clips})
         names = " or ".join(f"--source={name}" for name, other in CAMERAS.items() if other in others)

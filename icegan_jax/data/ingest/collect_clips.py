@@ -106,7 +106,7 @@ def collect_clips(
     findings += [f for one in resolved for f in one.findings] + extent_findings(resolved)
     differences = [f for one in resolved for f in one.findings if f.kind == "missing"]
     if databases:
-        present = [one.annotation.key for one in resolved if one.clip is not None]
+        present = {one.annotation.key for one in resolved if one.clip is not None}
         # A clip with a finding about its own folder needs no second one.
         reported = {f.clip for one in resolved for f in one.findings if f.kind != "note"}
         comparison = [

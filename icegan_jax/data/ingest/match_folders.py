@@ -58,8 +58,6 @@ def check_clip_folders(tree: FolderTree, key: FolderKeyFunction, title: str, exa
     if any(key(folder) for folder in tree.clips):
         return
     expected = f"no {title} here: looked for folders of images such as {example}"
-    if any(key(folder) for folder in tree.empty):
-        raise UserError(f"{tree.root}: the clips' folders of {title} hold no images; unpack its frames again")
     if tree.archives:
         raise UserError(
             f"{tree.root}: {expected}, found the archive {tree.archives[0].name}; unpack it and give the folder"
@@ -98,8 +96,8 @@ def match_folders(
             None: the annotation counts from 0 as videos do.
 
     Returns:
-        The annotations with their frames, the findings given, and one for each folder without a row ("surplus"), each
-        empty folder, and several folders of one release.
+        The annotations with their frames, the findings given, and one for each folder without a row ("surplus") and
+        for several folders of one release.
 
     Raises:
         UserError: a clip is annotated twice; no annotation has a folder; no folder is of ``source.release``.
@@ -128,7 +126,6 @@ def match_folders(
             f"{'/'.join(annotation_key(first))} ({first.where}), found {_example_folders(tree)}; give the folder of "
             "the database"
         )
-    notes += _empty_folder_notes(matched, tree, key, annotation_key)
     # A clip that is surplus in several releases gets one finding, which names the first folder.
     distinct = {normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)}
     message = "no row of the annotation names this clip: it is not used"
@@ -206,28 +203,6 @@ def _count_from_zero(annotation: Annotation, start: int, video: Path) -> tuple[A
     message = f"a video: its first frame is taken as the annotation's frame {start}"
     remedy = "give the folder of images where that is not so"
     return counted, Finding("note", annotation.name, str(video), message, remedy)
-
-
-def _empty_folder_notes(
-    annotations: Sequence[Annotation],
-    tree: FolderTree,
-    key: FolderKeyFunction,
-    annotation_key: Callable[[Annotation], SubjectClip],
-) -> list[Finding]:
-    """Return a note for each empty folder of an annotation without frames."""
-    without_frames = {}
-    for annotation in annotations:
-        if not annotation.frames:
-            subject, clip = annotation_key(annotation)
-            without_frames[normalize_name(subject), normalize_name(clip)] = annotation
-    notes = []
-    for folder in tree.empty:
-        subject, clip = key(folder) or ("", "")
-        match = without_frames.get((normalize_name(subject), normalize_name(clip)))
-        if match is not None:
-            message = "the clip's folder holds no image with a number in its name"
-            notes.append(Finding("note", match.name, str(folder.path), message, "unpack its frames again"))
-    return notes
 
 
 def _example_folders(tree: FolderTree) -> str:

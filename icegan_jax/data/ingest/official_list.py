@@ -7,8 +7,8 @@ from pathlib import Path
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.ingest.annotation import ClipKey, Finding
-from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS, compare_with_expected_counts
-from icegan_jax.data.ingest.protocol import ClipSelection
+from icegan_jax.data.ingest.expected_counts import compare_with_expected_counts
+from icegan_jax.data.ingest.protocol import MEGC2019_DATABASES, ClipSelection
 from icegan_jax.data.ingest.spreadsheets import Row, Table, normalize_column, read_headerless_table, read_table
 from icegan_jax.errors import UserError
 
@@ -67,25 +67,20 @@ def read_official_list(path: str | Path) -> list[OfficialClip]:
 
 
 def _official_clip(row: Row, table: Table) -> OfficialClip:
-    where = table.location(row)
     dataset = _DATASETS.get(normalize_column(row.text("dataset")))
-    if dataset is None:
-        raise UserError(
-            f"{where}: database {row.text('dataset')!r} is none of {', '.join(MEGC2019_COUNTS)}; correct the cell"
-        )
     number = re.search(r"([0-9]{1,3})(\.0)?$", row.text("subject"))
-    if number is None:
-        raise UserError(f"{where}: subject {row.text('subject')!r} has no number; correct the cell")
-    label = _label(row.text("label"))
-    if label is None:
-        raise UserError(f"{where}: label {row.text('label')!r} is none of 0, 1, 2; correct the cell")
+    clip, label = row.text("clip"), _label(row.text("label"))
+    if dataset is None or number is None or not clip or label is None:
+        cells = {"dataset": dataset, "subject": number, "clip": clip or None, "label": label}
+        column = next(name for name, value in cells.items() if value is None)
+        raise UserError(
+            f"{table.location(row)}: {column} {row.text(column)!r} is none of MEGC2019, whose databases are "
+            f"{', '.join(MEGC2019_DATABASES)} and whose labels are 0, 1, 2; correct the cell"
+        )
     subject = _SUBJECTS[dataset].format(int(number[1]))
-    clip = row.text("clip")
     if dataset != "casme2":  # the clip's name begins with the subject, padded or not
         clip = re.sub(r"^s?[0-9]+_", f"{subject}_", clip, flags=re.IGNORECASE)
-    if not clip:
-        raise UserError(f"{where}: the clip's name is empty; correct the cell")
-    return OfficialClip(dataset, subject, clip, label, where)
+    return OfficialClip(dataset, subject, clip, label, table.location(row))
 
 
 def _label(text: str) -> int | None:
@@ -117,33 +112,29 @@ def compare_with_official_list(
             "remove --official or use --protocol=megc2019"
         )
     findings: list[Finding] = []
+    remedy = "correct the annotation, or remove --official"
     reported = {f.clip for f in compare_with_expected_counts(selection, present)}
     reasons = {f.clip: f.message for f in selection.findings if f.kind == "excluded"}
     rows = {listed.key: listed for listed in official}
-    with_frames = set(present)
+    databases = {listed.dataset for listed in official}
     for dataset in selection.datasets:
-        if not any(listed.dataset == dataset for listed in official):
+        if dataset not in databases:
             findings.append(Finding("note", dataset, official[0].where, "the organizers' list has no clip of it"))
+    for annotation, label in selection.annotations:
+        if annotation.dataset not in databases or annotation.key not in present:
             continue
-        for annotation, label in selection.annotations:
-            if annotation.dataset != dataset or annotation.key not in with_frames:
-                continue
-            match = rows.get(annotation.key)
-            if match is None and annotation.key == _NOT_441:
-                message = "not in the organizers' list: it is the form of 441 rows, which lacks this clip alone"
-                findings.append(Finding("note", annotation.name, annotation.where, message))
-            elif match is None and annotation.name not in reported:
-                remedy = "correct the annotation, or remove --official"
-                message = "not in the organizers' list"
-                findings.append(Finding("surplus", annotation.name, annotation.where, message, remedy))
-            elif match is not None and match.label != label:
-                message = f"{EXPRESSIONS[label]} here, {EXPRESSIONS[match.label]} in {match.where}"
-                remedy = "correct the annotation, or remove --official"
-                findings.append(Finding("error", annotation.name, annotation.where, message, remedy))
-        for listed in official:
-            name = "/".join(listed.key)
-            if listed.dataset == dataset and listed.key not in with_frames and name not in reported:
-                why = f"but was left out: {reasons[name]}" if name in reasons else "but not in the annotation"
-                message, remedy = f"in the organizers' list, {why}", "correct the annotation, or remove --official"
-                findings.append(Finding("missing", name, listed.where, message, remedy))
+        listed, name, where = rows.get(annotation.key), annotation.name, annotation.where
+        if listed is None and annotation.key == _NOT_441:
+            message = "not in the organizers' list: it is the form of 441 rows, which lacks this clip alone"
+            findings.append(Finding("note", name, where, message))
+        elif listed is None and name not in reported:
+            findings.append(Finding("surplus", name, where, "not in the organizers' list", remedy))
+        elif listed is not None and listed.label != label:
+            message = f"{EXPRESSIONS[label]} here, {EXPRESSIONS[listed.label]} in {listed.where}"
+            findings.append(Finding("error", name, where, message, remedy))
+    for listed in official:
+        name = "/".join(listed.key)
+        if listed.dataset in selection.datasets and listed.key not in present and name not in reported:
+            why = f"but was left out: {reasons[name]}" if name in reasons else "but not in the annotation"
+            findings.append(Finding("missing", name, listed.where, f"in the organizers' list, {why}", remedy))
     return findings

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from icegan_jax.data.clips import EXPRESSIONS, label_of
-from icegan_jax.data.ingest.annotation import Annotation, ClipKey, DatabaseAnnotation, Finding
+from icegan_jax.data.ingest.annotation import Annotation, DatabaseAnnotation, Finding
 from icegan_jax.errors import UserError
 
 # The databases of MEGC2019, in the organizers' order but for SMIC (docs/databases.md, "MEGC2019 official list").
@@ -75,35 +75,18 @@ def select_clips(databases: Mapping[str, DatabaseAnnotation], protocol: str) -> 
         protocol: one of ``PROTOCOLS``.
 
     Raises:
-        UserError: the protocol does not have a database, an emotion word is unknown (the message names the row), or a
-            clip is annotated twice.
+        UserError: the protocol does not have a database, or an emotion word is unknown (the message names the row).
     """
     _check_databases(tuple(databases), protocol)
     classes = protocol_classes(protocol, next(iter(databases)))
     selection = ClipSelection([], classes, [], protocol, tuple(databases), [])
-    rows: dict[ClipKey, str] = {}
-    errors: list[UserError] = []
-    for annotation in (a for database in databases.values() for a in database.annotations):
-        try:
-            if annotation.key in rows:
-                raise UserError(
-                    f"{annotation.where}: clip {annotation.name} is already in {rows[annotation.key]}; "
-                    "remove or rename one"
-                )
-            rows[annotation.key] = annotation.where
+    for database in databases.values():
+        for annotation in database.annotations:
             _select(annotation, selection)
-        except UserError as error:
-            errors.append(error)
-    if errors:
-        raise UserError(f"{errors[0]} (and {len(errors) - 1} more rows)" if len(errors) > 1 else str(errors[0]))
     return selection
 
 
 def _check_databases(names: tuple[str, ...], protocol: str) -> None:
-    if protocol not in PROTOCOLS:
-        raise UserError(f"protocol {protocol!r} is unknown; use one of {', '.join(PROTOCOLS)}")
-    if not names:
-        raise UserError("no database to select clips from; give at least one")
     others = [name for name in names if name not in MEGC2019_DATABASES]
     if protocol == "megc2019" and others:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The scan of a database's folders: which hold frames, which are empty, and which archives are still packed."""
+"""The scan of a database's folders: which hold frames, and which archives are still packed."""
 
 import os
 import re
@@ -46,13 +46,11 @@ class FolderTree:
     Attributes:
         root: the folder, as given.
         clips: folders that directly hold an image with a number in its name, and videos; sorted.
-        empty: folders without such images and without folders, sorted.
         archives: packed files, sorted.
     """
 
     root: Path
     clips: tuple[ClipFolder, ...]
-    empty: tuple[ClipFolder, ...]
     archives: tuple[Path, ...]
 
 
@@ -69,7 +67,6 @@ def scan_folders(root: str | Path) -> FolderTree:
         unpack = "unpack it and give the folder" if root.is_file() else "give the folder of the unpacked database"
         raise UserError(f"{root}: {'a file' if root.is_file() else 'no such folder'}; {unpack}")
     clips: list[ClipFolder] = []
-    empty: list[ClipFolder] = []
     archives: list[Path] = []
     for name, folders, files in os.walk(root, followlinks=True, onerror=_raise_unreadable):
         folder = Path(name)
@@ -80,19 +77,12 @@ def scan_folders(root: str | Path) -> FolderTree:
         archives += [folder / file for file, _, suffix in suffixes if suffix in _ARCHIVES]
         videos = [Path(file) for file, _, suffix in suffixes if suffix in VIDEO_SUFFIXES]
         clips += [ClipFolder(folder / video, (*parts, video.stem)) for video in videos]
-        if folder != root:  # the root is no clip: a picture beside the folders is not a frame
-            if any(suffix in IMAGE_SUFFIXES and re.search("[0-9]", stem) for _, stem, suffix in suffixes):
-                clips.append(ClipFolder(folder, parts))
-            elif not folders:
-                empty.append(ClipFolder(folder, parts))
+        has_frames = any(suffix in IMAGE_SUFFIXES and re.search("[0-9]", stem) for _, stem, suffix in suffixes)
+        if has_frames and folder != root:  # the root is no clip: a picture beside the folders is not a frame
+            clips.append(ClipFolder(folder, parts))
         if len(parts) > _DEPTH:
             folders.clear()
-    return FolderTree(
-        root,
-        tuple(sorted(clips, key=lambda clip: clip.path)),
-        tuple(sorted(empty, key=lambda folder: folder.path)),
-        tuple(sorted(archives)),
-    )
+    return FolderTree(root, tuple(sorted(clips, key=lambda clip: clip.path)), tuple(sorted(archives)))
 
 
 def _raise_unreadable(error: OSError) -> None:

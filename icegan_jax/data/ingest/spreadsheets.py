@@ -43,6 +43,7 @@ _CSV: Mapping[str, Any] = {
     "skip_blank_lines": False,
 }
 
+# A program that reads every cell of the workbook on stdin.
 _READ_XLS = """
 import io, sys, python_calamine
 book = python_calamine.load_workbook(io.BytesIO(sys.stdin.buffer.read()))
@@ -107,14 +108,14 @@ def read_sheets(path: Path) -> list[Sheet]:
 def _workbook_sheets(data: bytes) -> list[Sheet]:
     import pandas as pd
 
-    if data.startswith(_ZIP):
-        problems = _xlsx_problems(data)
-    else:
-        problems = {}
+    problems = _xlsx_problems(data) if data.startswith(_ZIP) else {}
+    if data.startswith(_OLE):
         # A damaged xls can make calamine abort the process, which nothing can catch: another process tries it first.
         command = [sys.executable, "-c", _READ_XLS]
         if subprocess.run(command, input=data, stderr=subprocess.DEVNULL, check=False).returncode:
             raise ValueError("calamine cannot read it")
+    elif not data.startswith(_ZIP):
+        raise ValueError("no zip file and no OLE container")
     sheets = []
     with pd.ExcelFile(io.BytesIO(data), engine="calamine") as book:
         for name, cells in pd.read_excel(book, None, **_AS_TEXT).items():

@@ -15,7 +15,7 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.names import spreadsheet_cell
 
 # Packages on which a prepared pixel can depend, beside the frames and the options.
-_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "dlib-bin", "face-recognition-models")
+_PACKAGES = ("numpy", "opencv-python-headless", "av", "pillow", "dlib-bin", "face-recognition-models")
 # Fields about the run instead of its result: they are not written, so that two runs write the same bytes.
 _RUN_FIELDS = ("reused", "seconds", "frames_per_second")
 

@@ -66,24 +66,15 @@ def read_any_faces(run_dir: Path) -> SynthesizedFaces:
                 f"{file}: faces of shape {fold.synthetic.shape[1:]} beside {shape} of {files[0].parent.name}; "
                 "all folds of a run have one shape, train this fold again"
             )
-    faces = join_faces(folds)
+    onset, synthetic, apex, label = (np.concatenate([fold[field] for fold in folds]) for field in range(4))
+    subject = [entry for fold in folds for entry in fold.subject]
+    clip = [entry for fold in folds for entry in fold.clip]
+    faces = SynthesizedFaces(
+        onset, synthetic, apex, label, subject, clip, [name for fold in folds for name in fold.fold]
+    )
     if len(set(clip_keys(faces))) != len(faces.clip):
         raise UserError(f"{run_dir}: two folds hold the same clip out; train the run again in an empty directory")
     return faces
-
-
-def join_faces(folds: list[SynthesizedFaces]) -> SynthesizedFaces:
-    """Concatenate the faces of at least one fold, all of one shape."""
-    onset, synthetic, apex, label = (np.concatenate([fold[field] for fold in folds]) for field in range(4))
-    return SynthesizedFaces(
-        onset,
-        synthetic,
-        apex,
-        label,
-        subject=[entry for fold in folds for entry in fold.subject],
-        clip=[entry for fold in folds for entry in fold.clip],
-        fold=[entry for fold in folds for entry in fold.fold],
-    )
 
 
 def clip_keys(faces: SynthesizedFaces) -> list[ClipKey]:
@@ -130,35 +121,20 @@ def neighbor_frames(faces: SynthesizedFaces, pairs: Pairs) -> tuple[GrayImages, 
 def _read_fold(file: Path) -> SynthesizedFaces:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
-            onset, apex, synthetic = (_require_uint8(content[name]) for name in ("onset", "apex", "synthetic"))
-            label = _require_integers(content["label"]).astype(np.int64)
-            if "dataset" not in content or "subject" not in content:
-                raise UserError(f"{file}: an older file without the names of the subjects; train this run again")
-            dataset, subject, clip = ([str(name) for name in content[key]] for key in ("dataset", "subject", "clip"))
+            onset, synthetic, apex, label = (content[name] for name in ("onset", "synthetic", "apex", "label"))
+            names = [[str(name) for name in content[key]] for key in ("dataset", "subject", "clip")]
     except NPZ_ERRORS as error:
         raise UserError(f"{file}: damaged or incomplete; train this fold again") from error
-    n = len(onset) if onset.ndim else 0
-    fits = onset.ndim == 3 and synthetic.ndim == 4 and apex.shape == onset.shape and 0 < n == len(synthetic)
-    fits = fits and 0 not in onset.shape and synthetic.shape[2:] == onset.shape[1:]
-    fits = fits and all(len(column) == n for column in (dataset, subject, clip)) and label.shape == (n,)
-    if not fits:
+    n = len(onset) if onset.ndim == 3 and onset.size else 0
+    classes = synthetic.shape[1] if synthetic.ndim == 4 else 0
+    fits = n > 0 and apex.shape == onset.shape and synthetic.shape == (n, classes, *onset.shape[1:])
+    fits = fits and all(images.dtype == np.uint8 for images in (onset, synthetic, apex))
+    fits = fits and label.shape == (n,) and bool(np.isin(label, range(classes)).all())
+    if not fits or any(len(column) != n for column in names):
         raise UserError(
-            f"{file}: onset {onset.shape}, synthetic {synthetic.shape} and apex {apex.shape} do not belong together; "
-            "train this fold again"
+            f"{file}: onset {onset.shape}, synthetic {synthetic.shape}, apex {apex.shape} and labels do not belong "
+            "together; train this fold again"
         )
-    if not np.isin(label, range(synthetic.shape[1])).all():
-        raise UserError(f"{file}: a label is none of the {synthetic.shape[1]} classes; train this fold again")
+    dataset, subject, clip = names
     subjects = list(zip(dataset, subject, strict=True))
-    return SynthesizedFaces(onset, synthetic, apex, label, subjects, clip, [file.parent.name] * n)
-
-
-def _require_uint8(images: NDArray[np.uint8]) -> GrayImages:
-    if images.dtype != np.uint8:
-        raise ValueError(f"{images.dtype} instead of uint8")
-    return images
-
-
-def _require_integers(labels: NDArray[np.integer]) -> NDArray[np.integer]:
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(f"{labels.dtype} instead of integers")
-    return labels
+    return SynthesizedFaces(onset, synthetic, apex, label.astype(np.int64), subjects, clip, [file.parent.name] * n)

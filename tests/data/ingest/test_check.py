@@ -56,7 +56,6 @@ def test_every_damaged_frame_is_named_with_file_and_remedy(samm: Path) -> None:
     replace_file(larger, cv2.imencode(".jpg", np.zeros((4, 6), np.uint8))[1].tobytes())
     collected = collect_clips([Source("samm", samm)])
     damaged = check_clips(collected, 1, progress=False)
-    assert damaged == check_clips(collected, 2, progress=False)
     assert [f.where for f in damaged] == sorted(map(str, (*broken, larger)))
     assert {f.kind for f in damaged} == {"error"}
     assert damaged[0].clip == "samm/006/006_1_2"

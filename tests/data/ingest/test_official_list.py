@@ -25,7 +25,7 @@ def _selection(*clips: FabricatedClip, protocol: str = "megc2019") -> ClipSelect
 
 
 def _compared(path: Path, selection: ClipSelection, without: str = "") -> list[Finding]:
-    present = [a.key for a, _ in selection.annotations if a.clip != without]
+    present = {a.key for a, _ in selection.annotations if a.clip != without}
     return compare_with_official_list(read_official_list(path), selection, present)
 
 
@@ -58,17 +58,17 @@ def test_names_are_normalized(tmp_path: Path, line: str, key: tuple[str, str, st
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("mmew,1,a,0", "line 2|row 2: database 'mmew' is none of casme2, samm, smic"),
-        ("samm,x,006_1_2,0", "subject 'x' has no number"),
-        ("samm,6,006_1_2,3", "label '3' is none of 0, 1, 2"),
-        ("samm,6,,0", "the clip's name is empty"),
+        ("mmew,1,a,0", "row 2: dataset 'mmew' is none of MEGC2019, whose databases are casme2, samm, smic"),
+        ("samm,x,006_1_2,0", "subject 'x' is none of MEGC2019"),
+        ("samm,6,006_1_2,3", "label '3' is none of MEGC2019"),
+        ("samm,6,,0", "clip '' is none of MEGC2019"),
         ("casme2,1,EP01,0", "clip casme2/sub01/EP01 is already in gt.csv, row 1"),
     ],
 )
 def test_bad_row_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "gt.csv"
     path.write_text(f"casme2,sub01,EP01,0\n{line}\n", encoding="utf-8")
-    with pytest.raises(UserError, match=message.split("|")[-1]) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read_official_list(path)
     assert "gt.csv, row 2" in str(caught.value)
 

@@ -240,7 +240,3 @@ def test_sources_that_do_not_fit() -> None:
         select_clips({"casme2": database, "samm": database}, "five")
     with pytest.raises(UserError, match="alone, not smic;"):
         select_clips({"smic": database}, "five")
-    with pytest.raises(UserError, match="protocol 'four' is unknown; use one of megc2019, three, five"):
-        select_clips({"smic": database}, "four")
-    with pytest.raises(UserError, match="no database"):
-        select_clips({}, "three")

@@ -30,12 +30,10 @@ def test_folders_of_images_and_videos_at_any_depth(tmp_path: Path) -> None:
     assert (clip.name, clip.parent) == ("clip2", "s2")
 
 
-def test_empty_folders_and_archives(tmp_path: Path) -> None:
-    empty = write_frames(tmp_path, "sub01/EP02_01f", ["Thumbs.db"])
+def test_archives(tmp_path: Path) -> None:
     write_frames(tmp_path, "packs", ["Cropped.ZIP", "raw.7z"])
     tree = scan_folders(tmp_path)
     assert not tree.clips
-    assert [folder.path for folder in tree.empty] == [tmp_path / "packs", empty]
     assert [path.name for path in tree.archives] == ["Cropped.ZIP", "raw.7z"]
 
 

@@ -1,5 +1,6 @@
-"""Numbers that go wrong, made to go wrong: what the terms show, what is told, and what the neighbour notices."""
+"""Numbers that are made non-finite and capsules that collapse: what is detected, described and recorded."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -11,19 +12,16 @@ import numpy as np
 import optax
 import pytest
 
-from icegan_jax.errors import UserError
+from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.run_dir import NONFINITE_FILE
 from icegan_jax.training import parallel as parallel_module
-from icegan_jax.training.logging import named_metrics
+from icegan_jax.training.logging import named_metrics, open_log, write_line
 from icegan_jax.training.monitor import (
-    BatchClip,
     CollapseMonitor,
     Failure,
-    NonFinite,
     NonFiniteError,
     batch_clips,
-    describe,
-    describe_skipped_fold,
+    collapse_monitor,
     first_nonfinite,
     mean_metrics,
     write_failure,
@@ -109,8 +107,8 @@ def test_the_step_that_broke_the_parameters_is_found_immediately(
     actual = train(programs, break_fold_1(begin(programs), at, factor))
     broken = first_nonfinite(actual[1], 1)
     assert broken is not None
-    assert broken.offset == at
-    assert set(broken.terms) == {"d_parameter_norm"}
+    assert broken[0] == at
+    assert set(broken[1]) == {"d_parameter_norm"}
     if at + 1 < STEPS:
         assert not np.isfinite(actual[1]["d_real_margin"][1, at + 1])
     assert_neighbour_unmoved(actual, unbroken)
@@ -124,11 +122,11 @@ def test_losses_are_named_before_norms(programs: ParallelPrograms, unbroken: tup
     actual = train(programs, states.replace(d_params=params))
     broken = first_nonfinite(actual[1], 1)
     assert broken is not None
-    names = list(broken.terms)
-    assert broken.offset == 0
+    names = list(broken[1])
+    assert broken[0] == 0
     assert {"d_real_margin", "d_gradient_norm", "d_parameter_norm"} <= set(names)
     assert max(names.index(name) for name in names if name.startswith("d_real")) < names.index("d_gradient_norm")
-    assert all(np.isnan(value) for value in broken.terms.values())
+    assert all(np.isnan(value) for value in broken[1].values())
     assert_neighbour_unmoved(actual, unbroken)
 
 
@@ -146,7 +144,7 @@ def test_capsules_that_collapsed_are_seen(programs: ParallelPrograms) -> None:
     assert terms["d_real_predicted_1"][1].tolist() == [1.0] * STEPS
     line = {name: value[1] for name, value in named_metrics(mean_metrics(terms), ("a", "b", "c")).items()}
     warning = CollapseMonitor("tiny_s1", ("a", "b", "c"), STEPS, 1).update(STEPS, line)
-    assert warning is not None and "predicted as 'b' in steps 1 to 3 (1 pass)" in warning
+    assert warning is not None and "predicted as 'b' in steps 1 to 3" in warning
 
 
 # One fold.
@@ -211,13 +209,13 @@ def test_a_gradient_beyond_float32_counts_though_every_loss_is_finite() -> None:
     weights = tiny.WEIGHTS._replace(recognition=1e25)
     after, metrics = after_one(tiny.models(generator=None, weights=weights))
     actual = first_nonfinite({name: np.asarray(value)[None, None] for name, value in metrics.items()}, 0)
-    assert actual == NonFinite(0, {"d_gradient_norm": INF})
+    assert actual == (0, {"d_gradient_norm": INF})
     moments = [np.asarray(leaf) for name, leaf in leaves(after.d_opt_state) if ".nu" in name]
     assert any(np.isinf(leaf).any() for leaf in moments)
     assert all(np.isfinite(leaf).all() for _, leaf in leaves(after.d_params))
 
 
-# What is told.
+# What is described and recorded.
 
 TERMS = {
     "g_l1": np.array([[0.1, 0.2, 0.3], [0.1, NAN, 0.3]], np.float32),
@@ -229,76 +227,99 @@ TERMS = {
 
 def test_the_first_bad_step_and_its_terms() -> None:
     assert first_nonfinite(TERMS, 0) is None
-    actual = first_nonfinite(TERMS, 1)
-    assert actual is not None and actual.offset == 1
-    assert list(actual.terms) == ["g_l1", "d_real_margin", "d_gradient_norm"]
-    assert str(actual.terms) == "{'g_l1': nan, 'd_real_margin': -inf, 'd_gradient_norm': inf}"
+    assert str(first_nonfinite(TERMS, 1)) == "(1, {'g_l1': nan, 'd_real_margin': -inf, 'd_gradient_norm': inf})"
 
 
-def test_means_of_a_call_are_those_of_the_finite_ones_and_say_where_there_are_none() -> None:
+def test_means_of_a_call() -> None:
     actual = mean_metrics(TERMS | {"large": np.full((2, 3), 3e38, np.float32)})
     np.testing.assert_allclose(actual["g_l1"], [0.2, NAN], rtol=1e-6)
     np.testing.assert_allclose(actual["large"], np.float32(3e38))  # their sum is beyond float32
-    assert actual["d_real_accuracy"].tolist() == [0.5, 0.5]
 
 
-FAILURE = Failure(
-    fold="tiny_s1",
-    step=37,
-    terms={"d_real_margin": NAN, "d_gradient_norm": INF},
-    clips=(BatchClip("casme2", "sub01", "EP02_01f", (1,)), BatchClip("samm", "6", "6_1", (-2, 0))),
-    kept=30,
-)
-LINE = (
-    "fold tiny_s1: step 37: d_real_margin is nan, d_gradient_norm is inf; "
-    "clips of the batch: casme2 sub01 EP02_01f (apex+1), samm 6 6_1 (apex-2, apex)"
-)
-
-
-def test_one_line_names_fold_step_terms_and_clips() -> None:
-    assert describe(FAILURE) == LINE
-    assert (
-        describe_skipped_fold(FAILURE)
-        == f"{LINE}; the run goes on without this fold, its checkpoint of step 30 is kept"
-    )
-
-
-def test_a_line_names_sixteen_clips_and_counts_the_others() -> None:
-    clips = tuple(BatchClip("a", "s", f"c{number}", (0,)) for number in range(19))
-    line = describe(FAILURE._replace(clips=clips))
-    assert line.endswith("a s c15 (apex) and 3 more")
-    assert line.count("(apex)") == 16
-
-
-def test_the_error_says_what_to_do() -> None:
-    error = NonFiniteError(FAILURE)
-    assert isinstance(error, UserError)
-    assert error.failure is FAILURE
-    assert str(error) == (
-        f"{LINE}; its checkpoint of step 30 is kept, from which the same command comes to the same step: lower "
-        "--config.optimizer.learning_rate in a new --workdir, or add --config.training.on_nonfinite=skip_fold "
-        "--force_resume to go on without this fold"
-    )
-    assert "; it has no checkpoint yet: lower " in str(NonFiniteError(FAILURE._replace(kept=0)))
-
-
-def test_each_clip_of_a_batch_is_named_once_with_its_frames() -> None:
+def test_a_failure_is_described_and_recorded(tmp_path: Path) -> None:
+    """Each clip of the batch is named once with its frames; the message names sixteen of them, the file all."""
     pairs = tiny.pairs(2)  # rows: a subject's three clips, each the apex and the frame after it
-    actual = batch_clips(pairs, np.array([7, 0, 1, 7, 1], np.int32))
-    assert actual == (BatchClip("tiny", "s1", "clip0", (1,)), BatchClip("tiny", "s0", "clip0", (0, 1)))
-    assert all(type(value) is str for shown in actual for value in shown[:3])
-
-
-def test_the_file_holds_all_of_it(tmp_path: Path) -> None:
-    write_failure(tmp_path, FAILURE, "skip_fold")
+    clips = batch_clips(pairs, np.array([7, 0, 1, 7, 1], np.int32))
+    assert clips == ("tiny s1 clip0 (apex+1)", "tiny s0 clip0 (apex, apex+1)")
+    failure = Failure("tiny_s1", 37, {"d_real_margin": NAN, "d_gradient_norm": INF}, clips * 10, 30)
+    line = str(NonFiniteError(failure))
+    assert line.startswith(
+        "fold tiny_s1: step 37: d_real_margin is nan, d_gradient_norm is inf; clips of the batch: tiny"
+    )
+    assert line.count("tiny s") == 16 and " and 4 more; its checkpoint of step 30 is kept: lower " in line
+    assert "learning_rate" in line and "on_nonfinite=skip_fold" in line
+    assert "; in an evaluation; it has no checkpoint yet" in failure._replace(clips=(), checkpoint=0).describe()
+    write_failure(tmp_path, failure, "skip_fold")
     assert json.loads((tmp_path / NONFINITE_FILE).read_text()) == {
         "fold": "tiny_s1",
         "step": 37,
         "terms": {"d_real_margin": "nan", "d_gradient_norm": "inf"},
-        "clips": [
-            {"dataset": "casme2", "subject": "sub01", "clip": "EP02_01f", "frames": [1]},
-            {"dataset": "samm", "subject": "6", "clip": "6_1", "frames": [-2, 0]},
-        ],
+        "clips": list(clips * 10),
         "checkpoint": 30,
         "policy": "skip_fold",
     }
+
+
+# Collapse.
+
+CLASSES = ("negative", "positive", "surprise")
+CALL, PASS, PASSES = 3, 7, 2  # updates of a call and of a pass: 14 updates are due, 5 calls cover them
+
+
+def log_line(predicted: str) -> dict[str, Any]:
+    """The log of a call: one class was predicted for all faces, or two classes where ``predicted`` is empty."""
+    shares = dict(zip(CLASSES, (0.999, 0.001, 0), strict=True))
+    if predicted:
+        shares = {name: float(name == predicted) for name in CLASSES}
+    return {f"d_real_predicted_{name}": share for name, share in shares.items()} | {"d_real_margin": 0.25}
+
+
+def warned(predicted: list[str], monitor: CollapseMonitor | None = None) -> list[int]:
+    """The steps at which the monitor warns."""
+    monitor = monitor or CollapseMonitor("tiny_s1", CLASSES, PASS, PASSES)
+    steps = range(CALL, CALL * (len(predicted) + 1), CALL)
+    return [step for step, name in zip(steps, predicted, strict=True) if monitor.update(step, log_line(name))]
+
+
+def test_the_monitor_warns_once_when_the_passes_are_covered_and_again_after_another_prediction() -> None:
+    assert warned(["positive"] * 20) == [15]
+    assert warned([""] * 2 + ["positive"] * 20) == [21]
+    assert warned(["negative"] * 9 + [""] + ["negative"] * 9) == [15, 45]
+    assert warned(["negative"] * 9 + ["surprise"] * 9) == [15, 42]
+    assert warned([*["negative"] * 4, ""] * 6) == []  # one other prediction in a thousand is no collapse
+    assert warned(["negative"] * 30, CollapseMonitor("tiny_s1", CLASSES, PASS, 0)) == []
+
+
+def test_the_warning_names_the_fold_the_class_the_loss_and_the_fields() -> None:
+    monitor = CollapseMonitor("tiny_s1", CLASSES, PASS, PASSES)
+    (warning,) = filter(None, [monitor.update(CALL * call, log_line("positive")) for call in range(1, 6)])
+    assert warning.startswith("fold tiny_s1: all training clips are predicted as 'positive' in steps 1 to 15, 2 passes")
+    assert "d_real_margin 0.25; see config.discriminator.routing_axis" in warning and "learning_rate" in warning
+
+
+def test_a_resumed_run_warns_at_the_same_steps(tmp_path: Path) -> None:
+    """Interrupted after every call once: the log as it is on the disk gives the monitor the state that it had."""
+    rng = np.random.default_rng(0)
+    lines = [log_line(name) for _ in range(12) for name in [str(rng.choice([*CLASSES, ""]))] * int(rng.integers(1, 9))]
+    whole = CollapseMonitor("tiny_s1", CLASSES, PASS, PASSES)
+    texts = [whole.update(CALL * number, values) for number, values in enumerate(lines, 1)]
+    assert any(texts)
+    with open_log(tmp_path / "log", 0) as log:
+        for number, values in enumerate(lines, 1):
+            write_line(log, CALL * number, 0.0, values)
+    written = (tmp_path / "log").read_text().splitlines()
+    for cut in range(len(lines) + 1):
+        resumed = CollapseMonitor("tiny_s1", CLASSES, PASS, PASSES)
+        assert resumed.replay(written[:cut], CALL * cut) == [text for text in texts[:cut] if text]
+        rest = [resumed.update(CALL * number, values) for number, values in enumerate(lines[cut:], cut + 1)]
+        assert rest == texts[cut:]
+
+
+def test_the_monitor_of_a_fold() -> None:
+    """Of three subjects' 18 pairs 12 train a fold: 4 batches of 3 are a pass. One class alone never collapses."""
+    pairs = tiny.pairs()
+    fold = leave_one_subject_out(pairs)[0]
+    config = tiny.train_config(collapse_after=3)
+    assert warned(["negative"] * 12, collapse_monitor(fold, pairs, config)) == [12]
+    alike = dataclasses.replace(fold, train=fold.train[pairs.label[fold.train] == 0])
+    assert warned(["negative"] * 50, collapse_monitor(alike, pairs, config)) == []

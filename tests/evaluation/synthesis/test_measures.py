@@ -1,10 +1,12 @@
-"""Flow against known motions."""
+"""Flow against known motions; kernel distance, PSNR and SSIM against their formulas."""
+
+import itertools
 
 import cv2
 import numpy as np
 import pytest
 
-from icegan_jax.evaluation.synthesis.measures import flow_agreement, optical_flow
+from icegan_jax.evaluation.synthesis.measures import flow_agreement, kernel_distance, optical_flow, psnr, ssim
 
 SIZE = 96
 
@@ -62,3 +64,57 @@ def test_an_unmoved_face_scores_zero_and_an_unmoved_real_face_is_nan():
     faint = flow_agreement(bump(2), bump(0.04))
     assert faint.cosine == 0 and faint.magnitude_ratio == pytest.approx(0.02)
     assert np.isnan(flow_agreement(bump(0.1), bump(2))).all()
+
+
+def test_kernel_distance_equals_the_sum_over_pairs():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(5, 3)), random.normal(0.5, 1.2, size=(4, 3))
+
+    def k(a, b):
+        return (sum(p * q for p, q in zip(a, b, strict=True)) / 3 + 1) ** 3
+
+    within = [np.mean([k(a, b) for a, b in itertools.permutations(rows, 2)]) for rows in (x, y)]
+    across = np.mean([k(a, b) for a in x for b in y])
+    assert kernel_distance(x, y) == pytest.approx(sum(within) - 2 * across)
+    assert kernel_distance(x, y) == pytest.approx(kernel_distance(y, x))
+
+
+def test_kernel_distance_is_unbiased_and_detects_a_difference():
+    random = np.random.default_rng(1)
+    alike = [kernel_distance(*random.normal(size=(2, 10, 4))) for _ in range(2000)]
+    assert abs(np.mean(alike)) < 4 * np.std(alike) / np.sqrt(2000)
+    moved = [kernel_distance(random.normal(size=(10, 4)), random.normal(1, 1, size=(10, 4))) for _ in range(50)]
+    assert np.mean(moved) > 5 * np.std(alike) / np.sqrt(50)
+
+
+def test_a_single_face_has_no_distance():
+    assert np.isnan(kernel_distance(np.ones((1, 2)), np.ones((3, 2))))
+    with pytest.raises(ValueError, match="beside"):
+        kernel_distance(np.ones((3, 2)), np.ones((3, 4)))
+
+
+def pictures() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    real = random.integers(0, 256, (9, 9)).astype(np.uint8)
+    return real, np.clip(real.astype(int) + random.integers(-40, 41, (9, 9)), 0, 255).astype(np.uint8)
+
+
+def test_psnr_is_its_formula():
+    real, face = pictures()
+    error = np.mean((real.astype(float) - face) ** 2)
+    assert psnr(real, face) == pytest.approx(20 * np.log10(255) - 10 * np.log10(error))
+    assert psnr(real, real) == pytest.approx(58.9, abs=0.05) and psnr(real, real) > psnr(real, face)
+
+
+def test_ssim_is_its_formula_over_windows():
+    real, face = pictures()
+    values = []
+    for i in range(3):
+        for j in range(3):
+            x, y = (image[i : i + 7, j : j + 7].astype(float).ravel() for image in (real, face))
+            (xx, xy), (_, yy) = np.cov(x, y)
+            one, two = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+            structure = (2 * xy + two) / (xx + yy + two)
+            values.append(structure * (2 * x.mean() * y.mean() + one) / (x.mean() ** 2 + y.mean() ** 2 + one))
+    assert ssim(real, face) == pytest.approx(np.mean(values))
+    assert ssim(real, real) == pytest.approx(1)
