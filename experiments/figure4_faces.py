@@ -17,14 +17,14 @@ from experiments.shared.face_sheets import Extreme, draw_extremes, draw_models
 from experiments.shared.faces import SPLIT_FACES, prepared_faces
 from experiments.shared.options import parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.synthesis import mean_cells, select_clips
+from experiments.shared.synthesis import mean_cells, save_picture
 from experiments.shared.tables import write_tables
 from experiments.table3_generator import GENERATORS, OURS, fields_of
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_faces
 from icegan_jax.evaluation.synthesis.measures import ssim
-from icegan_jax.reporting import style
+from icegan_jax.reporting.report_figures import choose_clips
 
 MODELS = ("B", "C", "F", OURS)  # B, C and F: the paper's Figure 4
 COPY = "copy of the onset"
@@ -43,14 +43,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed in range(options.seeds):
         check_same_clips({runs[model][seed]: faces[model][seed] for model in MODELS})
     classes, _ = read_predictions(runs[MODELS[0]][0] / "predictions.csv")
-    rows = select_clips(faces[MODELS[0]][0], _ROWS, len(classes))
-    first = {f"{model}: {_DESCRIPTIONS[model]}": faces[model][0] for model in MODELS}
+    rows = choose_clips(faces[MODELS[0]][0], _ROWS)
+    first = {model: faces[model][0] for model in MODELS}
 
     out = options.out / "figure4_faces"
     write_tables(out, "Figure 4: synthetic faces and the real apex", COLUMNS, table_rows(faces), _notes(options.seeds))
-    style.save_figure(draw_models(first, rows, classes), out / "figure4.png")
+    save_picture(draw_models(first, rows, classes), out / "figure4.png")
     best_and_worst = {model: extremes(faces[model], _EXTREMES) for model in MODELS}
-    style.save_figure(draw_extremes(best_and_worst, classes), out / "extremes.png")
+    save_picture(draw_extremes(best_and_worst, classes), out / "extremes.png")
     print(f"pictures: {out / 'figure4.png'}, {out / 'extremes.png'}")
 
 

@@ -33,13 +33,13 @@ from experiments.shared.muscle_regions import (
 )
 from experiments.shared.options import PRESETS, parse_options, run_command
 from experiments.shared.runs import train_seeds
-from experiments.shared.synthesis import mean_cells, select_clips
+from experiments.shared.synthesis import mean_cells, save_picture
 from experiments.shared.tables import write_tables
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_faces
 from icegan_jax.io import read_json
-from icegan_jax.reporting import style
+from icegan_jax.reporting.report_figures import choose_clips
 
 SYNTHETIC, REAL = "synthetic", "real"
 WHOLE = "all of them"
@@ -87,11 +87,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     shares = [share for seed, motion in enumerate(motions) for share in energy_shares(motion, seed)]
     rows = table_rows(shares)
     write_tables(out, "Figure 5: share of the change inside the muscles' regions", COLUMNS, rows, _notes(motions))
-    style.save_figure(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
+    save_picture(draw_classes(mean_maps(motions), EXPRESSIONS, rows), out / "figure5.png")
     first = motions[0]
-    people = select_clips(first.faces, _ROWS, len(EXPRESSIONS))
+    people = choose_clips(first.faces, _ROWS)
     regions = [[first.regions.of_class(first.key(row), label) for label in range(len(EXPRESSIONS))] for row in people]
-    style.save_figure(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
+    save_picture(draw_people(first.faces, people, regions, EXPRESSIONS), out / "figure5_people.png")
     print(f"pictures: {out / 'figure5.png'}, {out / 'figure5_people.png'}")
 
 

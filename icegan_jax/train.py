@@ -176,6 +176,7 @@ def train_with_workers(
     try:
         (size,) = distributed.run_tasks(client, group_size, [(job,)], expected, steps=0)
         groups = group_folds(unfinished, workdir, size, job.train_config.steps)
+        print(f"training {len(unfinished)} folds in {len(groups)} groups of at most {size} side by side", flush=True)
         names = [(job, tuple(fold.name for fold in group)) for group in groups]
         distributed.run_tasks(client, train_in_worker, names, expected, job.train_config.steps)
     except Stopped as stop:

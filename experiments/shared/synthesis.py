@@ -1,13 +1,17 @@
-"""The synthetic faces of runs: distance to the real apexes, means over subjects, and the clips that a figure shows."""
+"""The synthetic faces of runs: distance to the real apexes, means over subjects, and pictures of them."""
 
+import io
 import statistics
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_faces
+from icegan_jax.evaluation.synthesis.faces import read_faces
 from icegan_jax.evaluation.synthesis.scores import mean_over_subjects
+from icegan_jax.io import write_bytes
+from icegan_jax.reporting.face_grid import Color
 
 
 def l1_to_apex(runs: Sequence[Path]) -> dict[str, object]:
@@ -49,18 +53,8 @@ def mean_cells(
     return {name: overall.mean, f"{name}_low": overall.low, f"{name}_high": overall.high, f"{name}_sd": sd}
 
 
-def select_clips(faces: SynthesizedFaces, count: int, num_classes: int) -> list[int]:
-    """Return the positions of at most ``count`` clips of as many subjects, selected independently of the faces.
-
-    Subjects are spread evenly over the sorted names. The class changes from row to row, in label order; the subject's
-    first clip of that class by name is selected, or the first clip where the subject has none of that class.
-    """
-    people = sorted(set(faces.subject))
-    positions = np.linspace(0, len(people) - 1, min(count, len(people))).round().astype(int)
-    rows = []
-    for number, position in enumerate(positions):
-        own = [row for row, person in enumerate(faces.subject) if person == people[position]]
-        own.sort(key=lambda row: faces.clip[row])
-        of_class = [row for row in own if faces.label[row] == number % num_classes]
-        rows.append((of_class or own)[0])
-    return rows
+def save_picture(picture: Color, path: Path) -> None:
+    """Write a picture uint8[height, width, 3] as PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png")
+    write_bytes(path, stream.getvalue())

@@ -87,7 +87,7 @@ class FaceGrid:
                 picture.paste(_scale(cell, self.cell_size), (x, y))
                 if self.cell_names:
                     text = _fit(self.cell_names[row][column], width, _SMALL_FONT_SIZE)
-                    pen.text((x, y + height + 2), text, style.TEXT_COLOR, small, anchor="la")
+                    pen.text((x, y + height + _FRAME_WIDTH), text, style.TEXT_COLOR, small, anchor="la")
         top = self._corner(len(self.row_names), 0)[1]
         for number, line in enumerate(self._caption_lines()):
             at = (_MARGIN, top + number * _SMALL_LINE_HEIGHT)

@@ -1,10 +1,7 @@
 """Colors, font sizes and resolution that the figures share, and helpers to draw and save them."""
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from icegan_jax.io import write_bytes
 
 if TYPE_CHECKING:  # a prediction uses the colors and must not import Matplotlib
     from matplotlib.axes import Axes
@@ -49,16 +46,6 @@ def style_axes(axes: "Axes") -> None:
     axes.tick_params(labelsize=SMALL_SIZE, colors=TEXT_COLOR, length=2.5)
 
 
-def image_axes(figure: "Figure", left: float, top: float, side: float) -> "Axes":
-    """Add square axes for an image, without ticks and frame; left, top and side are in inches from the top left."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    return axes
-
-
 def figure_to_png(figure: "Figure") -> bytes:
     """Encode a figure as PNG on white.
 
@@ -67,8 +54,3 @@ def figure_to_png(figure: "Figure") -> bytes:
     data = io.BytesIO()
     figure.savefig(data, dpi=DPI, facecolor="white", format="png")
     return data.getvalue()
-
-
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as PNG on white, atomically."""
-    write_bytes(path, figure_to_png(figure))

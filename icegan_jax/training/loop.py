@@ -155,6 +155,11 @@ def train_folds(
         elapsed = Elapsed(seconds, seconds)
         groups = group_folds(unfinished, run_dir, context.layout.folds, train_config.steps)
         bar.total = train_config.steps * len(groups)
+        layout = context.layout
+        tqdm.write(
+            f"training {len(unfinished)} folds in groups of {layout.folds}: {layout.folds_per_device} side by side on "
+            f"each of {len(layout.devices)} x {layout.devices[0].device_kind}"
+        )
         for index, group in enumerate(groups, start=1):
             first = len(folds) - len(unfinished) + 1
             bar.set_description(f"folds {first}-{len(folds)}, group {index}/{len(groups)}")
@@ -195,10 +200,6 @@ def build_context(
         number = choose_folds_per_device(models, train_config, devices, folds)
     used = devices if train_config.parallel == "batch" else devices[: math.ceil(todo / number)]
     layout = FoldLayout(tuple(used), number, train_config.parallel)
-    tqdm.write(
-        f"training {todo} folds in groups of {layout.folds}: {number} side by side on each of "
-        f"{len(used)} x {used[0].device_kind}"
-    )
     programs = build_programs(models, layout.devices, layout.parallel)
     return RunContext(programs, layout, pairs, train_config, run_dir, show_progress)
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from icegan_jax.data import apex
-from icegan_jax.data.apex import METHODS, check_apex_method, middle_frame, spot_apex
+from icegan_jax.data.apex import check_apex_method, middle_frame, spot_apex
 from icegan_jax.data.landmarks import Points, find_face
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS, smiling
@@ -112,38 +112,6 @@ def test_landmarks_of_every_frame(points: Points) -> None:
     assert asked == [100, 120, 130]
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_length_of_a_chunk_changes_nothing(
-    clip: Gray, points: Points, method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    actual = set()
-    for pixels in (1, 2 * clip[0].size, 3 * clip[0].size, 100 * clip[0].size):
-        monkeypatch.setattr(apex, "_CHUNK_PIXELS", pixels)
-        actual.add(spot_apex(clip[0], later(clip), method=method, offset=clip[-1], points=points))
-    assert len(actual) == 1
-
-
-def test_frames_are_read_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames that went by are let go: never more are alive than two chunks and the one before."""
-    monkeypatch.setattr(apex, "_CHUNK_PIXELS", 4 * 16)
-    alive = most = 0
-
-    class Frame(np.ndarray):  # type: ignore[type-arg]
-        def __del__(self) -> None:
-            nonlocal alive
-            alive -= 1
-
-    def stream() -> Iterator[tuple[int, Gray]]:
-        nonlocal alive, most
-        for number in range(1, 60):
-            alive += 1
-            most = max(most, alive)
-            yield number, np.full((4, 4), number % 50, np.uint8).view(Frame)
-
-    spot_apex(np.zeros((4, 4), np.uint8), stream())
-    assert most <= 9
-
-
 def test_flat_frames_and_ties_give_the_first(points: Points) -> None:
     flat = np.zeros((3, 200, 200), np.uint8)
     for method in ("difference", "ratio", "ratio_offset"):
@@ -159,13 +127,6 @@ def test_middle_counts_the_frames_that_exist(numbers: list[int], middle: int) ->
     assert middle_frame(numbers) == middle
     crop = np.zeros((4, 4), np.uint8)
     assert spot_apex(crop, ((n, crop) for n in numbers), method="middle") == middle
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_needs_a_frame_after_the_onset(points: Points, method: str) -> None:
-    crop = np.zeros((4, 4), np.uint8)
-    with pytest.raises(ValueError, match="no frame after the onset"):
-        spot_apex(crop, [], method=method, offset=crop, points=points)
 
 
 def test_needs_what_the_method_compares(points: Points) -> None:

@@ -1,5 +1,4 @@
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from icegan_jax.data import crop
 from icegan_jax.data.apex import METHODS
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair, crop_clip
-from icegan_jax.data.video import read_frame, read_frames
+from icegan_jax.data.video import read_frame
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS
 from tests.videos import write_test_video
@@ -71,49 +70,6 @@ def test_a_missing_apex_is_spotted_and_the_method_is_recorded(clip: Clip, method
     assert cropped.shifts == same.shifts
     unregistered = crop_clip(replace(clip, apex=None), CropOptions(apex=method, register="none"))
     assert "registration" not in unregistered.changes[0].reason
-
-
-def _counting(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of the frames that are decoded from now on."""
-    decoded: list[int] = []
-
-    def read(path: Path, numbers: list[int]) -> Iterator[tuple[int, Gray]]:
-        for number, image in read_frames(path, numbers):
-            decoded.append(number)
-            yield number, image
-
-    monkeypatch.setattr(crop, "read_frames", read)
-    return decoded
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_no_frame_of_a_usual_clip_is_decoded_twice(clip: Clip, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    decoded = _counting(monkeypatch)
-    cropped = crop_clip(replace(clip, apex=None), CropOptions(apex=method))
-    needed = [10, 11, 12, 13, 14, 15] if method == "middle" else [10, 11, 12, 13, 14, 15, 16]
-    assert sorted(decoded) == needed
-    assert cropped.frames == len(needed)
-
-
-def test_memory_does_not_grow_with_the_clip(tmp_path: Path, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    size = 64
-    monkeypatch.setattr(crop, "_CACHE_PIXELS", 8 * size * size)
-    monkeypatch.setattr("icegan_jax.data.apex._CHUNK_PIXELS", 8 * size * size)
-    crops = {}
-    peaks = []
-    for length in (20, 200, 200):  # the first one loads what later ones find loaded
-        folder = tmp_path / f"long{len(peaks)}"
-        folder.mkdir()
-        for n in range(length):
-            (folder / f"{n}.png").hardlink_to(_image(clip, 14 if n == length - 4 else 10 + n % 2))
-        long = Clip("d", "a", "b", 0, folder, 0, None, length - 1)
-        tracemalloc.start()
-        crops[length] = crop_clip(long, CropOptions(size=size, register="none"))
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert crops[length].apex == length - 4
-    assert peaks[2] < peaks[0] + 20 * size * size  # 180 more crops would be 180 of these
-    np.testing.assert_array_equal(crops[20].faces, crops[200].faces)
 
 
 def test_a_video_gives_what_its_frames_give(tmp_path: Path, clip: Clip) -> None:

@@ -131,6 +131,7 @@ def test_invalid_datasets_raise(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_import_is_silent_and_needs_no_tensorflow() -> None:
     code = "import sys, icegan_jax.data.dataset; sys.exit('tensorflow' in sys.modules)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

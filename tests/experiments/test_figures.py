@@ -11,7 +11,7 @@ from experiments import figure4_faces, figure5_motion, synthesis_scores
 from experiments.shared import runs
 from experiments.shared.muscle_regions import CLASS_UNITS, LANDMARKS, MuscleRegions
 from experiments.shared.options import Options, run_command
-from experiments.shared.synthesis import mean_cells, select_clips
+from experiments.shared.synthesis import mean_cells
 from icegan_jax.evaluation.synthesis.scores import ROWS
 from icegan_jax.io import write_json
 from tests.evaluation.synthesis.test_scores import moved_synthesis, networks, pairs, run
@@ -60,9 +60,7 @@ def test_best_and_worst_by_ssim() -> None:
     assert found[0].ssim == pytest.approx(1) and found[0].of_onset < 1
 
 
-def test_clips_are_chosen_by_names_alone_and_cells_are_over_people_and_seeds() -> None:
-    assert select_clips(made_up(), 6, 3) == [0, 4, 8]
-    assert select_clips(made_up(), 2, 3) == [0, 7]  # the first and the last person; the class turns
+def test_cells_are_over_people_and_seeds() -> None:
     cells = mean_cells("x", [1.0, 3.0, 5.0, float("nan")], ["a", "b", "a", "b"], [0, 0, 1, 1])
     assert cells["x"] == 3 and cells["x_sd"] == pytest.approx(np.std([2, 5], ddof=1))
     assert cells["x_low"] == cells["x_high"] == 3  # a has 1 and 5, b has 3: whoever is drawn, the mean is 3

@@ -99,7 +99,7 @@ def assert_neighbour_unmoved(actual: tuple[TrainState, Terms], unbroken: tuple[T
     assert first_nonfinite(actual[1], 0) is None
 
 
-@pytest.mark.parametrize(("at", "factor"), [(0, INF), (1, INF), (1, NAN), (1, 1e34), (STEPS - 1, INF)])
+@pytest.mark.parametrize(("at", "factor"), [(0, INF), (1, 1e34), (STEPS - 1, NAN)])
 def test_the_step_that_broke_the_parameters_is_found_immediately(
     programs: ParallelPrograms, unbroken: tuple[TrainState, Terms], at: int, factor: float
 ) -> None:
@@ -176,6 +176,7 @@ def whole() -> tuple[TrainState, Any]:
     return state, jax.jit(functools.partial(train_step, models))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["g_params", "g_stats", "g_opt_state", "d_params", "d_stats", "d_opt_state"])
 def test_what_is_not_finite_anywhere_in_a_state_shows_at_the_next_update(
     whole: tuple[TrainState, Any], part: str
@@ -204,6 +205,7 @@ def after_one(models: Models) -> tuple[TrainState, Metrics]:
     return run(fold_key(0, "a"))
 
 
+@pytest.mark.slow
 def test_a_gradient_beyond_float32_counts_though_every_loss_is_finite() -> None:
     """Adam would divide by infinity and never move those weights again: nothing else would show it."""
     weights = tiny.WEIGHTS._replace(recognition=1e25)

@@ -1,7 +1,6 @@
 """Many folds in parallel equal each fold alone: vmap over folds, pmap over devices, scan over steps."""
 
 import functools
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 from icegan_jax.training import parallel as parallel_module
-from icegan_jax.training import train_step as step_module
 from icegan_jax.training.inference import predict, synthesize_classes
 from icegan_jax.training.parallel import (
     CompiledProgram,
@@ -77,22 +75,17 @@ def one_by_one(states: TrainState, batches: dict[str, jax.Array]) -> tuple[Any, 
     return stack(after), stack(terms)
 
 
-def build(over: Any, devices: Sequence[jax.Device], parallel: str = "folds") -> ParallelPrograms:
-    """Build programs that loop over folds, as on a CPU, or use vmap, as on an accelerator."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(parallel_module, "fold_map", lambda _: over)
-        return build_programs(MODELS, devices, parallel)
-
-
 def test_a_cpu_loops_over_folds_and_an_accelerator_uses_vmap() -> None:
     gpu: Any = SimpleNamespace(platform="gpu")
     assert (fold_map(jax.local_devices()[0]), fold_map(gpu)) == (loop_folds, vmap_folds)
 
 
-@pytest.fixture(scope="module", params=[loop_folds, vmap_folds], ids=lambda over: over.__name__)
-def wide(request: pytest.FixtureRequest) -> ParallelPrograms:
-    """All folds on one device."""
-    return build(request.param, jax.local_devices()[:1])
+@pytest.fixture(scope="module")
+def wide() -> ParallelPrograms:
+    """All folds on one device, by vmap."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(parallel_module, "fold_map", lambda _: vmap_folds)  # as on an accelerator
+        return build_programs(MODELS, jax.local_devices()[:1])
 
 
 def run(programs: ParallelPrograms, layout: tuple[int, int], states: TrainState, batches: Any) -> tuple[Any, Any]:
@@ -163,27 +156,6 @@ def test_recognition_and_synthesis_of_many_folds(wide: ParallelPrograms, states:
     assert np.max(np.abs(faces[2].astype(int) - np.asarray(alone).astype(int))) <= 1
 
 
-def test_each_program_compiles_once(monkeypatch: pytest.MonkeyPatch, states: TrainState, batches: Any) -> None:
-    traced = []
-    original = step_module.train_step
-
-    def counted(*arguments: Any) -> Any:
-        traced.append(len(arguments))
-        return original(*arguments)
-
-    monkeypatch.setattr(step_module, "train_step", counted)
-    programs = build_programs(MODELS, jax.local_devices()[:1])
-    assert programs.compile_s == []
-    first = run(programs, (1, FOLDS), states, batches)
-    assert len(programs.compile_s) == 1
-    assert programs.compile_s[0] > 0
-    traces = len(traced)
-    assert traces > 0
-    second = run(programs, (1, FOLDS), states, batches)
-    assert (len(programs.compile_s), len(traced)) == (1, traces)
-    chex.assert_trees_all_equal(first, second)
-
-
 def test_another_shape_raises_an_error(wide: ParallelPrograms, states: TrainState, batches: Any) -> None:
     """``train_steps`` is compiled for calls of any length, every other program for one shape."""
     layout = (1, FOLDS)
@@ -215,17 +187,12 @@ def shared_states(actual: TrainState) -> TrainState:
     return jax.tree.map(lambda leaf: leaf[0], arrays)
 
 
-@pytest.fixture(scope="module", params=[loop_folds, vmap_folds], ids=lambda over: over.__name__)
-def sharing(request: pytest.FixtureRequest) -> tuple[ParallelPrograms, FoldLayout]:
-    """Two folds, each on all of three devices."""
-    devices = jax.local_devices()[:SHARERS]
-    return build(request.param, devices, "batch"), FoldLayout(tuple(devices), 2, "batch")
-
-
 def test_devices_that_share_batches_equal_one_device(
-    sharing: tuple[ParallelPrograms, FoldLayout], states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
+    states: TrainState, batches: Any, one_by_one: tuple[Any, Any]
 ) -> None:
-    programs, layout = sharing
+    """Two folds, each on all of three devices."""
+    devices = tuple(jax.local_devices()[:SHARERS])
+    programs, layout = build_programs(MODELS, devices, "batch"), FoldLayout(devices, 2, "batch")
     two = jax.tree.map(lambda leaf: leaf[:2], (states, batches, one_by_one))
     sharded = {name: layout.shard_batches(np.asarray(value)) for name, value in two[1].items()}
     assert sharded["onset"].shape == (SHARERS, 2, STEPS, 1, tiny.SIZE, tiny.SIZE, 1)
@@ -234,25 +201,3 @@ def test_devices_that_share_batches_equal_one_device(
     )
     actual = shared_states(after), {name: np.asarray(value)[0] for name, value in metrics.items()}
     assert_equal_but_for_rounding(actual, two[2], two[0])
-
-
-def test_devices_that_share_batches_have_the_initial_states_of_one(
-    sharing: tuple[ParallelPrograms, FoldLayout], states: TrainState
-) -> None:
-    programs, layout = sharing
-    keys = jnp.stack([fold_key(0, str(fold)) for fold in range(2)])
-    expected = jax.tree.map(lambda leaf: leaf[:2], states.replace(key=None))
-    chex.assert_trees_all_close(
-        shared_states(programs.create_state(layout.device_put(layout.shard(keys)))), expected, rtol=1e-5, atol=1e-6
-    )
-
-
-def test_on_one_device_both_modes_are_the_same(states: TrainState, batches: Any) -> None:
-    """The results have the same bytes."""
-    texts = []
-    for parallel in ("folds", "batch"):
-        programs = build_programs(MODELS, jax.local_devices()[:1], parallel)
-        texts.append(
-            programs.train_steps._program.lower(reshaped(states, (1, FOLDS)), reshaped(batches, (1, FOLDS))).as_text()
-        )
-    assert texts[0] == texts[1]

@@ -5,7 +5,6 @@ import pytest
 
 from configs import demo, loso, loso_pair, released
 from icegan_jax.config import build_models
-from icegan_jax.errors import UserError
 from icegan_jax.training.parameters import count_discriminator, count_parameters, match_cnn_width, parameter_table
 from icegan_jax.training.state import create_state
 
@@ -91,7 +90,7 @@ def test_the_table_names_every_module_and_the_totals(network: str, total: str) -
 
 @pytest.mark.parametrize(
     ("dimension", "total"),
-    [(8, 96_943_104), (16, 97_217_536), (32, 97_766_400), (64, 98_864_128), (128, 101_059_584)],
+    [(8, 96_943_104), (32, 97_766_400)],
 )
 def test_the_released_discriminator(dimension: int, total: int) -> None:
     """docs/design.md, "Parameter counts"; AdvCaps is as wide as ExpCaps."""
@@ -102,14 +101,6 @@ def test_the_released_discriminator(dimension: int, total: int) -> None:
     capsules = capsules_count(16, 8, dimension, dimension)
     assert patchgan + capsules + reconstruction_count(dimension, (512, 1024, 5120)) == total
     assert count_discriminator(build_models(config, steps=1)) == total
-
-
-def test_the_released_networks_in_the_table() -> None:
-    config = released.get_config()
-    config.loss.perceptual = 0.0
-    table = parameter_table(build_models(config, steps=1))
-    totals = [line.split()[1] for line in table.splitlines() if "total" in line]
-    assert totals == ["40,282,753", "97,766,400"]
 
 
 def without_perceptual(**fields: object) -> object:
@@ -145,12 +136,6 @@ def test_a_discriminator_without_capsules_has_the_requested_size() -> None:
     wide = build_models(without_perceptual(discriminator__kind="cnn", discriminator__cnn_width=width), steps=1)  # type: ignore[arg-type]
     assert count_discriminator(wide) == pytest.approx(27_244_544, rel=0.02)
     assert count_discriminator(models) < 0.3 * count_discriminator(wide)
-
-
-def test_no_width_for_a_handful_of_parameters() -> None:
-    models = build_models(without_perceptual(discriminator__kind="cnn"), steps=1)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="^no config.discriminator.cnn_width gives about 10 parameters"):
-        match_cnn_width(models, 10)
 
 
 def test_a_table_without_a_generator() -> None:

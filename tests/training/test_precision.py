@@ -34,10 +34,6 @@ def test_states_and_metrics_are_float32_and_products_bfloat16() -> None:
     kept = jax.tree.leaves((after.replace(key=None, step=None), metrics))
     assert {str(leaf.dtype) for leaf in kept} == {"float32", "int32"}  # int32: the optimizers' counts
     assert "bf16" in lowered.as_text()
-    assert (
-        "bf16"
-        not in jax.jit(lambda state, batch: train_step(models("float32"), state, batch)).lower(state, batch).as_text()
-    )
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +52,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Score]:
     return {dtype: run(dtype) for dtype in ("float32", "bfloat16")}
 
 
+@pytest.mark.slow
 def test_both_precisions_learn_and_their_intervals_overlap(scores: dict[str, Score]) -> None:
     full, half = scores["float32"], scores["bfloat16"]
     assert min(full["uf1"], half["uf1"]) > 0.6, "little was learnt, so little is compared"

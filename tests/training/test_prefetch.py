@@ -1,16 +1,17 @@
-"""Prefetched batches come in order, with the positions of the iterators that belong to them."""
+"""Prefetched batches come in order, with the positions of the iterators; and the time that calls take."""
 
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from icegan_jax.data.pipeline import fold_batches
 from icegan_jax.training.parallel import FoldLayout
-from icegan_jax.training.prefetch import Prefetcher
+from icegan_jax.training.prefetch import CallTimer, Prefetcher
 from tests.training import tiny
 
 PAIRS = tiny.pairs()
@@ -76,14 +77,6 @@ def test_nothing_is_drawn_beyond_the_last_call() -> None:
         assert prefetcher.take() is None
 
 
-def test_the_time_is_noted_when_the_batches_are_on_the_devices() -> None:
-    before = time.perf_counter()
-    with Prefetcher(iterators(), [STEPS], LAYOUT) as prefetcher:
-        prefetched = prefetcher.take()
-    assert prefetched is not None
-    assert before < prefetched.ready <= time.perf_counter()
-
-
 def test_an_error_of_the_thread_comes_out() -> None:
     class Broken:
         def __iter__(self) -> Iterator[Any]:
@@ -97,3 +90,22 @@ def test_an_error_of_the_thread_comes_out() -> None:
         pytest.raises(ValueError, match="no such face"),
     ):
         prefetcher.take()
+
+
+def test_waiting_is_what_lies_between_the_end_of_a_call_and_the_next_data() -> None:
+    with CallTimer() as timer:
+        begin = timer._idle_since
+        # The data were there before the devices were free.
+        assert timer.measure(ready=begin - 1.0, end=begin + 2.0) == pytest.approx((2.0, 0.0))
+        # They came half a second after the devices were free, in a call that ended two seconds after that.
+        assert timer.measure(ready=begin + 2.5, end=begin + 4.5) == pytest.approx((2.5, 0.5))
+        # During the call before.
+        assert timer.measure(ready=begin + 4.0, end=begin + 5.0) == pytest.approx((0.5, 0.0))
+
+
+def test_an_end_is_noted_when_the_outcome_is_there() -> None:
+    with CallTimer() as timer:
+        outcome = jax.jit(lambda x: x @ x)(jnp.ones((300, 300)))
+        end = timer.watch({"outcome": outcome})
+        jax.block_until_ready(outcome)
+        assert timer._idle_since <= end.result() <= time.perf_counter()

@@ -13,7 +13,6 @@ import pytest
 
 from icegan_jax.models.generator import to_float, to_uint8
 from icegan_jax.models.perceptual import load_perceptual_network, perceptual_features
-from icegan_jax.training.inference import synthesize_classes
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
 from icegan_jax.training.train_step import Batch, Metrics, train_step
 from tests.training import tiny
@@ -231,21 +230,6 @@ def test_every_parameter_and_statistic_moves(thirty_steps: tuple[TrainState, Run
         before, after = leaves(getattr(first, part)), leaves(getattr(last, part))
         for name in before.keys() - BEFORE_A_NORM:
             assert largest(after[name] - before[name]) > 0, f"{part}{name}"
-
-
-def test_each_step_has_new_noise(thirty_steps: tuple[TrainState, Run]) -> None:
-    models, state = tiny.models(), thirty_steps[0]
-    keys = [jax.random.fold_in(derive_key(state.key, "noise"), step) for step in (0, 1)]
-    noise = [jax.random.normal(key, (tiny.BATCH, models.noise)) for key in keys]
-    assert float(jnp.min(jnp.abs(noise[0] - noise[1]))) > 0
-
-
-def test_synthesis_has_each_class_of_each_onset(thirty_steps: tuple[TrainState, Run]) -> None:
-    state = thirty_steps[1][0]
-    onset = tiny.batch()["onset"]
-    faces = jax.jit(functools.partial(synthesize_classes, tiny.models()))(state, onset)
-    chex.assert_shape(faces, (tiny.BATCH, 3, tiny.SIZE, tiny.SIZE))
-    chex.assert_type(faces, jnp.uint8)
 
 
 def test_gray_levels_are_unchanged_by_float_and_back() -> None:

@@ -43,9 +43,8 @@ def assert_followed(before: Any, after: Any, gradient: Any) -> None:
         assert largest(moved[name] - expected) <= tolerance, name
 
 
-@pytest.mark.parametrize("power", [1, 2])
-def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
-    weights = tiny.WEIGHTS._replace(margin_power=power, recognition=0.5)
+def test_a_discriminator_alone_follows_l_cls_on_real_faces() -> None:
+    weights = tiny.WEIGHTS._replace(margin_power=1, recognition=0.5)
     models = tiny.models(generator=None, weights=weights, **DESCENT)
     batch = tiny.batch()
 
@@ -53,8 +52,6 @@ def test_a_discriminator_alone_follows_l_cls_on_real_faces(power: int) -> None:
         apex, present = to_float(batch["apex"]), jnp.eye(3)[batch["label"]]
         output = discriminate(models, state, d_params, apex)
         short, long = jnp.maximum(0, 0.9 - output.lengths), jnp.maximum(0, output.lengths - 0.1)
-        if power == 2:
-            short, long = short * short, long * long
         margin = jnp.mean(jnp.sum(present * short + 0.5 * (1 - present) * long, axis=1))
         drawn = jnp.mean((output.reconstruction - (apex + 1) / 2) ** 2)
         return 0.5 * (margin + 0.05 * drawn)
@@ -142,18 +139,7 @@ def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, A
     chex.assert_shape(without_capsules["lengths"], (tiny.BATCH, 3))
 
 
-def test_without_capsules_classes_are_learned() -> None:
-    """The probabilities of the classes grow on a repeated batch."""
-    models = tiny.models(discriminator=CNN, generator=None, d_optimizer=tiny.adam(5e-3))
-    state = jax.jit(functools.partial(create_state, models))(fold_key(0, "a"))
-    step = jax.jit(functools.partial(train_step, models))
-    log = []
-    for _ in range(30):
-        state, metrics = step(state, tiny.batch())
-        log.append(float(metrics["d_real_cross_entropy"]))
-    assert np.mean(log[-3:]) < 0.5 * np.mean(log[:3])
-
-
+@pytest.mark.slow
 def test_two_discriminators_alone_in_parallel() -> None:
     """States with empty generator trees can be placed on devices, trained and taken back; there is no synthesis."""
     models = tiny.models(generator=None)
