@@ -100,7 +100,7 @@ def _last_line_twice(path: Path) -> None:
 
 def _learning_rate(path: Path) -> None:
     content = read_json_with_checksum(path)
-    content["training"]["learning_rate"] *= 10
+    content["optimizer"]["learning_rate"] *= 10
     write_json_with_checksum(path, content)
 
 
