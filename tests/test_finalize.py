@@ -13,6 +13,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.finalize import _timing, finalize_run
+from icegan_jax.io import write_json_with_checksum
 from tests.training import tiny
 from tests.training.finished_folds import finish_fold
 
@@ -47,7 +48,7 @@ def folds_for(protocol: str, inner_share: float) -> list[Fold]:
 
 def finish(run_dir: Path, folds: Sequence[Fold], histories: Sequence[Any] | None = None, **content: Any) -> None:
     """Write the files of trained folds; histories hold each fold's (test, inner) predictions at steps 10, 20, ..."""
-    (run_dir / "config.json").write_text("{}")
+    write_json_with_checksum(run_dir / "config.json", {})
     for fold, history in zip(folds, histories or [()] * len(folds), strict=True):
         finish_fold(run_dir, fold, PAIRS, history[-1][0] if history else None, history, faces=False, **content)
 
