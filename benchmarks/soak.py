@@ -113,9 +113,10 @@ def _config() -> ConfigDict:
     config = demo.get_config()
     config.loss.perceptual = 0.0
     config.training.batch_size = 2
-    small = {"image_size": 32, "width": 1 / 32, "embedding": 6, "noise": 4, "primary_types": 2, "primary_dimension": 4}
-    small |= {"adversarial_dimension": 6, "expression_dimension": 4, "reconstruction_width": 1 / 64}
-    config.model.update(small)
+    config.model.update(image_size=32, width=1 / 32, noise=4)
+    config.generator.embedding = 6
+    capsules = {"primary_types": 2, "primary_dimension": 4, "adversarial_dimension": 6, "expression_dimension": 4}
+    config.discriminator.update(capsules, reconstruction_width=1 / 64)
     validate(config)
     return config
 
