@@ -8,6 +8,7 @@ than 5%, or where the number of open files or threads has grown. Linux only.
 """
 
 import argparse
+import contextlib
 import csv
 import statistics
 import sys
@@ -103,7 +104,8 @@ def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> lis
         seed=0,
         evaluate_every=every,
     )
-    with Sampler(part, run_dir, _PER_CALL) as sampler:
+    # With --json only the result goes to stdout.
+    with contextlib.redirect_stdout(sys.stderr), Sampler(part, run_dir, _PER_CALL) as sampler:
         train_folds(models, pairs, leave_one_subject_out(pairs)[:folds], train_config, run_dir, jax.local_devices()[:1])
     return sampler.samples
 
@@ -113,9 +115,10 @@ def _config() -> ConfigDict:
     config = demo.get_config()
     config.loss.perceptual = 0.0
     config.training.batch_size = 2
-    small = {"image_size": 32, "width": 1 / 32, "embedding": 6, "noise": 4, "primary_types": 2, "primary_dimension": 4}
-    small |= {"adversarial_dimension": 6, "expression_dimension": 4, "reconstruction_width": 1 / 64}
-    config.model.update(small)
+    config.model.update(image_size=32, width=1 / 32, noise=4)
+    config.generator.embedding = 6
+    capsules = {"primary_types": 2, "primary_dimension": 4, "adversarial_dimension": 6, "expression_dimension": 4}
+    config.discriminator.update(capsules, reconstruction_width=1 / 64)
     validate(config)
     return config
 

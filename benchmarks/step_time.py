@@ -1,15 +1,16 @@
 """Time of one update of both networks, and the share of the machine's matrix rate that the update reaches.
 
     python -m benchmarks.step_time [--width=1] [--folds=1] [--precision=float32|bfloat16] [--[no]perceptual]
-        [--steps=10] [--batch=16] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--profile] [--json]
+        [--steps=10] [--batch=16] [--steps_per_call=1] [--config=loso|loso_pair|demo] [--trace=DIR] [--json]
 
 The update is that of the training (training/train_step.py), of all folds side by side on the first device, on random
 faces that are on the device already. gflop is the computation by XLA's cost analysis; gflop_direct is the computation
 with direct convolutions, of which Winograd convolutions save a part (models/convolution.py). The machine's rate is that
 of a square matrix product in the same process and number format, before and after the timed steps. share = gflop /
 median_step_s / rate; share_direct is the same for gflop_direct, the share of the machine's rate that direct
-convolutions would have to reach to be as fast. Peak memory includes the creation of the initial states. --profile also
-traces one call and prints the time by kind of operation and by layer. Prints a table, or one line of JSON with --json.
+convolutions would have to reach to be as fast. Peak memory includes the creation of the initial states. --trace=DIR
+also writes a trace of one call by jax.profiler, which TensorBoard (with the plugin xprof) and ui.perfetto.dev show.
+Prints a table, or one line of JSON with --json.
 """
 
 import argparse
@@ -20,7 +21,6 @@ import jax
 
 from benchmarks.command import Result, create_parser, markdown, run_benchmark, versions
 from benchmarks.machine import describe_device, matmul_precision, matrix_rate, peak_memory_gib, quartiles, timed
-from benchmarks.profiling import profile
 from benchmarks.workload import (
     PACKAGES,
     add_arguments,
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--folds", type=int, default=1, help="folds side by side (default: 1)")
     add("--steps", type=int, default=10, help="updates timed (default: 10)")
     add("--steps_per_call", type=int, default=1, help="updates per call of the compiled program (default: 1)")
-    add("--profile", action="store_true", help="prints the time by kind of operation and by layer")
+    add("--trace", metavar="DIR", help="folder for a trace of one call")
     return run_benchmark(parser, _measure, _table, argv)
 
 
@@ -56,7 +56,7 @@ def _measure(args: argparse.Namespace) -> Result:
     calls = -(-args.steps // per_call)
     batch, precision = config.training.batch_size, config.model.dtype
     device = jax.local_devices()[0]
-    models = build_models(config, (calls + _WARM_UP + args.profile) * per_call)
+    models = build_models(config, (calls + _WARM_UP + 1) * per_call)
 
     states = initial_states(models, args.folds)
     batches = update_batches(models, args.folds, per_call, batch)
@@ -98,8 +98,9 @@ def _measure(args: argparse.Namespace) -> Result:
         "machine": describe_device(device),
         "versions": versions(*PACKAGES),
     }
-    if args.profile:
-        result["profile"] = profile(program.call, states, batches, per_call)
+    if args.trace:
+        with jax.profiler.trace(args.trace):
+            jax.block_until_ready(program.call(states, batches))
     return result
 
 
@@ -123,12 +124,7 @@ def _table(result: Result) -> str:
         ("of which the update, GiB", r["program_memory_gib"]),
         ("seconds to compile", r["compile_s"]),
     ]
-    table = markdown(("step", ""), rows)
-    for name, milliseconds in r.get("profile", {}).items():
-        total = sum(milliseconds.values())
-        shares = [(part, value, f"{value / total:.1%}") for part, value in milliseconds.items()]
-        table += "\n\n" + markdown((name.replace("_", " "), "ms per step", "share"), shares)
-    return table
+    return markdown(("step", ""), rows)
 
 
 if __name__ == "__main__":

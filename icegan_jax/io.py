@@ -3,14 +3,10 @@
 JSON files may hold a checksum of their own content, so that damage and changes by hand are found.
 """
 
-import errno
-import fcntl
-import glob
 import hashlib
 import json
 import os
 import shutil
-import socket
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -20,23 +16,15 @@ from typing import IO, Any
 
 import numpy as np
 
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.locks import hold_lock
 
 # Exceptions that numpy raises for an .npz file that is truncated, of another format, or lacks an array.
 NPZ_ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 CHECKSUM = "checksum"  # key of a JSON object: the checksum of all other keys
-_CHECKSUM_KEYS = (CHECKSUM, "seal")  # the second is the name of the key in files of earlier versions
 
 CACHE_DIR = "cache"  # the part of ``atomic_dir``'s temporary folder that outlives an interrupted run
-
-_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems that have no fsync
-_MORE_SPACE = "free some space or choose --out on another disk, then start the same command again"
-_DIR_REMEDIES = {
-    errno.ENOSPC: _MORE_SPACE,
-    errno.EDQUOT: _MORE_SPACE,
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f), then start the same command again",
-}
 
 
 # ---- Files ----
@@ -85,8 +73,7 @@ def read_text(path: Path) -> str:
       UserError: The file is missing, cannot be read or is not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return file.read()
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file: is this a finished run directory?") from error
     except UnicodeDecodeError as error:
@@ -112,33 +99,25 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def temporary_files(path: Path) -> list[Path]:
-    """Return the temporary files next to ``path`` that killed writers of ``path`` left."""
-    return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
-
-
 @contextmanager
 def _atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a temporary file that replaces ``path`` when the block ends without an exception."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Yield a temporary file that replaces ``path`` when the block ends without an exception.
+
+    The next call replaces the temporary file of a killed process.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OSError(errno.ENOTDIR, "is not a folder", str(path.parent)) from error
-    try:
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            fsync(file.fileno())
+            os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):  # in a read-only folder, where the first error is the one to report
             temporary.unlink(missing_ok=True)
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error  # write names no file, os.replace two
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error  # write names no file, os.replace two
         raise
     with suppress(OSError):  # not every file system lets a folder be opened
         _fsync_path(path.parent)
@@ -162,55 +141,38 @@ def checksum_of(content: Mapping[str, Any]) -> str:
       ValueError: A number is NaN or infinite.
     """
     # Numbers as keys become text first, since the canonical order is that of text.
-    parsed = json.loads(json.dumps(_without_checksum_key(content), allow_nan=False))
+    parsed = json.loads(json.dumps(_without_checksum(content), allow_nan=False))
     canonical = json.dumps(parsed, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def has_checksum(content: Mapping[str, Any]) -> bool:
-    """Return whether a JSON object has a checksum, valid or not."""
-    return any(key in content for key in _CHECKSUM_KEYS)
-
-
 def has_valid_checksum(content: Mapping[str, Any]) -> bool:
     """Return whether a JSON object has the checksum of its content."""
-    stored = next((content[key] for key in _CHECKSUM_KEYS if key in content), None)
     try:
-        return bool(stored == checksum_of(content))
+        return bool(content.get(CHECKSUM) == checksum_of(content))
     except (ValueError, RecursionError):  # NaN, very deep nesting
         return False
 
 
 def write_json_with_checksum(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON as ``write_json`` does, with the key ``checksum`` added."""
-    write_json(path, {**_without_checksum_key(content), CHECKSUM: checksum_of(content)})
+    write_json(path, {**_without_checksum(content), CHECKSUM: checksum_of(content)})
 
 
 def read_json_with_checksum(path: Path) -> dict[str, Any]:
     """Return the content of a file of ``write_json_with_checksum``, without the checksum.
 
     Raises:
-      UserError: The file is missing, not JSON, has no checksum, or the checksum does not match.
+      UserError: The file is missing, not JSON, or the checksum is missing or does not match.
     """
     content = read_json(path)
-    if not has_checksum(content):
-        raise UserError(f"{path}: has no checksum: damaged, or of an older version")
-    return without_checksum(path, content)
-
-
-def without_checksum(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the checksum of a JSON object, and return the object without the checksum.
-
-    Raises:
-      UserError: The checksum is missing or does not match; the message names ``path``.
-    """
     if not has_valid_checksum(content):
         raise UserError(f"{path}: the checksum does not match: damaged, or changed by hand")
-    return _without_checksum_key(content)
+    return _without_checksum(content)
 
 
-def _without_checksum_key(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if name not in _CHECKSUM_KEYS}
+def _without_checksum(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in content.items() if name != CHECKSUM}
 
 
 # ---- Folders ----
@@ -223,7 +185,7 @@ def atomic_dir(out: str | Path, marker: str, command: str) -> Iterator[Path]:
     The temporary folder is ``.NAME.partial`` next to ``out``; both have the same parent, so that relative paths
     written inside keep their meaning. After an exception, Ctrl-C included, ``out`` is unchanged and the temporary
     folder is removed, except its subfolder ``CACHE_DIR``, which the next call yields again. The next call uses or
-    removes the files of a killed process. Only one process at a time may write ``out``.
+    removes the files of a killed process.
 
     Args:
       out: The folder to write.
@@ -234,21 +196,33 @@ def atomic_dir(out: str | Path, marker: str, command: str) -> Iterator[Path]:
       UserError: ``out`` cannot be written, is a file, is a folder with other content than that of ``command``, or is
         being written by another process.
     """
-    target = _resolve(out)
-    staging = target.with_name(f".{target.name}.partial")
-    with _os_errors_as_user_errors(out):
-        check_output_dir(out, marker, command)
+    check_output_dir(out, marker, command)
+    target = Path(out).resolve()
+    staging, replaced, lock = (
+        target.with_name(f".{target.name}.{suffix}") for suffix in ("partial", "replaced", "lock")
+    )
+    try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _dir_lock(target):
-            _recover(target)
-            _clear(staging)
-            staging.mkdir(exist_ok=True)
+        with hold_lock(lock, str(out), "wait for it to end or choose another --out"):
             try:
-                yield staging
-                _flush(staging)
-                _swap(staging, target)
-            finally:
+                if replaced.exists() and not target.exists():
+                    replaced.rename(target)  # a process was killed between the two renames below
                 _clear(staging)
+                staging.mkdir(exist_ok=True)
+                yield staging
+                _fsync_tree(staging)
+                if target.exists():
+                    shutil.rmtree(replaced, ignore_errors=True)
+                    target.rename(replaced)
+                staging.rename(target)
+            finally:
+                if replaced.exists() and not target.exists():  # the second rename failed
+                    replaced.rename(target)
+                shutil.rmtree(replaced, ignore_errors=True)
+                _clear(staging)
+                lock.unlink(missing_ok=True)  # while it is locked: a process that waits for this file notices
+    except OSError as error:
+        raise UserError(f"{describe_os_error(error, str(out))}, or choose another --out") from error
 
 
 def check_output_dir(out: str | Path, marker: str, command: str) -> None:
@@ -257,170 +231,38 @@ def check_output_dir(out: str | Path, marker: str, command: str) -> None:
     Raises:
       UserError: ``out`` is a file, or a folder that holds files but not ``marker``.
     """
-    target = _resolve(out)
-    with _os_errors_as_user_errors(out):
-        if target.exists() and not target.is_dir():
-            raise UserError(f"{out}: is a file; choose a folder for --out")
-        if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
-            raise UserError(
-                f"{out}: is a folder with other files in it, which {command} will not replace; choose "
-                "another --out or empty it"
-            )
+    target = Path(out)
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{out}: is a file; choose a folder for --out")
+    if target.is_dir() and any(target.iterdir()) and not (target / marker).is_file():
+        raise UserError(
+            f"{out}: is a folder with other files in it, which {command} will not replace; choose "
+            "another --out or empty it"
+        )
 
 
-def make_dir(path: Path) -> None:
-    """Make a folder and its parents, unless the folder exists.
-
-    Raises:
-      UserError: A file has the name of the folder or of a parent.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{path}: is not a folder; move it away") from error
-
-
-def remove(path: Path) -> None:
-    """Remove a folder, file or link if it exists, and ignore what cannot be removed."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
+def _clear(staging: Path) -> None:
+    """Remove everything in the temporary folder but a non-empty ``CACHE_DIR``, and the folder if it is then empty."""
+    for path in staging.glob("*"):
+        if path.is_dir() and not path.is_symlink() and path.name != CACHE_DIR:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name != CACHE_DIR:
             path.unlink()
+    for path in (staging / CACHE_DIR, staging):
+        with suppress(OSError):  # not empty, or missing
+            path.rmdir()
 
 
-def fsync(descriptor: int) -> None:
-    """Flush an open file to the disk, where the file system has fsync.
-
-    Raises:
-      OSError: The flush failed; a full disk may show only here.
-    """
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_FSYNC:
-            raise
-
-
-def fsync_tree(folder: Path, *, recursive: bool = True) -> None:
-    """Flush a folder's list of names to the disk and, if ``recursive``, all files and folders in the folder."""
-    for path in (*(folder.rglob("*") if recursive else ()), folder):
-        _fsync_path(path)
+def _fsync_tree(folder: Path) -> None:
+    """Flush every file of a folder to the disk but those of ``CACHE_DIR``, which were flushed before."""
+    for path in (folder, *folder.rglob("*")):
+        if CACHE_DIR not in path.relative_to(folder).parts:
+            _fsync_path(path)
 
 
 def _fsync_path(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        fsync(descriptor)
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _resolve(out: str | Path) -> Path:
-    try:
-        return Path(out).resolve()
-    except (OSError, RuntimeError, ValueError):  # a cycle of links, a zero byte
-        raise UserError(f"{str(out)!r}: cannot be a folder; choose another --out") from None
-
-
-@contextmanager
-def _os_errors_as_user_errors(out: str | Path) -> Iterator[None]:
-    """Turn an OSError into one line that names ``out``, the reason and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        remedy = _DIR_REMEDIES.get(error.errno or 0, "choose another --out")
-        file = f" at {error.filename}" if error.filename else ""
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}{file}); {remedy}") from None
-
-
-@contextmanager
-def _dir_lock(target: Path) -> Iterator[None]:
-    """Lock the file ``.NAME.lock``; the kernel unlocks the file when the process ends, however the process ends."""
-    path = target.with_name(f".{target.name}.lock")
-    file = _open_locked(path, target)
-    try:
-        os.ftruncate(file, 0)
-        os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        yield
-    finally:
-        with suppress(OSError):
-            path.unlink()
-        os.close(file)
-
-
-def _open_locked(path: Path, target: Path) -> int:
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(file, 200).decode("utf-8", "replace") or "another process"
-            os.close(file)
-            raise UserError(
-                f"{target}: is being written by {holder}; wait for it to end or choose another --out"
-            ) from None
-        except OSError:  # a file system without locks
-            return file
-        if _is_open(path, file):
-            return file
-        os.close(file)  # the last holder removed the file between our open and our flock: try again
-
-
-def _is_open(path: Path, file: int) -> bool:
-    """Return whether the open file is the one at ``path``."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file))
-    except FileNotFoundError:
-        return False
-
-
-def _replaced(target: Path) -> Path:
-    return target.with_name(f".{target.name}.replaced")
-
-
-def _recover(target: Path) -> None:
-    """Undo or finish the swap of a process that was killed in ``_swap``."""
-    old = _replaced(target)
-    if old.exists() and not target.exists():
-        old.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _clear(staging: Path) -> None:
-    """Remove everything in the temporary folder but a non-empty ``CACHE_DIR``, and the folder if it is then empty."""
-    if not staging.is_dir():
-        return
-    for path in staging.iterdir():
-        if path.name == CACHE_DIR:
-            with suppress(OSError):  # not empty
-                path.rmdir()
-        elif path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
-    with suppress(OSError):  # the cache is there
-        staging.rmdir()
-
-
-def _flush(staging: Path) -> None:
-    """Flush every file to the disk before the swap, so that a power failure afterwards loses nothing."""
-    for folder, _, names in os.walk(staging):
-        if Path(folder).name == CACHE_DIR:  # its files were flushed when they were written
-            continue
-        for path in (Path(folder), *(Path(folder, name) for name in names)):
-            _fsync_path(path)
-
-
-def _swap(staging: Path, target: Path) -> None:
-    """Replace the folder ``target`` by two renames; ``_recover`` undoes the first one if the second one is missing."""
-    old = _replaced(target)
-    if target.exists():
-        target.rename(old)
-    try:
-        staging.rename(target)
-    except OSError:
-        if old.exists():
-            old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -22,7 +22,7 @@ from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.annotation import RELEASES, Source
 from icegan_jax.data.ingest.build import BuildContext, prepare_clips, prepare_procedural
-from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
+from icegan_jax.data.ingest.check import check_clips, report_check
 from icegan_jax.data.ingest.collect_clips import (
     CLIPS_SOURCE,
     MEGC2019_SOURCE,
@@ -373,8 +373,9 @@ def _check(options: Mapping[str, Any]) -> int:
     _check_options(options["source"], {"check": True}, of_procedural, workers=workers, **given)
     collected = _read_sources(options["source"], options)
     damaged = check_clips(collected, workers, method=method)
-    print_lines(format_check(collected, damaged, method=method, **given))
-    return exit_code(collected, damaged, **given)
+    code, lines = report_check(collected, damaged, method=method, **given)
+    print_lines(lines)
+    return code
 
 
 class _CallableModule(types.ModuleType):

@@ -9,14 +9,15 @@ used.
 import contextlib
 import dataclasses
 import errno
+import itertools
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+import chex
 import jax
 
 from icegan_jax.errors import REMEDIES, UserError, error_number, raise_if_unreadable
@@ -36,7 +37,7 @@ class DamagedCheckpoint(Exception):
     """A checkpoint that must not be used. The message is a clause with the reason, without the path."""
 
 
-class FoldCheckpoints:
+class FoldCheckpoints(contextlib.AbstractContextManager["FoldCheckpoints", None]):
     """The checkpoints of one fold, which this class saves, restores and deletes.
 
     The random key is not saved: it is computed from the run's seed and the fold's name.
@@ -64,12 +65,7 @@ class FoldCheckpoints:
         with self._write_errors():
             self._manager = ocp.CheckpointManager(self._folder, options=options, item_names=("state", "progress"))
 
-    def __enter__(self) -> "FoldCheckpoints":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._manager.close()
 
     def steps(self) -> set[int]:
@@ -120,8 +116,8 @@ class FoldCheckpoints:
         parent = self._fold_dir / DAMAGED_CHECKPOINTS_DIR
         with self._write_errors():
             parent.mkdir(exist_ok=True)
-            count = len(list(parent.glob(f"{step}*")))
-            target = parent / (f"{step}.{count}" if count else str(step))
+            names = itertools.chain([str(step)], (f"{step}.{count}" for count in itertools.count(1)))
+            target = next(parent / name for name in names if not (parent / name).exists())
             (self._folder / str(step)).rename(target)
             self._manager.reload()
         return target
@@ -210,14 +206,13 @@ def read_checkpoint(fold_dir: Path, step: int, run_id: str, like: TrainState) ->
         _check_manifest(folder, {"run": run_id, "fold": fold_dir.name, "step": step})
         with contextlib.closing(ocp.Checkpointer(ocp.CompositeCheckpointHandler())) as checkpointer:
             content = checkpointer.restore(folder, args=items)
+        chex.assert_trees_all_equal_shapes_and_dtypes(content.state, expected)
     except (DamagedCheckpoint, MemoryError):
         raise
     except Exception as error:  # Orbax and tensorstore raise errors of every kind
         raise_if_unreadable(folder, error)
         reason = " ".join(f"{type(error).__name__}: {error}".replace(f"{folder}/", "").split())
         raise DamagedCheckpoint(f"it cannot be read ({reason[:_MAX_REASON]})") from error
-    if _shapes(content.state) != _shapes(expected):
-        raise DamagedCheckpoint("its arrays have other shapes")
     return TrainState(key=like.key, **content.state), content.progress
 
 
@@ -245,12 +240,6 @@ def _arrays_of(state: TrainState) -> dict[str, Any]:
     """Return the fields of a state that a checkpoint holds, on the host."""
     names = [field.name for field in dataclasses.fields(state) if field.name != "key"]
     return {name: jax.device_get(getattr(state, name)) for name in names}
-
-
-def _shapes(arrays: Any) -> Any:
-    """Return the shape and dtype of every array of a tree, by path."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(arrays)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): (leaf.shape, leaf.dtype) for path, leaf in leaves}
 
 
 def _orbax() -> Any:

@@ -9,12 +9,11 @@ from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.errors import UserError, raise_if_unreadable
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.io import read_json_with_checksum, sha256_of, temporary_files, write_json_with_checksum
+from icegan_jax.io import read_json_with_checksum, sha256_of, write_json_with_checksum
 from icegan_jax.run_dir import (
     CHECKPOINTS_DIR,
     DAMAGED_RESULT,
     EVALUATIONS_FILE,
-    METRICS_FILE,
     PREDICTIONS_FILE,
     RESULT_FILE,
     SYNTHESIS_FILE,
@@ -55,17 +54,7 @@ def read_result(folder: Path) -> dict[str, Any]:
       UserError: the file is missing, damaged or without a checksum.
     """
     content = read_json_with_checksum(folder / RESULT_FILE)
-    fields: dict[str, type | tuple[type, ...]] = {
-        "people": list,
-        "steps": int,
-        "wall_s": (int, float),
-        "compile_s": (int, float),
-        "files": dict,
-    }
-    for name, kind in fields.items():
-        if not isinstance(content.get(name), kind):
-            raise UserError(f"{folder / RESULT_FILE}: not the result of a fold: it has no {name}")
-    if not {PREDICTIONS_FILE} <= set(content["files"]) <= set(FILES):
+    if not {PREDICTIONS_FILE} <= set(content.get("files", ())) <= set(FILES):
         raise UserError(f"{folder / RESULT_FILE}: not the result of a fold: its files are others")
     return content
 
@@ -114,7 +103,7 @@ def drop_damaged_results(
     Predictions and faces come from the last checkpoint, but evaluations during training do not. So the checkpoints
     after a lost evaluation of an unfinished fold are moved away, and the fold is trained again from the step before.
 
-    The temporary files of killed processes are removed. No other process may use the run directory meanwhile.
+    No other process may use the run directory meanwhile.
 
     Args:
       run_dir: the run directory.
@@ -133,9 +122,6 @@ def drop_damaged_results(
     dropped = []
     for fold in folds:
         folder = fold_dir(run_dir, fold)
-        for name in (*FILES, METRICS_FILE, RESULT_FILE):
-            for path in temporary_files(folder / name):
-                path.unlink()
         why = damage_of(folder, fold, pairs, train_config) if is_finished(run_dir, fold) else None
         if why is not None:
             os.replace(folder / RESULT_FILE, folder / DAMAGED_RESULT)

@@ -9,6 +9,7 @@ program never reads the events: a run continues without those of its earlier sta
 import contextlib
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-from icegan_jax.io import fsync, write_text
+from icegan_jax.io import write_text
 
 Events: TypeAlias = EventsWriter  # of a fold, for TensorBoard
 
@@ -84,7 +85,7 @@ def sync_logs(logs: Sequence[TextIO], events: Events) -> None:
     """
     for log in logs:
         try:
-            fsync(log.fileno())
+            os.fsync(log.fileno())
         except OSError as error:
             raise OSError(error.errno, error.strerror, log.name) from error
     events.flush()

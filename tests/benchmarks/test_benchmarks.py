@@ -48,16 +48,14 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_step_time(workload: None) -> None:
-    options = ["--steps=3", "--batch=3", "--folds=2", "--steps_per_call=2", "--profile"]
+def test_step_time(workload: None, tmp_path: Path) -> None:
+    options = ["--steps=3", "--batch=3", "--folds=2", "--steps_per_call=2", f"--trace={tmp_path}"]
     r = measured(step_time.main, *OPTIONS, *options)
     check_named(r, " ".join(["python -m benchmarks.step_time", *OPTIONS, *options]))
     assert (r["folds"], r["batch"], r["width"], r["steps_per_call"], r["steps"]) == (2, 3, 0.0625, 2, 4)
     assert r["faces_per_s"] == pytest.approx(6 / r["median_step_s"])
     assert r["share"] == pytest.approx(r["gflop"] / r["median_step_s"] / r["matrix_rate_gflops"])
-    by_kind, by_layer = r["profile"]["by_kind"], r["profile"]["by_layer"]
-    assert {"matrix products", "elementwise"} <= by_kind.keys() and {"trunk_1", "grm_1", "optimizer"} <= by_layer.keys()
-    assert sum(by_kind.values()) == pytest.approx(sum(by_layer.values()))
+    assert list(tmp_path.rglob("*.trace.json.gz"))
     assert "| width, folds, batch | 0.0625, 2, 3 |" in step_time._table(r)
 
 

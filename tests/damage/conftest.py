@@ -42,6 +42,7 @@ def runs(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loop, "build_programs", lambda *_: shared)
         patched.setattr(jax, "local_devices", lambda: devices)
+        patched.setattr(jax, "local_device_count", lambda: 1)
         patched.setattr(style, "figure_to_png", lambda _: blank)
         start_and_kill(config_of(folder / "data"), folder / "unfinished")
         yield Runs(folder / "data", folder / "unfinished", run_dir)

@@ -111,7 +111,7 @@ def write_run(run: Path, classes: tuple[str, ...] = EXPRESSIONS) -> Path:
     for number, person in enumerate(FOLDS):
         write_fold(run / "folds" / "_".join(person), labels, classes, person, offset=0.01 * number)
     write_predictions(run / "predictions.csv", rows, classes)
-    write_json(run / "config.json", CONFIG)
+    write_json_with_checksum(run / "config.json", CONFIG)
     write_json_with_checksum(run / "results.json", build_results(rows, classes, **ABOUT))
     return run
 
@@ -130,7 +130,7 @@ def write_evaluated_run(run: Path) -> Path:
 def write_unscored_run(run: Path) -> Path:
     """A run that trained on everybody: one fold, no predictions.csv, no score."""
     write_fold(run / "folds" / "all", (0, 1, 2), EXPRESSIONS, FOLDS[0])
-    write_json(run / "config.json", CONFIG | {"protocol": "all"})
+    write_json_with_checksum(run / "config.json", CONFIG | {"protocol": "all"})
     write_json_with_checksum(
         run / "results.json",
         build_unscored_results(predictions(), **ABOUT | {"protocol": "all: everybody is trained on"}),

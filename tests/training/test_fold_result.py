@@ -102,7 +102,7 @@ DAMAGES = {
     "another file with a checksum": (
         lambda folder: write_json_with_checksum(folder / RESULT, {"seed": 0}),
         RESULT,
-        "has no people",
+        "its files are others",
     ),
     "a file outside is named": (
         lambda folder: write_json_with_checksum(

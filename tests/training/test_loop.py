@@ -299,21 +299,3 @@ def test_steps_per_call_changes_neither_steps_nor_results(whole: Path, tmp_path:
         assert json.loads(fold_file(tmp_path, fold, "result.json").read_text())["steps"] == 8
         actual, expected = (read_predictions(fold_file(run, fold, "predictions.csv"))[1] for run in (tmp_path, whole))
         np.testing.assert_allclose([row.scores for row in actual], [row.scores for row in expected], atol=1e-5)
-
-
-def test_the_bar_shows_what_there_is() -> None:
-    """Without a generator no L1 is logged; of a group's copies nothing is shown."""
-    shown: list[dict[str, str]] = []
-
-    class Bar:
-        def set_postfix(self, values: dict[str, str], **_: Any) -> None:
-            shown.append(values)
-
-    values = {"d_real_margin": np.array([0.25, 0.5]), "d_real_accuracy": np.array([1.0, 0.0])}
-    loop._show(Bar(), values, [0])
-    loop._show(Bar(), values | {"g_l1": np.array([0.125, 9.0])}, [0])
-    loop._show(Bar(), values, [])
-    assert shown == [
-        {"margin": "0.250", "accuracy": "1.000"},
-        {"L1": "0.125", "margin": "0.250", "accuracy": "1.000"},
-    ]

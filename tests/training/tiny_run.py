@@ -63,5 +63,6 @@ def trained(folder: Path) -> Path:
         devices = jax.local_devices()[:1]
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(jax, "local_devices", lambda: devices)
+            patched.setattr(jax, "local_device_count", lambda: 1)
             start(config_of(folder / "data"), run_dir)
     return run_dir

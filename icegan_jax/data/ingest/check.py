@@ -97,42 +97,18 @@ def _frame_finding(clip: Clip, file: Path, text: str, is_needed: bool = True) ->
     return Finding("note", clip.name, str(file), f"{message or text}; no frame that preparation needs", remedy)
 
 
-def exit_code(
-    collected: CollectedClips, damaged: Sequence[Finding], *, strict: bool = False, skip_damaged: bool = False
-) -> int:
-    """Return the exit code of ``--check``.
-
-    0: preparation would succeed with the protocol's exact set (of sources without expected counts: with all clips).
-    1: preparation would succeed, but something differs. 2: preparation would stop.
-
-    Args:
-        collected: the clips and findings of the sources.
-        damaged: the findings of ``check_clips``.
-        strict: whether any set but the protocol's is refused.
-        skip_damaged: whether clips with damaged frames are left out instead.
-    """
-    unusable = _unusable_clips(collected, damaged)
-    fatal = [f for f in collected.errors if f not in collected.damaged]
-    usable = [clip for clip in collected.clips if clip.name not in unusable]
-    if fatal or not usable or (unusable and not skip_damaged) or (strict and collected.differences):
-        return 2
-    return 1 if unusable or collected.differences else 0
-
-
-def _unusable_clips(collected: CollectedClips, damaged: Sequence[Finding]) -> set[str]:
-    """Return the names of the clips that cannot be prepared."""
-    return {f.clip for f in (*collected.damaged, *damaged) if f.kind == "error"}
-
-
-def format_check(
+def report_check(
     collected: CollectedClips,
     damaged: Sequence[Finding],
     *,
     method: str,
     strict: bool = False,
     skip_damaged: bool = False,
-) -> Iterator[str]:
-    """Yield the lines of the check's report: counts, all findings by kind, and a summary line.
+) -> tuple[int, list[str]]:
+    """Return the exit code of ``--check`` and its lines: counts, all findings by kind, and a summary line.
+
+    Code 0: preparation would succeed with the protocol's exact set (of sources without expected counts: with all
+    clips). 1: preparation would succeed, but something differs. 2: preparation would stop.
 
     Args:
         collected: the clips and findings of the sources.
@@ -141,23 +117,40 @@ def format_check(
         strict: whether any set but the protocol's is refused.
         skip_damaged: whether clips with damaged frames are left out.
     """
-    yield from count_lines(count_datasets(collected.clips, collected.classes))
+    lines = list(count_lines(count_datasets(collected.clips, collected.classes)))
     without_apex = Counter(clip.dataset for clip in collected.clips if clip.apex is None)
-    for dataset, n in without_apex.items():
-        yield f"{dataset}: {n} clips without an apex, which prepare spots (--apex={method})"
-    findings = [*collected.findings, *damaged]
+    lines += [
+        f"{name}: {n} clips without an apex, which prepare spots (--apex={method})" for name, n in without_apex.items()
+    ]
     if collected.repairs:
-        yield ""
-        yield f"{_REPAIRS_TITLE} ({len(collected.repairs)})"
-        yield from _repair_lines(collected)
+        lines += ["", f"{_REPAIRS_TITLE} ({len(collected.repairs)})", *_repair_lines(collected)]
+    findings = [*collected.findings, *damaged]
     for kind, title in _TITLES.items():
         group = [f for f in findings if f.kind == kind]
         if group:
-            yield ""
-            yield f"{title} ({len(group)})"
-            yield from finding_lines(group)
-    yield ""
-    yield _summary_line(collected, damaged, exit_code(collected, damaged, strict=strict, skip_damaged=skip_damaged))
+            lines += ["", f"{title} ({len(group)})", *finding_lines(group)]
+
+    errors = [f for f in findings if f.kind == "error"]
+    about_frames = [f for f in (*collected.damaged, *damaged) if f.kind == "error"]
+    unusable = {f.clip for f in about_frames}
+    usable = [clip for clip in collected.clips if clip.name not in unusable]
+    code = 1 if unusable or collected.differences else 0
+    if (
+        len(errors) > len(about_frames)
+        or not usable
+        or (unusable and not skip_damaged)
+        or (strict and collected.differences)
+    ):
+        code = 2
+    title = ("preparation would succeed", "preparation would succeed with another set", "preparation would stop")[code]
+    lines += [
+        "",
+        f"{title}: {clip_count_line(collected.protocol, collected.sources, len(usable))}, "
+        f"{count_clips(usable, collected.classes).subjects} subjects, {len(errors)} errors, "
+        f"{len(collected.differences)} differences, {len(collected.repairs)} repairs; nothing was written, and no face "
+        "was searched",
+    ]
+    return code, lines
 
 
 def _repair_lines(collected: CollectedClips) -> Iterator[str]:
@@ -170,19 +163,3 @@ def _repair_lines(collected: CollectedClips) -> Iterator[str]:
         for row in rows:
             key = (row.dataset, row.subject, row.clip)
             yield f"    {'/'.join(key)}: {row.old or 'none'} -> {row.new}  [{frames[key]}]"
-
-
-def _summary_line(collected: CollectedClips, damaged: Sequence[Finding], code: int) -> str:
-    unusable = _unusable_clips(collected, damaged)
-    usable = [clip for clip in collected.clips if clip.name not in unusable]
-    errors = len(collected.errors) + sum(f.kind == "error" for f in damaged)
-    counts = (
-        f"{clip_count_line(collected.protocol, collected.sources, len(usable))}, "
-        f"{count_clips(usable, collected.classes).subjects} subjects, {errors} errors, "
-        f"{len(collected.differences)} differences, {len(collected.repairs)} repairs; nothing was written"
-    )
-    if code == 2:
-        return f"preparation would stop: {counts}"
-    if code == 1:
-        return f"preparation would succeed with another set: {counts}, and no face was searched"
-    return f"preparation would succeed: {counts}, and no face was searched"

@@ -8,9 +8,15 @@ import gradio as gr
 
 from icegan_jax.data.video import VIDEO_SUFFIXES
 from icegan_jax.errors import UserError, describe_os_error
-from icegan_jax.inference.app import html
-from icegan_jax.inference.app.recognition import recognize_pair_html, recognize_video_html
-from icegan_jax.inference.app.synthesis import FACE, MAX_DRAW, WHOLE, synthesis_html
+from icegan_jax.inference.app.results import (
+    FACE,
+    MAX_DRAW,
+    WHOLE,
+    error_html,
+    recognize_pair_html,
+    recognize_video_html,
+    synthesis_html,
+)
 from icegan_jax.inference.app.uploads import Uploads, path_of
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
@@ -232,10 +238,10 @@ def _html_or_error(action: Callable[..., str], files: Mapping[str, Value]) -> st
     paths = [path for path in map(path_of, files.values()) if path is not None]
     if len(paths) < len(files):
         missing = next(name for name, value in files.items() if path_of(value) is None)
-        return html.error_html(f"Drop {missing} first.")
+        return error_html(f"Drop {missing} first.")
     for path in paths:
         if not path.exists():  # The session is older than _MAX_UPLOAD_AGE_S.
-            return html.error_html(f"{path.name} was removed meanwhile; drop it again.")
+            return error_html(f"{path.name} was removed meanwhile; drop it again.")
     try:
         return action(*paths)
     except UserError as error:
@@ -244,7 +250,7 @@ def _html_or_error(action: Callable[..., str], files: Mapping[str, Value]) -> st
         message = describe_os_error(error, "the computer that runs this page")
     for path in paths:
         message = message.replace(str(path), path.name)
-    return html.error_html(message)
+    return error_html(message)
 
 
 def _connect(event: Callable[..., Any], action: Callable[..., str], inputs: list[Any], output: gr.HTML) -> None:

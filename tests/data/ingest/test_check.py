@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.ingest.annotation import Source
-from icegan_jax.data.ingest.check import check_clips, exit_code, format_check
+from icegan_jax.data.ingest.check import check_clips, report_check
 from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
 from tests.data.fabricate import replace_file
 from tests.data.fabricated_samm import build_samm
@@ -26,8 +26,7 @@ def frames_of(root: Path, clip: str) -> list[Path]:
 
 def check(collected: CollectedClips, workers: int = 1, skip_damaged: bool = False) -> tuple[int, list[str]]:
     damaged = check_clips(collected, workers, progress=False)
-    code = exit_code(collected, damaged, skip_damaged=skip_damaged)
-    return code, list(format_check(collected, damaged, method="difference", skip_damaged=skip_damaged))
+    return report_check(collected, damaged, method="difference", skip_damaged=skip_damaged)
 
 
 def test_a_whole_database(samm: Path) -> None:
@@ -89,7 +88,7 @@ def test_a_damaged_frame_that_preparation_does_not_read_stops_nothing(
     collected = collect_clips([Source("clips", tmp_path / "clips.csv")])
     (finding,) = check_clips(collected, 1, progress=False, method=method)
     assert (finding.kind, finding.where) == (kind, str(folder / "9.png"))
-    assert exit_code(collected, [finding]) == (2 if kind == "error" else 0)
+    assert report_check(collected, [finding], method=method)[0] == (2 if kind == "error" else 0)
 
 
 def test_videos_are_decoded_too(tmp_path: Path) -> None:
@@ -106,8 +105,6 @@ def test_videos_are_decoded_too(tmp_path: Path) -> None:
 def test_strict_changes_the_exit_code_of_the_check(samm: Path) -> None:
     shutil.rmtree(samm / "SAMM" / "006" / "006_1_2")
     collected = collect_clips([Source("samm", samm)])
-    assert exit_code(collected, []) == 1
-    assert exit_code(collected, [], strict=True) == 2
-    assert list(format_check(collected, [], method="difference", strict=True))[-1].startswith(
-        "preparation would stop: 132 of 133"
-    )
+    assert report_check(collected, [], method="difference")[0] == 1
+    code, lines = report_check(collected, [], method="difference", strict=True)
+    assert code == 2 and lines[-1].startswith("preparation would stop: 132 of 133")

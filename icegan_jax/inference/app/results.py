@@ -1,0 +1,185 @@
+"""The page's results: uploaded files in, HTML with embedded pictures out. No result is written to a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from icegan_jax.data.crop import CropOptions
+from icegan_jax.data.images import to_gray
+from icegan_jax.data.landmarks import Box
+from icegan_jax.errors import UserError
+from icegan_jax.inference.composite import build_renderer
+from icegan_jax.inference.ensemble import Ensemble
+from icegan_jax.inference.face_crops import FIRST, find_neutral_faces
+from icegan_jax.inference.inputs import open_inputs, open_video
+from icegan_jax.inference.media import encode_still
+from icegan_jax.inference.quality_flags import QualityFlag
+from icegan_jax.inference.recognize import Recognition, is_long, recognize_clip, recognize_events
+from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
+from icegan_jax.inference.visualize import draw_recognition
+from icegan_jax.reporting.face_grid import difference_image
+from icegan_jax.reporting.render import Picture, data_url, encode_picture, render_macro
+from icegan_jax.reporting.style import DIFFERENCE_GAIN, class_color
+
+MAX_SECONDS = 60.0  # A longer recording would take minutes.
+MAX_DRAWN = 20  # events of one recording with pictures
+MAX_DRAW = 31
+FACE, WHOLE = "face", "whole"
+_FACE_PIXELS = 320  # on a side, of a face with its surroundings
+_WHOLE_PIXELS = 800  # of the longer side; the command synthesize keeps the size of the picture
+_TEMPLATE = "app.html"
+
+Color = NDArray[np.uint8]
+
+
+def recognize_pair_html(ensemble: Ensemble, neutral: Path, expression: Path) -> str:
+    """Recognize the expression of a pair of pictures.
+
+    Raises:
+        UserError: A picture cannot be read, the sizes differ, or no face is detected.
+    """
+    (source,) = open_inputs([str(neutral), str(expression)], None, ensemble.classes)
+    result = recognize_clip(source, FIRST, CropOptions(size=ensemble.image_size), ensemble)
+    return clip_html(result, ensemble.classes)
+
+
+def recognize_video_html(ensemble: Ensemble, path: Path, fps: float | None, onset: str) -> str:
+    """Recognize the expression of a video of up to 3 seconds, or those of the events in one of up to a minute.
+
+    Args:
+        ensemble: the networks.
+        path: the video.
+        fps: frames per second; None: the rate in the video's header.
+        onset: see ``face_crops.crop_source``; used for a short video only.
+
+    Raises:
+        UserError: The video cannot be read, has no frame rate, is too long, or shows no face.
+    """
+    source = open_video(path, fps)
+    if source.fps is None:
+        raise UserError(f"{path}: has no frame rate; enter its frames per second")
+    seconds = len(source.frame_numbers) / source.fps
+    if seconds > MAX_SECONDS:
+        raise UserError(
+            f"{path}: takes {seconds:.0f} s, this page reads {MAX_SECONDS:.0f} at most; give it to python -m "
+            f"icegan_jax.predict --workdir={ensemble.run_dir}"
+        )
+    options = CropOptions(size=ensemble.image_size)
+    if not is_long(source):
+        return clip_html(recognize_clip(source, onset, options, ensemble), ensemble.classes)
+    recording = recognize_events(source, options, ensemble)
+    return recording_html(recording.events, recording.flags, ensemble.classes)
+
+
+def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, view: str) -> str:
+    """Synthesize every class of the run on a neutral face.
+
+    Args:
+        ensemble: the generators.
+        path: a picture, whose largest face is used.
+        intensity: the factor of the change, clipped to [0, ``MAX_INTENSITY``]; 1 as trained.
+        draw: the number of the noise draw, clipped to [0, ``MAX_DRAW``].
+        view: ``FACE`` shows the face and its surroundings, ``WHOLE`` the picture.
+
+    Raises:
+        UserError: The picture cannot be read or shows no face.
+    """
+    (neutral_face,) = find_neutral_faces([path], ensemble.image_size)
+    intensity, draw = min(max(intensity, 0.0), MAX_INTENSITY), min(max(draw, 0), MAX_DRAW)
+    shown = neutral_face if view == WHOLE else neutral_face.close_up(_FACE_PIXELS)
+    renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
+    onset, faces = _gray_box(shown.picture, shown.box), []
+    for name, picture in zip(ensemble.classes, renderer.render(intensity)[0], strict=True):
+        request = SynthesisRequest(path, Path(f"{name}_synthetic.png"), name, intensity, seed=draw)
+        provenance = provenance_metadata(request, ensemble, [shown])
+        png = encode_still(_shrink(picture, _WHOLE_PIXELS), ".png", provenance, None)
+        difference = _shrink(difference_image(onset, _gray_box(picture, shown.box)), _FACE_PIXELS)
+        faces.append((name, data_url(png, "image/png"), _png_url(difference)))
+    note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
+    return render_macro(_TEMPLATE, "synthesis", faces=faces, note=note, gain=DIFFERENCE_GAIN)
+
+
+def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
+    """Return the gray levels in the box."""
+    top, left = max(0, round(box.top)), max(0, round(box.left))
+    return to_gray(np.ascontiguousarray(picture[top : round(box.bottom) + 1, left : round(box.right) + 1]))
+
+
+def _shrink(picture: Color, side: int) -> Color:
+    shown = Image.fromarray(picture)
+    shown.thumbnail((side, side))
+    return np.asarray(shown, np.uint8)
+
+
+def error_html(message: str) -> str:
+    """Return an error message of one line."""
+    return render_macro(_TEMPLATE, "error", message=message)
+
+
+def clip_html(result: Recognition, classes: Sequence[str]) -> str:
+    """Return the result for one clip: class, capsule lengths, quality flags, onset, apex and their difference."""
+    return render_macro(_TEMPLATE, "clip", result=_result_fields(result, classes))
+
+
+def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str]) -> str:
+    """Return the events of a recording: a table, and capsule lengths and pictures of each event with a prediction."""
+    shared = [flag for flag in flags if all(flag in result.flags for result in results)]
+    events = [
+        (
+            result.kind,
+            result.label or "none",
+            "–" if result.lengths is None else f"{max(result.lengths):.2f}",
+            *(_time(result, frame) for frame in (result.onset, result.apex, result.offset)),
+            " ".join(flag.sentence for flag in result.flags if flag not in shared),
+        )
+        for result in results
+    ]
+    predicted = [result for result in results if result.lengths is not None]
+    return render_macro(
+        _TEMPLATE,
+        "recording",
+        count=len(results),
+        events=events,
+        drawn=[_result_fields(result, classes) for result in predicted[:MAX_DRAWN]],
+        cautions=[flag.sentence for flag in flags],
+        num_others=max(0, len(predicted) - MAX_DRAWN),
+    )
+
+
+def _png_url(picture: Picture) -> str:
+    """Return the address of an embedded PNG."""
+    return data_url(encode_picture(picture, "PNG"), "image/png")
+
+
+def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what the template shows of a result with a prediction."""
+    assert result.lengths is not None and result.onset_face is not None and result.apex_face is not None
+    difference = difference_image(result.onset_face, result.apex_face)
+    return {
+        "name": result.name,
+        "label": str(result.label),
+        "margin": result.margin,
+        "time": _time(result, result.apex),
+        "lengths": [
+            (name, float(length), class_color(label))
+            for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True))
+        ],
+        "flags": [flag.sentence for flag in result.flags],
+        "pictures": [
+            ("onset", _time(result, result.onset), _png_url(result.onset_face)),
+            ("apex", _time(result, result.apex), _png_url(result.apex_face)),
+            ("difference", f"x{DIFFERENCE_GAIN}; red is brighter", _png_url(difference)),
+        ],
+        "strip": _png_url(draw_recognition(result, classes)),
+        "folds": result.folds,
+    }
+
+
+def _time(result: Recognition, frame: int) -> str:
+    """Return the seconds since the first frame; empty for a pair, which has no frame rate."""
+    seconds = result.seconds(frame)
+    return "" if seconds is None else f"{seconds:.2f} s"
