@@ -21,11 +21,10 @@ from icegan_jax.training import evaluate, loop
 from icegan_jax.training.checkpoint import FoldCheckpoints
 from icegan_jax.training.loop import train_folds
 from icegan_jax.training.monitor import NonFiniteError, describe_recorded_failure, remove_failures
-from icegan_jax.training.parallel import build_programs
 from icegan_jax.training.state import TrainConfig, fold_key
 from tests.training import tiny
 
-NETWORKS = tiny.models()
+NETWORKS = tiny.NETWORKS
 PAIRS = tiny.pairs()
 FOLDS = leave_one_subject_out(PAIRS)[:2]  # one group
 GOOD, BAD = FOLDS
@@ -46,8 +45,8 @@ def train(run_dir: Path, train_config: TrainConfig) -> list[Any]:
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run that stopped at step 4, where one weight of the second fold is no number; not to be changed."""
-    run_dir, devices = tmp_path_factory.mktemp("broken"), jax.local_devices()[:1]
-    shared = build_programs(NETWORKS, devices)
+    run_dir = tmp_path_factory.mktemp("broken")
+    shared = tiny.programs()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loop, "build_programs", lambda *_: shared)
         with pytest.MonkeyPatch.context() as killing, pytest.raises(Killed):

@@ -18,11 +18,11 @@ from icegan_jax.run_dir import EVALUATIONS_FILE
 from icegan_jax.training import loop
 from icegan_jax.training.evaluate import check_steps, intact_until, read_evaluations
 from icegan_jax.training.loop import FoldRun, train_folds
-from icegan_jax.training.parallel import ParallelPrograms, build_programs
+from icegan_jax.training.parallel import ParallelPrograms
 from icegan_jax.training.state import TrainConfig
 from tests.training import tiny
 
-NETWORKS = tiny.models()
+NETWORKS = tiny.NETWORKS
 PAIRS = tiny.pairs(subjects=4)
 FOLDS = [hold_out_inner(fold, PAIRS, 0.5, 0) for fold in leave_one_subject_out(PAIRS)[:2]]  # 2 of 3: 6 clips
 PLAN = tiny.train_config(steps=10, evaluate_every=4)  # 2 steps a call, a checkpoint every 4, two folds side by side
@@ -31,11 +31,9 @@ EVALUATED = [4, 8, 10]
 
 @pytest.fixture(scope="module", autouse=True)
 def programs() -> Iterator[ParallelPrograms]:
-    """One set of programs for every run of this file, so that the programs are compiled once."""
-    shared = build_programs(NETWORKS, jax.local_devices()[:1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loop, "build_programs", lambda *_: shared)
-        yield shared
+        patched.setattr(loop, "build_programs", lambda *_: tiny.programs())
+        yield tiny.programs()
 
 
 def train(run_dir: Path, folds: Sequence[Fold] = FOLDS, train_config: TrainConfig = PLAN) -> Path:
@@ -56,8 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train(tmp_path_factory.mktemp("whole"))
 
 
-def test_a_line_per_evaluation_and_one_after_the_last_step(programs: ParallelPrograms, whole: Path) -> None:
-    assert len(programs.compile_s) == 4  # create, train_steps, predict, synthesize
+def test_a_line_per_evaluation_and_one_after_the_last_step(whole: Path) -> None:
     for fold in FOLDS:
         assert (len(fold.test), len(fold.inner)) == (3, 6)
         history = read_evaluations(whole / "folds" / fold.name / EVALUATIONS_FILE, fold, 3)

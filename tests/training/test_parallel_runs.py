@@ -21,6 +21,8 @@ from icegan_jax.training.state import TrainConfig
 from tests.interruption.compare import differences, last_state
 from tests.training import tiny
 
+pytestmark = pytest.mark.slow  # tests/training/test_parallel.py compares single calls by default
+
 MODELS = tiny.models()
 PAIRS = tiny.pairs(subjects=4)
 FOLDS = leave_one_subject_out(PAIRS)

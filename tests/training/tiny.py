@@ -1,6 +1,7 @@
 """Models, clips and plans small enough for tests."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.models.discriminator import CapsuleDiscriminator
 from icegan_jax.models.generator import Generator
+from icegan_jax.training.parallel import ParallelPrograms, build_programs
 from icegan_jax.training.state import LossWeights, Models, TrainConfig
 
 SIZE = 32  # pixels; the least that the discriminator's trunk takes
@@ -68,6 +70,15 @@ def models(**changes: Any) -> Models:
         weights=WEIGHTS,
     )
     return tiny._replace(**changes)
+
+
+NETWORKS = models()
+
+
+@functools.cache
+def programs() -> ParallelPrograms:
+    """Return the programs of NETWORKS on one device, for two folds, compiled once for all tests of a process."""
+    return build_programs(NETWORKS, jax.local_devices()[:1])
 
 
 def pairs(subjects: int = 3) -> Pairs:
