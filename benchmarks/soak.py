@@ -8,6 +8,7 @@ than 5%, or where the number of open files or threads has grown. Linux only.
 """
 
 import argparse
+import contextlib
 import csv
 import statistics
 import sys
@@ -103,7 +104,8 @@ def _train(part: str, run_dir: Path, people: int, folds: int, steps: int) -> lis
         seed=0,
         evaluate_every=every,
     )
-    with Sampler(part, run_dir, _PER_CALL) as sampler:
+    # With --json only the result goes to stdout.
+    with contextlib.redirect_stdout(sys.stderr), Sampler(part, run_dir, _PER_CALL) as sampler:
         train_folds(models, pairs, leave_one_subject_out(pairs)[:folds], train_config, run_dir, jax.local_devices()[:1])
     return sampler.samples
 

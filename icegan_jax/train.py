@@ -74,8 +74,9 @@ def train_and_evaluate(
             jax.config.update("jax_platforms", "cpu")  # the devices are for the workers
             client = stack.enter_context(distributed.connect(scheduler, workers))
         pairs, folds = data or load_data(config, workdir)
-        devices = [distributed.WorkerDevices(jax.local_device_count(), describe_machine())] if client is None else []
-        if client is not None:
+        if client is None:
+            devices = [distributed.WorkerDevices(jax.local_device_count(), describe_machine())]
+        else:
             expected = _expected_of_workers(config, workdir)
             devices = distributed.check_workers(client, expected)
         run_id = write_or_compare_config(config, pairs.fingerprint, workdir, force_resume)
