@@ -27,6 +27,7 @@ from tests.interruption.compare import contents, differences, leftovers
 
 ROOT = Path(__file__).parents[2]
 _PER_RUN = 4  # kills of one run directory
+_RESUMED = 0.5  # duration of a resumed start, about, as a part of that of the uninterrupted run
 _EXTRA_S = 120.0  # time limit of a start beyond three times the uninterrupted run, for a busy machine
 
 
@@ -102,7 +103,7 @@ def run_with_kills(
         kill_at = 0 if killed == kills or by_time else rng.randint(1, operations)
         process = start_run(run_dir, options, log, kill_at)
         start = time.monotonic()
-        was_killed = wait_and_kill(process, seconds * rng.random() if by_time and killed < kills else limit)
+        was_killed = wait_and_kill(process, _RESUMED * seconds * rng.random() if by_time and killed < kills else limit)
         check_log(log)
         if not was_killed and process.returncode == 0:
             return killed
