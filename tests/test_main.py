@@ -235,6 +235,7 @@ def five_data(folder: Path) -> list[str]:
     return [f"--config.data.dir={folder / 'data'}", "--config.model.image_size=32"]
 
 
+@pytest.mark.slow
 def test_five_classes_are_in_the_report(five_dir: Path) -> None:
     run = five_dir / "run"
     results = read_json(run / "results.json")
@@ -258,6 +259,7 @@ def test_five_classes_are_in_the_report(five_dir: Path) -> None:
     assert all(f'<section id="{name}">' in page for name in ("confusion", "worst", "changes", "synthesis", "training"))
 
 
+@pytest.mark.slow
 def test_parameters_are_those_for_the_classes_of_the_data(five_dir: Path) -> None:
     lines = [
         next(line for line in here(*SMALL, *data, "--parameters").stdout.splitlines() if "exp_caps" in line)
