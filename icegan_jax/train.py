@@ -214,7 +214,7 @@ def _load_job(job: Job) -> tuple[RunContext, list[Fold]]:
         jax.local_devices(),
         lambda *_: None,
         folds=job.num_folds,
-        todo=job.num_folds,
+        unfinished=job.num_folds,
     )
     return context, folds
 

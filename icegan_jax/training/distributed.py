@@ -7,7 +7,6 @@ in a worker, and once more in another worker where the first one was lost.
 
 import contextlib
 import glob
-import importlib.util
 import logging
 import os
 import platform
@@ -120,8 +119,7 @@ def connect(scheduler: str | None, workers: int) -> Iterator["Client"]:
                 f"--scheduler={scheduler}: no scheduler answers there ({_in_one_line(error)}); "
                 "start one with `dask scheduler`, or correct the address"
             ) from None
-        hint = "" if importlib.util.find_spec("bokeh") else " (needs the package bokeh)"
-        print(f"dashboard: {client.dashboard_link}{hint}", flush=True)
+        print(f"dashboard: {client.dashboard_link}", flush=True)
         try:
             client.wait_for_workers(max(workers, 1), timeout=WORKERS_S)
         except TimeoutError:

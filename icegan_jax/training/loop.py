@@ -149,7 +149,7 @@ def train_folds(
 
         start = time.perf_counter()
         context = build_context(
-            models, pairs, train_config, run_dir, devices, show_progress, folds=len(folds), todo=len(unfinished)
+            models, pairs, train_config, run_dir, devices, show_progress, folds=len(folds), unfinished=len(unfinished)
         )
         seconds = time.perf_counter() - start  # nearly all for a compilation, if any
         elapsed = Elapsed(seconds, seconds)
@@ -176,7 +176,7 @@ def build_context(
     show_progress: Callable[[int, Mapping[str, float]], None],
     *,
     folds: int,
-    todo: int,
+    unfinished: int,
 ) -> RunContext:
     """Choose how many folds train side by side, and build their programs.
 
@@ -188,7 +188,7 @@ def build_context(
       devices: the devices that share the folds, or each batch.
       show_progress: see ``RunContext``.
       folds: the number of folds that these devices train, finished ones included.
-      todo: the number of unfinished folds among them.
+      unfinished: the number of unfinished folds among them.
 
     Raises:
       ValueError: the networks and the pairs have different numbers of classes.
@@ -198,7 +198,7 @@ def build_context(
         raise ValueError(f"networks of {models.classes} classes for pairs of {len(pairs.classes)}")
     with out_of_memory_hint(train_config):
         number = choose_folds_per_device(models, train_config, devices, folds)
-    used = devices if train_config.parallel == "batch" else devices[: math.ceil(todo / number)]
+    used = devices if train_config.parallel == "batch" else devices[: math.ceil(unfinished / number)]
     layout = FoldLayout(tuple(used), number, train_config.parallel)
     programs = build_programs(models, layout.devices, layout.parallel)
     return RunContext(programs, layout, pairs, train_config, run_dir, show_progress)
