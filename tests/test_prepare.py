@@ -65,7 +65,7 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--subjects=3"], "--subjects is of --source=procedural"),
         (["--source=clips", "--raw={tmp}/raw"], "is a folder; give the path of the clips.csv in it"),
         (["--source=clips", "--raw={raw}", "--out={tmp}/raw"], "which prepare will not replace"),
-        (["--source=clips", "--raw={raw}", "--out={raw}/x"], "cannot be written"),
+        (["--source=clips", "--raw={raw}", "--out={raw}/x"], "move it away"),
         (["--source=clips", "--raw={raw}", "--out="], "--out is missing; name the folder to make, or use --check"),
         (["--source=procedural", "--raw={raw}"], "--raw is not read with --source=procedural"),
         (["--source=procedural", "--check"], "--check is not read with --source=procedural"),

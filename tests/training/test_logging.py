@@ -1,9 +1,12 @@
 """metrics.jsonl and the events for TensorBoard: what they hold, and what a resumed run keeps of them."""
 
+import contextlib
 import errno
 import io
 import json
 import math
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +15,18 @@ from PIL import Image
 
 from icegan_jax import io as files
 from icegan_jax.training.logging import append, open_events, open_log, sync_logs, write_faces, write_line, write_scalars
-from tests.test_io import file_size_limit
 from tests.training.event_files import scalars, shown
+
+
+@contextlib.contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Limit the size of files of this process: a write then fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(
