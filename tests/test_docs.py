@@ -169,7 +169,7 @@ def test_the_printed_programs_run(
         (tmp_path / "runs" / name).symlink_to(run_dir)
     write_pair(tmp_path)
     for name in ("film.mp4", "interview.mp4"):
-        write_video(tmp_path / name, codec="mp4v")
+        write_video(tmp_path / name)
     (tmp_path / "neutral.png").symlink_to(face_picture)
     monkeypatch.chdir(tmp_path)
     scores = {"overall": {"uf1": 1.0, "uar": 1.0}}

@@ -77,7 +77,7 @@ def test_a_killed_run_loses_only_unfinished_clips_and_its_processes_end(tmp_path
     kept = tmp_path / ".data.partial" / "cache"
     _wait_until(lambda: kept.is_dir() and len(_names(kept)) > 3)
     with (
-        pytest.raises(UserError, match=f"data: is being written by process {run.pid} on "),
+        pytest.raises(UserError, match=rf"data: in use by .*pid {run.pid}.*; wait"),
         atomic_dir(out, SUMMARY_FILE, "prepare"),
     ):
         pass
