@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.errors import UserError, describe_os_error, escape_unprintable
 from icegan_jax.signals import Stopped, handle_signals
 
 
@@ -57,7 +57,7 @@ def run_command(command: Callable[[], int | None], *, stopped: str = "nothing wa
 def print_lines(lines: Iterable[str], file: TextIO | None = None) -> None:
     """Print each text on one line, even where the name of a file holds a line break."""
     for line in lines:
-        print("".join(c if c.isprintable() else repr(c)[1:-1] for c in line), file=file)
+        print(escape_unprintable(line), file=file)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

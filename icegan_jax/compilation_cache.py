@@ -19,24 +19,27 @@ def enable_compilation_cache(folder: str | None) -> None:
     Args:
       folder: The folder; ``none`` disables the cache, None is ``default_cache_dir``.
     """
-    settings: dict[str, object] = {"jax_enable_compilation_cache": False}
-    if folder != "none":
-        path = Path(folder) if folder else default_cache_dir()
-        settings = {
-            "jax_compilation_cache_dir": str(path.absolute()),
-            "jax_compilation_cache_max_size": _MAX_BYTES,
-            "jax_persistent_cache_min_compile_time_secs": _MIN_COMPILE_S,
-        }
-        if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-            return
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            print(
-                f"compiled programs are not cached ({path}: {error.strerror}); give --compilation_cache=DIR",
-                file=sys.stderr,
-            )
-            return
+    if folder == "none":
+        _set(jax_enable_compilation_cache=False)
+        return
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    path = Path(folder) if folder else default_cache_dir()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"compiled programs are not cached ({path}: {error.strerror}); give --compilation_cache=DIR"
+        print(message, file=sys.stderr)
+        return
+    _set(
+        jax_compilation_cache_dir=str(path.absolute()),
+        jax_compilation_cache_max_size=_MAX_BYTES,
+        jax_persistent_cache_min_compile_time_secs=_MIN_COMPILE_S,
+    )
+
+
+def _set(**settings: object) -> None:
+    """Set fields of ``jax.config`` in this process and, as environment variables, in those that this one starts."""
     for name, value in settings.items():
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)

@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, describe_exception
 from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator
 from icegan_jax.models.generator import GENERATOR_KINDS, Generator
 from icegan_jax.models.perceptual import load_perceptual_network
@@ -96,7 +96,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
 @functools.cache
 def default_fields() -> Mapping[str, Any]:
     """Return the value of every field in configs/loso.py by its dotted name: {"training.steps": 0, ...}."""
-    return MappingProxyType(_flatten(runpy.run_path(str(CONFIGS_DIR / "loso.py"))["get_config"]()))
+    return MappingProxyType(flatten(runpy.run_path(str(CONFIGS_DIR / "loso.py"))["get_config"]()))
 
 
 def load_config(path: str) -> ConfigDict:
@@ -124,7 +124,7 @@ def load_config(path: str) -> ConfigDict:
     except Exception as error:  # a config file may raise anything
         lines = re.findall(rf'File "{re.escape(str(file))}", line (\d+)', "".join(traceback.format_exception(error)))
         place = f"{file}, line {lines[-1]}" if lines else str(file)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = describe_exception(error)
         raise UserError(f"{place}: {reason}; correct the file, or begin it as configs/demo.py does") from None
     assert isinstance(config, ConfigDict)
     return config.lock()
@@ -154,7 +154,7 @@ def _check_fields(config: ConfigDict) -> None:
     """
     if not isinstance(config, ConfigDict):
         raise UserError("get_config does not return a ConfigDict; create and return one as configs/demo.py does")
-    fields = _flatten(config)
+    fields = flatten(config)
     for name in fields:
         check_field(name)
     for name, default in default_fields().items():
@@ -172,7 +172,7 @@ def validate(config: ConfigDict) -> None:
       UserError: The message names the field, its value, and the range or the most similar field.
     """
     _check_fields(config)
-    fields = _flatten(config)
+    fields = flatten(config)
     for name, value in fields.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config.{name} is {value!r}: it must be finite")
@@ -270,9 +270,10 @@ def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_d
     return TrainConfig(**training, **config.augmentation, seed=config.seed, steps_per_epoch=steps_per_epoch)
 
 
-def _flatten(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+def flatten(tree: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested groups by dotted name: {"training.steps": 0, ...}."""
     fields: dict[str, Any] = {}
-    for name, value in config.items():
-        is_group = isinstance(value, ConfigDict)
-        fields |= _flatten(value, f"{prefix}{name}.") if is_group else {f"{prefix}{name}": value}
+    for name, value in tree.items():
+        is_group = isinstance(value, ConfigDict | Mapping)
+        fields |= flatten(value, f"{prefix}{name}.") if is_group else {f"{prefix}{name}": value}
     return fields

@@ -32,7 +32,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str, *lines: str) -> None:
-        super().__init__("\n".join(map(_printable, (message, *lines))))
+        super().__init__("\n".join(map(escape_unprintable, (message, *lines))))
 
 
 def describe_os_error(error: OSError, default_name: str) -> str:
@@ -80,5 +80,11 @@ def raise_if_unreadable(path: Path, error: BaseException) -> None:
         ) from error
 
 
-def _printable(line: str) -> str:
+def describe_exception(error: BaseException) -> str:
+    """Return the type and the message of an error on one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def escape_unprintable(line: str) -> str:
+    """Return a text on one line: line breaks and control characters as Python writes them."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

@@ -19,7 +19,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from icegan_jax import __version__
-from icegan_jax.config import validate
+from icegan_jax.config import flatten, validate
 from icegan_jax.errors import UserError, not_writable_error
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
@@ -132,7 +132,7 @@ def read_run_config(workdir: Path) -> tuple[str, ConfigDict]:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return the fields with two values of two config.json, by dotted name; a missing value is None."""
-    before, now = _flatten(old), _flatten(new)
+    before, now = flatten(old), flatten(new)
     return {
         name: (before.get(name), now.get(name))
         for name in {**now, **before}
@@ -177,10 +177,3 @@ def _read(path: Path) -> tuple[dict[str, Any], ConfigDict]:
         version = stored.get("code", {}).get("icegan_jax", "an older version")
         raise UserError(f"{path}: of icegan_jax {version} ({error}); install that version, or train again") from None
     return stored, config
-
-
-def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import math
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,7 @@ from icegan_jax.run_dir import CONFIG_FILE, DATA_DIR, RESULTS_FILE, fold_lock, i
 from icegan_jax.signals import Stopped
 from icegan_jax.training import distributed
 from icegan_jax.training.fold_result import drop_damaged_results
-from icegan_jax.training.loop import RunContext, build_context, group_folds, train_folds, train_group
+from icegan_jax.training.loop import RunContext, build_context, group_folds, train_folds, train_group, warn
 from icegan_jax.training.monitor import describe_recorded_failure, remove_failures
 from icegan_jax.training.parallel import describe_machine
 from icegan_jax.training.state import TrainConfig
@@ -139,7 +138,7 @@ def _lock_run_dir(workdir: Path) -> Iterator[None]:
         raise not_writable_error(workdir, error) from None
     with lock:
         if not is_locked:
-            _warn(f"{workdir}: its file system has no locks; never start a second command with this --workdir")
+            warn(f"{workdir}: its file system has no locks; never start a second command with this --workdir")
         yield
 
 
@@ -296,7 +295,7 @@ def _has_own_data(workdir: Path) -> bool:
 
 def _check_finished_folds(workdir: Path, folds: Sequence[Fold], pairs: Pairs, train_config: TrainConfig) -> None:
     """Mark folds with damaged files or non-finite numbers as unfinished, and rename results that are then too old."""
-    drop_damaged_results(workdir, folds, pairs, train_config, _warn)
+    drop_damaged_results(workdir, folds, pairs, train_config, warn)
     remove_failures(workdir, folds)
     if not all(is_finished(workdir, fold) for fold in folds):
         rename_old_results(workdir)
@@ -322,7 +321,3 @@ def _nonfinite_message(broken: Mapping[str, str], num_folds: int, path: Path | N
         f"{len(broken)} of {num_folds} folds have no result, since their numbers are not finite: {folds}; {partial}"
         f"no {RESULTS_FILE} is written: lower --config.optimizer.learning_rate in a new --workdir"
     )
-
-
-def _warn(line: str) -> None:
-    print(f"warning: {line}", file=sys.stderr, flush=True)

@@ -63,7 +63,7 @@ def test_a_warning_where_others_can_reach_it(
     served = []
     monkeypatch.setattr(app, "serve", lambda *arguments: served.append(arguments))
     port = free_port()
-    where = [f"--workdir={tmp_path}", f"--port={port}", "--compilation_cache=none"]
+    where = [f"--workdir={tmp_path}", f"--port={port}"]
     for host, warned in ((app.LOCAL_HOST, False), ("0.0.0.0", True)):
         assert app.main([*where, f"--host={host}", "--exclude_subject=anna"]) == 0
         err = capsys.readouterr().err

@@ -27,7 +27,7 @@ CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections"}  # what load
 @pytest.fixture(scope="module")
 def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "out"
-    assert export.main([f"--workdir={run_dir}", f"--out={out}", "--compilation_cache=none", "--onnx"]) == 0
+    assert export.main([f"--workdir={run_dir}", f"--out={out}", "--onnx"]) == 0
     return out
 
 
@@ -129,6 +129,6 @@ def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: P
 def test_one_program_of_one_fold(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     options = [f"--workdir={run_dir}", f"--out={out}", "--only=recognizer", "--fold=tiny_s1"]
-    assert export.main([*options, "--compilation_cache=none"]) == 0
+    assert export.main(options) == 0
     assert not (out / "generator.jax").exists() and (out / "recognizer.jax").is_file()
     assert "mean over 1 fold\n" in capsys.readouterr().out

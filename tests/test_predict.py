@@ -22,7 +22,7 @@ def run(run_dir: Path, tmp_path: Path) -> Run:
     """The command on the shared run, with its answers in tmp_path/out."""
 
     def call(*arguments: str) -> int:
-        where = [f"--workdir={run_dir}", f"--out={tmp_path / 'out'}", "--compilation_cache=none"]
+        where = [f"--workdir={run_dir}", f"--out={tmp_path / 'out'}"]
         return predict.main([*where, *arguments])
 
     return call

@@ -9,6 +9,7 @@ from typing import Any
 
 from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.io import write_text
+from icegan_jax.reporting.style import replace_unprintable
 
 # The oracle is shown apart from the scores, under this name (docs/design.md, "Evaluation rules", rule 2).
 ORACLE_NAME = "best test epoch (not a valid score)"
@@ -71,7 +72,7 @@ def score_rows(results: Mapping[str, Any]) -> list[ScoreRow]:
 
 def format_table(rows: Sequence[ScoreRow]) -> str:
     """Format the rows for a terminal, with a blank line between sections and without a final line break."""
-    names = [_printable(row.name) for row in rows]
+    names = [replace_unprintable(row.name) for row in rows]
     width = max(24, *(len(name) for name in names))
     heads = (f"{head:<20}" for head in ("UF1   [95% interval]", "UAR   [95% interval]"))
     header = "  ".join((" " * width, "clips", *heads, "accuracy"))
@@ -142,7 +143,3 @@ def _floor_rows(floors: Mapping[str, Mapping[str, float]], suffix: str, clips: i
 
 def _interval(interval: Sequence[float] | None) -> tuple[float, float] | None:
     return None if interval is None else (interval[0], interval[1])
-
-
-def _printable(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in name)

@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageChops, PngImagePlugin
 
 from icegan_jax import __version__
 from icegan_jax.data.video import write_video
+from icegan_jax.reporting.style import replace_unprintable
 
 SOFTWARE = f"icegan_jax {__version__}"
 
@@ -57,7 +58,7 @@ class ProvenanceMetadata:
     def xmp_packet(self) -> bytes:
         """Return the XMP packet, UTF-8."""
         record = escape(json.dumps(self.record, allow_nan=False))
-        description = escape("".join(c if c.isprintable() else "?" for c in self.description))
+        description = escape(replace_unprintable(self.description))
         return f"""\
 <?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">

@@ -114,7 +114,7 @@ class FaceGrid:
     def _caption_lines(self) -> list[str]:
         """Wrap the caption at the width of the grid."""
         lines: list[str] = []
-        for word in _printable(self.caption).split():
+        for word in style.replace_unprintable(self.caption).split():
             longer = f"{lines[-1]} {word}" if lines else word
             if lines and _text_width(longer, _SMALL_FONT_SIZE) <= self._right - _MARGIN:
                 lines[-1] = longer
@@ -166,16 +166,12 @@ def _difference_colors() -> Color:
 def _fit(name: str, width: int, size: int) -> str:
     """Cut each line of a name to a width in pixels."""
     lines = []
-    for line in map(_printable, name.split("\n")):
+    for line in map(style.replace_unprintable, name.split("\n")):
         limit = min(len(line), width)  # a letter takes a pixel or more
         while limit > 1 and _text_width(style.truncate(line, limit), size) > width:
             limit -= 1
         lines.append(style.truncate(line, limit))
     return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _text_width(text: str, size: int) -> int:

@@ -31,10 +31,14 @@ def truncate(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def replace_unprintable(text: str) -> str:
+    """Return a text with question marks for line breaks and control characters."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def escape_mathtext(text: str) -> str:
     """Escape dollar signs, between which matplotlib would typeset mathematics, and replace control characters."""
-    printable = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return printable.replace("$", r"\$")
+    return replace_unprintable(text).replace("$", r"\$")
 
 
 def style_axes(axes: "Axes") -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import chex
 import jax
 
-from icegan_jax.errors import REMEDIES, UserError, error_number, raise_if_unreadable
+from icegan_jax.errors import REMEDIES, UserError, describe_exception, error_number, raise_if_unreadable
 from icegan_jax.io import read_json_with_checksum, sha256_of, write_json_with_checksum
 from icegan_jax.run_dir import CHECKPOINTS_DIR, DAMAGED_CHECKPOINTS_DIR
 from icegan_jax.training.state import TrainState
@@ -211,7 +211,7 @@ def read_checkpoint(fold_dir: Path, step: int, run_id: str, like: TrainState) ->
         raise
     except Exception as error:  # Orbax and tensorstore raise errors of every kind
         raise_if_unreadable(folder, error)
-        reason = " ".join(f"{type(error).__name__}: {error}".replace(f"{folder}/", "").split())
+        reason = describe_exception(error).replace(f"{folder}/", "")
         raise DamagedCheckpoint(f"it cannot be read ({reason[:_MAX_REASON]})") from error
     return TrainState(key=like.key, **content.state), content.progress
 

@@ -26,7 +26,7 @@ import jax
 from tqdm import tqdm
 
 from icegan_jax import __version__
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, describe_exception
 from icegan_jax.locks import LockedError
 from icegan_jax.signals import Stopped
 from icegan_jax.training.parallel import describe_machine
@@ -41,6 +41,7 @@ _ADDRESS = re.compile(r"(?:\w+://)?(?:\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}")  # h
 _RETRIES = 3  # of a task that raised an error; by default Dask also accepts three lost workers
 _POLL_S = 0.2
 _CHECK_WORKERS_S = 5.0  # between two checks that there is a worker
+_MAX_REASON = 200  # characters of an exception in a message
 _PROGRESS_S = 0.5  # between two messages of a task about its progress
 
 
@@ -116,7 +117,7 @@ def connect(scheduler: str | None, workers: int) -> Iterator["Client"]:
             client = stack.enter_context(Client(cluster or scheduler, timeout=CONNECT_S, set_as_default=False))
         except OSError as error:
             raise UserError(
-                f"--scheduler={scheduler}: no scheduler answers there ({_in_one_line(error)}); "
+                f"--scheduler={scheduler}: no scheduler answers there ({describe_exception(error)[:_MAX_REASON]}); "
                 "start one with `dask scheduler`, or correct the address"
             ) from None
         print(f"dashboard: {client.dashboard_link}", flush=True)
@@ -180,7 +181,7 @@ def check_workers(client: "Client", expected: Expected) -> list[WorkerDevices]:
             raise answer
         if isinstance(answer, BaseException):  # the worker could not even load the function
             raise UserError(
-                f"worker {address}: cannot run icegan-jax {__version__} ({_in_one_line(answer)}); "
+                f"worker {address}: cannot run icegan-jax {__version__} ({describe_exception(answer)[:_MAX_REASON]}); "
                 "install this version there"
             )
     if not answers:
@@ -281,7 +282,9 @@ def run_tasks(
                 bar.update(sum(done_steps) - bar.n)
                 time.sleep(_POLL_S)
     except KilledWorker as error:
-        raise UserError(f"workers were lost again and again ({_in_one_line(error)}); their logs tell why") from None
+        raise UserError(
+            f"workers were lost again and again ({describe_exception(error)[:_MAX_REASON]}); their logs tell why"
+        ) from None
     finally:
         if len(results) < len(futures) and client.status == "running":
             client.cancel(futures)
@@ -316,7 +319,3 @@ def _no_worker(client: "Client") -> str:
 
 def _address(client: "Client") -> str:
     return str(client.scheduler.address) if client.scheduler is not None else "scheduler"
-
-
-def _in_one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -282,7 +282,7 @@ def train_group(context: RunContext, folds: Sequence[Fold], elapsed: Elapsed = N
         group.write_results(states)
     failures = [fold_run.failure for fold_run in group.fold_runs if fold_run.failure is not None]
     for failure in failures:
-        _warn(f"{failure.describe()}; the run goes on without this fold")
+        warn(f"{failure.describe()}; the run goes on without this fold")
     return failures
 
 
@@ -407,7 +407,7 @@ class FoldGroup:
         keys = [fold_key(context.config.seed, fold.name) for fold in self.filled]
         expected = [state_template(context.programs.state_shapes(), key) for key in keys[: len(folds)]]
         stores = [fold_run.checkpoints for fold_run in self.fold_runs]
-        step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, _warn)
+        step, restored = newest_common_checkpoint(stores, [fold.name for fold in folds], expected, warn)
         if not step:
             return 0, context.programs.create_state(context.layout.device_put(context.layout.shard(jnp.stack(keys))))
         tqdm.write(f"{', '.join(fold.name for fold in folds)}: going on from step {step} of {context.config.steps}")
@@ -446,7 +446,7 @@ class FoldGroup:
             line = {name: value[place] for name, value in values.items()}
             warning = self.fold_runs[place].write(call.step, call.step / context.config.steps_per_epoch, line)
             if warning is not None:
-                _warn(warning)
+                warn(warning)
         context.show_progress(steps, _means_to_show(values, training))
 
     def evaluate(self, step: int, states: TrainState) -> None:
@@ -649,5 +649,6 @@ def _means_to_show(values: Mapping[str, Any], places: Sequence[int]) -> dict[str
     }
 
 
-def _warn(line: str) -> None:
+def warn(line: str) -> None:
+    """Print a warning on stderr, above the progress bar."""
     tqdm.write(f"warning: {line}", file=sys.stderr)
