@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,14 @@ from icegan_jax.inference.composite import build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, find_neutral_faces
 from icegan_jax.inference.inputs import open_inputs, open_video
-from icegan_jax.inference.media import encode_still
+from icegan_jax.inference.media import encode_sequence, encode_still
 from icegan_jax.inference.quality_flags import QualityFlag
-from icegan_jax.inference.recognize import Recognition, is_long, recognize_clip, recognize_events
+from icegan_jax.inference.recognize import TRACE_FILE, Recognition, is_long, recognize_clip, recognize_events
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
-from icegan_jax.inference.visualize import draw_recognition
+from icegan_jax.inference.timeline import Timeline, read_timeline
+from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video, draw_recognition
 from icegan_jax.reporting.face_grid import difference_image
-from icegan_jax.reporting.render import Picture, data_url, encode_picture, render_macro
+from icegan_jax.reporting.render import data_url, encode_picture, render_macro
 from icegan_jax.reporting.style import DIFFERENCE_GAIN, class_color
 
 MAX_SECONDS = 60.0  # A longer recording would take minutes.
@@ -31,6 +33,8 @@ MAX_DRAW = 31
 FACE, WHOLE = "face", "whole"
 _FACE_PIXELS = 320  # on a side, of a face with its surroundings
 _WHOLE_PIXELS = 800  # of the longer side; the command synthesize keeps the size of the picture
+_RISE_FRAMES = 8  # of an animation, from the onset to the apex; as many lead back
+_RISE_FPS = 25.0
 _TEMPLATE = "app.html"
 
 Color = NDArray[np.uint8]
@@ -69,10 +73,14 @@ def recognize_video_html(ensemble: Ensemble, path: Path, fps: float | None, onse
             f"icegan_jax.predict --workdir={ensemble.run_dir}"
         )
     options = CropOptions(size=ensemble.image_size)
-    if not is_long(source):
-        return clip_html(recognize_clip(source, onset, options, ensemble), ensemble.classes)
-    recording = recognize_events(source, options, ensemble)
-    return recording_html(recording.events, recording.flags, ensemble.classes)
+    with TemporaryDirectory() as folder:
+        if not is_long(source):
+            result = recognize_clip(source, onset, options, ensemble)
+            annotate_video(source, copy := Path(folder) / ANNOTATED_VIDEO, [result])
+            return clip_html(result, ensemble.classes, data_url(copy.read_bytes(), "video/mp4"))
+        recording = recognize_events(source, options, ensemble, trace := Path(folder) / TRACE_FILE)
+        timeline = read_timeline(trace, recording.events)
+    return recording_html(recording.events, recording.flags, ensemble.classes, timeline)
 
 
 def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, view: str) -> str:
@@ -93,14 +101,22 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
     shown = neutral_face if view == WHOLE else neutral_face.close_up(_FACE_PIXELS)
     renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
     onset, faces = _gray_box(shown.picture, shown.box), []
-    for name, picture in zip(ensemble.classes, renderer.render(intensity)[0], strict=True):
+    rising = [renderer.render(intensity * share)[0] for share in np.linspace(0, 1, _RISE_FRAMES)]
+    for label, name in enumerate(ensemble.classes):
+        frames = [_shrink(pictures[label], _WHOLE_PIXELS) for pictures in rising]
         request = SynthesisRequest(path, Path(f"{name}_synthetic.png"), name, intensity, seed=draw)
         provenance = provenance_metadata(request, ensemble, [shown])
-        png = encode_still(_shrink(picture, _WHOLE_PIXELS), ".png", provenance, None)
-        difference = _shrink(difference_image(onset, _gray_box(picture, shown.box)), _FACE_PIXELS)
-        faces.append((name, data_url(png, "image/png"), _png_url(difference)))
+        animation = encode_sequence([*frames, *frames[-2::-1]], ".webp", _RISE_FPS, provenance, None, frames[-1])
+        face = {
+            "name": name,
+            "still": data_url(encode_still(frames[-1], ".png", provenance, None), "image/png"),
+            "animation": data_url(animation, "image/webp"),
+            "difference": difference_image(onset, _gray_box(rising[-1][label], shown.box)),
+        }
+        faces.append(face)
     note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
-    return render_macro(_TEMPLATE, "synthesis", faces=faces, note=note, gain=DIFFERENCE_GAIN)
+    before = _shrink(shown.picture, _WHOLE_PIXELS)
+    return render_macro(_TEMPLATE, "synthesis", faces=faces, before=before, note=note, gain=DIFFERENCE_GAIN)
 
 
 def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
@@ -120,13 +136,21 @@ def error_html(message: str) -> str:
     return render_macro(_TEMPLATE, "error", message=message)
 
 
-def clip_html(result: Recognition, classes: Sequence[str]) -> str:
-    """Return the result for one clip: class, capsule lengths, quality flags, onset, apex and their difference."""
-    return render_macro(_TEMPLATE, "clip", result=_result_fields(result, classes))
+def clip_html(result: Recognition, classes: Sequence[str], video: str = "") -> str:
+    """Return the result for one clip: class, capsule lengths, quality flags, onset, apex and their difference.
+
+    Args:
+        result: the result.
+        classes: the class names, in label order.
+        video: the address of the annotated copy; empty for a pair.
+    """
+    return render_macro(_TEMPLATE, "clip", result=_result_fields(result, classes), video=video)
 
 
-def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str]) -> str:
-    """Return the events of a recording: a table, and capsule lengths and pictures of each event with a prediction."""
+def recording_html(
+    results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str], timeline: Timeline
+) -> str:
+    """Return the events of a recording: timeline and table, and lengths and faces of each event with a prediction."""
     shared = [flag for flag in flags if all(flag in result.flags for result in results)]
     events = [
         (
@@ -142,6 +166,7 @@ def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag],
     return render_macro(
         _TEMPLATE,
         "recording",
+        timeline=timeline,
         count=len(results),
         events=events,
         drawn=[_result_fields(result, classes) for result in predicted[:MAX_DRAWN]],
@@ -150,15 +175,9 @@ def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag],
     )
 
 
-def _png_url(picture: Picture) -> str:
-    """Return the address of an embedded PNG."""
-    return data_url(encode_picture(picture, "PNG"), "image/png")
-
-
 def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any]:
     """Return what the template shows of a result with a prediction."""
-    assert result.lengths is not None and result.onset_face is not None and result.apex_face is not None
-    difference = difference_image(result.onset_face, result.apex_face)
+    assert result.lengths is not None
     return {
         "name": result.name,
         "label": str(result.label),
@@ -169,12 +188,10 @@ def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any
             for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True))
         ],
         "flags": [flag.sentence for flag in result.flags],
-        "pictures": [
-            ("onset", _time(result, result.onset), _png_url(result.onset_face)),
-            ("apex", _time(result, result.apex), _png_url(result.apex_face)),
-            ("difference", f"x{DIFFERENCE_GAIN}; red is brighter", _png_url(difference)),
-        ],
-        "strip": _png_url(draw_recognition(result, classes)),
+        "onset_face": result.onset_face,
+        "apex_face": result.apex_face,
+        "times": [_time(result, frame) for frame in (result.onset, result.apex, result.offset)],
+        "strip": data_url(encode_picture(draw_recognition(result, classes), "PNG"), "image/png"),
         "folds": result.folds,
     }
 
