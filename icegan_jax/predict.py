@@ -173,8 +173,8 @@ class _Recognizers:
 
     def describe(self) -> dict[str, str]:
         """Return what the page says about the networks."""
-        description = describe_networks(self.current.ensemble)
-        return description | {"networks": "of each clip those that never saw its subject"} if self._is_each else description
+        each = {"networks": "for each clip those that never saw its subject", "folds": "see predictions.json"}
+        return describe_networks(self.current.ensemble) | (each if self._is_each else {})
 
     def of(self, source: FrameSource) -> Recognizer:
         """Return the recognizer of a source."""

@@ -13,16 +13,17 @@ def describe_networks(ensemble: Ensemble) -> dict[str, str]:
     names = ensemble.fold_names
     description = {
         "run": f"{ensemble.run_dir.resolve().name} (id {ensemble.run_id[:8]})",
-        "networks": f"fold {names[0]}" if len(names) == 1 else f"mean over {len(names)} folds: {', '.join(names)}",
+        "networks": f"fold {names[0]}" if len(names) == 1 else f"mean over {len(names)} folds",
+        "folds": ", ".join(names),
         "classes": ", ".join(ensemble.classes),
     }
     results = None
     with contextlib.suppress(UserError):
         results = read_results(ensemble.run_dir / RESULTS_FILE)
     if results is None:
-        return description | {"held-out scores": "none: the run has no results yet"}
+        return description | {"held-out scores": "none, as the run has no results yet"}
     if not results.get("scored", True):
-        held_out = "none: the network was trained on everybody"
+        held_out = "none, as the network was trained on everybody"
     else:
         floor = results["floors"]["prior_random"]
         held_out = f"{_score_text(results['overall'])}; guessing gives UF1 {floor['uf1']:.3f}, UAR {floor['uar']:.3f}"

@@ -159,7 +159,7 @@ def _csv_cell(value: object) -> object:
 
 
 def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) -> dict[str, Any]:
-    """Return the scores and the confusion matrix of all clips with an annotation and a prediction; empty without any."""
+    """Return the scores and the confusion of all clips with an annotation and a prediction; empty without any."""
     pairs = [
         (classes.index(result.truth), classes.index(prediction))
         for result in results

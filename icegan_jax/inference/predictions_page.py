@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.timeline import Timeline
-from icegan_jax.reporting.render import NUMBER, Cell, Column, LinkCell, Row, Table, TableCell, number_cell, render
+from icegan_jax.reporting.render import NUMBER, Column, LinkCell, Row, Table, TableCell, number_cell, render
 from icegan_jax.reporting.style import class_color
 
 MAX_DRAWN = 100  # results with faces in the page, 40 kB each; the folder of strips has all
@@ -94,21 +95,25 @@ def _confusion(results: Sequence[Recognition], classes: Sequence[str]) -> Table:
 
 def _table(results: Sequence[Recognition], drawn: set[str], shared: Sequence[QualityFlag]) -> Table:
     has_truth = any(result.truth for result in results)
-    columns = [Column("name"), Column("kind"), Column("prediction", "answer")]
-    columns += [Column("annotated"), Column("answer")] if has_truth else []
-    columns += [Column(name, NUMBER) for name in ("margin", "onset", "apex", "offset", "apex, s")]
+    has_events = any(result.kind != "clip" for result in results)
+    has_times = any(result.seconds(result.apex) is not None for result in results)
+    columns = [Column("name"), *([Column("kind")] if has_events else []), Column("prediction", "answer")]
+    columns += [Column("annotated"), Column("correct")] if has_truth else []
+    columns += [Column(name, NUMBER) for name in ("margin", "onset", "apex", "offset")]
+    columns += [Column(f"{name}, s", NUMBER) for name in ("onset", "apex", "offset") if has_times]
     rows = []
     for result in results:
-        name: TableCell = LinkCell(result.name, f"#{result.name}") if result.name in drawn else result.name
-        cells = [name, result.kind, _answer(result), *((result.truth or "", _verdict(result)) if has_truth else ())]
-        numbers: list[Cell] = [number_cell(result.margin)]
-        numbers += [number_cell(frame, 0) for frame in (result.onset, result.apex, result.offset)]
-        numbers.append(number_cell(result.seconds(result.apex), 2))
-        caution = " ".join(flag.sentence for flag in result.flags if flag not in shared)
+        cells: list[TableCell] = [result.name]
+        if result.name in drawn:
+            cells = [LinkCell(result.name, f"#{quote(result.name)}")]
+        cells += [*([result.kind] if has_events else []), _answer(result)]
+        cells += [result.truth or "", _verdict(result)] if has_truth else []
+        moments = (result.onset, result.apex, result.offset)
+        cells += [number_cell(result.margin), *(number_cell(frame, 0) for frame in moments)]
+        cells += [number_cell(result.seconds(frame), 2) for frame in moments if has_times]
+        cells.append(" ".join(flag.sentence for flag in result.flags if flag not in shared))
         fields = {"answer": _answer(result), "card": result.name}
-        if _verdict(result) == _WRONG:
-            fields["wrong"] = "yes"
-        rows.append(Row([*cells, *numbers, caution], fields))
+        rows.append(Row(cells, fields | ({"wrong": "yes"} if _verdict(result) == _WRONG else {})))
     return Table("Predictions", [*columns, Column("caution", "words")], rows)
 
 

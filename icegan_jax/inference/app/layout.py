@@ -24,6 +24,7 @@ from icegan_jax.inference.describe import describe_networks
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
 from icegan_jax.inference.synthesize import MAX_INTENSITY
+from icegan_jax.reporting.render import RESULT_STYLE
 
 MAX_UPLOAD = "500mb"
 _MAX_UPLOAD_AGE_S = 86400  # An upload of a session that lasts longer is removed.
@@ -38,14 +39,18 @@ _CAUTION = (
     "whatever the face shows. Use pictures of people who agreed to it. Your files stay on the computer that runs "
     "this page and are removed when you close it; the metadata of a synthesized face declares the face as synthetic."
 )
-_CSS = """
+_CSS = (
+    RESULT_STYLE
+    + """
+.gradio-container { --line: var(--border-color-primary); --card: var(--background-fill-secondary); --rule: #d69a00;
+  --soft: #5d6673; }
+.dark .gradio-container { --soft: #9aa3af; }
 .gradio-container { width: 100%; max-width: 60rem !important; margin: 0 auto !important; }
 .gradio-container .html-container { padding: .25rem 0; }
 @media (max-width: 40rem) { .gradio-container .fillable { padding: .75rem 1rem; } }
 .words h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; font-weight: 600; }
 .words p { max-width: 46rem; margin: .25rem 0; line-height: 1.55; }
-.soft, .words .soft { color: #5d6673; }
-.dark .soft, .dark .words .soft { color: #9aa3af; }
+.soft, .words .soft { color: var(--soft); }
 .note { background: #fff3d6; color: #22262e; border-left: .25rem solid #d69a00; padding: .6rem .9rem; }
 .dark .note { background: #33290f; color: #e6e8eb; }
 .problem { color: #b3261e; background: #fdecea; border-left: .25rem solid #b3261e; padding: .6rem .9rem; margin: 0;
@@ -56,42 +61,23 @@ _CSS = """
 .result .class { font-size: 1.5rem; font-weight: 600; margin: 0; }
 .result h3 { font-size: 1.1rem; font-weight: 600; margin: 1.5rem 0 .25rem; }
 .result p { margin: .25rem 0; }
-.bars { list-style: none; margin: .75rem 0; padding: 0; max-width: 34rem; }
-.bars li { display: grid; grid-template-columns: minmax(5rem, max-content) 1fr 2.5rem; gap: .75rem; align-items: center;
-  padding: .2rem 0; margin: 0; overflow-wrap: anywhere; }
-.bars .bar { display: block; height: .7rem; border-radius: .35rem; overflow: hidden;
-  background: var(--border-color-primary); }
-.bars .bar i { display: block; height: 100%; }
-.bars b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
-.bars .best span, .bars .best b { font-weight: 650; }
-.flags { margin: .75rem 0; padding: .6rem .9rem .6rem 1.9rem; border-left: .25rem solid #d69a00;
-  background: var(--background-fill-secondary); list-style: disc; }
-.flags li { margin: .1rem 0; }
 .sideways { overflow-x: auto; margin: .75rem 0; }
 .result .sideways :is(table, tr) { border: 0; }
 .sideways table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .result .sideways :is(th, td) { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); white-space: nowrap; }
-.result .sideways th { font-weight: 500; color: #5d6673; }
-.dark .result .sideways th { color: #9aa3af; }
+.result .sideways th { font-weight: 500; color: var(--soft); }
 .result .sideways td:last-child { white-space: normal; }
 .sideways td:last-child { min-width: 16rem; }
 .result a { margin: 0; padding: 0; }
 .result img { display: block; border-radius: .6rem; max-width: 100%; height: auto; margin: 0; }
-.faces { display: grid; gap: .75rem; max-width: 56rem; margin: .75rem 0; }
-.faces.synthetic { grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); }
-.faces.synthetic figure { max-width: 18rem; }
-@media (max-width: 40rem) { .faces.synthetic { grid-template-columns: 1fr; }
-  .faces.synthetic figure { max-width: none; display: grid; grid-template-columns: 1fr 1fr; gap: 0 .5rem;
-    align-items: center; }
-  .faces.synthetic figcaption { grid-column: 1 / 3; grid-row: 1; } }
-.faces.three { max-width: 46rem; grid-template-columns: repeat(3, 1fr); }
-.faces figure { margin: 0; }
-.faces img { width: 100%; }
-.faces figcaption { font-size: .85rem; line-height: 1.35; padding: .3rem 0; color: #5d6673; }
-.dark .faces figcaption { color: #9aa3af; }
-.dark .result img { filter: brightness(.85); }
+.faces.four { grid-template-columns: repeat(4, 1fr); }
+@media (max-width: 40rem) { .faces.four { grid-template-columns: 1fr 1fr; } }
+.dark img.map { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen; }
+.examples { align-items: center; }
+.examples > * { flex: none; width: auto; min-width: 0 !important; }
 """
+)
 
 Value = Mapping[str, Any] | None  # the value of a component for files, as the browser sends the value
 
@@ -166,10 +152,12 @@ def _theme() -> gr.Theme:
 
 
 def _heading(ensemble: Ensemble) -> str:
-    networks = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in describe_networks(ensemble).items()
-    )
-    return f'<h1>Micro-expressions</h1><p class="note">{escape(_CAUTION)}</p><dl class="soft">{networks}</dl>'
+    networks = describe_networks(ensemble)
+    text = f"Run {networks['run']}, {networks['networks']}. Classes: {networks['classes']}. "
+    if "databases" in networks:
+        text += f"Trained on {networks['training data']} ({networks['databases']}). "
+    text += f"Scores on people that the networks were not trained on: {networks['held-out scores']}."
+    return f'<h1>Micro-expressions</h1><p class="soft">{escape(text)}</p><p class="note">{escape(_CAUTION)}</p>'
 
 
 def _pair_tab(ensemble: Ensemble, uploads: Uploads, examples: Mapping[str, Paths]) -> gr.Image:
