@@ -79,6 +79,10 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--official={raw}"], "the organizers' list is of casme2, samm, smic"),
         (["--source=clips", "--raw={raw}", "--repairs={tmp}/gone.csv"], "gone.csv"),
         (["--source=samm", "--raw={tmp}/gone"], "gone"),
+        (
+            ["--source=casme3"],
+            "source 'casme3' is unknown (did you mean casme_cubed?); use one of procedural, clips, meg",
+        ),
         (["--source=samm", "--raw={tmp}/raw"], "looked for"),
     ],
 )

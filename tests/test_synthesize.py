@@ -75,7 +75,7 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--out=INPUT"], "--out=INPUT is the picture given as --input, which it would replace; give another name"),
         (["--workdir=UNFIT/empty"], "UNFIT/empty: not a run directory: it has no config.json; give one that main"),
         (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.generator.kind=none); give"),
-        (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name; did you mean tiny_s"),
+        (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name (did you mean tiny_s"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

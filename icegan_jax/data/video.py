@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.clips import MAX_DIGITS
 from icegan_jax.data.images import read_gray
 from icegan_jax.errors import UserError
 
+MAX_DIGITS = 9  # of a frame number; SMIC's longest have 8 (docs/databases.md, "Identifiers")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
 
