@@ -77,8 +77,8 @@ examples:
       mine,anna,clip1,happiness,frames/anna1,12,25,41
       mine,bob,clip1,disgust,videos/bob1.mp4,0,,38
 
-    frames is a folder of images or a video, relative to the csv. A frame's number is the last
-    integer in its file name, in a video its position from 0. apex may be empty: it is then spotted.
+    frames is a folder of images or a video, relative to the csv. A frame's number is the number
+    that differs between the file names, in a video its position from 0. apex may be empty: it is then spotted.
     label is negative, positive, surprise, or an emotion such as anger or happiness; with
     --classes=A,B,C one of your own classes.
 

@@ -10,12 +10,13 @@ from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.crop import frames_to_read
+from icegan_jax.data.frame_numbers import index_frames
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
 from icegan_jax.data.ingest.messages import clip_count_line, count_lines, finding_lines
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
-from icegan_jax.data.video import index_frames, read_frame, read_frames
+from icegan_jax.data.video import read_frame, read_frames
 from icegan_jax.errors import UserError
 
 # Titles of the kinds of findings, the most serious last, where a terminal shows them beside the summary line.
