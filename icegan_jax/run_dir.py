@@ -12,6 +12,7 @@ TENSORBOARD_DIR = "tensorboard"  # a folder of event files for each fold
 
 # The results of a run whose folds are all finished, see finalize.py.
 PREDICTIONS_FILE = "predictions.csv"  # of all test clips; each fold's folder has one of the fold's own
+RESTING_FILE = "resting.csv"  # of the test subjects' pairs without an expression; each fold's folder has its own
 RESULTS_FILE = "results.json"
 REPORT_DIR = "report"
 REPORT_WITHOUT_FACES_DIR = "report_no_faces"  # a separate folder, into which no face is ever written
