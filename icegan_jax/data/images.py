@@ -1,5 +1,6 @@
 """Image files read as gray levels, for the networks, or as RGB colors, for display."""
 
+import hashlib
 import io
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -105,6 +106,13 @@ def color_profile(path: Path) -> bytes | None:
 def to_gray(picture: Color) -> Gray:
     """Convert RGB uint8[h, w, 3] to the gray levels uint8[h, w] of ``read_gray`` (ITU-R BT.601)."""
     return np.asarray(Image.fromarray(picture).convert("L"), np.uint8)
+
+
+def picture_digest(picture: NDArray[np.uint8]) -> str:
+    """Return a digest of the pixels of a picture uint8[h, w]; "" of one level, such as black, which is no evidence."""
+    if picture.min() == picture.max():
+        return ""
+    return hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
 
 
 def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) -> Decoded:

@@ -93,7 +93,7 @@ def _load(entry: Path) -> ClipCrops | None:
             faces, content = arrays["faces"], json.loads(str(arrays["content"]))
     except NPZ_ERRORS:
         return None
-    content["shifts"] = tuple(content["shifts"])
+    content["shifts"], content["digests"] = tuple(content["shifts"]), tuple(content["digests"])
     content["changes"] = tuple(CropRepair(**change) for change in content["changes"])
     return ClipCrops(**content, onset=faces[0], faces=faces[1:])
 
