@@ -22,7 +22,7 @@ def find_shared_frames(clips: Sequence[Clip], digests: Sequence[Iterable[str]]) 
     first: dict[str, int] = {}
     shared: dict[int, Counter[int]] = defaultdict(Counter)
     for index, clip in enumerate(clips):
-        for digest in sorted(set(digests[index])):
+        for digest in sorted(set(digests[index]) - {""}):
             earlier = first.setdefault(digest, index)
             if (clips[earlier].dataset, clips[earlier].subject) != (clip.dataset, clip.subject):
                 shared[index][earlier] += 1
