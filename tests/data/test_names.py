@@ -98,7 +98,7 @@ def test_valid_names(tmp_path: Path, name: str) -> None:
         (("d", "S1"), ("d", "s01")),
     ],
 )
-def test_subjects_that_cannot_be_told_apart(tmp_path: Path, people: tuple[tuple[str, str], ...]) -> None:
+def test_indistinguishable_subjects_raise(tmp_path: Path, people: tuple[tuple[str, str], ...]) -> None:
     clips = [Clip(*person, f"c{n}", n, tmp_path / f"{n}", 0, 1, 2) for n, person in enumerate(people)]
     line = "two subjects would share the folder .*, on some disks at least; rename one"
     if people[0][1].lower() in ("1", "s1"):
