@@ -90,6 +90,8 @@ def test_annotated_clips_are_compared_each_by_networks_that_never_saw_its_person
     assert [recognition["apex"] for recognition in content["readings"]] == [14, 14]
     right = sum(recognition["truth"] == recognition["prediction"] for recognition in content["readings"])
     assert content["score"]["right"] == right and content["score"]["clips"] == 2
+    assert content["networks"]["networks"] == "for each clip those that never saw its subject"
+    assert f"{right} of 2" in (tmp_path / "out" / "index.html").read_text()
     assert f"{right} of 2 clips as annotated" in capsys.readouterr().out
 
 

@@ -33,7 +33,9 @@ class Examples:
 def draw_examples(folder: Path) -> Examples:
     """Draw clips of two people and write them to a folder; this takes two seconds."""
     clips = read_clips(draw_clips(folder, seed=_SEED, subjects=2, clips_per_class=1, frames=_FRAMES, progress=False))
-    pairs, videos, faces = {}, {}, {}
+    pairs: dict[str, Paths] = {}
+    videos: dict[str, Paths] = {}
+    faces: dict[str, Paths] = {}
     for clip in clips:
         if clip.subject == clips[0].subject:
             name = EXPRESSIONS[clip.label]

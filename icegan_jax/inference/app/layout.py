@@ -225,9 +225,14 @@ def _synthesis_tab(
 
 
 def _picture(label: str) -> gr.Image:
-    options = gr.WebcamOptions(mirror=False)
-    sources = ["upload", "webcam", "clipboard"]
-    return gr.Image(label=label, sources=sources, type="filepath", height=320, buttons=[], webcam_options=options)
+    return gr.Image(
+        label=label,
+        sources=["upload", "webcam", "clipboard"],
+        type="filepath",
+        height=320,
+        buttons=[],
+        webcam_options=gr.WebcamOptions(mirror=False),
+    )
 
 
 def _add_output(

@@ -1,6 +1,7 @@
 """The page's results: uploaded files in, HTML with embedded pictures out. No result is written to a file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -98,22 +99,28 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
     """
     (neutral_face,) = find_neutral_faces([path], ensemble.image_size)
     intensity, draw = min(max(intensity, 0.0), MAX_INTENSITY), min(max(draw, 0), MAX_DRAW)
-    shown = neutral_face if view == WHOLE else neutral_face.close_up(_FACE_PIXELS)
+    close_up = neutral_face.close_up(_FACE_PIXELS)
+    shown = neutral_face if view == WHOLE else close_up
     renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
+    pictures = renderer.render(intensity)[0]
+    moving = replace(renderer, neutral_faces=[close_up])
+    rising = [moving.render(intensity * share)[0] for share in np.linspace(0, 1, _RISE_FRAMES)]
     onset, faces = _gray_box(shown.picture, shown.box), []
-    rising = [renderer.render(intensity * share)[0] for share in np.linspace(0, 1, _RISE_FRAMES)]
-    for label, name in enumerate(ensemble.classes):
-        frames = [_shrink(pictures[label], _WHOLE_PIXELS) for pictures in rising]
+    for label, (name, picture) in enumerate(zip(ensemble.classes, pictures, strict=True)):
         request = SynthesisRequest(path, Path(f"{name}_synthetic.png"), name, intensity, seed=draw)
         provenance = provenance_metadata(request, ensemble, [shown])
-        animation = encode_sequence([*frames, *frames[-2::-1]], ".webp", _RISE_FPS, provenance, None, frames[-1])
-        face = {
-            "name": name,
-            "still": data_url(encode_still(frames[-1], ".png", provenance, None), "image/png"),
-            "animation": data_url(animation, "image/webp"),
-            "difference": difference_image(onset, _gray_box(rising[-1][label], shown.box)),
-        }
-        faces.append(face)
+        still = encode_still(_shrink(picture, _WHOLE_PIXELS), ".png", provenance, None)
+        frames = [row[label] for row in [*rising, *rising[-2::-1]]]
+        animation = encode_sequence(frames, ".webp", _RISE_FPS, provenance, None, rising[-1][label])
+        difference = difference_image(onset, _gray_box(picture, shown.box))
+        faces.append(
+            {
+                "name": name,
+                "still": data_url(still, "image/png"),
+                "animation": data_url(animation, "image/webp"),
+                "difference": _shrink(difference, _FACE_PIXELS),
+            }
+        )
     note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
     before = _shrink(shown.picture, _WHOLE_PIXELS)
     return render_macro(_TEMPLATE, "synthesis", faces=faces, before=before, note=note, gain=DIFFERENCE_GAIN)
