@@ -61,7 +61,7 @@ def _answer(result: Recognition) -> str:
     return result.label or "none"
 
 
-def _verdict(result: Recognition) -> str:
+def _correctness(result: Recognition) -> str:
     """Return whether the answer is that of the annotation; empty without annotation or answer."""
     if not result.truth or result.label is None:
         return ""
@@ -81,7 +81,7 @@ _SCORE_NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
 
 def _confusion(results: Sequence[Recognition], classes: Sequence[str]) -> Table:
     """Return the counts of annotated class by answer, with the recall of each class."""
-    pairs = Counter((result.truth, result.label) for result in results if _verdict(result))
+    pairs = Counter((result.truth, result.label) for result in results if _correctness(result))
     others = sorted({str(label) for _, label in pairs} - set(classes))
     answers = [*classes, *others]
     rows = []
@@ -107,13 +107,13 @@ def _table(results: Sequence[Recognition], drawn: set[str], shared: Sequence[Qua
         if result.name in drawn:
             cells = [LinkCell(result.name, f"#{quote(result.name)}")]
         cells += [*([result.kind] if has_events else []), _answer(result)]
-        cells += [result.truth or "", _verdict(result)] if has_truth else []
+        cells += [result.truth or "", _correctness(result)] if has_truth else []
         moments = (result.onset, result.apex, result.offset)
         cells += [number_cell(result.margin), *(number_cell(frame, 0) for frame in moments)]
         cells += [number_cell(result.seconds(frame), 2) for frame in moments if has_times]
         cells.append(" ".join(flag.sentence for flag in result.flags if flag not in shared))
         fields = {"answer": _answer(result), "card": result.name}
-        rows.append(Row(cells, fields | ({"wrong": "yes"} if _verdict(result) == _WRONG else {})))
+        rows.append(Row(cells, fields | ({"wrong": "yes"} if _correctness(result) == _WRONG else {})))
     return Table("Predictions", [*columns, Column("caution", "words")], rows)
 
 
@@ -127,7 +127,7 @@ def _card(
         "name": result.name,
         "label": result.label,
         "truth": result.truth,
-        "verdict": _verdict(result),
+        "correctness": _correctness(result),
         "onset_face": result.onset_face,
         "apex_face": result.apex_face,
         "times": [(moment, frame, result.seconds(frame)) for moment, frame in times],
