@@ -272,7 +272,12 @@ def quietest_interval(trace: Trace) -> int:
         raise UserError("no frame shows a face; give a clip of a frontal face")
     length = max(_MIN_QUIET_STEPS, round(_QUIET_SECONDS * trace.fps))
     if len(trace.step) >= length:
-        change = np.lib.stride_tricks.sliding_window_view(trace.step, length).mean(1)
+        # A frame that is repeated, as it lasted longer, tells nothing.
+        told = np.append(True, np.diff(trace.position) != 0)
+        steps, counts = (
+            np.lib.stride_tricks.sliding_window_view(values, length).sum(1) for values in (trace.step * told, told)
+        )
+        change = np.where(counts > 0, steps / np.maximum(counts, 1), np.nan)
         if not np.isnan(change).all():
             first = int(np.flatnonzero(change <= _EQUAL_FACTOR * np.nanmin(change))[0])
             # Steps first to first + length - 1 lead from frame first - 1 to frame first + length - 1.
