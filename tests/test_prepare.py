@@ -82,6 +82,10 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--official={raw}"], "the organizers' list is of casme2, samm, smic"),
         (["--source=clips", "--raw={raw}", "--repairs={tmp}/gone.csv"], "gone.csv"),
         (["--source=samm", "--raw={tmp}/gone"], "gone"),
+        (
+            ["--source=casme3"],
+            "source 'casme3' is unknown (did you mean casme_cubed?); use one of procedural, clips, meg",
+        ),
         (["--source=samm", "--raw={tmp}/raw"], "looked for"),
     ],
 )
@@ -126,6 +130,9 @@ def test_one_recording_of_two_subjects(tmp_path: Path, raw: Path, capsys: pytest
     assert re.search(message, captured) and "preparation would stop" in captured
     assert prepare.main([*arguments, f"--out={out}"]) == 2
     assert re.search(message.replace("c:", "c"), capsys.readouterr().err)
+    raw.write_text(f"{rows}d,anna,c,anger,copied,0,2,3\n")
+    assert prepare.main([*arguments, "--check"]) == 2
+    assert "a clip of the same subject, under another label; remove the clip with the" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -299,7 +306,7 @@ def test_a_clip_that_cannot_be_used_stops_or_is_left_out(
     arguments = ["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1", "--size=64"]
     assert prepare.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {raw}: clip d/carl/c: ")
+    assert line.startswith(f"error: {raw}, line 4: clip d/carl/c: ")
     assert "no such folder of frames" in line
     assert "(1 more with errors)" in line
     assert line.endswith("see all with --check or leave the clips out with --skip_damaged")
