@@ -149,8 +149,7 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
     )
     if fps is not None or info.rate is None:  # the given rate replaces the clock of the file, too
         return source
-    times = {"timestamps": info.timestamps, "lowest_rate": info.lowest_rate, "missing_frames": info.missing_frames}
-    return replace(source, **times)
+    return replace(source, timestamps=info.timestamps, lowest_rate=info.lowest_rate, missing_frames=info.missing_frames)
 
 
 def _open_pair(onset: Path, apex: Path) -> FrameSource:
