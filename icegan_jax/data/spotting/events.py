@@ -272,10 +272,10 @@ def quietest_interval(trace: Trace) -> int:
         raise UserError("no frame shows a face; give a clip of a frontal face")
     length = max(_MIN_QUIET_STEPS, round(_QUIET_SECONDS * trace.fps))
     if len(trace.step) >= length:
-        # A frame that is repeated, as it lasted longer, tells nothing.
-        told = np.append(True, np.diff(trace.position) != 0)
+        # A repeated frame is no new frame, and its step is no rest.
+        is_new = np.append(True, np.diff(trace.position) != 0)
         steps, counts = (
-            np.lib.stride_tricks.sliding_window_view(values, length).sum(1) for values in (trace.step * told, told)
+            np.lib.stride_tricks.sliding_window_view(values, length).sum(1) for values in (trace.step * is_new, is_new)
         )
         change = np.where(counts > 0, steps / np.maximum(counts, 1), np.nan)
         if not np.isnan(change).all():
