@@ -124,7 +124,8 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
     numbers = source.frame_numbers
     if source.fps is None:
         raise UserError(f"{source.path}: --onset={QUIETEST} needs the frame rate; give it with --fps")
-    onset = quietest_interval(Trace.from_rows(trace_video(source.read(numbers), source.fps), source.fps))
+    rows = trace_video(source.read_evenly(source.read(numbers)), source.fps)
+    onset = quietest_interval(Trace.from_rows(rows, source.fps))
     number_at = [onset, *(number for number in numbers if number != onset)]
 
     def read(positions: Iterable[int]) -> Iterator[tuple[int, Gray]]:
