@@ -8,6 +8,7 @@ from typing import Any
 
 from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.inputs import RECORDING_FILE
 from icegan_jax.inference.predictions_page import render_predictions_page
 from icegan_jax.inference.quality_flags import QualityFlag
@@ -64,7 +65,7 @@ def write_outputs(
         classes: the class names, in label order.
         metadata: for predictions.json: the input ("input": a list of paths), the options, the run, and what the page
             says about the networks ("networks", see ``describe_networks``).
-        flags: the quality flags of the recording as a whole.
+        flags: the quality flags of the networks, and of the recording as a whole.
 
     Returns:
         A summary, as lines to print.
@@ -92,7 +93,10 @@ def write_outputs(
     write_predictions_json(folder / PREDICTIONS_JSON, results, classes, metadata, flags)
     lines = [*_summary_lines(results, classes), *(f"caution: {flag.sentence}" for flag in flags)]
     if score:
-        lines.append(f"{score['right']} of {score['clips']} clips as annotated; UF1 {score['uf1']:.3f}")
+        lines.append(
+            f"{score['right']} of {score['clips']} clips as annotated, by the longest capsule; UF1 {score['uf1']:.3f}; "
+            f"{score['no_expression']} answered {NO_EXPRESSION}"
+        )
     return lines
 
 
@@ -159,11 +163,15 @@ def _csv_cell(value: object) -> object:
 
 
 def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) -> dict[str, Any]:
-    """Return the scores and the confusion of all clips with an annotation and a prediction; empty without any."""
+    """Return the scores and the confusion of all clips with an annotation and a prediction; empty without any.
+
+    As in the scores of a run, the longest capsule counts even where the answer is "no expression"; "no_expression" is
+    the number of these answers.
+    """
     pairs = [
         (classes.index(result.truth), classes.index(prediction))
         for result in results
-        if result.truth and (prediction := result.label)
+        if result.truth and (prediction := result.longest_class)
     ]
     if not pairs:
         return {}
@@ -172,6 +180,7 @@ def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) ->
     return {
         "clips": len(pairs),
         "right": int(counts.trace()),
+        "no_expression": sum(bool(result.truth) and result.label == NO_EXPRESSION for result in results),
         "accuracy": metrics.accuracy(counts),
         "uf1": metrics.uf1(counts),
         "uar": metrics.uar(counts),

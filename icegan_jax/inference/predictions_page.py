@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.timeline import Timeline
@@ -12,7 +13,7 @@ from icegan_jax.reporting.render import NUMBER, Column, LinkCell, Row, Table, Ta
 from icegan_jax.reporting.style import class_color
 
 MAX_DRAWN = 100  # results with faces in the page, 40 kB each; the folder of strips has all
-_RIGHT, _WRONG = "right", "wrong"
+_RIGHT, _WRONG, _MISSED = "right", "wrong", "missed"
 
 
 def render_predictions_page(
@@ -38,16 +39,17 @@ def render_predictions_page(
         score: see ``outputs.score_predictions``; empty without annotations.
         timeline: of a recording searched for events; None: there is none.
     """
-    shared = _shared_flags(results)
+    shared = [*flags, *_shared_flags(results)]
     predicted = [result for result in results if result.lengths is not None]
     drawn = predicted[:MAX_DRAWN]
     return render(
         "predictions.html",
         title=title,
         files=files,
-        cautions=[flag.sentence for flag in dict.fromkeys([*flags, *shared])],
+        cautions=[flag.sentence for flag in dict.fromkeys(shared)],
         tiles=_tiles(results, score),
         confusion=_confusion(results, classes) if score else None,
+        num_missed=score.get("no_expression", 0),
         timeline=timeline,
         predictions=_table(results, {result.name for result in drawn}, shared),
         answers=list(dict.fromkeys(_answer(result) for result in results)),
@@ -65,12 +67,14 @@ def _correctness(result: Recognition) -> str:
     """Return whether the answer is that of the annotation; empty without annotation or answer."""
     if not result.truth or result.label is None:
         return ""
+    if result.label == NO_EXPRESSION:
+        return _MISSED
     return _RIGHT if result.label == result.truth else _WRONG
 
 
 def _tiles(results: Sequence[Recognition], score: Mapping[str, Any]) -> list[tuple[str, str]]:
     if score:
-        tiles = [(f"{score['right']} of {score['clips']}", "clips answered as annotated")]
+        tiles = [(f"{score['right']} of {score['clips']}", "clips right by the longest capsule")]
         return [*tiles, *((f"{score[name]:.3f}", text) for name, text in _SCORE_NAMES.items())]
     counts = Counter(map(_answer, results))
     return [(str(count), answer) for answer, count in counts.most_common()] if len(results) > 1 else []
@@ -113,7 +117,7 @@ def _table(results: Sequence[Recognition], drawn: set[str], shared: Sequence[Qua
         cells += [number_cell(result.seconds(frame), 2) for frame in moments if has_times]
         cells.append(" ".join(flag.sentence for flag in result.flags if flag not in shared))
         fields = {"answer": _answer(result), "card": result.name}
-        rows.append(Row(cells, fields | ({"wrong": "yes"} if _correctness(result) == _WRONG else {})))
+        rows.append(Row(cells, fields | ({"wrong": "yes"} if _correctness(result) in (_WRONG, _MISSED) else {})))
     return Table("Predictions", [*columns, Column("caution", "words")], rows)
 
 
@@ -126,6 +130,7 @@ def _card(
     return {
         "name": result.name,
         "label": result.label,
+        "longest_class": result.longest_class,
         "truth": result.truth,
         "correctness": _correctness(result),
         "onset_face": result.onset_face,

@@ -46,11 +46,13 @@ def test_scores_and_wrong_answers_are_in_the_page() -> None:
         render([make_result(), make_result(name="b", lengths=right), make_result(name="c", truth=None)])
     )
     words = parsed.words()
-    assert "1 of 2 clips answered as annotated" in words and "0.500 accuracy" in words and "0.333 UF1" in words
+    assert "1 of 2 clips right by the longest capsule" in words and "0.500 accuracy" in words and "0.333 UF1" in words
     assert "positive 1 1 0 2 0.500" in words  # annotated positive: answered negative, positive, surprise; clips, recall
     rows = [row for row in parsed.every("tr") if "data-card" in row]
     assert [(row["data-card"], row.get("data-wrong")) for row in rows] == [("clip<1>", "yes"), ("b", None), ("c", None)]
     assert "wrong answers only" in words
+    missed = ParsedPage(render([make_result(truth="negative", threshold=0.8), make_result(name="b")])).words()
+    assert "negative 0 0 0 1 1 0.000" in missed and "also for the 1 clips answered" in missed and "missed" in missed
     assert "wrong answers only" not in render([make_result(truth=None), make_result(name="b", truth=None)])
 
 

@@ -19,7 +19,7 @@ from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, find_neutral_faces
 from icegan_jax.inference.inputs import open_inputs, open_video
 from icegan_jax.inference.media import encode_sequence, encode_still
-from icegan_jax.inference.quality_flags import QualityFlag
+from icegan_jax.inference.quality_flags import DRAWN_FACES, QualityFlag
 from icegan_jax.inference.recognize import TRACE_FILE, Recognition, is_long, recognize_clip, recognize_events
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.inference.timeline import Timeline, read_timeline
@@ -65,12 +65,11 @@ def recognize_video_html(ensemble: Ensemble, path: Path, fps: float | None, onse
         UserError: The video cannot be read, has no frame rate, is too long, or shows no face.
     """
     source = open_video(path, fps)
-    if source.fps is None:
+    if source.duration is None:
         raise UserError(f"{path}: has no frame rate; enter its frames per second")
-    seconds = len(source.frame_numbers) / source.fps
-    if seconds > MAX_SECONDS:
+    if source.duration > MAX_SECONDS:
         raise UserError(
-            f"{path}: takes {seconds:.0f} s, this page reads {MAX_SECONDS:.0f} at most; give it to python -m "
+            f"{path}: takes {source.duration:.0f} s, this page reads {MAX_SECONDS:.0f} at most; give it to python -m "
             f"icegan_jax.predict --workdir={ensemble.run_dir}"
         )
     options = CropOptions(size=ensemble.image_size)
@@ -121,9 +120,10 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
                 "difference": _shrink(difference, _FACE_PIXELS),
             }
         )
-    note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
+    notes = [f"{path.name}: several faces, of which the largest is taken."] * bool(neutral_face.note)
+    notes += [DRAWN_FACES.sentence] * ensemble.drawn_faces
     before = _shrink(shown.picture, _WHOLE_PIXELS)
-    return render_macro(_TEMPLATE, "synthesis", faces=faces, before=before, note=note, gain=DIFFERENCE_GAIN)
+    return render_macro(_TEMPLATE, "synthesis", faces=faces, before=before, notes=notes, gain=DIFFERENCE_GAIN)
 
 
 def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
@@ -158,14 +158,13 @@ def recording_html(
     results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str], timeline: Timeline
 ) -> str:
     """Return the events of a recording: timeline and table, and lengths and faces of each event with a prediction."""
-    shared = [flag for flag in flags if all(flag in result.flags for result in results)]
     events = [
         (
             result.kind,
             result.label or "none",
             "–" if result.lengths is None else f"{max(result.lengths):.2f}",
             *(_time(result, frame) for frame in (result.onset, result.apex, result.offset)),
-            " ".join(flag.sentence for flag in result.flags if flag not in shared),
+            " ".join(flag.sentence for flag in result.flags if flag not in flags),
         )
         for result in results
     ]
@@ -188,6 +187,7 @@ def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any
     return {
         "name": result.name,
         "label": str(result.label),
+        "longest_class": result.longest_class,
         "margin": result.margin,
         "time": _time(result, result.apex),
         "lengths": [
