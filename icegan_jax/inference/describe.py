@@ -27,7 +27,7 @@ def describe_networks(ensemble: Ensemble) -> dict[str, str]:
     else:
         floor = results["floors"]["prior_random"]
         held_out = f"{_score_text(results['overall'])}; guessing gives UF1 {floor['uf1']:.3f}, UAR {floor['uar']:.3f}"
-        description["databases"] = ", ".join(results["datasets"])
+        description["databases"] = ", ".join(results["datasets"]) + " (drawn faces)" * ensemble.drawn_faces
     return description | {
         "training data": f"{results['num_clips']} clips of {results['num_people']} people",
         "protocol": str(results["protocol"]),

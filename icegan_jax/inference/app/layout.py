@@ -80,6 +80,8 @@ _CSS = (
 """
 )
 
+_WITHOUT_MESSAGE = "html => html?.includes('class=\"problem\"') ? '' : html"
+
 Value = Mapping[str, Any] | None  # the value of a component for files, as the browser sends the value
 
 
@@ -239,7 +241,9 @@ def _picture(label: str) -> gr.Image:
 def _add_output(
     action: Callable[..., str], files: list[Any], options: list[Any], uploads: Uploads, examples: Mapping[str, Paths]
 ) -> Callable[[Callable[..., Any]], None]:
-    """Add the buttons of the examples, and the output, which disappears when another file is put in.
+    """Add the buttons of the examples, and the output.
+
+    The output disappears when another file is put in, and an error message also when an option changes.
 
     Args:
         action: takes the values of the files and the options, and returns the output.
@@ -258,6 +262,8 @@ def _add_output(
     for component in files:
         _register_uploads(component.change, component, uploads)
         component.change(None, None, output, js="() => ''")
+    for component in options:
+        component.change(None, output, output, js=_WITHOUT_MESSAGE)
 
     def run(event: Callable[..., Any]) -> None:
         _connect(event, action, [*files, *options], output)
