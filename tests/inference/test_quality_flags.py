@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter as gaussian
 
 from icegan_jax.data.crop import ClipCrops, CropRepair, FaceDetection
 from icegan_jax.data.landmarks import Box, Face
@@ -66,13 +67,18 @@ def test_a_face_of_a_later_frame_and_of_an_equalized_picture() -> None:
 
 
 def test_noise_alone_is_flagged() -> None:
-    still = detection().crops
-    assert words(quality_flags.flag_change(still)) == ["hardly_moves"]
-    faces = still.faces.copy()
-    faces[:, 4:8] += 10
-    assert quality_flags.flag_change(replace(still, faces=faces)) == []
-    pair = replace(still, shifts=(0,), faces=still.faces[1:2])
-    assert quality_flags.flag_change(pair) == []  # nothing beside the apex to compare with
+    face = gaussian(np.random.default_rng(0).normal(120, 400, (128, 128)), 4)
+    rng = np.random.default_rng(1)
+
+    def flags(movement: float, noise: float) -> list[str]:
+        onset, apex = face + noise * rng.normal(size=(2, 128, 128))
+        apex[90:110, 40:90] += movement
+        return words(quality_flags.flag_change(*np.clip(np.rint((onset, apex)), 0, 255).astype(np.uint8)))
+
+    for noise in (0, 1, 3, 8):
+        assert flags(0, noise) == ["hardly_moves"]
+    for noise in (0, 1, 3):
+        assert flags(12, noise) == []
 
 
 @pytest.mark.parametrize(
