@@ -121,9 +121,10 @@ def _face_crops(detection: FaceDetection, source: FrameSource, clip: Clip, numbe
     if detection.change and source.clip is None:
         start, end = estimate_interval({number_at[n]: change for n, change in detection.change.items()})
     first, last = source.seconds(start), source.seconds(end)
-    duration = None if first is None or last is None else last - first
     apex_face = cropped.faces[cropped.shifts.index(0)]
-    flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped.onset, apex_face)
+    noise_flags = quality_flags.flag_change(cropped.onset, apex_face)
+    duration = None if first is None or last is None or noise_flags else last - first
+    flags = quality_flags.flag_face(detection) + noise_flags
     flags += quality_flags.flag_duration(clip.onset, apex, clip.offset, duration)
     return FaceCrops(clip.onset, apex, end, cropped.onset, apex_face, detection.box, tuple(flags))
 
