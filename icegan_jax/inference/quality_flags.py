@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from icegan_jax.data.crop import FaceDetection
 from icegan_jax.data.landmarks import bounding_box
 from icegan_jax.data.spotting.stream import MICRO_SECONDS
+from icegan_jax.evaluation.calibration import Calibration
 
 # CASME II has 200 frames per second, SMIC HS 100, and CASME 60, the lowest (docs/databases.md, "Frame rates"): below
 # that rate a micro-expression of at most half a second (Yan et al. 2013) has few frames.
 MIN_FPS = 60.0
 MIN_FACE_PIXELS = 80.0  # width; dlib's detector was trained on faces of 80 pixels; the networks receive 128
 MAX_HEAD_MOTION = 0.04  # of the crop's width: 5 of 128 pixels; a micro-expression moves skin by 1 to 3
-MIN_MARGIN = 0.1  # between the two longest capsules; the margin loss is 0 from 0.8 on (0.9 and 0.1, paper, eq. 5)
 # The difference of apex and onset, blurred by a 64th of the crop's width, in gray levels (root of the mean square), and
 # its share of the energy of the difference. Faces at rest with noise of 1.5 and 3 gray levels, whole and through H.264
 # (CRF 18 to 28), have up to 0.71; with noise of 1 to 8 gray levels, or JPEG of quality 25, a share up to 0.08. 23 of
@@ -37,6 +37,18 @@ class QualityFlag:
 
     word: str
     sentence: str
+
+
+DRAWN_FACES = QualityFlag(
+    "trained_on_drawn_faces",
+    "The networks were trained on drawn faces only, and on real faces do little better than guessing: train on "
+    "recordings of people before you use them on people.",
+)
+_NO_THRESHOLD = QualityFlag(
+    "no_threshold",
+    'The run has no threshold for "no expression": a face at rest gets a class, too; a finished run of this version '
+    "that holds people out has one.",
+)
 
 
 def flag_frame_rate(
@@ -140,8 +152,42 @@ def flag_duration(onset: int, apex: int, offset: int, seconds: float | None) -> 
     return flags
 
 
-def flag_margin(margin: float | None) -> list[QualityFlag]:
-    """Return a flag where the longest capsule exceeds the second one by less than ``MIN_MARGIN``."""
-    if margin is None or margin >= MIN_MARGIN:
+def flag_answer(longest: float, margin: float | None, calibration: Calibration | None) -> list[QualityFlag]:
+    """Return a flag where the answer is "no expression" or a close call.
+
+    Args:
+        longest: the length of the longest capsule.
+        margin: by how much the capsule is longer than the second longest; None for a single class.
+        calibration: that of the run; None: there is no flag.
+    """
+    if calibration is None:
         return []
-    return [QualityFlag("close_call", f"The two longest capsules differ by {margin:.2f} only.")]
+    threshold, close_call = calibration.threshold, calibration.close_call
+    if threshold is not None and longest <= threshold.length:
+        num_pairs, num_clips = sum(threshold.resting), sum(threshold.clips)
+        sentence = (
+            f"The longest capsule has a length of {longest:.2f}; {threshold.length:.2f} or less had "
+            f"{num_pairs - sum(threshold.false_alarms)} of {num_pairs} held-out pairs at rest and "
+            f"{sum(threshold.missed)} of {num_clips} held-out clips with an expression."
+        )
+        return [QualityFlag("below_threshold", sentence)]
+    if close_call is None or margin is None or not close_call.answers or margin > close_call.margin:
+        return []
+    sentence = (
+        f"The two longest capsules differ by {margin:.2f} only: {close_call.right} of {close_call.answers} held-out "
+        f"answers with a margin of {close_call.margin:.2f} or less were right."
+    )
+    return [QualityFlag("close_call", sentence)]
+
+
+def flag_run(calibration: Calibration | None, *, drawn_faces: bool) -> list[QualityFlag]:
+    """Return the flags that all answers of a run have.
+
+    Args:
+        calibration: that of the run; None where there is none.
+        drawn_faces: whether the run was trained on drawn faces.
+    """
+    flags = [DRAWN_FACES] * drawn_faces
+    if calibration is None or calibration.threshold is None:
+        flags.append(_NO_THRESHOLD)
+    return flags
