@@ -208,8 +208,9 @@ def test_results_have_the_checksums_of_predictions_and_content(tmp_path: Path) -
     folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
     results = finalize(tmp_path, folds)
-    checksum = hashlib.sha256((tmp_path / "predictions.csv").read_bytes()).hexdigest()
-    assert results["files"] == {"predictions.csv": checksum} and "warnings" not in results
+    tables = ("predictions.csv", "resting.csv")
+    checksums = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in tables}
+    assert results["files"] == checksums and "warnings" not in results
     text = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").write_text(text.replace('"accuracy": 0.33', '"accuracy": 0.53'))
     with pytest.raises(UserError, match="results.json: the checksum does not match: .*; remove the file and start the"):

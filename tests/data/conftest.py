@@ -69,8 +69,8 @@ def write_clip(face_image: Gray) -> Callable[..., None]:
 def record(dataset: str, subject: str, clip: str, label: int, shift: int, seed: int = 0, size: int = 16) -> Record:
     """A record with random faces."""
     rng = np.random.default_rng(seed)
-    onset, apex = rng.integers(0, 256, (2, size, size), np.uint8)
-    return Record(dataset, subject, clip, label, shift, onset, apex)
+    onset, apex, rest = rng.integers(0, 256, (3, size, size), np.uint8)
+    return Record(dataset, subject, clip, label, shift, onset, apex, rest)
 
 
 def pairs_of(records: list[Record]) -> Pairs:
@@ -78,6 +78,7 @@ def pairs_of(records: list[Record]) -> Pairs:
     return Pairs(
         onset=np.stack([r.onset for r in records]),
         apex=np.stack([r.apex for r in records]),
+        rest=np.stack([r.rest for r in records]),
         label=np.array([r.label for r in records], np.int32),
         shift=np.array([r.shift for r in records], np.int32),
         dataset=np.array([r.dataset for r in records]),

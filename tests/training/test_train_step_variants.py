@@ -15,7 +15,7 @@ from icegan_jax.models.generator import to_float
 from icegan_jax.training.inference import predict
 from icegan_jax.training.parallel import FoldLayout, build_programs
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
-from icegan_jax.training.train_step import Metrics, train_step
+from icegan_jax.training.train_step import Metrics, train_step, train_steps
 from tests.training import tiny
 from tests.training.test_train_step import BEFORE_A_NORM, largest, leaves
 
@@ -140,6 +140,22 @@ def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, A
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["capsules", "cnn"])
+@pytest.mark.parametrize("recognition_input", ["apex", "pair"])
+def test_resting_pairs_become_no_class(kind: str, recognition_input: str) -> None:
+    """The pairs with an expression are learned as without resting pairs."""
+    models = tiny.models(generator=None, recognition_input=recognition_input, d_optimizer=tiny.adam(3e-3))
+    if kind == "cnn":
+        models = models._replace(discriminator=ConvolutionalDiscriminator(width=1 / 8, norm="instance"))
+    batch = tiny.batch()
+    batch |= {"rest_onset": batch["onset"], "rest": batch["onset"]}
+    batches = {name: jnp.stack([values] * 100) for name, values in batch.items()}
+    _, metrics = jax.jit(functools.partial(train_steps, models))(create_state(models, fold_key(0, "a")), batches)
+    assert float(metrics["d_real_accuracy"][-1]) == 1.0
+    limit = 0.3 if kind == "capsules" else 0.55  # m- is 0.1; equal probabilities of three classes are 1/3
+    assert float(metrics["d_rest_longest"][-1]) < limit < float(metrics["d_real_length_0"][-1])
+
+
 def test_two_discriminators_alone_in_parallel() -> None:
     """States with empty generator trees can be placed on devices, trained and taken back; there is no synthesis."""
     models = tiny.models(generator=None)
