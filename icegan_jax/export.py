@@ -14,6 +14,7 @@ from typing import Any
 
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
+from icegan_jax.errors import UserError
 from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
 from icegan_jax.inference.exporting import (
     PLATFORMS,
@@ -71,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace) -> None:
     check_output_dir(args.out, CONTENT_FILE, "export")
+    if args.onnx and util.find_spec("jax2onnx") is None:
+        raise UserError("--onnx needs jax2onnx; install it with: uv sync --extra onnx")
     enable_compilation_cache(args.compilation_cache)
     names = [args.only] if args.only else ["recognizer", "generator"]
     if args.only is None and not has_generator(args.workdir):

@@ -34,7 +34,7 @@ EPILOG = """\
 what X can be:
   two pictures       --input onset.png apex.png: the neutral face, then the expression
   a folder           frames whose names end in their number; give the frame rate with --fps
-  a video            mp4, avi, mov, mkv or gif
+  a video            mp4, mov, avi, mkv, webm or gif
   a clips.csv        as prepare reads it: onset and offset are used as annotated, an empty apex is
                      spotted, and the predictions are compared with the labels
   a camera           --input=0 records --seconds of the first camera and recognizes the recording
@@ -102,6 +102,7 @@ def _run(args: argparse.Namespace) -> None:
     recognizers = _Recognizers(args)
     classes = recognizers.current.classes
     sources = [] if is_camera else open_inputs(paths, args.fps, classes)
+    recognizers.check(sources)
     with atomic_dir(args.out, outputs.PREDICTIONS_JSON, "predict") as folder:
         if is_camera:
             record_camera(int(paths[0]), args.seconds, folder / RECORDING_FILE)
@@ -163,13 +164,24 @@ class _Recognizers:
         else:
             self.current = Recognizer(args.workdir, fold=args.fold, exclude_subject=args.exclude_subject)
 
+    def check(self, sources: Sequence[FrameSource]) -> None:
+        """Raise UserError if a fold is missing that held out the subject of a clip, before networks are read."""
+        for subject in dict.fromkeys(map(_subject, sources)) if self._is_each else ():
+            choose_folds(self._run_dir, exclude_subject=subject)
+
     def of(self, source: FrameSource) -> Recognizer:
         """Return the recognizer of a source."""
-        if self._is_each and source.clip is not None:
-            subject = f"{source.clip.dataset}/{source.clip.subject}"
+        if self._is_each:
+            subject = _subject(source)
             if subject != self._subject:
                 self.current, self._subject = Recognizer(self._run_dir, exclude_subject=subject), subject
         return self.current
+
+
+def _subject(source: FrameSource) -> str:
+    """Return DATASET/SUBJECT of the clip of a clips.csv."""
+    assert source.clip is not None
+    return f"{source.clip.dataset}/{source.clip.subject}"
 
 
 def _onset(text: str) -> str:

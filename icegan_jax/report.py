@@ -15,6 +15,7 @@ from icegan_jax.reporting.render import encode_picture
 from icegan_jax.reporting.report_figures import draw_report_figures
 from icegan_jax.reporting.report_page import render_report
 from icegan_jax.reporting.run_files import read_run
+from icegan_jax.reporting.style import on_white
 from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR, RESULTS_FILE
 
 EPILOG = """\
@@ -71,15 +72,15 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
     if run.scored:
         score_table.write_scores_csv(out / "scores.csv", score_table.score_rows(run.results))
     files = {
-        "confusion.png": figures.confusions[0][1] if figures.confusions else None,
-        "losses.png": figures.losses,
-        "synthesis.png": None if figures.synthesis is None else encode_picture(figures.synthesis, "PNG"),
+        "confusion.png": on_white(figures.confusions[0][1]) if figures.confusions else None,
+        "losses.png": None if figures.losses is None else on_white(figures.losses),
+        "synthesis.png": figures.synthesis,
     }
-    for name, content in files.items():
-        if content is None:
+    for name, picture in files.items():
+        if picture is None:
             (out / name).unlink(missing_ok=True)
         else:
-            write_bytes(out / name, content)
+            write_bytes(out / name, encode_picture(picture, "PNG"))
     write_text(out / "index.html", html)
     return out / "index.html"
 

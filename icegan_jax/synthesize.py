@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> None:
     request = _request(args)
     check_request(request)
-    list_pictures(request.input)  # before the networks are read, which takes seconds
+    list_pictures(request.input)
     enable_compilation_cache(args.compilation_cache)
     synthesizer = Synthesizer(args.workdir, args.fold, args.exclude_subject)
     for line in synthesize_file(request, synthesizer.ensemble):

@@ -11,6 +11,7 @@ from PIL import Image
 
 from icegan_jax import predict
 from icegan_jax.data.video import read_color_frames, read_video_info
+from icegan_jax.inference import ensemble
 from tests.inference.recordings import astronaut, write_folder, write_pair, write_video
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset\n"
@@ -146,11 +147,12 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
     blank = write_picture(tmp_path / "blank.png", np.full((200, 200), 90, np.uint8))
     cut = tmp_path / "cut.png"
     cut.write_bytes(onset.read_bytes()[:2000])
+    bare = write_picture(tmp_path / "bare.png", np.full((200, 200), 90, np.uint8))
     frames = write_folder(tmp_path / "frames")
     (tmp_path / "clips.csv").write_text(HEADER + "tiny,s9,a,positive,frames,10,14,16\n")
     (tmp_path / "words.csv").write_text(HEADER + "tiny,s0,a,boredom,frames,10,14,16\n")
     return {
-        "no face": (["--input", str(blank), str(blank)], f"{blank}: no face in onset 0"),
+        "no face": (["--input", str(bare), str(blank)], f"{bare}: no face in onset 0"),
         "a picture of one pixel": (["--input", str(one), str(one)], f"{one}: no face"),
         "a truncated picture": (["--input", str(onset), str(cut)], f"{cut}: not a readable image"),
         "one picture": (["--input", str(apex)], "one picture shows no change"),
@@ -167,7 +169,10 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
     }
 
 
-def test_bad_input_is_one_line_and_leaves_nothing(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line_before_networks_are_read_and_leaves_nothing(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ensemble, "_read_state", lambda *arguments: pytest.fail("the networks were read"))
     for name, (arguments, message) in bad(tmp_path).items():
         try:
             code = run(*arguments)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from icegan_jax.data.images import read_color
+from icegan_jax.inference import ensemble
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.synthesize import main
 
@@ -71,6 +72,8 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--seed=-1"], "--seed=-1: give 0 to 2147483615"),
         (["--face=0"], "--face=0: give 1 or more; faces are counted from the left"),
         (["--input=FOLDER", "--face=1"], "--face counts the faces of one picture; give a picture as --input"),
+        (["--expression=joy"], "--expression=joy: the run has the classes negative, positive, surprise; or all"),
+        (["--input=FOLDER/no.png"], "FOLDER/no.png: no such picture or folder; correct --input"),
         (["--input=FOLDER"], "FOLDER: no picture in this folder; put jpg, jpeg, png, bmp, webp files there"),
         (["--out=INPUT"], "--out=INPUT is the picture given as --input, which it would replace; give another name"),
         (["--workdir=UNFIT/empty"], "UNFIT/empty: not a run directory: it has no config.json; give one that main"),
@@ -84,9 +87,11 @@ def test_bad_input_is_one_line_and_exit_code_2(
     face_picture: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     options: list[str],
     words: str,
 ) -> None:
+    monkeypatch.setattr(ensemble, "_read_state", lambda *arguments: pytest.fail("the networks were read"))
     places = {"OUT": tmp_path, "INPUT": face_picture, "UNFIT": unfit, "RUN": run_dir, "FOLDER": unfit / "empty"}
 
     def named(text: str) -> str:

@@ -23,7 +23,7 @@ from icegan_jax.data.images import read_gray
 from icegan_jax.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".gif")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".gif")
 
 # Frames per second in a header are ignored where the usual interval between frames differs by a larger factor.
 _RATE_TOLERANCE = 1.1
@@ -163,7 +163,11 @@ def read_video_info(path: str | Path) -> VideoInfo:
                 last_duration = float((frame.duration or 0) * (frame.time_base or 0))
         remedy = "copy the video again, or convert the readable part to a new video"
         if not times:
-            raise UserError(f"{path}: the video holds no readable frame; convert it to mp4 or to images")
+            name = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+            raise UserError(
+                f"{path}: no frame can be decoded (codec {name}); convert the video to H.264, for example: "
+                f"ffmpeg -i {path} -c:v libx264 -crf 18 new.mp4"
+            )
         info = _video_info(times, header_rate)
         end = info.timestamps[-1] + (times[0] or 0.0) + max(last_duration, 1 / (info.rate or math.inf))
         declared = _declared_end(stream, container.format.name)

@@ -133,7 +133,7 @@ def _match_subject(name: str, held_out: Sequence[Subject]) -> Subject:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The trained networks of one or several folds.
+    """The trained networks of one or several folds, which are read at their first use.
 
     Attributes:
         run_dir: the run directory.
@@ -141,7 +141,8 @@ class Ensemble:
         folds: the folds, in the order of ``states``.
         classes: the class names, in label order.
         models: the modules; their optimizers are not used.
-        states: the state of each fold, with the parameters of the discriminator or those of the generator only.
+        seed: the seed of the run.
+        is_generator: whether the networks are the generators; else they are the discriminators.
     """
 
     run_dir: Path
@@ -149,7 +150,22 @@ class Ensemble:
     folds: tuple[TrainedFold, ...]
     classes: tuple[str, ...]
     models: Models
-    states: tuple[TrainState, ...]
+    seed: int
+    is_generator: bool
+
+    @functools.cached_property
+    def states(self) -> tuple[TrainState, ...]:
+        """The state of each fold, with the parameters of the discriminator or those of the generator only.
+
+        Raises:
+            UserError: A checkpoint is missing, damaged or of another config.
+        """
+        shapes = jax.eval_shape(functools.partial(create_state, self.models), jax.random.key(0))
+        return tuple(_read_state(fold, self.run_id, self.seed, shapes, self.is_generator) for fold in self.folds)
+
+    def load(self) -> None:
+        """Read the networks now, so that a damaged checkpoint is found before a long computation."""
+        _ = self.states
 
     @property
     def image_size(self) -> int:
@@ -220,7 +236,7 @@ class Ensemble:
 def load_ensemble(
     run_dir: Path, *, generator: bool, fold: str | None = None, exclude_subject: str | None = None
 ) -> Ensemble:
-    """Read the networks of a run's finished folds. Nothing is written.
+    """Choose the networks of a run's finished folds, which are read at their first use. Nothing is written.
 
     Args:
         run_dir: the run directory.
@@ -228,7 +244,7 @@ def load_ensemble(
         fold, exclude_subject: see ``choose_folds``.
 
     Raises:
-        UserError: The run, a fold or a checkpoint is missing, damaged or of another config, or has no generator.
+        UserError: The run or a fold is missing, damaged or of another config, or has no generator.
     """
     run_id, config = read_run_config(run_dir)
     if generator and config.generator.kind == NO_GENERATOR:
@@ -237,9 +253,7 @@ def load_ensemble(
     folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
     classes = read_classes(folds)
     models = build_models(config, max(1, folds[0].step), len(classes))
-    shapes = jax.eval_shape(functools.partial(create_state, models), jax.random.key(0))
-    states = tuple(_read_state(each, run_id, int(config.seed), shapes, generator) for each in folds)
-    return Ensemble(run_dir, run_id, tuple(folds), classes, models, states)
+    return Ensemble(run_dir, run_id, tuple(folds), classes, models, int(config.seed), generator)
 
 
 def read_classes(folds: Sequence[TrainedFold]) -> tuple[str, ...]:

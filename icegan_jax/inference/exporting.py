@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from icegan_jax.errors import UserError
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.models.generator import to_float, to_uint8
 from icegan_jax.training.inference import predict, synthesize
@@ -85,11 +84,7 @@ def _export(function: Callable[..., jax.Array], *shapes: jax.ShapeDtypeStruct) -
 
 
 def onnx_recognizer(ensemble: Ensemble) -> bytes:
-    """Export ``onset``, ``apex`` uint8[1, n, n, 1] to ``lengths`` float32[1, k], the mean over the folds.
-
-    Raises:
-        UserError: jax2onnx is not installed.
-    """
+    """Export ``onset``, ``apex`` uint8[1, n, n, 1] to ``lengths`` float32[1, k], the mean over the folds."""
 
     def lengths(onset: jax.Array, apex: jax.Array) -> jax.Array:
         return _mean([predict(ensemble.models, state, onset, apex) for state in ensemble.states])
@@ -103,9 +98,6 @@ def onnx_generator(ensemble: Ensemble) -> bytes:
 
     The inputs are ``onset`` uint8[1, n, n, 1], ``noise`` float32[1, z] (standard normal, shared by the folds),
     ``label`` int32[1] and ``intensity`` float32[1]; the output is ``face`` float32[1, n, n, 1] in [-1, 1].
-
-    Raises:
-        UserError: jax2onnx is not installed.
     """
     models = ensemble.models
     generator = models.generator
@@ -133,10 +125,8 @@ def _mean(values: list[jax.Array]) -> jax.Array:
 
 
 def _convert(function: Callable[..., jax.Array], inputs: Mapping[str, jax.ShapeDtypeStruct], output: str) -> bytes:
-    try:
-        from jax2onnx import to_onnx
-    except ImportError:
-        raise UserError("--onnx needs jax2onnx; install it with: uv sync --extra onnx") from None
+    from jax2onnx import to_onnx
+
     with jax.disable_jit():  # jax2onnx 0.17.1 does not support the nested jit of jax 0.12.
         model = to_onnx(
             function,

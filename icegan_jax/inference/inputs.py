@@ -126,13 +126,13 @@ def _open_pair(onset: Path, apex: Path) -> FrameSource:
     if frames[0].shape != frames[1].shape:
         (h, w), (apex_h, apex_w) = frames[0].shape, frames[1].shape
         raise UserError(f"{apex}: is {apex_w}x{apex_h}, the onset {onset} {w}x{h}; give two frames of one recording")
-    return pair_source(*frames, path=apex)
+    return pair_source(*frames, onset, apex)
 
 
-def pair_source(onset: Gray, apex: Gray, path: Path) -> FrameSource:
-    """Return the source of an onset/apex pair uint8[h, w] each; ``path`` is the name of the apex in messages."""
-    clip = Clip("", "", path.stem, -1, path, onset=0, apex=1, offset=1)
-    return array_source([onset, apex], path, None, clip)
+def pair_source(onset: Gray, apex: Gray, onset_path: Path, apex_path: Path) -> FrameSource:
+    """Return the source of an onset/apex pair uint8[h, w] each: it has the name of the apex, errors name the onset."""
+    clip = Clip("", "", apex_path.stem, -1, onset_path, onset=0, apex=1, offset=1)
+    return array_source([onset, apex], apex_path, None, clip)
 
 
 def array_source(frames: Sequence[Gray] | Gray, path: Path, fps: float | None, clip: Clip | None = None) -> FrameSource:

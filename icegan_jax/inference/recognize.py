@@ -210,6 +210,8 @@ def recognize_events(
     Raises:
         UserError: see ``spot_source``.
     """
+    if source.fps is not None:  # else ``spot_source`` refuses the recording
+        ensemble.load()
     spotting = spot_source(source, trace_path, progress=progress)
     results = recognize_spotted(source, spotting, options, ensemble)
     bar = tqdm(

@@ -148,7 +148,10 @@ def _pair(onset: Picture | FrameSource, apex: Picture, fps: float | None) -> Fra
         raise ValueError(
             f"apex: shape {frames[1].shape}, but the onset has {frames[0].shape}; give two frames of one recording"
         )
-    return pair_source(*frames, path=Path(apex) if isinstance(apex, AnyPath) else Path("onset"))
+    paths = (
+        Path(each) if isinstance(each, AnyPath) else Path(name) for name, each in (("onset", onset), ("apex", apex))
+    )
+    return pair_source(*frames, *paths)
 
 
 def _onset_text(onset_frame: int | str) -> str:

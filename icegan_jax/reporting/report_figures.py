@@ -7,6 +7,7 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
@@ -57,18 +58,18 @@ class ReportFigures:
     """The figures of a report; None where the run has no data for a figure.
 
     Attributes:
-      confusions: name and PNG file of the confusion matrix of all clips, then of each database where there are several.
+      confusions: name and picture of the confusion matrix of all clips, then of each database where there are several.
       worst_clips: wrong predictions with their faces.
       difference_maps: uint8[h, w, 3], mean differences to the onset, real and synthetic.
       synthesis: uint8[h, w, 3], the sheet of synthesized faces.
-      losses: PNG file of the training curves.
+      losses: picture of the training curves.
     """
 
-    confusions: list[tuple[str, bytes]] = field(default_factory=list)
+    confusions: list[tuple[str, Image.Image]] = field(default_factory=list)
     worst_clips: list[WorstClip] = field(default_factory=list)
     difference_maps: Color | None = None
     synthesis: Color | None = None
-    losses: bytes | None = None
+    losses: Image.Image | None = None
 
 
 def draw_report_figures(run: Run) -> ReportFigures:
@@ -80,8 +81,8 @@ def draw_report_figures(run: Run) -> ReportFigures:
             counts |= {name: np.array(block["confusion"]) for name, block in run.results["datasets"].items()}
         for number, (name, matrix) in enumerate(counts.items()):
             title = f"{style.truncate(name, 20)}: " * (number > 0) + f"{matrix.sum()} held-out clips"
-            confusions.append((name, style.figure_to_png(draw_confusion_matrix(matrix, title, run.classes))))
-    losses = style.figure_to_png(draw_training_curves(run.logs, run.classes)) if run.logs else None
+            confusions.append((name, style.figure_to_picture(draw_confusion_matrix(matrix, title, run.classes))))
+    losses = style.figure_to_picture(draw_training_curves(run.logs, run.classes)) if run.logs else None
     if run.faces is None:
         return ReportFigures(confusions, losses=losses)
     return ReportFigures(

@@ -3,6 +3,8 @@
 import io
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 if TYPE_CHECKING:  # a prediction uses the colors and must not import Matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -50,11 +52,17 @@ def style_axes(axes: "Axes") -> None:
     axes.tick_params(labelsize=SMALL_SIZE, colors=TEXT_COLOR, length=2.5)
 
 
-def figure_to_png(figure: "Figure") -> bytes:
-    """Encode a figure as PNG on white.
+def figure_to_picture(figure: "Figure") -> Image.Image:
+    """Draw a figure on a transparent ground, in RGBA, so that a page can show the figure on a dark ground, too.
 
     Figures are created without pyplot, which would keep every figure in memory.
     """
     data = io.BytesIO()
-    figure.savefig(data, dpi=DPI, facecolor="white", format="png")
-    return data.getvalue()
+    figure.savefig(data, dpi=DPI, transparent=True, format="png")
+    return Image.open(data)
+
+
+def on_white(picture: Image.Image) -> Image.Image:
+    """Return a transparent picture on white, in RGB."""
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture).convert("RGB")

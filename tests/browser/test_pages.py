@@ -20,7 +20,7 @@ from tests.reporting import fabricated
 pytestmark = pytest.mark.slow
 PHONE = 390  # pixels
 # The number of pictures on each page.
-PAGES = {"report": 7, "report_no_faces": 4, "prepared": 3, "predictions": 1, "synthesis": 1}
+PAGES = {"report": 7, "report_no_faces": 4, "prepared": 12, "predictions": 1, "synthesis": 1}
 
 
 @pytest.fixture(scope="module")
@@ -146,10 +146,48 @@ def test_prepared_clips_are_filtered_and_sorted(open_page: OpenPage, pages: Path
 
 def test_dark_mode(open_page: OpenPage, pages: Path) -> None:
     script = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
-    filters = "getComputedStyle(document.querySelector('{} img')).filter"
+    filters = "getComputedStyle(document.querySelector('{}')).filter"
     for dark, bright in ((False, 255), (True, 40)):
-        visit = open_at(open_page, pages, dark=dark)
-        color = visit.page.evaluate(script)
-        assert max(color) <= bright and (min(color) == 255 or dark)
-        for kind in (".chart", ".sheet"):
+        for name, kind in (("report", ".chart img"), ("prepared", "img.map")):
+            visit = open_at(open_page, pages, name, dark=dark)
+            color = visit.page.evaluate(script)
+            assert max(color) <= bright and (min(color) == 255 or dark)
             assert (visit.page.evaluate(filters.format(kind)) != "none") == dark
+
+
+FLICKER = "getComputedStyle(document.querySelector('.flicker img + img')).animationName"
+
+
+def test_an_apex_alternates_with_its_onset_on_hover_by_key_and_for_all(open_page: OpenPage, pages: Path) -> None:
+    visit = open_at(open_page, pages, "prepared")
+    assert visit.page.evaluate(FLICKER) == "none"
+    face = visit.page.locator(".flicker").first
+    face.hover()
+    assert visit.page.evaluate(FLICKER) == "flicker"
+    visit.page.mouse.move(0, 0)
+    face.focus()
+    assert visit.page.evaluate(FLICKER) == "flicker"
+    visit.page.get_by_label("let all faces alternate").check()
+    assert visit.page.evaluate(FLICKER) == "flicker"
+    visit.page.emulate_media(reduced_motion="reduce")
+    style = "getComputedStyle(document.querySelector('.flicker img + img'))"
+    assert visit.page.evaluate(f"[{style}.animationName, {style}.opacity]") == ["none", "1"]
+
+
+def test_rows_are_cards_on_a_phone_and_nothing_is_cut_off(open_page: OpenPage, pages: Path) -> None:
+    cut = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.ariaLabel)"
+    for name in ("report", "prepared"):
+        visit = open_at(open_page, pages, name, width=PHONE)
+        assert visit.page.locator(".scroll").evaluate_all(cut) == []
+
+
+def test_paper_has_every_row_and_every_folded_box(open_page: OpenPage, pages: Path) -> None:
+    visit = open_at(open_page, pages)
+    visit.page.emulate_media(media="print")
+    cut = "boxes => boxes.filter(box => box.scrollHeight > box.clientHeight + 1).map(box => box.ariaLabel)"
+    assert visit.page.locator(".scroll").evaluate_all(cut) == []
+    assert visit.page.locator("details[open]").count() == 0
+    visit.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert visit.page.locator("details:not([open])").count() == 0
+    visit.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert visit.page.locator("details[open]").count() == 0

@@ -38,12 +38,12 @@ def runs(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ru
     folder, devices = tmp_path_factory.mktemp("damage"), jax.local_devices()[:1]
     write_data(folder / "data")
     shared = build_programs(build_models(config_of(folder), STEPS), devices)
-    blank = style.figure_to_png(Figure(figsize=(0.1, 0.1)))
+    blank = style.figure_to_picture(Figure(figsize=(0.1, 0.1)))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loop, "build_programs", lambda *_: shared)
         patched.setattr(jax, "local_devices", lambda: devices)
         patched.setattr(jax, "local_device_count", lambda: 1)
-        patched.setattr(style, "figure_to_png", lambda _: blank)
+        patched.setattr(style, "figure_to_picture", lambda _: blank)
         start_and_kill(config_of(folder / "data"), folder / "unfinished")
         yield Runs(folder / "data", folder / "unfinished", run_dir)
 

@@ -199,3 +199,16 @@ def test_a_written_video_keeps_pictures_times_and_comment(tmp_path: Path, suffix
     assert np.abs(actual[:, :47, :63].mean(axis=(1, 2)) - np.mean(frames, axis=(1, 2))).max() < 3
     with av.open(str(path)) as container:
         assert "Synthetic, ü" in container.metadata.values()
+
+
+def test_a_codec_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    path = write_test_video(tmp_path / "film.mp4", pictures())
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"avc1", b"abcd"))
+    with pytest.raises(UserError, match="codec unknown.*convert the video to H.264, for example: ffmpeg -i .*film.mp4"):
+        read_video_info(path)
+    at = content.index(b"mdat")
+    end = at - 4 + int.from_bytes(content[at - 4 : at])
+    path.write_bytes(content[: at + 4] + bytes(end - at - 4) + content[end:])  # no frame is left
+    with pytest.raises(UserError, match="codec h264"):
+        read_video_info(path)

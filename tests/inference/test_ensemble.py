@@ -95,7 +95,7 @@ def copy_run(run_dir: Path, tmp_path: Path) -> Path:
 
 def refused(run: Path, generator: bool = False) -> str:
     with pytest.raises(UserError) as caught:
-        load_ensemble(run, generator=generator, fold="tiny_s0")
+        load_ensemble(run, generator=generator, fold="tiny_s0").load()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -19,7 +19,7 @@ from icegan_jax.reporting.report_page import (
 )
 from icegan_jax.reporting.run_files import Run
 from tests.reporting import fabricated
-from tests.reporting.fabricated import PNG
+from tests.reporting.fabricated import CHART
 from tests.reporting.parsed_page import HOSTILE, ParsedPage
 
 ROWS = [
@@ -52,7 +52,7 @@ def run_of(name="run", dataset="db", config=None, **fields):
 def page_of(run, **options):
     picture = np.zeros((8, 8, 3), np.uint8)
     figures = ReportFigures(
-        [("all clips", PNG), (HOSTILE, PNG)], find_worst_clips(run.predictions, run.faces), picture, picture, PNG
+        [("all clips", CHART), (HOSTILE, CHART)], find_worst_clips(run.predictions, run.faces), picture, picture, CHART
     )
     return ParsedPage(render_report(run, figures, **options))
 
@@ -83,7 +83,7 @@ def test_scores_and_settings():
 
 def test_page_without_faces_says_so_and_omits_the_data_folder():
     run = run_of(dataset="my place")
-    without = ParsedPage(render_report(replace(run, faces=None), ReportFigures([("all clips", PNG)]), no_faces=True))
+    without = ParsedPage(render_report(replace(run, faces=None), ReportFigures([("all clips", CHART)]), no_faces=True))
     assert "made without faces" in without.words() and "made without faces" not in page_of(run).words()
     assert len(without.pictures()) == 1
     assert '"dir": "my place"' in page_of(run).words() and "dir" not in without.words()
@@ -112,7 +112,7 @@ def test_a_run_that_trained_on_everybody_has_no_score():
 
 
 def test_a_run_without_faces_and_logs_says_so():
-    words = ParsedPage(render_report(replace(run_of(), faces=None), ReportFigures([("all clips", PNG)]))).words()
+    words = ParsedPage(render_report(replace(run_of(), faces=None), ReportFigures([("all clips", CHART)]))).words()
     assert "no folds/*/synthesis.npz" in words and "no folds/*/metrics.jsonl" in words
 
 

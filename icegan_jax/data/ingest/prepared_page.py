@@ -18,17 +18,15 @@ from icegan_jax.reporting.face_grid import FaceGrid, compare_faces
 from icegan_jax.reporting.render import (
     NUMBER,
     Column,
-    PictureCell,
+    FacesCell,
     Row,
     Table,
     TableCell,
     number_cell,
     render,
-    webp_url,
 )
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
-_FACE = 128  # pixels on a side in the page: 442 clips take about 4 MB
 _SHEET_CELL = (3 * 96, 96)  # width and height of the faces of a clip in the contact sheet
 _SHEET_ROWS, _SHEET_COLUMNS = 40, 14  # of one file; the 442 clips of MEGC2019 fill 34 rows of 13 columns
 
@@ -172,9 +170,7 @@ def _clip_table(
         clip, word = clip_of_key.get(key), classes[record.label]
         frames = (None, None, None) if clip is None else (clip.onset, clip.apex, clip.offset)
         change = float(np.abs(record.apex.astype(np.float32) - record.onset.astype(np.float32)).mean())
-        faces = Image.fromarray(compare_faces(record.onset, record.apex)).resize((3 * _FACE, _FACE))
-        picture = PictureCell(webp_url(faces), f"{'/'.join(key)}: onset, apex, difference")
-        cells: list[TableCell] = [picture, *key, word]
+        cells: list[TableCell] = [FacesCell("/".join(key), record.onset, record.apex), *key, word]
         cells += [*(number_cell(frame, 0) for frame in frames), number_cell(change, 1), "; ".join(repairs_of_key[key])]
         fields = {"database": record.dataset, "class": word} | ({"repaired": "yes"} if repairs_of_key[key] else {})
         rows.append(Row(cells, fields))

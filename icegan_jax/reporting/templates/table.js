@@ -37,3 +37,10 @@ for (const form of document.querySelectorAll('form.filter')) {
   form.addEventListener('submit', event => event.preventDefault());
   show();
 }
+// On paper every folded box is open.
+const folded = [];
+window.addEventListener('beforeprint', () => {
+  folded.push(...document.querySelectorAll('details:not([open])'));
+  for (const box of folded) box.open = true;
+});
+window.addEventListener('afterprint', () => { for (const box of folded.splice(0)) box.open = false; });
