@@ -27,7 +27,7 @@ def clip(tmp_path: Path) -> Clip:
 def cropped() -> ClipCrops:
     faces = np.random.default_rng(0).integers(0, 256, (7, 16, 16), np.uint8)
     changes = (CropRepair("apex", None, 4, "spotted"), CropRepair("face", 2, 1, "größtes"))
-    return ClipCrops(4, (-1, 0, 1), faces[0], faces[1:4], changes, 7, tuple(faces[4:]))
+    return ClipCrops(4, (-1, 0, 1), faces[0], faces[1:4], changes, 7, rest=tuple(faces[4:]))
 
 
 def _same(one: ClipCrops | None, other: ClipCrops) -> bool:
