@@ -1,6 +1,6 @@
 """Resting faces: frames beside the onset that show no expression, and such changes as noise, a codec or the head make.
 
-The recognizer learns from them that no change is no class (docs/design.md, "Resting faces").
+The recognizer learns from them that no change is no class (docs/design.md, "Losses and the update").
 """
 
 import zlib
