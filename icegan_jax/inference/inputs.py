@@ -17,6 +17,7 @@ from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.crop import ReadFrames
 from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES, index_frames
 from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, read_gray_pictures, to_gray
+from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
 from icegan_jax.data.video import read_frames, read_video_info, write_video
 from icegan_jax.errors import UserError
 
@@ -91,7 +92,7 @@ def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str])
     if len(paths) > 2:
         raise UserError(f"--input: {len(paths)} paths; give one, or the two pictures of a pair: onset, then apex")
     path = Path(paths[0])
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TABLE_SUFFIXES:
         return _open_clips(path, fps, classes)
     if path.is_dir():
         return [_open_folder(path, fps)]
@@ -147,7 +148,7 @@ def array_source(frames: Sequence[Gray] | Gray, path: Path, fps: float | None, c
 
 
 def _open_clips(path: Path, fps: float | None, classes: Sequence[str]) -> list[FrameSource]:
-    """Open the recording of each clip of a clips.csv."""
+    """Open the recording of each clip of a table."""
     sources = []
     for clip in read_clips(path, classes):
         source = _open_folder(clip.frames, fps) if clip.frames.is_dir() else open_video(clip.frames, fps)
