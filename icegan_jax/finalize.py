@@ -21,6 +21,7 @@ from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
+from icegan_jax.evaluation.calibration import calibrate, describe_threshold, write_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.resting import read_resting_predictions, write_resting_predictions
 from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored_results, score
@@ -30,6 +31,7 @@ from icegan_jax.io import sha256_of, write_json, write_json_with_checksum
 from icegan_jax.provenance import PACKAGES
 from icegan_jax.report import write_report
 from icegan_jax.run_dir import (
+    CALIBRATION_FILE,
     EVALUATIONS_FILE,
     OLD_SUFFIX,
     PARTIAL_RESULTS_FILE,
@@ -46,7 +48,14 @@ from icegan_jax.training.fold_result import damage_of, read_result
 
 # Files that only a run with all folds finished has. results.json is first: other programs take a run as finished if the
 # file exists.
-_RESULT_NAMES = (RESULTS_FILE, PREDICTIONS_FILE, RESTING_FILE, REPORT_DIR, REPORT_WITHOUT_FACES_DIR)
+_RESULT_NAMES = (
+    RESULTS_FILE,
+    PREDICTIONS_FILE,
+    RESTING_FILE,
+    CALIBRATION_FILE,
+    REPORT_DIR,
+    REPORT_WITHOUT_FACES_DIR,
+)
 
 _SELECTIONS = {"last": "last", "inner": "inner validation"}  # config.evaluation.selection, as in results.json
 
@@ -61,12 +70,14 @@ class _Selection(NamedTuple):
 
     Attributes:
       predictions: The predictions of the run, one per clip.
+      last: Those after the last step.
       by_selection: Scores of "last", of "inner" if there are inner validation clips, and, if the oracle is computed,
         {"uf1", "uar"} of the best test epoch, without intervals since this score is not valid.
       inner_steps: The step of each fold, selected on its inner validation clips; empty if there are no such clips.
     """
 
     predictions: list[Prediction]
+    last: list[Prediction]
     by_selection: dict[str, Mapping[str, object]]
     inner_steps: dict[str, int]
 
@@ -118,7 +129,10 @@ def finalize_run(
         selected = _select_steps(pairs, folds, run_dir, selection, evaluated, oracle, steps)
         write_predictions(run_dir / PREDICTIONS_FILE, selected.predictions, pairs.classes)
         at_rest = [read_resting_predictions(fold_dir(run_dir, fold) / RESTING_FILE)[1] for fold in folds]
-        write_resting_predictions(run_dir / RESTING_FILE, [row for rows in at_rest for row in rows], pairs.classes)
+        resting = [row for rows in at_rest for row in rows]
+        write_resting_predictions(run_dir / RESTING_FILE, resting, pairs.classes)
+        calibration = calibrate(selected.last, resting)
+        write_calibration(run_dir / CALIBRATION_FILE, calibration)
         results = build_results(
             selected.predictions,
             pairs.classes,
@@ -132,6 +146,8 @@ def finalize_run(
             results["selected_steps"] = selected.inner_steps
         results["files"] = {name: sha256_of(run_dir / name) for name in (PREDICTIONS_FILE, RESTING_FILE)}
         summary, paths = format_table(score_rows(results)), f"scores: {run_dir / RESULTS_FILE}"
+        if calibration.threshold is not None:
+            summary += f"\n{describe_threshold(calibration.threshold, pairs.classes)}"
     else:
         rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS_FILE)[1]
         results = build_unscored_results(rows, pairs.classes, **description)
@@ -295,7 +311,7 @@ def _select_steps(
     if oracle:
         labels_of_folds = [pairs.label[fold.test] for fold in folds]
         scores[ORACLE_NAME] = best_test_epoch(list(zip(histories, labels_of_folds, strict=True)))
-    return _Selection(predictions[selection], scores, inner_steps)
+    return _Selection(predictions[selection], predictions["last"], scores, inner_steps)
 
 
 def _describe_protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
