@@ -33,7 +33,7 @@ AUTO, CLIP, EVENTS = "auto", "clip", "events"
 EPILOG = """\
 what X can be:
   two pictures       --input onset.png apex.png: the neutral face, then the expression
-  a folder           frames whose names end in their number; give the frame rate with --fps
+  a folder           frames whose names differ in their number; give the frame rate with --fps
   a video            mp4, mov, avi, mkv, webm or gif
   a clips.csv        as prepare reads it: onset and offset are used as annotated, an empty apex is
                      spotted, and the predictions are compared with the labels

@@ -21,7 +21,13 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.annotation import RELEASES, Source
-from icegan_jax.data.ingest.build import BuildContext, prepare_clips, prepare_procedural
+from icegan_jax.data.ingest.build import (
+    BuildContext,
+    check_crop_options,
+    check_frames_outside,
+    prepare_clips,
+    prepare_procedural,
+)
 from icegan_jax.data.ingest.check import check_clips, report_check
 from icegan_jax.data.ingest.collect_clips import (
     CLIPS_SOURCE,
@@ -77,8 +83,8 @@ examples:
       mine,anna,clip1,happiness,frames/anna1,12,25,41
       mine,bob,clip1,disgust,videos/bob1.mp4,0,,38
 
-    frames is a folder of images or a video, relative to the csv. A frame's number is the last
-    integer in its file name, in a video its position from 0. apex may be empty: it is then spotted.
+    frames is a folder of images or a video, relative to the csv. A frame's number is the number
+    that differs between the file names, in a video its position from 0. apex may be empty: it is then spotted.
     label is negative, positive, surprise, or an emotion such as anger or happiness; with
     --classes=A,B,C one of your own classes.
 
@@ -371,9 +377,15 @@ def _check(options: Mapping[str, Any]) -> int:
     workers, method = options.get("workers"), options.get("apex", METHODS[0])
     of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}
     _check_options(options["source"], {"check": True}, of_procedural, workers=workers, **given)
-    collected = _read_sources(options["source"], options)
-    damaged = check_clips(collected, workers, method=method)
-    code, lines = report_check(collected, damaged, method=method, **given)
+    check_crop_options(CropOptions(size=options.get("size", SIZE)))
+    out = options.get("out")
+    if out:
+        check_output_dir(out, SUMMARY_FILE, "prepare")
+    collected = _read_sources(options["source"], options, out)
+    if out:
+        check_frames_outside(collected.clips, out)
+    damaged, shared = check_clips(collected, workers, method=method)
+    code, lines = report_check(collected, damaged, shared, method=method, **given)
     print_lines(lines)
     return code
 

@@ -1,8 +1,7 @@
 """Cropping of one clip: face detection, registration, apex spotting where no apex is annotated, and the crops."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_gray
 from icegan_jax.data.apex import middle_frame, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset
+from icegan_jax.data.images import picture_digest
 from icegan_jax.data.landmarks import Box, Face, find_face
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
@@ -76,6 +76,7 @@ class ClipCrops:
         faces: uint8[len(shifts), size, size], the apex and its neighbors.
         changes: the spotted apex, the preparation that the face detector needed, frames that were not registered.
         frames: number of frames that were decoded and cropped.
+        digests: of the frames that were read from onset to offset, see ``images.picture_digest``.
     """
 
     apex: int
@@ -84,6 +85,7 @@ class ClipCrops:
     faces: Gray
     changes: tuple[CropRepair, ...]
     frames: int
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,16 @@ def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
     """Crop a clip whose frame numbers are resolved, see ``inspect_clip``."""
     # The frames of a video are not counted again: ``resolve_frames`` counted the frames, by decoding the whole video.
     numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
-    return inspect_clip(clip, options, numbers, partial(read_frames, clip.frames)).crops
+    digests: dict[int, str] = {}
+
+    def read(requested: Iterable[int]) -> Iterator[tuple[int, Gray]]:
+        for number, image in read_frames(clip.frames, requested):
+            if clip.onset <= number <= clip.offset:
+                digests[number] = picture_digest(image)
+            yield number, image
+
+    crops = inspect_clip(clip, options, numbers, read).crops
+    return replace(crops, digests=tuple(digests.values()))
 
 
 def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read: ReadFrames) -> FaceDetection:

@@ -15,13 +15,15 @@ from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.crop import ReadFrames
-from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, to_gray
-from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, read_video_info, write_video
+from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES, index_frames
+from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, read_gray_pictures, to_gray
+from icegan_jax.data.video import read_frames, read_video_info, write_video
 from icegan_jax.errors import UserError
 
 RECORDING_FILE = "recording.mkv"
 _CAMERA_RATE = 30.0  # frames per second in the header of a recording, whose frames have their own time stamps
 _CHANNELS = 3
+_REMEDY = "give another picture"  # for a file that cannot be read
 
 Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
@@ -122,7 +124,7 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
 
 
 def _open_pair(onset: Path, apex: Path) -> FrameSource:
-    frames = read_frame(onset), read_frame(apex)
+    frames = to_gray_pair(onset, apex)
     if frames[0].shape != frames[1].shape:
         (h, w), (apex_h, apex_w) = frames[0].shape, frames[1].shape
         raise UserError(f"{apex}: is {apex_w}x{apex_h}, the onset {onset} {w}x{h}; give two frames of one recording")
@@ -217,9 +219,18 @@ def to_gray_picture(picture: Picture, name: str) -> Gray:
         UserError: The file cannot be read.
     """
     if isinstance(picture, AnyPath):
-        return read_gray(Path(picture), "give another picture")
+        return read_gray(Path(picture), _REMEDY)
     array = _to_picture(picture, name)
     return array if array.ndim == 2 else to_gray(array)
+
+
+def to_gray_pair(onset: Picture, apex: Picture) -> tuple[Gray, Gray]:
+    """Return onset and apex as gray levels, of two files with one scale; see ``to_gray_picture``."""
+    if isinstance(onset, AnyPath) and isinstance(apex, AnyPath):
+        paths = [Path(onset), Path(apex)]
+        first, second = read_gray_pictures(paths, _REMEDY, paths)
+        return first, second
+    return to_gray_picture(onset, "onset"), to_gray_picture(apex, "apex")
 
 
 def to_color_picture(picture: Picture, name: str) -> Color:

@@ -61,7 +61,7 @@ class Finding:
     Attributes:
         kind: "error" (stops preparation), "missing" (an expected clip that is absent), "surplus" (a folder or row that
             no clip uses), "excluded" (left out by the protocol's rule), "repair" (a change to come), "assumed" (a
-            database's layout that was never tried), or "note".
+            database's layout that was never tried), "shared" (frames of a clip of another subject), or "note".
         clip: ``dataset/subject/clip``, or the database's name where the finding is about no single clip.
         where: the file, row or folder.
         message: the observation.

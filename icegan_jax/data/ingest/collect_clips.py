@@ -15,6 +15,7 @@ from icegan_jax.data.ingest.protocol import MEGC2019_DATABASES, PROTOCOLS, selec
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.data.ingest.resolve_frames import extent_findings, resolve_frames
 from icegan_jax.data.ingest.spreadsheets import find_tables
+from icegan_jax.data.names import subject_conflicts
 from icegan_jax.errors import UserError
 
 # Sources that are no single database: a clips.csv, and the three databases of MEGC2019 in one folder.
@@ -96,6 +97,7 @@ def collect_clips(
         selected = [*((annotated[a.key], label) for a, label in selection.annotations), *own_clips]
         class_names = selection.classes
     findings += _duplicate_errors(selected)
+    findings += _subject_errors([annotation for annotation, _ in selected])
     findings += override_errors
     findings += _unused_override_notes(override_of, selected)
     licensed = {id(a) for a in annotated.values()}
@@ -243,6 +245,15 @@ def _duplicate_errors(selected: Sequence[tuple[Annotation, int]]) -> list[Findin
         if earlier is not annotation:
             message = f"is in {earlier.where} too"
             errors.append(Finding("error", annotation.name, annotation.where, message, "remove or rename one of them"))
+    return errors
+
+
+def _subject_errors(annotations: Sequence[Annotation]) -> list[Finding]:
+    """Return an "error" for each clip of a subject whose name cannot be told from that of another, see ``names``."""
+    errors = []
+    for position, text in subject_conflicts((a.dataset, a.subject) for a in annotations):
+        message, _, remedy = text.rpartition("; ")
+        errors.append(Finding("error", annotations[position].name, annotations[position].where, message, remedy))
     return errors
 
 
