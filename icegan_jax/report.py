@@ -3,6 +3,7 @@
 python -m icegan_jax.report RUN
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from icegan_jax.reporting.report_page import render_report
 from icegan_jax.reporting.run_files import read_run
 from icegan_jax.reporting.style import on_white
 from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR, RESULTS_FILE
+
+_DOCS = Path(__file__).parents[1] / "docs/read-the-report.md"  # in a checkout of the program
 
 EPILOG = """\
 RUN is the directory that training wrote. It must be finished, that is hold config.json,
@@ -66,14 +69,15 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
     """
     run = read_run(run_dir, faces=not no_faces)
     figures = draw_report_figures(run)
-    html = render_report(run, figures, no_faces=no_faces)
     out = run_dir / (REPORT_WITHOUT_FACES_DIR if no_faces else REPORT_DIR)
+    docs = os.path.relpath(_DOCS, out) if _DOCS.exists() and not no_faces else ""
+    html = render_report(run, figures, no_faces=no_faces, docs=docs)
     (out / "scores.csv").unlink(missing_ok=True)
     if run.scored:
         score_table.write_scores_csv(out / "scores.csv", score_table.score_rows(run.results))
     files = {
-        "confusion.png": on_white(figures.confusions[0][1]) if figures.confusions else None,
-        "losses.png": None if figures.losses is None else on_white(figures.losses),
+        "confusion.png": None if figures.confusion is None else on_white(figures.confusion),
+        "losses.png": None if figures.curves is None else on_white(figures.curves.whole),
         "synthesis.png": figures.synthesis,
     }
     for name, picture in files.items():

@@ -27,9 +27,11 @@ def test_report_of_a_finished_run():
     html = (folder / "index.html").read_text(encoding="utf-8")
     page = ParsedPage(html)
     page.check_self_contained()
-    assert len(page.pictures()) == 7  # three matrices, a wrong clip, the maps, the sheet, the curves
+    # A wrong clip of 4 pictures, the scale, 6 maps, 3 clips with 4 faces of 3 pictures and an onset, two curves.
+    assert len(page.pictures()) == 4 + 1 + 6 + 3 * 13 + 2
     for text in (
-        "my run",
+        "ICE-GAN on a, b: 9 clips of 3 subjects",
+        "Run my run",
         "inner validation",
         "<paper>",
         "abc123",
@@ -39,14 +41,22 @@ def test_report_of_a_finished_run():
     ):
         assert text in page.words()
     assert "The chosen steps: 20 to 100, median 30" in page.words() and "checksum" not in html
+    for link in page.every("a"):  # to sections, and to files that exist
+        name = str(link["href"])
+        assert name.startswith(("#", "https://doi.org/")) or (folder / name).exists(), name
 
 
 def test_report_without_faces_has_its_own_folder():
     folder = fabricated.reported_run() / "report_no_faces"
     assert {file.name for file in folder.iterdir()} == FILES - {"synthesis.png"}
     html = (folder / "index.html").read_text(encoding="utf-8")
-    matrices = [f"Confusion matrix, {name}" for name in ("all clips", "a", "b")]
-    assert [image["alt"] for image in ParsedPage(html).every("img")] == [*matrices, "Training curves"]
+    page = ParsedPage(html)
+    matrices = [box["aria-label"] for box in page.every("div") if "Confusion" in (box.get("aria-label") or "")]
+    assert matrices == [f"Confusion matrix, {name}" for name in ("all clips", "a", "b")]
+    assert [image["alt"] for image in page.every("img")] == [
+        "L1 distance to the apex generator",
+        "margin loss discriminator",
+    ]
     assert "secret/place" not in html and "older/place" not in html
 
 

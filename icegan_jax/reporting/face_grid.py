@@ -71,11 +71,11 @@ class FaceGrid:
         for column, name in enumerate(self.column_names):
             x, y = self._corner(0, column)
             text = _fit(name, width, _FONT_SIZE)
-            _draw_text(pen, (x + width // 2, y - _GAP), text, _FONT_SIZE, anchor="md", align="center")
+            _draw_text(pen, (x + width // 2, y - _GAP), text, _FONT_SIZE, anchor="md")
         for row, name in enumerate(self.row_names):
             at = (self._left - _MARGIN, self._corner(row, 0)[1] + height // 2)
             text = _fit(name, _MAX_ROW_NAME, _FONT_SIZE)
-            _draw_text(pen, at, text, _FONT_SIZE, anchor="rm", align="right")
+            _draw_text(pen, at, text, _FONT_SIZE, anchor="rm")
             for column, cell in enumerate(cells[row]):
                 x, y = self._corner(row, column)
                 if color := (frames or {}).get((row, column)):
@@ -172,9 +172,15 @@ def _fit(name: str, width: int, size: int) -> str:
 
 
 def _draw_text(
-    pen: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, fill: str = style.TEXT_COLOR, **options: str
+    pen: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    size: int,
+    fill: str = style.TEXT_COLOR,
+    anchor: str = "la",
 ) -> None:
-    pen.text(at, text, fill, fonts.font(fonts.font_file(text), size), **options)
+    align = {"m": "center", "r": "right"}.get(anchor[0], "left")
+    pen.text(at, text, fill, fonts.font(fonts.font_file(text), size), anchor=anchor, align=align)
 
 
 def _text_width(text: str, size: int) -> int:
