@@ -15,6 +15,7 @@ from tqdm import tqdm
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.data.crop import REGISTRATIONS
+from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
 from icegan_jax.errors import UserError
 from icegan_jax.inference import outputs
 from icegan_jax.inference.ensemble import choose_folds
@@ -35,8 +36,8 @@ what X can be:
   two pictures       --input onset.png apex.png: the neutral face, then the expression
   a folder           frames whose names differ in their number; give the frame rate with --fps
   a video            mp4, mov, avi, mkv, webm or gif
-  a clips.csv        as prepare reads it: onset and offset are used as annotated, an empty apex is
-                     spotted, and the predictions are compared with the labels
+  a clips.csv        or xlsx, xls, ods, as prepare reads it: onset and offset are used as annotated, an
+                     empty apex is spotted, and the predictions are compared with the labels
   a camera           --input=0 records --seconds of the first camera and recognizes the recording
 
 A recording of up to 3 seconds is one clip: the face is detected in the onset (--onset), all frames are registered to
@@ -57,8 +58,9 @@ examples:
   python -m icegan_jax.predict --workdir=RUN --input=frames --fps=200 --onset=quietest --out=predictions
   python -m icegan_jax.predict --workdir=RUN --input=clips.csv --exclude_subject=each --out=predictions
 
-A prediction is always one of the classes of the run, whatever the face shows. It is no proof of a feeling, and the
-program is no lie detector. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
+A prediction is one of the classes of the run, whatever the face shows, or "no expression" where no capsule is longer
+than the threshold that the run's own people at rest set. It is no proof of a feeling, and the program is no lie
+detector. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
 """
 
 
@@ -97,7 +99,7 @@ def _run(args: argparse.Namespace) -> None:
     is_camera = len(paths) == 1 and paths[0].isdecimal() and not Path(paths[0]).exists()
     if args.exclude_subject == EACH and args.fold:
         raise UserError(f"--fold={args.fold}: --exclude_subject={EACH} chooses a fold for each clip; omit one of them")
-    if args.exclude_subject == EACH and not paths[0].lower().endswith(".csv"):
+    if args.exclude_subject == EACH and not paths[0].lower().endswith(TABLE_SUFFIXES):
         raise UserError(f"--exclude_subject={EACH}: only a clips.csv names the subject of each clip; name the subject")
     recognizers = _Recognizers(args)
     classes = recognizers.current.classes
@@ -117,6 +119,7 @@ def _run(args: argparse.Namespace) -> None:
         about = {
             "run": str(args.workdir),
             "run_id": recognizers.current.ensemble.run_id,
+            "threshold": recognizers.current.ensemble.threshold,
             "input": paths,
             "frames": frames,
             "seconds_spent": round(seconds, 3),
@@ -133,14 +136,15 @@ def _run(args: argparse.Namespace) -> None:
 def _recognize(
     sources: Sequence[FrameSource], args: argparse.Namespace, recognizers: "_Recognizers", trace: Path
 ) -> tuple[Sequence[Recognition], Sequence[QualityFlag]]:
-    """Return the results of all clips or events, and the quality flags of a recording searched for events."""
+    """Return the results of all clips or events, and the quality flags of the networks and of a searched recording."""
     if len(sources) == 1 and _has_events(sources[0], args.mode):
         recognizer = recognizers.of(sources[0])
         recording = recognizer.recognize_events(sources[0], register=args.register, trace=trace, progress=True)
         return recording.events, recording.flags
     bar = sources if len(sources) == 1 else tqdm(sources, unit="clip", desc="recognizing", dynamic_ncols=True)
     options = {"onset_frame": args.onset, "register": args.register}
-    return [recognizers.of(source).recognize(source, **options) for source in bar], ()
+    results = [recognizers.of(source).recognize(source, **options) for source in bar]
+    return results, recognizers.current.ensemble.flags
 
 
 def _has_events(source: FrameSource, mode: str) -> bool:

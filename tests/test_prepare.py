@@ -82,6 +82,10 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--official={raw}"], "the organizers' list is of casme2, samm, smic"),
         (["--source=clips", "--raw={raw}", "--repairs={tmp}/gone.csv"], "gone.csv"),
         (["--source=samm", "--raw={tmp}/gone"], "gone"),
+        (
+            ["--source=casme3"],
+            "source 'casme3' is unknown (did you mean casme_cubed?); use one of procedural, clips, meg",
+        ),
         (["--source=samm", "--raw={tmp}/raw"], "looked for"),
     ],
 )
@@ -299,7 +303,7 @@ def test_a_clip_that_cannot_be_used_stops_or_is_left_out(
     arguments = ["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1", "--size=64"]
     assert prepare.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {raw}: clip d/carl/c: ")
+    assert line.startswith(f"error: {raw}, line 4: clip d/carl/c: ")
     assert "no such folder of frames" in line
     assert "(1 more with errors)" in line
     assert line.endswith("see all with --check or leave the clips out with --skip_damaged")

@@ -5,9 +5,9 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-from icegan_jax.data.clips import MAX_DIGITS
 from icegan_jax.errors import UserError
 
+MAX_DIGITS = 9  # of a frame number; SMIC's longest have 8 (docs/databases.md, "Identifiers")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 
 _RENAME = "rename the frames so that one number in their names counts them, as img1.png, img2.png"

@@ -11,6 +11,7 @@ FORMULA_PREFIXES = "=+-@"
 # Bytes of a name in UTF-8. The folder of a fold is named DATASET_SUBJECT, and a file system allows 255 bytes.
 MAX_NAME_BYTES = 100
 _PATH_CHARACTERS = '/\\:"'
+_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?|\d{1,4}/\d{1,2}/\d{1,4}")  # in a workbook; in a csv
 
 
 def check_classes(names: Sequence[str]) -> tuple[str, ...]:
@@ -50,6 +51,8 @@ def check_name(name: str, field: str) -> str:
     if not name:
         raise UserError(f"{field} is empty; give it a name")
     text = repr(name) if len(name) <= MAX_NAME_BYTES else f"{name[: MAX_NAME_BYTES // 2]!r}..."
+    if _DATE.fullmatch(name):
+        raise UserError(f"{field} {text} is a date{date_hint(name)}")
     if ".." in name or name.startswith(".") or any(c in _PATH_CHARACTERS for c in name):
         raise UserError(f"{field} {text} cannot be a folder name; remove '/', '\\', ':', '\"', '..' and leading dots")
     if name[0] in FORMULA_PREFIXES:
@@ -63,6 +66,13 @@ def check_name(name: str, field: str) -> str:
             f"{field} {text} is too long for a folder name: {len(name.encode())} bytes; give {MAX_NAME_BYTES} at most"
         )
     return name
+
+
+def date_hint(text: str) -> str:
+    """Return what to do about a cell that a spreadsheet program turned into a date, such as 1-2; "" for other texts."""
+    if not _DATE.fullmatch(text):
+        return ""
+    return ": a spreadsheet program made it of something else; format the column as text and enter the value again"
 
 
 def check_subjects(people: Iterable[tuple[str, str]]) -> None:

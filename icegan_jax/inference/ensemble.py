@@ -6,7 +6,6 @@ from that fold alone.
 Axis letters: b face, n image side, k class.
 """
 
-import difflib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.config import NO_GENERATOR, build_models
-from icegan_jax.errors import UserError
+from icegan_jax.data.synthetic.write import DATASET
+from icegan_jax.errors import UserError, did_you_mean
+from icegan_jax.evaluation.calibration import Calibration, read_calibration
 from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.inference.quality_flags import QualityFlag, flag_run
 from icegan_jax.provenance import read_run_config
-from icegan_jax.run_dir import FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
+from icegan_jax.run_dir import CALIBRATION_FILE, FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_checkpoint
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
@@ -73,10 +75,9 @@ def choose_folds(run_dir: Path, *, fold: str | None = None, exclude_subject: str
     if fold is not None:
         chosen = [each for each in finished if each.name == fold]
         if not chosen:
-            near = difflib.get_close_matches(fold, [each.name for each in finished], n=1, cutoff=0.5)
-            names = ", ".join(each.name for each in finished[:8])
-            hint = f"did you mean {near[0]}?" if near else f"there are {names}"
-            raise UserError(f"--fold={fold}: {run_dir} has no finished fold of that name; {hint}")
+            names = [each.name for each in finished]
+            hint = did_you_mean(fold, names) or f"; there are {', '.join(names[:8])}"
+            raise UserError(f"--fold={fold}: {run_dir} has no finished fold of that name{hint}")
     if exclude_subject is None:
         return chosen
     subject = _match_subject(exclude_subject, sorted({subject for each in finished for subject in each.held_out}))
@@ -123,8 +124,7 @@ def _match_subject(name: str, held_out: Sequence[Subject]) -> Subject:
             f"--exclude_subject={name}: the run trained on all subjects and held none out; give a run with "
             "--config.protocol=loso, or omit the option for a person outside the training data"
         )
-    near = difflib.get_close_matches(name, ["/".join(subject) for subject in held_out], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(name, map("/".join, held_out))
     raise UserError(
         f"--exclude_subject={name}: no finished fold of the run held out a subject of that name{hint}; omit the option "
         "for a person outside the training data"
@@ -140,6 +140,8 @@ class Ensemble:
         run_id: the id of the run.
         folds: the folds, in the order of ``states``.
         classes: the class names, in label order.
+        calibration: that of the run; None where there is none, as of an unfinished run.
+        drawn_faces: whether the networks were trained on drawn faces.
         models: the modules; their optimizers are not used.
         seed: the seed of the run.
         is_generator: whether the networks are the generators; else they are the discriminators.
@@ -149,6 +151,8 @@ class Ensemble:
     run_id: str
     folds: tuple[TrainedFold, ...]
     classes: tuple[str, ...]
+    calibration: Calibration | None
+    drawn_faces: bool
     models: Models
     seed: int
     is_generator: bool
@@ -176,6 +180,17 @@ class Ensemble:
     def fold_names(self) -> tuple[str, ...]:
         """The names of the folds."""
         return tuple(fold.name for fold in self.folds)
+
+    @property
+    def threshold(self) -> float | None:
+        """The length that the longest capsule of an expression exceeds; None where the run has none."""
+        threshold = None if self.calibration is None else self.calibration.threshold
+        return None if threshold is None else threshold.length
+
+    @property
+    def flags(self) -> tuple[QualityFlag, ...]:
+        """The quality flags that all answers of the networks have."""
+        return tuple(flag_run(self.calibration, drawn_faces=self.drawn_faces))
 
     def predict(self, onset: Gray, apex: Gray) -> Floats:
         """Return the capsule lengths of onset/apex pairs, means over the folds.
@@ -253,12 +268,28 @@ def load_ensemble(
     folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
     classes = read_classes(folds)
     models = build_models(config, max(1, folds[0].step), len(classes))
-    return Ensemble(run_dir, run_id, tuple(folds), classes, models, int(config.seed), generator)
+    return Ensemble(
+        run_dir,
+        run_id,
+        tuple(folds),
+        classes,
+        read_calibration(run_dir / CALIBRATION_FILE),
+        _has_drawn_faces(folds),
+        models,
+        int(config.seed),
+        generator,
+    )
 
 
 def read_classes(folds: Sequence[TrainedFold]) -> tuple[str, ...]:
     """Return the class names of a run, in label order."""
     return read_predictions(folds[0].folder / PREDICTIONS_FILE)[0]
+
+
+def _has_drawn_faces(folds: Sequence[TrainedFold]) -> bool:
+    """Return whether all clips in the folds' predictions.csv, of subjects that were held out or not, are drawn."""
+    rows = (row for fold in folds for row in read_predictions(fold.folder / PREDICTIONS_FILE)[1])
+    return all(row.dataset.split("_")[0] == DATASET for row in rows)
 
 
 def has_generator(run_dir: Path) -> bool:

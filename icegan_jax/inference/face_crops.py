@@ -110,6 +110,8 @@ def _face_crops(detection: FaceDetection, clip: Clip, duration: float | None) ->
     flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped)
     flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, duration)
     apex_face = cropped.faces[cropped.shifts.index(0)]
+    if cropped.shifts == (0,):  # two pictures
+        flags += quality_flags.flag_pair_change(cropped.onset, apex_face)
     return FaceCrops(clip.onset, cropped.apex, clip.offset, cropped.onset, apex_face, detection.box, tuple(flags))
 
 
@@ -122,7 +124,8 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
     numbers = source.frame_numbers
     if source.fps is None:
         raise UserError(f"{source.path}: --onset={QUIETEST} needs the frame rate; give it with --fps")
-    onset = quietest_interval(Trace.from_rows(trace_video(source.read(numbers), source.fps), source.fps))
+    rows = trace_video(source.read_evenly(source.read(numbers)), source.fps)
+    onset = quietest_interval(Trace.from_rows(rows, source.fps))
     number_at = [onset, *(number for number in numbers if number != onset)]
 
     def read(positions: Iterable[int]) -> Iterator[tuple[int, Gray]]:

@@ -20,10 +20,11 @@ from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.landmarks import Box
 from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FaceCrops, crop_event, crop_source
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate, flag_margin
+from icegan_jax.inference.quality_flags import QualityFlag, flag_answer, flag_frame_rate, flag_pair_change
 
 LONG_SECONDS = 3.0  # A longer recording is searched for events: six micro-expressions of half a second fit in.
 LONG_FRAMES = 300  # the same where the frame rate is unknown: 1.5 s at 200 frames per second (CASME II)
@@ -56,6 +57,7 @@ class Recognition:
         box: the crop, in pixels of the onset; None also for pictures that were cropped before.
         folds: the names of the folds whose networks made the prediction.
         classes: the class names, in label order.
+        threshold: the length that the longest capsule of an expression exceeds; None where the run has none.
         timestamps: see ``FrameSource``.
     """
 
@@ -75,22 +77,30 @@ class Recognition:
     box: Box | None = None
     folds: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    threshold: float | None = None
     timestamps: NDArray[np.float64] | None = None
 
-    def with_prediction(self, crops: FaceCrops, lengths: NDArray[np.float32], folds: tuple[str, ...]) -> "Recognition":
-        """Return a copy with the crops, and the capsule lengths float32[k] that the networks of the folds predict."""
+    def with_crops(self, crops: FaceCrops, ensemble: Ensemble) -> "Recognition":
+        """Return a copy with the crops and the networks' prediction for them."""
         result = replace(
             self,
             onset=crops.onset,
             apex=crops.apex,
             offset=crops.offset,
-            lengths=lengths,
             onset_face=crops.onset_face,
             apex_face=crops.apex_face,
             box=crops.box,
-            folds=folds,
+            flags=(*self.flags, *crops.flags),
         )
-        return replace(result, flags=(*self.flags, *crops.flags, *flag_margin(result.margin)))
+        return result.with_prediction(ensemble)
+
+    def with_prediction(self, ensemble: Ensemble) -> "Recognition":
+        """Return a copy with the networks' prediction for the faces, and the flags of the prediction."""
+        assert self.onset_face is not None and self.apex_face is not None
+        (lengths,) = ensemble.predict(self.onset_face[None], self.apex_face[None])
+        result = replace(self, lengths=lengths, threshold=ensemble.threshold, folds=ensemble.fold_names)
+        flags = flag_answer(float(lengths.max()), result.margin, ensemble.calibration)
+        return replace(result, flags=(*self.flags, *flags, *ensemble.flags))
 
     def seconds(self, frame: int) -> float | None:
         """Return the time of a frame in seconds since the first frame; None where the frame rate is unknown."""
@@ -100,7 +110,14 @@ class Recognition:
 
     @property
     def label(self) -> str | None:
-        """The predicted class, whose capsule is longest; None without a prediction."""
+        """The answer: ``longest_class``, or ``NO_EXPRESSION`` where its capsule does not exceed the threshold."""
+        if self.lengths is not None and self.threshold is not None and self.lengths.max() <= self.threshold:
+            return NO_EXPRESSION
+        return self.longest_class
+
+    @property
+    def longest_class(self) -> str | None:
+        """The class whose capsule is longest, which the scores compare with the annotation; None as ``lengths``."""
         return None if self.lengths is None else self.classes[int(np.argmax(self.lengths))]
 
     @property
@@ -144,8 +161,9 @@ class RecordingResult(Sequence[Recognition]):
 
 def is_long(source: FrameSource) -> bool:
     """Return whether a recording is too long for one clip and has to be searched for events."""
-    count = len(source.frame_numbers)
-    return count > LONG_FRAMES if source.fps is None else count > LONG_SECONDS * source.fps
+    if source.duration is None:
+        return len(source.frame_numbers) > LONG_FRAMES
+    return round(source.duration, 3) > LONG_SECONDS
 
 
 def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemble: Ensemble) -> Recognition:
@@ -161,15 +179,14 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
         UserError: see ``crop_source``.
     """
     crops = crop_source(source, onset, options)
-    (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
     label = -1 if source.clip is None else source.clip.label
     is_pair = source.clip is not None and not source.clip.dataset  # two pictures have no frame rate
     result = replace(
         _without_prediction(source, source.name, "clip", (crops.onset, crops.apex, crops.offset), ensemble),
-        flags=() if is_pair else tuple(flag_frame_rate(source.fps, source.missing_frames)),
+        flags=() if is_pair else tuple(_rate_flags(source, source.rate_between(crops.onset, crops.offset))),
         truth=ensemble.classes[label] if label >= 0 else None,
     )
-    return result.with_prediction(crops, lengths, ensemble.fold_names)
+    return result.with_crops(crops, ensemble)
 
 
 def _without_prediction(
@@ -184,12 +201,11 @@ def _without_prediction(
 
 def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
     """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
-    (lengths,) = ensemble.predict(onset[None], apex[None])
     result = Recognition(
-        "crops", "crops", "clip", 0, 0, 1, 1, None, (), lengths=lengths, onset_face=onset, apex_face=apex,
-        folds=ensemble.fold_names, classes=ensemble.classes,
+        "crops", "crops", "clip", 0, 0, 1, 1, None, tuple(flag_pair_change(onset, apex)), onset_face=onset,
+        apex_face=apex, classes=ensemble.classes,
     )  # fmt: skip
-    return replace(result, flags=tuple(flag_margin(result.margin)))
+    return result.with_prediction(ensemble)
 
 
 def recognize_events(
@@ -223,7 +239,7 @@ def recognize_events(
         disable=not progress,
     )
     by_onset = tuple(sorted(bar, key=lambda result: result.onset))
-    return RecordingResult(by_onset, tuple(recording_flags(source, spotting)))
+    return RecordingResult(by_onset, (*recording_flags(source, spotting), *ensemble.flags))
 
 
 def recognize_spotted(
@@ -240,7 +256,7 @@ def recognize_spotted(
     for event, frames in read_event_frames(source, spotting.events):
         moments = (event.onset, event.apex, event.offset)
         result = _without_prediction(source, names[event], event.kind, moments, ensemble)
-        result = replace(result, flags=tuple(flag_frame_rate(source.fps)))
+        result = replace(result, flags=tuple(flag_frame_rate(source.rate_between(event.onset, event.offset))))
         if event.kind != "micro":
             yield replace(result, flags=(*result.flags, _MACRO))
             continue
@@ -249,8 +265,7 @@ def recognize_spotted(
         except UserError as error:
             yield replace(result, flags=(*result.flags, QualityFlag("not_read", f"Not recognized: {error}.")))
             continue
-        (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
-        yield result.with_prediction(crops, lengths, ensemble.fold_names)
+        yield result.with_crops(crops, ensemble)
 
 
 def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress: bool = False) -> SpottingResult:
@@ -277,7 +292,7 @@ def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress
             dynamic_ncols=True,
             disable=not progress,
         )
-        spotting = spot_events(bar, source.fps, on_row=write_row)
+        spotting = spot_events(source.read_evenly(bar), source.fps, on_row=write_row)
     if not spotting.trace.seen.any():
         raise UserError(f"{source.path}: no face in any frame; give a recording of a frontal face")
     return spotting
@@ -285,11 +300,17 @@ def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress
 
 def recording_flags(source: FrameSource, spotting: SpottingResult) -> list[QualityFlag]:
     """Return the quality flags of the recording as a whole."""
-    flags = flag_frame_rate(source.fps, source.missing_frames)
+    flags = _rate_flags(source, source.fps)
     share = float(spotting.trace.seen.mean())
     if share < MIN_FACE_SHARE:
         flags.append(QualityFlag("face_rarely_seen", f"A face was seen in {share:.0%} of the frames only."))
     return flags
+
+
+def _rate_flags(source: FrameSource, fps: float | None) -> list[QualityFlag]:
+    """Return the flags of the times of a recording, of which a part has ``fps`` frames per second."""
+    rates = None if source.lowest_rate is None or source.fps is None else (source.lowest_rate, source.fps)
+    return flag_frame_rate(fps, source.missing_frames, rates)
 
 
 def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Gray]]]:
@@ -317,14 +338,18 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
 
 @contextlib.contextmanager
 def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[TraceRow], None]]:
-    """Open trace.csv, and yield the function that writes the row of a frame."""
+    """Open trace.csv, and yield the function that writes the row of a frame, once also for a repeated frame."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*ROW_FIELDS, "seconds"))
+        last_position = -1
 
         def write_row(row: TraceRow) -> None:
-            cells = [_format_cell(value) for value in astuple(row)]
-            writer.writerow((*cells, f"{source.seconds(row.position):.3f}"))
+            nonlocal last_position
+            if row.position != last_position:
+                cells = [_format_cell(value) for value in astuple(row)]
+                writer.writerow((*cells, f"{source.seconds(row.position):.3f}"))
+            last_position = row.position
 
         yield write_row
 

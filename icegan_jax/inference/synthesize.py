@@ -1,6 +1,5 @@
 """Synthesis: from a request to a picture or sequence, with a JSON file that documents the request."""
 
-import difflib
 import hashlib
 import math
 import sys
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.images import color_profile
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import NeutralFace, find_neutral_faces, list_pictures
@@ -27,6 +26,7 @@ from icegan_jax.inference.media import (
     encode_sequence,
     encode_still,
 )
+from icegan_jax.inference.quality_flags import DRAWN_FACES
 from icegan_jax.io import write_bytes, write_json, write_text
 from icegan_jax.reporting.face_grid import FaceGrid, cell_side, difference_image
 from icegan_jax.reporting.render import data_url, render
@@ -199,7 +199,7 @@ def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
     is_single = paths == [request.input] and len(labels) == len(draws) == 1 and not request.differences
     grid = None if is_single else _grid(request, ensemble, paths, labels, draws)
     neutral_faces = find_neutral_faces(paths, ensemble.image_size, request.face)
-    for note in (*(face.note for face in neutral_faces if face.note), *_notes(request)):
+    for note in (*(face.note for face in neutral_faces if face.note), *_notes(request, ensemble)):
         print(f"note: {note}", file=sys.stderr)
     if grid is not None and not request.crop:
         neutral_faces = [face.close_up(_CELL) for face in neutral_faces]
@@ -235,9 +235,9 @@ def _labels(expression: str, ensemble: Ensemble) -> list[int]:
     if expression == ALL_EXPRESSIONS:
         return list(range(len(ensemble.classes)))
     if expression not in ensemble.classes:
-        near = difflib.get_close_matches(expression, ensemble.classes, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"or {ALL_EXPRESSIONS}"
-        raise UserError(f"--expression={expression}: the run has the classes {', '.join(ensemble.classes)}; {hint}")
+        names = ", ".join((*ensemble.classes, ALL_EXPRESSIONS))
+        hint = did_you_mean(expression, ensemble.classes)
+        raise UserError(f"--expression={expression}: no class of the run{hint}; use one of {names}")
     return [ensemble.classes.index(expression)]
 
 
@@ -323,6 +323,7 @@ def _record(request: SynthesisRequest, ensemble: Ensemble, neutral_faces: Sequen
         "software": SOFTWARE,
         "run": ensemble.run_id,
         "folds": list(ensemble.fold_names),
+        "trained_on_drawn_faces": ensemble.drawn_faces,
         "input": request.input.name,
         "expressions": list(ensemble.classes) if request.expression == ALL_EXPRESSIONS else [request.expression],
         "intensity": request.intensity,
@@ -341,8 +342,10 @@ def _record(request: SynthesisRequest, ensemble: Ensemble, neutral_faces: Sequen
     return record
 
 
-def _notes(request: SynthesisRequest) -> Iterator[str]:
+def _notes(request: SynthesisRequest, ensemble: Ensemble) -> Iterator[str]:
     """Yield notes about results that the user might not expect."""
+    if ensemble.drawn_faces:
+        yield DRAWN_FACES.sentence
     if request.intensity > _TRAINED_INTENSITY:
         yield f"--intensity={request.intensity:g} exaggerates: the networks were trained to reach 1"
     if request.frames is not None and abs(request.playback_fps / request.fps - 1) > 0.005:

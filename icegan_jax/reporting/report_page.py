@@ -6,6 +6,7 @@ from statistics import median_low
 from typing import Any
 
 from icegan_jax.evaluation.score_table import ORACLE_NAME, ScoreRow, format_score, score_rows
+from icegan_jax.reporting.calibration_section import calibration_context, calibration_tiles
 from icegan_jax.reporting.render import NUMBER, Cell, Column, Row, Table, number_cell, render
 from icegan_jax.reporting.report_figures import ReportFigures
 from icegan_jax.reporting.run_description import (
@@ -72,7 +73,8 @@ def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False, d
         databases=databases(run),
         files=_files(run, figures, no_faces),
         docs=docs,
-        entries=_tiles(results),
+        entries=[*_tiles(results), *calibration_tiles(run.calibration)],
+        calibration=None if run.calibration is None else calibration_context(run.calibration, run.classes),
         warnings=[f"{name}: {line}" for name, lines in results.get("warnings", {}).items() for line in lines],
         synthesis_scores=None if run.faces is None else synthesis_table(run.faces, run.classes),
         configuration=configuration_table(run.config, data_folder=not no_faces),

@@ -112,7 +112,8 @@ def trace_video(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[Trac
     the image ends the comparison; a face is then detected once per second.
 
     Args:
-        frames: (number, gray levels uint8[h, w]), one at a time; the numbers are passed on to the rows.
+        frames: (number, gray levels uint8[h, w]), one at a time and evenly spaced in time; the numbers are passed on to
+            the rows.
         fps: frames per second of these frames.
 
     Yields:
