@@ -19,7 +19,8 @@ from icegan_jax.reporting.run_files import read_run
 from icegan_jax.reporting.style import on_white
 from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR, RESULTS_FILE
 
-_DOCS = Path(__file__).parents[1] / "docs/read-the-report.md"  # in a checkout of the program
+_CHECKOUT = Path(__file__).parents[1]
+_DOCS = _CHECKOUT / "docs/read-the-report.md"  # which an installed package lacks
 
 EPILOG = """\
 RUN is the directory that training wrote. It must be finished, that is hold config.json,
@@ -70,7 +71,7 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
     run = read_run(run_dir, faces=not no_faces)
     figures = draw_report_figures(run)
     out = run_dir / (REPORT_WITHOUT_FACES_DIR if no_faces else REPORT_DIR)
-    docs = os.path.relpath(_DOCS, out) if _DOCS.exists() and not no_faces else ""
+    docs = "" if no_faces else _docs_address(out)
     html = render_report(run, figures, no_faces=no_faces, docs=docs)
     (out / "scores.csv").unlink(missing_ok=True)
     if run.scored:
@@ -87,6 +88,16 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
             write_bytes(out / name, encode_picture(picture, "PNG"))
     write_text(out / "index.html", html)
     return out / "index.html"
+
+
+def _docs_address(out: Path) -> str:
+    """Return the relative address of the documentation from a folder of the same checkout; else an empty text.
+
+    The address from elsewhere would name folders of this machine, and be wrong on another one.
+    """
+    if not _DOCS.exists() or not out.resolve().is_relative_to(_CHECKOUT):
+        return ""
+    return os.path.relpath(_DOCS, out.resolve())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

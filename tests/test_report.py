@@ -79,8 +79,16 @@ def test_report_can_be_written_again(tmp_path):
     shutil.copytree(fabricated.reported_run(), tmp_path / "my run")
     index = tmp_path / "my run" / "report" / "index.html"
     first = index.read_text(encoding="utf-8")
-    assert report.write_report(tmp_path / "my run") == index
+    assert report.write_report(tmp_path / "my run") == index and "program" in first  # no link to docs elsewhere
     assert index.read_text(encoding="utf-8") == first
+
+
+def test_a_run_in_a_checkout_links_the_docs(run, monkeypatch):
+    monkeypatch.setattr(report, "_CHECKOUT", run.parent)
+    monkeypatch.setattr(report, "_DOCS", run.parent / "docs.md")
+    (run.parent / "docs.md").touch()
+    links = [link["href"] for link in ParsedPage(report.write_report(run).read_text()).every("a")]
+    assert "../../docs.md" in links
 
 
 def test_figures_without_data_are_removed(run):
