@@ -32,7 +32,7 @@ what is written to RUN/report/:
   index.html      everything below on one page that needs no network: send it, open it on a phone
   scores.csv      the score table, six decimals
   confusion.png   counts and row percentages of all held-out clips
-  losses.png      every logged quantity, a thin line per fold and their mean
+  losses.png      the logged quantities that change, a thin line per fold and their mean
   synthesis.png   G's faces for held-out subjects, beside onset and real apex
 
 with --no_faces, to RUN/report_no_faces/: the same without every picture of a face (no
@@ -45,8 +45,9 @@ how to read the table:
   [low, high]     95% interval when subjects are resampled; it does not cover the training seed
   floors          always negative (of other classes: always the one with most clips), and a
                   guess drawn from the class frequencies
-  references      a linear classifier on raw apex pixels: a network that does not clear it may
-                  have learnt a shortcut in the recordings
+  references      a linear classifier on raw apex pixels (a network that does not exceed it may
+                  have learned a shortcut in the recordings), and linear support vector machines
+                  on the change from onset to apex: HOG features, and optical flow
 
 example:
   python -m icegan_jax.report --workdir=runs/demo
