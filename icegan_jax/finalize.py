@@ -149,9 +149,8 @@ def finalize_run(
         if selection == "inner":
             results["selected_steps"] = selected.inner_steps
         results["files"] = {name: sha256_of(run_dir / name) for name in (PREDICTIONS_FILE, RESTING_FILE)}
-        summary, paths = format_table(score_rows(results)), f"scores: {run_dir / RESULTS_FILE}"
-        if calibration.threshold is not None:
-            summary += f"\n{describe_threshold(calibration.threshold, pairs.classes)}"
+        summary = f"{format_table(score_rows(results))}\n{describe_threshold(calibration.threshold, pairs.classes)}"
+        paths = f"scores: {run_dir / RESULTS_FILE}"
     else:
         rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS_FILE)[1]
         results = build_unscored_results(rows, pairs.classes, **description)

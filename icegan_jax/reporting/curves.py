@@ -19,6 +19,7 @@ _PREFIXES = {
     "g_": "generator",
     "d_real_": "discriminator, real faces",
     "d_fake_": "discriminator, synthetic faces",
+    "d_rest_": "discriminator, faces at rest",
     "d_": "discriminator",
 }
 _QUANTITIES = {
@@ -27,6 +28,8 @@ _QUANTITIES = {
     "adversarial": "adversarial loss",
     "margin": "margin loss",
     "reconstruction": "reconstruction error",
+    "cross_entropy": "cross-entropy to no class",
+    "longest": "longest capsule",
     "accuracy": "training accuracy",
     "length_": "capsule lengths",
     "predicted_": "shares of the predictions",
@@ -39,7 +42,7 @@ _QUANTITIES = {
 _OF_CLASSES = ("length_", "predicted_")  # these quantities have a curve for each class
 # The heading of a quantity; those of G and D that are not listed are losses.
 _HEADINGS = {
-    **dict.fromkeys(("accuracy", *_OF_CLASSES), "Accuracy, capsule lengths and predictions"),
+    **dict.fromkeys(("accuracy", "longest", *_OF_CLASSES), "Accuracy, capsule lengths and predictions"),
     **dict.fromkeys(("gradient_norm", "parameter_norm", "statistic_norm"), "Norms"),
     **dict.fromkeys(("steps_per_s", "waiting_share"), "Speed"),
 }
@@ -164,7 +167,7 @@ def _panel(name: str, classes: Sequence[str]) -> Panel:
             break
     heading = _HEADINGS.get(quantity, "Losses" if prefix else _OTHERS)
     title = _QUANTITIES.get(quantity, quantity.replace("_", " "))
-    is_share = quantity in ("accuracy", "waiting_share", *_OF_CLASSES)
+    is_share = quantity in ("accuracy", "longest", "waiting_share", *_OF_CLASSES)
     return Panel(heading, title, _PREFIXES.get(prefix, ""), is_share, {name: of_class})
 
 
