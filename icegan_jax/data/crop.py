@@ -77,7 +77,7 @@ class ClipCrops:
         faces: uint8[len(shifts), size, size], the apex and its neighbors.
         changes: the spotted apex, the preparation that the face detector needed, frames that were not registered.
         frames: number of frames that were decoded and cropped.
-        digests: of the frames that were read from onset to offset, see ``images.picture_digest``.
+        digests: of the frames of ``frames_to_read``, see ``images.picture_digest``.
         rest: uint8[len(shifts), size, size], faces without an expression; none where they were not asked for.
     """
 
@@ -112,11 +112,12 @@ def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
     """Crop a clip whose frame numbers are resolved, see ``inspect_clip``, and its resting faces."""
     # The frames of a video are not counted again: ``resolve_frames`` counted the frames, by decoding the whole video.
     numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
+    compared = set(frames_to_read(clip, frames_after_onset(clip, numbers), options.apex))  # as ``--check`` does
     digests: dict[int, str] = {}
 
     def read(requested: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         for number, image in read_frames(clip.frames, requested):
-            if clip.onset <= number <= clip.offset:
+            if number in compared:
                 digests[number] = picture_digest(image)
             yield number, image
 
