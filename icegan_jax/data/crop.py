@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_gray
-from icegan_jax.data.apex import middle_frame, points_in_crop, spot_apex
+from icegan_jax.data.apex import change_from_onset, largest_change, middle_frame, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.images import picture_digest
 from icegan_jax.data.landmarks import Box, Face, find_face
+from icegan_jax.data.resting import resting_frames
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 
@@ -76,7 +77,8 @@ class ClipCrops:
         faces: uint8[len(shifts), size, size], the apex and its neighbors.
         changes: the spotted apex, the preparation that the face detector needed, frames that were not registered.
         frames: number of frames that were decoded and cropped.
-        digests: of the frames that were read from onset to offset, see ``images.picture_digest``.
+        digests: of the frames of ``frames_to_read``, see ``images.picture_digest``.
+        rest: uint8[len(shifts), size, size], faces without an expression; none where they were not asked for.
     """
 
     apex: int
@@ -86,6 +88,7 @@ class ClipCrops:
     changes: tuple[CropRepair, ...]
     frames: int
     digests: tuple[str, ...] = ()
+    rest: tuple[Gray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,31 +100,37 @@ class FaceDetection:
         face: the face as detected.
         box: the crop of the face, in pixels of the frame in which the face was detected.
         motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
+        change: {frame number: change from the onset} of all later frames, see ``apex.change_from_onset``; None where
+            the apex was not spotted by it.
     """
 
     crops: ClipCrops
     face: Face
     box: Box
     motion_extent: float
+    change: dict[int, float] | None = None
 
 
 def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
-    """Crop a clip whose frame numbers are resolved, see ``inspect_clip``."""
+    """Crop a clip whose frame numbers are resolved, see ``inspect_clip``, and its resting faces."""
     # The frames of a video are not counted again: ``resolve_frames`` counted the frames, by decoding the whole video.
     numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
+    compared = set(frames_to_read(clip, frames_after_onset(clip, numbers), options.apex))  # as ``--check`` does
     digests: dict[int, str] = {}
 
     def read(requested: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         for number, image in read_frames(clip.frames, requested):
-            if clip.onset <= number <= clip.offset:
+            if number in compared:
                 digests[number] = picture_digest(image)
             yield number, image
 
-    crops = inspect_clip(clip, options, numbers, read).crops
+    crops = inspect_clip(clip, options, numbers, read, with_rest=True).crops
     return replace(crops, digests=tuple(digests.values()))
 
 
-def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read: ReadFrames) -> FaceDetection:
+def inspect_clip(
+    clip: Clip, options: CropOptions, numbers: Sequence[int], read: ReadFrames, with_rest: bool = False
+) -> FaceDetection:
     """Crop the onset, the apex and the apex's neighbors of a clip whose frame numbers are resolved.
 
     Frames are read one at a time and only a bounded number of crops is cached, so that memory does not grow with the
@@ -134,6 +143,7 @@ def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read:
         options: the options of cropping.
         numbers: numbers of the frames that exist, ascending.
         read: yields the frames with given numbers.
+        with_rest: whether to crop a resting face for each pair, too.
 
     Raises:
         UserError: a frame is missing, unreadable or of another size, or no face is detected.
@@ -144,9 +154,13 @@ def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read:
     changes = _face_changes(face, [clip.onset, *later], onset.shape)
     box = face.box().within(onset.shape)
     cropper = _Cropper(clip, onset, box, options, read)
-    apex = clip.apex
-    if apex is None:
+    apex, change = clip.apex, None
+    if apex is None and options.apex == "difference":
+        change = change_from_onset(cropper.onset, cropper.crop(later))
+        apex = largest_change(change)
+    elif apex is None:
         apex = _spot_apex(cropper, later, face, box, options)
+    if clip.apex is None:
         registered = " after registration" if options.register == "rigid" and options.apex != "middle" else ""
         changes.append(CropRepair("apex", None, apex, _METHODS[options.apex] + registered))
     selected = _apex_and_neighbors(apex, later)
@@ -157,8 +171,11 @@ def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read:
         if n in cropper.unregistered
     ]
     shifts = tuple(n - apex for n in selected)
-    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames)
-    return FaceDetection(crops, face, box, cropper.motion_extent)
+    rest: tuple[Gray, ...] = ()
+    if with_rest:
+        rest = _crop_rest(cropper, resting_frames(clip.onset, apex, numbers, len(selected)), clip.onset, changes)
+    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest)
+    return FaceDetection(crops, face, box, cropper.motion_extent, change)
 
 
 def frames_to_read(clip: Clip, later: Sequence[int], method: str) -> list[int]:
@@ -225,6 +242,19 @@ def _face_changes(face: Face, searched: Sequence[int], shape: tuple[int, ...]) -
             CropRepair("face", None, "cut off", "the face reaches beyond the image, at whose edge it is cropped")
         )
     return changes
+
+
+def _crop_rest(cropper: "_Cropper", numbers: Sequence[int], onset: int, changes: list[CropRepair]) -> tuple[Gray, ...]:
+    """Return the crops of the frames at rest; the onset's in place of a frame that cannot be used, which is no error.
+
+    These frames may lie outside the annotated clip, where nobody looked at them.
+    """
+    crops = {onset: cropper.onset}
+    try:
+        crops.update(cropper.crop(sorted({*numbers} - {onset})))
+    except UserError as error:
+        changes.append(CropRepair("rest", numbers[0], onset, f"{error}: the onset serves as the face at rest"))
+    return tuple(crops[n] if n in crops and n not in cropper.unregistered else cropper.onset for n in numbers)
 
 
 def _spot_apex(cropper: "_Cropper", later: Sequence[int], face: Face, box: Box, options: CropOptions) -> int:

@@ -22,7 +22,7 @@ from tests.reporting import fabricated
 pytestmark = pytest.mark.slow
 PHONE = 390  # pixels
 # The number of pictures on each page.
-PAGES = {"report": 7, "report_no_faces": 4, "prepared": 12, "predictions": 8, "synthesis": 1}
+PAGES = {"report": 52, "report_no_faces": 2, "prepared": 12, "predictions": 8, "synthesis": 1}
 
 EVENT = TimelineEvent("b", "b: negative, 1.00 to 1.50 s", "#0072b2", 100, 50)
 TIMELINE = Timeline("M0 0L1000 100", [EVENT], [(0.0, "0:00")], {"negative": "#0072b2"})
@@ -39,7 +39,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / "index.html").write_text(html, encoding="utf-8")
     clips = [Clip("smic", f"s{n}", f"clip{n}", n, Path("frames"), 1, 2 + n, 30) for n in range(3)]
     face = np.full((32, 32), 100, np.uint8)
-    apexes = [Record(c.dataset, c.subject, c.clip, c.label, 0, face, face + np.uint8(c.label)) for c in clips]
+    apexes = [Record(c.dataset, c.subject, c.clip, c.label, 0, face, face + np.uint8(c.label), face) for c in clips]
     write_page(
         folder / "prepared/index.html",
         summary={"protocol": "megc2019"},
@@ -110,7 +110,7 @@ def test_headers_sort_in_both_directions(open_page: OpenPage, pages: Path) -> No
     assert sort_by(subjects, "subject") == "descending"
     assert column(subjects, 1) == ["2", "1", "1"]
     states = subjects.locator("th").evaluate_all("heads => heads.map(head => head.getAttribute('aria-sort'))")
-    assert states == ["none", "descending", *["none"] * 5]
+    assert states == ["none", "descending", *["none"] * 8]
 
 
 def test_numbers_sort_as_numbers_and_by_keyboard(open_page: OpenPage, pages: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.landmarks import Box
+from icegan_jax.inference import visualize
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import draw_recognition
@@ -38,3 +39,13 @@ def test_a_strip_shows_faces_and_bars() -> None:
     longer = draw_recognition(make_result(lengths=np.array([0.7, 0.95, 0.1], np.float32)), CLASSES)
     orange = [(np.abs(image.astype(int) - (230, 159, 0)).max(axis=2) == 0).sum() for image in (strip, longer)]
     assert orange[1] > 1.3 * orange[0] > 0
+
+
+def test_an_annotated_frame_shows_letters_beyond_ascii() -> None:
+    frames = []
+    for label in ("überrascht", "?berrascht"):
+        result = make_result(lengths=np.array([0.7], np.float32), classes=(label,))
+        frame = np.zeros((480, 640, 3), np.uint8)
+        visualize._draw_frame(frame, 12, 0.1, [result], 1)
+        frames.append(frame)
+    assert (frames[0] != frames[1]).any() and (frames[0][:60] != 0).any()
