@@ -10,6 +10,7 @@ from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.timeline import Timeline
 from icegan_jax.reporting.render import NUMBER, Column, LinkCell, Row, Table, TableCell, number_cell, render
+from icegan_jax.reporting.score_tables import class_table, confusions
 from icegan_jax.reporting.style import class_color
 
 MAX_DRAWN = 100  # results with faces in the page, 40 kB each; the folder of strips has all
@@ -42,13 +43,16 @@ def render_predictions_page(
     shared = [*flags, *_shared_flags(results)]
     predicted = [result for result in results if result.lengths is not None]
     drawn = predicted[:MAX_DRAWN]
+    matrices = confusions({"overall": score, "datasets": {}}) if score else []
     return render(
         "predictions.html",
         title=title,
         files=files,
         cautions=[flag.sentence for flag in dict.fromkeys(shared)],
         tiles=_tiles(results, score),
-        confusion=_confusion(results, classes) if score else None,
+        classes=classes,
+        matrices=matrices,
+        class_scores=class_table(matrices, classes),
         num_missed=score.get("no_expression", 0),
         timeline=timeline,
         predictions=_table(results, {result.name for result in drawn}, shared),
@@ -81,20 +85,6 @@ def _tiles(results: Sequence[Recognition], score: Mapping[str, Any]) -> list[tup
 
 
 _SCORE_NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
-
-
-def _confusion(results: Sequence[Recognition], classes: Sequence[str]) -> Table:
-    """Return the counts of annotated class by answer, with the recall of each class."""
-    pairs = Counter((result.truth, result.label) for result in results if _correctness(result))
-    others = sorted({str(label) for _, label in pairs} - set(classes))
-    answers = [*classes, *others]
-    rows = []
-    for truth in classes:
-        counts = [pairs[truth, answer] for answer in answers]
-        recall = pairs[truth, truth] / sum(counts) if sum(counts) else None
-        rows.append(Row([truth, *(number_cell(count, 0) for count in (*counts, sum(counts))), number_cell(recall)]))
-    columns = [Column("annotated"), *(Column(f"answered {answer}", NUMBER) for answer in answers)]
-    return Table("Confusion", [*columns, Column("clips", NUMBER), Column("recall", NUMBER)], rows)
 
 
 def _table(results: Sequence[Recognition], drawn: set[str], shared: Sequence[QualityFlag]) -> Table:
