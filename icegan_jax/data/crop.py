@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_gray
-from icegan_jax.data.apex import middle_frame, points_in_crop, spot_apex
+from icegan_jax.data.apex import change_from_onset, largest_change, middle_frame, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.images import picture_digest
 from icegan_jax.data.landmarks import Box, Face, find_face
@@ -100,12 +100,15 @@ class FaceDetection:
         face: the face as detected.
         box: the crop of the face, in pixels of the frame in which the face was detected.
         motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
+        change: {frame number: change from the onset} of all later frames, see ``apex.change_from_onset``; None where
+            the apex was not spotted by it.
     """
 
     crops: ClipCrops
     face: Face
     box: Box
     motion_extent: float
+    change: dict[int, float] | None = None
 
 
 def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
@@ -151,9 +154,13 @@ def inspect_clip(
     changes = _face_changes(face, [clip.onset, *later], onset.shape)
     box = face.box().within(onset.shape)
     cropper = _Cropper(clip, onset, box, options, read)
-    apex = clip.apex
-    if apex is None:
+    apex, change = clip.apex, None
+    if apex is None and options.apex == "difference":
+        change = change_from_onset(cropper.onset, cropper.crop(later))
+        apex = largest_change(change)
+    elif apex is None:
         apex = _spot_apex(cropper, later, face, box, options)
+    if clip.apex is None:
         registered = " after registration" if options.register == "rigid" and options.apex != "middle" else ""
         changes.append(CropRepair("apex", None, apex, _METHODS[options.apex] + registered))
     selected = _apex_and_neighbors(apex, later)
@@ -168,7 +175,7 @@ def inspect_clip(
     if with_rest:
         rest = _crop_rest(cropper, resting_frames(clip.onset, apex, numbers, len(selected)), clip.onset, changes)
     crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest)
-    return FaceDetection(crops, face, box, cropper.motion_extent)
+    return FaceDetection(crops, face, box, cropper.motion_extent, change)
 
 
 def frames_to_read(clip: Clip, later: Sequence[int], method: str) -> list[int]:
