@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.crop import ReadFrames
+from icegan_jax.data.cropper import ReadFrames
 from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, to_gray
 from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, read_video_info, write_video
 from icegan_jax.errors import UserError

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from icegan_jax.data.crop import ClipCrops, FaceDetection
-from icegan_jax.data.landmarks import bounding_box
+from icegan_jax.data.crop import ANOTHER_FACE, ClipCrops, FaceDetection
+from icegan_jax.data.landmarks import SURE_SCORE, bounding_box
 from icegan_jax.data.spotting.stream import MICRO_SECONDS
 
 # CASME II has 200 frames per second, SMIC HS 100, and CASME 60, the lowest (docs/databases.md, "Frame rates"): below
@@ -30,6 +30,18 @@ class QualityFlag:
 
     word: str
     sentence: str
+
+
+# The flags of changes that were made to a clip, by the changed field.
+_CHANGE_FLAGS = {
+    "onset": QualityFlag(
+        "late_onset", "The clip begins later than given: the frames before show no face, or are as dark as in a fade."
+    ),
+    "offset": QualityFlag("cut", "The clip ends earlier than given: a cut, another person, or a fade follows."),
+    ANOTHER_FACE: QualityFlag(
+        "two_people", "Onset and apex do not show the same face: two people, a cut, or a frame without a face."
+    ),
+}
 
 
 def flag_frame_rate(fps: float | None, missing_frames: int = 0) -> list[QualityFlag]:
@@ -87,6 +99,17 @@ def flag_face(detection: FaceDetection) -> list[QualityFlag]:
     if detection.face.position:
         sentence = "No face was found in the onset: the box is that of a later frame."
         flags.append(QualityFlag("no_face_in_onset", sentence))
+    if detection.face.turn:
+        degrees = 90 * detection.face.turn
+        sentence = f"All frames were turned by {degrees} degrees counterclockwise, after which the face is upright."
+        flags.append(QualityFlag("turned", sentence))
+    if detection.face.score < SURE_SCORE:
+        sentence = (
+            f"The detector is not sure of the face (score {detection.face.score:.1f}, most faces {SURE_SCORE:g} or "
+            "more): it may be covered, turned away, or none."
+        )
+        flags.append(QualityFlag("uncertain_face", sentence))
+    flags += [_CHANGE_FLAGS[change.field] for change in detection.crops.changes if change.field in _CHANGE_FLAGS]
     for change in detection.crops.changes:
         if change.field == "face" and change.new in ("cut off", detection.face.help):
             flags.append(QualityFlag("poor_picture", f"{change.reason[:1].upper()}{change.reason[1:]}."))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from icegan_jax.data import align, apex, crop, images, landmarks, video
+from icegan_jax.data import align, apex, crop, cropper, face_embedding, images, landmarks, video
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair
 from icegan_jax.data.ingest.summary import package_versions
@@ -22,7 +22,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import NPZ_ERRORS, write_arrays
 
 # Modules whose source decides the pixels of a crop.
-_MODULES = (align, apex, crop, images, landmarks, video)
+_MODULES = (align, apex, crop, cropper, face_embedding, images, landmarks, video)
 
 
 def cache_key(clip: Clip, options: CropOptions) -> str:
