@@ -2,25 +2,45 @@
 
 import argparse
 import io
+import os
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from icegan_jax.errors import UserError, describe_os_error, escape_unprintable
+from icegan_jax.errors import UserError, describe_os_error, did_you_mean, escape_unprintable
 from icegan_jax.signals import Stopped, handle_signals
 
 
 class ArgumentParser(argparse.ArgumentParser):
     """``argparse.ArgumentParser`` that keeps the line breaks of its help and accepts no abbreviated option.
 
-    A wrong option ends the command with ``error: <message>; see --help`` on stderr, one line, and exit code 2, as
-    any other bad input does (``icegan_jax.errors.UserError``).
+    A wrong option ends the command with ``error: <message>; see --help`` on stderr, one line with the most similar
+    option or value, and exit code 2, as any other bad input does (``icegan_jax.errors.UserError``).
     """
 
     def __init__(self, **fields: Any) -> None:
         defaults = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         super().__init__(**{**defaults, **fields})
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse arguments, in which "~" is the home directory; an unknown option is reported before a missing one."""
+        arguments = expand_home(sys.argv[1:] if args is None else args)
+        for argument in arguments:
+            name = argument.partition("=")[0]
+            if re.fullmatch("--[A-Za-z].*", name) and name not in self._option_string_actions:
+                self.error(
+                    f"unrecognized arguments: {argument}{did_you_mean(name, self._option_string_actions.keys())}"
+                )
+        return super().parse_args(arguments, namespace)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Check an enumerated value; argparse calls this method."""
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            message = f"invalid choice: {value!r}{did_you_mean(str(value), names)}; use one of {', '.join(names)}"
+            raise argparse.ArgumentError(action, message)
 
     def error(self, message: str) -> NoReturn:
         """End the command; argparse calls this method."""
@@ -52,6 +72,12 @@ def run_command(command: Callable[[], int | None], *, stopped: str = "nothing wa
         message, code = f"{stop}; {stopped}", stop.code
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def expand_home(arguments: Iterable[str]) -> list[str]:
+    """Return arguments in which a leading "~" is the home directory, also in --name=~/path, where shells leave it."""
+    home = os.path.expanduser("~")
+    return [re.sub(r"^(--?[\w.]+=)?~(?=/|$)", lambda match: (match[1] or "") + home, text) for text in arguments]
 
 
 def print_lines(lines: Iterable[str], file: TextIO | None = None) -> None:

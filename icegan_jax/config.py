@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
-from icegan_jax.errors import UserError, describe_exception
+from icegan_jax.errors import UserError, describe_exception, did_you_mean
 from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator
 from icegan_jax.models.generator import GENERATOR_KINDS, Generator
 from icegan_jax.models.perceptual import load_perceptual_network
@@ -115,7 +115,8 @@ def load_config(path: str) -> ConfigDict:
     if not file.exists() and file.parent == Path("configs"):
         file = CONFIGS_DIR / file.name
     if not file.is_file():
-        raise UserError(f"--config={name}: no such file; give configs/demo.py, for example")
+        hint = did_you_mean(file.stem, [known.stem for known in CONFIGS_DIR.glob("*.py")])
+        raise UserError(f"--config={name}: no such file{hint}; give configs/demo.py, for example")
     try:
         config = runpy.run_path(str(file))["get_config"](*arguments)
         _check_fields(config)
@@ -178,7 +179,9 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.{name} is {value!r}: it must be finite")
     for name, choices in _CHOICES.items():
         if fields[name] not in choices:
-            raise UserError(f"config.{name} is {fields[name]!r}: it must be one of {', '.join(map(str, choices))}")
+            allowed = [str(choice) for choice in choices]
+            hint = did_you_mean(str(fields[name]), allowed)
+            raise UserError(f"config.{name} is {fields[name]!r}{hint}: it must be one of {', '.join(allowed)}")
     for requirement, holds, names in _RANGES:
         for name in names.split():
             if not holds(fields[name]):

@@ -1,8 +1,9 @@
 """Errors that the user can correct, each in one line: what is wrong, in which file or field, and the remedy."""
 
+import difflib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 # Remedies for the reasons why a file cannot be written.
@@ -78,6 +79,21 @@ def raise_if_unreadable(path: Path, error: BaseException) -> None:
         raise UserError(
             f"{path}: cannot be read ({os.strerror(number)}); correct the cause, then run the same command"
         ) from error
+
+
+def did_you_mean(word: str, names: Iterable[str] | Mapping[str, str]) -> str:
+    """Return " (did you mean NAME?)" with the name most similar to a wrong word; "" where none is similar.
+
+    Args:
+        word: the word, in any case.
+        names: the names, or {spelling: name}, of which the name of the most similar spelling is returned.
+    """
+    spellings = names if isinstance(names, Mapping) else {name: name for name in names}
+    name_of = {spelling.casefold(): name for spelling, name in spellings.items()}
+    folded = word.strip().casefold()
+    near = difflib.get_close_matches(folded, name_of, n=1)
+    near = near or [name for name in name_of if folded and folded in name]  # p01 of procedural_p01
+    return f" (did you mean {name_of[near[0]]}?)" if len(near) == 1 else ""
 
 
 def describe_exception(error: BaseException) -> str:

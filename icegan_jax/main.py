@@ -21,6 +21,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from icegan_jax.cli import expand_home
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.config import build_models, check_field, load_config, validate
 from icegan_jax.data.clips import EXPRESSIONS
@@ -124,6 +125,7 @@ def _num_classes(config: ConfigDict) -> int:
 
 def _parse_flags(argv: list[str]) -> list[str]:
     """Parse the flags, and return the other arguments."""
+    argv = expand_home(argv)
     if _HELP & set(argv):
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     try:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.data.crop import REGISTRATIONS
+from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
 from icegan_jax.errors import UserError
 from icegan_jax.inference import outputs
 from icegan_jax.inference.ensemble import choose_folds
@@ -33,10 +34,10 @@ AUTO, CLIP, EVENTS = "auto", "clip", "events"
 EPILOG = """\
 what X can be:
   two pictures       --input onset.png apex.png: the neutral face, then the expression
-  a folder           frames whose names end in their number; give the frame rate with --fps
+  a folder           frames whose names differ in their number; give the frame rate with --fps
   a video            mp4, mov, avi, mkv, webm or gif
-  a clips.csv        as prepare reads it: onset and offset are used as annotated, an empty apex is
-                     spotted, and the predictions are compared with the labels
+  a clips.csv        or xlsx, xls, ods, as prepare reads it: onset and offset are used as annotated, an
+                     empty apex is spotted, and the predictions are compared with the labels
   a camera           --input=0 records --seconds of the first camera and recognizes the recording
 
 A recording of up to 3 seconds is one clip: the face is detected in the onset (--onset), all frames are registered to
@@ -97,7 +98,7 @@ def _run(args: argparse.Namespace) -> None:
     is_camera = len(paths) == 1 and paths[0].isdecimal() and not Path(paths[0]).exists()
     if args.exclude_subject == EACH and args.fold:
         raise UserError(f"--fold={args.fold}: --exclude_subject={EACH} chooses a fold for each clip; omit one of them")
-    if args.exclude_subject == EACH and not paths[0].lower().endswith(".csv"):
+    if args.exclude_subject == EACH and not paths[0].lower().endswith(TABLE_SUFFIXES):
         raise UserError(f"--exclude_subject={EACH}: only a clips.csv names the subject of each clip; name the subject")
     recognizers = _Recognizers(args)
     classes = recognizers.current.classes

@@ -21,13 +21,20 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
 from icegan_jax.data.dataset import SUMMARY_FILE
 from icegan_jax.data.ingest.annotation import RELEASES, Source
-from icegan_jax.data.ingest.build import BuildContext, prepare_clips, prepare_procedural
+from icegan_jax.data.ingest.build import (
+    BuildContext,
+    check_crop_options,
+    check_frames_outside,
+    prepare_clips,
+    prepare_procedural,
+)
 from icegan_jax.data.ingest.check import check_clips, report_check
 from icegan_jax.data.ingest.collect_clips import (
     CLIPS_SOURCE,
     MEGC2019_SOURCE,
     SOURCE_NAMES,
     CollectedClips,
+    check_source_name,
     collect_clips,
 )
 from icegan_jax.data.ingest.messages import finding_lines, result_lines
@@ -72,15 +79,16 @@ examples:
   your own clips:
     python -m icegan_jax.prepare --source=clips --raw=my_clips/clips.csv --out=data/mine
 
-    my_clips/clips.csv:
+    my_clips/clips.csv (or xlsx, xls, ods):
       dataset,subject,clip,label,frames,onset,apex,offset
       mine,anna,clip1,happiness,frames/anna1,12,25,41
       mine,bob,clip1,disgust,videos/bob1.mp4,0,,38
 
-    frames is a folder of images or a video, relative to the csv. A frame's number is the last
-    integer in its file name, in a video its position from 0. apex may be empty: it is then spotted.
-    label is negative, positive, surprise, or an emotion such as anger or happiness; with
-    --classes=A,B,C one of your own classes.
+    frames is a folder of images or a video, relative to the csv. A frame's number is the number
+    that differs between the file names, in a video its position from 0. label is negative,
+    positive, surprise, or an emotion such as anger or happiness; with --classes=A,B,C one of your
+    own classes. Only subject, label and frames are required. Without onset or offset the first or
+    last frame is used, an apex is spotted; clip and dataset are named after the frames and the table.
 
   frames by hand, which override every rule (--repairs=my_repairs.csv):
       clip,onset,apex,offset,reason
@@ -209,6 +217,8 @@ def _check_options(
     workers: int | None,
 ) -> None:
     """Refuse options that contradict each other, or that the sources do not read."""
+    for name in sources:
+        check_source_name(name, (PROCEDURAL, *SOURCE_NAMES))
     if workers is not None and workers < 1:
         raise UserError(f"--workers={workers}: give 1 or more")
     if strict and skip_damaged:
@@ -291,8 +301,8 @@ def make_parser() -> ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument_group("what to read and where to write").add_argument
-    text = "a database, your own clips, or megc2019: CASME II, SAMM and SMIC in one folder; can be given several times"
-    add("--source", required=True, action="append", choices=(PROCEDURAL, *SOURCE_NAMES), help=text)
+    text = f"{', '.join((PROCEDURAL, *SOURCE_NAMES))}; can be given several times"
+    add("--source", required=True, action="append", metavar="NAME", help=text)
     text = "the folder of the unpacked database, or your clips.csv; the first --raw belongs to the first --source"
     add("--raw", action="append", metavar="PATH", help=text)
     text = "the folder to make; an earlier dataset there is replaced, and its unchanged clips are reused"
@@ -371,9 +381,15 @@ def _check(options: Mapping[str, Any]) -> int:
     workers, method = options.get("workers"), options.get("apex", METHODS[0])
     of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}
     _check_options(options["source"], {"check": True}, of_procedural, workers=workers, **given)
-    collected = _read_sources(options["source"], options)
-    damaged = check_clips(collected, workers, method=method)
-    code, lines = report_check(collected, damaged, method=method, **given)
+    check_crop_options(CropOptions(**{k: options[k] for k in ("register", "size", "apex") if k in options}))
+    out = options.get("out")
+    if out:
+        check_output_dir(out, SUMMARY_FILE, "prepare")
+    collected = _read_sources(options["source"], options, out)
+    if out:
+        check_frames_outside(collected.clips, out)
+    damaged, shared = check_clips(collected, workers, method=method)
+    code, lines = report_check(collected, damaged, shared, method=method, **given)
     print_lines(lines)
     return code
 

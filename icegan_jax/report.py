@@ -1,6 +1,6 @@
 """Write the report of a finished run: scores, confusion matrices, training curves and synthetic faces on one page.
 
-python -m icegan_jax.report RUN
+python -m icegan_jax.report --workdir=RUN
 """
 
 import sys
@@ -45,8 +45,8 @@ how to read the table:
                   have learnt a shortcut in the recordings
 
 example:
-  python -m icegan_jax.report runs/demo
-  python -m icegan_jax.report runs/casme2 --no_faces
+  python -m icegan_jax.report --workdir=runs/demo
+  python -m icegan_jax.report --workdir=runs/casme2 --no_faces
 """
 
 
@@ -92,10 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Write the report of a finished run and print its score table.",
         epilog=EPILOG,
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="directory of a finished run")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("run", metavar="RUN", nargs="?", type=Path, help="directory of a finished run")
+    which.add_argument("--workdir", metavar="RUN", type=Path, help="the same, as the other commands call it")
     parser.add_argument("--no_faces", action="store_true", help="leave out every recognizable face, to share the page")
     args = parser.parse_args(argv)
-    return run_command(lambda: _run(args.run, no_faces=args.no_faces))
+    return run_command(lambda: _run(args.run or args.workdir, no_faces=args.no_faces))
 
 
 def _run(run_dir: Path, *, no_faces: bool) -> None:

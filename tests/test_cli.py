@@ -1,6 +1,6 @@
 import pytest
 
-from icegan_jax.cli import ArgumentParser
+from icegan_jax.cli import ArgumentParser, expand_home
 
 
 def parser() -> ArgumentParser:
@@ -9,7 +9,7 @@ def parser() -> ArgumentParser:
     )
     made.add_argument("run")
     made.add_argument("--frames", type=int)
-    made.add_argument("--only", choices=("a", "b"))
+    made.add_argument("--only", choices=("grey", "color"))
     return made
 
 
@@ -17,10 +17,14 @@ def parser() -> ArgumentParser:
     "argv,words",
     [
         ([], "the following arguments are required: run"),
+        (["--fames=3"], "unrecognized arguments: --fames=3 (did you mean --frames?)"),
         (["run", "--frames=many"], "argument --frames: invalid int value: 'many'"),
-        (["run", "--frame=3"], "unrecognized arguments: --frame=3"),
+        (["run", "--frame=3"], "unrecognized arguments: --frame=3 (did you mean --frames?)"),
         (["run", "more\nlines"], "unrecognized arguments: more\\nlines"),
-        (["run", "--only=c"], "argument --only: invalid choice: 'c'"),
+        (
+            ["run", "--only=gray"],
+            "argument --only: invalid choice: 'gray' (did you mean grey?); use one of grey, color",
+        ),
     ],
 )
 def test_a_wrong_option_is_one_line(argv, words, capsys):
@@ -37,3 +41,16 @@ def test_help_keeps_its_lines(capsys):
         parser().parse_args(["--help"])
     assert ended.value.code == 0
     assert "examples:\n  one\n  two\n" in capsys.readouterr().out
+
+
+def test_a_leading_tilde_is_the_home_directory(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    arguments = ["--out=~/x", "~/a.mp4", "~", "--config.data.dir=~/d", "--input=a~/b", "~bob/x", "b~"]
+    assert expand_home(arguments) == [
+        "--out=/home/anna/x",
+        "/home/anna/a.mp4",
+        "/home/anna",
+        "--config.data.dir=/home/anna/d",
+        *arguments[4:],
+    ]
+    assert parser().parse_args(["~/run"]).run == "/home/anna/run"

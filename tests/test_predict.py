@@ -12,6 +12,7 @@ from PIL import Image
 from icegan_jax import predict
 from icegan_jax.data.video import read_color_frames, read_video_info
 from icegan_jax.inference import ensemble
+from tests.data.databases.write_files import write_xlsx
 from tests.inference.recordings import astronaut, write_folder, write_pair, write_video
 
 HEADER = "dataset,subject,clip,label,frames,onset,apex,offset\n"
@@ -80,8 +81,8 @@ def test_annotated_clips_are_compared_each_by_networks_that_never_saw_its_person
 ) -> None:
     for person in ("s0", "s2"):
         write_folder(tmp_path / person)
-    clips = tmp_path / "clips.csv"
-    clips.write_text(HEADER + "tiny,s0,a,positive,s0,10,14,16\ntiny,s2,b,surprise,s2,10,,16\n")
+    rows = [("dataset", "subject", "label", "frames", "apex"), ("tiny", "s0", "positive", "s0", 14)]
+    clips = write_xlsx(tmp_path / "clips.xlsx", [*rows, ("tiny", "s2", "surprise", "s2", None)])
     assert run(f"--input={clips}", "--exclude_subject=each") == 0
     content = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert [recognition["folds"] for recognition in content["readings"]] == [["tiny_s0"], ["tiny_s2"]]
@@ -161,7 +162,7 @@ def bad(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "a clip of one": ([f"--input={tmp_path / 'clips.csv'}", "--exclude_subject=each"], "--exclude_subject=tiny/s9"),
         "each without clips": ([f"--input={frames}", "--exclude_subject=each"], "only a clips.csv names the subject"),
         "an unknown label": ([f"--input={tmp_path / 'words.csv'}"], "words.csv, line 2: label 'boredom' has no class"),
-        "an unknown fold": ([f"--input={frames}", "--fold=tiny_s7"], "no finished fold of that name; did you mean"),
+        "an unknown fold": ([f"--input={frames}", "--fold=tiny_s7"], "no finished fold of that name (did you mean"),
         "an unknown onset": ([f"--input={frames}", "--onset=last"], "neither first nor quietest nor a frame number"),
         "no rate for events": ([f"--input={frames}", "--mode=events"], "cannot be timed without a frame rate"),
         "a wrong rate": ([f"--input={frames}", "--fps=-1"], "'-1' is no number above 0"),

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from icegan_jax.data import crop
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.databases import READERS
 from icegan_jax.data.dataset import load_pairs
+from icegan_jax.data.folds import build_folds
 from icegan_jax.errors import UserError
 from tests.data.fabricate import replace_file
 from tests.data.fabricated_casme2 import build_casme2
@@ -28,14 +30,15 @@ HEADER = "dataset,subject,clip,label,frames,onset,apex,offset"
 
 @pytest.fixture
 def raw(tmp_path: Path) -> Path:
-    """A clips.csv of two clips whose frames are the astronaut, ever brighter."""
+    """A clips.csv of two clips whose frames are the astronaut, ever brighter, and mirrored."""
     gray = cv2.cvtColor(skimage.data.astronaut(), cv2.COLOR_RGB2GRAY)[0:260, 110:350]
-    folder = tmp_path / "raw" / "frames"
-    folder.mkdir(parents=True)
-    for n in range(4):
-        cv2.imwrite(str(folder / f"{n}.png"), np.clip(gray + 5 * n, 0, 255).astype(np.uint8))
+    for name, picture in (("frames", gray), ("mirrored", gray[:, ::-1])):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        for n in range(4):
+            brighter = np.clip(picture + 5 * n, 0, 255).astype(np.uint8)
+            cv2.imwrite(str(tmp_path / "raw" / name / f"{n}.png"), brighter)
     path = tmp_path / "raw" / "clips.csv"
-    path.write_text(f"{HEADER}\nd,anna,a,happiness,frames,0,2,3\nd,bob,b,Anger,frames,0,1,3\n")
+    path.write_text(f"{HEADER}\nd,anna,a,happiness,frames,0,2,3\nd,bob,b,Anger,mirrored,0,1,3\n")
     return path
 
 
@@ -79,6 +82,10 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=clips", "--raw={raw}", "--official={raw}"], "the organizers' list is of casme2, samm, smic"),
         (["--source=clips", "--raw={raw}", "--repairs={tmp}/gone.csv"], "gone.csv"),
         (["--source=samm", "--raw={tmp}/gone"], "gone"),
+        (
+            ["--source=casme3"],
+            "source 'casme3' is unknown (did you mean casme_cubed?); use one of procedural, clips, meg",
+        ),
         (["--source=samm", "--raw={tmp}/raw"], "looked for"),
     ],
 )
@@ -96,6 +103,36 @@ def test_bad_input_is_one_line_and_exit_2(
     assert captured.err.startswith("error: ") and captured.err.count("\n") == 1
     assert message in captured.err
     assert not (tmp_path / "data").exists()
+    if not {"--source=procedural", "--out=", "--out={raw}/x"} & set(
+        arguments
+    ):  # what stops preparation stops its check
+        assert prepare.main([*filled, "--check"]) == 2
+        assert capsys.readouterr() == captured
+
+
+def test_one_recording_of_two_subjects(tmp_path: Path, raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(raw.parent / "frames", raw.parent / "copied")
+    rows = raw.read_text()
+    raw.write_text(f"{rows}d,carl,c,happiness,copied,0,1,2\n")
+    arguments = ["--source=clips", f"--raw={raw}", "--workers=1", "--size=64"]
+    assert prepare.main([*arguments, "--check"]) == 1
+    shared = f"d/carl/c: shares 3 frames with d/anna/a ({raw.parent}/frames), a clip of another subject"
+    assert shared in capsys.readouterr().out
+    out = tmp_path / "data"
+    assert prepare.main([*arguments, f"--out={out}"]) == 0
+    assert shared in capsys.readouterr().out and "d/carl/c" in (out / "findings.csv").read_text()
+    with pytest.raises(UserError, match="fold d_anna: clip d/anna/a shows a face of d/carl/c, on which the fold is"):
+        build_folds(load_pairs(out), protocol="loso", share=0, inner_share=0, seed=0)
+    raw.write_text(f"{rows}d,carl,c,anger,copied,0,1,2\n")
+    message = "d/carl/c: shares 3 frames with d/anna/a .*, a clip of another subject, under another label; "
+    assert prepare.main([*arguments, "--check"]) == 2
+    captured = capsys.readouterr().out
+    assert re.search(message, captured) and "preparation would stop" in captured
+    assert prepare.main([*arguments, f"--out={out}"]) == 2
+    assert re.search(message.replace("c:", "c"), capsys.readouterr().err)
+    raw.write_text(f"{rows}d,anna,c,anger,copied,0,2,3\n")
+    assert prepare.main([*arguments, "--check"]) == 2
+    assert "a clip of the same subject, under another label; remove the clip with the" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -126,7 +163,9 @@ def test_an_out_that_holds_a_source_or_its_frames_is_refused(
 ) -> None:
     (raw.parent / "prepared.json").touch()  # as an earlier prepared folder
     elsewhere = raw.rename(tmp_path / "clips.csv")
-    elsewhere.write_text(elsewhere.read_text().replace(",frames,0", ",raw/frames,0"))
+    elsewhere.write_text(
+        elsewhere.read_text().replace(",frames,0", ",raw/frames,0").replace(",mirrored", ",raw/mirrored")
+    )
     for source in (raw.parent / "frames", elsewhere):
         assert prepare.main(["--source=clips", f"--raw={source}", f"--out={raw.parent}"]) == 2
         assert "which it would replace; choose another --out" in capsys.readouterr().err
@@ -150,9 +189,15 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 def few(root: Path, images: Sequence[Path]) -> Path:
     """SAMM with frames of four clips, of which one has a wrong apex."""
     build_samm(root, images=images)
+    kept: list[Path] = []
     for folder in sorted(root.glob("SAMM/*/*")):
         if folder.name not in ("006_1_2", "028_4_1", "032_3_1", "013_1_9"):
             shutil.rmtree(folder)
+            continue
+        for frame in folder.iterdir():  # people with pictures of their own
+            picture = cv2.imread(str(frame), 0) ^ len(kept)
+            replace_file(frame, cv2.imencode(frame.suffix, picture)[1].tobytes())
+        kept.append(folder)
     return root
 
 
@@ -261,7 +306,7 @@ def test_a_clip_that_cannot_be_used_stops_or_is_left_out(
     arguments = ["--source=clips", f"--raw={raw}", f"--out={out}", "--workers=1", "--size=64"]
     assert prepare.main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {raw}: clip d/carl/c: ")
+    assert line.startswith(f"error: {raw}, line 4: clip d/carl/c: ")
     assert "no such folder of frames" in line
     assert "(1 more with errors)" in line
     assert line.endswith("see all with --check or leave the clips out with --skip_damaged")
@@ -278,7 +323,7 @@ def test_a_name_with_a_line_break_stays_on_one_line(
     (raw.parent / "frames" / "a\nb 2.png").write_bytes(b"")
     assert prepare.main(["--source=clips", f"--raw={raw}", f"--out={tmp_path / 'data'}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "a\\nb 2.png" in line and "are both frame 2" in line
+    assert "a\\nb 2.png" in line and "is not named like the other frames" in line
     assert prepare.main(["--source=clips", f"--raw={raw}", "--check", "--workers=1"]) == 2
     assert not any(line.startswith("b 2.png") for line in capsys.readouterr().out.splitlines())
 

@@ -58,6 +58,13 @@ def test_report_of_other_classes(tmp_path, classes):
     assert f"always {classes[0]}" in (index.parent / "scores.csv").read_text()
 
 
+def test_the_run_is_given_as_in_other_commands_or_alone(run, capsys):
+    assert report.main([f"--workdir={run}"]) == report.main([str(run)]) == 0
+    with pytest.raises(SystemExit):
+        report.main([str(run), f"--workdir={run}"])
+    assert "--workdir: not allowed with argument RUN" in capsys.readouterr().err
+
+
 def test_report_can_be_written_again(tmp_path):
     shutil.copytree(fabricated.reported_run(), tmp_path / "my run")
     index = tmp_path / "my run" / "report" / "index.html"

@@ -72,13 +72,13 @@ def test_a_sequence_by_networks_that_never_saw_a_person(run_dir: Path, face_pict
         (["--seed=-1"], "--seed=-1: give 0 to 2147483615"),
         (["--face=0"], "--face=0: give 1 or more; faces are counted from the left"),
         (["--input=FOLDER", "--face=1"], "--face counts the faces of one picture; give a picture as --input"),
-        (["--expression=joy"], "--expression=joy: the run has the classes negative, positive, surprise; or all"),
+        (["--expression=joy"], "--expression=joy: no class of the run; use one of negative, positive, surprise, all"),
         (["--input=FOLDER/no.png"], "FOLDER/no.png: no such picture or folder; correct --input"),
         (["--input=FOLDER"], "FOLDER: no picture in this folder; put jpg, jpeg, png, bmp, webp files there"),
         (["--out=INPUT"], "--out=INPUT is the picture given as --input, which it would replace; give another name"),
         (["--workdir=UNFIT/empty"], "UNFIT/empty: not a run directory: it has no config.json; give one that main"),
         (["--workdir=UNFIT/plain"], "UNFIT/plain: trained without a generator (config.generator.kind=none); give"),
-        (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name; did you mean tiny_s"),
+        (["--fold=tiny_s7"], "--fold=tiny_s7: RUN has no finished fold of that name (did you mean tiny_s"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

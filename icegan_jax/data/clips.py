@@ -5,15 +5,17 @@ list of ``Clip``; no later stage depends on the source.
 """
 
 import csv
-import difflib
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from icegan_jax.data.ingest.spreadsheets import Row, WrongTableError, read_table
-from icegan_jax.data.names import check_name
-from icegan_jax.errors import UserError
+from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.spreadsheets import Row, Table, WrongTableError, read_table
+from icegan_jax.data.names import check_classes, check_name, date_hint
+from icegan_jax.data.video import list_frames
+from icegan_jax.errors import UserError, did_you_mean
 
 # MEGC2019 three-class composite protocol, in label order (docs/databases.md, "Classes and emotion words").
 EXPRESSIONS = ("negative", "positive", "surprise")
@@ -28,7 +30,9 @@ _EMOTIONS = {
     "angry": 0,
     "contempt": 0,
     "disgust": 0,
+    "disgusted": 0,
     "fear": 0,
+    "fearful": 0,
     "sadness": 0,
     "sad": 0,
     "positive": 1,
@@ -39,10 +43,14 @@ _EMOTIONS = {
     "surprised": 2,
 }
 
-# A frame number of more digits is a damaged cell: SMIC's longest have 8 (docs/databases.md, "Identifiers").
-MAX_DIGITS = 9
-
 COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
+REQUIRED_COLUMNS = ("subject", "label", "frames")
+# What is used where a cell of a frame number is empty, or the table has no such column.
+_WHERE_EMPTY = {
+    "onset": "the first frame is then used",
+    "apex": "the apex is then spotted",
+    "offset": "the last frame is then used",
+}
 
 
 @dataclass(frozen=True)
@@ -90,17 +98,43 @@ def label_of(word: str, classes: Sequence[str] = EXPRESSIONS) -> int:
         labels = {name.casefold(): label for label, name in enumerate(classes)}
     label = labels.get(word.strip().casefold())
     if label is None:
-        close = difflib.get_close_matches(word.strip().casefold(), labels, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = date_hint(word) or did_you_mean(word, list(labels))
         raise UserError(f"label {word!r} has no class{hint}; use one of {', '.join(labels)}, or remove the row")
     return label
 
 
 def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[Clip]:
-    """Read a clips.csv with the columns ``COLUMNS`` and labels of ``label_of``.
+    """Read a table of clips as ``read_clip_annotations`` does, and look up the first and last frame where needed.
 
-    ``frames`` is relative to the folder of the csv, and ``apex`` may be empty. Blank lines and further columns are
-    ignored. ``read_table`` defines the accepted separators and encodings. The frames are not read.
+    Raises:
+        UserError: as ``read_clip_annotations``; or the frames of a row without an onset or an offset cannot be listed.
+    """
+    return [_clip_of(annotation, classes) for annotation in read_clip_annotations(path, classes)]
+
+
+def _clip_of(annotation: Annotation, classes: Sequence[str]) -> Clip:
+    onset, offset, frames = annotation.onset, annotation.offset, annotation.frames[0]
+    if onset is None or offset is None:
+        try:
+            numbers = list_frames(frames)
+        except UserError as error:
+            raise UserError(f"{annotation.where}: {error}") from None
+        onset = numbers[0] if onset is None else onset
+        offset = numbers[-1] if offset is None else offset
+    label = classes.index(annotation.emotion)
+    return Clip(*annotation.key, label, frames, onset, annotation.apex, offset)
+
+
+def read_clip_annotations(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[Annotation]:
+    """Read a table of clips, a csv or a workbook, with the columns ``COLUMNS`` and labels of ``label_of``.
+
+    Only ``REQUIRED_COLUMNS`` are required. Without a dataset the name of the table is the dataset, without a clip the
+    name of the frames' folder or video is the clip. An empty onset or offset means the first or last frame; an empty
+    apex is spotted. ``frames`` is relative to the folder of the table; "~" and backslashes are understood. Blank lines
+    and further columns are ignored. ``read_table`` defines the accepted files. The frames are not read.
+
+    Returns:
+        The rows; ``emotion`` is the name of the class.
 
     Raises:
         UserError: the file, a column or a value is missing or invalid, or a clip occurs twice. The message names the
@@ -111,53 +145,89 @@ def read_clips(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[C
         raise UserError(f"{path}: is a folder; give the path of the clips.csv in it")
     if not path.is_file():
         raise UserError(f"{path}: no such file; give the path of a clips.csv")
+    optional = [name for name in COLUMNS if name not in REQUIRED_COLUMNS]
     try:
-        table = read_table(path, COLUMNS)
+        table = read_table(path, REQUIRED_COLUMNS, optional=optional)
     except WrongTableError as error:
-        raise UserError(f"{error}; the first line must be {','.join(COLUMNS)}") from None
-    clips: list[Clip] = []
+        columns = f"{','.join(REQUIRED_COLUMNS)}, and where known {','.join(optional)}"
+        raise UserError(f"{error}; the first line must hold {columns}") from None
+    _check_optional_columns(table, optional)
+    annotations: list[Annotation] = []
     lines: dict[tuple[str, str, str], int] = {}
     for row in table.rows:
         place = f"{path}, line {row.number}"
         try:
-            clip = _clip_of(row, path.parent, classes)
+            annotation = _annotation_of(row, table, place, classes)
         except UserError as error:
             raise UserError(f"{place}: {error}") from None
-        key = (clip.dataset, clip.subject, clip.clip)
-        if key in lines:
-            raise UserError(f"{place}: clip {clip.name} is already in line {lines[key]}; rename or remove one of them")
-        lines[key] = row.number
-        clips.append(clip)
-    if not clips:
+        earlier = lines.setdefault(annotation.key, row.number)
+        if earlier != row.number:
+            remedy = "rename or remove one of them" if row.text("clip") else "name each in a column clip"
+            raise UserError(f"{place}: clip {annotation.name} is already in line {earlier}; {remedy}")
+        annotations.append(annotation)
+    if not annotations:
         raise UserError(f"{path}: holds no clips; add a row per clip below the header")
-    return clips
+    return annotations
 
 
-def _clip_of(row: Row, folder: Path, classes: Sequence[str]) -> Clip:
-    cell = {name: row.text(name) for name in COLUMNS}
-    if not cell["frames"]:
+def _check_optional_columns(table: Table, optional: Iterable[str]) -> None:
+    """Refuse a column such as OnsetFrame, in whose place the first frame would be used without a word."""
+    for name in optional:
+        similar = [column for column in table.columns if name in column and column not in COLUMNS]
+        if similar and name not in table.columns:
+            raise UserError(f"{table.path}: the column {similar[0]} is not read; call it {name}, or remove it")
+
+
+def _annotation_of(row: Row, table: Table, place: str, classes: Sequence[str]) -> Annotation:
+    if not row.text("frames"):
         raise UserError("frames is empty; give a folder of frames or a video file")
-    clip = Clip(
-        dataset=check_name(cell["dataset"], "dataset"),
-        subject=check_name(cell["subject"], "subject"),
-        clip=check_name(cell["clip"], "clip"),
-        label=label_of(cell["label"], classes),
-        frames=folder / cell["frames"],
-        onset=_frame_number(cell["onset"], "onset"),
-        apex=_frame_number(cell["apex"], "apex") if cell["apex"] else None,
-        offset=_frame_number(cell["offset"], "offset"),
+    try:
+        label = label_of(row.text("label"), classes)
+    except UserError as error:
+        raise UserError(f"{error}{_own_classes_hint(table)}") from None
+    frames = _frames_path(table.path.parent, row.text("frames"))
+    annotation = Annotation(
+        check_name(row.text("dataset") or table.path.stem, "dataset"),
+        check_name(row.text("subject"), "subject"),
+        check_name(row.text("clip") or (frames.stem if frames.suffix and not frames.is_dir() else frames.name), "clip"),
+        classes[label],
+        (frames,),
+        _frame_number(row, "onset"),
+        _frame_number(row, "apex"),
+        _frame_number(row, "offset"),
+        place,
     )
-    if clip.offset <= clip.onset:
+    onset, offset = annotation.onset, annotation.offset
+    if onset is not None and offset is not None and offset <= onset:
         raise UserError(
-            f"offset {clip.offset} of clip {clip.name} is not after onset {clip.onset}; correct the frame numbers"
+            f"offset {offset} of clip {annotation.name} is not after onset {onset}; correct the frame numbers"
         )
-    return clip
+    return annotation
 
 
-def _frame_number(text: str, field: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise UserError(f"{field} {text!r} is not a frame number; give a whole number of 0 or more")
-    return int(text)
+def _own_classes_hint(table: Table) -> str:
+    words = list(dict.fromkeys(row.text("label").casefold() for row in table.rows))
+    try:
+        check_classes(words)
+    except UserError:  # an empty cell, for example
+        return ""
+    return f"; or train on classes of your own: prepare with --classes={shlex.quote(','.join(words))}"
+
+
+def _frames_path(folder: Path, text: str) -> Path:
+    """Return the path in a cell; a table that was written on Windows has backslashes."""
+    path = folder / os.path.expanduser(text)
+    return path if path.exists() or "\\" not in text else folder / os.path.expanduser(text.replace("\\", "/"))
+
+
+def _frame_number(row: Row, field: str) -> int | None:
+    text, number = row.text(field), row.integer(field)
+    if text and (number is None or number < 0):
+        raise UserError(
+            f"{field} {text!r} is not a frame number{date_hint(text)}; give a whole number of 0 or more, or leave the "
+            f"cell empty: {_WHERE_EMPTY[field]}"
+        )
+    return number
 
 
 def write_clips(path: str | Path, clips: Iterable[Clip], classes: Sequence[str] = EXPRESSIONS) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from icegan_jax.data.apex import middle_frame, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.cropper import MAX_LIGHT_RATIO, Cropper, ReadFrames, check_size
+from icegan_jax.data.images import picture_digest
 from icegan_jax.data.landmarks import SURE_SCORE, Box, Face, find_face
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
@@ -76,6 +77,7 @@ class ClipCrops:
         faces: uint8[len(shifts), size, size], the apex and its neighbors.
         changes: the spotted apex, the preparation that the face detector needed, frames that were not registered.
         frames: number of frames that were decoded and cropped.
+        digests: of the frames that were read from onset to offset, see ``images.picture_digest``.
     """
 
     apex: int
@@ -84,6 +86,7 @@ class ClipCrops:
     faces: Gray
     changes: tuple[CropRepair, ...]
     frames: int
+    digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,13 +116,21 @@ def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
     """
     # The frames of a video are not counted again: ``resolve_frames`` counted the frames, by decoding the whole video.
     numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
-    crops = inspect_clip(clip, options, numbers, partial(read_frames, clip.frames)).crops
+    digests: dict[int, str] = {}
+
+    def read(requested: Iterable[int]) -> Iterator[tuple[int, Gray]]:
+        for number, image in read_frames(clip.frames, requested):
+            digests[number] = picture_digest(image)
+            yield number, image
+
+    detection = inspect_clip(clip, options, numbers, read)
+    used, crops = detection.clip, detection.crops
     if any(change.field == ANOTHER_FACE for change in crops.changes):
         raise UserError(
             f"{clip.frames}: apex {crops.apex} does not show the face of onset {clip.onset}: another person, a cut, or "
             "no face; correct onset and apex"
         )
-    return crops
+    return replace(crops, digests=tuple(digests[n] for n in digests if used.onset <= n <= used.offset))
 
 
 def apply_changes(clip: Clip, crops: ClipCrops) -> Clip:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from icegan_jax.data.images import picture_digest
 from icegan_jax.data.names import check_subjects
 from icegan_jax.errors import UserError
 
@@ -61,7 +62,7 @@ def build_folds(pairs: "Pairs", *, protocol: str, share: float, inner_share: flo
         seed: seed of the random choices of subjects.
 
     Raises:
-        UserError: the data have too few subjects or apexes.
+        UserError: the data have too few subjects or apexes, or a fold would be tested on a face that it is trained on.
         ValueError: there is no such protocol.
     """
     if protocol not in PROTOCOLS:
@@ -70,6 +71,7 @@ def build_folds(pairs: "Pairs", *, protocol: str, share: float, inner_share: flo
         folds = leave_one_subject_out(pairs)
     else:
         folds = [all_subjects_fold(pairs)] if protocol == "all" else subject_split(pairs, share, seed)
+    _check_shared_faces(folds, pairs)
     return [hold_out_inner(fold, pairs, inner_share, seed) for fold in folds] if inner_share else folds
 
 
@@ -172,6 +174,31 @@ def hold_out_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
             "choose another config.seed or a smaller config.evaluation.inner_share"
         )
     return replace(fold, train=remaining, test=test, inner=apexes)
+
+
+def _check_shared_faces(folds: Sequence[Fold], pairs: "Pairs") -> None:
+    """Check that no tested onset or apex is among the pairs of the training subjects, pixel by pixel.
+
+    Raises:
+        UserError: the message names two clips.
+    """
+    clips = [*zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True)]
+    faces = [
+        {picture_digest(onset), picture_digest(apex)} - {""}
+        for onset, apex in zip(pairs.onset, pairs.apex, strict=True)
+    ]
+    for fold in folds:
+        if not fold.scored:
+            continue
+        trained = {digest: index for index in fold.train for digest in faces[index]}
+        for index in fold.test:
+            shared = faces[index] & trained.keys()
+            if shared:
+                tested, other = "/".join(clips[index]), "/".join(clips[trained[shared.pop()]])
+                raise UserError(
+                    f"fold {fold.name}: clip {tested} shows a face of {other}, on which the fold is trained; give one "
+                    "person one name in one database, or remove one of the two clips, and prepare again"
+                )
 
 
 def list_subjects(pairs: "Pairs", mask: NDArray[np.bool_] | slice = slice(None)) -> list[Person]:

@@ -1,10 +1,11 @@
 """Image files read as gray levels, for the networks, or as RGB colors, for display."""
 
+import hashlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 # program and TIFF prints to stderr from C.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "PPM")
 MIN_SIDE = 20  # pixels, the smallest face that ``landmarks.find_face`` detects
+_SAMPLED = 16  # pictures of 16 bits that decide the scale of a recording
+_LEAST_OF_16_BITS = 64  # of the brightest color, the upper 8 bits; a camera of 14 bits or less has a lower value
 _RGB_PROFILE = b"RGB "  # the color space at byte 16 of an ICC profile (ICC.1:2022, 7.2.8)
 
 Gray = NDArray[np.uint8]
@@ -39,9 +42,33 @@ def read_gray(path: Path, remedy: str) -> Gray:
         uint8[h, w], 0 to 255.
 
     Raises:
-        UserError: the file is missing, truncated or not an image.
+        UserError: the file is missing, truncated or not an image, or holds less than 8 bits of each color.
     """
-    return _decode(path, _gray_of, remedy)
+    return next(read_gray_pictures([path], remedy, [path]))
+
+
+def read_gray_pictures(paths: Iterable[Path], remedy: str, recording: Sequence[Path]) -> Iterator[Gray]:
+    """Yield pictures of one recording as upright gray levels, one at a time, as ``read_gray`` does.
+
+    Gray pictures of 16 bits hold the 10, 12, 14 or 16 bits of a camera. One shift brings all pictures of the recording
+    to 8 bits, so that a change between them keeps its size: the number of bits of the brightest level, rounded up to
+    an even number, minus 8.
+
+    Args:
+        paths: the files to read.
+        remedy: see ``read_gray``.
+        recording: all files of the recording.
+    """
+    shift: int | None = None
+    for path in paths:
+        picture = _decode(path, _levels_of, remedy)
+        if picture.dtype == np.uint16:
+            if shift is None:
+                positions = np.linspace(0, len(recording) - 1, min(len(recording), _SAMPLED)).astype(int)
+                samples = (_decode(recording[position], _levels_of, remedy) for position in positions)
+                shift = _shift_of(max(int(sample.max()) for sample in samples))
+            picture = _to_8_bits(picture, shift)
+        yield picture
 
 
 def read_color(path: Path) -> Color:
@@ -81,6 +108,13 @@ def to_gray(picture: Color) -> Gray:
     return np.asarray(Image.fromarray(picture).convert("L"), np.uint8)
 
 
+def picture_digest(picture: NDArray[np.uint8]) -> str:
+    """Return a digest of the pixels of a picture uint8[h, w]; "" of one level, such as black, which is no evidence."""
+    if picture.min() == picture.max():
+        return ""
+    return hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
+
+
 def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) -> Decoded:
     """Open an image file and return the result of ``convert``.
 
@@ -97,7 +131,13 @@ def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings are about metadata; an undecodable image raises an error
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                has_16_bits = any(str(tile.args).endswith(";16B") for tile in image.tile)
+                # Pillow keeps the upper 8 of the 16 bits of a color.
+                if has_16_bits and image.mode != "I;16" and np.asarray(image.convert("RGB")).max() < _LEAST_OF_16_BITS:
+                    raise UserError(f"{path}: uses few of its 16 bits per color; save it with 8 bits per color")
                 return convert(image)
+    except UserError:
+        raise
     except Exception as error:  # Pillow raises many types of exception for a damaged file
         reason = (
             "no jpg, png or bmp" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:100]
@@ -105,18 +145,34 @@ def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) 
         raise UserError(f"{path}: not a readable image ({reason}); {remedy}") from None
 
 
-def _gray_of(image: Image.Image) -> Gray:
+def _shift_of(brightest: int) -> int:
+    """Return the shift of ``read_gray_pictures`` for the brightest level of a recording."""
+    bits = brightest.bit_length()
+    return max(0, bits + bits % 2 - 8)
+
+
+def _to_8_bits(levels: NDArray[Any], shift: int) -> Gray:
+    return np.asarray(np.minimum(levels >> shift, 255), np.uint8)
+
+
+def _levels_of(image: Image.Image) -> NDArray[Any]:
+    """Return the upright gray levels: uint16[h, w] of an image of 16 bits per pixel, else uint8[h, w]."""
     upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):  # 16 bits per pixel
-        return np.asarray(np.asarray(upright) >> 8, np.uint8)
-    return np.asarray(upright.convert("L"), np.uint8)
+    if upright.mode.startswith("I"):
+        return np.asarray(upright).astype(np.uint16)
+    return np.asarray(_on_white(upright).convert("L"), np.uint8)
 
 
 def _rgb_of(image: Image.Image) -> Color:
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):
-        return np.repeat(_gray_of(upright)[..., None], 3, axis=2)
-    if upright.has_transparency_data:
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright.convert("RGBA"))
-    return np.array(upright.convert("RGB"), np.uint8)
+        levels = _levels_of(upright)
+        return np.repeat(_to_8_bits(levels, _shift_of(int(levels.max())))[..., None], 3, axis=2)
+    return np.array(_on_white(upright).convert("RGB"), np.uint8)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an image whose transparent pixels are white."""
+    if not image.has_transparency_data:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))

@@ -1,7 +1,8 @@
 """Checks of the names of databases, subjects, clips and classes, which become folders and cells of tables."""
 
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from icegan_jax.errors import UserError
 
@@ -10,6 +11,7 @@ FORMULA_PREFIXES = "=+-@"
 # Bytes of a name in UTF-8. The folder of a fold is named DATASET_SUBJECT, and a file system allows 255 bytes.
 MAX_NAME_BYTES = 100
 _PATH_CHARACTERS = '/\\:"'
+_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?|\d{1,4}/\d{1,2}/\d{1,4}")  # in a workbook; in a csv
 
 
 def check_classes(names: Sequence[str]) -> tuple[str, ...]:
@@ -49,6 +51,8 @@ def check_name(name: str, field: str) -> str:
     if not name:
         raise UserError(f"{field} is empty; give it a name")
     text = repr(name) if len(name) <= MAX_NAME_BYTES else f"{name[: MAX_NAME_BYTES // 2]!r}..."
+    if _DATE.fullmatch(name):
+        raise UserError(f"{field} {text} is a date{date_hint(name)}")
     if ".." in name or name.startswith(".") or any(c in _PATH_CHARACTERS for c in name):
         raise UserError(f"{field} {text} cannot be a folder name; remove '/', '\\', ':', '\"', '..' and leading dots")
     if name[0] in FORMULA_PREFIXES:
@@ -64,25 +68,45 @@ def check_name(name: str, field: str) -> str:
     return name
 
 
+def date_hint(text: str) -> str:
+    """Return what to do about a cell that a spreadsheet program turned into a date, such as 1-2; "" for other texts."""
+    if not _DATE.fullmatch(text):
+        return ""
+    return ": a spreadsheet program made it of something else; format the column as text and enter the value again"
+
+
 def check_subjects(people: Iterable[tuple[str, str]]) -> None:
     """Check that every (dataset, subject) can have a folder of its own in a run directory.
 
-    A file system may not distinguish upper from lower case (macOS, Windows), or two encodings of an accent.
-
     Raises:
-        UserError: a name is not allowed, or two subjects would share the folder DATASET_SUBJECT.
+        UserError: a name is not allowed, or there is a conflict (``subject_conflicts``).
     """
-    folders: dict[str, tuple[str, str]] = {}
+    people = list(people)
     for dataset, subject in people:
         check_name(dataset, "dataset")
         check_name(subject, "subject")
+    for _, message in subject_conflicts(people):
+        raise UserError(message)
+
+
+def subject_conflicts(people: Iterable[tuple[str, str]]) -> Iterator[tuple[int, str]]:
+    """Yield the position and an error message of each (dataset, subject) that is one with an earlier one.
+
+    A file system may not distinguish upper from lower case (macOS, Windows), or two encodings of an accent. Subjects
+    whose names differ in leading zeros are taken as one person, who must not be in training and test of a fold.
+    """
+    earlier: dict[str, tuple[str, str]] = {}
+    for position, (dataset, subject) in enumerate(people):
         folder = f"{dataset}_{subject}"
-        first = folders.setdefault(_normalized(folder), (dataset, subject))
-        if first != (dataset, subject):
-            raise UserError(
-                f"{'/'.join(first)!r} and {f'{dataset}/{subject}'!r}: two subjects would share the folder {folder}, on "
-                "some disks at least; rename one in clips.csv"
-            )
+        first = earlier.setdefault(normalize_name(folder), (dataset, subject))
+        if first == (dataset, subject):
+            continue
+        names = f"{'/'.join(first)!r} and {f'{dataset}/{subject}'!r}"
+        if _fold_case("_".join(first)) == _fold_case(folder):
+            reason = f"two subjects would share the folder {folder}, on some disks at least; rename one"
+        else:
+            reason = "differ in leading zeros only; give one person one name, and two people different ones"
+        yield position, f"{names}: {reason} in clips.csv"
 
 
 def spreadsheet_cell(value: object) -> str:
@@ -101,5 +125,10 @@ def spreadsheet_cell(value: object) -> str:
     return text
 
 
-def _normalized(name: str) -> str:
+def normalize_name(name: str) -> str:
+    """Return a name without case and padding: "s1_ne_1" of "S01_ne_01"."""
+    return re.sub("[0-9]+", lambda digits: digits[0].lstrip("0") or "0", _fold_case(name))
+
+
+def _fold_case(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

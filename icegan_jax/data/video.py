@@ -5,7 +5,6 @@ Videos are read and written by PyAV. Edit lists are applied by FFmpeg's demuxer,
 
 import itertools
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +17,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.clips import MAX_DIGITS
-from icegan_jax.data.images import read_gray
+from icegan_jax.data.frame_numbers import index_frames
+from icegan_jax.data.images import read_gray, read_gray_pictures
 from icegan_jax.errors import UserError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
+_REMEDY = "restore the file or remove the clip"  # for an image that cannot be read
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".gif")
 
 # Frames per second in a header are ignored where the usual interval between frames differs by a larger factor.
@@ -78,36 +77,8 @@ def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int,
     for number in requested:
         if number not in files:
             raise UserError(f"{path}: frame {number} is missing; restore the file or correct the annotation")
-        yield number, read_frame(files[number])
-
-
-def index_frames(folder: str | Path) -> dict[int, Path]:
-    """Return {frame number: image file} of a folder, in numeric order.
-
-    The frame number is the last integer in the file name, whatever its padding and prefix (docs/databases.md, "Rules
-    for reading", rule 2). Files are ignored that are not jpg, jpeg, bmp or png, or whose name has no number or one of
-    more than 9 digits.
-
-    Raises:
-        UserError: there is no such folder, the folder has no frame, or two files have the same number.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of frames, and no such video; correct the column frames")
-    files: dict[int, Path] = {}
-    for file in sorted(folder.iterdir()):
-        numbers = re.findall(r"[0-9]+", file.stem)
-        if file.suffix.lower() not in IMAGE_SUFFIXES or not numbers or file.name.startswith("."):
-            continue
-        if len(numbers[-1].lstrip("0")) > MAX_DIGITS:  # clips.csv does not accept such a number
-            continue
-        number = int(numbers[-1])
-        if number in files:
-            raise UserError(f"{folder}: {files[number].name} and {file.name} are both frame {number}; remove one")
-        files[number] = file
-    if not files:
-        raise UserError(f"{folder}: no frames; put jpg, png or bmp images there whose names end in the frame number")
-    return dict(sorted(files.items()))
+    pictures = read_gray_pictures((files[number] for number in requested), _REMEDY, list(files.values()))
+    yield from zip(requested, pictures, strict=True)
 
 
 def read_frame(path: str | Path) -> Gray:
@@ -116,7 +87,7 @@ def read_frame(path: str | Path) -> Gray:
     Raises:
         UserError: the file is missing, truncated or not an image.
     """
-    return read_gray(Path(path), "restore the file or remove the clip")
+    return read_gray(Path(path), _REMEDY)
 
 
 @dataclass(frozen=True)

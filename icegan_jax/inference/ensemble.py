@@ -6,7 +6,6 @@ from that fold alone.
 Axis letters: b face, n image side, k class.
 """
 
-import difflib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.config import NO_GENERATOR, build_models
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.provenance import read_run_config
 from icegan_jax.run_dir import FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
@@ -73,10 +72,9 @@ def choose_folds(run_dir: Path, *, fold: str | None = None, exclude_subject: str
     if fold is not None:
         chosen = [each for each in finished if each.name == fold]
         if not chosen:
-            near = difflib.get_close_matches(fold, [each.name for each in finished], n=1, cutoff=0.5)
-            names = ", ".join(each.name for each in finished[:8])
-            hint = f"did you mean {near[0]}?" if near else f"there are {names}"
-            raise UserError(f"--fold={fold}: {run_dir} has no finished fold of that name; {hint}")
+            names = [each.name for each in finished]
+            hint = did_you_mean(fold, names) or f"; there are {', '.join(names[:8])}"
+            raise UserError(f"--fold={fold}: {run_dir} has no finished fold of that name{hint}")
     if exclude_subject is None:
         return chosen
     subject = _match_subject(exclude_subject, sorted({subject for each in finished for subject in each.held_out}))
@@ -123,8 +121,7 @@ def _match_subject(name: str, held_out: Sequence[Subject]) -> Subject:
             f"--exclude_subject={name}: the run trained on all subjects and held none out; give a run with "
             "--config.protocol=loso, or omit the option for a person outside the training data"
         )
-    near = difflib.get_close_matches(name, ["/".join(subject) for subject in held_out], n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = did_you_mean(name, map("/".join, held_out))
     raise UserError(
         f"--exclude_subject={name}: no finished fold of the run held out a subject of that name{hint}; omit the option "
         "for a person outside the training data"
@@ -186,7 +183,13 @@ class Ensemble:
 
         Returns:
             float32[b, k]. The lengths of a pair depend on the other pairs of the batch by rounding only.
+
+        Raises:
+            TypeError: Faces are not uint8.
+            ValueError: Faces have another shape.
         """
+        for name, faces in (("onset", onset), ("apex", apex)):
+            _check_faces(name, faces, self.image_size)
         return self._mean_over_folds(_predict, onset[..., None], apex[..., None])
 
     def synthesize(self, onset: Gray, label: NDArray[np.int32], draw: NDArray[np.int32], intensity: Floats) -> Gray:
@@ -200,7 +203,11 @@ class Ensemble:
 
         Returns:
             uint8[b, n, n].
+
+        Raises:
+            TypeError, ValueError: see ``predict``.
         """
+        _check_faces("onset", onset, self.image_size)
         faces = self._mean_over_folds(_synthesize, onset[..., None], label, draw, np.asarray(intensity, np.float32))
         return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * _GRAY_PER_UNIT), np.uint8)
 
@@ -231,6 +238,13 @@ class Ensemble:
             results = [np.asarray(program(self.models, state, *padded), np.float64)[:count] for state in self.states]
             means.append(np.mean(results, axis=0))
         return np.concatenate(means).astype(np.float32)
+
+
+def _check_faces(name: str, faces: Gray, n: int) -> None:
+    if faces.dtype != np.uint8:
+        raise TypeError(f"{name}: dtype {faces.dtype}; give gray levels as uint8, from 0 to 255")
+    if faces.ndim != 3 or faces.shape[1:] != (n, n):
+        raise ValueError(f"{name}: shape {faces.shape}; give prepared gray crops [b, {n}, {n}]")
 
 
 def load_ensemble(

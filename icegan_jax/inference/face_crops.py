@@ -13,6 +13,7 @@ from tqdm import tqdm
 from icegan_jax.data import align
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import CropOptions, FaceDetection, inspect_clip
+from icegan_jax.data.frame_numbers import natural_order
 from icegan_jax.data.images import PICTURE_SUFFIXES, read_color, to_gray
 from icegan_jax.data.landmarks import SURE_SCORE, Box, Face, find_face, find_faces
 from icegan_jax.data.spotting import Trace, quietest_interval, trace_video
@@ -169,7 +170,7 @@ class NeutralFace:
 
 
 def list_pictures(path: Path) -> list[Path]:
-    """Return the picture at a path, or the pictures of the folder there, sorted by name.
+    """Return the picture at a path, or the pictures of the folder there, in natural order.
 
     Raises:
         UserError: The path does not exist, or the folder holds no picture.
@@ -180,7 +181,7 @@ def list_pictures(path: Path) -> list[Path]:
         raise UserError(f"{path}: no such picture or folder; correct --input")
     pictures = [
         file
-        for file in sorted(path.iterdir())
+        for file in sorted(path.iterdir(), key=natural_order)
         if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file() and not file.name.startswith(".")
     ]
     if not pictures:

@@ -15,13 +15,16 @@ from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.cropper import ReadFrames
-from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, to_gray
-from icegan_jax.data.video import IMAGE_SUFFIXES, index_frames, read_frame, read_frames, read_video_info, write_video
+from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES, index_frames
+from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, read_gray_pictures, to_gray
+from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
+from icegan_jax.data.video import read_frames, read_video_info, write_video
 from icegan_jax.errors import UserError
 
 RECORDING_FILE = "recording.mkv"
 _CAMERA_RATE = 30.0  # frames per second in the header of a recording, whose frames have their own time stamps
 _CHANNELS = 3
+_REMEDY = "give another picture"  # for a file that cannot be read
 
 Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
@@ -89,7 +92,7 @@ def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str])
     if len(paths) > 2:
         raise UserError(f"--input: {len(paths)} paths; give one, or the two pictures of a pair: onset, then apex")
     path = Path(paths[0])
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TABLE_SUFFIXES:
         return _open_clips(path, fps, classes)
     if path.is_dir():
         return [_open_folder(path, fps)]
@@ -122,7 +125,7 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
 
 
 def _open_pair(onset: Path, apex: Path) -> FrameSource:
-    frames = read_frame(onset), read_frame(apex)
+    frames = to_gray_pair(onset, apex)
     if frames[0].shape != frames[1].shape:
         (h, w), (apex_h, apex_w) = frames[0].shape, frames[1].shape
         raise UserError(f"{apex}: is {apex_w}x{apex_h}, the onset {onset} {w}x{h}; give two frames of one recording")
@@ -145,7 +148,7 @@ def array_source(frames: Sequence[Gray] | Gray, path: Path, fps: float | None, c
 
 
 def _open_clips(path: Path, fps: float | None, classes: Sequence[str]) -> list[FrameSource]:
-    """Open the recording of each clip of a clips.csv."""
+    """Open the recording of each clip of a table."""
     sources = []
     for clip in read_clips(path, classes):
         source = _open_folder(clip.frames, fps) if clip.frames.is_dir() else open_video(clip.frames, fps)
@@ -217,9 +220,18 @@ def to_gray_picture(picture: Picture, name: str) -> Gray:
         UserError: The file cannot be read.
     """
     if isinstance(picture, AnyPath):
-        return read_gray(Path(picture), "give another picture")
+        return read_gray(Path(picture), _REMEDY)
     array = _to_picture(picture, name)
     return array if array.ndim == 2 else to_gray(array)
+
+
+def to_gray_pair(onset: Picture, apex: Picture) -> tuple[Gray, Gray]:
+    """Return onset and apex as gray levels, of two files with one scale; see ``to_gray_picture``."""
+    if isinstance(onset, AnyPath) and isinstance(apex, AnyPath):
+        paths = [Path(onset), Path(apex)]
+        first, second = read_gray_pictures(paths, _REMEDY, paths)
+        return first, second
+    return to_gray_picture(onset, "onset"), to_gray_picture(apex, "apex")
 
 
 def to_color_picture(picture: Picture, name: str) -> Color:

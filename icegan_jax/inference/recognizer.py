@@ -16,7 +16,7 @@ from icegan_jax.inference.inputs import (
     open_inputs,
     pair_source,
     to_gray_frames,
-    to_gray_picture,
+    to_gray_pair,
     to_prepared_crop,
 )
 from icegan_jax.inference.recognize import (
@@ -143,7 +143,7 @@ def _pair(onset: Picture | FrameSource, apex: Picture, fps: float | None) -> Fra
         raise ValueError("apex: not of a clip; leave it out")
     if fps is not None:
         raise ValueError(f"fps: {fps}; two pictures have no frame rate, leave it out")
-    frames = to_gray_picture(onset, "onset"), to_gray_picture(apex, "apex")
+    frames = to_gray_pair(onset, apex)
     if frames[0].shape != frames[1].shape:
         raise ValueError(
             f"apex: shape {frames[1].shape}, but the onset has {frames[0].shape}; give two frames of one recording"

@@ -1,6 +1,5 @@
 """Synthesis: from a request to a picture or sequence, with a JSON file that documents the request."""
 
-import difflib
 import hashlib
 import math
 import sys
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.images import color_profile
-from icegan_jax.errors import UserError
+from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.inference.composite import Renderer, build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import NeutralFace, find_neutral_faces, list_pictures
@@ -235,9 +234,9 @@ def _labels(expression: str, ensemble: Ensemble) -> list[int]:
     if expression == ALL_EXPRESSIONS:
         return list(range(len(ensemble.classes)))
     if expression not in ensemble.classes:
-        near = difflib.get_close_matches(expression, ensemble.classes, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"or {ALL_EXPRESSIONS}"
-        raise UserError(f"--expression={expression}: the run has the classes {', '.join(ensemble.classes)}; {hint}")
+        names = ", ".join((*ensemble.classes, ALL_EXPRESSIONS))
+        hint = did_you_mean(expression, ensemble.classes)
+        raise UserError(f"--expression={expression}: no class of the run{hint}; use one of {names}")
     return [ensemble.classes.index(expression)]
 
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ def test_transparent_pixels_become_white(tmp_path: Path) -> None:
     assert (actual[:, :12] == 255).all()
     assert (actual[:12, 12:] == (200, 100, 0)).all()
     assert np.abs(actual[20, 20].astype(int) - (244, 224, 204)).max() <= 1
+    assert (read_frame(tmp_path / "rgba.png") == to_gray(actual)).all()
     gray = np.dstack([np.full((24, 24), 90, np.uint8), half[..., 3]])
     Image.fromarray(gray, "LA").save(tmp_path / "la.png")
     assert read_color(tmp_path / "la.png")[[0, 0], [0, 20]].tolist() == [[255] * 3, [90] * 3]
@@ -77,6 +79,19 @@ def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
     actual = read_color(tmp_path / "deep.png")
     assert (actual == (deep >> 8)[..., None]).all()
     assert (read_frame(tmp_path / "deep.png") == deep >> 8).all()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+def test_the_bits_of_a_camera_at_the_low_end_of_sixteen(tmp_path: Path, colors: NDArray[np.uint8], bits: int) -> None:
+    path = tmp_path / "camera.png"
+    cv2.imwrite(str(path), colors[..., 0].astype(np.uint16) << (bits - 8))
+    assert (read_color(path)[..., 0] == colors[..., 0]).all()
+    assert (read_frame(path) == colors[..., 0]).all()
+    cv2.imwrite(str(path), colors.astype(np.uint16) << (bits - 8))
+    with pytest.raises(UserError, match=r"camera\.png: uses few of its 16 bits per color; save it with 8 bits"):
+        read_frame(path)
+    cv2.imwrite(str(path), colors[..., ::-1].astype(np.uint16) << 8)
+    assert (read_color(path) == colors).all()
 
 
 def test_the_exif_orientation_is_applied(tmp_path: Path, colors: NDArray[np.uint8]) -> None:

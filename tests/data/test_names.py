@@ -2,15 +2,17 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from icegan_jax.data import dataset, folds, names
-from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.ingest.annotation import Finding
+from icegan_jax.data.clips import Clip, read_clips, write_clips
+from icegan_jax.data.ingest.annotation import Finding, Source
 from icegan_jax.data.ingest.build import prepare_clips
+from icegan_jax.data.ingest.collect_clips import collect_clips
 from icegan_jax.data.ingest.summary import write_table
 from icegan_jax.errors import UserError
 from tests.data.conftest import HEADER, pairs_of, record
@@ -92,11 +94,18 @@ def test_valid_names(tmp_path: Path, name: str) -> None:
         (("d", "\u00e9"), ("d", "e\u0301")),
         (("d", "STRASSE"), ("d", "straße")),
         (("a_b", "c"), ("a", "b_c")),
+        (("d", "1"), ("d", "001")),
+        (("d", "S1"), ("d", "s01")),
     ],
 )
-def test_subjects_that_a_file_system_does_not_distinguish(tmp_path: Path, people: tuple[tuple[str, str], ...]) -> None:
-    clips = [Clip(*person, "c", 0, tmp_path, 0, 1, 2) for person in people]
+def test_indistinguishable_subjects_raise(tmp_path: Path, people: tuple[tuple[str, str], ...]) -> None:
+    clips = [Clip(*person, f"c{n}", n, tmp_path / f"{n}", 0, 1, 2) for n, person in enumerate(people)]
     line = "two subjects would share the folder .*, on some disks at least; rename one"
+    if people[0][1].lower() in ("1", "s1"):
+        line = "differ in leading zeros only; give one person one name"
+    write_clips(tmp_path / "clips.csv", clips)
+    findings = collect_clips([Source("clips", tmp_path / "clips.csv")]).findings
+    assert re.search(line, f"{findings[0].message}; {findings[0].remedy}") and findings[0].kind == "error"
     with pytest.raises(UserError, match=line):
         prepare_clips(clips, tmp_path / "out")
     records = [record(*person, "c", 0, 0) for person in people]

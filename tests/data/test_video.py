@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from icegan_jax.data.video import (
-    index_frames,
     list_frames,
     read_color_frames,
     read_frame,
@@ -27,27 +26,6 @@ POSITIONS = [0, 1, 2, 3, 6, 7, 8, 9, 10, 12]  # of frames at 25 per second, with
 def pictures(count: int = 10) -> list[Gray]:
     """Return uint8[48, 64] frames of a moving face: frame i is shifted by i pixels."""
     return [np.ascontiguousarray(np.roll(astronaut(), i, axis=1)[60:108, 60:124]) for i in range(count)]
-
-
-def test_index_frames_takes_the_last_integer_in_numeric_order(tmp_path: Path) -> None:
-    for name in ("reg_img100.jpg", "reg_img99.JPG", "006_1_2_00007.bmp", "img0000000008.png"):
-        (tmp_path / name).touch()
-    for name in ("notes1.txt", "cover.png", "._img5.png", "img9999999999.png"):  # no frames of a clips.csv
-        (tmp_path / name).touch()
-    index = index_frames(tmp_path)
-    assert list(index) == [7, 8, 99, 100]
-    assert index[99].name == "reg_img99.JPG"
-
-
-def test_invalid_frame_folders_raise(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such folder"):
-        index_frames(tmp_path / "missing")
-    with pytest.raises(UserError, match="no frames; put jpg"):
-        index_frames(tmp_path)
-    (tmp_path / "img01.png").touch()
-    (tmp_path / "reg1.jpg").touch()
-    with pytest.raises(UserError, match=r"img01\.png and reg1\.jpg are both frame 1"):
-        index_frames(tmp_path)
 
 
 def test_read_frame_returns_gray_levels_and_raises_without_an_image(tmp_path: Path) -> None:
@@ -74,10 +52,7 @@ def test_a_truncated_image_raises(tmp_path: Path, suffix: str) -> None:
         read_frame(path)
 
 
-def test_sixteen_bits_and_a_turned_picture(tmp_path: Path) -> None:
-    deep = np.arange(6, dtype=np.uint16).reshape(2, 3) * 10000
-    cv2.imwrite(str(tmp_path / "deep.png"), deep)
-    assert (read_frame(tmp_path / "deep.png") == deep >> 8).all()
+def test_a_turned_picture(tmp_path: Path) -> None:
     turned = Image.fromarray(np.zeros((20, 30), np.uint8))
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: turn by 90 degrees
@@ -92,6 +67,15 @@ def test_read_frames_in_order_and_names_a_gap(tmp_path: Path) -> None:
     assert [(n, int(image[0, 0])) for n, image in read_frames(tmp_path, [10, 2, 10])] == [(2, 2), (10, 10)]
     with pytest.raises(UserError, match="frame 3 is missing; restore the file"):
         list(read_frames(tmp_path, [2, 3]))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_the_bits_of_a_camera_keep_their_levels_with_one_scale_for_the_clip(tmp_path: Path, bits: int) -> None:
+    frames = {n: np.clip(picture * (0.1 * n), 0, 255).astype(np.uint8) for n, picture in enumerate(pictures())}
+    for n, frame in frames.items():
+        cv2.imwrite(str(tmp_path / f"img{n}.png"), frame.astype(np.uint16) << (bits - 8))
+    assert all((image == frames[n]).all() for n, image in read_frames(tmp_path, frames))
+    assert all((image == frames[n]).all() for n, image in read_frames(tmp_path, [1, 2]))  # dark frames of the clip
 
 
 def test_positions_in_a_video(tmp_path: Path) -> None:

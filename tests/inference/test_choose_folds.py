@@ -43,11 +43,11 @@ def test_the_last_checkpoint_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fold": "tiny_s4"}, "--fold=tiny_s4: .* no finished fold of that name; did you mean tiny_s"),
+        ({"fold": "tiny_s4"}, "--fold=tiny_s4: .* no finished fold of that name \\(did you mean tiny_s"),
         ({"fold": "?"}, r"--fold=\?: .*; there are tiny_s0, tiny_s1, tiny_s2$"),
         (
             {"exclude_subject": "tiny/s5"},
-            "--exclude_subject=tiny/s5: .* a subject of that name; did you mean tiny/s.*omit the option",
+            "--exclude_subject=tiny/s5: .* a subject of that name \\(did you mean tiny/s.*omit the option",
         ),
         ({"fold": "tiny_s0", "exclude_subject": "s1"}, "fold tiny_s0 was trained on this subject; omit --fold"),
     ],

@@ -188,9 +188,10 @@ def test_a_sequence_of_the_picture_or_of_a_grid(
 def test_an_unknown_class(default_request: SynthesisRequest, ensemble: Ensemble) -> None:
     with pytest.raises(UserError) as refusal:
         synthesize_file(replace(default_request, expression="suprise"), ensemble)
-    known = ", ".join(EXPRESSIONS)
-    assert str(refusal.value) == f"--expression=suprise: the run has the classes {known}; did you mean surprise?"
-    with pytest.raises(UserError, match=f"--expression=xyz: the run has the classes {known}; or all"):
+    known = ", ".join((*EXPRESSIONS, "all"))
+    start = "--expression=suprise: no class of the run"
+    assert str(refusal.value) == f"{start} (did you mean surprise?); use one of {known}"
+    with pytest.raises(UserError, match=f"--expression=xyz: no class of the run; use one of {known}"):
         synthesize_file(replace(default_request, expression="xyz"), ensemble)
 
 

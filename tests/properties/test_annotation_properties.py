@@ -59,7 +59,9 @@ def test_any_bytes_are_a_table_or_one_line(content: bytes, suffix: str, start: b
 def test_prepared_pairs_are_read_as_they_were_written(keys: list[tuple[str, str, str]]) -> None:
     records = [record(*key, number % 3, 0, seed=number) for number, key in enumerate(keys)]
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        fingerprint = outcome(lambda: write_pairs(folder, records), "two subjects would share the folder")
+        fingerprint = outcome(
+            lambda: write_pairs(folder, records), "two subjects would share the folder", "leading zeros"
+        )
         if fingerprint is None:
             return
         pairs = load_pairs(folder)

@@ -13,3 +13,14 @@ READERS: Mapping[str, Callable[[Source], DatabaseAnnotation]] = {
     **dict.fromkeys(smic.CAMERAS, smic.read),
     **{name: partial(read_database, database=layout) for name, layout in assumed_layouts.FORMATS.items()},
 }
+
+# Names of the databases in publications and folders, for messages.
+OTHER_NAMES = {
+    "casmeii": "casme2",
+    "casme_ii": "casme2",
+    "samm_lv": "samm",
+    "smic_hs": "smic",
+    **dict.fromkeys(("casme_sq", "casme^2", "cas(me)2", "cas(me)^2"), "casme_squared"),
+    **dict.fromkeys(("casme3", "casme_iii", "casme^3", "cas(me)3", "cas(me)^3"), "casme_cubed"),
+    "4dme": "fourdme",
+}

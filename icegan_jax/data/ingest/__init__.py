@@ -19,7 +19,8 @@ Collecting the clips, where ``collect_clips.collect_clips`` finds the databases 
 
 Checking and building:
 
-11. ``check.check_clips`` decodes every frame, for ``--check``, and writes nothing.
+11. ``check.check_clips`` decodes every frame, for ``--check``, and writes nothing; ``shared_frames`` finds the frames
+    of two subjects, here and in the next stage.
 12. ``build.prepare_clips`` crops the faces, in processes (``parallel``) and with a ``cache`` of finished clips, and
     writes the prepared folder: the pairs, the tables, the ``summary``, the ``prepared_page`` and a contact sheet.
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from icegan_jax.data.ingest.spreadsheets import Row, Table
-from icegan_jax.data.names import check_name
-from icegan_jax.errors import UserError
+from icegan_jax.data.names import check_name, date_hint
+from icegan_jax.errors import UserError, did_you_mean
 
 # Forms in which frames are distributed, the preferred one first: whole recordings, uncropped frames from onset to
 # offset, the distributors' face crops, SMIC-E's longer clips. Whole faces come before the distributors' crops, so that
@@ -61,7 +61,7 @@ class Finding:
     Attributes:
         kind: "error" (stops preparation), "missing" (an expected clip that is absent), "surplus" (a folder or row that
             no clip uses), "excluded" (left out by the protocol's rule), "repair" (a change to come), "assumed" (a
-            database's layout that was never tried), or "note".
+            database's layout that was never tried), "shared" (frames of a clip of another subject), or "note".
         clip: ``dataset/subject/clip``, or the database's name where the finding is about no single clip.
         where: the file, row or folder.
         message: the observation.
@@ -109,7 +109,8 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.release is not None and self.release not in RELEASES:
-            raise UserError(f"release {self.release!r} of {self.name}: give one of {', '.join(RELEASES)}")
+            hint = did_you_mean(self.release, RELEASES)
+            raise UserError(f"release {self.release!r} of {self.name}{hint}: give one of {', '.join(RELEASES)}")
 
 
 @dataclass(frozen=True)
@@ -194,5 +195,5 @@ def parse_annotation(
 
 
 def _cell_error(table: Table, row: Row, column: str, problem: str) -> UserError:
-    name = column.split("|")[0]
-    return UserError(f"{table.location(row)}: {name} {row.text(column)!r} {problem}; correct the cell")
+    name, text = column.split("|")[0], row.text(column)
+    return UserError(f"{table.location(row)}: {name} {text!r} {problem}{date_hint(text)}; correct the cell")

@@ -19,6 +19,7 @@ from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.prepared_page import write_contact_sheet, write_page
 from icegan_jax.data.ingest.repairs import Repair, make_repair
+from icegan_jax.data.ingest.shared_frames import find_shared_frames
 from icegan_jax.data.ingest.summary import (
     Summary,
     count_clips,
@@ -73,6 +74,19 @@ def _check_damaged(results: Sequence[ClipCrops | Finding], options: CropOptions)
     if not options.skip_damaged:
         remedy += ", or leave such clips out with --skip_damaged; the finished clips are kept for the next run"
     raise UserError(f"{len(damaged)} of {len(results)} clips cannot be prepared: {', '.join(named)}{more}; {remedy}")
+
+
+def _check_shared(shared: Sequence[Finding]) -> None:
+    """Check that no frames of two subjects have two labels.
+
+    Raises:
+        UserError: they have. The message names the first clip.
+    """
+    errors = [finding for finding in shared if finding.kind == "error"]
+    if errors:
+        first = errors[0]
+        more = f" ({len(errors) - 1} more with errors)" if len(errors) > 1 else ""
+        raise UserError(f"{first.where}: clip {first.clip} {first.message}{more}; {first.remedy}; see all with --check")
 
 
 def _write_prepared_dir(
@@ -204,11 +218,7 @@ def prepare_clips(
         UserError: an option or a name is wrong, a clip's frames are damaged or show no face (unless ``skip_damaged``),
             or ``out`` cannot be written.
     """
-    for clip in clips:
-        if clip.frames.resolve().is_relative_to(Path(out).resolve()):
-            raise UserError(
-                f"{out}: holds the frames of clip {clip.name}, which it would replace; choose another --out"
-            )
+    check_frames_outside(clips, out)
     _check_arguments(clips, options)
     with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
         return _prepare_into(staging, clips, context, options, workers, progress, earlier=Path(out))
@@ -259,14 +269,36 @@ def prepare_procedural(
         )
 
 
-def _check_arguments(clips: Sequence[Clip], options: CropOptions) -> None:
-    if not clips:
-        raise UserError("no clips to prepare; give at least one")
+def check_frames_outside(clips: Sequence[Clip], out: str | Path) -> None:
+    """Check that the folder ``out``, which is going to be replaced, holds no frames of the clips.
+
+    Raises:
+        UserError: it does.
+    """
+    for clip in clips:
+        if clip.frames.resolve().is_relative_to(Path(out).resolve()):
+            raise UserError(
+                f"{out}: holds the frames of clip {clip.name}, which it would replace; choose another --out"
+            )
+
+
+def check_crop_options(options: CropOptions) -> None:
+    """Check the values of the options.
+
+    Raises:
+        UserError: a value is unknown or out of range.
+    """
     if options.register not in REGISTRATIONS:
         raise UserError(f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}")
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
     check_apex_method(options.apex)
+
+
+def _check_arguments(clips: Sequence[Clip], options: CropOptions) -> None:
+    if not clips:
+        raise UserError("no clips to prepare; give at least one")
+    check_crop_options(options)
     check_subjects((clip.dataset, clip.subject) for clip in clips)
     for clip in clips:
         check_name(clip.clip, "clip")
@@ -310,6 +342,9 @@ def _prepare_into(
     seconds = time.perf_counter() - start
     ordered = [results[index] for index in range(len(clips))]
     _check_damaged(ordered, options)
+    shared = find_shared_frames(clips, [r.digests if isinstance(r, ClipCrops) else () for r in ordered])
+    _check_shared(shared)
+    context = replace(context, findings=[*context.findings, *shared])
     summary = _write_prepared_dir(staging, clips, ordered, context, options)
     cache.prune_cache(staging / CACHE_DIR, set(keys.values()))
     return replace(summary, reused=reused, seconds=seconds, frames_per_second=frames / seconds)

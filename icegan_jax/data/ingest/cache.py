@@ -13,16 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from icegan_jax.data import align, apex, crop, cropper, face_embedding, images, landmarks, video
+from icegan_jax.data import align, apex, crop, cropper, face_embedding, frame_numbers, images, landmarks, video
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair
+from icegan_jax.data.frame_numbers import index_frames
 from icegan_jax.data.ingest.summary import package_versions
-from icegan_jax.data.video import index_frames
 from icegan_jax.errors import UserError
 from icegan_jax.io import NPZ_ERRORS, write_arrays
 
 # Modules whose source decides the pixels of a crop.
-_MODULES = (align, apex, crop, cropper, face_embedding, images, landmarks, video)
+_MODULES = (align, apex, crop, cropper, face_embedding, frame_numbers, images, landmarks, video)
 
 
 def cache_key(clip: Clip, options: CropOptions) -> str:
@@ -93,7 +93,7 @@ def _load(entry: Path) -> ClipCrops | None:
             faces, content = arrays["faces"], json.loads(str(arrays["content"]))
     except NPZ_ERRORS:
         return None
-    content["shifts"] = tuple(content["shifts"])
+    content["shifts"], content["digests"] = tuple(content["shifts"]), tuple(content["digests"])
     content["changes"] = tuple(CropRepair(**change) for change in content["changes"])
     return ClipCrops(**content, onset=faces[0], faces=faces[1:])
 

@@ -10,12 +10,15 @@ from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.crop import frames_to_read
+from icegan_jax.data.frame_numbers import index_frames
+from icegan_jax.data.images import picture_digest
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
 from icegan_jax.data.ingest.messages import clip_count_line, count_lines, finding_lines
 from icegan_jax.data.ingest.parallel import run_parallel
+from icegan_jax.data.ingest.shared_frames import find_shared_frames
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
-from icegan_jax.data.video import index_frames, read_frame, read_frames
+from icegan_jax.data.video import read_frame, read_frames
 from icegan_jax.errors import UserError
 
 # Titles of the kinds of findings, the most serious last, where a terminal shows them beside the summary line.
@@ -25,6 +28,7 @@ _TITLES = {
     "assumed": "assumed: layouts of databases that were never read",
     "surplus": "surplus: folders and rows that no clip uses",
     "repair": "other repairs",
+    "shared": "shared: frames that two subjects have; main refuses folds of them",
     "missing": "missing: clips that the protocol has and this copy has not; they are left out",
     "error": "errors: preparation stops at these; clips with damaged frames can be left out with --skip_damaged",
 }
@@ -33,7 +37,7 @@ _REPAIRS_TITLE = "repairs: frames that are replaced; a row of a --repairs file b
 
 def check_clips(
     collected: CollectedClips, workers: int | None = None, progress: bool = True, method: str = "difference"
-) -> list[Finding]:
+) -> tuple[list[Finding], list[Finding]]:
     """Decode every frame of every clip from onset to offset, one at a time in each process.
 
     Args:
@@ -43,50 +47,70 @@ def check_clips(
         method: how the apex will be spotted where none is annotated.
 
     Returns:
-        For each frame that cannot be decoded or has another size than the clip's first frame, in the order of the
-        clips: an "error" where preparation reads the frame, else a "note".
+        damaged: for each frame that cannot be decoded or has another size than the clip's first frame, in the order
+            of the clips: an "error" where preparation reads the frame, else a "note".
+        shared: see ``find_shared_frames``, of the frames that preparation reads.
     """
     clips = collected.clips
     results = run_parallel(partial(check_clip, method=method), clips, workers or os.cpu_count() or 1)
     bar = tqdm(results, total=len(clips), desc="frames", unit="clip", disable=not progress)
-    return [finding for findings in bar for finding in findings]
+    findings, digests = [], []
+    for of_clip, frames in bar:
+        findings += of_clip
+        digests.append([] if any(finding.kind == "error" for finding in of_clip) else frames)
+    return findings, find_shared_frames(clips, digests)
 
 
-def check_clip(clip: Clip, method: str = "difference") -> list[Finding]:
-    """Return a finding for each frame from onset to offset that cannot be used, as ``check_clips`` does."""
+def check_clip(clip: Clip, method: str = "difference") -> tuple[list[Finding], list[str]]:
+    """Return the findings on the frames from onset to offset that cannot be used, and the digests of those needed."""
     if not clip.frames.is_dir():
         return _check_video(clip, method)
     try:
         files = index_frames(clip.frames)
     except (UserError, OSError) as error:  # the folder may have changed since the clips were collected
-        return [_frame_finding(clip, clip.frames, str(error))]
+        return [_frame_finding(clip, clip.frames, str(error))], []
     existing = {number: file for number, file in files.items() if clip.onset <= number <= clip.offset}
     needed = set(frames_to_read(clip, frames_after_onset(clip, list(existing)), method))
-    findings = []
+    findings, digests = [], []
     size: tuple[int, ...] = ()
     for number, file in existing.items():
         try:
-            shape = read_frame(file).shape
+            picture = read_frame(file)
         except UserError as error:
             findings.append(_frame_finding(clip, file, str(error), is_needed=number in needed))
             continue
-        size = size or shape
-        if shape != size:
-            text = f"is {shape[1]}x{shape[0]}, the clip's first frame {size[1]}x{size[0]}; give frames of one size"
-            findings.append(_frame_finding(clip, file, text, is_needed=number in needed))
-    return findings
+        size = size or picture.shape
+        if picture.shape != size:
+            findings.append(_size_finding(clip, file, picture.shape, size, is_needed=number in needed))
+        elif number in needed:
+            digests.append(picture_digest(picture))
+    return findings, digests
 
 
-def _check_video(clip: Clip, method: str) -> list[Finding]:
+def _check_video(clip: Clip, method: str) -> tuple[list[Finding], list[str]]:
     numbers = range(clip.onset, clip.offset + 1)
-    last_needed = max(frames_to_read(clip, numbers[1:], method))
+    needed = set(frames_to_read(clip, numbers[1:], method))
     last_decoded = -1
+    size: tuple[int, ...] = ()
+    findings, digests = [], []
     try:
-        for number, _ in read_frames(clip.frames, numbers):
+        for number, picture in read_frames(clip.frames, numbers):
             last_decoded = number
+            size = size or picture.shape
+            if picture.shape != size:
+                findings.append(_size_finding(clip, clip.frames, picture.shape, size, is_needed=number in needed))
+            elif number in needed:
+                digests.append(picture_digest(picture))
     except (UserError, OSError) as error:
-        return [_frame_finding(clip, clip.frames, str(error), is_needed=last_decoded < last_needed)]
-    return []
+        findings.append(_frame_finding(clip, clip.frames, str(error), is_needed=last_decoded < max(needed)))
+    return findings, digests
+
+
+def _size_finding(
+    clip: Clip, file: Path, shape: tuple[int, ...], first: tuple[int, ...], *, is_needed: bool
+) -> Finding:
+    text = f"is {shape[1]}x{shape[0]}, the clip's first frame {first[1]}x{first[0]}; give frames of one size"
+    return _frame_finding(clip, file, text, is_needed=is_needed)
 
 
 def _frame_finding(clip: Clip, file: Path, text: str, is_needed: bool = True) -> Finding:
@@ -100,6 +124,7 @@ def _frame_finding(clip: Clip, file: Path, text: str, is_needed: bool = True) ->
 def report_check(
     collected: CollectedClips,
     damaged: Sequence[Finding],
+    shared: Sequence[Finding] = (),
     *,
     method: str,
     strict: bool = False,
@@ -112,7 +137,8 @@ def report_check(
 
     Args:
         collected: the clips and findings of the sources.
-        damaged: the findings of ``check_clips``.
+        damaged: the first findings of ``check_clips``.
+        shared: its second findings.
         method: how the apex will be spotted where none is annotated.
         strict: whether any set but the protocol's is refused.
         skip_damaged: whether clips with damaged frames are left out.
@@ -124,7 +150,7 @@ def report_check(
     ]
     if collected.repairs:
         lines += ["", f"{_REPAIRS_TITLE} ({len(collected.repairs)})", *_repair_lines(collected)]
-    findings = [*collected.findings, *damaged]
+    findings = [*collected.findings, *damaged, *shared]
     for kind, title in _TITLES.items():
         group = [f for f in findings if f.kind == kind]
         if group:
@@ -134,7 +160,7 @@ def report_check(
     about_frames = [f for f in (*collected.damaged, *damaged) if f.kind == "error"]
     unusable = {f.clip for f in about_frames}
     usable = [clip for clip in collected.clips if clip.name not in unusable]
-    code = 1 if unusable or collected.differences else 0
+    code = 1 if unusable or collected.differences or shared else 0
     if (
         len(errors) > len(about_frames)
         or not usable

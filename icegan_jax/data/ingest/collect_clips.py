@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
-from icegan_jax.data.databases import READERS
+from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clip_annotations
+from icegan_jax.data.databases import OTHER_NAMES, READERS
 from icegan_jax.data.ingest.annotation import Annotation, ClipKey, DatabaseAnnotation, Finding, Source
 from icegan_jax.data.ingest.expected_counts import compare_with_expected_counts
 from icegan_jax.data.ingest.official_list import compare_with_official_list, read_official_list
@@ -15,7 +15,8 @@ from icegan_jax.data.ingest.protocol import MEGC2019_DATABASES, PROTOCOLS, selec
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.data.ingest.resolve_frames import extent_findings, resolve_frames
 from icegan_jax.data.ingest.spreadsheets import find_tables
-from icegan_jax.errors import UserError
+from icegan_jax.data.names import subject_conflicts
+from icegan_jax.errors import UserError, did_you_mean
 
 # Sources that are no single database: a clips.csv, and the three databases of MEGC2019 in one folder.
 CLIPS_SOURCE, MEGC2019_SOURCE = "clips", "megc2019"
@@ -96,6 +97,7 @@ def collect_clips(
         selected = [*((annotated[a.key], label) for a, label in selection.annotations), *own_clips]
         class_names = selection.classes
     findings += _duplicate_errors(selected)
+    findings += _subject_errors([annotation for annotation, _ in selected])
     findings += override_errors
     findings += _unused_override_notes(override_of, selected)
     licensed = {id(a) for a in annotated.values()}
@@ -144,15 +146,25 @@ def expand_sources(sources: Sequence[Source]) -> list[Source]:
             expanded += [
                 replace(source, name=name, root=find_database(source.root, name)) for name in MEGC2019_DATABASES
             ]
-        elif source.name in SOURCE_NAMES:
-            expanded.append(source)
         else:
-            raise UserError(f"source {source.name!r} is unknown; use one of {', '.join(SOURCE_NAMES)}")
+            check_source_name(source.name, SOURCE_NAMES)
+            expanded.append(source)
     names = [s.name for s in expanded if s.name != CLIPS_SOURCE]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"source {', '.join(twice)} is given twice; give one folder that holds all of it")
     return expanded
+
+
+def check_source_name(name: str, names: Sequence[str]) -> None:
+    """Check that a source has one of the ``names``.
+
+    Raises:
+        UserError: the message has the most similar name, also of the names that databases have elsewhere.
+    """
+    if name not in names:
+        hint = did_you_mean(name, {**OTHER_NAMES, **{known: known for known in names}})
+        raise UserError(f"source {name!r} is unknown{hint}; use one of {', '.join(names)}")
 
 
 def find_database(root: Path, name: str) -> Path:
@@ -195,7 +207,8 @@ def _check_protocol(sources: Sequence[Source], protocol: str | None, classes: tu
     """
     names = [s.name for s in sources]
     if protocol is not None and protocol not in PROTOCOLS:
-        raise UserError(f"protocol {protocol!r} is unknown; use one of {', '.join(PROTOCOLS)}")
+        hint = did_you_mean(protocol, PROTOCOLS)
+        raise UserError(f"protocol {protocol!r} is unknown{hint}; use one of {', '.join(PROTOCOLS)}")
     if classes != EXPRESSIONS:
         others = [name for name in names if name != CLIPS_SOURCE]
         if others or protocol is not None:
@@ -211,14 +224,8 @@ def _check_protocol(sources: Sequence[Source], protocol: str | None, classes: tu
 
 def _own_clips(sources: Sequence[Source], classes: tuple[str, ...]) -> Iterable[tuple[Annotation, int]]:
     for source in sources:
-        for c in read_clips(source.root, classes=classes):
-            where = str(source.root)
-            yield (
-                Annotation(
-                    c.dataset, c.subject, c.clip, classes[c.label], (c.frames,), c.onset, c.apex, c.offset, where
-                ),
-                c.label,
-            )
+        for annotation in read_clip_annotations(source.root, classes):
+            yield annotation, classes.index(annotation.emotion)
 
 
 def _override_apexes(
@@ -243,6 +250,15 @@ def _duplicate_errors(selected: Sequence[tuple[Annotation, int]]) -> list[Findin
         if earlier is not annotation:
             message = f"is in {earlier.where} too"
             errors.append(Finding("error", annotation.name, annotation.where, message, "remove or rename one of them"))
+    return errors
+
+
+def _subject_errors(annotations: Sequence[Annotation]) -> list[Finding]:
+    """Return an "error" for each clip of a subject whose name cannot be told from that of another, see ``names``."""
+    errors = []
+    for position, text in subject_conflicts((a.dataset, a.subject) for a in annotations):
+        message, _, remedy = text.rpartition("; ")
+        errors.append(Finding("error", annotations[position].name, annotations[position].where, message, remedy))
     return errors
 
 

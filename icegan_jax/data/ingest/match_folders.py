@@ -8,6 +8,7 @@ from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import RELEASES, Annotation, DatabaseAnnotation, Finding, Source
 from icegan_jax.data.ingest.scan import ClipFolder, FolderTree
+from icegan_jax.data.names import normalize_name
 from icegan_jax.errors import UserError
 
 SubjectClip = tuple[str, str]  # (subject, clip) as a folder or a row names them, in any case and padding
@@ -26,11 +27,6 @@ _RELEASE_WORDS = (
 def name_words(name: str) -> list[str]:
     """Return the words of a folder's name in lower case: smic, hs, e of "SMIC-HS_E"."""
     return re.findall(r"[a-z0-9]+", name.lower())
-
-
-def normalize_name(name: str) -> str:
-    """Return a name without case and padding: "s1_ne_1" of "S01_ne_01"."""
-    return re.sub(r"[0-9]+", lambda digits: digits[0].lstrip("0") or "0", name.casefold())
 
 
 def folder_release(folder: ClipFolder) -> str:

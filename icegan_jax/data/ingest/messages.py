@@ -91,7 +91,9 @@ def result_lines(summary: Summary, out: str, collected: CollectedClips | None = 
 
 def _clip_set_lines(collected: CollectedClips, summary: Summary, out: str) -> Iterator[str]:
     yield clip_count_line(collected.protocol, collected.sources, summary.clips)
-    yield from finding_lines(f for f in collected.findings if f.kind == "assumed")
+    with (Path(out) / "findings.csv").open(newline="", encoding="utf-8") as file:
+        findings = [Finding(**row) for row in csv.DictReader(file)]
+    yield from finding_lines(f for f in findings if f.kind in ("assumed", "shared"))
     damaged = dict.fromkeys(f.clip for f in collected.damaged)
     if damaged:
         yield f"left out, as their frames are damaged: {', '.join(damaged)}"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from icegan_jax.data.ingest.annotation import Annotation, ClipKey, Finding, parse_frame_number
-from icegan_jax.data.ingest.match_folders import normalize_name
 from icegan_jax.data.ingest.repairs import Repair
 from icegan_jax.data.ingest.spreadsheets import read_table
+from icegan_jax.data.names import normalize_name
 from icegan_jax.errors import UserError
 
 COLUMNS = ("clip", "onset", "apex", "offset", "reason")

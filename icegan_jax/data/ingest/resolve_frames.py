@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from icegan_jax.data.clips import Clip
+from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES
 from icegan_jax.data.ingest.annotation import Annotation, Finding
 from icegan_jax.data.ingest.overrides import Override, check_override, override_annotation
 from icegan_jax.data.ingest.repairs import Repair, annotation_to_clip, frame_gaps
-from icegan_jax.data.video import IMAGE_SUFFIXES, list_frames
+from icegan_jax.data.video import list_frames
 from icegan_jax.errors import UserError
 
 # The folders of a release hold exactly onset to offset where at least this share of its clips does; then each of the

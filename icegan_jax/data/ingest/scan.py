@@ -5,7 +5,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from icegan_jax.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES
+from icegan_jax.data.video import VIDEO_SUFFIXES
 from icegan_jax.errors import UserError
 
 # Deepest layout known: SMIC-E_raw image/HS_long/SMIC-HS-E/HS/s01/s1_ne_01 (docs/databases.md, "SMIC"),

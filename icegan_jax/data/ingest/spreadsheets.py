@@ -23,7 +23,7 @@ _MAX_ROWS, _MAX_COLUMNS, _MAX_CELLS, _MAX_BYTES = 50_000, 100, 20_000_000, 100_0
 # First bytes of a zip file (xlsx, ods) and of an OLE container (xls).
 _ZIP, _OLE = b"PK", b"\xd0\xcf\x11\xe0"
 
-_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv")
+TABLE_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv")
 # Levels of folders that find_tables searches: SMIC-E's workbook lies 2 deep, nested archives add one or two.
 _DEPTH = 5
 # A number of more digits is a damaged cell: SMIC's longest frame numbers have 8 (docs/databases.md, "Identifiers").
@@ -260,7 +260,9 @@ class Table:
         return f"{self.path.name}, {f'sheet {self.sheet}, ' if self.has_other_sheets else ''}row {row.number}"
 
 
-def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None = None) -> Table:
+def read_table(
+    path: str | Path, required: Sequence[str], *, optional: Sequence[str] = (), sheet: str | None = None
+) -> Table:
     """Read the first sheet that has a header row with all the required columns.
 
     The header is the first row that holds all of them; rows above the header are a preamble. Blank rows and blank
@@ -270,12 +272,13 @@ def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None =
     Args:
         path: the file.
         required: names of columns in any case and spacing; "a|b" means either name, and the column is then "a".
+        optional: names of further columns that are read, where the table has them.
         sheet: name of the sheet to prefer where the workbook has it.
 
     Raises:
         WrongTableError: no sheet has the columns; the message names the missing columns and the nearest row.
-        UserError: there is no such file, the file is damaged, or a cell of a required column looks empty, but is a
-            formula whose value was not saved, an error, or part of merged cells.
+        UserError: there is no such file, the file is damaged, or a cell of a required or optional column looks empty,
+            but is a formula whose value was not saved, an error, or part of merged cells.
     """
     path = Path(path)
     choices = [[normalize_column(name) for name in entry.split("|")] for entry in required]
@@ -288,7 +291,9 @@ def read_table(path: str | Path, required: Sequence[str], *, sheet: str | None =
             absent = [entry for entry, names in zip(required, choices, strict=True) if not set(names) & set(header)]
             if not absent:
                 several = len({one.name for one in sheets if one.rows}) > 1
-                return replace(_read_table_at(path, candidate, index, header, choices), has_other_sheets=several)
+                present = [[name] for name in map(normalize_column, optional) if name in header]
+                table = _read_table_at(path, candidate, index, header, [*choices, *present])
+                return replace(table, has_other_sheets=several)
             if len(absent) < len(missing):
                 missing, nearest = absent, cells
     if not nearest:
@@ -349,7 +354,7 @@ def find_tables(root: str | Path) -> list[Path]:
         depth = len(Path(folder).relative_to(root).parts)
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if depth < _DEPTH else []
         for name in sorted(files):
-            if name.lower().endswith(_SUFFIXES) and not name.startswith((".", "~$")):
+            if name.lower().endswith(TABLE_SUFFIXES) and not name.startswith((".", "~$")):
                 path = Path(folder, name)
                 paths = (path, tables.get(path.resolve(), path))
                 tables[path.resolve()] = min(paths, key=lambda p: (len(p.parts), p))

@@ -25,13 +25,13 @@ def frames_of(root: Path, clip: str) -> list[Path]:
 
 
 def check(collected: CollectedClips, workers: int = 1, skip_damaged: bool = False) -> tuple[int, list[str]]:
-    damaged = check_clips(collected, workers, progress=False)
-    return report_check(collected, damaged, method="difference", skip_damaged=skip_damaged)
+    damaged, shared = check_clips(collected, workers, progress=False)
+    return report_check(collected, damaged, shared, method="difference", skip_damaged=skip_damaged)
 
 
 def test_a_whole_database(samm: Path) -> None:
     collected = collect_clips([Source("samm", samm)])
-    assert check_clips(collected, 1, progress=False) == []
+    assert check_clips(collected, 1, progress=False) == ([], [])
     code, lines = check(collected)
     assert code == 0
     assert lines[1].split() == ["samm", "133", "28", "92", "26", "15"]
@@ -54,7 +54,7 @@ def test_every_damaged_frame_is_named_with_file_and_remedy(samm: Path) -> None:
     larger = frames_of(samm, "028_4_1")[2]
     replace_file(larger, cv2.imencode(".jpg", np.zeros((4, 6), np.uint8))[1].tobytes())
     collected = collect_clips([Source("samm", samm)])
-    damaged = check_clips(collected, 1, progress=False)
+    damaged, _ = check_clips(collected, 1, progress=False)
     assert [f.where for f in damaged] == sorted(map(str, (*broken, larger)))
     assert {f.kind for f in damaged} == {"error"}
     assert damaged[0].clip == "samm/006/006_1_2"
@@ -86,20 +86,23 @@ def test_a_damaged_frame_that_preparation_does_not_read_stops_nothing(
     (folder / "9.png").write_bytes(b"")
     (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,f,0,{apex},11\n")
     collected = collect_clips([Source("clips", tmp_path / "clips.csv")])
-    (finding,) = check_clips(collected, 1, progress=False, method=method)
+    ((finding,), _) = check_clips(collected, 1, progress=False, method=method)
     assert (finding.kind, finding.where) == (kind, str(folder / "9.png"))
     assert report_check(collected, [finding], method=method)[0] == (2 if kind == "error" else 0)
 
 
-def test_videos_are_decoded_too(tmp_path: Path) -> None:
+def test_videos_are_decoded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_test_video(tmp_path / "v.avi", [np.full((32, 32), 20 * n, np.uint8) for n in range(8)])
     (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,a,c,anger,v.avi,1,4,7\n")
     collected = collect_clips([Source("clips", tmp_path / "clips.csv")])
     assert check(collected)[0] == 0
     (tmp_path / "v.avi").write_bytes((tmp_path / "v.avi").read_bytes()[:3000])
-    (error,) = check_clips(collected, 1, progress=False)
+    ((error,), _) = check_clips(collected, 1, progress=False)
     assert (error.clip, error.where) == ("d/a/c", str(tmp_path / "v.avi"))
     assert error.message
+    sizes = ((n, np.zeros((32, 32 + 16 * (n > 5)), np.uint8)) for n in range(1, 8))
+    monkeypatch.setattr("icegan_jax.data.ingest.check.read_frames", lambda *_: sizes)
+    assert check_clips(collected, 1, progress=False)[0][0].message == "is 48x32, the clip's first frame 32x32"
 
 
 def test_strict_changes_the_exit_code_of_the_check(samm: Path) -> None:

@@ -106,7 +106,7 @@ def test_own_clips_take_the_same_path(tmp_path: Path) -> None:
     assert [(r.field, r.new) for r in collected.repairs] == [("apex", "15"), ("offset", "30")]
     assert collected.damaged == collected.errors
     first, second = collected.errors
-    assert (first.clip, first.where) == ("d/b/c1", str(tmp_path / "clips.csv"))
+    assert (first.clip, first.where) == ("d/b/c1", f"{tmp_path / 'clips.csv'}, line 4")
     assert first.message.startswith("onset frame 90 is not in")
     assert "no such folder of frames" in second.message
 
@@ -227,7 +227,9 @@ def test_a_missing_an_ambiguous_and_an_unknown_database(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     with pytest.raises(UserError, match="2 folders could be smic: a/SMIC_all_raw, b/SMIC_all_cropped; give --source"):
         find_database(tmp_path, "smic")
-    with pytest.raises(UserError, match="source 'casme22' is unknown; use one of clips, megc2019, casme2"):
+    with pytest.raises(
+        UserError, match=r"source 'casme22' is unknown \(did you mean casme2\?\); use one of clips, megc2019, casme2"
+    ):
         expand_sources([Source("casme22", tmp_path)])
     with pytest.raises(UserError, match="source samm is given twice; give one folder"):
         expand_sources([Source("samm", tmp_path / "SAMM"), Source("samm", tmp_path)])

@@ -167,7 +167,7 @@ def check_damaged(root: Path, kind: str, seed: int) -> None:
     before = {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
     try:
         collected = collect_clips([source], "three")
-        damaged = check_clips(collected, 1, progress=False)
+        damaged, _ = check_clips(collected, 1, progress=False)
     except UserError as error:
         text = str(error)
         assert text.isprintable() and len(text) < 600

@@ -48,11 +48,11 @@ def test_a_folder_that_cannot_be_listed_is_not_used(tmp_path: Path) -> None:
     (raw / "copy10.png").write_bytes(b"")
     resolved = resolve(annotated(raw, cropped))
     assert resolved.clip is not None and resolved.clip.frames == cropped
-    assert "copy10.png and img10.jpg are both frame 10" in resolved.repairs[0].reason
+    assert "copy10.png is not named like the other frames, as img10.jpg" in resolved.repairs[0].reason
     alone = resolve(annotated(raw))
     assert alone.clip is None and alone.damaged
     (error,) = alone.findings
-    assert (error.kind, error.clip, error.remedy) == ("error", "casme2/sub01/EP01", "remove one")
+    assert (error.kind, error.clip, error.remedy) == ("error", "casme2/sub01/EP01", "rename it, or move it away")
 
 
 def test_an_empty_folder_is_missing_or_an_error(tmp_path: Path) -> None:

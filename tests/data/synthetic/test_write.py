@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
+from icegan_jax.data.frame_numbers import index_frames
 from icegan_jax.data.synthetic import draw_clips, read_true_regions
-from icegan_jax.data.video import index_frames, read_frame
+from icegan_jax.data.video import read_frame
 from icegan_jax.errors import UserError
 
 FRAMES = 8
