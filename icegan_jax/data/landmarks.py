@@ -8,7 +8,7 @@ more than a micro-expression moves (docs/design.md, "Crop and registration").
 import functools
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -132,14 +132,7 @@ def bounding_box(points: Points) -> Box:
 
 
 def find_face(images: Iterable[Gray], tries: int | None = None, turns: Sequence[int] = TURNS) -> Face | None:
-    """Find the largest face in the first of the images in which a face is detected.
-
-    Each image is searched as given, then upsampled, then upsampled after histogram equalization, then with a mirrored
-    border (for a frame that was cropped too tightly for the detector), before the next image is searched. Where the
-    detector finds no face or is not sure, the quarter turns of the image are searched, too, and the turn with the
-    highest score is taken. A detection is discarded whose landmarks have their center outside the image, as it is a
-    mirror image in the border, or are not those of an upright face, and one that is not detected again in its own crop.
-    Of faces of equal size the leftmost is taken, then the topmost.
+    """Find the largest face in the first of the images in which a face is detected, see ``find_faces``.
 
     Args:
         images: uint8[h, w] gray images, the onset first; read lazily.
@@ -147,31 +140,38 @@ def find_face(images: Iterable[Gray], tries: int | None = None, turns: Sequence[
         turns: the counterclockwise quarter turns to search, the most likely first.
 
     Returns:
-        The face with its refined landmarks, or None where no face is detected in any image.
+        The face with its refined landmarks, of faces of equal size the leftmost, then the topmost; None where no face
+        is detected in any image.
     """
     for position, image in enumerate(images):
-        for search in _searches(image, tries, turns):
-            for points in sorted(search.shapes, key=_size_key, reverse=True):
-                face = _refined_face(search, points, _size_key)
-                if face is not None:
-                    return replace(face, position=position)
+        faces = find_faces(image, tries, turns)
+        if faces:
+            return replace(max(faces, key=_size_key), position=position)
     return None
 
 
-def find_faces(image: Gray) -> list[Face]:
-    """Find all faces of an image, from left to right; ``find_face`` returns the largest of them.
+def find_faces(image: Gray, tries: int | None = None, turns: Sequence[int] = TURNS) -> list[Face]:
+    """Find all faces of an image, from left to right.
+
+    The image is searched as given, then upsampled, then upsampled after histogram equalization, then with a mirrored
+    border (for a frame that was cropped too tightly for the detector), until a face is detected. Where the detector
+    finds no face or is not sure, the quarter turns of the image are searched, too, and the turn with the highest score
+    is taken. A detection is discarded whose landmarks have their center outside the image, as it is a mirror image in
+    the border, or are not those of an upright face, and one that is not detected again in its own crop.
 
     Args:
         image: uint8[h, w], gray.
+        tries: see ``find_face``.
+        turns: see ``find_face``.
 
     Returns:
         The faces with their refined landmarks, all after the same turn; an empty list where no face is detected.
     """
-    for search in _searches(image, None, TURNS):
-        refined = (_refined_face(search, points, _distance_key(points)) for points in search.shapes)
-        faces = [face for face in refined if face is not None]
+    for search in _searches(image, tries, turns):
+        refined = (_refined_face(search, points) for points in search.shapes)
+        faces = sorted((face for face in refined if face is not None), key=lambda face: bounding_box(face.points).left)
         if faces:
-            return sorted(faces, key=lambda face: bounding_box(face.points).left)
+            return [replace(face, count=len(faces)) for face in faces]
     return []
 
 
@@ -219,12 +219,12 @@ def _search(help_: str, prepared: Gray, upsample: int, border: int, turn: int) -
     return _Search(help_, turn, image, border, [points for _, points in detected], best)
 
 
-def _refined_face(search: _Search, points: Points, key: Callable[[Points], Any]) -> Face | None:
-    """Return the face with refined landmarks; None where the detection is discarded, see ``find_face``."""
-    points, score = _refine(search.image, points, key)
+def _refined_face(search: _Search, points: Points) -> Face | None:
+    """Return the face with refined landmarks; None where the detection is discarded, see ``find_faces``."""
+    points, score = _refine(search.image, points)
     if not (score > 0 and _inside(points, search.image, search.border) and _is_upright_face(points)):
         return None
-    return Face(points - search.border, len(search.shapes), 0, search.help, search.turn, score)
+    return Face(points - search.border, 1, 0, search.help, search.turn, score)
 
 
 def _preparations(image: Gray) -> Iterable[tuple[str, Gray, int, int]]:
@@ -289,15 +289,10 @@ def _scaled(image: Gray, scale: float) -> Gray:
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=interpolation), np.uint8)
 
 
-def _size_key(points: Points) -> tuple[float, float, float]:
+def _size_key(face: Face) -> tuple[float, float, float]:
     """Return a sort key of faces: the area of the box, then how far left, then how far up."""
-    box = bounding_box(points)
+    box = bounding_box(face.points)
     return box.width * box.height, -box.left, -box.top
-
-
-def _distance_key(points: Points) -> Callable[[Points], float]:
-    """Return a sort key of faces that is largest for the face whose center is nearest to that of ``points``."""
-    return lambda others: -float(np.linalg.norm(others.mean(0) - points.mean(0)))
 
 
 def _inside(points: Points, image: Gray, border: int) -> bool:
@@ -307,19 +302,18 @@ def _inside(points: Points, image: Gray, border: int) -> bool:
     return bool(border <= x <= w - 1 - border and border <= y <= h - 1 - border)
 
 
-def _refine(image: Gray, points: Points, key: Callable[[Points], Any]) -> tuple[Points, float]:
+def _refine(image: Gray, points: Points) -> tuple[Points, float]:
     """Detect the landmarks again in a crop around the face, at one scale for all faces, until the box converges.
 
     Args:
         image: uint8[h, w].
-        points: float64[68, 2], the landmarks to refine.
-        key: sort key; where the crop shows several faces, the face with the largest key is taken.
+        points: float64[68, 2], the landmarks to refine; where the crop shows several faces, those of the nearest one.
 
     Returns:
         float64[68, 2], in pixels of the image, and the score of the last detection; 0 where no crop shows a face.
     """
     h, w = image.shape
-    score = 0.0
+    score, center = 0.0, points.mean(0)
     for _ in range(_REFINE_ROUNDS):
         box = bounding_box(points)
         region = box.grown(_REFINE_MARGIN)
@@ -333,7 +327,7 @@ def _refine(image: Gray, points: Points, key: Callable[[Points], Any]) -> tuple[
             break
         # Centers of pixels: x' + 0.5 = scale (x + 0.5).
         in_image = [(s, (shape + 0.5) / scale - 0.5 + (left, top)) for s, shape in detected]
-        score, points = max(in_image, key=lambda scored: key(scored[1]))
+        score, points = min(in_image, key=lambda scored: float(np.linalg.norm(scored[1].mean(0) - center)))
         new = bounding_box(points)
         sides = np.subtract((new.left, new.top, new.right, new.bottom), (box.left, box.top, box.right, box.bottom))
         if np.abs(sides).max() <= _CONVERGED * new.width:
