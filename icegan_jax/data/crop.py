@@ -172,25 +172,21 @@ def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read:
         return _start_later(clip, later[face.position - 1], options, numbers, read)
     apex = middle_frame(later) if clip.apex is None and options.apex == "middle" else clip.apex
     other = cropper.first_of_another_scene(later if apex is None else [apex])
-    if other is not None and cropper.light(other) > MAX_LIGHT_RATIO and cropper.shows_face(other):
-        until = [n for n in later[:_SEARCH_FRAMES] if n < other or apex is None and n == other]
-        bright = [n for n in until if cropper.light(n) >= _FULL_LIGHT * cropper.light(other)]
-        if bright:
-            return _start_later(clip, bright[0], options, numbers, read)
-    if other is not None and apex is None:
-        later = [n for n in later if n < other]
-        if not later:
-            raise UserError(f"{clip.frames}: only frame {clip.onset} shows the face; give a clip without a cut")
-        reason = "the next frame does not show the face of the onset: a cut, another person, or a fade"
-        changes.append(CropRepair("offset", clip.offset, later[-1], reason))
-        clip = replace(clip, offset=later[-1])
-    elif apex is not None and not cropper.shows_face(apex):
-        changes.append(CropRepair(ANOTHER_FACE, clip.onset, apex, "the apex does not show the face of the onset"))
+    if other is not None:
+        searched = [n for n in later[:_SEARCH_FRAMES] if n < (apex or other + 1)]
+        start = _end_of_fade(cropper, other, searched)
+        if start is not None:
+            return _start_later(clip, start, options, numbers, read)
     if apex is None:
+        if other is not None:
+            clip, later, change = _end_before(clip, other, later)
+            changes.append(change)
         apex = _spot_apex(cropper, later, face, box, options)
     if clip.apex is None:
         registered = " after registration" if options.register == "rigid" and options.apex != "middle" else ""
         changes.append(CropRepair("apex", None, apex, _METHODS[options.apex] + registered))
+    if not cropper.shows_face(apex):
+        changes.append(CropRepair(ANOTHER_FACE, clip.onset, apex, "the apex does not show the face of the onset"))
     selected = _apex_and_neighbors(apex, later)
     without_face = [n for n in selected if n != apex and not cropper.shows_face(n)]
     selected = [n for n in selected if n not in without_face]
@@ -220,6 +216,22 @@ def _start_later(
     change = CropRepair("onset", clip.onset, detection.clip.onset, "no face in the frames before, or a fade from black")
     changes = (change, *(other for other in detection.crops.changes if other.field != "onset"))
     return replace(detection, crops=replace(detection.crops, changes=changes))
+
+
+def _end_of_fade(cropper: Cropper, bright: int, searched: Sequence[int]) -> int | None:
+    """Return the first frame that is as bright as the frame ``bright``; None where that one is no brighter onset."""
+    if cropper.light(bright) <= MAX_LIGHT_RATIO or not cropper.shows_face(bright):
+        return None
+    return next((n for n in searched if cropper.light(n) >= _FULL_LIGHT * cropper.light(bright)), None)
+
+
+def _end_before(clip: Clip, other: int, later: Sequence[int]) -> tuple[Clip, list[int], CropRepair]:
+    """Return the clip that ends before the frame ``other``, its frames after the onset, and the change."""
+    before = [n for n in later if n < other]
+    if not before:
+        raise UserError(f"{clip.frames}: only frame {clip.onset} shows the face; give a clip without a cut")
+    reason = "the next frame does not show the face of the onset: a cut, another person, or a fade"
+    return replace(clip, offset=before[-1]), before, CropRepair("offset", clip.offset, before[-1], reason)
 
 
 def frames_to_read(clip: Clip, later: Sequence[int], method: str) -> list[int]:

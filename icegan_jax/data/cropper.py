@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_gray
-from icegan_jax.data.face_embedding import show_same_face
+from icegan_jax.data.face_embedding import look_alike, show_same_face
 from icegan_jax.data.landmarks import Box
 from icegan_jax.errors import UserError
 
@@ -83,10 +83,13 @@ class Cropper:
 
     def first_of_another_scene(self, numbers: Sequence[int]) -> int | None:
         """Return the first of the frames that has other light than the onset, or does not show its face."""
-        for number, _ in self.crop(numbers):
-            bright = 1 / MAX_LIGHT_RATIO <= self.light(number) <= MAX_LIGHT_RATIO
-            if not (bright and self.shows_face(number)):
+        before = self.onset
+        for number, crop in self.crop(numbers):
+            is_bright = 1 / MAX_LIGHT_RATIO <= self.light(number) <= MAX_LIGHT_RATIO
+            # A frame like the one before it needs no embedding, which takes as long as 10 registrations.
+            if not (is_bright and (look_alike(before, crop) or self.shows_face(number))):
                 return number
+            before = crop
         return None
 
     def _mean_level(self, image: Gray) -> float:

@@ -37,8 +37,10 @@ def embed_face(image: Gray) -> NDArray[np.float64]:
 
 def show_same_face(onset: Gray, other: Gray) -> bool:
     """Return whether two prepared crops uint8[n, n] show the face of one person; a crop without a face does not."""
-    a, b = (crop.astype(np.float64) - crop.mean() for crop in (onset, other))
-    correlation = (a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1.0)
-    if correlation >= _SAME_CORRELATION:
-        return True
-    return float(np.linalg.norm(embed_face(onset) - embed_face(other))) <= _SAME_DISTANCE
+    return look_alike(onset, other) or bool(np.linalg.norm(embed_face(onset) - embed_face(other)) <= _SAME_DISTANCE)
+
+
+def look_alike(onset: Gray, other: Gray) -> bool:
+    """Return whether two prepared crops uint8[n, n] correlate as only those of one person do."""
+    a, b = (crop - crop.mean() for crop in (onset, other))
+    return bool((a * b).sum() >= _SAME_CORRELATION * max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1.0))
