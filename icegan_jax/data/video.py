@@ -1,6 +1,7 @@
 """The frames of a clip, which is a folder of images or a video file: frame numbers, and frames read one at a time.
 
-Videos are read and written by PyAV. Edit lists are applied by FFmpeg's demuxer, and rotation tags here.
+Videos are read and written by PyAV. Edit lists are applied by FFmpeg's demuxer, and rotation tags here. A null frame of
+an AVI is the picture before it once more, as in a player, so that positions are those of an annotator.
 """
 
 import itertools
@@ -28,6 +29,9 @@ VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".gif")
 _RATE_TOLERANCE = 1.1
 _LONG_GAP = 1.5  # intervals; a longer gap between two frames lacks a frame
 _CLOCK_ERROR_S = 0.001  # the time stamps of some containers are whole milliseconds
+# The rate varies where the median of this many neighboring intervals does, by more than _LONG_GAP.
+_NEIGHBORS = 5
+_FASTEST_SHARE = 0.01  # of the frames: a few wrong time stamps do not count as a high rate
 _EXCESS_INTERVALS = 3  # by which the duration in a header may exceed the frames of a whole video
 
 _CLOCK = 90_000  # ticks per second of a written video: the usual clock of MPEG, a multiple of the usual frame rates
@@ -97,23 +101,21 @@ class VideoInfo:
     Attributes:
         timestamps: float64[n], seconds since the first frame; ``i / rate`` where the file has no usable time stamps.
         rate: frames per second: of the header where the usual interval between frames agrees, else of that interval;
-            None where the file has neither.
+            where the rate varies, the highest over a few frames; None where the file has neither.
+        lowest_rate: where the rate varies, the lowest one; None where it does not.
+        missing_frames: the number of null frames of an AVI, and, where the rate does not vary, of the frames that would
+            fill the long gaps between others.
     """
 
     timestamps: NDArray[np.float64]
     rate: float | None
+    lowest_rate: float | None = None
+    missing_frames: int = 0
 
     @property
     def frames(self) -> int:
         """The number of frames."""
         return len(self.timestamps)
-
-    @property
-    def missing_frames(self) -> int:
-        """The number of frames that would fill the long gaps: null frames of an AVI, and frames that were dropped."""
-        gaps = np.diff(self.timestamps)
-        long = gaps[gaps > _LONG_GAP * np.median(gaps) + _CLOCK_ERROR_S] if gaps.size else gaps
-        return int(np.sum(np.rint(long / np.median(gaps)) - 1)) if long.size else 0
 
 
 def read_video_info(path: str | Path) -> VideoInfo:
@@ -126,12 +128,15 @@ def read_video_info(path: str | Path) -> VideoInfo:
     with _open_video(Path(path)) as container:
         stream = container.streams.video[0]
         header_rate = float(stream.guessed_rate or 0) or None
-        times, damaged, last_duration = [], 0, 0.0
-        for frame in _decode(container):
+        times, damaged, null_frames, last_duration = [], 0, 0, 0.0
+        previous = None
+        for time, frame in _decode(container):
             damaged += frame is None
             if frame is not None:
-                times.append(frame.time)
+                times.append(time)
                 last_duration = float((frame.duration or 0) * (frame.time_base or 0))
+                null_frames += frame is previous
+                previous = frame
         remedy = "copy the video again, or convert the readable part to a new video"
         if not times:
             name = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
@@ -139,10 +144,11 @@ def read_video_info(path: str | Path) -> VideoInfo:
                 f"{path}: no frame can be decoded (codec {name}); convert the video to H.264, for example: "
                 f"ffmpeg -i {path} -c:v libx264 -crf 18 new.mp4"
             )
-        info = _video_info(times, header_rate)
-        end = info.timestamps[-1] + (times[0] or 0.0) + max(last_duration, 1 / (info.rate or math.inf))
+        info = _video_info(times, header_rate, null_frames)
+        rate = info.lowest_rate or info.rate
+        end = info.timestamps[-1] + (times[0] or 0.0) + max(last_duration, 1 / (rate or math.inf))
         declared = _declared_end(stream, container.format.name)
-        if info.rate is not None and end + _EXCESS_INTERVALS / info.rate < declared:
+        if rate is not None and end + _EXCESS_INTERVALS / rate < declared:
             raise UserError(
                 f"{path}: breaks off after {info.frames} frames, at {end:.2f} of {declared:.2f} s; {remedy}"
             )
@@ -151,15 +157,29 @@ def read_video_info(path: str | Path) -> VideoInfo:
     return info
 
 
-def _video_info(times: Sequence[float | None], header_rate: float | None) -> VideoInfo:
+def _video_info(times: Sequence[float | None], header_rate: float | None, null_frames: int) -> VideoInfo:
     """Return the times since the first frame; frames are evenly spaced where a time is missing or does not increase."""
     stamps = np.array([np.nan if time is None else time for time in times])
     gaps = np.diff(stamps)
-    if gaps.size and (gaps > 0).all():
-        rate = 1 / float(np.median(gaps))
-        agrees = header_rate is not None and max(rate / header_rate, header_rate / rate) < _RATE_TOLERANCE
-        return VideoInfo(stamps - stamps[0], header_rate if agrees else rate)
-    return VideoInfo(np.arange(len(times)) / (header_rate or 1.0), header_rate)
+    ticks = np.flatnonzero(np.append(True, gaps > _CLOCK_ERROR_S / 2))
+    if len(ticks) < 2 or not (gaps > 0).all():
+        return VideoInfo(np.arange(len(times)) / (header_rate or 1.0), header_rate, missing_frames=null_frames)
+    # Frames between two ticks of a coarse clock are spread evenly.
+    clock = stamps[ticks] - stamps[0]
+    end = clock[-1] + float(np.median(np.diff(clock)))
+    stamps = np.interp(np.arange(len(stamps)), np.append(ticks, len(stamps)), np.append(clock, end))
+    gaps = np.diff(stamps)
+    # A single long gap lacks frames. Where most of the neighboring gaps are long, the camera was slower.
+    padded = np.pad(gaps, _NEIGHBORS // 2, mode="reflect")
+    local = np.median(np.lib.stride_tricks.sliding_window_view(padded, _NEIGHBORS), axis=1)
+    if len(gaps) > _NEIGHBORS and local.max() > _LONG_GAP * local.min() + _CLOCK_ERROR_S:
+        highest = _NEIGHBORS / float(np.quantile(stamps[_NEIGHBORS:] - stamps[:-_NEIGHBORS], _FASTEST_SHARE))
+        return VideoInfo(stamps, highest, 1 / float(local.max()), null_frames)
+    usual = np.median(gaps)
+    missing = int(np.sum(np.rint(gaps / usual) - 1, where=gaps > _LONG_GAP * usual + _CLOCK_ERROR_S))
+    rate = 1 / float(usual)
+    agrees = header_rate is not None and max(rate / header_rate, header_rate / rate) < _RATE_TOLERANCE
+    return VideoInfo(stamps, header_rate if agrees else rate, None, null_frames + missing)
 
 
 def _declared_end(stream: av.VideoStream, container: str) -> float:
@@ -205,7 +225,7 @@ def _read_video(path: Path, numbers: Sequence[int]) -> Iterator[tuple[int, Gray]
 def _enumerate_frames(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
     """Yield (position, frame) of a video; raise a UserError at a frame that cannot be decoded."""
     with _open_video(path) as container:
-        for position, frame in enumerate(_decode(container)):
+        for position, (_, frame) in enumerate(_decode(container)):
             if frame is None:
                 raise UserError(
                     f"{path}: frame {position} is damaged; copy the video again, or convert it to a new one"
@@ -213,10 +233,16 @@ def _enumerate_frames(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
             yield position, frame
 
 
-def _decode(container: av.container.InputContainer) -> Iterator[av.VideoFrame | None]:
-    """Yield the decoded frames of the first video stream, None for data that cannot be decoded."""
+def _decode(container: av.container.InputContainer) -> Iterator[tuple[float | None, av.VideoFrame | None]]:
+    """Yield (seconds, decoded frame) of the first video stream, None for data that cannot be decoded.
+
+    A null frame of an AVI yields the frame before it again, with its own time. FFmpeg leaves most null frames out, but
+    counts them in the time stamps.
+    """
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
+    interval = 1 / float(stream.average_rate) if container.format.name == "avi" and stream.average_rate else math.inf
+    expected, previous, damaged = 0.0, None, 0
     try:
         for packet in container.demux(stream):
             if packet.size == 0 and packet.dts is not None:  # a null frame, which a decoder would take for the end
@@ -224,11 +250,21 @@ def _decode(container: av.container.InputContainer) -> Iterator[av.VideoFrame | 
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                yield None
+                damaged += 1
+                yield None, None
                 continue
-            yield from (None if frame.is_corrupt else frame for frame in frames)
+            for frame in frames:
+                while frame.time is not None and frame.time > expected + interval / 2:
+                    if damaged:
+                        damaged -= 1
+                    else:
+                        yield expected, previous or frame
+                    expected += interval
+                expected = (expected if frame.time is None else frame.time) + interval
+                previous = None if frame.is_corrupt else frame
+                yield frame.time, previous
     except av.FFmpegError:  # the container itself is damaged
-        yield None
+        yield None, None
 
 
 def _to_array(frame: av.VideoFrame, order: str) -> NDArray[np.uint8]:

@@ -122,7 +122,8 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
     numbers = source.frame_numbers
     if source.fps is None:
         raise UserError(f"{source.path}: --onset={QUIETEST} needs the frame rate; give it with --fps")
-    trace = Trace.from_rows(trace_video(source.read(numbers), source.fps), source.fps)
+    rows = trace_video(source.read_evenly(source.read(numbers)), source.fps)
+    trace = Trace.from_rows(rows, source.fps)
     onset = quietest_interval(trace)
     number_at = [onset, *(number for number in trace.frames_of_same_face(onset) if number != onset)]
 

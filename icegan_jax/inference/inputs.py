@@ -18,6 +18,7 @@ from icegan_jax.data.cropper import ReadFrames
 from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES, index_frames
 from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, read_gray_pictures, to_gray
 from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
+from icegan_jax.data.spotting.stream import MACRO_SECONDS
 from icegan_jax.data.video import read_frames, read_video_info, write_video
 from icegan_jax.errors import UserError
 
@@ -41,13 +42,13 @@ class FrameSource:
         name: unique within a call; file names derive from it.
         path: the file or folder, as given, for messages.
         frame_numbers: of the frames that exist, ascending.
-        fps: frames per second; None where the rate is unknown.
+        fps: frames per second, the highest where the rate varies; None where the rate is unknown.
         read: yields (number, uint8[h, w]) for ascending frame numbers.
         clip: the annotation; None without one.
         is_video: whether the path is a video file, of which an annotated copy can be written.
         title: the name of the input in the results; empty: the path.
         timestamps: float64[n], of a video the seconds of each frame since the first; None: frames are 1 / fps apart.
-        missing_frames: the number of frames that a video lacks, see ``VideoInfo``.
+        lowest_rate, missing_frames: of a video, see ``VideoInfo``.
     """
 
     name: str
@@ -59,6 +60,7 @@ class FrameSource:
     is_video: bool = False
     title: str = ""
     timestamps: NDArray[np.float64] | None = None
+    lowest_rate: float | None = None
     missing_frames: int = 0
 
     @property
@@ -71,6 +73,32 @@ class FrameSource:
         if self.timestamps is not None:
             return float(self.timestamps[frame])
         return None if self.fps is None else (frame - self.frame_numbers[0]) / self.fps
+
+    @property
+    def duration(self) -> float | None:
+        """The time from the first frame to the end of the last one in seconds; None where the frame rate is unknown."""
+        if self.fps is None:
+            return None
+        start = self.seconds(self.frame_numbers[-1])
+        assert start is not None
+        return start + 1 / self.fps
+
+    def rate_between(self, first: int, last: int) -> float | None:
+        """Return the frames per second between two frames of a video whose rate varies; of others ``fps``."""
+        if self.lowest_rate is None or self.timestamps is None or last <= first:
+            return self.fps
+        return float((last - first) / (self.timestamps[last] - self.timestamps[first]))
+
+    def read_evenly(self, frames: Iterable[tuple[int, Gray]]) -> Iterator[tuple[int, Gray]]:
+        """Yield ``fps`` frames per second: each frame of the source once, and again for as long as the frame lasts.
+
+        A frame is repeated for at most ``MACRO_SECONDS``: frames that are farther apart are never compared.
+        """
+        assert self.fps is not None
+        times = np.asarray(self.frame_numbers) / self.fps if self.timestamps is None else self.timestamps
+        lasting = np.append(np.minimum(np.diff(times), MACRO_SECONDS), 0)
+        for (number, image), count in zip(frames, np.rint(lasting * self.fps).astype(int), strict=True):
+            yield from itertools.repeat((number, image), max(1, count))
 
 
 def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str]) -> list[FrameSource]:
@@ -121,7 +149,7 @@ def open_video(path: Path, fps: float | None) -> FrameSource:
     )
     if fps is not None or info.rate is None:  # the given rate replaces the clock of the file, too
         return source
-    return replace(source, timestamps=info.timestamps, missing_frames=info.missing_frames)
+    return replace(source, timestamps=info.timestamps, lowest_rate=info.lowest_rate, missing_frames=info.missing_frames)
 
 
 def _open_pair(onset: Path, apex: Path) -> FrameSource:

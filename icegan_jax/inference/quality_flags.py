@@ -44,18 +44,27 @@ _CHANGE_FLAGS = {
 }
 
 
-def flag_frame_rate(fps: float | None, missing_frames: int = 0) -> list[QualityFlag]:
+def flag_frame_rate(
+    fps: float | None, missing_frames: int = 0, rates: tuple[float, float] | None = None
+) -> list[QualityFlag]:
     """Return the flags of a frame rate and of missing frames.
 
     Args:
         fps: frames per second; None: the rate is unknown.
         missing_frames: the number of frames that the recording lacks, see ``VideoInfo.missing_frames``.
+        rates: the lowest and the highest rate of a recording whose rate varies; None: the rate does not vary.
     """
     flags = []
+    if rates is not None:
+        sentence = (
+            f"The frame rate varies from {rates[0]:.3g} to {rates[1]:.3g} per second: times are the time stamps of the "
+            "frames; where the rate is low, a short expression has few frames."
+        )
+        flags.append(QualityFlag("rate_varies", sentence))
     if missing_frames:
         sentence = (
-            f"The time stamps of the video have gaps of {missing_frames} frame{'s' * (missing_frames > 1)} in all: "
-            "null or dropped frames, in which a short expression may be lost."
+            f"The video lacks {missing_frames} frame{'s' * (missing_frames > 1)}: null frames, which repeat the frame "
+            "before, or gaps in its time stamps, in which a short expression may be lost."
         )
         flags.append(QualityFlag("missing_frames", sentence))
     if fps is None:
@@ -63,7 +72,7 @@ def flag_frame_rate(fps: float | None, missing_frames: int = 0) -> list[QualityF
         flags.append(QualityFlag("rate_unknown", sentence))
     elif fps < MIN_FPS:
         sentence = (
-            f"Filmed at {fps:g} frames per second: below {MIN_FPS:g} a micro-expression has few frames, and its apex "
+            f"Filmed at {fps:.4g} frames per second: below {MIN_FPS:g} a micro-expression has few frames, and its apex "
             "may lie between two."
         )
         flags.append(QualityFlag("slow_camera", sentence))

@@ -144,8 +144,9 @@ class RecordingResult(Sequence[Recognition]):
 
 def is_long(source: FrameSource) -> bool:
     """Return whether a recording is too long for one clip and has to be searched for events."""
-    count = len(source.frame_numbers)
-    return count > LONG_FRAMES if source.fps is None else count > LONG_SECONDS * source.fps
+    if source.duration is None:
+        return len(source.frame_numbers) > LONG_FRAMES
+    return round(source.duration, 3) > LONG_SECONDS
 
 
 def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemble: Ensemble) -> Recognition:
@@ -166,7 +167,7 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
     is_pair = source.clip is not None and not source.clip.dataset  # two pictures have no frame rate
     result = replace(
         _without_prediction(source, source.name, "clip", (crops.onset, crops.apex, crops.offset), ensemble),
-        flags=() if is_pair else tuple(flag_frame_rate(source.fps, source.missing_frames)),
+        flags=() if is_pair else tuple(_rate_flags(source, source.rate_between(crops.onset, crops.offset))),
         truth=ensemble.classes[label] if label >= 0 else None,
     )
     return result.with_prediction(crops, lengths, ensemble.fold_names)
@@ -240,7 +241,7 @@ def recognize_spotted(
     for event, frames in read_event_frames(source, spotting.events):
         moments = (event.onset, event.apex, event.offset)
         result = _without_prediction(source, names[event], event.kind, moments, ensemble)
-        result = replace(result, flags=tuple(flag_frame_rate(source.fps)))
+        result = replace(result, flags=tuple(flag_frame_rate(source.rate_between(event.onset, event.offset))))
         if event.kind != "micro":
             yield replace(result, flags=(*result.flags, _MACRO))
             continue
@@ -277,7 +278,7 @@ def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress
             dynamic_ncols=True,
             disable=not progress,
         )
-        spotting = spot_events(bar, source.fps, on_row=write_row)
+        spotting = spot_events(source.read_evenly(bar), source.fps, on_row=write_row)
     if not spotting.trace.seen.any():
         raise UserError(f"{source.path}: no face in any frame; give a recording of a frontal face")
     return spotting
@@ -285,11 +286,17 @@ def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress
 
 def recording_flags(source: FrameSource, spotting: SpottingResult) -> list[QualityFlag]:
     """Return the quality flags of the recording as a whole."""
-    flags = flag_frame_rate(source.fps, source.missing_frames)
+    flags = _rate_flags(source, source.fps)
     share = float(spotting.trace.seen.mean())
     if share < MIN_FACE_SHARE:
         flags.append(QualityFlag("face_rarely_seen", f"A face was seen in {share:.0%} of the frames only."))
     return flags
+
+
+def _rate_flags(source: FrameSource, fps: float | None) -> list[QualityFlag]:
+    """Return the flags of the times of a recording, of which a part has ``fps`` frames per second."""
+    rates = None if source.lowest_rate is None or source.fps is None else (source.lowest_rate, source.fps)
+    return flag_frame_rate(fps, source.missing_frames, rates)
 
 
 def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[tuple[Event, dict[int, Gray]]]:
@@ -317,14 +324,18 @@ def read_event_frames(source: FrameSource, events: Sequence[Event]) -> Iterator[
 
 @contextlib.contextmanager
 def _open_trace(path: Path, source: FrameSource) -> Iterator[Callable[[TraceRow], None]]:
-    """Open trace.csv, and yield the function that writes the row of a frame."""
+    """Open trace.csv, and yield the function that writes the row of a frame, once also for a repeated frame."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*ROW_FIELDS, "seconds"))
+        last_position = -1
 
         def write_row(row: TraceRow) -> None:
-            cells = [_format_cell(value) for value in astuple(row)]
-            writer.writerow((*cells, f"{source.seconds(row.position):.3f}"))
+            nonlocal last_position
+            if row.position != last_position:
+                cells = [_format_cell(value) for value in astuple(row)]
+                writer.writerow((*cells, f"{source.seconds(row.position):.3f}"))
+            last_position = row.position
 
         yield write_row
 

@@ -98,14 +98,40 @@ def test_a_gif_is_a_video(tmp_path: Path) -> None:
     np.testing.assert_allclose(read_video_info(tmp_path / "clip.gif").timestamps, [0, 0.04, 0.08])
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_each_frame_has_its_own_time_and_gaps_are_counted(tmp_path: Path, suffix: str) -> None:
-    """An .avi fills the gaps with null frames."""
     info = read_video_info(write_test_video(tmp_path / f"a{suffix}", pictures(), 25, POSITIONS))
     np.testing.assert_allclose(info.timestamps, np.array(POSITIONS) / 25, atol=1e-3)
-    assert (info.rate, info.missing_frames) == (25, 3)
+    assert (info.rate, info.lowest_rate, info.missing_frames) == (25, None, 3)
     even = read_video_info(write_test_video(tmp_path / f"b{suffix}", pictures(), 60))
-    assert (even.rate, even.missing_frames) == (60, 0)
+    assert (even.rate, even.lowest_rate, even.missing_frames) == (60, None, 0)
+
+
+def test_a_null_frame_repeats_the_frame_before_it(tmp_path: Path) -> None:
+    """An annotator counts null frames, as players show them."""
+    path = write_test_video(tmp_path / "a.avi", pictures(), 25, POSITIONS)
+    info = read_video_info(path)
+    np.testing.assert_allclose(info.timestamps, np.arange(13) / 25)
+    assert (info.rate, info.missing_frames) == (25, 3) and list_frames(path) == range(13)
+    frames = dict(read_frames(path, range(13)))
+    whole = dict(read_frames(write_test_video(tmp_path / "b.avi", pictures(13), 25), range(13)))
+    for position, shown in ((4, 3), (5, 3), (11, 10)):
+        np.testing.assert_array_equal(frames[position], frames[shown])
+    for number, position in enumerate(POSITIONS):
+        np.testing.assert_array_equal(frames[position], whole[number])
+
+
+@pytest.mark.parametrize("clock", [90_000, 25])
+def test_a_rate_that_varies(tmp_path: Path, clock: int) -> None:
+    """A clock of 25 per second is too coarse: frames in one of its ticks are a 90,000th of a second apart."""
+    times = np.concatenate([np.arange(15) / 15, 1 + np.arange(60) / 60])
+    ticks = np.floor(times * clock + 1e-6) / clock
+    ticks += (np.arange(75) - np.searchsorted(ticks, ticks)) / 90_000
+    write_video(tmp_path / "a.mp4", zip(ticks, pictures(75), strict=True), 30)
+    info = read_video_info(tmp_path / "a.mp4")
+    np.testing.assert_allclose(info.timestamps, times, atol=0.001 + 1 / clock)
+    assert info.rate == pytest.approx(60, rel=0.1) and info.lowest_rate == pytest.approx(15, rel=0.2)
+    assert info.missing_frames == 0
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -5,8 +6,10 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.clips import EXPRESSIONS
+from icegan_jax.data.crop import CropOptions, crop_clip, inspect_clip
+from icegan_jax.data.video import list_frames
 from icegan_jax.errors import UserError
-from icegan_jax.inference.inputs import FrameSource, open_inputs
+from icegan_jax.inference.inputs import FrameSource, array_source, open_inputs
 from tests.inference.recordings import frames, write_folder, write_pair, write_video
 from tests.videos import write_test_video
 
@@ -48,6 +51,30 @@ def test_frames_of_a_video_have_their_own_times(tmp_path: Path) -> None:
     assert (source.fps, source.missing_frames, source.seconds(3)) == (60, 2, pytest.approx(5 / 60))
     (source,) = open_(path, fps=60)  # a given rate replaces the clock of the file
     assert (source.missing_frames, source.seconds(3)) == (0, 3 / 60)
+
+
+def test_a_frame_lasts_until_the_next_one(tmp_path: Path) -> None:
+    path = write_test_video(tmp_path / "film.mp4", frames(), fps=60, positions=[0, 1, 2, 5, 6, 7, 8])
+    (source,) = open_(path)
+    assert [number for number, _ in source.read_evenly(source.read(range(7)))] == [0, 1, 2, 2, 2, 3, 4, 5, 6]
+    assert source.duration == pytest.approx(9 / 60)
+
+
+def test_all_commands_number_the_frames_alike(tmp_path: Path) -> None:
+    """In a video with null frames the annotated apex is the frame that a player shows."""
+    path = write_test_video(tmp_path / "film.avi", frames(), fps=60, positions=[0, 1, 4, 5, 6, 7, 8])
+    table = tmp_path / "clips.csv"
+    table.write_text("dataset,subject,clip,label,frames,onset,apex,offset\nmine,bob,two,surprise,film.avi,0,6,8\n")
+    (video,), (clip,) = open_(path), open_(table)
+    assert clip.clip is not None
+    assert list(video.frame_numbers) == list(clip.frame_numbers) == list(list_frames(path)) == list(range(9))
+    prepared = crop_clip(clip.clip, CropOptions())
+    recognized = inspect_clip(clip.clip, CropOptions(), clip.frame_numbers, clip.read)
+    np.testing.assert_array_equal(prepared.faces, recognized.crops.faces)
+    whole = array_source(frames(), path, 60.0, replace(clip.clip, apex=4, offset=6))
+    expected = inspect_clip(whole.clip, CropOptions(), whole.frame_numbers, whole.read)  # type: ignore[arg-type]
+    differences = np.abs(expected.crops.faces.astype(int) - prepared.faces[2]).mean((1, 2))
+    assert int(np.argmin(differences)) == 2  # Motion JPEG loses a little
 
 
 def test_annotated_clips(tmp_path: Path) -> None:

@@ -28,7 +28,12 @@ def words(flags: list[quality_flags.QualityFlag]) -> list[str]:
 def test_the_frame_rate(fps: float | None, word: str) -> None:
     assert words(quality_flags.flag_frame_rate(fps)) == [word] * bool(word)
     (flag, *_) = quality_flags.flag_frame_rate(fps, missing_frames=3)
-    assert flag.word == "missing_frames" and "gaps of 3 frames" in flag.sentence
+    assert flag.word == "missing_frames" and "lacks 3 frames" in flag.sentence
+
+
+def test_a_rate_that_varies() -> None:
+    (flag,) = quality_flags.flag_frame_rate(60.0, rates=(15.0, 60.0))
+    assert flag.word == "rate_varies" and "varies from 15 to 60 per second" in flag.sentence
 
 
 def test_a_good_face_has_no_flag() -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, Trace, TraceRow
+from icegan_jax.data.video import write_video
 from icegan_jax.errors import UserError
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.inference.inputs import FrameSource
+from icegan_jax.inference.inputs import FrameSource, open_video
 from icegan_jax.inference.recognize import Recognition, recognize_spotted, recording_flags, spot_source
-from tests.inference.recordings import Gray, frames
+from tests.data.spotting.videos import rise_and_fall, video
+from tests.inference.recordings import Gray, astronaut, frames
 
 MICRO = (Event("micro", 10, 13, 16, 3.0), Event("micro", 30, 33, 36, 2.0))
 MACRO = Event("macro", 5, 20, 40, 5.0)
@@ -112,6 +114,24 @@ def test_the_trace_has_a_row_for_each_frame(tmp_path: Path) -> None:
     assert rows[39]["seconds"] == "0.650" and rows[39]["position"] == "39"
     for row, change in zip(rows, spotted.trace.change, strict=True):
         assert (row["change"] == "") == math.isnan(change)
+
+
+def test_events_are_timed_by_the_frames_own_time_stamps(tmp_path: Path) -> None:
+    """A camera films 10 frames per second in the dark and 60 in the light, where the face moves for 0.25 s."""
+    moving = rise_and_fall(130, 145, 0.6)
+    pictures = video(astronaut(), 200, smile=moving)
+    times = np.concatenate([np.arange(80) / 10, 8 + np.arange(120) / 60])
+    write_video(tmp_path / "film.mp4", ((times[number], picture) for number, picture in pictures), 30)
+    source = open_video(tmp_path / "film.mp4", None)
+    spotted = spot_source(source, tmp_path / "trace.csv")
+    ((onset, apex, offset),) = [(event.onset, event.apex, event.offset) for event in spotted.events]
+    assert (abs(onset - 130), abs(apex - 137.5), abs(offset - 145)) < (3, 3, 3)
+    assert source.seconds(apex) == pytest.approx(8 + 57.5 / 60, abs=0.05)
+    with (tmp_path / "trace.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["position"]) for row in rows] == list(range(200))
+    assert rows[79]["seconds"] == "7.900"
+    assert [flag.word for flag in recording_flags(source, spotted)] == ["rate_varies"]
 
 
 def test_no_face_in_any_frame(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ each (docs/databases.md has the sources).
 """
 
 from icegan_jax.data.ingest.annotation import Columns
-from icegan_jax.data.ingest.read_database import DatabaseFormat
+from icegan_jax.data.ingest.read_database import DatabaseFormat, NamesSheet
 
 FORMATS = {
     "casme": DatabaseFormat(
@@ -19,24 +19,26 @@ FORMATS = {
     ),
     "casme_squared": DatabaseFormat(
         title="CAS(ME)^2",
-        folder=r"\D*(?P<subject>\d+)/(?P<clip>[^/]+)",
-        folder_example="s15/FILENAME",
-        workbooks=(
-            "CAS(ME)^2code_final.xlsx with a first row Subject, Filename, Onset, Apex, Offset, Emotion, Type (micro or "
-            "macro) above its columns",
-        ),
+        folder=r"\D*(?P<subject>\d+)/(?:\d+_(?P<recording>\d{4})[^/]*|(?P<clip>[^/]+))",
+        folder_example="s15/15_0401girlcrashing",
+        workbooks=("CAS(ME)^2code_final.xlsx",),
+        header=("Subject", "Filename", "Onset", "Apex", "Offset", "AUs", "Emotion", "Type"),
         columns=Columns(onset="Onset", apex="Apex", offset="Offset", emotion="Emotion"),
         subject="s{:02d}",
+        subjects=NamesSheet("naming rule1", name=2, folder=1),
+        recordings=NamesSheet("naming rule2", name=1, folder=0),
         onset_in_clip=True,
         type_column="Type",
-        assumed="a folder for each subject and in it one for each recording, as Filename calls it",
+        video_start=lambda annotation, release: 1,
+        assumed="the order of the columns, rawpic and selectedpic, and the folders that the sheets naming rule1 and 2 "
+        "give to participants and films",
     ),
     # Depth images are not used. Part C has no apex and no basic emotions, and is not read.
     "casme_cubed": DatabaseFormat(
         title="CAS(ME)^3",
-        folder=r"spno\.?(?P<subject>\d+)/(?P<clip>[^/]+)/color",
-        folder_example="spNO.1/b/color",
-        workbooks=("cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx",),
+        folder=r"(?<!depth/)spno\.?(?P<subject>\d+)[/_](?P<clip>[^/_]+)(?:/color|_(?P<onset>\d+))",
+        folder_example="spNO.1/b/color or Part_A_ME_clip/frame/spNO.1_b_166",
+        workbooks=("cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", "cas(me)3_part_A_ME_label_JpgIndex_v1.xls"),
         columns=Columns(
             onset="Onset|OnsetFrame",
             apex="Apex|ApexFrame",
@@ -45,7 +47,8 @@ FORMATS = {
         ),
         subject="spNO.{}",
         onset_in_clip=True,
-        assumed="the names of the columns",
+        video_start=lambda annotation, release: annotation.onset or 0,
+        assumed="the names of the columns, and that a clip's video begins with the onset",
     ),
     "mmew": DatabaseFormat(
         title="MMEW",
@@ -64,10 +67,11 @@ FORMATS = {
     ),
     "fourdme": DatabaseFormat(
         title="4DME",
-        folder=r"(?P<clip>[^/]+)",
-        folder_example="FOLD_NAME, as the table calls them",
+        folder=r"(?:[^/\d]*(?P<subject>\d{1,3})/)?(?P<clip>[^/]+)",
+        folder_example="gray_micro/SUBJECT/FOLD_NAME, as the table calls them",
         workbooks=("the table of 4DME",),
         columns=Columns("sub_ID", "fold_name", onset="Onset", apex="Apex", offset="Offset", emotion="Emotion"),
-        assumed="one folder named as fold_name for each clip, with the frames of one camera",
+        assumed="one folder named as fold_name for each clip, with the frames of one camera, in a folder of its "
+        "subject or not",
     ),
 }

@@ -1,5 +1,6 @@
 """The matching of annotations with the folders that hold their frames."""
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +15,13 @@ from icegan_jax.errors import UserError
 SubjectClip = tuple[str, str]  # (subject, clip) as a folder or a row names them, in any case and padding
 FolderKeyFunction = Callable[[ClipFolder], SubjectClip | None]
 
-# Words in folder names of each release, docs/databases.md, "CASME II", "SAMM" and "SMIC"; the first release with a word
-# in the name counts. The word "e" is in the names SMIC-E and SMIC-HS-E.
+# Words in folder names of each release, docs/databases.md, "CASME II", "SAMM", "SMIC" and "CAS(ME)^2"; the first
+# release with a word in the name counts. The word "e" is in the names SMIC-E and SMIC-HS-E.
 _RELEASE_WORDS = (
     ("long", {"long", "longvideos", "e"}),
     ("cropped", {"crop", "cropped", "preprocessed"}),
-    ("selected", {"selected"}),
-    ("raw", {"raw"}),
+    ("selected", {"selected", "selectedpic"}),
+    ("raw", {"raw", "rawpic"}),
 )
 
 
@@ -70,7 +71,7 @@ def match_folders(
     key: FolderKeyFunction,
     *,
     findings: Sequence[Finding] = (),
-    annotation_key: Callable[[Annotation], SubjectClip] = lambda annotation: (annotation.subject, annotation.clip),
+    annotation_keys: Callable[[Annotation], Sequence[SubjectClip]] = lambda annotation: [annotation.key[1:]],
     release: Callable[[ClipFolder], str] = folder_release,
     video_start: Callable[[Annotation, str], int] | None = None,
 ) -> DatabaseAnnotation:
@@ -86,7 +87,7 @@ def match_folders(
         annotations: the annotations, still without frames.
         key: (subject, clip) of a folder, None where the folder is no clip of this database.
         findings: the findings so far, which are returned first.
-        annotation_key: (subject, clip) that ``key`` returns for an annotation's folder.
+        annotation_keys: the (subject, clip) that ``key`` may return for an annotation's folder, at least one.
         release: which of ``RELEASES`` a folder belongs to.
         video_start: frame number, in the annotation's numbering, of the first frame of a clip's video of a release;
             None: the annotation counts from 0 as videos do.
@@ -96,15 +97,17 @@ def match_folders(
         for several folders of one release.
 
     Raises:
-        UserError: a clip is annotated twice; no annotation has a folder; no folder is of ``source.release``.
+        UserError: a clip is annotated twice; a folder is of two subjects; no annotation has a folder; no folder is of
+            ``source.release``.
     """
-    _check_unique(annotations, annotation_key)
+    _check_unique(annotations)
     folders = [folder for folder in tree.clips if key(folder)]
     usable = [folder for folder in folders if source.release in (None, release(folder))]
     if folders and not usable:
         existing = ", ".join(sorted({release(folder) for folder in folders}))
         raise UserError(f"{tree.root}: no folder of release {source.release}; it holds: {existing}")
-    matches, surplus = _match_keys([annotation_key(a) for a in annotations], usable, key)
+    matches, surplus = _match_keys([annotation_keys(a) for a in annotations], usable, key)
+    _check_owners(annotations, matches)
     notes = list(findings)
     matched: list[Annotation] = []
     for annotation, candidates in zip(annotations, matches, strict=True):
@@ -119,8 +122,8 @@ def match_folders(
         first = annotations[0]
         raise UserError(
             f"{tree.root}: none of the {len(annotations)} annotated clips has a folder here; looked for "
-            f"{'/'.join(annotation_key(first))} ({first.where}), found {_example_folders(tree)}; give the folder of "
-            "the database"
+            f"{'/'.join(annotation_keys(first)[0])} ({first.where}), found {_example_folders(tree)}; give the folder "
+            "of the database"
         )
     # A clip that is surplus in several releases gets one finding, which names the first folder.
     distinct = {normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)}
@@ -133,27 +136,28 @@ def match_folders(
 
 
 def _match_keys(
-    keys: Sequence[SubjectClip], folders: Sequence[ClipFolder], key: FolderKeyFunction
+    keys: Sequence[Sequence[SubjectClip]], folders: Sequence[ClipFolder], key: FolderKeyFunction
 ) -> tuple[list[list[ClipFolder]], list[ClipFolder]]:
-    """Return the folders of each key, and the folders of none."""
+    """Return the folders that have one of the keys of each annotation, and the folders of none."""
     exact: dict[SubjectClip, list[ClipFolder]] = defaultdict(list)
     for folder in folders:
         subject, clip = key(folder) or ("", "")
         exact[normalize_name(subject), clip.casefold()].append(folder)
-    wanted = [(normalize_name(subject), clip.casefold()) for subject, clip in keys]
-    named = set(wanted)
+    wanted = [[(normalize_name(subject), clip.casefold()) for subject, clip in one] for one in keys]
+    named = set(itertools.chain.from_iterable(wanted))
     by_normalized_name: dict[SubjectClip, list[ClipFolder]] = defaultdict(list)
     for (subject, clip), group in exact.items():
         if (subject, clip) not in named:
             by_normalized_name[subject, normalize_name(clip)] += group
     matches: list[list[ClipFolder]] = []
     used: set[SubjectClip] = set()
-    for subject, clip in wanted:
-        if (subject, clip) in exact:
-            matches.append(exact[subject, clip])
-        else:
-            matches.append(by_normalized_name.get((subject, normalize_name(clip)), []))
-            used.add((subject, normalize_name(clip)))
+    for names in wanted:
+        found = [folder for name in names for folder in exact.get(name, ())]
+        if not found:
+            normalized = {(subject, normalize_name(clip)) for subject, clip in names}
+            found = [folder for name in normalized for folder in by_normalized_name.get(name, ())]
+            used |= normalized
+        matches.append(found)
     surplus = [folder for name, group in by_normalized_name.items() if name not in used for folder in group]
     return matches, surplus
 
@@ -163,10 +167,9 @@ def _rank(folders: Sequence[ClipFolder], release: Callable[[ClipFolder], str]) -
     return sorted(images or folders, key=lambda folder: (RELEASES.index(release(folder)), folder.path))
 
 
-def _check_unique(annotations: Iterable[Annotation], key: Callable[[Annotation], SubjectClip]) -> None:
-    """Check that no clip is annotated twice, and that no folder is of two subjects."""
+def _check_unique(annotations: Iterable[Annotation]) -> None:
+    """Check that no clip is annotated twice."""
     seen: dict[str, Annotation] = {}
-    owners: dict[SubjectClip, Annotation] = {}
     for annotation in annotations:
         earlier = seen.setdefault(annotation.name, annotation)
         if earlier is not annotation:
@@ -174,13 +177,20 @@ def _check_unique(annotations: Iterable[Annotation], key: Callable[[Annotation],
                 f"{annotation.where}: clip {annotation.name} is already in {earlier.where}; correct or remove one of "
                 "them"
             )
-        subject, clip = key(annotation)
-        owner = owners.setdefault((subject, clip.casefold()), annotation)
-        if owner.subject != annotation.subject:
-            raise UserError(
-                f"{annotation.where}: folder {clip!r} is of subject {annotation.subject} here and of {owner.subject} "
-                f"in {owner.where}; which folder is whose is not known: prepare these clips with --source=clips"
-            )
+
+
+def _check_owners(annotations: Sequence[Annotation], matches: Sequence[Sequence[ClipFolder]]) -> None:
+    """Check that no folder is of two subjects."""
+    owners: dict[Path, Annotation] = {}
+    for annotation, folders in zip(annotations, matches, strict=True):
+        for folder in folders:
+            owner = owners.setdefault(folder.path, annotation)
+            if owner.subject != annotation.subject:
+                raise UserError(
+                    f"{annotation.where}: folder {folder.name!r} is of subject {annotation.subject} here and of "
+                    f"{owner.subject} in {owner.where}; which folder is whose is not known: prepare these clips with "
+                    "--source=clips"
+                )
 
 
 def _duplicate_notes(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,18 @@ from icegan_jax.data.ingest.annotation import (
     parse_clip_name,
     parse_subject,
 )
-from icegan_jax.data.ingest.match_folders import SubjectClip, check_clip_folders, match_folders
+from icegan_jax.data.ingest.match_folders import SubjectClip, check_clip_folders, match_folders, normalize_name
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders
-from icegan_jax.data.ingest.spreadsheets import Row, Table, WrongTableError, find_tables, read_table
+from icegan_jax.data.ingest.spreadsheets import (
+    Row,
+    Table,
+    WrongTableError,
+    find_tables,
+    normalize_column,
+    read_headerless_table,
+    read_sheets,
+    read_table,
+)
 from icegan_jax.errors import UserError
 
 # docs/databases.md, "Identifiers": EP02_01f; 006_1_2; s1_ne_01; S03-01-002.
@@ -33,17 +42,46 @@ _CLIP_NAMES = {
 
 
 @dataclass(frozen=True)
+class NamesSheet:
+    """A sheet of the workbook, without a header, that gives the names of folders.
+
+    Attributes:
+        sheet: name of the sheet.
+        name: index of the column with the name that the table has.
+        folder: index of the column with the name that folders have.
+    """
+
+    sheet: str
+    name: int
+    folder: int
+
+    def read(self, path: Path) -> Mapping[str, str]:
+        """Return {name in the table: name of the folder}, both without padding; empty where there is no such sheet."""
+        rows = [
+            [normalize_name(cell.strip()) for cell in cells]
+            for sheet in read_sheets(path)
+            if normalize_column(sheet.name) == normalize_column(self.sheet)
+            for _, cells in sheet.rows
+        ]
+        return {cells[self.name]: cells[self.folder] for cells in rows if len(cells) > max(self.name, self.folder)}
+
+
+@dataclass(frozen=True)
 class DatabaseFormat:
     """The description of a database: its folders, its table, and its exceptions.
 
     Attributes:
         title: name of the database, as "CASME II".
         folder: pattern of the last names of a clip's path, joined by "/", in any case, with the groups "clip" and,
-            where a name holds it, "subject": the digits of the subject's number.
+            where a name holds it, "subject": the digits of the subject's number; "onset": the onset of the clip;
+            "recording": instead of a clip, a name of the sheet ``recordings``.
         folder_example: a clip's folder, for messages: "sub01/EP02_01f".
         workbooks: file names of the table, for messages and as a preference.
         columns: names of the columns.
         subject: pattern of a subject's name, as "sub{:02d}", for the number in the subject's column.
+        header: names of the columns of a table that is distributed without a header row.
+        subjects: the sheet that gives the subject's folder for a number in the subject's column.
+        recordings: the sheet that gives the recording's folder for a clip's name without its last number.
         onset_in_clip: whether a recording holds several micro-expressions, so that a clip is named by its recording
             and onset: "b_166".
         type_column: the column that says whether a row is a micro-expression or a macro-expression, which is not used.
@@ -60,6 +98,9 @@ class DatabaseFormat:
     workbooks: tuple[str, ...]
     columns: Columns = Columns()  # noqa: RUF009 (frozen)
     subject: str = "{}"
+    header: tuple[str, ...] = ()
+    subjects: NamesSheet | None = None
+    recordings: NamesSheet | None = None
     onset_in_clip: bool = False
     type_column: str = ""
     without_class: tuple[str, ...] = ()
@@ -67,20 +108,31 @@ class DatabaseFormat:
     assumed: str = ""
 
     def folder_key(self, folder: ClipFolder) -> SubjectClip | None:
-        """Return (sub01, EP02_01f) of a folder, ("", clip) where the pattern has no subject; None for other folders."""
+        """Return (sub01, EP02_01f) of a folder, ("", clip) where no name is a subject's; None for other folders."""
         match = re.search(f"(?:^|/){self.folder}$", "/".join(folder.parts), re.IGNORECASE)
         if match is None:
             return None
-        number = match.groupdict().get("subject")
-        return (self.subject.format(int(number)) if number else ""), match["clip"]
+        found = match.groupdict()
+        clip = found["clip"] or normalize_name(found["recording"])
+        subject = self.subject.format(int(found["subject"])) if found.get("subject") else ""
+        return subject, f"{clip}_{int(found['onset'])}" if found.get("onset") else clip
 
-    def row_key(self, table: Table, row: Row) -> SubjectClip:
-        """Return (sub01, EP02_01f) of a row.
+    def row_key(self, table: Table, row: Row, subjects: Mapping[str, str]) -> SubjectClip:
+        """Return (sub01, EP02_01f) of a row; ``subjects`` are the names of the sheet ``self.subjects``.
 
         Raises:
             UserError: a cell is empty or not as expected, or the clip's name holds another subject than the row.
         """
         number, clip = parse_subject(table, row, self.columns.subject), parse_clip_name(table, row, self.columns.clip)
+        if self.subjects is not None and row.integer(self.columns.subject) is not None:
+            folder = re.fullmatch(r"\D*(\d+)", subjects.get(str(number), ""))
+            if folder is None:
+                raise UserError(
+                    f"{table.location(row)}: the sheet {self.subjects.sheet!r} of the workbook names no folder of "
+                    f"participant {number}; give the distributed workbook, or write the folder's name, as "
+                    f"{self.folder_example.split('/')[0]}, into the cell"
+                )
+            number = int(folder[1])
         subject = self.subject.format(number)
         if "/" not in self.folder and "<subject>" in self.folder:
             match = re.fullmatch(self.folder, clip, re.IGNORECASE)
@@ -91,10 +143,18 @@ class DatabaseFormat:
                 )
         return subject, f"{clip}_{row.integer(self.columns.onset)}" if self.onset_in_clip else clip
 
-    def annotation_key(self, annotation: Annotation) -> SubjectClip:
-        """Return what ``folder_key`` returns for the folder of an annotation."""
-        clip = annotation.clip.rpartition("_")[0] if self.onset_in_clip else annotation.clip
-        return (annotation.subject if "<subject>" in self.folder else ""), clip
+    def annotation_keys(self, annotation: Annotation, recordings: Mapping[str, str]) -> list[SubjectClip]:
+        """Return what ``folder_key`` may return for a folder of an annotation, in the releases of the database.
+
+        Args:
+            annotation: the clip.
+            recordings: the names of the sheet ``self.recordings``.
+        """
+        clips = [annotation.clip]
+        if self.onset_in_clip:
+            clips.insert(0, annotation.clip.rpartition("_")[0])
+        recording = recordings.get(normalize_name(clips[0].rpartition("_")[0]))
+        return [(subject, clip) for subject in (annotation.subject, "") for clip in (*clips, recording) if clip]
 
 
 def read_database(source: Source, database: DatabaseFormat) -> DatabaseAnnotation:
@@ -108,7 +168,17 @@ def read_database(source: Source, database: DatabaseFormat) -> DatabaseAnnotatio
     tree = scan_folders(source.root)
     check_clip_folders(tree, database.folder_key, database.title, database.folder_example)
     required = [*astuple(columns), *filter(None, [database.type_column])]
-    table, findings = find_workbook(source, database.title, required, file_names=database.workbooks)
+    table, findings = find_workbook(
+        source,
+        database.title,
+        required,
+        file_names=database.workbooks,
+        header=database.header,
+        reject=lambda found: _wrong_types(found, database.type_column),
+    )
+    subjects, recordings = (
+        sheet.read(table.path) if sheet else {} for sheet in (database.subjects, database.recordings)
+    )
     if database.assumed:
         message = (
             f"the layout of {database.title} is assumed from its publication and was never read: {database.assumed}"
@@ -123,7 +193,7 @@ def read_database(source: Source, database: DatabaseFormat) -> DatabaseAnnotatio
         if database.type_column and _is_macro(table, row, database.type_column):
             macro += 1
             continue
-        annotation, notes = parse_annotation(table, row, source.name, *database.row_key(table, row), columns)
+        annotation, notes = parse_annotation(table, row, source.name, *database.row_key(table, row, subjects), columns)
         if annotation.emotion in database.without_class:
             annotation = replace(annotation, emotion="others")
         if annotation.offset == 0 and annotation.apex:  # none was seen (docs/databases.md, "CAS(ME)^2")
@@ -142,9 +212,16 @@ def read_database(source: Source, database: DatabaseFormat) -> DatabaseAnnotatio
         annotations,
         database.folder_key,
         findings=findings,
-        annotation_key=database.annotation_key,
+        annotation_keys=partial(database.annotation_keys, recordings=recordings),
         video_start=database.video_start,
     )
+
+
+def _wrong_types(table: Table, column: str) -> str:
+    """Return why a table without a row of a micro-expression or macro-expression is another one; else ""."""
+    if not column or any(row.text(column).lower().startswith(("micro", "macro")) for row in table.rows):
+        return ""
+    return f"no row is a micro-expression or a macro-expression by its column {column}"
 
 
 def _is_macro(table: Table, row: Row, column: str) -> bool:
@@ -162,19 +239,21 @@ def find_workbook(
     columns: Sequence[str],
     *,
     file_names: Sequence[str],
+    header: Sequence[str] = (),
     sheet: str | None = None,
     reject: Callable[[Table], str] = lambda table: "",
 ) -> tuple[Table, list[Finding]]:
     """Read ``source.annotation``, or the best table below ``source.root`` that has the columns.
 
-    Of several tables the best is one with a distributed file name, then the one with the latest date in its name, then
-    the one with the most rows.
+    Of several tables the best is the one with the first of the file names, then the one with the latest date in its
+    name, then the one with the most rows.
 
     Args:
         source: the database, and the table if the user names it.
         title: name of the database, as "CASME II".
         columns: names of the required columns, as ``read_table`` takes them; the second is the clip's.
         file_names: the file names of the distributed table, for messages and as a preference.
+        header: names of the columns of a table without a header row; empty: the table has such a row.
         sheet: the sheet to prefer.
         reject: why a table is of another database; "" where the table fits.
 
@@ -188,7 +267,12 @@ def find_workbook(
     give = f"put {' or '.join(file_names)} there, or name it with --annotation"
 
     def read(path: Path) -> Table:
-        table = read_table(path, columns, sheet=sheet)
+        try:
+            table = read_table(path, columns, sheet=sheet)
+        except WrongTableError:
+            if not header:
+                raise
+            table = read_headerless_table(path, header)
         other = _other_database((row.text(columns[1]) for row in table.rows), title)
         reason = f"looks like the annotation of {other}, not of {title}" if other else reject(table)
         if reason:
@@ -237,8 +321,9 @@ def _other_database(names: Iterable[str], title: str) -> str | None:
     return None if most == title else most
 
 
-def _rank(table: Table, file_names: Sequence[str]) -> tuple[bool, str, int]:
-    """Return the key by which tables are compared, the greatest being the best."""
+def _rank(table: Table, file_names: Sequence[str]) -> tuple[int, str, int]:
+    """Return the key by which tables are compared, the greatest being the best: place in the names, date, rows."""
     date = re.search(r"(?<!\d)20\d{6}(?!\d)", table.path.stem)
     stems = [re.split(r"[-_]?\d{4,}", Path(name).stem)[0].lower() for name in file_names]
-    return any(table.path.stem.lower().startswith(stem) for stem in stems), date[0] if date else "", len(table.rows)
+    place = next((i for i, stem in enumerate(stems) if table.path.stem.lower().startswith(stem)), len(stems))
+    return -place, date[0] if date else "", len(table.rows)

@@ -10,6 +10,7 @@ overexposed). None was fitted to real clips. Real clips gave the speed of head a
 revealed two faults that were corrected: overexposed skin, and a noisy measure of the light.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -177,9 +178,12 @@ def _find_segment_events(trace: Trace) -> list[Event]:
     spans = []
     for apex in quick.peaks():
         # The slow scale covers the whole expression, unless there is another event within a second: then the slow scale
-        # has less change than the quick scale, or a span longer than the slow window.
+        # has less change than the quick scale, or a span longer than the slow window. Within a second of the beginning
+        # or end of the segment the slow scale is unknown, and would cut the span off.
         start, end = slow.extrapolated_span(apex)
-        if not (slow.excess[apex] >= _MIN_SLOW_SHARE * quick.excess[apex] and end - start <= 2 * macro):
+        is_known = not np.isnan(slow.excess[max(0, math.floor(start) - 1) : math.ceil(end) + 2]).any()
+        is_isolated = slow.excess[apex] >= _MIN_SLOW_SHARE * quick.excess[apex] and end - start <= 2 * macro
+        if not (is_known and is_isolated):
             start, end = quick.extrapolated_span(apex)
         if quick.excess[apex] > 0 and end - start <= longest and lasting[apex] < quick.excess[apex]:
             spans.append((start, apex, end, "micro", quick.strength[apex]))
@@ -268,7 +272,12 @@ def quietest_interval(trace: Trace) -> int:
         raise UserError("no frame shows a face; give a clip of a frontal face")
     length = max(_MIN_QUIET_STEPS, round(_QUIET_SECONDS * trace.fps))
     if len(trace.step) >= length:
-        change = np.lib.stride_tricks.sliding_window_view(trace.step, length).mean(1)
+        # A repeated frame is no new frame, and its step is no rest.
+        is_new = np.append(True, np.diff(trace.position) != 0)
+        steps, counts = (
+            np.lib.stride_tricks.sliding_window_view(values, length).sum(1) for values in (trace.step * is_new, is_new)
+        )
+        change = np.where(counts > 0, steps / np.maximum(counts, 1), np.nan)
         if not np.isnan(change).all():
             first = int(np.flatnonzero(change <= _EQUAL_FACTOR * np.nanmin(change))[0])
             # Steps first to first + length - 1 lead from frame first - 1 to frame first + length - 1.

@@ -107,7 +107,8 @@ class Trace:
     def frames_of_same_face(self, position: int) -> list[int]:
         """Return the numbers of the frames through which the face of the frame ``position`` was tracked, ascending."""
         segment = np.cumsum(self.seen & np.isnan(self.step))
-        return [int(n) for n in self.position[self.seen & (segment == segment[self.position == position])]]
+        (first, *_) = segment[self.position == position]
+        return sorted({int(n) for n in self.position[self.seen & (segment == first)]})
 
 
 def trace_video(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[TraceRow]:
@@ -118,7 +119,8 @@ def trace_video(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[Trac
     down is turned; shifts are those of the turned picture.
 
     Args:
-        frames: (number, gray levels uint8[h, w]), one at a time; the numbers are passed on to the rows.
+        frames: (number, gray levels uint8[h, w]), one at a time and evenly spaced in time; the numbers are passed on to
+            the rows.
         fps: frames per second of these frames.
 
     Yields:

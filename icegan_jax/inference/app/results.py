@@ -60,12 +60,11 @@ def recognize_video_html(ensemble: Ensemble, path: Path, fps: float | None, onse
         UserError: The video cannot be read, has no frame rate, is too long, or shows no face.
     """
     source = open_video(path, fps)
-    if source.fps is None:
+    if source.duration is None:
         raise UserError(f"{path}: has no frame rate; enter its frames per second")
-    seconds = len(source.frame_numbers) / source.fps
-    if seconds > MAX_SECONDS:
+    if source.duration > MAX_SECONDS:
         raise UserError(
-            f"{path}: takes {seconds:.0f} s, this page reads {MAX_SECONDS:.0f} at most; give it to python -m "
+            f"{path}: takes {source.duration:.0f} s, this page reads {MAX_SECONDS:.0f} at most; give it to python -m "
             f"icegan_jax.predict --workdir={ensemble.run_dir}"
         )
     options = CropOptions(size=ensemble.image_size)

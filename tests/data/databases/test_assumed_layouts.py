@@ -44,17 +44,25 @@ TREES: Mapping[str, tuple[Sequence[str], Rows, Mapping[str, tuple[object, ...]]]
         },
     ),
     "casme_cubed": (
-        ["part_A/spNO.1/b/color", "part_A/spNO.1/b/depth", "part_A/spNO.12/b/color"],
+        [
+            *("part_A/spNO.1/b/color", "part_A/spNO.1/b/depth", "part_A/spNO.12/b/color"),
+            *("Part_A_ME_clip/frame/spNO.3_c_30", "Part_A_ME_clip/depth/spNO.3_c_30"),
+            *("Part_A_ME_clip/frame/spNO.3_c_90", "Part_A_ME_clip/depth/spNO.3_c_90"),
+        ],
         [
             ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion"),
             ("spNO.1", "b", "166", "170", "175", "4", 1, "disgust"),
             ("spNO.1", "b", 200, 200, 220, "12", 2, "happy"),
             ("spNO.12", "b", 166, 168, 170, "1+2", 3, "Others"),
+            ("spNO.3", "C", 90, 95, 99, "1+2", 3, "Surprise"),
+            ("spNO.3", "C", 30, 33, 39, "4", 1, "sad"),
         ],
         {
             "spNO.1/b_166": ("part_A/spNO.1/b/color", 166, 170, 175, 0),
             "spNO.1/b_200": ("part_A/spNO.1/b/color", 200, 200, 220, 1),
             "spNO.12/b_166": ("part_A/spNO.12/b/color", 166, 168, 170, None),
+            "spNO.3/C_90": ("Part_A_ME_clip/frame/spNO.3_c_90", 90, 95, 99, 2),
+            "spNO.3/C_30": ("Part_A_ME_clip/frame/spNO.3_c_30", 30, 33, 39, 0),
         },
     ),
     "mmew": (
@@ -70,13 +78,20 @@ TREES: Mapping[str, tuple[Sequence[str], Rows, Mapping[str, tuple[object, ...]]]
         },
     ),
     "fourdme": (
-        ["gray/c01", "gray/c04"],
+        ["gray/c01", "gray/c04", "gray/13/happy1", "gray/14/happy1"],
         [
             ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs"),
             (12, "c01", "Surprise+Positive", 4, 9, 20, "1+2+12"),
             (13, "c04", "Positive", 4, 9, 20, "12"),
+            ("013", "happy1", "Positive", 4, 9, 20, "12"),
+            ("014", "happy1", "Negative+Repression", 5, 9, 20, "4"),
         ],
-        {"12/c01": ("gray/c01", 4, 9, 20, None), "13/c04": ("gray/c04", 4, 9, 20, 1)},
+        {
+            "12/c01": ("gray/c01", 4, 9, 20, None),
+            "13/c04": ("gray/c04", 4, 9, 20, 1),
+            "13/happy1": ("gray/13/happy1", 4, 9, 20, 1),
+            "14/happy1": ("gray/14/happy1", 5, 9, 20, 0),
+        },
     ),
 }
 
@@ -119,7 +134,7 @@ def test_another_folder_is_refused(tmp_path: Path, name: str) -> None:
         (
             "fourdme",
             (13, "C01", "Positive", 4, 9, 20),
-            "folder 'C01' is of subject 13 here and of 12 in table.xlsx, row 2",
+            "folder 'c01' is of subject 13 here and of 12 in table.xlsx, row 2",
         ),
     ],
 )
@@ -131,6 +146,49 @@ def test_rows_that_could_give_a_clip_a_wrong_label_are_refused(
         READERS[name](write(tmp_path, name, rows))
 
 
-def test_casme_squared_says_which_header_to_write(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="with a first row Subject, Filename, Onset, Apex, Offset, Emotion, Type"):
-        READERS["casme_squared"](write(tmp_path, "casme_squared", TREES["casme_squared"][1][1:]))
+# The sheets of CAS(ME)^2: codes without a header, the folders of the participants, the codes of the films.
+SQUARED = (
+    [
+        (1, "anger1_1", 557, 564, 570, "4", "negative", "micro-expression", "anger"),
+        (15, "happy10_2", 100, 160, 0, "12", "positive", "micro-expression", "happiness"),
+        (15, "happy10_1", 10, 20, 30, "12", "positive", "macro-expression", "happiness"),
+    ],
+    [(15, "s15", 1), (32, "s32", 15)],
+    [("0401", "anger1"), (505, "happy10")],
+)
+SHEETS = ("CASFEcode_final", "naming rule1", "naming rule2")
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("rawpic/s15/15_0401girlcrashing", "rawpic/s32/32_0505funnyinnovations"),
+        ("selectedpic/s15/anger1_1", "selectedpic/s32/happy10_2"),
+    ],
+)
+def test_the_sheets_of_casme_squared_give_the_folders(tmp_path: Path, folders: tuple[str, str]) -> None:
+    for folder in (*folders, "rawpic/s15/15_0101disgustingteeth", "selectedpic/s15/happy10_2"):
+        write_frames(tmp_path, folder)
+    write_xlsx(tmp_path / "CAS(ME)^2code_final.xlsx", *SQUARED, names=SHEETS)
+    clips = by_name(READERS["casme_squared"](Source("casme_squared", tmp_path)))
+    assert {
+        name: (a.emotion, a.onset, a.apex, a.offset, [path.relative_to(tmp_path).as_posix() for path in a.frames])
+        for name, a in clips.items()
+    } == {
+        "s15/anger1_1_557": ("negative", 557, 564, 570, [folders[0]]),
+        "s32/happy10_2_100": ("positive", 100, 160, 160, [folders[1]]),
+    }
+
+
+def test_a_participant_is_never_taken_for_a_folder(tmp_path: Path) -> None:
+    write_frames(tmp_path, "selectedpic/s15/happy10_2")
+    write_xlsx(tmp_path / "codes.xlsx", SQUARED[0][1:], names=SHEETS)
+    with pytest.raises(UserError, match="row 1: the sheet 'naming rule1' of the workbook names no folder of participa"):
+        READERS["casme_squared"](Source("casme_squared", tmp_path))
+
+
+def test_a_table_without_types_is_not_that_of_casme_squared(tmp_path: Path) -> None:
+    write_frames(tmp_path, "selectedpic/s15/happy10_2")
+    write_xlsx(tmp_path / "codes.xlsx", [tuple("abcdefghi")])
+    with pytest.raises(UserError, match="codes.xlsx: no row is a micro-expression or a macro-expression by its column"):
+        READERS["casme_squared"](Source("casme_squared", tmp_path))

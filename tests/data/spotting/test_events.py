@@ -72,6 +72,12 @@ def test_an_expression_a_second_after_another_is_found_as_it_is(apart: int) -> N
     assert [second.onset, second.offset] == pytest.approx([605 + apart, 625 + apart], abs=3)
 
 
+def test_an_event_near_the_ends_of_a_video_spans_onset_to_offset() -> None:
+    """Within a second of the ends the change at the scale of two seconds is unknown."""
+    events = find_events(traced(displacement(270, (15, 25, 0.1), (240, 250, 0.1)), 30.0))
+    assert [(event.onset - 5, event.offset - 5) for event in events] == [(15, 25), (240, 250)]
+
+
 def test_a_longer_expression_is_a_macro_expression() -> None:
     (event,) = find_events(traced(displacement(2400, (1000, 1075, 0.2))))
     assert event.kind == "macro"

@@ -20,6 +20,13 @@ def test_the_middle_of_the_stretch_with_the_least_change() -> None:
     assert quietest_interval(steps([np.nan, 2, 2, 2, 9, 1.96, 1.96, 1.96])) == 102  # as good as equal: the first
 
 
+def test_a_frame_that_lasts_is_not_quiet() -> None:
+    trace = steps([np.nan, 5, 5, 0, 0, 0, 5, 2, 2, 2, 5])
+    assert quietest_interval(trace) == 104
+    trace.position[:] = [0, 1, 2, 2, 2, 2, 3, 4, 5, 6, 7]
+    assert quietest_interval(trace) == 5
+
+
 def test_clips_of_a_frame_or_two() -> None:
     assert quietest_interval(steps([np.nan])) == 100
     assert quietest_interval(steps([np.nan, 1.0])) == 101
