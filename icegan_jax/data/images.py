@@ -125,7 +125,7 @@ def picture_digest(picture: NDArray[np.uint8]) -> str:
 
 
 def check_kind(path: Path) -> None:
-    """Check that a file that cannot be read is of none of the kinds for which there is a remedy.
+    """Check that a file is of none of the kinds that are often given and not read.
 
     Raises:
         UserError: the file is a HEIC, AVIF or TIFF picture, or a zip archive.

@@ -280,10 +280,10 @@ def _open_video(path: Path) -> Iterator[av.container.InputContainer]:
         raise UserError(f"{path}: no such video; correct the column frames")
     if not path.stat().st_size:
         raise UserError(f"{path}: is empty (0 bytes); copy the video again")
+    check_kind(path)  # FFmpeg opens some pictures, too
     try:
         container = av.open(f"file:{path}")  # without the prefix, a colon in the name would end the name of a protocol
     except (av.FFmpegError, OSError):
-        check_kind(path)
         if _lacks_index(path):
             raise UserError(
                 f"{path}: has no index (moov), which a recorder writes at the end; copy the whole file again, or "
