@@ -15,6 +15,7 @@ from typing import Any
 from icegan_jax.cli import ArgumentParser, add_run_options, run_command
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
 from icegan_jax.inference.exporting import (
     PLATFORMS,
@@ -41,7 +42,7 @@ what is written to DIR:
   recognizer.jax     maps (onset, apex) to the capsule length of each class; parameters and normalization included
   generator.jax      maps (onset, class, noise draw, intensity) to faces; not for a run without a generator
   *.onnx             with --onnx, of each; for one face at a time; the inputs are onset, apex, noise, label, intensity
-  model.json         classes, image size, how faces must be cropped, folds, checksums
+  model.json         classes, threshold of "no expression", image size, how faces must be cropped, folds, checksums
   load.py            loads them; python DIR/load.py onset.npy apex.npy prints a prediction
   flatbuffers/       the package (Apache-2.0) with which jax.export reads its files, so that jax and numpy suffice
 
@@ -115,6 +116,9 @@ def _content(ensemble: Ensemble, programs: dict[str, Any]) -> dict[str, Any]:
         "run": str(ensemble.run_dir.resolve().name),
         "run_id": ensemble.run_id,
         "folds": list(ensemble.fold_names),
+        "no_expression": NO_EXPRESSION,
+        "threshold": ensemble.threshold,
+        "cautions": [flag.sentence for flag in ensemble.flags],
         "steps": sorted({fold.step for fold in ensemble.folds}),
         "platforms": list(PLATFORMS),
         "versions": {name: metadata.version(name) for name in ("icegan-jax", "jax", "flax", "numpy")},

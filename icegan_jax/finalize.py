@@ -21,7 +21,9 @@ from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
+from icegan_jax.evaluation.calibration import calibrate, describe_threshold, write_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
+from icegan_jax.evaluation.resting import read_resting_predictions
 from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored_results, score
 from icegan_jax.evaluation.score_table import ORACLE_NAME, format_table, score_rows
 from icegan_jax.evaluation.selection import best_on_inner, best_test_epoch, predictions_at
@@ -29,12 +31,14 @@ from icegan_jax.io import sha256_of, write_json, write_json_with_checksum
 from icegan_jax.provenance import PACKAGES
 from icegan_jax.report import write_report
 from icegan_jax.run_dir import (
+    CALIBRATION_FILE,
     EVALUATIONS_FILE,
     OLD_SUFFIX,
     PARTIAL_RESULTS_FILE,
     PREDICTIONS_FILE,
     REPORT_DIR,
     REPORT_WITHOUT_FACES_DIR,
+    RESTING_FILE,
     RESULTS_FILE,
     fold_dir,
     is_finished,
@@ -44,7 +48,7 @@ from icegan_jax.training.fold_result import damage_of, read_result
 
 # Files that only a run with all folds finished has. results.json is first: other programs take a run as finished if the
 # file exists.
-_RESULT_NAMES = (RESULTS_FILE, PREDICTIONS_FILE, REPORT_DIR, REPORT_WITHOUT_FACES_DIR)
+_RESULT_NAMES = (RESULTS_FILE, PREDICTIONS_FILE, CALIBRATION_FILE, REPORT_DIR, REPORT_WITHOUT_FACES_DIR)
 
 _SELECTIONS = {"last": "last", "inner": "inner validation"}  # config.evaluation.selection, as in results.json
 
@@ -59,12 +63,14 @@ class _Selection(NamedTuple):
 
     Attributes:
       predictions: The predictions of the run, one per clip.
+      last: Those after the last step.
       by_selection: Scores of "last", of "inner" if there are inner validation clips, and, if the oracle is computed,
         {"uf1", "uar"} of the best test epoch, without intervals since this score is not valid.
       inner_steps: The step of each fold, selected on its inner validation clips; empty if there are no such clips.
     """
 
     predictions: list[Prediction]
+    last: list[Prediction]
     by_selection: dict[str, Mapping[str, object]]
     inner_steps: dict[str, int]
 
@@ -115,6 +121,10 @@ def finalize_run(
         steps = int(fold_results[0]["steps"])
         selected = _select_steps(pairs, folds, run_dir, selection, evaluated, oracle, steps)
         write_predictions(run_dir / PREDICTIONS_FILE, selected.predictions, pairs.classes)
+        path = run_dir / RESTING_FILE
+        resting = read_resting_predictions(path)[1] if path.exists() else []
+        calibration = calibrate(selected.last, resting)
+        write_calibration(run_dir / CALIBRATION_FILE, calibration)
         results = build_results(
             selected.predictions,
             pairs.classes,
@@ -128,6 +138,8 @@ def finalize_run(
             results["selected_steps"] = selected.inner_steps
         results["files"] = {PREDICTIONS_FILE: sha256_of(run_dir / PREDICTIONS_FILE)}
         summary, paths = format_table(score_rows(results)), f"scores: {run_dir / RESULTS_FILE}"
+        if calibration.threshold is not None:
+            summary += f"\n{describe_threshold(calibration.threshold, pairs.classes)}"
     else:
         rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS_FILE)[1]
         results = build_unscored_results(rows, pairs.classes, **description)
@@ -291,7 +303,7 @@ def _select_steps(
     if oracle:
         labels_of_folds = [pairs.label[fold.test] for fold in folds]
         scores[ORACLE_NAME] = best_test_epoch(list(zip(histories, labels_of_folds, strict=True)))
-    return _Selection(predictions[selection], scores, inner_steps)
+    return _Selection(predictions[selection], predictions["last"], scores, inner_steps)
 
 
 def _describe_protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:

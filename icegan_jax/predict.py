@@ -58,8 +58,9 @@ examples:
   python -m icegan_jax.predict --workdir=RUN --input=frames --fps=200 --onset=quietest --out=predictions
   python -m icegan_jax.predict --workdir=RUN --input=clips.csv --exclude_subject=each --out=predictions
 
-A prediction is always one of the classes of the run, whatever the face shows. It is no proof of a feeling, and the
-program is no lie detector. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
+A prediction is one of the classes of the run, whatever the face shows, or "no expression" where no capsule is longer
+than the threshold that the run's own people at rest set. It is no proof of a feeling, and the program is no lie
+detector. exit code: 0 done; 2 bad input, in one line; 130 interrupted.
 """
 
 
@@ -118,6 +119,7 @@ def _run(args: argparse.Namespace) -> None:
         about = {
             "run": str(args.workdir),
             "run_id": recognizers.current.ensemble.run_id,
+            "threshold": recognizers.current.ensemble.threshold,
             "input": paths,
             "frames": frames,
             "seconds_spent": round(seconds, 3),
@@ -134,14 +136,15 @@ def _run(args: argparse.Namespace) -> None:
 def _recognize(
     sources: Sequence[FrameSource], args: argparse.Namespace, recognizers: "_Recognizers", trace: Path
 ) -> tuple[Sequence[Recognition], Sequence[QualityFlag]]:
-    """Return the results of all clips or events, and the quality flags of a recording searched for events."""
+    """Return the results of all clips or events, and the quality flags of the networks and of a searched recording."""
     if len(sources) == 1 and _has_events(sources[0], args.mode):
         recognizer = recognizers.of(sources[0])
         recording = recognizer.recognize_events(sources[0], register=args.register, trace=trace, progress=True)
         return recording.events, recording.flags
     bar = sources if len(sources) == 1 else tqdm(sources, unit="clip", desc="recognizing", dynamic_ncols=True)
     options = {"onset_frame": args.onset, "register": args.register}
-    return [recognizers.of(source).recognize(source, **options) for source in bar], ()
+    results = [recognizers.of(source).recognize(source, **options) for source in bar]
+    return results, recognizers.current.ensemble.flags
 
 
 def _has_events(source: FrameSource, mode: str) -> bool:

@@ -381,7 +381,7 @@ def _check(options: Mapping[str, Any]) -> int:
     workers, method = options.get("workers"), options.get("apex", METHODS[0])
     of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}
     _check_options(options["source"], {"check": True}, of_procedural, workers=workers, **given)
-    check_crop_options(CropOptions(**{k: options[k] for k in ("register", "size", "apex") if k in options}))
+    check_crop_options(CropOptions(size=options.get("size", SIZE)))
     out = options.get("out")
     if out:
         check_output_dir(out, SUMMARY_FILE, "prepare")

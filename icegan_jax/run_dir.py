@@ -14,6 +14,7 @@ TENSORBOARD_DIR = "tensorboard"  # a folder of event files for each fold
 PREDICTIONS_FILE = "predictions.csv"  # of all test clips; each fold's folder has one of the fold's own
 RESTING_FILE = "resting.csv"  # of the test subjects' pairs without an expression; each fold's folder has its own
 RESULTS_FILE = "results.json"
+CALIBRATION_FILE = "calibration.json"  # thresholds and reliability of the capsule lengths; of people held out
 REPORT_DIR = "report"
 REPORT_WITHOUT_FACES_DIR = "report_no_faces"  # a separate folder, into which no face is ever written
 OLD_SUFFIX = ".old"  # of results that are older than the state of the folds

@@ -109,7 +109,7 @@ def test_prepare_returns_a_summary(tmp_path: Path) -> None:
 def test_a_pair_of_paths_or_arrays(run: icegan_jax.Run, tmp_path: Path) -> None:
     paths = write_pair(tmp_path)
     wanted = run.recognize(str(paths[0]), paths[1])
-    assert wanted.label == max(wanted.scores, key=wanted.scores.__getitem__) and tuple(wanted.scores) == CLASSES
+    assert wanted.longest_class == max(wanted.scores, key=wanted.scores.__getitem__) and tuple(wanted.scores) == CLASSES
     assert (wanted.onset, wanted.apex, wanted.folds) == (0, 1, ("tiny_s0", "tiny_s1", "tiny_s2"))
     gray = [np.asarray(Image.open(path)) for path in paths]
     forms = {
@@ -152,7 +152,7 @@ def test_the_events_of_a_recording(run: icegan_jax.Run, tmp_path: Path) -> None:
     video = write_video(tmp_path / "long.avi", [*rest, *rise, *rest], fps=60)
     result = run.recognize_events(video, trace=tmp_path / "trace.csv")
     assert len(result) == len(result.events) and list(result) == list(result.events)
-    assert [event.label in CLASSES for event in result if event.kind == "micro"]
+    assert [event.longest_class in CLASSES for event in result if event.kind == "micro"]
     assert (tmp_path / "trace.csv").read_text().count("\n") == 201
     with pytest.raises(icegan_jax.UserError, match="recording: events cannot be timed"):
         run.recognize_events(np.stack(frames()))

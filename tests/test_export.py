@@ -17,6 +17,7 @@ import pytest
 from icegan_jax import export
 from icegan_jax.data.dataset import load_pairs
 from icegan_jax.inference.ensemble import load_ensemble
+from icegan_jax.inference.recognize import recognize_crops
 from icegan_jax.models.generator import to_float
 
 pytestmark = pytest.mark.slow  # imports onnxruntime and jax2onnx
@@ -121,9 +122,20 @@ def test_the_loader_answers_by_itself(run_dir: Path, exported: Path, tmp_path: P
     command = [sys.executable, str(exported / "load.py"), "onset.npy", "apex.npy"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     header, row = done.stdout.splitlines()
-    assert header == "negative,positive,surprise"
-    expected = load_ensemble(run_dir, generator=False).predict(pairs.onset[:1], pairs.apex[:1])[0]
-    np.testing.assert_allclose([float(cell) for cell in row.split(",")], expected, atol=1e-5)
+    assert header == "answer,negative,positive,surprise"
+    expected = recognize_crops(pairs.onset[0], pairs.apex[0], load_ensemble(run_dir, generator=False))
+    answer, *lengths = row.split(",")
+    np.testing.assert_allclose([float(cell) for cell in lengths], expected.lengths, atol=1e-5)
+    assert answer == expected.label
+
+
+@pytest.mark.parametrize(("threshold", "answer"), [(None, "b"), (0.5, "b"), (0.6, "no expression")])
+def test_the_loader_answers_by_the_threshold(
+    loader: ModuleType, tmp_path: Path, threshold: float | None, answer: str
+) -> None:
+    content = {"classes": ["a", "b"], "threshold": threshold, "no_expression": "no expression"}
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    assert loader.answers(tmp_path, np.array([[0.2, 0.6]])) == [answer]
 
 
 def test_wrong_arrays_are_refused(loader: ModuleType, exported: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.calibration import read_calibration
 from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.evaluation.resting import RestingPrediction, write_resting_predictions
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.finalize import _timing, finalize_run
 from icegan_jax.io import write_json_with_checksum
@@ -228,3 +230,16 @@ def test_warnings_of_folds_are_in_results_and_report(tmp_path: Path) -> None:
     finish(tmp_path, folds)
     finalize(tmp_path, folds)
     assert "Warnings" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_the_calibration_is_that_of_the_last_step(tmp_path: Path) -> None:
+    """The networks that predict uses are of the last step, whatever step the scores are of."""
+    folds = folds_for("loso", 0.0)
+    finish(tmp_path, folds)
+    rows = [RestingPrediction("tiny", f"s{n}", "a", 0, 0, (0.3, 0.1, 0.1)) for n in range(4)]
+    write_resting_predictions(tmp_path / "resting.csv", rows)
+    finalize(tmp_path, folds)
+    found = read_calibration(tmp_path / "calibration.json")
+    assert found is not None and found.threshold is not None and found.close_call is not None
+    assert found.threshold.length == pytest.approx((0.3 + 0.75) / 2) and found.threshold.resting == (4, 0, 0)
+    assert found.close_call.margin == 0.5 and found.reliability.clips[7] == 12

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 
 from icegan_jax import predict
 from icegan_jax.data.video import read_color_frames, read_video_info
+from icegan_jax.evaluation.calibration import Calibration, Reliability, Threshold, write_calibration
 from icegan_jax.inference import ensemble
 from tests.data.databases.write_files import write_xlsx
 from tests.inference.recordings import astronaut, write_folder, write_pair, write_video
@@ -42,7 +44,7 @@ def test_a_folder_of_frames(run: Run, tmp_path: Path, capsys: pytest.CaptureFixt
     assert (row["kind"], row["onset"], row["apex"], row["offset"]) == ("clip", "10", "14", "16")
     assert (row["onset_s"], row["apex_s"], row["offset_s"]) == ("0.0", "0.04", "0.06")
     lengths = {name: float(row[name]) for name in ("negative", "positive", "surprise")}
-    assert row["prediction"] == max(lengths, key=lengths.__getitem__)
+    assert row["prediction"] in (max(lengths, key=lengths.__getitem__), "no expression")
     content = json.loads((out / "predictions.json").read_text())
     (recognition,) = content["readings"]
     assert recognition["scores"] == lengths and recognition["folds"] == ["tiny_s0", "tiny_s1", "tiny_s2"]
@@ -88,9 +90,34 @@ def test_annotated_clips_are_compared_each_by_networks_that_never_saw_its_person
     assert [recognition["folds"] for recognition in content["readings"]] == [["tiny_s0"], ["tiny_s2"]]
     assert [recognition["truth"] for recognition in content["readings"]] == ["positive", "surprise"]
     assert [recognition["apex"] for recognition in content["readings"]] == [14, 14]
-    right = sum(recognition["truth"] == recognition["prediction"] for recognition in content["readings"])
+    scores = {recognition["truth"]: recognition["scores"] for recognition in content["readings"]}
+    right = sum(max(lengths, key=lengths.__getitem__) == truth for truth, lengths in scores.items())
     assert content["score"]["right"] == right and content["score"]["clips"] == 2
     assert f"{right} of 2 clips as annotated" in capsys.readouterr().out
+
+
+def test_short_capsules_are_no_expression(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scores count the longest capsule all the same, and a run of drawn faces says that it is one."""
+    run = tmp_path / "run"
+    shutil.copytree(run_dir, run)
+    threshold = Threshold(1.0, (3, 2, 1), (), (0, 0, 0), (1, 1, 1), (1, 1, 1))
+    write_calibration(run / "calibration.json", Calibration(threshold, None, Reliability((), (), (), 0.0)))
+    for path in run.glob("folds/*/predictions.csv"):
+        path.write_text(path.read_text().replace("tiny,", "procedural,"))
+    write_folder(tmp_path / "s0")
+    (tmp_path / "clips.csv").write_text(HEADER + "mine,anna,a,positive,s0,10,14,16\n")
+    out = tmp_path / "out"
+    assert predict.main([f"--workdir={run}", f"--out={out}", f"--input={tmp_path / 'clips.csv'}"]) == 0
+    (row,) = table(out)
+    assert row["prediction"] == "no expression"
+    assert {"below_threshold", "trained_on_drawn_faces"} <= set(row["flags"].split())
+    content = json.loads((out / "predictions.json").read_text())
+    assert content["threshold"] == 1.0 and content["score"]["clips"] == content["score"]["no_expression"] == 1
+    page = (out / "index.html").read_text()
+    assert "no expression" in page and page.count("trained on drawn faces only") == 1
+    printed = capsys.readouterr().out
+    assert "mine_anna_a: no expression [" in printed and "1 answered no expression" in printed
+    assert printed.count("trained on drawn faces only") == 1
 
 
 def test_earlier_answers_are_replaced_and_nothing_else(run: Run, tmp_path: Path) -> None:

@@ -130,9 +130,6 @@ def test_one_recording_of_two_subjects(tmp_path: Path, raw: Path, capsys: pytest
     assert re.search(message, captured) and "preparation would stop" in captured
     assert prepare.main([*arguments, f"--out={out}"]) == 2
     assert re.search(message.replace("c:", "c"), capsys.readouterr().err)
-    raw.write_text(f"{rows}d,anna,c,anger,copied,0,2,3\n")
-    assert prepare.main([*arguments, "--check"]) == 2
-    assert "a clip of the same subject, under another label; remove the clip with the" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

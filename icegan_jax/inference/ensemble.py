@@ -18,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.config import NO_GENERATOR, build_models
+from icegan_jax.data.synthetic.write import DATASET
 from icegan_jax.errors import UserError, did_you_mean
+from icegan_jax.evaluation.calibration import Calibration, read_calibration
 from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.inference.quality_flags import QualityFlag, flag_run
 from icegan_jax.provenance import read_run_config
-from icegan_jax.run_dir import FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
+from icegan_jax.run_dir import CALIBRATION_FILE, FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_checkpoint
 from icegan_jax.training.fold_result import read_result
 from icegan_jax.training.inference import motion_field, predict, synthesize
@@ -137,6 +140,8 @@ class Ensemble:
         run_id: the id of the run.
         folds: the folds, in the order of ``states``.
         classes: the class names, in label order.
+        calibration: that of the run; None where there is none, as of an unfinished run.
+        drawn_faces: whether the networks were trained on drawn faces.
         models: the modules; their optimizers are not used.
         seed: the seed of the run.
         is_generator: whether the networks are the generators; else they are the discriminators.
@@ -146,6 +151,8 @@ class Ensemble:
     run_id: str
     folds: tuple[TrainedFold, ...]
     classes: tuple[str, ...]
+    calibration: Calibration | None
+    drawn_faces: bool
     models: Models
     seed: int
     is_generator: bool
@@ -173,6 +180,17 @@ class Ensemble:
     def fold_names(self) -> tuple[str, ...]:
         """The names of the folds."""
         return tuple(fold.name for fold in self.folds)
+
+    @property
+    def threshold(self) -> float | None:
+        """The length that the longest capsule of an expression exceeds; None where the run has none."""
+        threshold = None if self.calibration is None else self.calibration.threshold
+        return None if threshold is None else threshold.length
+
+    @property
+    def flags(self) -> tuple[QualityFlag, ...]:
+        """The quality flags that all answers of the networks have."""
+        return tuple(flag_run(self.calibration, drawn_faces=self.drawn_faces))
 
     def predict(self, onset: Gray, apex: Gray) -> Floats:
         """Return the capsule lengths of onset/apex pairs, means over the folds.
@@ -267,12 +285,28 @@ def load_ensemble(
     folds = choose_folds(run_dir, fold=fold, exclude_subject=exclude_subject)
     classes = read_classes(folds)
     models = build_models(config, max(1, folds[0].step), len(classes))
-    return Ensemble(run_dir, run_id, tuple(folds), classes, models, int(config.seed), generator)
+    return Ensemble(
+        run_dir,
+        run_id,
+        tuple(folds),
+        classes,
+        read_calibration(run_dir / CALIBRATION_FILE),
+        _has_drawn_faces(folds),
+        models,
+        int(config.seed),
+        generator,
+    )
 
 
 def read_classes(folds: Sequence[TrainedFold]) -> tuple[str, ...]:
     """Return the class names of a run, in label order."""
     return read_predictions(folds[0].folder / PREDICTIONS_FILE)[0]
+
+
+def _has_drawn_faces(folds: Sequence[TrainedFold]) -> bool:
+    """Return whether all clips in the folds' predictions.csv, of subjects that were held out or not, are drawn."""
+    rows = (row for fold in folds for row in read_predictions(fold.folder / PREDICTIONS_FILE)[1])
+    return all(row.dataset.split("_")[0] == DATASET for row in rows)
 
 
 def has_generator(run_dir: Path) -> bool:

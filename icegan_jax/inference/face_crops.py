@@ -110,6 +110,8 @@ def _face_crops(detection: FaceDetection, duration: float | None) -> FaceCrops:
     flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped)
     flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, duration)
     apex_face = cropped.faces[cropped.shifts.index(0)]
+    if cropped.shifts == (0,):  # two pictures
+        flags += quality_flags.flag_pair_change(cropped.onset, apex_face)
     return FaceCrops(clip.onset, cropped.apex, clip.offset, cropped.onset, apex_face, detection.box, tuple(flags))
 
 

@@ -1,10 +1,11 @@
 """Load the exported networks in this folder. This file needs jax and numpy, and nothing of icegan_jax.
 
-    python load.py onset.npy apex.npy       prints the capsule length of each class
+    python load.py onset.npy apex.npy       prints the answer and the capsule length of each class
 
     from load import load
     model = load("DIR")
     lengths = model["recognizer"](onset, apex)                        # two uint8[b, n, n] -> float32[b, k]
+    names = answers("DIR", lengths)                                   # -> a class each, or "no expression"
     faces = model["generator"](onset, label, draw, intensity)         # -> uint8[b, n, n]
 
 onset, apex: gray faces, uint8, cropped and registered as model.json describes
@@ -38,6 +39,16 @@ def load(folder: str | Path) -> dict[str, Callable[..., np.ndarray]]:
         data = bytearray((folder / entry["file"]).read_bytes())
         programs[name] = _program(jax.export.deserialize(data), entry["inputs"], metadata)
     return programs
+
+
+def answers(folder: str | Path, lengths: np.ndarray) -> list[str]:
+    """Return the class of the longest capsule of each row, or "no expression" where none exceeds the threshold."""
+    metadata = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))
+    threshold = -1.0 if metadata["threshold"] is None else metadata["threshold"]
+    return [
+        metadata["classes"][int(np.argmax(row))] if row.max() > threshold else metadata["no_expression"]
+        for row in lengths
+    ]
 
 
 def _program(
@@ -92,13 +103,16 @@ def _load_face(path: str) -> np.ndarray:
 
 
 def main() -> None:
-    """Print the capsule lengths of two .npy files with faces uint8[n, n] or uint8[b, n, n]."""
+    """Print the answers and capsule lengths of two .npy files with faces uint8[n, n] or uint8[b, n, n]."""
     folder = Path(__file__).parent
-    classes = json.loads((folder / "model.json").read_text(encoding="utf-8"))["classes"]
+    metadata = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     onset, apex = (_load_face(path) for path in sys.argv[1:])
-    print(",".join(classes))
-    for row in load(folder)["recognizer"](onset, apex):
-        print(",".join(f"{length:.6f}" for length in row))
+    lengths = load(folder)["recognizer"](onset, apex)
+    for sentence in metadata["cautions"]:
+        print(f"caution: {sentence}", file=sys.stderr)
+    print(",".join(("answer", *metadata["classes"])))
+    for answer, row in zip(answers(folder, lengths), lengths, strict=True):
+        print(",".join((answer, *(f"{length:.6f}" for length in row))))
 
 
 def run() -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import draw_recognition
@@ -56,7 +57,7 @@ def write_outputs(
         results: the results, in the order of the table.
         classes: the class names, in label order.
         metadata: the input ("input": a list of paths), the options and the run, for predictions.json.
-        flags: the quality flags of the recording as a whole.
+        flags: the quality flags of the networks, and of the recording as a whole.
 
     Returns:
         A summary, as lines to print.
@@ -78,7 +79,10 @@ def write_outputs(
     write_predictions_json(folder / PREDICTIONS_JSON, results, classes, metadata, flags)
     lines = [*_summary_lines(results, classes), *(f"caution: {flag.sentence}" for flag in flags)]
     if score:
-        lines.append(f"{score['right']} of {score['clips']} clips as annotated; UF1 {score['uf1']:.3f}")
+        lines.append(
+            f"{score['right']} of {score['clips']} clips as annotated, by the longest capsule; UF1 {score['uf1']:.3f}; "
+            f"{score['no_expression']} answered {NO_EXPRESSION}"
+        )
     return lines
 
 
@@ -145,11 +149,15 @@ def _csv_cell(value: object) -> object:
 
 
 def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) -> dict[str, Any]:
-    """Return accuracy, UF1 and UAR over all clips with an annotation and a prediction; empty without such clips."""
+    """Return accuracy, UF1 and UAR over all clips with an annotation and a prediction; empty without such clips.
+
+    As in the scores of a run, the longest capsule counts even where the answer is "no expression"; "no_expression" is
+    the number of these answers.
+    """
     pairs = [
         (classes.index(result.truth), classes.index(prediction))
         for result in results
-        if result.truth and (prediction := result.label)
+        if result.truth and (prediction := result.longest_class)
     ]
     if not pairs:
         return {}
@@ -158,6 +166,7 @@ def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) ->
     return {
         "clips": len(pairs),
         "right": int(counts.trace()),
+        "no_expression": sum(bool(result.truth) and result.label == NO_EXPRESSION for result in results),
         "accuracy": metrics.accuracy(counts),
         "uf1": metrics.uf1(counts),
         "uar": metrics.uar(counts),
@@ -196,7 +205,7 @@ def render_predictions_page(
         classes: the class names, in label order.
         flags: the quality flags of the recording as a whole.
     """
-    shared = _shared_flags(results)
+    shared = [*flags, *_shared_flags(results)]
     columns = [Column("name"), Column("kind"), Column("prediction", "answer"), Column("margin", NUMBER)]
     columns += [Column(name, NUMBER) for name in ("onset", "apex", "offset", "apex, s")]
     columns += [Column("shown"), Column("caution", "words")]
@@ -206,14 +215,14 @@ def render_predictions_page(
         numbers.append(number_cell(result.seconds(result.apex), 2))
         caution = " ".join(flag.sentence for flag in result.flags if flag not in shared)
         names = (result.name, result.kind, result.label or "none", number_cell(result.margin))
-        is_wrong = result.truth and result.label not in (None, result.truth)
+        is_wrong = result.truth and result.longest_class not in (None, result.truth)
         rows.append(Row([*names, *numbers, result.truth or "", caution], {"wrong": "yes"} if is_wrong else {}))
     predicted = [result for result in results if result.lengths is not None]
     captions = [f"{r.name}: onset, apex and their difference; prediction {r.label}" for r in predicted]
     return render(
         "predictions.html",
         title=title,
-        cautions=[flag.sentence for flag in dict.fromkeys([*flags, *shared])],
+        cautions=[flag.sentence for flag in dict.fromkeys(shared)],
         predictions=Table("Predictions", columns, rows),
         strips=list(zip(captions, strips, strict=False)),
         num_others=len(predicted) - len(strips),

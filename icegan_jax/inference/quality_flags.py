@@ -2,21 +2,31 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from icegan_jax.data.crop import ANOTHER_FACE, ClipCrops, FaceDetection
 from icegan_jax.data.landmarks import SURE_SCORE, bounding_box
 from icegan_jax.data.spotting.stream import MICRO_SECONDS
+from icegan_jax.evaluation.calibration import Calibration
 
 # CASME II has 200 frames per second, SMIC HS 100, and CASME 60, the lowest (docs/databases.md, "Frame rates"): below
 # that rate a micro-expression of at most half a second (Yan et al. 2013) has few frames.
 MIN_FPS = 60.0
 MIN_FACE_PIXELS = 80.0  # width; dlib's detector was trained on faces of 80 pixels; the networks receive 128
 MAX_HEAD_MOTION = 0.04  # of the crop's width: 5 of 128 pixels; a micro-expression moves skin by 1 to 3
-MIN_MARGIN = 0.1  # between the two longest capsules; the margin loss is 0 from 0.8 on (0.9 and 0.1, paper, eq. 5)
 # |apex - onset| divided by |apex - the next frame|, means over the crop: the ratio is 1 where only noise changes. The
 # moved test face without motion (subject04, sad) has 1.0, the others 2.9 and more, 48 drawn clips 1.36 and more.
 MIN_CHANGE_RATIO = 1.2
+
+# Of a pair, whose apex has no frame beside it. Measured on the pairs of the 24 still and 24 moved test faces, on 16
+# faces with themselves, and on 128 with copies that have noise of 1 to 8 gray levels or JPEG losses of quality 25 to
+# 95. The same picture twice differs by 0.09 gray levels at most, by rounding. The blur keeps at most 0.027 of the
+# energy of noise (white: 0.005) and at least 0.10 of that of a movement, but for the clip without motion (0.04).
+_MIN_PAIR_CHANGE = 0.2  # gray levels, mean over the crop
+_MIN_BLURRED_ENERGY = 0.05
+_BLUR_SHARE = 1 / 32  # standard deviation of the blur, as a share of the crop's width
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,16 @@ class QualityFlag:
     sentence: str
 
 
+DRAWN_FACES = QualityFlag(
+    "trained_on_drawn_faces",
+    "The networks were trained on drawn faces only, and on real faces do little better than guessing: train on "
+    "recordings of people before you use them on people.",
+)
+_NO_THRESHOLD = QualityFlag(
+    "no_threshold",
+    'The run has no threshold for "no expression": a face at rest gets a class, too; a finished run of this version '
+    "that holds people out has one.",
+)
 # The flags of changes that were made to a clip, by the changed field.
 _CHANGE_FLAGS = {
     "onset": QualityFlag(
@@ -139,6 +159,21 @@ def flag_change(cropped: ClipCrops) -> list[QualityFlag]:
     return [QualityFlag("hardly_moves", sentence)]
 
 
+def flag_pair_change(onset: NDArray[np.uint8], apex: NDArray[np.uint8]) -> list[QualityFlag]:
+    """Return a flag where two crops uint8[n, n] are the same picture, or differ by noise only."""
+    difference = apex.astype(np.float64) - onset
+    difference -= difference.mean()
+    change = float(np.abs(difference).mean())
+    blurred = cv2.GaussianBlur(difference, (0, 0), _BLUR_SHARE * len(difference))
+    if change >= _MIN_PAIR_CHANGE and (blurred**2).mean() >= _MIN_BLURRED_ENERGY * (difference**2).mean():
+        return []
+    sentence = (
+        f"The two pictures differ by {change:.1f} gray levels on average, without the shape of a movement: the change "
+        "may be noise."
+    )
+    return [QualityFlag("hardly_moves", sentence)]
+
+
 def flag_duration(onset: int, apex: int, offset: int, seconds: float | None) -> list[QualityFlag]:
     """Return the flags of the frame numbers, and of the seconds from onset to offset; None where they are unknown."""
     flags = []
@@ -151,8 +186,42 @@ def flag_duration(onset: int, apex: int, offset: int, seconds: float | None) -> 
     return flags
 
 
-def flag_margin(margin: float | None) -> list[QualityFlag]:
-    """Return a flag where the longest capsule exceeds the second one by less than ``MIN_MARGIN``."""
-    if margin is None or margin >= MIN_MARGIN:
+def flag_answer(longest: float, margin: float | None, calibration: Calibration | None) -> list[QualityFlag]:
+    """Return a flag where the answer is "no expression" or a close call.
+
+    Args:
+        longest: the length of the longest capsule.
+        margin: by how much the capsule is longer than the second longest; None for a single class.
+        calibration: that of the run; None: there is no flag.
+    """
+    if calibration is None:
         return []
-    return [QualityFlag("close_call", f"The two longest capsules differ by {margin:.2f} only.")]
+    threshold, close_call = calibration.threshold, calibration.close_call
+    if threshold is not None and longest <= threshold.length:
+        num_pairs, num_clips = sum(threshold.resting), sum(threshold.clips)
+        sentence = (
+            f"The longest capsule has a length of {longest:.2f}; {threshold.length:.2f} or less had "
+            f"{num_pairs - sum(threshold.false_alarms)} of {num_pairs} held-out pairs at rest and "
+            f"{sum(threshold.missed)} of {num_clips} held-out clips with an expression."
+        )
+        return [QualityFlag("below_threshold", sentence)]
+    if close_call is None or margin is None or not close_call.answers or margin > close_call.margin:
+        return []
+    sentence = (
+        f"The two longest capsules differ by {margin:.2f} only: {close_call.right} of {close_call.answers} held-out "
+        f"answers with a margin of {close_call.margin:.2f} or less were right."
+    )
+    return [QualityFlag("close_call", sentence)]
+
+
+def flag_run(calibration: Calibration | None, *, drawn_faces: bool) -> list[QualityFlag]:
+    """Return the flags that all answers of a run have.
+
+    Args:
+        calibration: that of the run; None where there is none.
+        drawn_faces: whether the run was trained on drawn faces.
+    """
+    flags = [DRAWN_FACES] * drawn_faces
+    if calibration is None or calibration.threshold is None:
+        flags.append(_NO_THRESHOLD)
+    return flags

@@ -20,10 +20,11 @@ from icegan_jax.data.crop import CropOptions
 from icegan_jax.data.landmarks import Box
 from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FaceCrops, crop_event, crop_source
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.quality_flags import QualityFlag, flag_frame_rate, flag_margin
+from icegan_jax.inference.quality_flags import QualityFlag, flag_answer, flag_frame_rate, flag_pair_change
 
 LONG_SECONDS = 3.0  # A longer recording is searched for events: six micro-expressions of half a second fit in.
 LONG_FRAMES = 300  # the same where the frame rate is unknown: 1.5 s at 200 frames per second (CASME II)
@@ -56,6 +57,7 @@ class Recognition:
         box: the crop, in pixels of the onset; None also for pictures that were cropped before.
         folds: the names of the folds whose networks made the prediction.
         classes: the class names, in label order.
+        threshold: the length that the longest capsule of an expression exceeds; None where the run has none.
         timestamps: see ``FrameSource``.
     """
 
@@ -75,22 +77,30 @@ class Recognition:
     box: Box | None = None
     folds: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    threshold: float | None = None
     timestamps: NDArray[np.float64] | None = None
 
-    def with_prediction(self, crops: FaceCrops, lengths: NDArray[np.float32], folds: tuple[str, ...]) -> "Recognition":
-        """Return a copy with the crops, and the capsule lengths float32[k] that the networks of the folds predict."""
+    def with_crops(self, crops: FaceCrops, ensemble: Ensemble) -> "Recognition":
+        """Return a copy with the crops and the networks' prediction for them."""
         result = replace(
             self,
             onset=crops.onset,
             apex=crops.apex,
             offset=crops.offset,
-            lengths=lengths,
             onset_face=crops.onset_face,
             apex_face=crops.apex_face,
             box=crops.box,
-            folds=folds,
+            flags=(*self.flags, *crops.flags),
         )
-        return replace(result, flags=(*self.flags, *crops.flags, *flag_margin(result.margin)))
+        return result.with_prediction(ensemble)
+
+    def with_prediction(self, ensemble: Ensemble) -> "Recognition":
+        """Return a copy with the networks' prediction for the faces, and the flags of the prediction."""
+        assert self.onset_face is not None and self.apex_face is not None
+        (lengths,) = ensemble.predict(self.onset_face[None], self.apex_face[None])
+        result = replace(self, lengths=lengths, threshold=ensemble.threshold, folds=ensemble.fold_names)
+        flags = flag_answer(float(lengths.max()), result.margin, ensemble.calibration)
+        return replace(result, flags=(*self.flags, *flags, *ensemble.flags))
 
     def seconds(self, frame: int) -> float | None:
         """Return the time of a frame in seconds since the first frame; None where the frame rate is unknown."""
@@ -100,7 +110,14 @@ class Recognition:
 
     @property
     def label(self) -> str | None:
-        """The predicted class, whose capsule is longest; None without a prediction."""
+        """The answer: ``longest_class``, or ``NO_EXPRESSION`` where its capsule does not exceed the threshold."""
+        if self.lengths is not None and self.threshold is not None and self.lengths.max() <= self.threshold:
+            return NO_EXPRESSION
+        return self.longest_class
+
+    @property
+    def longest_class(self) -> str | None:
+        """The class whose capsule is longest, which the scores compare with the annotation; None as ``lengths``."""
         return None if self.lengths is None else self.classes[int(np.argmax(self.lengths))]
 
     @property
@@ -162,7 +179,6 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
         UserError: see ``crop_source``.
     """
     crops = crop_source(source, onset, options)
-    (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
     label = -1 if source.clip is None else source.clip.label
     is_pair = source.clip is not None and not source.clip.dataset  # two pictures have no frame rate
     result = replace(
@@ -170,7 +186,7 @@ def recognize_clip(source: FrameSource, onset: str, options: CropOptions, ensemb
         flags=() if is_pair else tuple(_rate_flags(source, source.rate_between(crops.onset, crops.offset))),
         truth=ensemble.classes[label] if label >= 0 else None,
     )
-    return result.with_prediction(crops, lengths, ensemble.fold_names)
+    return result.with_crops(crops, ensemble)
 
 
 def _without_prediction(
@@ -185,12 +201,11 @@ def _without_prediction(
 
 def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
     """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
-    (lengths,) = ensemble.predict(onset[None], apex[None])
     result = Recognition(
-        "crops", "crops", "clip", 0, 0, 1, 1, None, (), lengths=lengths, onset_face=onset, apex_face=apex,
-        folds=ensemble.fold_names, classes=ensemble.classes,
+        "crops", "crops", "clip", 0, 0, 1, 1, None, tuple(flag_pair_change(onset, apex)), onset_face=onset,
+        apex_face=apex, classes=ensemble.classes,
     )  # fmt: skip
-    return replace(result, flags=tuple(flag_margin(result.margin)))
+    return result.with_prediction(ensemble)
 
 
 def recognize_events(
@@ -224,7 +239,7 @@ def recognize_events(
         disable=not progress,
     )
     by_onset = tuple(sorted(bar, key=lambda result: result.onset))
-    return RecordingResult(by_onset, tuple(recording_flags(source, spotting)))
+    return RecordingResult(by_onset, (*recording_flags(source, spotting), *ensemble.flags))
 
 
 def recognize_spotted(
@@ -250,8 +265,7 @@ def recognize_spotted(
         except UserError as error:
             yield replace(result, flags=(*result.flags, QualityFlag("not_read", f"Not recognized: {error}.")))
             continue
-        (lengths,) = ensemble.predict(crops.onset_face[None], crops.apex_face[None])
-        yield result.with_prediction(crops, lengths, ensemble.fold_names)
+        yield result.with_crops(crops, ensemble)
 
 
 def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress: bool = False) -> SpottingResult:

@@ -26,6 +26,7 @@ from icegan_jax.inference.media import (
     encode_sequence,
     encode_still,
 )
+from icegan_jax.inference.quality_flags import DRAWN_FACES
 from icegan_jax.io import write_bytes, write_json, write_text
 from icegan_jax.reporting.face_grid import FaceGrid, cell_side, difference_image
 from icegan_jax.reporting.render import data_url, render
@@ -198,7 +199,7 @@ def synthesize_file(request: SynthesisRequest, ensemble: Ensemble) -> list[str]:
     is_single = paths == [request.input] and len(labels) == len(draws) == 1 and not request.differences
     grid = None if is_single else _grid(request, ensemble, paths, labels, draws)
     neutral_faces = find_neutral_faces(paths, ensemble.image_size, request.face)
-    for note in (*(face.note for face in neutral_faces if face.note), *_notes(request)):
+    for note in (*(face.note for face in neutral_faces if face.note), *_notes(request, ensemble)):
         print(f"note: {note}", file=sys.stderr)
     if grid is not None and not request.crop:
         neutral_faces = [face.close_up(_CELL) for face in neutral_faces]
@@ -322,6 +323,7 @@ def _record(request: SynthesisRequest, ensemble: Ensemble, neutral_faces: Sequen
         "software": SOFTWARE,
         "run": ensemble.run_id,
         "folds": list(ensemble.fold_names),
+        "trained_on_drawn_faces": ensemble.drawn_faces,
         "input": request.input.name,
         "expressions": list(ensemble.classes) if request.expression == ALL_EXPRESSIONS else [request.expression],
         "intensity": request.intensity,
@@ -340,8 +342,10 @@ def _record(request: SynthesisRequest, ensemble: Ensemble, neutral_faces: Sequen
     return record
 
 
-def _notes(request: SynthesisRequest) -> Iterator[str]:
+def _notes(request: SynthesisRequest, ensemble: Ensemble) -> Iterator[str]:
     """Yield notes about results that the user might not expect."""
+    if ensemble.drawn_faces:
+        yield DRAWN_FACES.sentence
     if request.intensity > _TRAINED_INTENSITY:
         yield f"--intensity={request.intensity:g} exaggerates: the networks were trained to reach 1"
     if request.frames is not None and abs(request.playback_fps / request.fps - 1) > 0.005:

@@ -13,6 +13,7 @@ from icegan_jax.inference.ensemble import load_ensemble
 from icegan_jax.inference.face_crops import NeutralFace, crop_neutral_face
 from icegan_jax.inference.inputs import AnyPath, Picture, to_color_picture, to_prepared_crop
 from icegan_jax.inference.media import ProvenanceMetadata, encode_still
+from icegan_jax.inference.quality_flags import DRAWN_FACES
 from icegan_jax.inference.synthesize import (
     MAX_INTENSITY,
     MAX_SEED,
@@ -40,7 +41,8 @@ class Synthesis:
         onset: uint8[n, n], the crop of the neutral face.
         box: the crop, in pixels of the picture; None of a prepared crop.
         folds: the names of the folds whose generators were averaged.
-        note: what the user should know, such as that the largest of several faces was taken; empty for nothing.
+        note: what the user should know, such as that the largest of several faces was taken, or that the networks were
+            trained on drawn faces; empty for nothing.
         provenance: the metadata that ``save`` writes into the file.
         profile: the ICC profile of the picture's colors; None without one.
     """
@@ -154,7 +156,7 @@ class Synthesizer:
             onset=neutral.onset,
             box=None if cropped else neutral.box,
             folds=self.ensemble.fold_names,
-            note=neutral.note,
+            note=" ".join(filter(None, (neutral.note, DRAWN_FACES.sentence * self.ensemble.drawn_faces))),
             provenance=provenance_metadata(request, self.ensemble, [neutral]),
             profile=color_profile(Path(face)) if isinstance(face, AnyPath) and not cropped else None,
         )

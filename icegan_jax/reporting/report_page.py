@@ -8,6 +8,7 @@ from typing import Any
 
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.score_table import ORACLE_NAME, ScoreRow, format_score, score_rows
+from icegan_jax.reporting.calibration_section import calibration_context, calibration_tiles
 from icegan_jax.reporting.render import NUMBER, Cell, Column, Row, Table, TableCell, number_cell, render
 from icegan_jax.reporting.report_figures import ReportFigures
 from icegan_jax.reporting.run_files import Run
@@ -53,7 +54,8 @@ def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False) -
         figures=figures,
         no_faces=no_faces,
         gain=DIFFERENCE_GAIN,
-        entries=_tiles(results),
+        entries=[*_tiles(results), *calibration_tiles(run.calibration)],
+        calibration=None if run.calibration is None else calibration_context(run.calibration, run.classes),
         warnings=[f"{name}: {line}" for name, lines in results.get("warnings", {}).items() for line in lines],
         config=json.dumps(config, indent=2, ensure_ascii=False),
         versions=_versions(results),

@@ -7,12 +7,14 @@ from typing import Any
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation.calibration import Calibration, read_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.results import RERUN_HINT, read_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_any_faces
 from icegan_jax.io import read_json_with_checksum, sha256_of
 from icegan_jax.reporting.plots import Curve, read_metrics
 from icegan_jax.run_dir import (
+    CALIBRATION_FILE,
     CONFIG_FILE,
     FOLDS_DIR,
     METRICS_FILE,
@@ -36,6 +38,7 @@ class Run:
       counts: int64[k, k], confusion matrix of the predictions, rows truth.
       faces: of all folds; None where the run has none, or where faces are not to be read.
       logs: the curves of each fold that has any.
+      calibration: of the capsule lengths; None where the run has none.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Run:
     counts: metrics.Counts
     faces: SynthesizedFaces | None
     logs: list[dict[str, Curve]]
+    calibration: Calibration | None = None
 
     @property
     def scored(self) -> bool:
@@ -84,6 +88,7 @@ def read_run(run_dir: Path, *, faces: bool = True) -> Run:
         counts=counts,
         faces=_read_run_faces(run_dir, len(classes)) if faces else None,
         logs=[log for log in logs if log],
+        calibration=read_calibration(run_dir / CALIBRATION_FILE),
     )
 
 

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ANOTHER_FACE, ClipCrops, CropRepair, FaceDetection
 from icegan_jax.data.landmarks import Box, Face
+from icegan_jax.evaluation.calibration import Calibration, CloseCall, Reliability, Threshold
 from icegan_jax.inference import quality_flags
 
 CLIP = Clip("", "", "", -1, Path("frames"), 0, None, 10)
@@ -100,6 +102,40 @@ def test_times(onset: int, apex: int, offset: int, seconds: float | None, expect
     assert words(quality_flags.flag_duration(onset, apex, offset, seconds)) == expected
 
 
-@pytest.mark.parametrize(("margin", "expected"), [(0.05, ["close_call"]), (0.3, []), (None, [])])
-def test_margins(margin: float | None, expected: list[str]) -> None:
-    assert words(quality_flags.flag_margin(margin)) == expected
+def test_two_pictures_that_differ_by_noise_alone_are_flagged() -> None:
+    rng = np.random.default_rng(0)
+    onset = skimage.data.astronaut()[40:168, 160:288, 1]
+    noise = rng.normal(0, 4, (2, *onset.shape))
+    moved = onset.copy()
+    moved[80:100, 30:90] = onset[78:98, 30:90]  # the mouth, by two pixels
+    for apex in (onset, onset + 20.0, onset + noise[0]):
+        first = onset if apex is onset else np.clip(onset + noise[1], 0, 255).astype(np.uint8)
+        assert words(quality_flags.flag_pair_change(first, np.clip(apex, 0, 255).astype(np.uint8))) == ["hardly_moves"]
+    assert quality_flags.flag_pair_change(onset, moved) == []
+
+
+def calibration(close_margin: float, threshold: float | None) -> Calibration:
+    separated = None if threshold is None else Threshold(threshold, (9, 1), (), (1, 0), (8, 4), (0, 2))
+    return Calibration(separated, CloseCall(close_margin, 7, 3), Reliability((), (), (), 0.0))
+
+
+@pytest.mark.parametrize(
+    ("longest", "margin", "expected"),
+    [(0.5, 0.01, ["below_threshold"]), (0.6, 0.05, ["close_call"]), (0.6, 0.3, []), (0.6, None, [])],
+)
+def test_answers(longest: float, margin: float | None, expected: list[str]) -> None:
+    assert words(quality_flags.flag_answer(longest, margin, calibration(0.2, 0.5))) == expected
+    assert quality_flags.flag_answer(longest, margin, None) == []
+
+
+def test_the_flags_of_an_answer_give_the_counts_of_the_run() -> None:
+    (flag,) = quality_flags.flag_answer(0.43, 0.1, calibration(0.2, 0.5))
+    assert "9 of 10 held-out pairs at rest" in flag.sentence and "2 of 12 held-out clips" in flag.sentence
+    (flag,) = quality_flags.flag_answer(0.43, 0.1, calibration(0.2, None))
+    assert "3 of 7 held-out answers with a margin of 0.20 or less were right" in flag.sentence
+
+
+def test_the_flags_of_a_run() -> None:
+    assert quality_flags.flag_run(calibration(0.2, 0.5), drawn_faces=False) == []
+    assert words(quality_flags.flag_run(None, drawn_faces=True)) == ["trained_on_drawn_faces", "no_threshold"]
+    assert words(quality_flags.flag_run(calibration(0.2, None), drawn_faces=False)) == ["no_threshold"]

@@ -50,9 +50,14 @@ def predict(onset: Gray, apex: Gray) -> np.ndarray:
     return np.array([[0.2, 0.9, 0.1]], np.float32)
 
 
-def recognize(recording: Recording, *spotted: Event, fps: float = 60.0) -> list[Recognition]:
+def recognize(
+    recording: Recording, *spotted: Event, fps: float = 60.0, threshold: float | None = None
+) -> list[Recognition]:
     """Recognize the events with an ensemble that predicts the second of three classes."""
-    ensemble = cast(Ensemble, SimpleNamespace(predict=predict, fold_names=FOLDS, classes=("a", "b", "c")))
+    networks = SimpleNamespace(
+        predict=predict, fold_names=FOLDS, classes=("a", "b", "c"), calibration=None, threshold=threshold, flags=()
+    )
+    ensemble = cast(Ensemble, networks)
     return list(recognize_spotted(recording.source(fps), spotting(*spotted), CropOptions(size=64), ensemble))
 
 
@@ -63,6 +68,11 @@ def test_the_results_are_ordered_by_offset() -> None:
     assert [result.name for result in results] == ["film_001", "film_003", "film_002"]
     assert results[0].label == "b" and results[0].folds == FOLDS
     assert results[0].seconds(results[0].apex) == pytest.approx(14 / 60)
+
+
+def test_an_event_whose_capsules_are_short_shows_no_expression() -> None:
+    (result,) = recognize(Recording(), MICRO[0], threshold=0.95)
+    assert (result.label, result.longest_class) == ("no expression", "b")
 
 
 def test_a_macro_expression_gets_no_prediction() -> None:

@@ -18,6 +18,7 @@ from icegan_jax.inference import synthesize
 from icegan_jax.inference.composite import composite_face
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import NeutralFace, find_neutral_faces
+from icegan_jax.inference.quality_flags import DRAWN_FACES
 from icegan_jax.inference.synthesize import SynthesisRequest, apex_frame, envelope, synthesize_file
 from tests.inference.read_metadata import metadata_in
 from tests.reporting.parsed_page import ParsedPage
@@ -79,6 +80,7 @@ def test_metadata_and_json_document_the_request(default_request: SynthesisReques
         "software": f"icegan_jax {__version__}",
         "run": ensemble.run_id,
         "folds": ["tiny_s0", "tiny_s1", "tiny_s2"],
+        "trained_on_drawn_faces": False,
         "input": "neutral.png",
         "expressions": ["surprise"],
         "intensity": 0.6,
@@ -212,9 +214,10 @@ def test_notes_about_unexpected_results(
         replace(
             default_request, intensity=1.5, frames=3, fps=30.0, out=default_request.out.with_suffix(".gif"), crop=True
         ),
-        ensemble,
+        replace(ensemble, drawn_faces=True),
     )
     assert capsys.readouterr().err.splitlines() == [
+        f"note: {DRAWN_FACES.sentence}",
         "note: --intensity=1.5 exaggerates: the networks were trained to reach 1",
         "note: a .gif plays at 33.33 frames per second, not at 30",
     ]

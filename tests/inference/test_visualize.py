@@ -27,6 +27,7 @@ def make_result(**changes: object) -> Recognition:
 
 def test_class_margin_and_time() -> None:
     assert make_result().label == "negative"
+    assert make_result(threshold=0.7).label == "no expression" and make_result(threshold=0.69).label == "negative"
     assert make_result().margin == pytest.approx(0.05)
     assert make_result().seconds(15) == pytest.approx(0.05)
     assert make_result(lengths=None).label is None and make_result(lengths=None).margin is None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.evaluation import metrics
+from icegan_jax.evaluation.calibration import Calibration, CloseCall, Threshold, measure_reliability
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.results import build_results, build_unscored_results
 from icegan_jax.evaluation.score_table import ORACLE_NAME
@@ -155,3 +156,17 @@ def test_clips_have_lengths_and_the_margin_of_the_true_class():
     assert rows[0].fields == {} and rows[0].cells[-1] == Cell("+0.500", 0.5)
     single = clips_table([Prediction("db", "s", "a", 0, 0, (0.5,))], ("face",))
     assert single.rows[0].cells[-1] == Cell("–", None)
+
+
+def test_how_faces_at_rest_are_answered():
+    threshold = Threshold(0.5, (6, 2, 0), (2, 2, 2, 2, 0, 0, 0, 0, 0, 0), (1, 0, 0), (3, 3, 3), (2, 3, 1))
+    reliability = measure_reliability(np.array([0.3, 0.6, 0.9]), np.array([True, False, True]))
+    calibration = Calibration(threshold, CloseCall(0.125, 7, 3), reliability)
+    page = page_of(replace(run_of(), calibration=calibration))
+    page.check_self_contained()
+    for words in ("1 of 8 pairs of held-out faces at rest get a class", "6 of 9 held-out clips", "longer than 0.500"):
+        assert words in page.words(), words
+    assert "do not tell an expression from none" in page.words()  # most clips are missed
+    assert "differ by 0.125 or less, 3 are right" in page.words() and "1 / 8" in page.words()
+    without = page_of(replace(run_of(), calibration=replace(calibration, threshold=None)))
+    assert "has no pairs of faces at rest" in without.words() and "1 / 8" not in without.words()

@@ -54,11 +54,8 @@ def check_clips(
     clips = collected.clips
     results = run_parallel(partial(check_clip, method=method), clips, workers or os.cpu_count() or 1)
     bar = tqdm(results, total=len(clips), desc="frames", unit="clip", disable=not progress)
-    findings, digests = [], []
-    for of_clip, frames in bar:
-        findings += of_clip
-        digests.append([] if any(finding.kind == "error" for finding in of_clip) else frames)
-    return findings, find_shared_frames(clips, digests)
+    findings, digests = zip(*bar, strict=True) if clips else ((), ())
+    return [finding for of_clip in findings for finding in of_clip], find_shared_frames(clips, digests)
 
 
 def check_clip(clip: Clip, method: str = "difference") -> tuple[list[Finding], list[str]]:

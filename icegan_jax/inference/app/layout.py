@@ -31,9 +31,10 @@ _INK = "#12335b"  # of the buttons, as in the report
 _FONT = ("system-ui", "sans-serif")
 _MONO_FONT = ("ui-monospace", "monospace")
 _CAUTION = (
-    "No lie detector, and no proof of what somebody feels: a prediction is one of the classes of the training data, "
-    "whatever the face shows. Use pictures of people who agreed to it. Your files stay on the computer that runs "
-    "this page and are removed when you close it; the metadata of a synthesized face declares the face as synthetic."
+    "No lie detector, and no proof of what somebody feels: a prediction is a class of the training data or "
+    '"no expression", whatever the face shows. Use pictures of people who agreed to it. Your files stay on the '
+    "computer that runs this page and are removed when you close it; the metadata of a synthesized face declares the "
+    "face as synthetic."
 )
 _CSS = """
 .gradio-container { width: 100%; max-width: 60rem !important; margin: 0 auto !important; }

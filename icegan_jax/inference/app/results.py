@@ -17,7 +17,7 @@ from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, find_neutral_faces
 from icegan_jax.inference.inputs import open_inputs, open_video
 from icegan_jax.inference.media import encode_still
-from icegan_jax.inference.quality_flags import QualityFlag
+from icegan_jax.inference.quality_flags import DRAWN_FACES, QualityFlag
 from icegan_jax.inference.recognize import Recognition, is_long, recognize_clip, recognize_events
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.inference.visualize import draw_recognition
@@ -98,8 +98,9 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
         png = encode_still(_shrink(picture, _WHOLE_PIXELS), ".png", provenance, None)
         difference = _shrink(difference_image(onset, _gray_box(picture, shown.box)), _FACE_PIXELS)
         faces.append((name, data_url(png, "image/png"), _png_url(difference)))
-    note = f"{path.name}: several faces, of which the largest is taken." if neutral_face.note else ""
-    return render_macro(_TEMPLATE, "synthesis", faces=faces, note=note, gain=DIFFERENCE_GAIN)
+    notes = [f"{path.name}: several faces, of which the largest is taken."] * bool(neutral_face.note)
+    notes += [DRAWN_FACES.sentence] * ensemble.drawn_faces
+    return render_macro(_TEMPLATE, "synthesis", faces=faces, notes=notes, gain=DIFFERENCE_GAIN)
 
 
 def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
@@ -126,14 +127,13 @@ def clip_html(result: Recognition, classes: Sequence[str]) -> str:
 
 def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str]) -> str:
     """Return the events of a recording: a table, and capsule lengths and pictures of each event with a prediction."""
-    shared = [flag for flag in flags if all(flag in result.flags for result in results)]
     events = [
         (
             result.kind,
             result.label or "none",
             "–" if result.lengths is None else f"{max(result.lengths):.2f}",
             *(_time(result, frame) for frame in (result.onset, result.apex, result.offset)),
-            " ".join(flag.sentence for flag in result.flags if flag not in shared),
+            " ".join(flag.sentence for flag in result.flags if flag not in flags),
         )
         for result in results
     ]
@@ -161,6 +161,7 @@ def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any
     return {
         "name": result.name,
         "label": str(result.label),
+        "longest_class": result.longest_class,
         "margin": result.margin,
         "time": _time(result, result.apex),
         "lengths": [
