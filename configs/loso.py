@@ -92,6 +92,9 @@ def get_config() -> ConfigDict:
     config.training.epochs = 100  # passes over the prepared pairs (paper, IV-B)
     config.training.steps = 0  # updates per fold; 0: from epochs
     config.training.batch_size = 16  # pairs per update (paper, IV-B)
+    # Pairs of onset and resting face, as a share of the batch, from which D learns that no change is no class; the
+    # paper has none.
+    config.training.resting_share = 0.0
     config.training.parallel = "folds"  # what several devices share: "folds", or each "batch" of the same folds
     config.training.folds_per_device = 0  # folds trained in parallel on a device; 0: as many as fit into its memory
     config.training.steps_per_call = 10  # updates per call of the compiled program and per log line

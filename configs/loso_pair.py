@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     config.generator.motion = True
     config.generator.class_gain = 10.0
     config.discriminator.capsule_std = 0.1
+    config.training.resting_share = 0.25
     config.loss.adversarial = 0.01
     config.loss.synthesis = 100.0
     config.loss.synthetic_recognition = 0.0

@@ -77,7 +77,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "at least 0 and below 1",
         lambda value: 0 <= value < 1,
-        "augmentation.brightness optimizer.b1 optimizer.b2 evaluation.inner_share",
+        "augmentation.brightness optimizer.b1 optimizer.b2 training.resting_share evaluation.inner_share",
     ),
     (f"0 or more and below {_NUM_SEEDS}", lambda value: 0 <= value < _NUM_SEEDS, "seed"),
     (
@@ -270,7 +270,14 @@ def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_d
     training["steps_per_call"] = min(training["steps_per_call"], steps, training["evaluate_every"] or steps)
     folds = math.ceil(num_folds / (1 if split_batches else num_devices))
     training["folds_per_device"] = min(training["folds_per_device"], folds)
-    return TrainConfig(**training, **config.augmentation, seed=config.seed, steps_per_epoch=steps_per_epoch)
+    result = TrainConfig(**training, **config.augmentation, seed=config.seed, steps_per_epoch=steps_per_epoch)
+    if split_batches and result.resting_pairs % num_devices:
+        raise UserError(
+            f"config.training.resting_share is {result.resting_share}, which are {result.resting_pairs} pairs of a "
+            f"batch: with config.training.parallel=batch it must be a multiple of the {num_devices} devices; set "
+            f"--config.training.resting_share={num_devices / size:g}, for example"
+        )
+    return result
 
 
 def flatten(tree: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The results of a run: predictions.csv, results.json and the report, or results.partial.json of an unfinished run.
+"""The results of a run: predictions.csv, resting.csv, results.json and the report, or results.partial.json.
 
-A run that trained on all subjects has no score and no predictions.csv; its results.json has ``"scored": false``.
+A run that trained on all subjects has no score and none of the two tables; its results.json has ``"scored": false``.
 """
 
 import os
@@ -23,7 +23,7 @@ from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
 from icegan_jax.evaluation.calibration import calibrate, describe_threshold, write_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
-from icegan_jax.evaluation.resting import read_resting_predictions
+from icegan_jax.evaluation.resting import read_resting_predictions, write_resting_predictions
 from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored_results, score
 from icegan_jax.evaluation.score_table import ORACLE_NAME, format_table, score_rows
 from icegan_jax.evaluation.selection import best_on_inner, best_test_epoch, predictions_at
@@ -48,7 +48,14 @@ from icegan_jax.training.fold_result import damage_of, read_result
 
 # Files that only a run with all folds finished has. results.json is first: other programs take a run as finished if the
 # file exists.
-_RESULT_NAMES = (RESULTS_FILE, PREDICTIONS_FILE, CALIBRATION_FILE, REPORT_DIR, REPORT_WITHOUT_FACES_DIR)
+_RESULT_NAMES = (
+    RESULTS_FILE,
+    PREDICTIONS_FILE,
+    RESTING_FILE,
+    CALIBRATION_FILE,
+    REPORT_DIR,
+    REPORT_WITHOUT_FACES_DIR,
+)
 
 _SELECTIONS = {"last": "last", "inner": "inner validation"}  # config.evaluation.selection, as in results.json
 
@@ -89,7 +96,7 @@ def finalize_run(
 ) -> None:
     """Pool the predictions of the folds, write scores and report, and print the score table.
 
-    All files are written again at each start: predictions.csv, then results.json with the checksum of predictions.csv,
+    All files are written again at each start: predictions.csv and resting.csv, then results.json with their checksums,
     then the report; results of earlier states of the run are removed last.
 
     Args:
@@ -121,8 +128,9 @@ def finalize_run(
         steps = int(fold_results[0]["steps"])
         selected = _select_steps(pairs, folds, run_dir, selection, evaluated, oracle, steps)
         write_predictions(run_dir / PREDICTIONS_FILE, selected.predictions, pairs.classes)
-        path = run_dir / RESTING_FILE
-        resting = read_resting_predictions(path)[1] if path.exists() else []
+        at_rest = [read_resting_predictions(fold_dir(run_dir, fold) / RESTING_FILE)[1] for fold in folds]
+        resting = [row for rows in at_rest for row in rows]
+        write_resting_predictions(run_dir / RESTING_FILE, resting, pairs.classes)
         calibration = calibrate(selected.last, resting)
         write_calibration(run_dir / CALIBRATION_FILE, calibration)
         results = build_results(
@@ -136,7 +144,7 @@ def finalize_run(
         results["by_selection"] = selected.by_selection
         if selection == "inner":
             results["selected_steps"] = selected.inner_steps
-        results["files"] = {PREDICTIONS_FILE: sha256_of(run_dir / PREDICTIONS_FILE)}
+        results["files"] = {name: sha256_of(run_dir / name) for name in (PREDICTIONS_FILE, RESTING_FILE)}
         summary, paths = format_table(score_rows(results)), f"scores: {run_dir / RESULTS_FILE}"
         if calibration.threshold is not None:
             summary += f"\n{describe_threshold(calibration.threshold, pairs.classes)}"

@@ -20,7 +20,7 @@ from icegan_jax.errors import UserError, describe_os_error
 from icegan_jax.locks import hold_lock
 
 # Exceptions that numpy raises for an .npz file that is truncated, of another format, or lacks an array.
-NPZ_ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
+NPZ_ERRORS = (OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 CHECKSUM = "checksum"  # key of a JSON object: the checksum of all other keys
 

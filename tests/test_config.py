@@ -267,5 +267,7 @@ def test_steps_and_batches_that_are_impossible() -> None:
         UserError, match=r"config\.training\.batch_size is 10: .+ multiple of the 4 devices, such as 12"
     ):
         train_config(parallel="batch", batch_size=10)
+    with pytest.raises(UserError, match=r"5 pairs .+ multiple of the 4 devices; .+resting_share=0\.25"):
+        train_config(parallel="batch", batch_size=16, resting_share=0.3)
     with pytest.raises(UserError, match=r"config\.training\.epochs is 2147483647, which are \d+ steps: it must be"):
         train_config(epochs=2**31 - 1)

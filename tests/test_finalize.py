@@ -12,7 +12,6 @@ from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.calibration import read_calibration
 from icegan_jax.evaluation.predictions import read_predictions
-from icegan_jax.evaluation.resting import RestingPrediction, write_resting_predictions
 from icegan_jax.evaluation.results import read_results
 from icegan_jax.finalize import _timing, finalize_run
 from icegan_jax.io import write_json_with_checksum
@@ -210,8 +209,9 @@ def test_results_have_the_checksums_of_predictions_and_content(tmp_path: Path) -
     folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
     results = finalize(tmp_path, folds)
-    checksum = hashlib.sha256((tmp_path / "predictions.csv").read_bytes()).hexdigest()
-    assert results["files"] == {"predictions.csv": checksum} and "warnings" not in results
+    tables = ("predictions.csv", "resting.csv")
+    checksums = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in tables}
+    assert results["files"] == checksums and "warnings" not in results
     text = (tmp_path / "results.json").read_text()
     (tmp_path / "results.json").write_text(text.replace('"accuracy": 0.33', '"accuracy": 0.53'))
     with pytest.raises(UserError, match="results.json: the checksum does not match: .*; remove the file and start the"):
@@ -236,10 +236,8 @@ def test_the_calibration_is_that_of_the_last_step(tmp_path: Path) -> None:
     """The networks that predict uses are of the last step, whatever step the scores are of."""
     folds = folds_for("loso", 0.0)
     finish(tmp_path, folds)
-    rows = [RestingPrediction("tiny", f"s{n}", "a", 0, 0, (0.3, 0.1, 0.1)) for n in range(4)]
-    write_resting_predictions(tmp_path / "resting.csv", rows)
     finalize(tmp_path, folds)
     found = read_calibration(tmp_path / "calibration.json")
     assert found is not None and found.threshold is not None and found.close_call is not None
-    assert found.threshold.length == pytest.approx((0.3 + 0.75) / 2) and found.threshold.resting == (4, 0, 0)
+    assert found.threshold.length == pytest.approx((0.1 + 0.75) / 2) and found.threshold.resting == (12, 0, 0)
     assert found.close_call.margin == 0.5 and found.reliability.clips[7] == 12

@@ -13,6 +13,7 @@ from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.cropper import MAX_LIGHT_RATIO, Cropper, ReadFrames, check_size
 from icegan_jax.data.images import picture_digest
 from icegan_jax.data.landmarks import SURE_SCORE, Box, Face, find_face
+from icegan_jax.data.resting import resting_frames
 from icegan_jax.data.video import list_frames, read_frames
 from icegan_jax.errors import UserError
 
@@ -78,6 +79,7 @@ class ClipCrops:
         changes: the spotted apex, the preparation that the face detector needed, frames that were not registered.
         frames: number of frames that were decoded and cropped.
         digests: of the frames that were read from onset to offset, see ``images.picture_digest``.
+        rest: uint8[len(shifts), size, size], faces without an expression; none where they were not asked for.
     """
 
     apex: int
@@ -87,6 +89,7 @@ class ClipCrops:
     changes: tuple[CropRepair, ...]
     frames: int
     digests: tuple[str, ...] = ()
+    rest: tuple[Gray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class FaceDetection:
 
 
 def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
-    """Crop a clip whose frame numbers are resolved, see ``inspect_clip``.
+    """Crop a clip whose frame numbers are resolved, see ``inspect_clip``, and its resting faces.
 
     Raises:
         UserError: see ``inspect_clip``; or onset and apex do not show the face of one person.
@@ -123,7 +126,7 @@ def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
             digests[number] = picture_digest(image)
             yield number, image
 
-    detection = inspect_clip(clip, options, numbers, read)
+    detection = inspect_clip(clip, options, numbers, read, with_rest=True)
     used, crops = detection.clip, detection.crops
     if any(change.field == ANOTHER_FACE for change in crops.changes):
         raise UserError(
@@ -139,7 +142,9 @@ def apply_changes(clip: Clip, crops: ClipCrops) -> Clip:
     return replace(clip, apex=crops.apex, **changed)
 
 
-def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read: ReadFrames) -> FaceDetection:
+def inspect_clip(
+    clip: Clip, options: CropOptions, numbers: Sequence[int], read: ReadFrames, with_rest: bool = False
+) -> FaceDetection:
     """Find the face and crop the onset, the apex and the apex's neighbors of a clip whose frame numbers are resolved.
 
     Frames are read one at a time and only a bounded number of crops is cached, so that memory does not grow with the
@@ -156,6 +161,7 @@ def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read:
         options: the options of cropping.
         numbers: numbers of the frames that exist, ascending.
         read: yields the frames with given numbers.
+        with_rest: whether to crop a resting face for each pair, too.
 
     Raises:
         UserError: a frame is missing, unreadable or of another size, or fewer than two frames show a face.
@@ -169,14 +175,14 @@ def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read:
         clip.frames, (clip.onset, onset), box, partial(_read_turned, read, face.turn), options.register, options.size
     )
     if face.position and cropper.first_of_another_scene([later[face.position - 1]]) is not None:
-        return _start_later(clip, later[face.position - 1], options, numbers, read)
+        return _start_later(clip, later[face.position - 1], options, numbers, read, with_rest)
     apex = middle_frame(later) if clip.apex is None and options.apex == "middle" else clip.apex
     other = cropper.first_of_another_scene(later if apex is None else [apex])
     if other is not None:
         searched = [n for n in later[:_SEARCH_FRAMES] if n < (apex or other + 1)]
         start = _end_of_fade(cropper, other, searched)
         if start is not None:
-            return _start_later(clip, start, options, numbers, read)
+            return _start_later(clip, start, options, numbers, read, with_rest)
     if apex is None:
         if other is not None:
             clip, later, change = _end_before(clip, other, later)
@@ -198,7 +204,10 @@ def inspect_clip(clip: Clip, options: CropOptions, numbers: Sequence[int], read:
         if n in cropper.unregistered
     ]
     shifts = tuple(n - apex for n in selected)
-    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames)
+    rest: tuple[Gray, ...] = ()
+    if with_rest:
+        rest = _crop_rest(cropper, resting_frames(clip.onset, apex, numbers, len(selected)), clip.onset, changes)
+    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest)
     return FaceDetection(crops, face, box.turned_back(face.turn, onset.shape), cropper.motion_extent, clip)
 
 
@@ -207,12 +216,12 @@ def _read_turned(read: ReadFrames, turn: int, numbers: Iterable[int]) -> Iterato
 
 
 def _start_later(
-    clip: Clip, onset: int, options: CropOptions, numbers: Sequence[int], read: ReadFrames
+    clip: Clip, onset: int, options: CropOptions, numbers: Sequence[int], read: ReadFrames, with_rest: bool
 ) -> FaceDetection:
     """Inspect the clip from a later onset, and record the change."""
     if onset >= (clip.offset if clip.apex is None else clip.apex):
         raise UserError(f"{clip.frames}: no face in the frames from onset {clip.onset} to {onset - 1}; correct onset")
-    detection = inspect_clip(replace(clip, onset=onset), options, numbers, read)
+    detection = inspect_clip(replace(clip, onset=onset), options, numbers, read, with_rest)
     change = CropRepair("onset", clip.onset, detection.clip.onset, "no face in the frames before, or a fade from black")
     changes = (change, *(other for other in detection.crops.changes if other.field != "onset"))
     return replace(detection, crops=replace(detection.crops, changes=changes))
@@ -298,6 +307,21 @@ def _face_changes(face: Face, searched: Sequence[int], shape: tuple[int, ...]) -
             CropRepair("face", None, "cut off", "the face reaches beyond the image, at whose edge it is cropped")
         )
     return changes
+
+
+def _crop_rest(cropper: Cropper, numbers: Sequence[int], onset: int, changes: list[CropRepair]) -> tuple[Gray, ...]:
+    """Return the crops of the frames at rest; the onset's in place of a frame that cannot be used, which is no error.
+
+    These frames may lie outside the annotated clip, where nobody looked at them.
+    """
+    crops = {onset: cropper.onset}
+    try:
+        crops.update(cropper.crop(sorted({*numbers} - {onset})))
+    except UserError as error:
+        changes.append(CropRepair("rest", numbers[0], onset, f"{error}: the onset serves as the face at rest"))
+    registered = [n for n in crops if n != onset and n not in cropper.unregistered]
+    usable = [n for n in registered if cropper.first_of_another_scene([n]) is None]
+    return tuple(crops[n] if n in usable else cropper.onset for n in numbers)
 
 
 def _spot_apex(cropper: Cropper, later: Sequence[int], face: Face, box: Box, options: CropOptions) -> int:

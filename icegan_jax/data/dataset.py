@@ -17,11 +17,20 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.names import check_classes, check_name, check_subjects
 from icegan_jax.errors import UserError
 
-VERSION = "1.0.0"  # of the TFDS dataset
+VERSION = "2.0.0"  # of the TFDS dataset; 1.0.0 had no resting faces
 SPLIT = "clips"  # "all" is reserved by TFDS
 _NAME = "icegan_pairs"  # of the TFDS dataset; TFDS derives the name from that of the builder ``IceganPairs``
 _Row = tuple[int, int, str, str, str]  # label, shift, dataset, subject, clip
-_ARRAYS = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")  # the arrays of Pairs, one entry per pair
+_ARRAYS = (
+    "onset",
+    "apex",
+    "rest",
+    "label",
+    "shift",
+    "dataset",
+    "subject",
+    "clip",
+)  # the arrays of Pairs, one entry per pair
 
 # This file is written last into a prepared folder: a folder that has it is complete.
 SUMMARY_FILE = "prepared.json"
@@ -39,6 +48,7 @@ class Record:
         shift: position of the frame minus that of the apex, -2 to 2; 0 for the apex itself.
         onset: uint8[h, w], the neutral face.
         apex: uint8[h, w], the face ``shift`` frames after the apex.
+        rest: uint8[h, w], the face in a frame without an expression, see ``resting.resting_frames``.
     """
 
     dataset: str
@@ -48,6 +58,7 @@ class Record:
     shift: int
     onset: NDArray[np.uint8]
     apex: NDArray[np.uint8]
+    rest: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -57,18 +68,19 @@ class Pairs:
     Attributes:
         onset: uint8[n, h, w], the neutral faces.
         apex: uint8[n, h, w], the apexes and their neighbors.
+        rest: uint8[n, h, w], faces of the same clips without an expression.
         label: int32[n], indices into ``classes``.
         shift: int32[n], -2 to 2; 0 for the apex.
         dataset: str[n].
         subject: str[n].
         clip: str[n].
         classes: names of the classes, in label order; ``EXPRESSIONS`` unless the pairs were prepared with others.
-        fingerprint: sha256, in hexadecimal, of the pixels, labels, shifts and names, and of the classes where they are
-            not ``EXPRESSIONS``.
+        fingerprint: sha256, in hexadecimal, of the classes, pixels, labels, shifts and names.
     """
 
     onset: NDArray[np.uint8]
     apex: NDArray[np.uint8]
+    rest: NDArray[np.uint8]
     label: NDArray[np.int32]
     shift: NDArray[np.int32]
     dataset: NDArray[np.str_]
@@ -101,7 +113,7 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
     _check_rows([_row_of(r) for r in records])
     shape = records[0].onset.shape
     for r in records:
-        for face in (r.onset, r.apex):
+        for face in (r.onset, r.apex, r.rest):
             if face.shape != shape or face.dtype != np.uint8:
                 raise ValueError(f"{r.clip}: {face.dtype}{face.shape} beside uint8{shape}")
         if not 0 <= r.label < len(classes):
@@ -129,7 +141,7 @@ def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[st
 
 
 def load_pairs(data_dir: str | Path) -> Pairs:
-    """Read all pairs of a prepared folder into memory (72 MB for 442 clips of 5 pairs).
+    """Read all pairs of a prepared folder into memory (109 MB for 442 clips of 5 pairs).
 
     Raises:
         UserError: the folder is missing, is not a prepared folder, was changed after prepare, or has names that prepare
@@ -140,20 +152,22 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     data_dir = Path(data_dir)
     folder = _dataset_folder(data_dir)
     remedy = f"make it with: python -m icegan_jax.prepare --source=SOURCE --raw=RAW --out={data_dir}"
+    if not folder.is_dir() and folder.parent.is_dir():
+        raise UserError(f"{data_dir}: prepared by an older version, without resting faces; prepare it again")
     if not (folder / "dataset_info.json").is_file():
         raise UserError(f"{data_dir}: no prepared dataset; {remedy}")
     try:
         builder = tfds.builder_from_directory(str(folder))
         classes = tuple(builder.info.features["label"].names)
         source = builder.as_data_source(SPLIT)
-        faces = np.empty((2, len(source), *builder.info.features["onset"].shape[:2]), np.uint8)
+        faces = np.empty((3, len(source), *builder.info.features["onset"].shape[:2]), np.uint8)
         rows: list[_Row] = []
 
         def records() -> Iterator[Record]:
             """Yield one record at a time and store its faces and row: a list of records would double the memory."""
             for number, example in enumerate(source):
                 r = _record_of(example)
-                faces[:, number] = r.onset, r.apex
+                faces[:, number] = r.onset, r.apex, r.rest
                 rows.append(_row_of(r))
                 yield r
 
@@ -171,6 +185,7 @@ def load_pairs(data_dir: str | Path) -> Pairs:
     return Pairs(
         onset=faces[0],
         apex=faces[1],
+        rest=faces[2],
         label=np.array(label, np.int32),
         shift=np.array(shift, np.int32),
         dataset=np.array(dataset, np.str_),
@@ -210,6 +225,7 @@ def _record_of(example: dict[str, Any]) -> Record:
         shift=int(example["shift"]),
         onset=example["onset"][..., 0],
         apex=example["apex"][..., 0],
+        rest=example["rest"][..., 0],
     )
 
 
@@ -251,11 +267,11 @@ def _check_fingerprint(data_dir: Path, fingerprint: str, remedy: str) -> None:
 
 def _fingerprint(records: Iterable[Record], classes: tuple[str, ...]) -> str:
     digest = hashlib.sha256()
-    if classes != EXPRESSIONS:  # with EXPRESSIONS the fingerprints of older prepared folders stay valid
-        digest.update(repr(classes).encode())
+    digest.update(repr(classes).encode())
     for r in records:
         header = (r.dataset, r.subject, r.clip, r.label, r.shift, r.onset.shape, r.apex.shape)
         digest.update(repr(header).encode())
         digest.update(r.onset.tobytes())
         digest.update(r.apex.tobytes())
+        digest.update(r.rest.tobytes())
     return digest.hexdigest()

@@ -7,11 +7,13 @@ from grain import DatasetIterator, MapDataset, ReadOptions
 from numpy.typing import NDArray
 
 from icegan_jax.data.dataset import Pairs
+from icegan_jax.data.resting import disturb
 from icegan_jax.errors import UserError
 
 Batch = dict[str, NDArray[np.generic]]
-# The fields are the index, whether the pair is mirrored, the shift in pixels down and right, and gray levels to add.
-_Augmentation = tuple[int, bool, int, int, float]
+# The fields are the index, whether the pair is mirrored, the shift in pixels down and right, gray levels to add, and
+# the seed of ``disturb``.
+_Augmentation = tuple[int, bool, int, int, float, int]
 
 
 def fold_batches(
@@ -23,6 +25,7 @@ def fold_batches(
     mirror: bool,
     shift: int = 0,
     brightness: float = 0.0,
+    resting: int = 0,
 ) -> DatasetIterator[Batch]:
     """Return an endless iterator over batches of the given pairs, reshuffled in each epoch.
 
@@ -39,10 +42,13 @@ def fold_batches(
             at the edge are repeated.
         brightness: a gray level drawn uniformly from -brightness * 255 to brightness * 255 is added to each pair, onset
             and apex together; gray levels are rounded and clipped to 0..255.
+        resting: resting pairs per batch, at most b: the onsets of the batch's first pairs with their resting faces,
+            disturbed (``resting.disturb``) and augmented as these pairs.
 
     Returns:
         An iterator over {"onset": uint8[b, h, w, 1], "apex": uint8[b, h, w, 1], "label": int32[b], "index": int32[b]}
-        ("index" into ``pairs``) with ``get_state()`` and ``set_state(state)``.
+        ("index" into ``pairs``) with ``get_state()`` and ``set_state(state)``; with resting pairs also "rest_onset" and
+        "rest", uint8[resting, h, w, 1] each.
 
     Raises:
         UserError: there are no indices, or batch_size is below 1.
@@ -57,24 +63,30 @@ def fold_batches(
         mirrored = mirror and bool(rng.integers(2))
         down, right = rng.integers(-shift, shift, 2, endpoint=True) if shift else (0, 0)
         levels = 255.0 * rng.uniform(-brightness, brightness) if brightness else 0.0
-        return int(index), mirrored, int(down), int(right), float(levels)
+        seed_of_rest = int(rng.integers(2**32)) if resting else 0
+        return int(index), mirrored, int(down), int(right), float(levels), seed_of_rest
 
     def gather(drawn: tuple[NDArray[Any], ...]) -> Batch:
-        index, mirrored, down, right, levels = drawn
+        index, mirrored, down, right, levels, seeds = drawn
 
-        def augment(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            faces = images[index]
-            faces[mirrored] = faces[mirrored, :, ::-1]
-            faces = _shift(faces, down, right) if shift else faces
-            faces = _brighten(faces, levels) if brightness else faces
+        def augment(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            count = len(faces)
+            faces[mirrored[:count]] = faces[mirrored[:count], :, ::-1]
+            faces = _shift(faces, down[:count], right[:count]) if shift else faces
+            faces = _brighten(faces, levels[:count]) if brightness else faces
             return faces[..., None]
 
-        return {
-            "onset": augment(pairs.onset),
-            "apex": augment(pairs.apex),
+        batch: Batch = {
+            "onset": augment(pairs.onset[index]),
+            "apex": augment(pairs.apex[index]),
             "label": pairs.label[index],
             "index": index.astype(np.int32),
         }
+        if resting:
+            chosen = zip(pairs.rest[index[:resting]], seeds, strict=False)
+            batch["rest"] = augment(np.stack([disturb(face, np.random.default_rng(seed)) for face, seed in chosen]))
+            batch["rest_onset"] = batch["onset"][:resting]
+        return batch
 
     return iter(
         MapDataset.source(np.asarray(indices, np.int64))

@@ -28,7 +28,7 @@ class IceganPairs(tfds.core.GeneratorBasedBuilder):
         face = features.Tensor(shape=self._shape, dtype=np.uint8)  # the feature Image needs TensorFlow
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Onset and apex faces of micro-expression clips, registered and cropped.",
+            description="Onset, apex and resting faces of micro-expression clips, registered and cropped.",
             features=features.FeaturesDict(
                 {
                     "dataset": features.Text(),
@@ -38,6 +38,7 @@ class IceganPairs(tfds.core.GeneratorBasedBuilder):
                     "shift": features.Scalar(dtype=np.int32),
                     "onset": face,
                     "apex": face,
+                    "rest": face,
                 }
             ),
             disable_shuffling=True,
@@ -58,5 +59,6 @@ class IceganPairs(tfds.core.GeneratorBasedBuilder):
                     "shift": r.shift,
                     "onset": r.onset[..., None],
                     "apex": r.apex[..., None],
+                    "rest": r.rest[..., None],
                 },
             )

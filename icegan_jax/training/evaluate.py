@@ -1,4 +1,4 @@
-"""Evaluation of a group of folds: predictions.csv and synthesis.npz after the last step, evaluations.jsonl before.
+"""Evaluation of a group of folds: predictions.csv, resting.csv and synthesis.npz, and evaluations.jsonl before the end.
 
 Each line of evaluations.jsonl holds the capsule lengths of the test and inner validation clips of a fold at one step.
 """
@@ -13,14 +13,19 @@ import numpy as np
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
+from icegan_jax.data.resting import disturbed_resting_faces
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
+from icegan_jax.evaluation.resting import RestingPrediction, write_resting_predictions
 from icegan_jax.evaluation.selection import Evaluation
 from icegan_jax.io import CHECKSUM, checksum_of, has_valid_checksum, write_arrays
-from icegan_jax.run_dir import PREDICTIONS_FILE, SYNTHESIS_FILE
+from icegan_jax.run_dir import PREDICTIONS_FILE, RESTING_FILE, SYNTHESIS_FILE
 from icegan_jax.training.logging import append
 from icegan_jax.training.parallel import FoldLayout, ParallelPrograms
 from icegan_jax.training.state import TrainState
+
+# Indices of pairs int64[g, b] to two faces uint8[g, b, n, n].
+ReadFaces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def evaluate_group(
@@ -32,7 +37,9 @@ def evaluate_group(
     layout: FoldLayout,
     batch_size: int,
 ) -> list[int]:
-    """Predict the test clips of each fold, and write ``predictions.csv`` and, with a generator, ``synthesis.npz``.
+    """Predict the test clips and their resting pairs; write ``predictions.csv``, ``resting.csv``, ``synthesis.npz``.
+
+    Without a generator there is no ``synthesis.npz``.
 
     Args:
       programs: the compiled programs.
@@ -50,17 +57,30 @@ def evaluate_group(
     all_lengths = recognize_clips(programs, states, pairs, tests, layout, batch_size)
     all_faces, synthesize = None, programs.synthesize_classes
     if synthesize is not None:
-        all_faces = _run_in_batches(lambda onset, _: synthesize(states, onset), pairs, tests, layout, batch_size)
+        all_faces = _run_in_batches(
+            lambda onset, _: synthesize(states, onset), _clip_faces(pairs), tests, layout, batch_size
+        )
+    resting = [_resting_pairs(pairs, fold) for fold in filled]
+    rest_lengths = _run_in_batches(
+        lambda onset, rest: programs.predict(states, onset, rest),
+        lambda index: (pairs.onset[index], disturbed_resting_faces(pairs, index)),
+        resting,
+        layout,
+        batch_size,
+    )
     nonfinite = []
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         if folder is None:
             continue
         count = len(fold.test)
-        if not np.isfinite(all_lengths[number, :count]).all():
+        at_rest = rest_lengths[number, : len(resting[number])]
+        if not (np.isfinite(all_lengths[number, :count]).all() and np.isfinite(at_rest).all()):
             nonfinite.append(number)
             continue
         rows = _predictions(pairs, fold, all_lengths[number, :count])
         write_predictions(folder / PREDICTIONS_FILE, rows, pairs.classes)
+        rest_rows = _resting_predictions(pairs, resting[number], at_rest)
+        write_resting_predictions(folder / RESTING_FILE, rest_rows, pairs.classes)
         if all_faces is not None:
             write_arrays(
                 folder / SYNTHESIS_FILE,
@@ -89,30 +109,41 @@ def recognize_clips(
     long as the longest list; the caller drops the padding behind the clips of a fold. The other arguments are as in
     ``evaluate_group``.
     """
-    return _run_in_batches(lambda onset, apex: programs.predict(states, onset, apex), pairs, clips, layout, batch_size)
+    return _run_in_batches(
+        lambda onset, apex: programs.predict(states, onset, apex), _clip_faces(pairs), clips, layout, batch_size
+    )
+
+
+def _clip_faces(pairs: Pairs) -> ReadFaces:
+    return lambda index: (pairs.onset[index], pairs.apex[index])
+
+
+def _resting_pairs(pairs: Pairs, fold: Fold) -> np.ndarray:
+    """Return the indices int64[m] of all pairs, neighbors included, of the clips of ``fold.test``."""
+    clips = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True))
+    tested = {clips[index] for index in fold.test}
+    return np.flatnonzero([clip in tested for clip in clips])
 
 
 def _run_in_batches(
     program: Callable[[Any, Any], Any],
-    pairs: Pairs,
+    read: ReadFaces,
     clips: Sequence[np.ndarray],
     layout: FoldLayout,
     batch_size: int,
 ) -> np.ndarray:
-    """Run a program of onset and apex [r, f, b, ...] on the clips of every fold, and return its results [g, m, ...].
+    """Run a program of two faces [r, f, b, ...] on the clips of every fold, and return its results [g, m, ...].
 
     Folds have between one and dozens of clips. Each list is padded with its first clip to the same whole number of
-    batches, so that one compiled program computes all folds.
+    batches, so that one compiled program computes all folds. ``read`` returns both faces of the clips int64[g, b].
     """
     size = math.ceil(max(map(len, clips)) / batch_size) * batch_size
     padded = np.stack([np.concatenate([index, np.full(size - len(index), index[0])]) for index in clips])
     results = []
     for start in range(0, size, batch_size):
         index = padded[:, start : start + batch_size]
-        onset, apex = (
-            layout.device_put(layout.shard(images[index][..., None])) for images in (pairs.onset, pairs.apex)
-        )
-        results.append(program(onset, apex))
+        onset, face = (layout.device_put(layout.shard(images[..., None])) for images in read(index))
+        results.append(program(onset, face))
     return np.concatenate([layout.gather(np.asarray(values)) for values in results], axis=1)
 
 
@@ -128,6 +159,21 @@ def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Predicti
             scores=tuple(row.tolist()),
         )
         for index, row in zip(fold.test, lengths, strict=True)
+    ]
+
+
+def _resting_predictions(pairs: Pairs, index: np.ndarray, lengths: np.ndarray) -> list[RestingPrediction]:
+    """Return one prediction per resting pair of ``index`` int64[m]: the class of the longest of ``lengths`` [m, k]."""
+    return [
+        RestingPrediction(
+            dataset=str(pairs.dataset[i]),
+            subject=str(pairs.subject[i]),
+            clip=str(pairs.clip[i]),
+            shift=int(pairs.shift[i]),
+            prediction=int(np.argmax(row)),
+            scores=tuple(row.tolist()),
+        )
+        for i, row in zip(index, lengths, strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ from icegan_jax.run_dir import (
     DAMAGED_RESULT,
     EVALUATIONS_FILE,
     PREDICTIONS_FILE,
+    RESTING_FILE,
     RESULT_FILE,
     SYNTHESIS_FILE,
     fold_dir,
@@ -26,7 +27,8 @@ from icegan_jax.training.state import TrainConfig
 
 # The files that results.json, tables and figures are computed from. metrics.jsonl is not among them: its lost lines
 # would come back only by training the whole fold again, and the report names a line that cannot be read.
-FILES = (PREDICTIONS_FILE, SYNTHESIS_FILE, EVALUATIONS_FILE)
+FILES = (PREDICTIONS_FILE, RESTING_FILE, SYNTHESIS_FILE, EVALUATIONS_FILE)
+_REQUIRED = frozenset((PREDICTIONS_FILE, RESTING_FILE))
 
 
 def write_result(folder: Path, content: Mapping[str, Any]) -> None:
@@ -41,7 +43,7 @@ def write_result(folder: Path, content: Mapping[str, Any]) -> None:
     Raises:
       OSError: the file cannot be written, or the fold has no predictions.
     """
-    names = [name for name in FILES if name == PREDICTIONS_FILE or (folder / name).is_file()]
+    names = [name for name in FILES if name in _REQUIRED or (folder / name).is_file()]
     write_json_with_checksum(
         folder / RESULT_FILE, {**content, "files": {name: sha256_of(folder / name) for name in names}}
     )
@@ -54,7 +56,7 @@ def read_result(folder: Path) -> dict[str, Any]:
       UserError: the file is missing, damaged or without a checksum.
     """
     content = read_json_with_checksum(folder / RESULT_FILE)
-    if not {PREDICTIONS_FILE} <= set(content.get("files", ())) <= set(FILES):
+    if not _REQUIRED <= set(content.get("files", ())) <= set(FILES):
         raise UserError(f"{folder / RESULT_FILE}: not the result of a fold: its files are others")
     return content
 

@@ -633,6 +633,7 @@ def _batches(pairs: Pairs, fold: Fold, config: TrainConfig) -> Any:
         mirror=config.mirror,
         shift=config.shift,
         brightness=config.brightness,
+        resting=config.resting_pairs,
     )
 
 

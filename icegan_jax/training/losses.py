@@ -12,6 +12,8 @@ MARGIN_PRESENT = 0.9  # m+, minimum length of the present class's capsule
 MARGIN_ABSENT = 0.1  # m-, maximum length of an absent class's capsule
 ABSENT_WEIGHT = 0.5  # lambda, weight of the absent classes
 
+NO_CLASS = -1  # label of a face without an expression
+
 _TINY = 1e-6  # keeps the logarithm of a length or probability finite
 
 
@@ -34,7 +36,7 @@ def margin(lengths: jax.Array, label: jax.Array, power: int = 2) -> jax.Array:
 
     Args:
       lengths: float[b, k], capsule lengths.
-      label: int[b], in 0..k-1.
+      label: int[b], in 0..k-1, or ``NO_CLASS``: all classes are absent then.
       power: exponent of both hinges, 2 (the paper) or 1 (the released definitions, docs/design.md, "Networks").
     """
     _assert_label(label, lengths, "lengths")
@@ -48,6 +50,12 @@ def cross_entropy(probabilities: jax.Array, label: jax.Array) -> jax.Array:
     """Return minus the logarithm of the label's probability, for float[b, k] and int[b] in 0..k-1."""
     _assert_label(label, probabilities, "probabilities")
     return -jnp.log(jnp.take_along_axis(probabilities, label[:, None], axis=1)[:, 0] + _TINY)
+
+
+def uniform_cross_entropy(probabilities: jax.Array) -> jax.Array:
+    """Return the cross-entropy of float[b, k] with equal probabilities of all classes."""
+    chex.assert_rank(probabilities, 2, custom_message="probabilities: float[b, k]")
+    return -jnp.mean(jnp.log(probabilities + _TINY), axis=1)
 
 
 def reconstruction(reconstructed: jax.Array, face: jax.Array) -> jax.Array:

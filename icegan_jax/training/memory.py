@@ -57,9 +57,15 @@ def estimate_fold_bytes(models: Models, train_config: TrainConfig, devices: Sequ
     state = programs.state_shapes()
     states = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(devices), 1, *leaf.shape), leaf.dtype), state)
     batch_devices = len(devices) if train_config.parallel == "batch" else 1
-    shape = (len(devices), 1, train_config.steps_per_call, train_config.batch_size // batch_devices)
-    face = jax.ShapeDtypeStruct((*shape, models.image_size, models.image_size, 1), jnp.uint8)
-    batches = {"onset": face, "apex": face, "label": jax.ShapeDtypeStruct(shape, jnp.int32)}
+    leading = (len(devices), 1, train_config.steps_per_call)
+    size, resting = (count // batch_devices for count in (train_config.batch_size, train_config.resting_pairs))
+
+    def faces(count: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((*leading, count, models.image_size, models.image_size, 1), jnp.uint8)
+
+    batches = {"onset": faces(size), "apex": faces(size), "label": jax.ShapeDtypeStruct((*leading, size), jnp.int32)}
+    if resting:
+        batches |= {"rest_onset": faces(resting), "rest": faces(resting)}
     sizes = programs.train_steps.compile(states, batches).memory_analysis()
     program = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
     beside = _PREFETCHED * _bytes(batches) // len(devices) + _COPIES * _bytes(state)

@@ -14,8 +14,6 @@ import numpy as np
 
 from icegan_jax.training.parallel import FoldLayout
 
-_FIELDS = ("onset", "apex", "label")
-
 
 class PrefetchedBatches(NamedTuple):
     """The data of one call of the training program.
@@ -83,7 +81,8 @@ class Prefetcher:
         def stack(name: str) -> np.ndarray:
             return np.stack([np.stack([batch[name] for batch in fold]) for fold in drawn])
 
-        content = {name: self._layout.shard_batches(stack(name)) for name in _FIELDS}
+        fields = drawn[0][0].keys() - {"index"}
+        content = {name: self._layout.shard_batches(stack(name)) for name in sorted(fields)}
         batches = jax.block_until_ready(self._layout.device_put(content))
         return PrefetchedBatches(batches, stack("index"), positions, time.perf_counter())
 

@@ -177,6 +177,7 @@ class TrainConfig:
       evaluate_every: updates between evaluations of the held-out clips during training; 0: no such evaluations.
       shift: maximum random shift of training pairs, in pixels, see ``data.pipeline``.
       brightness: maximum random change of the training pairs' brightness, as a share of white.
+      resting_share: resting pairs per update, as a share of ``batch_size``, see ``data.pipeline``.
       on_nonfinite: one of ``ON_NONFINITE``.
       collapse_after: number of passes over a fold's training pairs, all predicted as the same class, before a warning;
         0: no warning.
@@ -195,6 +196,12 @@ class TrainConfig:
     evaluate_every: int = 0
     shift: int = 0
     brightness: float = 0.0
+    resting_share: float = 0.0
     on_nonfinite: str = "stop"
     collapse_after: int = 0
     run: str = ""
+
+    @property
+    def resting_pairs(self) -> int:
+        """Resting pairs per update."""
+        return max(1, round(self.resting_share * self.batch_size)) if self.resting_share else 0

@@ -31,6 +31,8 @@ class FaceBatch(NamedTuple):
     onset: jax.Array
     apex: jax.Array
     label: jax.Array
+    rest_onset: jax.Array | None = None  # float[q, n, n, 1], onsets of the resting pairs; None: there are none
+    rest: jax.Array | None = None  # float[q, n, n, 1], their faces at rest
 
 
 class Gradients(NamedTuple):
@@ -51,8 +53,8 @@ def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainSt
     Args:
       models: modules, optimizers and loss weights.
       state: state before the update.
-      batch: ``onset`` and ``apex`` uint8[b, n, n, 1], ``label`` int32[b]; with ``models.batch_axis``, this device's
-        shard of the batch.
+      batch: ``onset`` and ``apex`` uint8[b, n, n, 1], ``label`` int32[b]; with resting pairs ``rest_onset`` and
+        ``rest`` uint8[q, n, n, 1]; with ``models.batch_axis``, this device's shard of the batch.
 
     Returns:
       The state after the update, and the metrics by name, float32[] each: the unweighted loss terms (means over the
@@ -65,7 +67,11 @@ def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainSt
     models.assert_faces(onset=onset, apex=apex)
     chex.assert_shape(label, onset.shape[:1], custom_message="label: int32[b]")
     chex.assert_type(label, int, custom_message="label: int32[b]")
-    faces = FaceBatch(to_float(onset), to_float(apex), jnp.asarray(label))
+    rest = {name: batch[name] for name in ("rest_onset", "rest") if name in batch}
+    if rest:
+        models.assert_faces(**rest)
+    at_rest = {name: to_float(face) for name, face in rest.items()}
+    faces = FaceBatch(to_float(onset), to_float(apex), jnp.asarray(label), **at_rest)
     compute_gradients = classifier_gradients if models.generator is None else gan_gradients
     g_gradient, d_gradient, g_stats, d_stats, terms = compute_gradients(models, state, faces)
     if models.batch_axis is not None:
@@ -116,7 +122,9 @@ def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradie
             loss = loss + weights.perceptual * terms["perceptual"]
         return weights.synthesis * loss, terms
 
-    discriminate = functools.partial(_discriminate, models, state, faces)
+    def discriminate(d_params: Any, face: jax.Array) -> tuple[DiscriminatorOutput, Any]:
+        return _discriminate(models, state, faces._replace(apex=face), d_params)
+
     # Real and synthetic faces are separate batches for batch norm. The new statistics of the synthetic batch are
     # dropped: the running statistics are those of real faces, on which the discriminator is evaluated.
     fake, generator_vjp, g_stats = jax.vjp(synthesize, state.g_params, has_aux=True)
@@ -134,26 +142,38 @@ def gan_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradie
     d_gradient = jax.tree.map(jnp.add, d_real_gradient, discriminator_vjp(d_cotangent)[0])
     ip_gradient, ip_terms = jax.grad(identity_preserving_loss, has_aux=True)(fake)
     (g_gradient,) = generator_vjp(ip_gradient + discriminator_vjp(g_cotangent)[1])
-    terms = _add_prefix("g", {**ip_terms, **g_terms}) | _add_prefix("d_real", d_real_terms)
-    return Gradients(g_gradient, d_gradient, g_stats, d_stats, terms | _add_prefix("d_fake", d_fake_terms))
+    terms = _add_prefix("g", {**ip_terms, **g_terms}) | _add_prefix("d_fake", d_fake_terms) | d_real_terms
+    return Gradients(g_gradient, d_gradient, g_stats, d_stats, terms)
 
 
 def classifier_gradients(models: Models, state: TrainState, faces: FaceBatch) -> Gradients:
     """Compute the gradient of a discriminator without a generator, whose trees stay empty (paper, Table III, A)."""
     d_gradient, d_stats, terms = _gradients_on_real_faces(models, state, faces, adversarial=False)
-    return Gradients(state.g_params, d_gradient, state.g_stats, d_stats, _add_prefix("d_real", terms))
+    return Gradients(state.g_params, d_gradient, state.g_stats, d_stats, terms)
 
 
 def _gradients_on_real_faces(
     models: Models, state: TrainState, faces: FaceBatch, adversarial: bool
 ) -> tuple[Any, Any, LossTerms]:
-    """Return the discriminator's gradient on the real apex faces, its new statistics, and the loss terms."""
+    """Return the discriminator's gradient on the real apex faces, its new statistics, and the loss terms.
+
+    The resting pairs are part of the same batch for batch norm: its statistics must not tell them from the others.
+    """
+    size = faces.label.shape[0]
 
     def real_loss(d_params: Any) -> tuple[jax.Array, tuple[Any, LossTerms]]:
-        output, d_stats = _discriminate(models, state, faces, d_params, faces.apex)
+        output, d_stats = _discriminate(models, state, _with_resting_pairs(faces), d_params)
+        rest_lengths = output.lengths[size:]
+        output = jax.tree.map(lambda values: values[:size], output)
         real = True if adversarial else None
         loss, terms = _output_loss(models, output, faces.apex, faces.label, real, models.weights.recognition)
-        return loss, (d_stats, terms | _predicted_class_shares(output))
+        terms = _add_prefix("d_real", terms | _predicted_class_shares(output))
+        if faces.rest is not None:
+            rest_loss, rest_terms = _resting_loss(models, output, rest_lengths)
+            # Each resting pair has the weight of a pair with an expression.
+            loss += models.weights.recognition * rest_lengths.shape[0] / size * rest_loss
+            terms |= _add_prefix("d_rest", rest_terms)
+        return loss, (d_stats, terms)
 
     gradient, (d_stats, terms) = jax.grad(real_loss, has_aux=True)(state.d_params)
     return gradient, d_stats, terms
@@ -166,12 +186,36 @@ def _predicted_class_shares(output: DiscriminatorOutput) -> LossTerms:
     return {f"predicted_{index}": jnp.mean((prediction == index).astype(jnp.float32)) for index in classes}
 
 
+def _with_resting_pairs(faces: FaceBatch) -> FaceBatch:
+    """Append the resting pairs, if any, with the label ``losses.NO_CLASS``."""
+    if faces.rest_onset is None or faces.rest is None:
+        return faces
+    label = jnp.full(faces.rest.shape[:1], losses.NO_CLASS, faces.label.dtype)
+    rest = FaceBatch(faces.rest_onset, faces.rest, label)
+    return FaceBatch(*(jnp.concatenate(parts) for parts in zip(faces[:3], rest[:3], strict=True)))
+
+
+def _resting_loss(models: Models, output: DiscriminatorOutput, lengths: jax.Array) -> tuple[jax.Array, LossTerms]:
+    """Return the loss of resting pairs with class lengths float[q, k], which belong to no class, and its terms.
+
+    The terms are the loss and the mean length of the longest class capsule. A discriminator without capsules has
+    probabilities, which cannot all be small: their target is equal probabilities of all classes.
+    """
+    longest = jnp.mean(jnp.max(lengths, axis=1))
+    if output.reconstruction is None:
+        entropy = jnp.mean(losses.uniform_cross_entropy(lengths))
+        return entropy, {"cross_entropy": entropy, "longest": longest}
+    no_class = jnp.full(lengths.shape[:1], losses.NO_CLASS)
+    margin = jnp.mean(losses.margin(lengths, no_class, models.weights.margin_power))
+    return margin, {"margin": margin, "longest": longest}
+
+
 def _discriminate(
-    models: Models, state: TrainState, faces: FaceBatch, d_params: Any, face: jax.Array
+    models: Models, state: TrainState, faces: FaceBatch, d_params: Any
 ) -> tuple[DiscriminatorOutput, Any]:
-    """Apply the discriminator to faces float[b, n, n, 1]; return its output and its new statistics."""
+    """Apply the discriminator to pairs (``faces.apex`` is the face); return its output and its new statistics."""
     variables = {"params": d_params, **state.d_stats}
-    image = models.discriminator_input(faces.onset, face)
+    image = models.discriminator_input(faces.onset, faces.apex)
     output, d_stats = models.discriminator.apply(variables, image, faces.label, train=True, mutable=list(state.d_stats))
     return cast(DiscriminatorOutput, output), d_stats
 

@@ -39,7 +39,7 @@ def source(tmp_path: Path) -> Path:
     """A prepared folder of two clips."""
     rng = np.random.default_rng(0)
     records = [
-        Record("d", f"s{clip}", "c", clip, shift, *rng.integers(0, 256, (2, 32, 32), np.uint8))
+        Record("d", f"s{clip}", "c", clip, shift, *rng.integers(0, 256, (3, 32, 32), np.uint8))
         for clip in range(2)
         for shift in scaling.SHIFTS
     ]

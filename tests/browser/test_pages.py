@@ -34,7 +34,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name / "index.html").write_text(html, encoding="utf-8")
     clips = [Clip("smic", f"s{n}", f"clip{n}", n, Path("frames"), 1, 2 + n, 30) for n in range(3)]
     face = np.full((32, 32), 100, np.uint8)
-    apexes = [Record(c.dataset, c.subject, c.clip, c.label, 0, face, face + np.uint8(c.label)) for c in clips]
+    apexes = [Record(c.dataset, c.subject, c.clip, c.label, 0, face, face + np.uint8(c.label), face) for c in clips]
     write_page(
         folder / "prepared/index.html",
         summary={"protocol": "megc2019"},

@@ -73,8 +73,8 @@ def record(
     """A record with random faces, without a seed those of its names and shift."""
     names = zlib.crc32(repr((dataset, subject, clip, shift)).encode())
     rng = np.random.default_rng(names if seed is None else seed)
-    onset, apex = rng.integers(0, 256, (2, size, size), np.uint8)
-    return Record(dataset, subject, clip, label, shift, onset, apex)
+    onset, apex, rest = rng.integers(0, 256, (3, size, size), np.uint8)
+    return Record(dataset, subject, clip, label, shift, onset, apex, rest)
 
 
 def pairs_of(records: list[Record]) -> Pairs:
@@ -82,6 +82,7 @@ def pairs_of(records: list[Record]) -> Pairs:
     return Pairs(
         onset=np.stack([r.onset for r in records]),
         apex=np.stack([r.apex for r in records]),
+        rest=np.stack([r.rest for r in records]),
         label=np.array([r.label for r in records], np.int32),
         shift=np.array([r.shift for r in records], np.int32),
         dataset=np.array([r.dataset for r in records]),

@@ -13,7 +13,7 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair, crop_clip
 from icegan_jax.data.video import read_frame
 from icegan_jax.errors import UserError
-from tests.data.conftest import STRENGTHS
+from tests.data.conftest import STRENGTHS, moved
 from tests.data.spotting.videos import another_face
 from tests.videos import write_test_video
 
@@ -81,6 +81,27 @@ def test_a_video_gives_what_its_frames_give(tmp_path: Path, clip: Clip) -> None:
     one = crop_clip(clip, CropOptions())
     assert filmed.apex == 6 and filmed.shifts == one.shifts
     np.testing.assert_array_equal(filmed.faces, one.faces)
+
+
+def test_frames_before_the_onset_are_the_faces_at_rest(clip: Clip, write_clip: Callable[..., None]) -> None:
+    """They are registered; a damaged one is no reason to refuse the clip, since nobody annotated it."""
+    face = read_frame(_image(clip, 10))
+    for number, shift in ((8, 2.0), (9, -1.0)):
+        cv2.imwrite(str(_image(clip, number)), moved(face, 0.5, (shift, shift)))
+    rest = crop_clip(clip, CropOptions()).rest
+    assert len(rest) == 5 and len({face.tobytes() for face in rest}) == 2
+    change = [np.abs(face.astype(float) - crop_clip(clip, CropOptions()).onset).mean() for face in rest]
+    assert 0 < min(change) and max(change) < 2.5  # of the unregistered frames it is 5
+    _image(clip, 8).write_bytes(b"damaged")
+    cropped = crop_clip(clip, CropOptions())
+    (change_of_rest,) = cropped.changes
+    assert change_of_rest.field == "rest" and "img8.png" in change_of_rest.reason
+    assert all(np.array_equal(face, cropped.onset) for face in cropped.rest)
+
+
+def test_a_clip_that_starts_at_its_onset_rests_in_its_onset(clip: Clip) -> None:
+    cropped = crop_clip(clip, CropOptions())
+    assert all(np.array_equal(face, cropped.onset) for face in cropped.rest) and len(cropped.rest) == 5
 
 
 def test_a_neighbor_without_the_face_is_left_out_and_recorded(clip: Clip) -> None:

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import subprocess
 import sys
@@ -51,18 +50,19 @@ def test_classes_come_back_and_need_no_record_each(tmp_path: Path) -> None:
     assert load_pairs(tmp_path / "one").classes == ("face",)
 
 
-def test_fingerprint_of_the_three_classes_is_that_of_the_records_alone(tmp_path: Path) -> None:
-    """The fingerprints of older prepared folders and runs stay valid."""
-    digest = hashlib.sha256()
-    for r in RECORDS:
-        digest.update(repr((r.dataset, r.subject, r.clip, r.label, r.shift, (16, 16), (16, 16))).encode())
-        digest.update(r.onset.tobytes() + r.apex.tobytes())
-    actual = {
-        words: write_pairs(tmp_path / str(number), RECORDS, words)
-        for number, words in enumerate((EXPRESSIONS, EXPRESSIONS[::-1], FIVE, FIVE[::-1]))
-    }
-    assert actual[EXPRESSIONS] == digest.hexdigest()
-    assert len(set(actual.values())) == 4
+def test_fingerprint_depends_on_the_classes_and_the_resting_faces(tmp_path: Path) -> None:
+    others = [replace(r, rest=255 - r.rest) for r in RECORDS]
+    written = [(RECORDS, EXPRESSIONS), (RECORDS, EXPRESSIONS[::-1]), (RECORDS, FIVE), (others, EXPRESSIONS)]
+    actual = [write_pairs(tmp_path / str(number), *content) for number, content in enumerate(written)]
+    assert len(set(actual)) == 4
+    np.testing.assert_array_equal(load_pairs(tmp_path / "3").rest, [r.rest for r in others])
+
+
+def test_folder_of_an_older_version_is_to_be_prepared_again(tmp_path: Path) -> None:
+    write_pairs(tmp_path, RECORDS)
+    (tmp_path / "icegan_pairs" / "2.0.0").rename(tmp_path / "icegan_pairs" / "1.0.0")
+    with pytest.raises(UserError, match="an older version, without resting faces; prepare it again"):
+        load_pairs(tmp_path)
 
 
 def test_names_changed_after_prepare_raise(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests.data.conftest import pairs_of, record
 PAIRS = pairs_of([record("d", "s", f"c{i}", i % 3, 0, seed=i) for i in range(23)])
 INDICES = np.arange(3, 23)
 AUGMENTED = {"shift": 3, "brightness": 0.1}
+RESTING = {"resting": 2, **AUGMENTED}
 
 
 def _draw(count: int, *, batch_size: int = 4, seed: int = 0, mirror: bool = True, **more: Any) -> list[Batch]:
@@ -110,6 +111,20 @@ def test_movement_and_brightness_leave_order_and_mirroring_alone() -> None:
     assert not any(map(_same, plain, more))
 
 
+def test_resting_pairs_are_those_of_the_first_pairs_and_leave_the_others_alone() -> None:
+    face = np.full((23, 16, 16), 128, np.uint8)  # onset and resting face are recognized after mirroring and shifting
+    pairs = dataclasses.replace(PAIRS, onset=face + np.arange(23, dtype=np.uint8)[:, None, None], rest=face)
+    draws = []
+    for resting in (0, 3):
+        batches = fold_batches(pairs, INDICES, batch_size=6, seed=3, mirror=True, shift=3, resting=resting)
+        draws.append([next(batches) for _ in range(9)])
+    for without, batch in zip(*draws, strict=True):
+        assert _same(without, {name: batch[name] for name in without})
+        np.testing.assert_array_equal(batch["rest_onset"], batch["onset"][:3])
+        assert batch["rest"].shape == (3, 16, 16, 1) and abs(batch["rest"].astype(float).mean() - 128) < 6
+    assert len({batch["rest"].tobytes() for batch in draws[1]}) > 5
+
+
 def test_pairs_in_memory_are_left_as_they_are() -> None:
     before = PAIRS.onset.copy()
     _draw(10, **AUGMENTED)
@@ -121,7 +136,7 @@ def test_the_seed_decides() -> None:
     assert not all(map(_same, _draw(8), _draw(8, seed=1)))
 
 
-@pytest.mark.parametrize("more", [{}, AUGMENTED], ids=["mirrored", "augmented"])
+@pytest.mark.parametrize("more", [{}, AUGMENTED, RESTING], ids=["mirrored", "augmented", "resting"])
 @pytest.mark.parametrize("before", [0, 1, 4, 5, 13])
 def test_state_resumes_at_the_exact_batch(before: int, more: dict[str, Any]) -> None:
     first = fold_batches(PAIRS, INDICES, batch_size=6, seed=3, mirror=True, **more)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments.shared.options import Options
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
+from icegan_jax.evaluation.resting import RestingPrediction, write_resting_predictions
 from icegan_jax.evaluation.results import Timing, build_results, score
 from icegan_jax.io import write_json_with_checksum
 
@@ -23,6 +24,12 @@ def predictions(wrong: int) -> list[Prediction]:
 def write_run(run: Path, wrong: int, selection: str = "last") -> Path:
     rows = predictions(wrong)
     write_predictions(run / "predictions.csv", rows)
+    lengths = [0.02 * i + 0.1 for i in range(12)]  # 0.1 to 0.32; the longest capsule of every clip is 0.3
+    at_rest = [
+        RestingPrediction(row.dataset, row.subject, row.clip, 0, 2, (0.0, 0.05, length))
+        for row, length in zip(rows, lengths, strict=True)
+    ]
+    write_resting_predictions(run / "resting.csv", at_rest)
     labels, people = [row.label for row in rows], [(row.dataset, row.subject) for row in rows]
     results = build_results(
         rows,

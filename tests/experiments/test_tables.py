@@ -11,6 +11,7 @@ from experiments import (
     apex_against_pair,
     augmentation_against_gan,
     honest_selection,
+    resting_share,
     table1_cde,
     table2_sde,
     table3_generator,
@@ -92,6 +93,15 @@ def test_table_4_enlarges_the_cnn_to_the_capsules_size(tmp_path: Path, monkeypat
     dimensions = [size[f"D_CE, d_exp {d}"] for d in (8, 16, 32, 64, 128)]
     assert dimensions == sorted(dimensions)
     assert asked[2][1]["discriminator.kind"] == "cnn" and asked[2][1]["discriminator.cnn_width"] > 1
+
+
+def test_resting_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, asked = run(resting_share, tmp_path, monkeypatch, {0.25: 6}, "training.resting_share")
+    assert [fields["training.resting_share"] for _, fields, _ in asked] == [0.0, 0.0, 0.25, 0.25]
+    assert "with resting pairs against without: UF1 -0.500" in (tmp_path / "resting_share" / "table.md").read_text()
+    for row in rows:
+        assert (row["resting"], row["expression"]) == ("0.11, 0.21, 0.31", "0.30, 0.30, 0.30")
+        assert float(row["missed"]) == 1.0 and float(row["separation"]) == pytest.approx(10 / 12)
 
 
 def test_apex_against_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ def write_fold(run: Path, name: str, held_out: list[tuple[str, str]], step: int 
     """Write a finished fold without networks."""
     folder = run / "folds" / name
     (folder / "checkpoints" / str(step)).mkdir(parents=True)
-    (folder / "predictions.csv").write_text("")
+    for table in ("predictions.csv", "resting.csv"):
+        (folder / table).write_text("")
     write_result(folder, {"people": held_out, "steps": step, "wall_s": 1.0, "compile_s": 0.0})
 
 

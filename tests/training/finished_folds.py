@@ -10,6 +10,7 @@ import numpy as np
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
+from icegan_jax.evaluation.resting import RestingPrediction, write_resting_predictions
 from icegan_jax.io import checksum_of, write_arrays
 from icegan_jax.training.fold_result import write_result
 
@@ -40,7 +41,10 @@ def finish_fold(
 ) -> Path:
     """Writes a fold's files, ``history`` the (test, inner) guesses at steps 10, 20 ...; returns its folder."""
     folder = run_dir / "folds" / fold.name
-    write_predictions(folder / "predictions.csv", rows_of(fold, pairs, guesses or [0] * len(fold.test)))
+    rows = rows_of(fold, pairs, guesses or [0] * len(fold.test))
+    write_predictions(folder / "predictions.csv", rows)
+    at_rest = [RestingPrediction(row.dataset, row.subject, row.clip, 0, 0, (0.1, 0.05, 0.0)) for row in rows]
+    write_resting_predictions(folder / "resting.csv", at_rest)
     if faces:
         columns = ("onset", "apex", "label", "clip", "dataset", "subject")
         arrays = {name: getattr(pairs, name)[fold.test] for name in columns}

@@ -13,6 +13,7 @@ import pytest
 
 from icegan_jax.data.folds import Fold, leave_one_subject_out
 from icegan_jax.evaluation.predictions import read_predictions
+from icegan_jax.evaluation.resting import read_resting_predictions
 from icegan_jax.run_dir import is_finished
 from icegan_jax.training import loop
 from icegan_jax.training.checkpoint import FoldCheckpoints
@@ -90,7 +91,7 @@ def test_one_compilation_serves_every_group(programs: ParallelPrograms, whole: P
 def test_a_fold_leaves_its_files(whole: Path, fold: Fold) -> None:
     folder = whole / "folds" / fold.name
     names = {path.name for path in folder.iterdir()}
-    assert names == {"checkpoints", "metrics.jsonl", "predictions.csv", "synthesis.npz", "result.json"}
+    assert names == {"checkpoints", "metrics.jsonl", "predictions.csv", "resting.csv", "synthesis.npz", "result.json"}
     result = json.loads((folder / "result.json").read_text())
     assert result["people"] == [["tiny", *subjects(fold)]]
     assert (result["num_clips"], result["steps"]) == (3, 8)
@@ -107,6 +108,11 @@ def test_each_held_out_clip_has_one_prediction_and_a_face_per_class(whole: Path,
     for row in rows:
         assert row.scores[row.prediction] == max(row.scores)  # of six decimals, several may be equal
         assert all(0 <= score < 1 for score in row.scores)
+    classes, resting = read_resting_predictions(fold_file(whole, fold, "resting.csv"))
+    assert classes == PAIRS.classes  # both pairs of each clip
+    assert [(row.subject, row.clip, row.shift) for row in resting] == [
+        (*subjects(fold), f"clip{label}", shift) for label in range(3) for shift in (0, 1)
+    ]
     with np.load(fold_file(whole, fold, "synthesis.npz")) as sheet:
         assert sheet["synthetic"].shape == (3, 3, tiny.SIZE, tiny.SIZE)
         assert sheet["synthetic"].dtype == np.uint8

@@ -15,7 +15,7 @@ from icegan_jax.models.generator import to_float
 from icegan_jax.training.inference import predict
 from icegan_jax.training.parallel import FoldLayout, build_programs
 from icegan_jax.training.state import Models, TrainState, create_state, derive_key, fold_key
-from icegan_jax.training.train_step import Metrics, train_step
+from icegan_jax.training.train_step import Metrics, train_step, train_steps
 from tests.training import tiny
 from tests.training.test_train_step import BEFORE_A_NORM, largest, leaves
 
@@ -137,6 +137,21 @@ def test_without_capsules_nothing_is_reconstructed(without_capsules: dict[str, A
     losses = {f"{who}_{name}" for who in ("g", "d_real", "d_fake") for name in shown} | {"g_l1"}
     assert set(metrics) == losses | {f"{who}_{name}" for who in "gd" for name in NORMS} | PREDICTED
     chex.assert_shape(without_capsules["lengths"], (tiny.BATCH, 3))
+
+
+@pytest.mark.parametrize(("kind", "recognition_input"), [("capsules", "apex"), ("capsules", "pair"), ("cnn", "pair")])
+def test_resting_pairs_become_no_class(kind: str, recognition_input: str) -> None:
+    """The pairs with an expression are learned as without resting pairs."""
+    models = tiny.models(generator=None, recognition_input=recognition_input, d_optimizer=tiny.adam(3e-3))
+    if kind == "cnn":
+        models = models._replace(discriminator=ConvolutionalDiscriminator(width=1 / 8, norm="instance"))
+    batch = tiny.batch()
+    batch |= {"rest_onset": batch["onset"], "rest": batch["onset"]}
+    batches = {name: jnp.stack([values] * 100) for name, values in batch.items()}
+    _, metrics = jax.jit(functools.partial(train_steps, models))(create_state(models, fold_key(0, "a")), batches)
+    assert float(metrics["d_real_accuracy"][-1]) == 1.0
+    limit = 0.3 if kind == "capsules" else 0.5  # m- is 0.1; equal probabilities of three classes are 1/3
+    assert float(metrics["d_rest_longest"][-1]) < limit
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ PLAN = TrainConfig(
     batch_size=BATCH,
     mirror=True,
     seed=0,
+    resting_share=1 / 3,
 )
 
 
@@ -97,6 +98,7 @@ def pairs(subjects: int = 3) -> Pairs:
     return Pairs(
         onset=np.array(onset, np.uint8),
         apex=np.array(apex, np.uint8),
+        rest=np.array(onset, np.uint8),
         label=np.array([row[2] for row in rows], np.int32),
         shift=np.array([row[3] for row in rows], np.int32),
         dataset=np.array(["tiny"] * len(rows)),

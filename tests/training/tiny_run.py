@@ -43,7 +43,7 @@ def write_data(folder: Path) -> None:
     pairs = tiny.pairs()
     faces = zip(pairs.subject, pairs.clip, pairs.label, pairs.shift, pairs.onset, pairs.apex, strict=True)
     records = [
-        Record("tiny", str(subject), str(clip), int(label), int(shift), onset, apex)
+        Record("tiny", str(subject), str(clip), int(label), int(shift), onset, apex, rest=onset)
         for subject, clip, label, shift, onset, apex in faces
     ]
     fingerprint = write_pairs(folder, records, pairs.classes)

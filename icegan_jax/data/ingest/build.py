@@ -118,8 +118,8 @@ def _write_prepared_dir(
             continue
         used.append(apply_changes(clip, result))
         records += [
-            Record(clip.dataset, clip.subject, clip.clip, clip.label, shift, onset=result.onset, apex=face)
-            for shift, face in zip(result.shifts, result.faces, strict=True)
+            Record(clip.dataset, clip.subject, clip.clip, clip.label, shift, result.onset, apex=face, rest=rest)
+            for shift, face, rest in zip(result.shifts, result.faces, result.rest, strict=True)
         ]
         crop_repairs += [make_repair(clip, c.field, c.old, c.new, c.reason) for c in result.changes]
     findings = [*context.findings, *left_out]

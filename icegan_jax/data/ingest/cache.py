@@ -13,7 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from icegan_jax.data import align, apex, crop, cropper, face_embedding, frame_numbers, images, landmarks, video
+from icegan_jax.data import (
+    align,
+    apex,
+    crop,
+    cropper,
+    face_embedding,
+    frame_numbers,
+    images,
+    landmarks,
+    resting,
+    video,
+)
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair
 from icegan_jax.data.frame_numbers import index_frames
@@ -22,14 +33,14 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import NPZ_ERRORS, write_arrays
 
 # Modules whose source decides the pixels of a crop.
-_MODULES = (align, apex, crop, cropper, face_embedding, frame_numbers, images, landmarks, video)
+_MODULES = (align, apex, crop, cropper, face_embedding, frame_numbers, images, landmarks, resting, video)
 
 
 def cache_key(clip: Clip, options: CropOptions) -> str:
     """Return the name of a clip's entry: 64 hexadecimal digits.
 
-    The name depends on the frame numbers, the options, the path, names, sizes and times of the frames from onset to
-    offset, and the program itself; not on the clip's name or label, which change no pixel.
+    The name depends on the frame numbers, the options, the path, names, sizes and times of the frames up to the
+    offset that can be cropped, and the program itself; not on the clip's name or label, which change no pixel.
 
     Raises:
         UserError: the frames do not exist.
@@ -39,7 +50,11 @@ def cache_key(clip: Clip, options: CropOptions) -> str:
     parts += [options.register, options.size, method]
     try:
         if clip.frames.is_dir():
-            files = [file for n, file in index_frames(clip.frames).items() if clip.onset <= n <= clip.offset]
+            files = [
+                file
+                for n, file in index_frames(clip.frames).items()
+                if 2 * clip.onset - clip.offset <= n <= clip.offset
+            ]
         else:
             clip.frames.stat()
             files = [clip.frames]
@@ -72,7 +87,7 @@ def store_in_cache(folder: Path, key: str, cropped: ClipCrops) -> None:
         OSError: the entry cannot be written; there is then no entry.
     """
     content = asdict(cropped)
-    faces = np.stack([content.pop("onset"), *content.pop("faces")])
+    faces = np.stack([content.pop("onset"), *content.pop("faces"), *content.pop("rest")])
     write_arrays(folder / key, faces=faces, content=np.array(json.dumps(content)))
 
 
@@ -95,7 +110,8 @@ def _load(entry: Path) -> ClipCrops | None:
         return None
     content["shifts"], content["digests"] = tuple(content["shifts"]), tuple(content["digests"])
     content["changes"] = tuple(CropRepair(**change) for change in content["changes"])
-    return ClipCrops(**content, onset=faces[0], faces=faces[1:])
+    end = 1 + len(content["shifts"])
+    return ClipCrops(**content, onset=faces[0], faces=faces[1:end], rest=tuple(faces[end:]))
 
 
 def prune_cache(folder: Path, keys: Collection[str]) -> None:

@@ -1,7 +1,7 @@
 """Animation of one clip: the resting face, the expression from onset to offset, and the drift of head and light."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ REST_BETWEEN_PEOPLE = {
 REST_BETWEEN_CLIPS = 1.0  # as a share of REST_BETWEEN_PEOPLE
 NEIGHBORS = 2  # frames on both sides of the apex (docs/design.md, "Crop and registration")
 MIN_FRAMES = 2 * NEIGHBORS + 2
+RESTING_FRAMES = 3  # frames before the onset
+BLINK = 4.5  # largest motion of the upper lid in a blink
 REGION_THRESHOLD = 0.25  # of a unit's largest displacement
 
 
@@ -123,6 +125,31 @@ def sample_animation(
     exposure, noise = rng.uniform(0.94, 1.06), float(rng.uniform(*SENSOR_NOISE))
     cameras = tuple(CameraSettings(float(exposure * b), noise) for b in light)
     return ClipAnimation(rest, peak, intensity, apex, poses, cameras)
+
+
+def sample_rest(animation: ClipAnimation, scale: float, rng: np.random.Generator) -> ClipAnimation:
+    """Draw the parameters of the frames before the onset: the eyes blink and the head moves, without an expression.
+
+    Args:
+        animation: the clip that follows.
+        scale: frame pixels per crop pixel.
+        rng: generator of these frames.
+    """
+    first, camera = animation.poses[0], animation.cameras[0]
+    lids = -rng.uniform(0.0, BLINK)
+    turns, shifts = rng.uniform(-1, 1, RESTING_FRAMES), rng.uniform(-1, 1, (RESTING_FRAMES, 2))
+    light = 1 + BRIGHTNESS_DRIFT * rng.uniform(-1, 1, RESTING_FRAMES)
+    return ClipAnimation(
+        rest=animation.rest,
+        peak={"AU5": (lids, lids)},
+        intensity=as_field(rng.uniform(0.0, 1.0, RESTING_FRAMES)),
+        apex=0,
+        poses=tuple(
+            Pose(first.degrees + MAX_ROTATION * float(turn), first.dx + float(x), first.dy + float(y))
+            for turn, (x, y) in zip(turns, MAX_DRIFT[1] * scale * shifts, strict=True)
+        ),
+        cameras=tuple(replace(camera, brightness=camera.brightness * float(factor)) for factor in light),
+    )
 
 
 def animate(

@@ -1,5 +1,6 @@
 """Drawn clips on disk, in the form of a user's own clips: frames, a clips.csv, and the true regions of motion."""
 
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, write_clips
-from icegan_jax.data.synthetic.animate import MIN_FRAMES, animate, resting_face, sample_animation, unit_regions
+from icegan_jax.data.synthetic.animate import (
+    MIN_FRAMES,
+    RESTING_FRAMES,
+    animate,
+    resting_face,
+    sample_animation,
+    sample_rest,
+    unit_regions,
+)
 from icegan_jax.data.synthetic.identity import sample_identity
 from icegan_jax.data.synthetic.portrait import draw_portrait
 from icegan_jax.data.synthetic.render import FaceMuscles
@@ -23,10 +32,10 @@ def draw_clips(
 ) -> Path:
     """Draw clips of each class for several subjects and write the clips under ``out``.
 
-    The files are ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] gray; ``frames`` images per clip, from the
-    onset to the offset), ``clips.csv`` and ``regions.npz`` (see ``read_true_regions``). A subject depends only on
-    (seed, number of the subject), and a clip only on (seed, subject, class, number of the clip, frames), so that more
-    subjects or clips do not change the others.
+    The files are ``frames/<subject>/<clip>/img<n>.png`` (uint8[280, 240] gray; ``RESTING_FRAMES`` images before the
+    onset, then ``frames`` images from the onset to the offset), ``clips.csv`` and ``regions.npz`` (see
+    ``read_true_regions``). A subject depends only on (seed, number of the subject), and a clip only on (seed, subject,
+    class, number of the clip, frames), so that more subjects or clips do not change the others.
 
     Args:
         out: folder to write into; created where missing.
@@ -73,11 +82,16 @@ def draw_clips(
                     rng = _generator(seed, number, label, repetition)
                     animation = sample_animation(expression, muscles, resting_units, frames, rng)
                     first = int(rng.integers(3, 200))
+                    rest_rng = _generator(seed, number, label, repetition, 1)
+                    rest = sample_rest(animation, muscles.scale, rest_rng)
                     name = f"{expression}_{repetition}"
                     folder = out / "frames" / subject / name
                     folder.mkdir(parents=True, exist_ok=True)
-                    for index, frame in enumerate(animate(portrait, muscles, animation, rng)):
-                        path = folder / f"img{first + index}.png"
+                    drawn = chain(
+                        animate(portrait, muscles, rest, rest_rng), animate(portrait, muscles, animation, rng)
+                    )
+                    for index, frame in enumerate(drawn, start=first - RESTING_FRAMES):
+                        path = folder / f"img{index}.png"
                         if not cv2.imwrite(str(path), frame, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
                             raise UserError(f"{path} could not be written; check the disk")
                     for unit, mask in unit_regions(muscles, animation).items():

@@ -25,16 +25,18 @@ def clip(tmp_path: Path) -> Clip:
 
 @pytest.fixture
 def cropped() -> ClipCrops:
-    faces = np.random.default_rng(0).integers(0, 256, (4, 16, 16), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (7, 16, 16), np.uint8)
     changes = (CropRepair("apex", None, 4, "spotted"), CropRepair("face", 2, 1, "größtes"))
-    return ClipCrops(4, (-1, 0, 1), faces[0], faces[1:], changes, 7)
+    return ClipCrops(4, (-1, 0, 1), faces[0], faces[1:4], changes, 7, rest=tuple(faces[4:]))
 
 
 def _same(one: ClipCrops | None, other: ClipCrops) -> bool:
     if one is None:
         return False
     fields = all(getattr(one, name) == getattr(other, name) for name in ("apex", "shifts", "changes", "frames"))
-    return fields and np.array_equal(one.onset, other.onset) and np.array_equal(one.faces, other.faces)
+    return fields and all(
+        np.array_equal(getattr(one, name), getattr(other, name)) for name in ("onset", "faces", "rest")
+    )
 
 
 def test_the_name_depends_on_all_that_the_pixels_depend_on(clip: Clip, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def clip(name: str, label: int = 0, dataset: str = "smic", subject: str = "s01")
 
 def record(of: Clip, seed: int = 0) -> Record:
     onset, apex = np.random.default_rng(seed).integers(90, 110, (2, 128, 128), np.uint8)
-    return Record(of.dataset, of.subject, of.clip, of.label, 0, onset, apex)
+    return Record(of.dataset, of.subject, of.clip, of.label, 0, onset, apex, onset)
 
 
 WritePage = Callable[..., ParsedPage]
@@ -118,7 +118,7 @@ def test_names_are_escaped_and_the_page_is_self_contained(write: WritePage) -> N
 def level(name: str, gray: int, subject: str = "s", dataset: str = "d") -> Record:
     """A clip of flat gray faces that do not change."""
     face = np.full((16, 16), gray, np.uint8)
-    return Record(dataset, subject, name, 0, 0, face, face)
+    return Record(dataset, subject, name, 0, 0, face, face, face)
 
 
 def sheet_grays(path: Path) -> list[int]:

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.clips import EXPRESSIONS
-from icegan_jax.data.synthetic.animate import MIN_FRAMES, ClipAnimation, sample_animation, unit_regions
+from icegan_jax.data.synthetic.animate import (
+    MIN_FRAMES,
+    RESTING_FRAMES,
+    ClipAnimation,
+    sample_animation,
+    sample_rest,
+    unit_regions,
+)
 from icegan_jax.data.synthetic.identity import CENTER_X, EYE_Y, FRAME_HEIGHT, FRAME_WIDTH
 from icegan_jax.data.synthetic.render import CameraSettings, FaceMuscles, Motion, Pose, draw_frame
 from tests.data.synthetic.people import draw_person
@@ -119,6 +126,15 @@ def test_nothing_moves_at_the_onset() -> None:
         animation = animation_of(1, label)
         _, muscles, _ = draw_person(1)
         assert np.array_equal(motion_of(muscles, animation, 0).skin, muscles.motion(animation.rest).skin)
+
+
+def test_only_lids_and_head_move_before_the_onset() -> None:
+    animation = animation_of(1, "positive")
+    _, muscles, _ = draw_person(1)
+    before = sample_rest(animation, muscles.scale, np.random.default_rng(0))
+    assert before.rest == animation.rest and set(before.peak) == {"AU5"} and max(before.peak["AU5"]) < 0
+    assert len(before.poses) == len(before.cameras) == len(before.intensity) == RESTING_FRAMES
+    assert 0 < max(abs(pose.dx - animation.poses[0].dx) for pose in before.poses) < muscles.scale
 
 
 def test_negative_has_both_combinations_of_units() -> None:

@@ -10,6 +10,7 @@ import pytest
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips
 from icegan_jax.data.frame_numbers import index_frames
 from icegan_jax.data.synthetic import draw_clips, read_true_regions
+from icegan_jax.data.synthetic.animate import RESTING_FRAMES
 from icegan_jax.data.video import read_frame
 from icegan_jax.errors import UserError
 
@@ -42,7 +43,8 @@ def test_reads_as_a_users_clips(clips: list[Clip]) -> None:
     for clip in clips:
         assert EXPRESSIONS[clip.label] == clip.clip.split("_")[0]
         frames = index_frames(clip.frames)
-        assert list(frames) == list(range(clip.onset, clip.offset + 1)) and len(frames) == FRAMES
+        assert list(frames) == list(range(clip.onset - RESTING_FRAMES, clip.offset + 1))
+        assert clip.offset == clip.onset + FRAMES - 1
         assert clip.onset > 0
         assert clip.apex is not None and clip.onset + 3 <= clip.apex <= clip.offset - 2
         picture = read_frame(frames[clip.apex])

@@ -43,6 +43,7 @@ def pairs() -> Pairs:
     return Pairs(
         onset=np.stack([neutral(p) for p, _, _ in keys]),
         apex=np.stack([moved(neutral(p), c, 2 * SHIFTS[s]) for p, c, s in keys]),
+        rest=np.stack([neutral(p) for p, _, _ in keys]),
         label=np.array([c for _, c, _ in keys], np.int32),
         shift=np.array([s for _, _, s in keys], np.int32),
         dataset=np.full(len(keys), "d"),
