@@ -8,8 +8,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from icegan_jax.config import CONFIGS_DIR, load_config
-from icegan_jax.errors import UserError
+from icegan_jax.config import load_config
+from icegan_jax.config_fields import CONFIGS_DIR
+from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.inference.ensemble import choose_folds, has_generator, read_classes
 from icegan_jax.inference.inputs import AnyPath, Array, FrameSource, Picture
 from icegan_jax.inference.recognize import Recognition, RecordingResult
@@ -113,7 +114,8 @@ def get_config(name: str) -> ConfigDict:
     """
     names = sorted(path.stem for path in CONFIGS_DIR.glob("[a-z]*.py"))
     if name not in names:
-        raise UserError(f"config {name!r}: there is none of that name; give one of {', '.join(names)}")
+        hint = did_you_mean(name, names)
+        raise UserError(f"config {name!r}: there is none of that name{hint}; give one of {', '.join(names)}")
     return load_config(str(CONFIGS_DIR / f"{name}.py"))
 
 

@@ -8,12 +8,14 @@ import platform
 import resource
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
 
 from icegan_jax import __version__
 from icegan_jax.data.dataset import Pairs
@@ -21,6 +23,8 @@ from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
+from icegan_jax.evaluation.baselines.linear_svm import linear_svm
+from icegan_jax.evaluation.baselines.pair_features import hog_differences, mean_flows
 from icegan_jax.evaluation.calibration import calibrate, describe_threshold, write_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.resting import read_resting_predictions, write_resting_predictions
@@ -137,7 +141,7 @@ def finalize_run(
             selected.predictions,
             pairs.classes,
             **description,
-            references={"linear_on_apex_pixels": _linear_reference(pairs, folds)},
+            references=_score_references(pairs, folds),
             oracle={**selected.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
             num_folds=len(folds),
         )
@@ -145,9 +149,8 @@ def finalize_run(
         if selection == "inner":
             results["selected_steps"] = selected.inner_steps
         results["files"] = {name: sha256_of(run_dir / name) for name in (PREDICTIONS_FILE, RESTING_FILE)}
-        summary, paths = format_table(score_rows(results)), f"scores: {run_dir / RESULTS_FILE}"
-        if calibration.threshold is not None:
-            summary += f"\n{describe_threshold(calibration.threshold, pairs.classes)}"
+        summary = f"{format_table(score_rows(results))}\n{describe_threshold(calibration.threshold, pairs.classes)}"
+        paths = f"scores: {run_dir / RESULTS_FILE}"
     else:
         rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS_FILE)[1]
         results = build_unscored_results(rows, pairs.classes, **description)
@@ -343,14 +346,27 @@ def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
     return Timing(wall_s=wall_s, compile_s=compile_s, steps_per_s=rate, faces_per_s=rate * batch_size)
 
 
-def _linear_reference(pairs: Pairs, folds: Sequence[Fold]) -> Score:
-    """Return the score of a linear classifier of the apex pixels on the same folds, a baseline to exceed."""
-    num_classes = len(pairs.classes)
-    splits = [(fold.train, fold.test) for fold in folds]
-    predicted = linear_on_apex_pixels(pairs.apex, pairs.label, splits, num_classes=num_classes)
+def _score_references(pairs: Pairs, folds: Sequence[Fold]) -> dict[str, Score]:
+    """Return the scores of classifiers without a network on the same pairs and folds, baselines to exceed."""
+    num_classes, splits = len(pairs.classes), [(fold.train, fold.test) for fold in folds]
     tested = np.concatenate([fold.test for fold in folds])
     people = list(zip(pairs.dataset[tested].tolist(), pairs.subject[tested].tolist(), strict=True))
-    return score(pairs.label[tested].tolist(), predicted.tolist(), people, num_classes)
+    scores = {}
+    with tqdm(total=2 * len(pairs.label), desc="references", unit="pair", dynamic_ncols=True, disable=None) as bar:
+
+        def each_pair() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+            for pair in zip(pairs.onset, pairs.apex, strict=True):
+                yield pair
+                bar.update()
+
+        predictions = {
+            "linear_on_apex_pixels": linear_on_apex_pixels(pairs.apex, pairs.label, splits, num_classes=num_classes),
+            "svm_on_hog_differences": linear_svm(hog_differences(each_pair()), pairs.label, splits),
+            "svm_on_optical_flow": linear_svm(mean_flows(each_pair()), pairs.label, splits),
+        }
+    for name, predicted in predictions.items():
+        scores[name] = score(pairs.label[tested].tolist(), predicted.tolist(), people, num_classes)
+    return scores
 
 
 def _versions() -> dict[str, str]:

@@ -23,10 +23,10 @@ from ml_collections import ConfigDict, config_flags
 
 from icegan_jax.cli import expand_home
 from icegan_jax.compilation_cache import enable_compilation_cache
-from icegan_jax.config import build_models, check_field, load_config, validate
+from icegan_jax.config import build_models, check_field, default_fields, load_config, validate
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
-from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.errors import UserError, describe_os_error, did_you_mean
 from icegan_jax.signals import Stopped, handle_signals
 from icegan_jax.train import train_and_evaluate
 from icegan_jax.training.parameters import parameter_table
@@ -135,6 +135,12 @@ def _parse_flags(argv: list[str]) -> list[str]:
         remaining: list[str] = flags.FLAGS(argv)
     except UserError as error:
         _exit_with_error(str(error))
+    except flags.UnrecognizedFlagError as error:
+        fields = {field.rpartition(".")[2]: f"--config.{field}" for field in default_fields()}
+        options = {name: f"--{name}" for name in flags.FLAGS}
+        _exit_with_error(
+            f"--{error.flagname} is not an option{did_you_mean(error.flagname, fields | options)}; see --help"
+        )
     except (flags.Error, TypeError) as error:  # TypeError: another type within a group, --config.loss={"synthesis":""}
         _exit_with_error(" ".join(str(error).split()) + "; see --help")
     return remaining

@@ -238,6 +238,6 @@ def test_the_calibration_is_that_of_the_last_step(tmp_path: Path) -> None:
     finish(tmp_path, folds)
     finalize(tmp_path, folds)
     found = read_calibration(tmp_path / "calibration.json")
-    assert found is not None and found.threshold is not None and found.close_call is not None
+    assert found is not None
     assert found.threshold.length == pytest.approx((0.1 + 0.75) / 2) and found.threshold.resting == (12, 0, 0)
     assert found.close_call.margin == 0.5 and found.reliability.clips[7] == 12

@@ -312,7 +312,7 @@ def refused(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         ("no config", ["--config is missing", "--config=configs/demo.py"]),
         ("no workdir", ["--workdir is missing", "--workdir=runs/demo"]),
         ("unknown field", ["did you mean config.training.steps?"]),
-        ("unknown flag", ["steps"]),
+        ("unknown flag", ["--steps is not an option (did you mean --config.training.steps?)"]),
         ("not a flag", ["'steps=3' is not an option"]),
         ("no data", ["/none", "python -m icegan_jax.prepare"]),
         ("other size", ["faces of 128 pixels", "--config.model.image_size=128"]),

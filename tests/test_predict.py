@@ -12,7 +12,7 @@ from PIL import Image
 
 from icegan_jax import predict
 from icegan_jax.data.video import read_color_frames, read_video_info
-from icegan_jax.evaluation.calibration import Calibration, Reliability, Threshold, write_calibration
+from icegan_jax.evaluation.calibration import Calibration, CloseCall, Reliability, Threshold, write_calibration
 from icegan_jax.inference import ensemble
 from tests.data.databases.write_files import write_xlsx
 from tests.inference.recordings import astronaut, write_folder, write_pair, write_video
@@ -101,7 +101,9 @@ def test_short_capsules_are_no_expression(run_dir: Path, tmp_path: Path, capsys:
     run = tmp_path / "run"
     shutil.copytree(run_dir, run)
     threshold = Threshold(1.0, (3, 2, 1), (), (0, 0, 0), (1, 1, 1), (1, 1, 1))
-    write_calibration(run / "calibration.json", Calibration(threshold, None, Reliability((), (), (), 0.0)))
+    write_calibration(
+        run / "calibration.json", Calibration(threshold, CloseCall(0.0, 0, 0), Reliability((), (), (), 0.0))
+    )
     for path in run.glob("folds/*/predictions.csv"):
         path.write_text(path.read_text().replace("tiny,", "procedural,"))
     write_folder(tmp_path / "s0")

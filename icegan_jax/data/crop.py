@@ -78,7 +78,7 @@ class ClipCrops:
         faces: uint8[len(shifts), size, size], the apex and its neighbors.
         changes: the spotted apex, the preparation that the face detector needed, frames that were not registered.
         frames: number of frames that were decoded and cropped.
-        digests: of the frames that were read from onset to offset, see ``images.picture_digest``.
+        digests: of the frames of ``frames_to_read``, see ``images.picture_digest``.
         rest: uint8[len(shifts), size, size], faces without an expression; none where they were not asked for.
     """
 
@@ -119,21 +119,22 @@ def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
     """
     # The frames of a video are not counted again: ``resolve_frames`` counted the frames, by decoding the whole video.
     numbers = list_frames(clip.frames) if clip.frames.is_dir() else range(clip.offset + 1)
+    compared = set(frames_to_read(clip, frames_after_onset(clip, numbers), options.apex))  # as ``--check`` does
     digests: dict[int, str] = {}
 
     def read(requested: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         for number, image in read_frames(clip.frames, requested):
-            digests[number] = picture_digest(image)
+            if number in compared:
+                digests[number] = picture_digest(image)
             yield number, image
 
-    detection = inspect_clip(clip, options, numbers, read, with_rest=True)
-    used, crops = detection.clip, detection.crops
+    crops = inspect_clip(clip, options, numbers, read, with_rest=True).crops
     if any(change.field == ANOTHER_FACE for change in crops.changes):
         raise UserError(
             f"{clip.frames}: apex {crops.apex} does not show the face of onset {clip.onset}: another person, a cut, or "
             "no face; correct onset and apex"
         )
-    return replace(crops, digests=tuple(digests[n] for n in digests if used.onset <= n <= used.offset))
+    return replace(crops, digests=tuple(digests.values()))
 
 
 def apply_changes(clip: Clip, crops: ClipCrops) -> Clip:

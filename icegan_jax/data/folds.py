@@ -177,15 +177,14 @@ def hold_out_inner(fold: Fold, pairs: "Pairs", share: float, seed: int) -> Fold:
 
 
 def _check_shared_faces(folds: Sequence[Fold], pairs: "Pairs") -> None:
-    """Check that no tested onset or apex is among the pairs of the training subjects, pixel by pixel.
+    """Check that no tested onset, apex or resting face is one of the training subjects, pixel by pixel.
 
     Raises:
         UserError: the message names two clips.
     """
     clips = [*zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True)]
     faces = [
-        {picture_digest(onset), picture_digest(apex)} - {""}
-        for onset, apex in zip(pairs.onset, pairs.apex, strict=True)
+        {picture_digest(face) for face in row} - {""} for row in zip(pairs.onset, pairs.apex, pairs.rest, strict=True)
     ]
     for fold in folds:
         if not fold.scored:

@@ -6,7 +6,7 @@ computed: the threshold of the answer "no expression", the margin of a close cal
 as probabilities (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,10 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The content of calibration.json; the threshold is None for a run without resting pairs."""
+    """The content of calibration.json."""
 
-    threshold: Threshold | None
-    close_call: CloseCall | None
+    threshold: Threshold
+    close_call: CloseCall
     reliability: Reliability
 
 
@@ -98,21 +98,14 @@ def calibrate(clips: Sequence[Prediction], resting: Sequence[RestingPrediction])
 
     Args:
       clips: the predictions of the held-out clips after the last step, at least one.
-      resting: those of the resting pairs of the held-out subjects; without one there is no threshold.
+      resting: those of the resting pairs of the held-out subjects, at least one.
     """
     lengths, labels = np.array([row.scores for row in clips]), np.array([row.label for row in clips])
-    threshold = None
-    if resting:
-        subjects = [(row.dataset, row.subject) for row in clips]
-        resting_subjects = [(row.dataset, row.subject) for row in resting]
-        resting_lengths = np.array([row.scores for row in resting])
-        threshold = set_threshold(lengths, labels, subjects, resting_lengths, resting_subjects)
+    subjects, resting_subjects = ([(row.dataset, row.subject) for row in rows] for rows in (clips, resting))
+    threshold = set_threshold(lengths, labels, subjects, np.array([row.scores for row in resting]), resting_subjects)
     is_right = np.argmax(lengths, axis=1) == labels
-    close_call = None
-    if lengths.shape[1] > 1:
-        second, first = np.sort(lengths, axis=1)[:, -2:].T
-        close_call = find_close_call(first - second, is_right)
-    return Calibration(threshold, close_call, measure_reliability(lengths.max(axis=1), is_right))
+    second, first = np.sort(np.pad(lengths, ((0, 0), (1, 0))), axis=1)[:, -2:].T  # of a single class the second is 0
+    return Calibration(threshold, find_close_call(first - second, is_right), measure_reliability(first, is_right))
 
 
 def set_threshold(
@@ -231,11 +224,10 @@ def read_calibration(path: Path) -> Calibration | None:
         return None
     try:
         content = read_json_with_checksum(path)
-        threshold, close_call = content["threshold"], content["close_call"]
         return Calibration(
-            None if threshold is None else Threshold(**{name: _tuple(value) for name, value in threshold.items()}),
-            None if close_call is None else CloseCall(**close_call),
-            Reliability(**{name: _tuple(value) for name, value in content["reliability"].items()}),
+            Threshold(**_with_tuples(content["threshold"])),
+            CloseCall(**content["close_call"]),
+            Reliability(**_with_tuples(content["reliability"])),
         )
     except UserError as error:
         raise UserError(f"{error}; remove the file and {RERUN_HINT}") from None
@@ -245,5 +237,5 @@ def read_calibration(path: Path) -> Calibration | None:
         ) from None
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _with_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

@@ -184,8 +184,7 @@ class Ensemble:
     @property
     def threshold(self) -> float | None:
         """The length that the longest capsule of an expression exceeds; None where the run has none."""
-        threshold = None if self.calibration is None else self.calibration.threshold
-        return None if threshold is None else threshold.length
+        return None if self.calibration is None else self.calibration.threshold.length
 
     @property
     def flags(self) -> tuple[QualityFlag, ...]:

@@ -197,7 +197,7 @@ def flag_answer(longest: float, margin: float | None, calibration: Calibration |
     if calibration is None:
         return []
     threshold, close_call = calibration.threshold, calibration.close_call
-    if threshold is not None and longest <= threshold.length:
+    if longest <= threshold.length:
         num_pairs, num_clips = sum(threshold.resting), sum(threshold.clips)
         sentence = (
             f"The longest capsule has a length of {longest:.2f}; {threshold.length:.2f} or less had "
@@ -205,7 +205,7 @@ def flag_answer(longest: float, margin: float | None, calibration: Calibration |
             f"{sum(threshold.missed)} of {num_clips} held-out clips with an expression."
         )
         return [QualityFlag("below_threshold", sentence)]
-    if close_call is None or margin is None or not close_call.answers or margin > close_call.margin:
+    if margin is None or not close_call.answers or margin > close_call.margin:
         return []
     sentence = (
         f"The two longest capsules differ by {margin:.2f} only: {close_call.right} of {close_call.answers} held-out "
@@ -222,6 +222,4 @@ def flag_run(calibration: Calibration | None, *, drawn_faces: bool) -> list[Qual
         drawn_faces: whether the run was trained on drawn faces.
     """
     flags = [DRAWN_FACES] * drawn_faces
-    if calibration is None or calibration.threshold is None:
-        flags.append(_NO_THRESHOLD)
-    return flags
+    return flags + [_NO_THRESHOLD] * (calibration is None)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from icegan_jax.evaluation.calibration import NUM_BINS, Calibration, Reliability, Threshold
 from icegan_jax.reporting import style
+from icegan_jax.reporting.plots import cut_out_panels
 from icegan_jax.reporting.render import NUMBER, Column, Row, Table, number_cell
 
 _SIZE = (10.0, 3.8)  # inches, of two panels
@@ -17,18 +18,19 @@ _CLIP_COLOR, _RESTING_COLOR = "#12335b", "#e69f00"
 
 def calibration_context(calibration: Calibration, classes: Sequence[str]) -> dict[str, Any]:
     """Return what templates/calibration.html shows."""
+    figure = draw_calibration(calibration)
     return {
         "threshold": calibration.threshold,
         "close_call": calibration.close_call,
         "reliability": calibration.reliability,
-        "table": None if calibration.threshold is None else _threshold_table(calibration.threshold, classes),
-        "figure": style.figure_to_picture(draw_calibration(calibration)),
+        "table": _threshold_table(calibration.threshold, classes),
+        "figures": cut_out_panels(figure, style.figure_to_picture(figure)),
     }
 
 
 def calibration_tiles(calibration: Calibration | None) -> list[tuple[str, str]]:
-    """Return the tile of false alarms and missed clips; none for a run without a threshold."""
-    if calibration is None or calibration.threshold is None:
+    """Return the tile of false alarms and missed clips; none for a run without a calibration."""
+    if calibration is None:
         return []
     threshold = calibration.threshold
     missed = f"{sum(threshold.missed)} / {sum(threshold.clips)} clips get none"
@@ -50,18 +52,20 @@ def draw_calibration(calibration: Calibration) -> Figure:
 
 def _draw_lengths(axes: Axes, calibration: Calibration) -> None:
     edges = np.linspace(0, 1, NUM_BINS + 1)
-    series = [("clips with an expression", calibration.reliability.clips, _CLIP_COLOR)]
-    if calibration.threshold is not None:
-        series.append(("pairs at rest", calibration.threshold.resting_by_length, _RESTING_COLOR))
-        axes.axvline(calibration.threshold.length, color=style.TEXT_COLOR, linewidth=1.2, linestyle="--")
-        axes.annotate(
-            "no expression | a class",
-            (calibration.threshold.length, 1.01),
-            xycoords=("data", "axes fraction"),
-            ha="center",
-            fontsize=style.SMALL_SIZE,
-            color=style.TEXT_COLOR,
-        )
+    threshold = calibration.threshold
+    series = (
+        ("clips with an expression", calibration.reliability.clips, _CLIP_COLOR),
+        ("pairs at rest", threshold.resting_by_length, _RESTING_COLOR),
+    )
+    axes.axvline(threshold.length, color=style.TEXT_COLOR, linewidth=1.2, linestyle="--")
+    axes.annotate(
+        "no expression | a class",
+        (threshold.length, 1.01),
+        xycoords=("data", "axes fraction"),
+        ha="center",
+        fontsize=style.SMALL_SIZE,
+        color=style.TEXT_COLOR,
+    )
     for name, counts, color in series:
         axes.stairs(np.array(counts) / max(sum(counts), 1), edges, fill=True, color=color, alpha=0.45, label=name)
     axes.yaxis.set_major_formatter("{x:.0%}")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,16 @@ def test_invalid_folds_raise() -> None:
         leave_one_subject_out(pairs_of([record("d", "s", "c", 0, 0), record("d", "t", "c", 0, 1)]))
     with pytest.raises(UserError, match="two subjects would share the folder a_b_c"):
         leave_one_subject_out(pairs_of([record("a_b", "c", "x", 0, 0), record("a", "b_c", "x", 0, 0)]))
+
+
+@pytest.mark.parametrize("field", ["onset", "apex", "rest"])
+def test_a_face_of_two_subjects_raises(field: str) -> None:
+    records = [record("d", subject, f"clip {subject}", 0, shift) for subject in "stu" for shift in (0, 1)]
+    records[3] = replace(records[3], **{field: records[4].onset})  # a neighbor of t's apex, and u's onset
+    message = "fold d_u: clip d/u/clip u shows a face of d/t/clip t, on which the fold is trained; give one person one"
+    with pytest.raises(UserError, match=message):
+        build_folds(pairs_of(records), protocol="loso", share=0, inner_share=0, seed=0)
+    assert build_folds(pairs_of(records), protocol="all", share=0, inner_share=0, seed=0)
 
 
 def people(indices: np.ndarray) -> set[tuple[str, str]]:

@@ -40,12 +40,11 @@ def test_one_resting_pair_in_twenty_may_exceed_the_threshold() -> None:
 
 def test_false_alarms_and_missed_clips_are_those_of_the_thresholds_of_other_people() -> None:
     threshold = calibration([0.9, 0.95, 0.7], [0.2, 0.3, 0.75]).threshold
-    assert threshold is not None and threshold.length == pytest.approx(0.825)
+    assert threshold.length == pytest.approx(0.825)
     assert threshold.resting == (0, 3, 0) and threshold.resting_by_length == (0, 0, 1, 1, 0, 0, 0, 1, 0, 0)
     assert threshold.clips == (3, 0, 0)
     # The first two people set the third one's threshold, which is in the middle between 0.3 and 0.9.
     assert threshold.false_alarms == (0, 1, 0) and threshold.missed == (0, 0, 0)
-    assert calibration([0.8, 0.9], []).threshold is None
 
 
 def test_answers_are_close_up_to_the_margin_at_which_wrong_ones_prevail() -> None:

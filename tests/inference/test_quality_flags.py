@@ -114,9 +114,12 @@ def test_two_pictures_that_differ_by_noise_alone_are_flagged() -> None:
     assert quality_flags.flag_pair_change(onset, moved) == []
 
 
-def calibration(close_margin: float, threshold: float | None) -> Calibration:
-    separated = None if threshold is None else Threshold(threshold, (9, 1), (), (1, 0), (8, 4), (0, 2))
-    return Calibration(separated, CloseCall(close_margin, 7, 3), Reliability((), (), (), 0.0))
+def calibration(close_margin: float, threshold: float) -> Calibration:
+    return Calibration(
+        Threshold(threshold, (9, 1), (), (1, 0), (8, 4), (0, 2)),
+        CloseCall(close_margin, 7, 3),
+        Reliability((), (), (), 0.0),
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,11 +134,10 @@ def test_answers(longest: float, margin: float | None, expected: list[str]) -> N
 def test_the_flags_of_an_answer_give_the_counts_of_the_run() -> None:
     (flag,) = quality_flags.flag_answer(0.43, 0.1, calibration(0.2, 0.5))
     assert "9 of 10 held-out pairs at rest" in flag.sentence and "2 of 12 held-out clips" in flag.sentence
-    (flag,) = quality_flags.flag_answer(0.43, 0.1, calibration(0.2, None))
+    (flag,) = quality_flags.flag_answer(0.43, 0.1, calibration(0.2, 0.3))
     assert "3 of 7 held-out answers with a margin of 0.20 or less were right" in flag.sentence
 
 
 def test_the_flags_of_a_run() -> None:
     assert quality_flags.flag_run(calibration(0.2, 0.5), drawn_faces=False) == []
     assert words(quality_flags.flag_run(None, drawn_faces=True)) == ["trained_on_drawn_faces", "no_threshold"]
-    assert words(quality_flags.flag_run(calibration(0.2, None), drawn_faces=False)) == ["no_threshold"]

@@ -138,7 +138,7 @@ def expand_sources(sources: Sequence[Source]) -> list[Source]:
     """Replace each ``MEGC2019_SOURCE`` by the three databases below its root.
 
     Raises:
-        UserError: a name is unknown, a database is given twice, or is not below the root.
+        UserError: a name is unknown, a database is given twice, two show the same people, or one is not below the root.
     """
     expanded: list[Source] = []
     for source in sources:
@@ -153,6 +153,12 @@ def expand_sources(sources: Sequence[Source]) -> list[Source]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UserError(f"source {', '.join(twice)} is given twice; give one folder that holds all of it")
+    cameras = [name for name in names if name.startswith("smic")]
+    if len(cameras) > 1:
+        raise UserError(
+            f"sources {', '.join(cameras)} show the same people, who would be both trained on and tested; prepare each "
+            "into a folder of its own"
+        )
     return expanded
 
 

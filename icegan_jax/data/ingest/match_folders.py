@@ -127,7 +127,7 @@ def match_folders(
         )
     # A clip that is surplus in several releases gets one finding, which names the first folder.
     distinct = {normalize_name("/".join(key(folder) or ())): folder for folder in reversed(surplus)}
-    message = "no row of the annotation names this clip: it is not used"
+    message = "no row of the annotation that is used names this clip"
     notes += [
         Finding("surplus", "/".join((source.name, *(key(folder) or ()))), str(folder.path), message)
         for folder in reversed(distinct.values())

@@ -91,6 +91,8 @@ def read_sheets(path: Path) -> list[Sheet]:
         raise UserError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
     if not data:
         raise UserError(f"{path}: is empty (0 bytes); restore the file")
+    if not path.name.lower().endswith(TABLE_SUFFIXES):
+        raise UserError(f"{path}: no table ({', '.join(TABLE_SUFFIXES)}); give the csv or workbook")
     if path.suffix.lower() == ".csv" and not data.startswith((_ZIP, _OLE)):
         return _csv_sheets(path, data)
     try:

@@ -233,3 +233,5 @@ def test_a_missing_an_ambiguous_and_an_unknown_database(tmp_path: Path) -> None:
         expand_sources([Source("casme22", tmp_path)])
     with pytest.raises(UserError, match="source samm is given twice; give one folder"):
         expand_sources([Source("samm", tmp_path / "SAMM"), Source("samm", tmp_path)])
+    with pytest.raises(UserError, match="sources smic, smic_nir show the same people, .*; prepare each"):
+        expand_sources([Source("smic", tmp_path), Source("smic_nir", tmp_path)])

@@ -125,6 +125,7 @@ def test_a_date_is_no_number(tmp_path: Path) -> None:
     ("name", "data", "message"),
     [
         ("a.xlsx", b"", r"is empty \(0 bytes\); restore the file"),
+        ("frames.zip", b"PK", "frames.zip: no table .*; give the csv or workbook"),
         ("a.xlsx", b"<html>", "not a readable workbook .*save it as xlsx or csv"),
         ("a.xlsx", b"PK\x03\x04" + b"1" * 99, "not a readable workbook .*save it as xlsx or csv"),
         ("a.ods", b"PK\x03\x04" + b"1" * 99, "not a readable workbook .*save it as xlsx or csv"),
