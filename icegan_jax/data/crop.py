@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.apex import middle_frame, points_in_crop, spot_apex
+from icegan_jax.data.apex import change_from_onset, largest_change, middle_frame, points_in_crop, spot_apex
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.cropper import MAX_LIGHT_RATIO, Cropper, ReadFrames, check_size
 from icegan_jax.data.images import picture_digest
@@ -102,6 +102,8 @@ class FaceDetection:
         box: the crop of the face, in pixels of the frame, before ``face.turn``, in which the face was detected.
         motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
         clip: the clip, with the onset and the offset that were used.
+        change: {frame number: change from the onset} of all later frames, see ``apex.change_from_onset``; None where
+            the apex was not spotted by it.
     """
 
     crops: ClipCrops
@@ -109,6 +111,7 @@ class FaceDetection:
     box: Box
     motion_extent: float
     clip: Clip
+    change: dict[int, float] | None = None
 
 
 def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
@@ -184,10 +187,14 @@ def inspect_clip(
         start = _end_of_fade(cropper, other, searched)
         if start is not None:
             return _start_later(clip, start, options, numbers, read, with_rest)
-    if apex is None:
-        if other is not None:
-            clip, later, change = _end_before(clip, other, later)
-            changes.append(change)
+    if apex is None and other is not None:
+        clip, later, repair = _end_before(clip, other, later)
+        changes.append(repair)
+    change = None
+    if apex is None and options.apex == "difference":
+        change = change_from_onset(cropper.onset, cropper.crop(later))
+        apex = largest_change(change)
+    elif apex is None:
         apex = _spot_apex(cropper, later, face, box, options)
     if clip.apex is None:
         registered = " after registration" if options.register == "rigid" and options.apex != "middle" else ""
@@ -209,7 +216,7 @@ def inspect_clip(
     if with_rest:
         rest = _crop_rest(cropper, resting_frames(clip.onset, apex, numbers, len(selected)), clip.onset, changes)
     crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest)
-    return FaceDetection(crops, face, box.turned_back(face.turn, onset.shape), cropper.motion_extent, clip)
+    return FaceDetection(crops, face, box.turned_back(face.turn, onset.shape), cropper.motion_extent, clip, change)
 
 
 def _read_turned(read: ReadFrames, turn: int, numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
@@ -223,8 +230,8 @@ def _start_later(
     if onset >= (clip.offset if clip.apex is None else clip.apex):
         raise UserError(f"{clip.frames}: no face in the frames from onset {clip.onset} to {onset - 1}; correct onset")
     detection = inspect_clip(replace(clip, onset=onset), options, numbers, read, with_rest)
-    change = CropRepair("onset", clip.onset, detection.clip.onset, "no face in the frames before, or a fade from black")
-    changes = (change, *(other for other in detection.crops.changes if other.field != "onset"))
+    repair = CropRepair("onset", clip.onset, detection.clip.onset, "no face in the frames before, or a fade from black")
+    changes = (repair, *(other for other in detection.crops.changes if other.field != "onset"))
     return replace(detection, crops=replace(detection.crops, changes=changes))
 
 

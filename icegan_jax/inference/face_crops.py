@@ -16,7 +16,7 @@ from icegan_jax.data.crop import CropOptions, FaceDetection, inspect_clip
 from icegan_jax.data.frame_numbers import natural_order
 from icegan_jax.data.images import PICTURE_SUFFIXES, read_color, to_gray
 from icegan_jax.data.landmarks import SURE_SCORE, Box, Face, find_face, find_faces
-from icegan_jax.data.spotting import Trace, quietest_interval, trace_video
+from icegan_jax.data.spotting import Trace, estimate_interval, quietest_interval, trace_video
 from icegan_jax.errors import UserError
 from icegan_jax.inference import quality_flags
 from icegan_jax.inference.inputs import FrameSource
@@ -96,23 +96,38 @@ def crop_event(source: FrameSource, frames: dict[int, Gray], options: CropOption
     def read(numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         return ((number, frames[number]) for number in numbers)
 
-    return crop_source(replace(source, frame_numbers=sorted(frames), read=read), FIRST, options)
+    clip = Clip("", "", source.name, -1, source.path, onset=min(frames), apex=None, offset=max(frames))
+    return _crop(clip, replace(source, clip=clip, frame_numbers=sorted(frames), read=read), options)
 
 
 def _crop(clip: Clip, source: FrameSource, options: CropOptions) -> FaceCrops:
     detection = inspect_clip(clip, options, source.frame_numbers, source.read)
-    start, end = source.seconds(detection.clip.onset), source.seconds(detection.clip.offset)
-    return _face_crops(detection, None if start is None or end is None else end - start)
+    return _face_crops(detection, source, range(clip.offset + 1))
 
 
-def _face_crops(detection: FaceDetection, duration: float | None) -> FaceCrops:
-    clip, cropped = detection.clip, detection.crops
-    flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped)
-    flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, duration)
+def _face_crops(detection: FaceDetection, source: FrameSource, number_at: Sequence[int]) -> FaceCrops:
+    """Return the crops of a clip with their flags.
+
+    The offset of a clip without annotation is estimated; that of an event was estimated when it was spotted.
+
+    Args:
+        detection: the crops, and the change of each frame.
+        source: the frames.
+        number_at: the frame number in the source of each frame number of the detection.
+    """
+    cropped = detection.crops
+    used = number_at[detection.clip.onset : detection.clip.offset + 1]
+    apex, onset, last_used = number_at[cropped.apex], used[0], max(used)
+    start, end = onset, last_used
+    if detection.change and source.clip is None:
+        start, end = estimate_interval({number_at[n]: change for n, change in detection.change.items()})
+    first, last = source.seconds(start), source.seconds(end)
     apex_face = cropped.faces[cropped.shifts.index(0)]
-    if cropped.shifts == (0,):  # two pictures
-        flags += quality_flags.flag_pair_change(cropped.onset, apex_face)
-    return FaceCrops(clip.onset, cropped.apex, clip.offset, cropped.onset, apex_face, detection.box, tuple(flags))
+    noise_flags = quality_flags.flag_change(cropped.onset, apex_face)
+    duration = None if first is None or last is None or noise_flags else last - first
+    flags = quality_flags.flag_face(detection) + noise_flags
+    flags += quality_flags.flag_duration(onset, apex, last_used, duration)
+    return FaceCrops(onset, apex, end, cropped.onset, apex_face, detection.box, tuple(flags))
 
 
 def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
@@ -138,8 +153,7 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
         yield from ((position, image) for position, (_, image) in zip(rest, frames, strict=True))
 
     clip = Clip("", "", source.name, -1, source.path, onset=0, apex=None, offset=len(number_at) - 1)
-    crops = _face_crops(inspect_clip(clip, options, range(len(number_at)), read), None)
-    return replace(crops, onset=number_at[crops.onset], apex=number_at[crops.apex], offset=max(number_at))
+    return _face_crops(inspect_clip(clip, options, range(len(number_at)), read), source, number_at)
 
 
 @dataclass(frozen=True)

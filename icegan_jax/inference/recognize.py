@@ -25,7 +25,7 @@ from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FaceCrops, crop_event, crop_source
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.quality_flags import QualityFlag, flag_answer, flag_frame_rate, flag_pair_change
+from icegan_jax.inference.quality_flags import QualityFlag, flag_answer, flag_change, flag_frame_rate
 
 LONG_SECONDS = 3.0  # A longer recording is searched for events: six micro-expressions of half a second fit in.
 LONG_FRAMES = 300  # the same where the frame rate is unknown: 1.5 s at 200 frames per second (CASME II)
@@ -203,7 +203,7 @@ def _without_prediction(
 def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
     """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
     result = Recognition(
-        "crops", "crops", "clip", 0, 0, 1, 1, None, tuple(flag_pair_change(onset, apex)), onset_face=onset,
+        "crops", "crops", "clip", 0, 0, 1, 1, None, tuple(flag_change(onset, apex)), onset_face=onset,
         apex_face=apex, classes=ensemble.classes,
     )  # fmt: skip
     return result.with_prediction(ensemble)
