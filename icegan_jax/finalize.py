@@ -8,27 +8,23 @@ import platform
 import resource
 import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from icegan_jax import __version__
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
-from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
-from icegan_jax.evaluation.baselines.linear_svm import linear_svm
-from icegan_jax.evaluation.baselines.pair_features import hog_differences, mean_flows
+from icegan_jax.evaluation.baselines.references import score_references
 from icegan_jax.evaluation.calibration import calibrate, describe_threshold, write_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.resting import read_resting_predictions, write_resting_predictions
-from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored_results, score
+from icegan_jax.evaluation.results import Timing, build_results, build_unscored_results, score
 from icegan_jax.evaluation.score_table import ORACLE_NAME, format_table, score_rows
 from icegan_jax.evaluation.selection import best_on_inner, best_test_epoch, predictions_at
 from icegan_jax.io import sha256_of, write_json, write_json_with_checksum
@@ -141,7 +137,7 @@ def finalize_run(
             selected.predictions,
             pairs.classes,
             **description,
-            references=_score_references(pairs, folds),
+            references=score_references(pairs, folds),
             oracle={**selected.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
             num_folds=len(folds),
         )
@@ -344,29 +340,6 @@ def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
     wall_s, compile_s = max(seconds.values())
     rate = sum(float(str(result["steps"])) for result in results) / (wall_s - compile_s)
     return Timing(wall_s=wall_s, compile_s=compile_s, steps_per_s=rate, faces_per_s=rate * batch_size)
-
-
-def _score_references(pairs: Pairs, folds: Sequence[Fold]) -> dict[str, Score]:
-    """Return the scores of classifiers without a network on the same pairs and folds, baselines to exceed."""
-    num_classes, splits = len(pairs.classes), [(fold.train, fold.test) for fold in folds]
-    tested = np.concatenate([fold.test for fold in folds])
-    people = list(zip(pairs.dataset[tested].tolist(), pairs.subject[tested].tolist(), strict=True))
-    scores = {}
-    with tqdm(total=2 * len(pairs.label), desc="references", unit="pair", dynamic_ncols=True, disable=None) as bar:
-
-        def each_pair() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-            for pair in zip(pairs.onset, pairs.apex, strict=True):
-                yield pair
-                bar.update()
-
-        predictions = {
-            "linear_on_apex_pixels": linear_on_apex_pixels(pairs.apex, pairs.label, splits, num_classes=num_classes),
-            "svm_on_hog_differences": linear_svm(hog_differences(each_pair()), pairs.label, splits),
-            "svm_on_optical_flow": linear_svm(mean_flows(each_pair()), pairs.label, splits),
-        }
-    for name, predicted in predictions.items():
-        scores[name] = score(pairs.label[tested].tolist(), predicted.tolist(), people, num_classes)
-    return scores
 
 
 def _versions() -> dict[str, str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.crop import ReadFrames
+from icegan_jax.data.cropper import ReadFrames
 from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES, index_frames
 from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, read_gray_pictures, to_gray
 from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES

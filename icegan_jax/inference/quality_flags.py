@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.crop import FaceDetection
-from icegan_jax.data.landmarks import bounding_box
+from icegan_jax.data.crop import ANOTHER_FACE, FaceDetection
+from icegan_jax.data.landmarks import SURE_SCORE, bounding_box
 from icegan_jax.data.spotting.stream import MICRO_SECONDS
 from icegan_jax.evaluation.calibration import Calibration
 
@@ -49,6 +49,16 @@ _NO_THRESHOLD = QualityFlag(
     'The run has no threshold for "no expression": a face at rest gets a class, too; a finished run of this version '
     "that holds people out has one.",
 )
+# The flags of changes that were made to a clip, by the changed field.
+_CHANGE_FLAGS = {
+    "onset": QualityFlag(
+        "late_onset", "The clip begins later than given: the frames before show no face, or are as dark as in a fade."
+    ),
+    "offset": QualityFlag("cut", "The clip ends earlier than given: a cut, another person, or a fade follows."),
+    ANOTHER_FACE: QualityFlag(
+        "two_people", "Onset and apex do not show the same face: two people, a cut, or a frame without a face."
+    ),
+}
 
 
 def flag_frame_rate(
@@ -115,6 +125,17 @@ def flag_face(detection: FaceDetection) -> list[QualityFlag]:
     if detection.face.position:
         sentence = "No face was found in the onset: the box is that of a later frame."
         flags.append(QualityFlag("no_face_in_onset", sentence))
+    if detection.face.turn:
+        degrees = 90 * detection.face.turn
+        sentence = f"All frames were turned by {degrees} degrees counterclockwise, after which the face is upright."
+        flags.append(QualityFlag("turned", sentence))
+    if detection.face.score < SURE_SCORE:
+        sentence = (
+            f"The detector is not sure of the face (score {detection.face.score:.1f}, most faces {SURE_SCORE:g} or "
+            "more): it may be covered, turned away, or none."
+        )
+        flags.append(QualityFlag("uncertain_face", sentence))
+    flags += [_CHANGE_FLAGS[change.field] for change in detection.crops.changes if change.field in _CHANGE_FLAGS]
     for change in detection.crops.changes:
         if change.field == "face" and change.new in ("cut off", detection.face.help):
             flags.append(QualityFlag("poor_picture", f"{change.reason[:1].upper()}{change.reason[1:]}."))

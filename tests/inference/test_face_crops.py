@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -14,7 +15,7 @@ from icegan_jax.data.images import read_color
 from icegan_jax.errors import UserError
 from icegan_jax.inference.face_crops import FIRST, QUIETEST, FaceCrops, crop_source, find_neutral_faces, list_pictures
 from icegan_jax.inference.inputs import FrameSource, open_inputs
-from tests.data.spotting.videos import rise_and_fall, video
+from tests.data.spotting.videos import another_face, rise_and_fall, video
 from tests.inference.recordings import astronaut, write_folder, write_pair
 from tests.videos import write_test_video
 
@@ -51,6 +52,34 @@ def test_the_crops_of_a_pair(tmp_path: Path) -> None:
     crops = crop_source(open_input(*write_pair(tmp_path)), FIRST, OPTIONS)
     assert (crops.onset, crops.apex, crops.offset, crops.flags) == (0, 1, 1, ())
     assert (crops.onset_face != crops.apex_face).any()
+
+
+def test_a_pair_of_two_people_is_flagged(tmp_path: Path) -> None:
+    onset, apex = write_pair(tmp_path)
+    cv2.imwrite(str(apex), another_face((260, 240)))
+    assert "two_people" in [flag.word for flag in crop_source(open_input(onset, apex), FIRST, OPTIONS).flags]
+
+
+def test_a_turned_pair_is_cropped_upright_and_its_box_is_that_of_the_stored_frames(tmp_path: Path) -> None:
+    paths = write_pair(tmp_path)
+    upright = crop_source(open_input(*paths), FIRST, OPTIONS)
+    for path in paths:
+        cv2.imwrite(str(path), np.rot90(cv2.imread(str(path))))
+    turned = crop_source(open_input(*paths), FIRST, OPTIONS)
+    assert [flag.word for flag in turned.flags] == ["turned"]
+    np.testing.assert_allclose(turned.onset_face, upright.onset_face, atol=2)
+    assert turned.box.left == pytest.approx(upright.box.top, abs=1)
+    assert turned.box.top == pytest.approx(239 - upright.box.right, abs=1)
+
+
+def test_a_turned_picture_is_used_upright(face_picture: Path, tmp_path: Path) -> None:
+    colors = read_color(face_picture)
+    Image.fromarray(np.rot90(colors, 2).copy()).save(tmp_path / "turned.png")
+    (face,) = find_neutral_faces([tmp_path / "turned.png"], 32)
+    assert np.array_equal(face.picture, colors)
+    assert (
+        face.note == f"{tmp_path}/turned.png: turned by 180 degrees counterclockwise, after which the face is upright"
+    )
 
 
 def test_the_apex_may_lie_before_the_quietest_frame(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 
-from icegan_jax.data.crop import ClipCrops, CropRepair, FaceDetection
+from icegan_jax.data.clips import Clip
+from icegan_jax.data.crop import ANOTHER_FACE, ClipCrops, CropRepair, FaceDetection
 from icegan_jax.data.landmarks import Box, Face
 from icegan_jax.evaluation.calibration import Calibration, CloseCall, Reliability, Threshold
 from icegan_jax.inference import quality_flags
 
+CLIP = Clip("", "", "", -1, Path("frames"), 0, None, 10)
 NOISE = np.random.default_rng(0).integers(0, 3, (4, 16, 16)).astype(np.uint8)
 
 
@@ -16,7 +19,7 @@ def detection(width: float = 100, count: int = 1, travel: float = 0.0, *changes:
     points = np.array([[0.0, 0.0], [width, width]])
     onset = 100 + NOISE[0]
     cropped = ClipCrops(5, (-1, 0, 1), onset, 100 + NOISE[1:], changes, 4)
-    return FaceDetection(cropped, Face(points, count, 0, ""), Box(0, 0, 120, 120), travel)
+    return FaceDetection(cropped, Face(points, count, 0, ""), Box(0, 0, 120, 120), travel, CLIP)
 
 
 def words(flags: list[quality_flags.QualityFlag]) -> list[str]:
@@ -65,6 +68,15 @@ def test_a_face_of_a_later_frame_and_of_an_equalized_picture() -> None:
     )
     helped = replace(helped, face=replace(helped.face, help="equalized and upsampled"))
     assert words(quality_flags.flag_face(helped)) == ["poor_picture"]
+
+
+def test_a_turned_and_uncertain_face_and_a_changed_clip() -> None:
+    changes = [CropRepair(field, 0, 8, "") for field in ("onset", "offset", ANOTHER_FACE)]
+    changed = detection(100, 1, 0.0, *changes)
+    changed = replace(changed, face=replace(changed.face, turn=2, score=0.7))
+    flags = quality_flags.flag_face(changed)
+    assert words(flags) == ["turned", "uncertain_face", "late_onset", "cut", "two_people"]
+    assert "by 180 degrees" in flags[0].sentence and "score 0.7" in flags[1].sentence
 
 
 @pytest.mark.parametrize(
