@@ -62,10 +62,11 @@ def serve(run_dir: Path, fold: str | None, exclude_subject: str | None, host: st
     _compile(recognizer, generator)
     print(f"ready after {time.perf_counter() - start:.1f} s")
     with TemporaryDirectory(prefix="icegan-page-") as folder:
-        os.environ.update(_gradio_environment(Path(folder).resolve(), host))
+        os.environ.update(_gradio_environment(Path(folder).resolve() / "uploads", host))
         # gradio creates folders at import, at the paths in these variables: the import must follow the variables.
         from icegan_jax.inference.app import layout
 
+        # Beside the uploads: gradio copies an example for each session, and the copy is removed with its session.
         page = layout.build(recognizer, generator, draw_examples(Path(folder) / "examples"))
         try:
             address = f"[{host}]" if ":" in host else host  # IPv6 in an URL (RFC 3986, 3.2.2)
