@@ -241,9 +241,7 @@ def _picture(label: str) -> gr.Image:
 def _add_output(
     action: Callable[..., str], files: list[Any], options: list[Any], uploads: Uploads, examples: Mapping[str, Paths]
 ) -> Callable[[Callable[..., Any]], None]:
-    """Add the buttons of the examples, and the output.
-
-    The output disappears when another file is put in, and an error message also when an option changes.
+    """Add the buttons of the examples, and the output, from which an error message goes when an input changes.
 
     Args:
         action: takes the values of the files and the options, and returns the output.
@@ -261,8 +259,7 @@ def _add_output(
     output = gr.HTML()
     for component in files:
         _register_uploads(component.change, component, uploads)
-        component.change(None, None, output, js="() => ''")
-    for component in options:
+    for component in (*files, *options):
         component.change(None, output, output, js=_WITHOUT_MESSAGE)
 
     def run(event: Callable[..., Any]) -> None:
