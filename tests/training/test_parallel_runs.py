@@ -28,11 +28,12 @@ PAIRS = tiny.pairs(subjects=4)
 FOLDS = leave_one_subject_out(PAIRS)
 DEVICES = jax.local_devices()
 TIMES = {"steps_per_s": 0.0, "waiting_share": 0.0}
-PLAN = tiny.train_config()  # 8 steps, two a call, a checkpoint every 4; two folds on a device
+# 8 steps, two a call, a checkpoint every 4; two folds on a device; resting pairs that three devices can share.
+PLAN = tiny.train_config(resting_share=1.0)
 # On other devices and beside other folds: the plan and the devices of a run.
 OTHERS = {
-    "a device each": (tiny.train_config(folds_per_device=1), DEVICES),
-    "devices that share batches": (tiny.train_config(parallel="batch"), DEVICES[: tiny.BATCH]),
+    "a device each": (dataclasses.replace(PLAN, folds_per_device=1), DEVICES),
+    "devices that share batches": (dataclasses.replace(PLAN, parallel="batch"), DEVICES[: tiny.BATCH]),
 }
 others = pytest.mark.parametrize("name", OTHERS)
 # What another program of the same folds may differ by after 8 steps (docs/determinism.md): rounding alone.
