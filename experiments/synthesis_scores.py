@@ -25,7 +25,7 @@ from experiments.shared.options import PRESETS, parse_options, run_command
 from experiments.shared.runs import train_seeds
 from experiments.shared.tables import write_tables
 from icegan_jax.data.dataset import Pairs, load_pairs, select_database
-from icegan_jax.data.landmarks import embed_face
+from icegan_jax.data.face_embedding import embed_face
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.synthesis.faces import read_faces
 from icegan_jax.evaluation.synthesis.measures import MOVED_PX, FeatureExtractors

@@ -8,7 +8,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from icegan_jax.config import CONFIGS_DIR, load_config
+from icegan_jax.config import load_config
+from icegan_jax.config_fields import CONFIGS_DIR
 from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.inference.ensemble import choose_folds, has_generator, read_classes
 from icegan_jax.inference.inputs import AnyPath, Array, FrameSource, Picture

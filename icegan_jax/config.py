@@ -8,7 +8,6 @@ and ``optimizer`` hold the arguments of ``Generator``, ``CapsuleDiscriminator`` 
 
 import dataclasses
 import difflib
-import functools
 import math
 import re
 import runpy
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
+from icegan_jax.config_fields import CONFIGS_DIR, default_fields, flatten
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
 from icegan_jax.errors import UserError, describe_exception, did_you_mean
@@ -30,8 +30,6 @@ from icegan_jax.models.generator import GENERATOR_KINDS, Generator
 from icegan_jax.models.perceptual import load_perceptual_network
 from icegan_jax.training.parallel import PARALLEL_MODES
 from icegan_jax.training.state import ON_NONFINITE, LossWeights, Models, TrainConfig
-
-CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout and in an installation
 
 NO_GENERATOR = "none"  # Table III, A: the discriminator alone
 DISCRIMINATORS = MappingProxyType({"capsules": CapsuleDiscriminator, "cnn": ConvolutionalDiscriminator})
@@ -91,12 +89,6 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         "discriminator.reconstruction_hidden",
     ),
 )
-
-
-@functools.cache
-def default_fields() -> Mapping[str, Any]:
-    """Return the value of every field in configs/loso.py by its dotted name: {"training.steps": 0, ...}."""
-    return MappingProxyType(flatten(runpy.run_path(str(CONFIGS_DIR / "loso.py"))["get_config"]()))
 
 
 def load_config(path: str) -> ConfigDict:
@@ -278,12 +270,3 @@ def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_d
             f"--config.training.resting_share={num_devices / size:g}, for example"
         )
     return result
-
-
-def flatten(tree: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of nested groups by dotted name: {"training.steps": 0, ...}."""
-    fields: dict[str, Any] = {}
-    for name, value in tree.items():
-        is_group = isinstance(value, ConfigDict | Mapping)
-        fields |= flatten(value, f"{prefix}{name}.") if is_group else {f"{prefix}{name}": value}
-    return fields

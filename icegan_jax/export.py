@@ -27,7 +27,10 @@ from icegan_jax.inference.exporting import (
 from icegan_jax.io import atomic_dir, check_output_dir, write_bytes, write_json
 
 CONTENT_FILE = "model.json"
-_DTYPES = {"recognizer": ("uint8", "uint8"), "generator": ("uint8", "int32", "int32", "float32")}  # of the inputs
+_INPUTS = {  # names and dtypes, in their order
+    "recognizer": {"onset": "uint8", "apex": "uint8"},
+    "generator": {"onset": "uint8", "label": "int32", "draw": "int32", "intensity": "float32"},
+}
 _FACES = (
     "Gray faces uint8[b, n, n]. onset: the neutral face, cropped by the box of its 68 landmarks with a margin of a "
     "tenth of its width. apex: the same box of the apex frame, moved onto the onset (rigid, sub-pixel) and scaled to "
@@ -89,7 +92,7 @@ def _run(args: argparse.Namespace) -> None:
             data = export_generator(ensemble) if is_generator else export_recognizer(ensemble)
             write_bytes(folder / f"{name}.jax", data)
             sha256 = hashlib.sha256(data).hexdigest()
-            programs[name] = {"file": f"{name}.jax", "dtypes": list(_DTYPES[name]), "sha256": sha256}
+            programs[name] = {"file": f"{name}.jax", "inputs": _INPUTS[name], "sha256": sha256}
             if args.onnx:
                 convert = onnx_generator if is_generator else onnx_recognizer
                 write_bytes(folder / f"{name}.onnx", convert(ensemble))

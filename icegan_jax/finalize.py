@@ -20,11 +20,11 @@ from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold, list_subjects
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
-from icegan_jax.evaluation.baselines.linear_pixels import linear_on_apex_pixels
+from icegan_jax.evaluation.baselines.references import score_references
 from icegan_jax.evaluation.calibration import calibrate, describe_threshold, write_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.resting import read_resting_predictions, write_resting_predictions
-from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored_results, score
+from icegan_jax.evaluation.results import Timing, build_results, build_unscored_results, score
 from icegan_jax.evaluation.score_table import ORACLE_NAME, format_table, score_rows
 from icegan_jax.evaluation.selection import best_on_inner, best_test_epoch, predictions_at
 from icegan_jax.io import sha256_of, write_json, write_json_with_checksum
@@ -137,7 +137,7 @@ def finalize_run(
             selected.predictions,
             pairs.classes,
             **description,
-            references={"linear_on_apex_pixels": _linear_reference(pairs, folds)},
+            references=score_references(pairs, folds),
             oracle={**selected.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
             num_folds=len(folds),
         )
@@ -340,16 +340,6 @@ def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:
     wall_s, compile_s = max(seconds.values())
     rate = sum(float(str(result["steps"])) for result in results) / (wall_s - compile_s)
     return Timing(wall_s=wall_s, compile_s=compile_s, steps_per_s=rate, faces_per_s=rate * batch_size)
-
-
-def _linear_reference(pairs: Pairs, folds: Sequence[Fold]) -> Score:
-    """Return the score of a linear classifier of the apex pixels on the same folds, a baseline to exceed."""
-    num_classes = len(pairs.classes)
-    splits = [(fold.train, fold.test) for fold in folds]
-    predicted = linear_on_apex_pixels(pairs.apex, pairs.label, splits, num_classes=num_classes)
-    tested = np.concatenate([fold.test for fold in folds])
-    people = list(zip(pairs.dataset[tested].tolist(), pairs.subject[tested].tolist(), strict=True))
-    return score(pairs.label[tested].tolist(), predicted.tolist(), people, num_classes)
 
 
 def _versions() -> dict[str, str]:

@@ -23,7 +23,8 @@ from ml_collections import ConfigDict, config_flags
 
 from icegan_jax.cli import expand_home
 from icegan_jax.compilation_cache import enable_compilation_cache
-from icegan_jax.config import build_models, check_field, default_fields, load_config, validate
+from icegan_jax.config import build_models, check_field, load_config, validate
+from icegan_jax.config_fields import default_fields
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.dataset import SUMMARY_FILE, load_pairs
 from icegan_jax.errors import UserError, describe_os_error, did_you_mean

@@ -1,9 +1,9 @@
 """config.json of a run directory: the settings, data and package versions that a run began with.
 
 A later start of the run compares its own with the file, and refuses to continue where a difference changes the results
-(docs/determinism.md). The file holds every field of the config, ``data_fingerprint``, the run's ``id``, ``code`` (see
-``package_versions``), ``git_commit`` (a note that is never compared), ``resumed`` (the differences that --force_resume
-accepted) and a checksum.
+(docs/determinism.md). The file holds every field of the config, ``data_fingerprint``, ``code`` (see
+``package_versions``), a checksum, and notes that are never compared: the run's ``id``, when it ``started``,
+``git_commit``, and ``resumed`` (the differences that --force_resume accepted).
 """
 
 import json
@@ -19,7 +19,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from icegan_jax import __version__
-from icegan_jax.config import flatten, validate
+from icegan_jax.config import validate
+from icegan_jax.config_fields import flatten
 from icegan_jax.errors import UserError, not_writable_error
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
@@ -42,7 +43,7 @@ HARMLESS = {
     "code.icegan_jax": "if the new version computes the same",  # the program cannot check the condition
 }
 
-_NOTES = ("id", "git_commit", "resumed")  # keys of config.json that are not compared
+_NOTES = ("id", "started", "git_commit", "resumed")  # keys of config.json that are not compared
 _NOT_FIELDS = (*_NOTES, "data_fingerprint", "code")  # keys of config.json that are not fields of the config
 
 _GIT_TIMEOUT_S = 10.0
@@ -95,17 +96,16 @@ def write_or_compare_config(config: ConfigDict, fingerprint: str, workdir: Path,
                 f"{path}: missing, but {folds} holds folds of a run; put the file back from a copy, or choose another "
                 "--workdir"
             )
-        notes["id"] = uuid.uuid4().hex
+        notes |= {"id": uuid.uuid4().hex, "started": _now()}
     else:
         stored, _ = _read(path)
-        notes["id"] = stored["id"]
+        notes |= {name: stored[name] for name in ("id", "started") if name in stored}
         changed = differences(stored, content)
         if not changed:
             return str(notes["id"])
         if not force or not changed.keys() <= HARMLESS.keys():
             raise UserError(*_refusal(path, changed))
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        notes["resumed"] = [*stored.get("resumed", []), {"when": now, "changed": changed}]
+        notes["resumed"] = [*stored.get("resumed", []), {"when": _now(), "changed": changed}]
         print(f"warning: {path}: the run continues with {', '.join(map(_describe, changed.items()))}", file=sys.stderr)
     try:
         write_json_with_checksum(path, {**content, **notes})
@@ -138,6 +138,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
         for name in {**now, **before}
         if name not in _NOTES and before.get(name) != now.get(name)
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _refusal(path: Path, changed: Mapping[str, tuple[Any, Any]]) -> list[str]:

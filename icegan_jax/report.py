@@ -3,6 +3,7 @@
 python -m icegan_jax.report --workdir=RUN
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from icegan_jax.reporting.run_files import read_run
 from icegan_jax.reporting.style import on_white
 from icegan_jax.run_dir import REPORT_DIR, REPORT_WITHOUT_FACES_DIR, RESULTS_FILE
 
+_CHECKOUT = Path(__file__).parents[1]
+_DOCS = _CHECKOUT / "docs/read-the-report.md"  # which an installed package lacks
+
 EPILOG = """\
 RUN is the directory that training wrote. It must be finished, that is hold config.json,
 predictions.csv and results.json; curves and pictures are taken from RUN/folds/ where they exist.
@@ -28,7 +32,7 @@ what is written to RUN/report/:
   index.html      everything below on one page that needs no network: send it, open it on a phone
   scores.csv      the score table, six decimals
   confusion.png   counts and row percentages of all held-out clips
-  losses.png      every logged quantity, a thin line per fold and their mean
+  losses.png      the logged quantities that change, a thin line per fold and their mean
   synthesis.png   G's faces for held-out subjects, beside onset and real apex
 
 with --no_faces, to RUN/report_no_faces/: the same without every picture of a face (no
@@ -41,8 +45,9 @@ how to read the table:
   [low, high]     95% interval when subjects are resampled; it does not cover the training seed
   floors          always negative (of other classes: always the one with most clips), and a
                   guess drawn from the class frequencies
-  references      a linear classifier on raw apex pixels: a network that does not clear it may
-                  have learnt a shortcut in the recordings
+  references      a linear classifier on raw apex pixels (a network that does not exceed it may
+                  have learned a shortcut in the recordings), and linear support vector machines
+                  on the change from onset to apex: HOG features, and optical flow
 
 example:
   python -m icegan_jax.report --workdir=runs/demo
@@ -66,14 +71,15 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
     """
     run = read_run(run_dir, faces=not no_faces)
     figures = draw_report_figures(run)
-    html = render_report(run, figures, no_faces=no_faces)
     out = run_dir / (REPORT_WITHOUT_FACES_DIR if no_faces else REPORT_DIR)
+    docs = "" if no_faces else _docs_address(out)
+    html = render_report(run, figures, no_faces=no_faces, docs=docs)
     (out / "scores.csv").unlink(missing_ok=True)
     if run.scored:
         score_table.write_scores_csv(out / "scores.csv", score_table.score_rows(run.results))
     files = {
-        "confusion.png": on_white(figures.confusions[0][1]) if figures.confusions else None,
-        "losses.png": None if figures.losses is None else on_white(figures.losses),
+        "confusion.png": None if figures.confusion is None else on_white(figures.confusion),
+        "losses.png": None if figures.curves is None else on_white(figures.curves.whole),
         "synthesis.png": figures.synthesis,
     }
     for name, picture in files.items():
@@ -83,6 +89,16 @@ def write_report(run_dir: Path, *, no_faces: bool = False) -> Path:
             write_bytes(out / name, encode_picture(picture, "PNG"))
     write_text(out / "index.html", html)
     return out / "index.html"
+
+
+def _docs_address(out: Path) -> str:
+    """Return the relative address of the documentation from a folder of the same checkout; else an empty text.
+
+    The address from elsewhere would name folders of this machine, and be wrong on another one.
+    """
+    if not _DOCS.exists() or not out.resolve().is_relative_to(_CHECKOUT):
+        return ""
+    return os.path.relpath(_DOCS, out.resolve())
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,14 +15,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs import demo, loso
-from icegan_jax.config import (
-    CONFIGS_DIR,
-    DISCRIMINATORS,
-    build_models,
-    build_train_config,
-    load_config,
-    validate,
-)
+from icegan_jax.config import DISCRIMINATORS, build_models, build_train_config, load_config, validate
+from icegan_jax.config_fields import CONFIGS_DIR, default_fields, field_comments, flatten, repeat_command
 from icegan_jax.errors import UserError
 from icegan_jax.models.discriminator import ConvolutionalDiscriminator
 from icegan_jax.models.generator import Generator
@@ -271,3 +265,20 @@ def test_steps_and_batches_that_are_impossible() -> None:
         train_config(parallel="batch", batch_size=16, resting_share=0.3)
     with pytest.raises(UserError, match=r"config\.training\.epochs is 2147483647, which are \d+ steps: it must be"):
         train_config(epochs=2**31 - 1)
+
+
+def test_every_field_has_a_comment() -> None:
+    comments = field_comments()
+    assert [name for name in default_fields() if not comments.get(name)] == []
+    assert comments["optimizer.b1"] == "paper, IV-B"
+    assert comments["protocol"].startswith('"loso": each subject') and comments["protocol"].endswith("and scores.")
+
+
+def test_the_command_that_repeats_a_run_has_the_differences_from_the_most_similar_config() -> None:
+    fields = flatten(demo.get_config()) | {"training.steps": 4, "discriminator.reconstruction_hidden": [8, 4]}
+    command = repeat_command(fields, "runs/my run")
+    assert command == (
+        "python -m icegan_jax.main --config=configs/demo.py '--workdir=runs/my run' "
+        "'--config.discriminator.reconstruction_hidden=(8, 4)' --config.training.steps=4"
+    )
+    assert repeat_command(default_fields(), "r") == "python -m icegan_jax.main --config=configs/loso.py --workdir=r"

@@ -138,6 +138,45 @@ def test_the_loader_answers_by_the_threshold(
     assert loader.answers(tmp_path, np.array([[0.2, 0.6]])) == [answer]
 
 
+def test_wrong_arrays_are_refused(loader: ModuleType, exported: Path) -> None:
+    programs = loader.load(exported)
+    faces = np.zeros((2, 32, 32), np.uint8)
+
+    def refused(program: str, message: str, *arrays: object) -> None:
+        with pytest.raises((TypeError, ValueError), match=message):
+            programs[program](*arrays)
+
+    refused("recognizer", "apex: dtype float64; give gray levels as uint8, from 0 to 255", faces, faces / 255)
+    refused("recognizer", "onset: dtype uint16; give", faces.astype(np.uint16), faces)
+    refused(
+        "recognizer", r"onset: shape \(2, 32, 32, 3\); give gray faces \[b, 32, 32\]", np.stack([faces] * 3, -1), faces
+    )
+    refused("recognizer", r"apex: shape \(2, 64, 64\); give", faces, np.zeros((2, 64, 64), np.uint8))
+    refused("recognizer", "1 arrays; give 2: onset, apex", faces)
+    refused("recognizer", r"lengths differ \(onset 2, apex 1\)", faces, faces[:1])
+    refused("generator", "label: values from 0 to 3; give 0 to 2", faces, [0, 3], [0, 0], [1.0, 1.0])
+    refused("generator", "label: dtype float64; give int32", faces, [0.5, 1.0], [0, 0], [1.0, 1.0])
+    refused("generator", "intensity: values from nan to nan; give 0 to 2", faces, [0, 1], [0, 0], [np.nan, 1.0])
+    refused("generator", r"draw: shape \(\); give one number per face", faces, [0, 1], 0, [1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ((), "error: give two faces: python load.py onset.npy apex.npy\n"),
+        (("face.png", "face.png"), "error: face.png: no .npy file; save the cropped face with numpy.save\n"),
+        (("gone.npy", "gone.npy"), "error: gone.npy: cannot be read (No such file or directory); correct the path\n"),
+        (("rgb.npy", "rgb.npy"), "error: onset: shape (32, 32, 3); give gray faces [b, 32, 32], cropped as model.json"),
+    ],
+)
+def test_the_loader_names_what_is_wrong(exported: Path, tmp_path: Path, paths: tuple[str, ...], message: str) -> None:
+    (tmp_path / "face.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    np.save(tmp_path / "rgb.npy", np.zeros((32, 32, 3), np.uint8))
+    command = [sys.executable, str(exported / "load.py"), *paths]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith(message) and done.stderr.count("\n") == 1
+
+
 def test_one_program_of_one_fold(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     options = [f"--workdir={run_dir}", f"--out={out}", "--only=recognizer", "--fold=tiny_s1"]

@@ -77,7 +77,9 @@ def test_a_split(tmp_path: Path) -> None:
     results = finalize(tmp_path, folds)
     assert results["protocol"] == "subject-wise split, 2 of 4 people held out"
     assert (results["num_folds"], results["num_people"], results["num_clips"]) == (1, 2, 6)
-    assert [sum(row) for row in results["references"]["linear_on_apex_pixels"]["confusion"]] == [2, 2, 2]
+    references = {name: [sum(row) for row in each["confusion"]] for name, each in results["references"].items()}
+    names = ("linear_on_apex_pixels", "svm_on_hog_differences", "svm_on_optical_flow")
+    assert references == dict.fromkeys(names, [2, 2, 2])
 
 
 @pytest.mark.parametrize("inner_share", [0.0, 0.3])
@@ -174,7 +176,7 @@ def test_the_linear_reference_does_not_train_on_inner_people(tmp_path: Path, mon
         seen.extend(folds)
         return np.concatenate([label[test] for _, test in folds])
 
-    monkeypatch.setattr("icegan_jax.finalize.linear_on_apex_pixels", linear)
+    monkeypatch.setattr("icegan_jax.evaluation.baselines.references.linear_on_apex_pixels", linear)
     folds = folds_for("split", 0.5)
     finish(tmp_path, folds)
     results = finalize(tmp_path, folds)

@@ -12,8 +12,13 @@ FILES = sorted((ROOT / PACKAGE).rglob("*.py"))
 
 # Lower layers first; a module may import from its own layer and those below.
 LAYERS = (
-    {"errors", "signals", "cli", "io", "locks", "__init__"},
-    {"reporting/style", "reporting/face_grid", "reporting/render"},  # what every page and picture needs
+    {"errors", "signals", "cli", "io", "locks", "config_fields", "__init__"},
+    {
+        "reporting/fonts",
+        "reporting/style",
+        "reporting/face_grid",
+        "reporting/render",
+    },  # what every page and picture needs
     {"data", "models"},
     {"run_dir"},
     {"training", "evaluation", "reporting"},
@@ -43,6 +48,7 @@ OWNERS = {
     "pandas": {"data/ingest/spreadsheets.py", "evaluation/compare.py"},
     "ml_collections": {
         "config.py",
+        "config_fields.py",
         "main.py",
         "train.py",
         "api.py",

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 import icegan_jax
 from configs import loso
 from icegan_jax import provenance, train
-from icegan_jax.config import default_fields
+from icegan_jax.config_fields import default_fields
 from icegan_jax.errors import UserError
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.provenance import HARMLESS, git_commit, package_versions, read_run_config, write_or_compare_config

@@ -27,9 +27,11 @@ def test_report_of_a_finished_run():
     html = (folder / "index.html").read_text(encoding="utf-8")
     page = ParsedPage(html)
     page.check_self_contained()
-    assert len(page.pictures()) == 7  # three matrices, a wrong clip, the maps, the sheet, the curves
+    # A wrong clip of 4 pictures, the scale, 6 maps, 3 clips with 4 faces of 3 pictures and an onset, two curves.
+    assert len(page.pictures()) == 4 + 1 + 6 + 3 * 13 + 2
     for text in (
-        "my run",
+        "ICE-GAN on a, b: 9 clips of 3 subjects",
+        "Run my run",
         "inner validation",
         "<paper>",
         "abc123",
@@ -39,14 +41,22 @@ def test_report_of_a_finished_run():
     ):
         assert text in page.words()
     assert "The chosen steps: 20 to 100, median 30" in page.words() and "checksum" not in html
+    for link in page.every("a"):  # to sections, and to files that exist
+        name = str(link["href"])
+        assert name.startswith(("#", "https://doi.org/")) or (folder / name).exists(), name
 
 
 def test_report_without_faces_has_its_own_folder():
     folder = fabricated.reported_run() / "report_no_faces"
     assert {file.name for file in folder.iterdir()} == FILES - {"synthesis.png"}
     html = (folder / "index.html").read_text(encoding="utf-8")
-    matrices = [f"Confusion matrix, {name}" for name in ("all clips", "a", "b")]
-    assert [image["alt"] for image in ParsedPage(html).every("img")] == [*matrices, "Training curves"]
+    page = ParsedPage(html)
+    matrices = [box["aria-label"] for box in page.every("div") if "Confusion" in (box.get("aria-label") or "")]
+    assert matrices == [f"Confusion matrix, {name}" for name in ("all clips", "a", "b")]
+    assert [image["alt"] for image in page.every("img")] == [
+        "L1 distance to the apex generator",
+        "margin loss discriminator",
+    ]
     assert "secret/place" not in html and "older/place" not in html
 
 
@@ -69,8 +79,16 @@ def test_report_can_be_written_again(tmp_path):
     shutil.copytree(fabricated.reported_run(), tmp_path / "my run")
     index = tmp_path / "my run" / "report" / "index.html"
     first = index.read_text(encoding="utf-8")
-    assert report.write_report(tmp_path / "my run") == index
+    assert report.write_report(tmp_path / "my run") == index and "program" in first  # no link to docs elsewhere
     assert index.read_text(encoding="utf-8") == first
+
+
+def test_a_run_in_a_checkout_links_the_docs(run, monkeypatch):
+    monkeypatch.setattr(report, "_CHECKOUT", run.parent)
+    monkeypatch.setattr(report, "_DOCS", run.parent / "docs.md")
+    (run.parent / "docs.md").touch()
+    links = [link["href"] for link in ParsedPage(report.write_report(run).read_text()).every("a")]
+    assert "../../docs.md" in links
 
 
 def test_figures_without_data_are_removed(run):

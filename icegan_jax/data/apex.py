@@ -15,7 +15,7 @@ and 0.25 frames registered, and by 3.2 to 3.4 not registered; landmarks of each 
 less than 0.3. Spotting therefore works on the prepared crop.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 import numpy as np
@@ -86,19 +86,33 @@ def spot_apex(
         raise ValueError(f"{method} needs the landmarks")
     if method == "ratio_offset" and offset is None:
         raise ValueError("ratio_offset needs the offset's crop")
-    best, apex = -np.inf, None
+    if method == "difference":
+        return largest_change(change_from_onset(onset, later))
+    assert points is not None
+    ratios: dict[int, float] = {}
     for numbers, frames in _chunks(onset, later):
-        if method == "difference":
-            scores = _difference(onset, frames)
-        else:
-            assert points is not None
-            scores = _ratio(onset, frames, points, offset if method == "ratio_offset" else None)
-        highest = int(np.argmax(scores))
-        if scores[highest] > best:
-            best, apex = scores[highest], numbers[highest]
-    if apex is None:
+        ratio = _ratio(onset, frames, points, offset if method == "ratio_offset" else None)
+        ratios |= zip(numbers, ratio.tolist(), strict=True)
+    return largest_change(ratios)
+
+
+def change_from_onset(onset: Gray, later: Iterable[tuple[int, Gray]]) -> dict[int, float]:
+    """Return {number: mean |frame - onset| of standardized crops}; arguments as of ``spot_apex``."""
+    change: dict[int, float] = {}
+    for numbers, frames in _chunks(onset, later):
+        change |= zip(numbers, _difference(onset, frames).tolist(), strict=True)
+    return change
+
+
+def largest_change(change: Mapping[int, float]) -> int:
+    """Return the number of the first frame with the largest change.
+
+    Raises:
+        ValueError: there is no frame.
+    """
+    if not change:
         raise ValueError("no frame after the onset")
-    return apex
+    return max(change, key=change.__getitem__)
 
 
 def check_apex_method(method: str) -> None:

@@ -23,6 +23,15 @@ _SAMPLED = 16  # pictures of 16 bits that decide the scale of a recording
 _LEAST_OF_16_BITS = 64  # of the brightest color, the upper 8 bits; a camera of 14 bits or less has a lower value
 _RGB_PROFILE = b"RGB "  # the color space at byte 16 of an ICC profile (ICC.1:2022, 7.2.8)
 
+# First bytes of files of other kinds that are given as pictures or videos: at byte 0, or after the size of an MP4 box.
+_OTHER_KINDS = (
+    ((b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypmsf1"), "a HEIC picture, which is not read",
+     "export it as JPEG from a viewer of photos (an iPhone writes JPEG after Settings, Camera, Formats, Compatible)"),
+    ((b"ftypavif",), "an AVIF picture, which is not read", "export it as JPEG from a viewer of photos"),
+    ((b"II*\0", b"MM\0*"), "a TIFF or raw picture, which is not read", "export it as PNG from a viewer of photos"),
+    ((b"PK\3\4",), "a zip archive", "unpack it and give what is in it"),
+)  # fmt: skip
+
 Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 Decoded = TypeVar("Decoded")
@@ -115,6 +124,19 @@ def picture_digest(picture: NDArray[np.uint8]) -> str:
     return hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
 
 
+def check_kind(path: Path) -> None:
+    """Check that a file is of none of the kinds that are often given and not read.
+
+    Raises:
+        UserError: the file is a HEIC, AVIF or TIFF picture, or a zip archive.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+    for beginnings, kind, remedy in _OTHER_KINDS:
+        if head.startswith(beginnings) or head[4:].startswith(beginnings):
+            raise UserError(f"{path}: is {kind}; {remedy}")
+
+
 def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) -> Decoded:
     """Open an image file and return the result of ``convert``.
 
@@ -138,7 +160,12 @@ def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) 
                 return convert(image)
     except UserError:
         raise
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6
+        remedy = "crop it to head and shoulders, or save it at half its width, in an image editor"
+        raise UserError(f"{path}: has more than {limit} megapixels, the most that are read; {remedy}") from None
     except Exception as error:  # Pillow raises many types of exception for a damaged file
+        check_kind(path)
         reason = (
             "no jpg, png or bmp" if isinstance(error, UnidentifiedImageError) else " ".join(str(error).split())[:100]
         )

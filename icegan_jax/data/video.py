@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.frame_numbers import index_frames
-from icegan_jax.data.images import read_gray, read_gray_pictures
+from icegan_jax.data.images import check_kind, read_gray, read_gray_pictures
 from icegan_jax.errors import UserError
 
 _REMEDY = "restore the file or remove the clip"  # for an image that cannot be read
@@ -280,14 +280,34 @@ def _open_video(path: Path) -> Iterator[av.container.InputContainer]:
         raise UserError(f"{path}: no such video; correct the column frames")
     if not path.stat().st_size:
         raise UserError(f"{path}: is empty (0 bytes); copy the video again")
+    check_kind(path)  # FFmpeg opens some pictures, too
     try:
         container = av.open(f"file:{path}")  # without the prefix, a colon in the name would end the name of a protocol
     except (av.FFmpegError, OSError):
+        if _lacks_index(path):
+            raise UserError(
+                f"{path}: has no index (moov), which a recorder writes at the end; copy the whole file again, or "
+                "rebuild the index with the recorder or a tool such as untrunc"
+            ) from None
         raise UserError(f"{path}: not a readable video; copy it again, or convert it to mp4 or to images") from None
     with container:
         if not container.streams.video:
             raise UserError(f"{path}: holds no pictures; give a video")
         yield container
+
+
+def _lacks_index(path: Path) -> bool:
+    """Return whether a file begins as an MP4 or MOV and none of its boxes is the index (ISO/IEC 14496-12, 4.2)."""
+    with path.open("rb") as file:
+        names, position = set(), 0
+        while len(header := file.read(16)) >= 8:
+            size = int.from_bytes(header[:4], "big")
+            names.add(header[4:8])
+            if not size:  # the last box
+                break
+            position += int.from_bytes(header[8:], "big") if size == 1 else max(size, 8)
+            file.seek(position)
+    return b"mdat" in names and b"moov" not in names
 
 
 def write_video(path: Path, frames: Iterable[tuple[float, Gray | Color]], rate: float, comment: str = "") -> None:

@@ -59,6 +59,19 @@ def f1_per_class(confusion: Counts) -> Ratios:
     return _ratio(2 * hits, confusion.sum(axis=-1) + confusion.sum(axis=-2))
 
 
+def precision_per_class(confusion: Counts) -> Ratios:
+    """Return precision_c = TP / (TP + FP).
+
+    Args:
+      confusion: int64[..., k, k], counts pooled over all folds, rows truth.
+
+    Returns:
+      float64[..., k]; NaN for a class that is never predicted.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return _ratio(hits, confusion.sum(axis=-2))
+
+
 def recall_per_class(confusion: Counts) -> Ratios:
     """Return recall_c = TP / n_c, with n_c the true clips of class c over all folds (See et al. 2019).
 

@@ -200,7 +200,13 @@ class Ensemble:
 
         Returns:
             float32[b, k]. The lengths of a pair depend on the other pairs of the batch by rounding only.
+
+        Raises:
+            TypeError: Faces are not uint8.
+            ValueError: Faces have another shape.
         """
+        for name, faces in (("onset", onset), ("apex", apex)):
+            _check_faces(name, faces, self.image_size)
         return self._mean_over_folds(_predict, onset[..., None], apex[..., None])
 
     def synthesize(self, onset: Gray, label: NDArray[np.int32], draw: NDArray[np.int32], intensity: Floats) -> Gray:
@@ -214,7 +220,11 @@ class Ensemble:
 
         Returns:
             uint8[b, n, n].
+
+        Raises:
+            TypeError, ValueError: see ``predict``.
         """
+        _check_faces("onset", onset, self.image_size)
         faces = self._mean_over_folds(_synthesize, onset[..., None], label, draw, np.asarray(intensity, np.float32))
         return np.asarray(np.rint((np.clip(faces, -1, 1) + 1) * _GRAY_PER_UNIT), np.uint8)
 
@@ -245,6 +255,13 @@ class Ensemble:
             results = [np.asarray(program(self.models, state, *padded), np.float64)[:count] for state in self.states]
             means.append(np.mean(results, axis=0))
         return np.concatenate(means).astype(np.float32)
+
+
+def _check_faces(name: str, faces: Gray, n: int) -> None:
+    if faces.dtype != np.uint8:
+        raise TypeError(f"{name}: dtype {faces.dtype}; give gray levels as uint8, from 0 to 255")
+    if faces.ndim != 3 or faces.shape[1:] != (n, n):
+        raise ValueError(f"{name}: shape {faces.shape}; give prepared gray crops [b, {n}, {n}]")
 
 
 def load_ensemble(

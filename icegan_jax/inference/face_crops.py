@@ -15,8 +15,8 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import CropOptions, FaceDetection, inspect_clip
 from icegan_jax.data.frame_numbers import natural_order
 from icegan_jax.data.images import PICTURE_SUFFIXES, read_color, to_gray
-from icegan_jax.data.landmarks import Box, Face, find_face, find_faces
-from icegan_jax.data.spotting import Trace, quietest_interval, trace_video
+from icegan_jax.data.landmarks import SURE_SCORE, Box, Face, find_face, find_faces
+from icegan_jax.data.spotting import Trace, estimate_interval, quietest_interval, trace_video
 from icegan_jax.errors import UserError
 from icegan_jax.inference import quality_flags
 from icegan_jax.inference.inputs import FrameSource
@@ -96,23 +96,38 @@ def crop_event(source: FrameSource, frames: dict[int, Gray], options: CropOption
     def read(numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         return ((number, frames[number]) for number in numbers)
 
-    return crop_source(replace(source, frame_numbers=sorted(frames), read=read), FIRST, options)
+    clip = Clip("", "", source.name, -1, source.path, onset=min(frames), apex=None, offset=max(frames))
+    return _crop(clip, replace(source, clip=clip, frame_numbers=sorted(frames), read=read), options)
 
 
 def _crop(clip: Clip, source: FrameSource, options: CropOptions) -> FaceCrops:
-    start, end = source.seconds(clip.onset), source.seconds(clip.offset)
-    duration = None if start is None or end is None else end - start
-    return _face_crops(inspect_clip(clip, options, source.frame_numbers, source.read), clip, duration)
+    detection = inspect_clip(clip, options, source.frame_numbers, source.read)
+    return _face_crops(detection, source, range(clip.offset + 1))
 
 
-def _face_crops(detection: FaceDetection, clip: Clip, duration: float | None) -> FaceCrops:
+def _face_crops(detection: FaceDetection, source: FrameSource, number_at: Sequence[int]) -> FaceCrops:
+    """Return the crops of a clip with their flags.
+
+    The offset of a clip without annotation is estimated; that of an event was estimated when it was spotted.
+
+    Args:
+        detection: the crops, and the change of each frame.
+        source: the frames.
+        number_at: the frame number in the source of each frame number of the detection.
+    """
     cropped = detection.crops
-    flags = quality_flags.flag_face(detection) + quality_flags.flag_change(cropped)
-    flags += quality_flags.flag_duration(clip.onset, cropped.apex, clip.offset, duration)
+    used = number_at[detection.clip.onset : detection.clip.offset + 1]
+    apex, onset, last_used = number_at[cropped.apex], used[0], max(used)
+    start, end = onset, last_used
+    if detection.change and source.clip is None:
+        start, end = estimate_interval({number_at[n]: change for n, change in detection.change.items()})
+    first, last = source.seconds(start), source.seconds(end)
     apex_face = cropped.faces[cropped.shifts.index(0)]
-    if cropped.shifts == (0,):  # two pictures
-        flags += quality_flags.flag_pair_change(cropped.onset, apex_face)
-    return FaceCrops(clip.onset, cropped.apex, clip.offset, cropped.onset, apex_face, detection.box, tuple(flags))
+    noise_flags = quality_flags.flag_change(cropped.onset, apex_face)
+    duration = None if first is None or last is None or noise_flags else last - first
+    flags = quality_flags.flag_face(detection) + noise_flags
+    flags += quality_flags.flag_duration(onset, apex, last_used, duration)
+    return FaceCrops(onset, apex, end, cropped.onset, apex_face, detection.box, tuple(flags))
 
 
 def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
@@ -125,8 +140,9 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
     if source.fps is None:
         raise UserError(f"{source.path}: --onset={QUIETEST} needs the frame rate; give it with --fps")
     rows = trace_video(source.read_evenly(source.read(numbers)), source.fps)
-    onset = quietest_interval(Trace.from_rows(rows, source.fps))
-    number_at = [onset, *(number for number in numbers if number != onset)]
+    trace = Trace.from_rows(rows, source.fps)
+    onset = quietest_interval(trace)
+    number_at = [onset, *(number for number in trace.frames_of_same_face(onset) if number != onset)]
 
     def read(positions: Iterable[int]) -> Iterator[tuple[int, Gray]]:
         rest = sorted(set(positions))
@@ -137,8 +153,7 @@ def _crop_from_quietest(source: FrameSource, options: CropOptions) -> FaceCrops:
         yield from ((position, image) for position, (_, image) in zip(rest, frames, strict=True))
 
     clip = Clip("", "", source.name, -1, source.path, onset=0, apex=None, offset=len(number_at) - 1)
-    crops = _face_crops(inspect_clip(clip, options, range(len(number_at)), read), clip, None)
-    return replace(crops, onset=onset, apex=number_at[crops.apex], offset=max(numbers))
+    return _face_crops(inspect_clip(clip, options, range(len(number_at)), read), source, number_at)
 
 
 @dataclass(frozen=True)
@@ -211,27 +226,39 @@ def crop_neutral_face(picture: Color, path: Path, size: int, number: int | None 
     """Detect and crop the face of a picture uint8[h, w, 3] that messages call ``path``, see ``find_neutral_faces``."""
     gray = to_gray(picture)
     face, note = _find_face(path, gray, number)
+    picture, gray = np.rot90(picture, face.turn), np.rot90(gray, face.turn)
     box = face.box().within(gray.shape)
     onset = align.to_gray(align.crop_face(gray, box, align.IDENTITY, size))
     return NeutralFace(path.stem, picture, box, onset, note)
 
 
 def _find_face(path: Path, gray: Gray, number: int | None) -> tuple[Face, str]:
-    """Return the face, and a note for the user where the largest of several faces is taken."""
+    """Return the face, and a note for the user on what is unusual about it."""
     no_face = UserError(f"{path}: no face found; give a picture of a frontal face")
     if number is None:
         face = find_face([gray])
         if face is None:
             raise no_face
-        note = f"{path}: {face.count} faces, of which the largest is taken; --face=N takes another, from the left"
-        return face, note if face.count > 1 else ""
+        notes = [f"{face.count} faces, of which the largest is taken; --face=N takes another, from the left"]
+        return face, _note(path, [*notes * (face.count > 1), *_doubts(face)])
     faces = find_faces(gray)
     if not faces:
         raise no_face
     if number > len(faces):
         count = "one face" if len(faces) == 1 else f"{len(faces)} faces"
         raise UserError(f"--face={number}: {path} shows {count}; count from the left, from 1")
-    return faces[number - 1], ""
+    face = faces[number - 1]
+    return face, _note(path, _doubts(face))
+
+
+def _doubts(face: Face) -> list[str]:
+    turned = f"turned by {90 * face.turn} degrees counterclockwise, after which the face is upright"
+    uncertain = f"the detector is not sure of the face (score {face.score:.1f}); check the box"
+    return [turned] * bool(face.turn) + [uncertain] * (face.score < SURE_SCORE)
+
+
+def _note(path: Path, notes: list[str]) -> str:
+    return f"{path}: {'; '.join(notes)}" if notes else ""
 
 
 def _resample(picture: Color, left: float, top: float, scale: float, side: int) -> Color:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
-from icegan_jax.data.crop import ReadFrames
+from icegan_jax.data.cropper import ReadFrames
 from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES, index_frames
 from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, read_gray_pictures, to_gray
 from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
@@ -128,6 +128,8 @@ def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str])
         raise UserError(
             f"{path}: no such file or folder; give --input a picture pair, a folder, a video or a clips.csv"
         )
+    if path.suffix.lower() == ".webp" and b"ANIM" in path.read_bytes()[:64]:  # the chunk that all animations have
+        raise UserError(f"{path}: an animated webp cannot be read; convert it to a gif or mp4")
     if path.suffix.lower() in (*IMAGE_SUFFIXES, ".webp"):
         raise UserError(f"{path}: one picture shows no change; give the pair: --input {path} APEX, the onset first")
     return [open_video(path, fps)]

@@ -18,6 +18,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).parent))  # jax.export needs flatbuffers, which is in this folder
 
@@ -27,13 +28,16 @@ import numpy as np  # noqa: E402
 
 
 def load(folder: str | Path) -> dict[str, Callable[..., np.ndarray]]:
-    """Return the programs of the folder by name, each a function of numpy arrays."""
+    """Return the programs of the folder by name, each a function of numpy arrays.
+
+    A program raises a TypeError for an array of another dtype, and a ValueError for another shape or range.
+    """
     folder = Path(folder)
     metadata = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     programs = {}
     for name, entry in metadata["programs"].items():
         data = bytearray((folder / entry["file"]).read_bytes())
-        programs[name] = _program(jax.export.deserialize(data), [np.dtype(kind) for kind in entry["dtypes"]])
+        programs[name] = _program(jax.export.deserialize(data), entry["inputs"], metadata)
     return programs
 
 
@@ -47,29 +51,81 @@ def answers(folder: str | Path, lengths: np.ndarray) -> list[str]:
     ]
 
 
-def _program(exported: jax.export.Exported, dtypes: list[np.dtype]) -> Callable[..., np.ndarray]:
+def _program(
+    exported: jax.export.Exported, inputs: dict[str, str], metadata: dict[str, Any]
+) -> Callable[..., np.ndarray]:
     call = jax.jit(exported.call)
+    ranges = {"label": (0, len(metadata["classes"]) - 1), "draw": (0, 2**31 - 1), "intensity": (0, 2)}
 
     def program(*arrays: np.ndarray) -> np.ndarray:
-        return np.asarray(call(*(np.asarray(array, dtype) for array, dtype in zip(arrays, dtypes, strict=True))))
+        if len(arrays) != len(inputs):
+            raise TypeError(f"{len(arrays)} arrays; give {len(inputs)}: {', '.join(inputs)}")
+        checked = [
+            _check_faces(name, np.asarray(array), metadata["image_size"])
+            if dtype == "uint8"
+            else _check_numbers(name, np.asarray(array), dtype, *ranges[name])
+            for array, (name, dtype) in zip(arrays, inputs.items(), strict=True)
+        ]
+        if len({len(array) for array in checked}) > 1:
+            lengths = ", ".join(f"{name} {len(array)}" for array, name in zip(checked, inputs, strict=True))
+            raise ValueError(f"lengths differ ({lengths}); give a row of each per face")
+        return np.asarray(call(*checked))
 
     return program
+
+
+def _check_faces(name: str, faces: np.ndarray, n: int) -> np.ndarray:
+    if faces.dtype != np.uint8:
+        raise TypeError(f"{name}: dtype {faces.dtype}; give gray levels as uint8, from 0 to 255")
+    if faces.ndim != 3 or faces.shape[1:] != (n, n):
+        raise ValueError(f"{name}: shape {faces.shape}; give gray faces [b, {n}, {n}], cropped as model.json describes")
+    return faces
+
+
+def _check_numbers(name: str, values: np.ndarray, dtype: str, low: int, high: int) -> np.ndarray:
+    if values.dtype.kind not in ("iu" if dtype == "int32" else "iuf"):
+        raise TypeError(f"{name}: dtype {values.dtype}; give {dtype}")
+    if values.ndim != 1:
+        raise ValueError(f"{name}: shape {values.shape}; give one number per face: [b]")
+    if not ((values >= low) & (values <= high)).all():  # NaN is refused, too
+        raise ValueError(f"{name}: values from {values.min()} to {values.max()}; give {low} to {high}")
+    return values.astype(dtype)
+
+
+def _load_face(path: str) -> np.ndarray:
+    try:
+        face = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
+    except ValueError:
+        raise ValueError(f"{path}: no .npy file; save the cropped face with numpy.save") from None
+    return face[None] if face.ndim == 2 else face
 
 
 def main() -> None:
     """Print the answers and capsule lengths of two .npy files with faces uint8[n, n] or uint8[b, n, n]."""
     folder = Path(__file__).parent
     metadata = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    onset, apex = (_load_face(path) for path in sys.argv[1:])
+    lengths = load(folder)["recognizer"](onset, apex)
     for sentence in metadata["cautions"]:
         print(f"caution: {sentence}", file=sys.stderr)
-    onset, apex = (np.load(path, allow_pickle=False) for path in sys.argv[1:3])
-    if onset.ndim == 2:
-        onset, apex = onset[None], apex[None]
-    lengths = load(folder)["recognizer"](onset, apex)
     print(",".join(("answer", *metadata["classes"])))
     for answer, row in zip(answers(folder, lengths), lengths, strict=True):
         print(",".join((answer, *(f"{length:.6f}" for length in row))))
 
 
+def run() -> int:
+    """Run the command; return its exit code: 2 for wrong arguments, named in one line on stderr."""
+    try:
+        if len(sys.argv) != 3:
+            raise ValueError("give two faces: python load.py onset.npy apex.npy")
+        main()
+    except (TypeError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(run())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.crop import CropOptions
+from icegan_jax.data.face_embedding import show_same_face
 from icegan_jax.data.landmarks import Box
 from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
@@ -24,7 +25,7 @@ from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FaceCrops, crop_event, crop_source
 from icegan_jax.inference.inputs import FrameSource
-from icegan_jax.inference.quality_flags import QualityFlag, flag_answer, flag_frame_rate, flag_pair_change
+from icegan_jax.inference.quality_flags import QualityFlag, flag_answer, flag_change, flag_frame_rate
 
 LONG_SECONDS = 3.0  # A longer recording is searched for events: six micro-expressions of half a second fit in.
 LONG_FRAMES = 300  # the same where the frame rate is unknown: 1.5 s at 200 frames per second (CASME II)
@@ -202,7 +203,7 @@ def _without_prediction(
 def recognize_crops(onset: Gray, apex: Gray, ensemble: Ensemble) -> Recognition:
     """Recognize the expression of two prepared crops uint8[n, n], the apex registered to the onset."""
     result = Recognition(
-        "crops", "crops", "clip", 0, 0, 1, 1, None, tuple(flag_pair_change(onset, apex)), onset_face=onset,
+        "crops", "crops", "clip", 0, 0, 1, 1, None, tuple(flag_change(onset, apex)), onset_face=onset,
         apex_face=apex, classes=ensemble.classes,
     )  # fmt: skip
     return result.with_prediction(ensemble)
@@ -239,7 +240,7 @@ def recognize_events(
         disable=not progress,
     )
     by_onset = tuple(sorted(bar, key=lambda result: result.onset))
-    return RecordingResult(by_onset, (*recording_flags(source, spotting), *ensemble.flags))
+    return RecordingResult(by_onset, (*recording_flags(source, spotting, by_onset), *ensemble.flags))
 
 
 def recognize_spotted(
@@ -298,12 +299,15 @@ def spot_source(source: FrameSource, trace_path: Path | None = None, *, progress
     return spotting
 
 
-def recording_flags(source: FrameSource, spotting: SpottingResult) -> list[QualityFlag]:
+def recording_flags(source: FrameSource, spotting: SpottingResult, events: Sequence[Recognition]) -> list[QualityFlag]:
     """Return the quality flags of the recording as a whole."""
     flags = _rate_flags(source, source.fps)
     share = float(spotting.trace.seen.mean())
     if share < MIN_FACE_SHARE:
         flags.append(QualityFlag("face_rarely_seen", f"A face was seen in {share:.0%} of the frames only."))
+    faces = [event.onset_face for event in events if event.onset_face is not None]
+    if not all(show_same_face(faces[0], face) for face in faces[1:]):
+        flags.append(QualityFlag("several_people", "The events are not all of one person."))
     return flags
 
 

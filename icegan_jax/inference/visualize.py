@@ -8,13 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from icegan_jax.data.video import read_color_frames, write_video
 from icegan_jax.inference.inputs import FrameSource, open_video
 from icegan_jax.inference.recognize import Recognition
-from icegan_jax.reporting import style
+from icegan_jax.reporting import fonts, style
 from icegan_jax.reporting.face_grid import FaceGrid, difference_image
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
@@ -27,6 +27,8 @@ _FONT_SIZE = 15
 ANNOTATED_VIDEO = "annotated.mp4"
 _DEFAULT_RATE = 25.0  # frames per second of a video that has no rate
 _MIN_SIDE = 400  # pixels; smaller frames are enlarged, so that the text is legible
+_PIXELS_PER_SIZE = 28  # of the text, at size 1
+_MIN_FONT_SIZE = 11  # pixels
 _EVENT_COLOR = (255, 200, 60)
 _COUNTER_COLOR = (190, 190, 190)
 
@@ -67,8 +69,8 @@ def _draw_lengths(lengths: NDArray[np.float32], classes: Sequence[str]) -> Color
     for label, (name, length) in enumerate(zip(classes, lengths, strict=True)):
         top = label * step
         color = style.TEXT_COLOR if label == int(np.argmax(lengths)) else style.MUTED_COLOR
-        text = f"{style.truncate(name, 18)}  {length:.2f}"
-        pen.text((0, top + 14), text, fill=color, font=ImageFont.load_default(_FONT_SIZE), anchor="ls")
+        text = f"{style.truncate(style.legible(name), 18)}  {length:.2f}"
+        pen.text((0, top + 14), text, fill=color, font=fonts.font(fonts.font_file(text), _FONT_SIZE), anchor="ls")
         pen.rectangle((0, top + 20, _FACE, top + 30), fill=style.GRID_COLOR)
         pen.rectangle((0, top + 20, int(_FACE * min(float(length), 1)), top + 30), fill=style.class_color(label))
     return np.array(picture)
@@ -135,7 +137,11 @@ def _draw_frame(frame: Color, position: int, seconds: float | None, current: Seq
 
 
 def _put_text(frame: Color, text: str, at: tuple[int, int], size: float, color: tuple[int, ...]) -> None:
-    ascii_text = text.encode("ascii", "replace").decode()  # OpenCV's font has no other letters
-    thickness = max(1, round(2 * size))
-    for stroke, stroke_color in ((3 * thickness, (0, 0, 0)), (thickness, color)):  # an outline, then the text
-        cv2.putText(frame, ascii_text, at, cv2.FONT_HERSHEY_SIMPLEX, max(size, 0.35), stroke_color, stroke, cv2.LINE_AA)
+    """Write a text with a black outline into a frame; ``at`` is the left end of its base line."""
+    text, pixels = style.legible(text), max(round(_PIXELS_PER_SIZE * size), _MIN_FONT_SIZE)
+    picture = Image.fromarray(frame)
+    font = fonts.font(fonts.font_file(text), pixels)
+    ImageDraw.Draw(picture).text(
+        at, text, color, font, anchor="ls", stroke_width=max(1, pixels // 10), stroke_fill=(0, 0, 0)
+    )
+    frame[:] = np.asarray(picture)

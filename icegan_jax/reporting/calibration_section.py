@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from icegan_jax.evaluation.calibration import NUM_BINS, Calibration, Reliability, Threshold
 from icegan_jax.reporting import style
+from icegan_jax.reporting.plots import cut_out_panels
 from icegan_jax.reporting.render import NUMBER, Column, Row, Table, number_cell
 
 _SIZE = (10.0, 3.8)  # inches, of two panels
@@ -17,12 +18,13 @@ _CLIP_COLOR, _RESTING_COLOR = "#12335b", "#e69f00"
 
 def calibration_context(calibration: Calibration, classes: Sequence[str]) -> dict[str, Any]:
     """Return what templates/calibration.html shows."""
+    figure = draw_calibration(calibration)
     return {
         "threshold": calibration.threshold,
         "close_call": calibration.close_call,
         "reliability": calibration.reliability,
         "table": _threshold_table(calibration.threshold, classes),
-        "figure": style.figure_to_picture(draw_calibration(calibration)),
+        "figures": cut_out_panels(figure, style.figure_to_picture(figure)),
     }
 
 

@@ -1,16 +1,14 @@
 """Pictures made of faces: grids with names and captions, and the colored difference of two faces."""
 
 import functools
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from icegan_jax.reporting import style
+from icegan_jax.reporting import fonts, style
 
 # In pixels.
 _GAP = 8  # between cells
@@ -70,15 +68,14 @@ class FaceGrid:
         picture = Image.new("RGB", self.size, "white")
         pen = ImageDraw.Draw(picture)
         width, height = self.cell_size
-        font, small = _font(_FONT_SIZE), _font(_SMALL_FONT_SIZE)
         for column, name in enumerate(self.column_names):
             x, y = self._corner(0, column)
             text = _fit(name, width, _FONT_SIZE)
-            pen.text((x + width // 2, y - _GAP), text, style.TEXT_COLOR, font, anchor="md", align="center")
+            _draw_text(pen, (x + width // 2, y - _GAP), text, _FONT_SIZE, anchor="md")
         for row, name in enumerate(self.row_names):
             at = (self._left - _MARGIN, self._corner(row, 0)[1] + height // 2)
             text = _fit(name, _MAX_ROW_NAME, _FONT_SIZE)
-            pen.text(at, text, style.TEXT_COLOR, font, anchor="rm", align="right")
+            _draw_text(pen, at, text, _FONT_SIZE, anchor="rm")
             for column, cell in enumerate(cells[row]):
                 x, y = self._corner(row, column)
                 if color := (frames or {}).get((row, column)):
@@ -87,11 +84,11 @@ class FaceGrid:
                 picture.paste(_scale(cell, self.cell_size), (x, y))
                 if self.cell_names:
                     text = _fit(self.cell_names[row][column], width, _SMALL_FONT_SIZE)
-                    pen.text((x, y + height + _FRAME_WIDTH), text, style.TEXT_COLOR, small, anchor="la")
+                    _draw_text(pen, (x, y + height + _FRAME_WIDTH), text, _SMALL_FONT_SIZE)
         top = self._corner(len(self.row_names), 0)[1]
         for number, line in enumerate(self._caption_lines()):
             at = (_MARGIN, top + number * _SMALL_LINE_HEIGHT)
-            pen.text(at, line, style.MUTED_COLOR, small, anchor="la")
+            _draw_text(pen, at, line, _SMALL_FONT_SIZE, fill=style.MUTED_COLOR)
         return np.array(picture)
 
     def _corner(self, row: int, column: int) -> tuple[int, int]:
@@ -114,7 +111,7 @@ class FaceGrid:
     def _caption_lines(self) -> list[str]:
         """Wrap the caption at the width of the grid."""
         lines: list[str] = []
-        for word in style.replace_unprintable(self.caption).split():
+        for word in style.legible(self.caption).split():
             longer = f"{lines[-1]} {word}" if lines else word
             if lines and _text_width(longer, _SMALL_FONT_SIZE) <= self._right - _MARGIN:
                 lines[-1] = longer
@@ -166,7 +163,7 @@ def _difference_colors() -> Color:
 def _fit(name: str, width: int, size: int) -> str:
     """Cut each line of a name to a width in pixels."""
     lines = []
-    for line in map(style.replace_unprintable, name.split("\n")):
+    for line in map(style.legible, name.split("\n")):
         limit = min(len(line), width)  # a letter takes a pixel or more
         while limit > 1 and _text_width(style.truncate(line, limit), size) > width:
             limit -= 1
@@ -174,13 +171,17 @@ def _fit(name: str, width: int, size: int) -> str:
     return "\n".join(lines)
 
 
+def _draw_text(
+    pen: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    size: int,
+    fill: str = style.TEXT_COLOR,
+    anchor: str = "la",
+) -> None:
+    align = {"m": "center", "r": "right"}.get(anchor[0], "left")
+    pen.text(at, text, fill, fonts.font(fonts.font_file(text), size), anchor=anchor, align=align)
+
+
 def _text_width(text: str, size: int) -> int:
-    return round(_font(size).getlength(text))
-
-
-@functools.cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, which Matplotlib contains: the font has Greek and Cyrillic letters, too."""
-    matplotlib = importlib.util.find_spec("matplotlib")  # importing Matplotlib would take a second
-    assert matplotlib is not None and matplotlib.origin is not None
-    return ImageFont.truetype(Path(matplotlib.origin).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf", size)
+    return round(fonts.font(fonts.font_file(text), size).getlength(text))

@@ -1,7 +1,8 @@
 """The figures of a report: confusion matrices, training curves, and pictures made of faces."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import NamedTuple
 
 import matplotlib
@@ -12,16 +13,17 @@ from PIL import Image
 from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces
 from icegan_jax.reporting import style
-from icegan_jax.reporting.face_grid import FaceGrid, cell_side, compare_faces, difference_image
-from icegan_jax.reporting.plots import draw_confusion_matrix, draw_training_curves
+from icegan_jax.reporting.curves import Curve, choose_panels
+from icegan_jax.reporting.face_grid import FaceGrid, cell_side, difference_image
+from icegan_jax.reporting.plots import cut_out_panels, draw_confusion_matrix, draw_training_curves
 from icegan_jax.reporting.run_files import Run
 
 MAX_WORST_CLIPS = 12
 _MAX_ROWS = 8  # of the synthesis sheet
 _MIN_CELL = 128  # pixels on a side of a face in the synthesis sheet; smaller faces are enlarged
-_MAP_SIDE = 192  # pixels on a side of a difference map
 _MAP_PERCENTILE = 99.5  # upper end of the colors: hair and background differ far more than the face
 
+Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
 
 
@@ -39,18 +41,48 @@ class DifferenceMaps(NamedTuple):
     clips: tuple[int, ...]
 
 
+class MotionMaps(NamedTuple):
+    """The maps of ``DifferenceMaps`` in colors, on one scale.
+
+    Attributes:
+      real: uint8[h, w, 3] per class; white for no difference, dark blue for ``limit`` and above.
+      synthetic: likewise.
+      scale: uint8[1, 64, 3], the colors from 0 to ``limit``.
+      limit: in gray levels of 255.
+    """
+
+    real: list[Color]
+    synthetic: list[Color]
+    scale: Color
+    limit: float
+
+
 class WorstClip(NamedTuple):
     """A clip with a wrong prediction.
 
     Attributes:
       prediction: of the clip.
       margin: the capsule length of the predicted class minus that of the true class.
-      faces: uint8[h, 3 * w, 3], onset, apex and their difference; None where the run has no faces of the clip.
+      faces: onset and apex, uint8[h, w]; None where the run has no faces of the clip.
     """
 
     prediction: Prediction
     margin: float
-    faces: Color | None
+    faces: tuple[Gray, Gray] | None
+
+
+class TrainingCurves(NamedTuple):
+    """The training curves.
+
+    Attributes:
+      whole: all plots in one picture.
+      sections: heading, and title and picture of each plot, of each group of plots.
+      constants: a text for each quantity that is constant and not drawn.
+    """
+
+    whole: Image.Image
+    sections: list[tuple[str, list[tuple[str, Image.Image]]]]
+    constants: list[str]
 
 
 @dataclass(frozen=True)
@@ -58,40 +90,58 @@ class ReportFigures:
     """The figures of a report; None where the run has no data for a figure.
 
     Attributes:
-      confusions: name and picture of the confusion matrix of all clips, then of each database where there are several.
+      confusion: picture of the confusion matrix of all clips.
       worst_clips: wrong predictions with their faces.
-      difference_maps: uint8[h, w, 3], mean differences to the onset, real and synthetic.
+      differences: mean differences to the onset.
+      motion: these differences in colors.
+      chosen_clips: indices of the clips whose synthesis is shown.
       synthesis: uint8[h, w, 3], the sheet of synthesized faces.
-      losses: picture of the training curves.
+      curves: the training curves.
     """
 
-    confusions: list[tuple[str, Image.Image]] = field(default_factory=list)
+    confusion: Image.Image | None = None
     worst_clips: list[WorstClip] = field(default_factory=list)
-    difference_maps: Color | None = None
+    differences: DifferenceMaps | None = None
+    motion: MotionMaps | None = None
+    chosen_clips: list[int] = field(default_factory=list)
     synthesis: Color | None = None
-    losses: Image.Image | None = None
+    curves: TrainingCurves | None = None
 
 
 def draw_report_figures(run: Run) -> ReportFigures:
-    """Draw confusion matrices of a run with a score, figures of faces if the faces were read, and training curves."""
-    confusions = []
+    """Draw the confusion matrix of a run with a score, figures of faces if the faces were read, and training curves."""
+    confusion = None
     if run.scored:
-        counts = {"all clips": run.counts}
-        if len(run.results["datasets"]) > 1:
-            counts |= {name: np.array(block["confusion"]) for name, block in run.results["datasets"].items()}
-        for number, (name, matrix) in enumerate(counts.items()):
-            title = f"{style.truncate(name, 20)}: " * (number > 0) + f"{matrix.sum()} held-out clips"
-            confusions.append((name, style.figure_to_picture(draw_confusion_matrix(matrix, title, run.classes))))
-    losses = style.figure_to_picture(draw_training_curves(run.logs, run.classes)) if run.logs else None
+        title = f"{run.counts.sum()} held-out clips"
+        confusion = style.figure_to_picture(draw_confusion_matrix(run.counts, title, run.classes))
+    curves = draw_curves(run.logs, run.classes) if run.logs else None
     if run.faces is None:
-        return ReportFigures(confusions, losses=losses)
+        return ReportFigures(confusion, curves=curves)
+    chosen, differences = choose_clips(run.faces), mean_differences(run.faces)
     return ReportFigures(
-        confusions,
+        confusion,
         find_worst_clips(run.predictions, run.faces),
-        draw_difference_maps(mean_differences(run.faces), run.classes),
-        draw_synthesis_sheet(run.faces, choose_clips(run.faces), run.classes),
-        losses,
+        differences,
+        color_maps(differences),
+        chosen,
+        draw_synthesis_sheet(run.faces, chosen, run.classes),
+        curves,
     )
+
+
+def draw_curves(logs: Sequence[Mapping[str, Curve]], classes: Sequence[str]) -> TrainingCurves | None:
+    """Draw the training curves of each fold; return None where every quantity is constant."""
+    panels, constants = choose_panels(logs, classes)
+    if not panels:
+        return None
+    figure = draw_training_curves(logs, panels, classes)
+    whole = style.figure_to_picture(figure)
+    named = zip(panels, cut_out_panels(figure, whole), strict=True)
+    sections = [
+        (heading, [(f"{panel.title} {panel.network}".strip(), picture) for panel, picture in group])
+        for heading, group in groupby(named, key=lambda pair: pair[0].heading)
+    ]
+    return TrainingCurves(whole, sections, constants)
 
 
 def mean_differences(faces: SynthesizedFaces) -> DifferenceMaps:
@@ -105,26 +155,12 @@ def mean_differences(faces: SynthesizedFaces) -> DifferenceMaps:
     return DifferenceMaps(np.stack(real), np.stack(synthetic), tuple(clips.tolist()))
 
 
-def draw_difference_maps(differences: DifferenceMaps, classes: Sequence[str]) -> Color:
-    """Draw the maps of the real faces above those of the synthetic ones: a column per class, a scale beside each row.
-
-    Returns:
-        uint8[height, width, 3].
-    """
-    clips = (differences.clips, [sum(differences.clips)] * len(classes))
-    cells, cell_names = [], []
-    for maps, counts in zip((differences.real, differences.synthetic), clips, strict=True):
-        limit = max(float(np.percentile(maps, _MAP_PERCENTILE)), 1.0)
-        scale = np.full((_MAP_SIDE, _MAP_SIDE, 3), 255, np.uint8)
-        scale[:, : _MAP_SIDE // 8] = _colors(np.linspace(1, 0, _MAP_SIDE)[:, None])
-        cells.append([*(_colors(values / limit) for values in maps), scale])
-        names = [
-            f"{count} clip{'s' * (count > 1)}, mean {values.mean():.1f}" if count else "no clip"
-            for values, count in zip(maps, counts, strict=True)
-        ]
-        cell_names.append([*names, f"0 (white) to {limit:.1f}"])
-    columns = (*classes, "gray levels of 255")
-    return FaceGrid(("real", "synthetic"), columns, (_MAP_SIDE, _MAP_SIDE), "", cell_names).draw(cells)
+def color_maps(differences: DifferenceMaps) -> MotionMaps:
+    """Color the maps of real and synthetic faces on one scale, so that the two amplitudes can be compared."""
+    both = np.concatenate([differences.real, differences.synthetic])
+    limit = max(float(np.percentile(both, _MAP_PERCENTILE)), 1.0)
+    real, synthetic = ([_colors(values / limit) for values in maps] for maps in differences[:2])
+    return MotionMaps(real, synthetic, _colors(np.linspace(0, 1, 64)[None]), limit)
 
 
 def choose_clips(faces: SynthesizedFaces, max_rows: int = _MAX_ROWS) -> list[int]:
@@ -183,8 +219,8 @@ def find_worst_clips(
     worst = []
     for row in wrong[:limit]:
         index = index_of.get((row.dataset, row.subject, row.clip))
-        pictures = None if index is None else compare_faces(faces.onset[index], faces.apex[index])
-        worst.append(WorstClip(row, _margin(row), pictures))
+        pair = None if index is None else (faces.onset[index], faces.apex[index])
+        worst.append(WorstClip(row, _margin(row), pair))
     return worst
 
 

@@ -1,40 +1,50 @@
 """The report as one self-contained HTML page, from the template report.html."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from statistics import median_low
 from typing import Any
 
-from icegan_jax.evaluation.predictions import Prediction
 from icegan_jax.evaluation.score_table import ORACLE_NAME, ScoreRow, format_score, score_rows
 from icegan_jax.reporting.calibration_section import calibration_context, calibration_tiles
-from icegan_jax.reporting.render import NUMBER, Cell, Column, Row, Table, TableCell, number_cell, render
+from icegan_jax.reporting.render import NUMBER, Cell, Column, Row, Table, number_cell, render
 from icegan_jax.reporting.report_figures import ReportFigures
+from icegan_jax.reporting.run_description import (
+    configuration_table,
+    databases,
+    describe_command,
+    describe_resumes,
+    describe_system,
+    describe_title,
+)
 from icegan_jax.reporting.run_files import Run
-from icegan_jax.reporting.style import DIFFERENCE_GAIN
+from icegan_jax.reporting.score_tables import class_table, clips_table, confusions, subjects_table
+from icegan_jax.reporting.style import DIFFERENCE_GAIN, class_color
+from icegan_jax.reporting.synthesis_scores import synthesis_table
 
 SECTION_TITLES = {
     "score": "This run, counts pooled over all folds",
-    "floor": "Floors: answers that never look at a face",
+    "floor": "Floors: predictions that never look at a face",
     "reference": "References on the same clips and folds",
 }
 _RULES = {"last": "last step", "inner": "inner validation"}  # the selection rules that results.json names
 
 
-def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False) -> str:
+def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False, docs: str = "") -> str:
     """Return the whole page as HTML, with every name that comes from data escaped.
 
     Args:
       run: the finished run.
       figures: of the run.
-      no_faces: the page states that it has no faces, and does not name the folder of the data.
+      no_faces: the page states that it has no faces, does not name the folder of the data, and links no file outside
+        its own folder.
+      docs: the address of the documentation of the page; without it, the page names the document only.
     """
     results = run.results
-    config = without_data_folder(run.config) if no_faces else run.config
     scored: dict[str, Any] = {}
     if run.scored:
         constant = next(name for name in results["floors"] if name.startswith("always_"))
+        matrices = confusions(results)
         scored = {
             "scores": _score_sections(score_rows(results)),
             "constant": constant.replace("_", " ").capitalize(),
@@ -43,21 +53,31 @@ def render_report(run: Run, figures: ReportFigures, *, no_faces: bool = False) -
             "by_rule": _rules_table(results),
             "steps": _steps(results.get("selected_steps")),
             "wrong": sum(row.label != row.prediction for row in run.predictions),
+            "matrices": matrices,
+            "by_class": class_table(matrices, run.classes),
             "subjects": subjects_table(run.predictions, run.classes),
             "clips": clips_table(run.predictions, run.classes),
         }
     return render(
         "report.html",
-        title=run.name,
+        title=describe_title(run),
         run=run,
         results=results,
         figures=figures,
         no_faces=no_faces,
         gain=DIFFERENCE_GAIN,
+        class_color=class_color,
+        system=describe_system(run),
+        command=describe_command(run, data_folder=not no_faces),
+        resumes=describe_resumes(run.config, data_folder=not no_faces),
+        databases=databases(run),
+        files=_files(run, figures, no_faces),
+        docs=docs,
         entries=[*_tiles(results), *calibration_tiles(run.calibration)],
         calibration=None if run.calibration is None else calibration_context(run.calibration, run.classes),
         warnings=[f"{name}: {line}" for name, lines in results.get("warnings", {}).items() for line in lines],
-        config=json.dumps(config, indent=2, ensure_ascii=False),
+        synthesis_scores=None if run.faces is None else synthesis_table(run.faces, run.classes),
+        configuration=configuration_table(run.config, data_folder=not no_faces),
         versions=_versions(results),
         **scored,
     )
@@ -68,48 +88,18 @@ def selection_name(selection: str) -> str:
     return _RULES.get(_rule(selection), selection)
 
 
-def subjects_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> Table:
-    """Return a table with a row per subject: clips, correct clips, and correct clips of each class."""
-    by_subject: dict[tuple[str, str], list[Prediction]] = {}
-    for row in predictions:
-        by_subject.setdefault((row.dataset, row.subject), []).append(row)
-    rows = []
-    for (dataset, subject), clips in sorted(by_subject.items()):
-        of_class = [_correct([row for row in clips if row.label == label]) for label in range(len(classes))]
-        rows.append(Row([dataset, subject, number_cell(len(clips), 0), _correct(clips), *of_class]))
-    numbers = [Column(name, NUMBER) for name in ("clips", "correct", *classes)]
-    return Table("Subjects", [Column("dataset", "name"), Column("subject"), *numbers], rows)
-
-
-def clips_table(predictions: Sequence[Prediction], classes: Sequence[str]) -> Table:
-    """Return a table with a row per clip; margin: the length of the true class minus the longest of the others."""
-    names = [Column("dataset", "name"), Column("subject"), Column("clip"), Column("true"), Column("answered", "answer")]
-    lengths = [Column(f"length {name}", NUMBER) for name in classes]
-    rows = []
-    for row in predictions:
-        labels = (classes[row.label], classes[row.prediction])
-        margin = Cell("–", None)
-        if others := [length for label, length in enumerate(row.scores) if label != row.label]:
-            value = row.scores[row.label] - max(others)
-            margin = Cell(f"{value:+.3f}", value)
-        cells: list[TableCell] = [row.dataset, row.subject, row.clip, *labels, *map(number_cell, row.scores), margin]
-        rows.append(Row(cells, {} if row.label == row.prediction else {"wrong": "yes"}))
-    return Table("Clips", [*names, *lengths, Column("margin", NUMBER)], rows)
-
-
-def without_data_folder(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without the folder of the data, which may hold a user's name, at this and at earlier starts."""
-    shared = {name: _without(value, "dir") if name == "data" else value for name, value in config.items()}
-    if isinstance(config.get("resumed"), list):
-        shared["resumed"] = [
-            {name: _without(value, "data.dir") for name, value in start.items()} if isinstance(start, dict) else start
-            for start in config["resumed"]
-        ]
-    return shared
-
-
-def _without(value: Any, field: str) -> Any:
-    return {name: inner for name, inner in value.items() if name != field} if isinstance(value, dict) else value
+def _files(run: Run, figures: ReportFigures, no_faces: bool) -> list[str]:
+    """Return the files that the page links, relative to its folder."""
+    present = {
+        "../results.json": not no_faces,
+        "../predictions.csv": run.scored and not no_faces,
+        "../config.json": not no_faces,
+        "scores.csv": run.scored,
+        "confusion.png": figures.confusion is not None,
+        "losses.png": figures.curves is not None,
+        "synthesis.png": figures.synthesis is not None,
+    }
+    return [name for name, exists in present.items() if exists]
 
 
 def _tiles(results: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -174,13 +164,6 @@ def _steps(steps: Mapping[str, int] | None) -> dict[str, Any] | None:
     )
     values = steps.values()
     return {"low": min(values), "high": max(values), "median": median_low(values), "table": table}
-
-
-def _correct(rows: Sequence[Prediction]) -> Cell:
-    if not rows:
-        return Cell("–", None)
-    correct = sum(row.label == row.prediction for row in rows)
-    return Cell(f"{correct} / {len(rows)}", correct / len(rows))
 
 
 def _versions(results: Mapping[str, Any]) -> dict[str, str]:

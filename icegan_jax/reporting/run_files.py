@@ -12,7 +12,7 @@ from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.results import RERUN_HINT, read_results
 from icegan_jax.evaluation.synthesis.faces import SynthesizedFaces, read_any_faces
 from icegan_jax.io import read_json_with_checksum, sha256_of
-from icegan_jax.reporting.plots import Curve, read_metrics
+from icegan_jax.reporting.curves import Curve, read_metrics
 from icegan_jax.run_dir import (
     CALIBRATION_FILE,
     CONFIG_FILE,
@@ -110,8 +110,7 @@ def _require_finished(run_dir: Path) -> None:
 def _read_config(path: Path) -> dict[str, Any]:
     """Read the config, which no command can write again."""
     try:
-        config = read_json_with_checksum(path)
-        return {name: value for name, value in config.items() if name != "git_commit"}  # a note, not a setting
+        return read_json_with_checksum(path)
     except UserError as error:
         raise UserError(f"{error}; put the file back from a copy, or train in another folder") from error
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from icegan_jax.reporting import fonts
+
 if TYPE_CHECKING:  # a prediction uses the colors and must not import Matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -38,9 +40,14 @@ def replace_unprintable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
+def legible(text: str) -> str:
+    """Return a text that pictures can show: without control characters and letters that no font has."""
+    return fonts.legible(replace_unprintable(text))
+
+
 def escape_mathtext(text: str) -> str:
-    """Escape dollar signs, between which matplotlib would typeset mathematics, and replace control characters."""
-    return replace_unprintable(text).replace("$", r"\$")
+    """Return a legible text whose dollar signs, between which matplotlib would typeset mathematics, are escaped."""
+    return legible(text).replace("$", r"\$")
 
 
 def style_axes(axes: "Axes") -> None:
@@ -57,6 +64,11 @@ def figure_to_picture(figure: "Figure") -> Image.Image:
 
     Figures are created without pyplot, which would keep every figure in memory.
     """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        if not text.get_text().isascii():
+            text.set_fontfamily(["DejaVu Sans", fonts.family(fonts.font_file(text.get_text()))])
     data = io.BytesIO()
     figure.savefig(data, dpi=DPI, transparent=True, format="png")
     return Image.open(data)

@@ -14,6 +14,7 @@ from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair, crop_clip
 from icegan_jax.data.video import read_frame
 from icegan_jax.errors import UserError
 from tests.data.conftest import STRENGTHS, moved
+from tests.data.spotting.videos import another_face
 from tests.videos import write_test_video
 
 Gray = NDArray[np.uint8]
@@ -103,23 +104,72 @@ def test_a_clip_that_starts_at_its_onset_rests_in_its_onset(clip: Clip) -> None:
     assert all(np.array_equal(face, cropped.onset) for face in cropped.rest) and len(cropped.rest) == 5
 
 
-def test_what_registration_cannot_move_is_kept_and_recorded(clip: Clip) -> None:
+def test_a_neighbor_without_the_face_is_left_out_and_recorded(clip: Clip) -> None:
     cv2.imwrite(str(_image(clip, 15)), np.zeros((260, 240), np.uint8))
+    cropped = crop_clip(clip, CropOptions())
+    assert cropped.changes == (CropRepair("neighbor", 15, "left out", "it does not show the face of the onset"),)
+    assert cropped.shifts == (-2, -1, 0, 2)
+
+
+def test_what_registration_cannot_move_is_kept_and_recorded(clip: Clip) -> None:
+    cv2.imwrite(str(_image(clip, 15)), np.roll(read_frame(_image(clip, 15)), 45, axis=1))
     cropped = crop_clip(clip, CropOptions())
     assert cropped.changes == (
         CropRepair("registration", "rigid", "none", "frame 15 could not be moved onto the onset"),
     )
-    assert cropped.faces[3].max() == 0
+    assert cropped.shifts == (-2, -1, 0, 1, 2)
 
 
 def _face_rows(cropped: ClipCrops) -> list[tuple[int | str | None, int | str, str]]:
     return [(c.old, c.new, c.reason) for c in cropped.changes if c.field == "face"]
 
 
-def test_the_box_of_a_later_frame_serves_a_hidden_onset(clip: Clip) -> None:
-    cv2.imwrite(str(_image(clip, 10)), np.full((260, 240), 90, np.uint8))
-    ((old, new, reason),) = _face_rows(crop_clip(clip, CropOptions()))
-    assert (old, new) == (10, 11) and "no face found in the onset: the box is that of a later frame" in reason
+@pytest.mark.parametrize("levels", [(0, 0), (90, 90), (0.05, 0.4)])
+@pytest.mark.parametrize("annotated", [True, False])
+def test_a_clip_begins_with_the_face(clip: Clip, levels: tuple[float, float], annotated: bool) -> None:
+    """Black frames, an empty room, and a fade from black."""
+    for number, level in zip((10, 11), levels, strict=True):
+        frame = read_frame(_image(clip, number))
+        hidden = np.full_like(frame, level) if level >= 1 or level == 0 else (frame * level).astype(np.uint8)
+        cv2.imwrite(str(_image(clip, number)), hidden)
+    one = clip if annotated else replace(clip, apex=None)
+    cropped = crop_clip(one, CropOptions())
+    reason = "no face in the frames before, or a fade from black"
+    assert cropped.changes[0] == CropRepair("onset", 10, 12, reason)
+    assert (crop.apply_changes(one, cropped).onset, cropped.apex) == (12, 14)
+    np.testing.assert_array_equal(cropped.onset, crop_clip(replace(clip, onset=12), CropOptions()).onset)
+
+
+def test_a_face_that_appears_after_the_apex_raises(clip: Clip) -> None:
+    for number in range(10, 15):
+        cv2.imwrite(str(_image(clip, number)), np.zeros((260, 240), np.uint8))
+    with pytest.raises(UserError, match="no face in the frames from onset 10 to 14; correct onset"):
+        crop_clip(clip, CropOptions())
+
+
+def test_a_cut_ends_a_clip(clip: Clip) -> None:
+    for number in (15, 16):
+        cv2.imwrite(str(_image(clip, number)), another_face((260, 240)))
+    cropped = crop_clip(replace(clip, apex=None, onset=11), CropOptions())
+    assert [(c.field, c.old, c.new) for c in cropped.changes] == [("offset", 16, 14), ("apex", None, 14)]
+    assert cropped.shifts == (-2, -1, 0)
+    with pytest.raises(UserError, match="apex 15 does not show the face of onset 10: another person, a cut, or no"):
+        crop_clip(replace(clip, apex=15), CropOptions())
+    with pytest.raises(UserError, match="only frame 14 shows the face; give a clip without a cut"):
+        crop_clip(replace(clip, apex=None, onset=14), CropOptions())
+
+
+def test_a_clip_on_its_side_is_turned_and_recorded(clip: Clip) -> None:
+    upright = crop_clip(clip, CropOptions())
+    for path in clip.frames.iterdir():
+        cv2.imwrite(str(path), np.rot90(read_frame(path)))
+    turned = crop_clip(clip, CropOptions())
+    assert _face_rows(turned) == [
+        (None, "turned by 270 degrees", "the face is upright after this turn, counterclockwise, of all frames")
+    ]
+    assert turned.shifts == upright.shifts
+    np.testing.assert_allclose(turned.onset, upright.onset, atol=1)
+    np.testing.assert_allclose(turned.faces, upright.faces, atol=1)
 
 
 def test_several_faces_are_recorded(clip: Clip) -> None:
@@ -132,7 +182,7 @@ def test_a_face_that_needs_preparation_is_recorded(clip: Clip) -> None:
     for path in clip.frames.iterdir():
         small = cv2.resize(read_frame(path), None, fx=0.2, fy=0.2, interpolation=cv2.INTER_AREA)
         cv2.imwrite(str(path), small)
-    ((old, new, reason),) = _face_rows(crop_clip(clip, CropOptions()))
+    old, new, reason = _face_rows(crop_clip(clip, CropOptions()))[-1]
     assert (old, reason) == (None, "the detector found no face without it")
     assert "upsampled twice" in str(new)
 

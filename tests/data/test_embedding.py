@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 from skimage import data
 
-from icegan_jax.data.landmarks import embed_face
+from icegan_jax.data.face_embedding import embed_face
 
 
 def test_a_face_is_nearer_to_itself_in_other_light_than_to_others():

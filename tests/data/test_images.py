@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from icegan_jax.data.images import color_profile, read_color, to_gray
-from icegan_jax.data.video import read_frame
+from icegan_jax.data.video import read_frame, read_video_info
 from icegan_jax.errors import UserError
 
 
@@ -113,6 +113,33 @@ def test_a_file_that_is_no_image_raises(tmp_path: Path, content: bytes, words: s
     with pytest.raises(UserError) as refusal:
         read_color(tmp_path / "face.jpg")
     assert str(refusal.value) == f"{tmp_path}/face.jpg: {words}"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0", "is a HEIC picture, which is not read; export it as JPEG"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0", "is an AVIF picture, which is not read; export it as JPEG"),
+        (b"II*\0\x08\0\0\0\0\0\0\0", "is a TIFF or raw picture, which is not read; export it as PNG"),
+        (b"PK\3\4" + bytes(30), "is a zip archive; unpack it"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    """A picture by the name of the file, and a video by the name of the file."""
+    for name, read in (("face.jpg", read_color), ("face.mp4", read_video_info)):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError) as refusal:
+            read(tmp_path / name)
+        assert str(refusal.value).startswith(f"{tmp_path}/{name}: {words}")
+
+
+def test_a_picture_of_too_many_pixels_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (2000, 2000)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_500_000)
+    with pytest.raises(
+        UserError, match=r"huge\.png: has more than 3 megapixels, the most that are read; crop it to head"
+    ):
+        read_color(tmp_path / "huge.png")
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.landmarks import Box, find_face, find_faces
+from icegan_jax.data import landmarks
+from icegan_jax.data.landmarks import SURE_SCORE, Box, find_face, find_faces
 
 Gray = NDArray[np.uint8]
 
@@ -83,6 +84,54 @@ def test_a_mirror_image_in_the_added_border_is_no_face(face_image: Gray) -> None
 @pytest.mark.parametrize("shape", [(1, 1), (1, 400), (400, 1), (2, 2), (20, 20)])
 def test_images_too_small_for_a_face_show_none(shape: tuple[int, int]) -> None:
     assert find_face([np.random.default_rng(0).integers(0, 256, shape, np.uint8)]) is None
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_turned_face_is_turned_back(face_image: Gray, turn: int) -> None:
+    upright = find_face([face_image])
+    stored = np.rot90(face_image, -turn).copy()
+    cv2.putText(stored, "00:12:08", (4, 30), cv2.FONT_HERSHEY_SIMPLEX, 1.2, 255, 2)  # a time code is no face
+    face = find_face([stored])
+    assert upright is not None and face is not None
+    assert (upright.turn, face.turn) == (0, turn) and face.score >= SURE_SCORE
+    np.testing.assert_allclose(face.points, upright.points, atol=2)
+    assert [found.turn for found in find_faces(stored)] == [turn]
+
+
+def test_implausible_landmarks_are_refused(face_image: Gray) -> None:
+    face = find_face([face_image])
+    assert face is not None and landmarks._is_upright_face(face.points)
+    middle = face.points.mean(0)
+    for scale in ((1, -1), (-1, -1)):  # upside down
+        assert not landmarks._is_upright_face((face.points - middle) * scale + middle)
+    nose_on_mouth, profile = face.points.copy(), face.points.copy()
+    nose_on_mouth[30] = face.points[48:].mean(0)
+    profile[30] = face.points[2]
+    assert not landmarks._is_upright_face(nose_on_mouth) and not landmarks._is_upright_face(profile)
+
+
+def test_a_large_picture_is_searched_at_a_reduced_size(face_image: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = np.kron(face_image, np.ones((12, 12), np.uint8))
+    small, face = find_face([face_image]), find_face([large])
+    assert small is not None and face is not None and face.turn == 0
+    np.testing.assert_allclose((face.points + 0.5) / 12 - 0.5, small.points, atol=3)
+    sides = []
+
+    def detect(image: Gray, upsample: int) -> list[tuple[float, landmarks.Points]]:
+        sides.append(max(image.shape) * 2**upsample)
+        return []
+
+    monkeypatch.setattr(landmarks, "_detect", detect)
+    assert find_face([large]) is None and max(sides) <= 5120 and sides[:4] == [1280] * 4
+
+
+def test_a_box_is_turned_back() -> None:
+    image = np.zeros((20, 8), np.uint8)
+    image[3:6, 2:4] = 1
+    for turn in range(4):
+        y, x = np.nonzero(np.rot90(image, turn))
+        box = Box(x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5)
+        assert box.turned_back(turn, np.rot90(image, turn).shape) == Box(1.5, 2.5, 3.5, 5.5)
 
 
 def test_box_within_an_image() -> None:

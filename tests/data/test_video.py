@@ -195,6 +195,15 @@ def test_files_without_frames(tmp_path: Path) -> None:
             read_video_info(tmp_path / name)
 
 
+def test_an_mp4_without_index(tmp_path: Path) -> None:
+    data = write_test_video(tmp_path / "a.mp4", pictures(5)).read_bytes()
+    (tmp_path / "a.mp4").write_bytes(data[: data.index(b"moov") - 4])
+    with pytest.raises(
+        UserError, match=r"a\.mp4: has no index \(moov\), which a recorder writes at the end; copy the whole"
+    ):
+        read_video_info(tmp_path / "a.mp4")
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_written_video_keeps_pictures_times_and_comment(tmp_path: Path, suffix: str) -> None:
     path, times = tmp_path / f"a{suffix}", [0, 0.02, 0.04, 0.1, 0.12]

@@ -55,6 +55,13 @@ def test_the_prediction_does_not_depend_on_the_batch(recognizer: Ensemble, pairs
         np.testing.assert_allclose(alone[0], together[position], atol=1e-6)
 
 
+def test_faces_of_another_dtype_or_shape_are_refused(recognizer: Ensemble, generator: Ensemble, pairs: Pairs) -> None:
+    with pytest.raises(TypeError, match="apex: dtype float64; give gray levels as uint8, from 0 to 255"):
+        recognizer.predict(pairs.onset, pairs.apex / 255)
+    with pytest.raises(ValueError, match=r"onset: shape \(32, 32\); give prepared gray crops \[b, 32, 32\]"):
+        generator.synthesize(pairs.onset[0], np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones(1, np.float32))
+
+
 def test_faces_are_synthesized_by_class_draw_and_intensity(generator: Ensemble, pairs: Pairs) -> None:
     onset = np.repeat(pairs.onset[:1], 5, axis=0)
     label, draw = np.array([0, 1, 0, 0, 0], np.int32), np.array([0, 0, 1, 0, 0], np.int32)

@@ -1,5 +1,7 @@
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import skimage.data
@@ -11,9 +13,11 @@ from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import CropOptions, crop_clip
 from icegan_jax.data.images import read_color
 from icegan_jax.errors import UserError
-from icegan_jax.inference.face_crops import FIRST, QUIETEST, crop_source, find_neutral_faces, list_pictures
+from icegan_jax.inference.face_crops import FIRST, QUIETEST, FaceCrops, crop_source, find_neutral_faces, list_pictures
 from icegan_jax.inference.inputs import FrameSource, open_inputs
-from tests.inference.recordings import write_folder, write_pair
+from tests.data.spotting.videos import another_face, rise_and_fall, video
+from tests.inference.recordings import astronaut, write_folder, write_pair
+from tests.videos import write_test_video
 
 OPTIONS = CropOptions(size=64)
 
@@ -50,11 +54,67 @@ def test_the_crops_of_a_pair(tmp_path: Path) -> None:
     assert (crops.onset_face != crops.apex_face).any()
 
 
+def test_a_pair_of_two_people_is_flagged(tmp_path: Path) -> None:
+    onset, apex = write_pair(tmp_path)
+    cv2.imwrite(str(apex), another_face((260, 240)))
+    assert "two_people" in [flag.word for flag in crop_source(open_input(onset, apex), FIRST, OPTIONS).flags]
+
+
+def test_a_turned_pair_is_cropped_upright_and_its_box_is_that_of_the_stored_frames(tmp_path: Path) -> None:
+    paths = write_pair(tmp_path)
+    upright = crop_source(open_input(*paths), FIRST, OPTIONS)
+    for path in paths:
+        cv2.imwrite(str(path), np.rot90(cv2.imread(str(path))))
+    turned = crop_source(open_input(*paths), FIRST, OPTIONS)
+    assert [flag.word for flag in turned.flags] == ["turned"]
+    np.testing.assert_allclose(turned.onset_face, upright.onset_face, atol=2)
+    assert turned.box.left == pytest.approx(upright.box.top, abs=1)
+    assert turned.box.top == pytest.approx(239 - upright.box.right, abs=1)
+
+
+def test_a_turned_picture_is_used_upright(face_picture: Path, tmp_path: Path) -> None:
+    colors = read_color(face_picture)
+    Image.fromarray(np.rot90(colors, 2).copy()).save(tmp_path / "turned.png")
+    (face,) = find_neutral_faces([tmp_path / "turned.png"], 32)
+    assert np.array_equal(face.picture, colors)
+    assert (
+        face.note == f"{tmp_path}/turned.png: turned by 180 degrees counterclockwise, after which the face is upright"
+    )
+
+
 def test_the_apex_may_lie_before_the_quietest_frame(tmp_path: Path) -> None:
     strengths = [0.5, 1.0, 0.6, 0.2, *[0.0] * 30]
     source = open_input(write_folder(tmp_path / "late", 0, strengths), fps=60)
     crops = crop_source(source, QUIETEST, OPTIONS)
     assert crops.onset > 6 and crops.apex == 1
+
+
+def words(crops: FaceCrops) -> list[str]:
+    return [flag.word for flag in crops.flags]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_still_face_is_flagged_also_where_a_codec_makes_frames_alike(tmp_path: Path, suffix: str) -> None:
+    path = write_test_video(tmp_path / f"still{suffix}", [frame for _, frame in video(astronaut(), 40)], 30)
+    crops = crop_source(open_input(path), FIRST, CropOptions())
+    assert "hardly_moves" in words(crops)
+
+
+@pytest.mark.parametrize(("frames", "is_long"), [(18, False), (66, True)])
+@pytest.mark.parametrize("onset", [FIRST, QUIETEST])
+def test_a_clip_ends_where_the_face_is_at_rest_again(tmp_path: Path, frames: int, is_long: bool, onset: str) -> None:
+    """A clip of 1.7 s at 60 frames per second with an expression in the middle."""
+    moving = rise_and_fall(30, 30 + frames, 0.8)
+    path = write_test_video(tmp_path / "clip.mkv", [f for _, f in video(astronaut(), 102, smile=moving)], 60)
+    crops = crop_source(open_input(path), onset, OPTIONS)
+    assert abs(crops.apex - 30 - frames / 2) <= 2 and abs(crops.offset - 30 - frames) <= 3 + frames // 10
+    assert ("longer_than_micro" in words(crops)) == is_long
+    assert "hardly_moves" not in words(crops) and "apex_is_last" not in words(crops)
+
+
+def test_an_annotated_offset_holds(folder: Path) -> None:
+    clip = Clip("d", "s", "c", 0, folder, 10, None, 15)
+    assert crop_source(replace(open_input(folder, fps=10), clip=clip), FIRST, OPTIONS).offset == 15
 
 
 def test_the_quietest_frame_needs_a_frame_rate(folder: Path) -> None:

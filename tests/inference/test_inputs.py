@@ -4,6 +4,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import CropOptions, crop_clip, inspect_clip
@@ -99,6 +100,9 @@ def test_invalid_inputs(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     assert refusal(empty).startswith(f"{empty}: no frames")
+    images = [Image.fromarray(frame) for frame in frames()]
+    images[0].save(tmp_path / "a.webp", save_all=True, append_images=images[1:])
+    assert refusal(tmp_path / "a.webp").endswith("an animated webp cannot be read; convert it to a gif or mp4")
     text = tmp_path / "text.mp4"
     text.write_text("no video")
     assert refusal(text).startswith(f"{text}: not a readable video")

@@ -1,14 +1,17 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 
-from icegan_jax.data.crop import ClipCrops, CropRepair, FaceDetection
+from icegan_jax.data.clips import Clip
+from icegan_jax.data.crop import ANOTHER_FACE, ClipCrops, CropRepair, FaceDetection
 from icegan_jax.data.landmarks import Box, Face
 from icegan_jax.evaluation.calibration import Calibration, CloseCall, Reliability, Threshold
 from icegan_jax.inference import quality_flags
 
+CLIP = Clip("", "", "", -1, Path("frames"), 0, None, 10)
 NOISE = np.random.default_rng(0).integers(0, 3, (4, 16, 16)).astype(np.uint8)
 
 
@@ -16,7 +19,7 @@ def detection(width: float = 100, count: int = 1, travel: float = 0.0, *changes:
     points = np.array([[0.0, 0.0], [width, width]])
     onset = 100 + NOISE[0]
     cropped = ClipCrops(5, (-1, 0, 1), onset, 100 + NOISE[1:], changes, 4)
-    return FaceDetection(cropped, Face(points, count, 0, ""), Box(0, 0, 120, 120), travel)
+    return FaceDetection(cropped, Face(points, count, 0, ""), Box(0, 0, 120, 120), travel, CLIP)
 
 
 def words(flags: list[quality_flags.QualityFlag]) -> list[str]:
@@ -67,14 +70,13 @@ def test_a_face_of_a_later_frame_and_of_an_equalized_picture() -> None:
     assert words(quality_flags.flag_face(helped)) == ["poor_picture"]
 
 
-def test_noise_alone_is_flagged() -> None:
-    still = detection().crops
-    assert words(quality_flags.flag_change(still)) == ["hardly_moves"]
-    faces = still.faces.copy()
-    faces[:, 4:8] += 10
-    assert quality_flags.flag_change(replace(still, faces=faces)) == []
-    pair = replace(still, shifts=(0,), faces=still.faces[1:2])
-    assert quality_flags.flag_change(pair) == []  # nothing beside the apex to compare with
+def test_a_turned_and_uncertain_face_and_a_changed_clip() -> None:
+    changes = [CropRepair(field, 0, 8, "") for field in ("onset", "offset", ANOTHER_FACE)]
+    changed = detection(100, 1, 0.0, *changes)
+    changed = replace(changed, face=replace(changed.face, turn=2, score=0.7))
+    flags = quality_flags.flag_face(changed)
+    assert words(flags) == ["turned", "uncertain_face", "late_onset", "cut", "two_people"]
+    assert "by 180 degrees" in flags[0].sentence and "score 0.7" in flags[1].sentence
 
 
 @pytest.mark.parametrize(
@@ -90,16 +92,16 @@ def test_times(onset: int, apex: int, offset: int, seconds: float | None, expect
     assert words(quality_flags.flag_duration(onset, apex, offset, seconds)) == expected
 
 
-def test_two_pictures_that_differ_by_noise_alone_are_flagged() -> None:
+def test_noise_alone_is_flagged() -> None:
     rng = np.random.default_rng(0)
     onset = skimage.data.astronaut()[40:168, 160:288, 1]
-    noise = rng.normal(0, 4, (2, *onset.shape))
+    noise = rng.normal(0, 8, (2, *onset.shape))
     moved = onset.copy()
     moved[80:100, 30:90] = onset[78:98, 30:90]  # the mouth, by two pixels
     for apex in (onset, onset + 20.0, onset + noise[0]):
         first = onset if apex is onset else np.clip(onset + noise[1], 0, 255).astype(np.uint8)
-        assert words(quality_flags.flag_pair_change(first, np.clip(apex, 0, 255).astype(np.uint8))) == ["hardly_moves"]
-    assert quality_flags.flag_pair_change(onset, moved) == []
+        assert words(quality_flags.flag_change(first, np.clip(apex, 0, 255).astype(np.uint8))) == ["hardly_moves"]
+    assert quality_flags.flag_change(onset, moved) == []
 
 
 def calibration(close_margin: float, threshold: float) -> Calibration:

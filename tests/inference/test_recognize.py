@@ -1,6 +1,7 @@
 import csv
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -15,7 +16,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.inputs import FrameSource, open_video
 from icegan_jax.inference.recognize import Recognition, recognize_spotted, recording_flags, spot_source
-from tests.data.spotting.videos import rise_and_fall, video
+from tests.data.spotting.videos import another_face, rise_and_fall, video
 from tests.inference.recordings import Gray, astronaut, frames
 
 MICRO = (Event("micro", 10, 13, 16, 3.0), Event("micro", 30, 33, 36, 2.0))
@@ -110,8 +111,18 @@ def test_a_slow_camera_is_flagged_for_every_event() -> None:
 
 @pytest.mark.parametrize(("seen", "words"), [(47, []), (20, ["face_rarely_seen"])])
 def test_the_flags_of_the_recording(seen: int, words: list[str]) -> None:
-    flags = recording_flags(Recording().source(), spotting(seen=seen))
+    flags = recording_flags(Recording().source(), spotting(seen=seen), ())
     assert [flag.word for flag in flags] == words
+
+
+def test_events_of_two_people_are_flagged() -> None:
+    one, two = recognize(Recording(), *MICRO)
+    flags = recording_flags(Recording().source(), spotting(), (one, two))
+    assert flags == []
+    another = replace(two, onset_face=another_face((64, 64)))
+    assert [flag.word for flag in recording_flags(Recording().source(), spotting(), (one, another))] == [
+        "several_people"
+    ]
 
 
 def test_the_trace_has_a_row_for_each_frame(tmp_path: Path) -> None:
@@ -141,7 +152,7 @@ def test_events_are_timed_by_the_frames_own_time_stamps(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [int(row["position"]) for row in rows] == list(range(200))
     assert rows[79]["seconds"] == "7.900"
-    assert [flag.word for flag in recording_flags(source, spotted)] == ["rate_varies"]
+    assert [flag.word for flag in recording_flags(source, spotted, ())] == ["rate_varies"]
 
 
 def test_no_face_in_any_frame(tmp_path: Path) -> None:

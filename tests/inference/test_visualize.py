@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from icegan_jax.data.landmarks import Box
+from icegan_jax.inference import visualize
 from icegan_jax.inference.outputs import render_predictions_page
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
@@ -67,3 +68,13 @@ def test_the_page_names_the_folder_of_the_other_strips() -> None:
         "Predictions", [make_result(), make_result(name="b")], [np.zeros((4, 4, 3), np.uint8)], CLASSES, []
     )
     assert "The other 1 are in the folder strips" in page
+
+
+def test_an_annotated_frame_shows_letters_beyond_ascii() -> None:
+    frames = []
+    for label in ("überrascht", "?berrascht"):
+        result = make_result(lengths=np.array([0.7], np.float32), classes=(label,))
+        frame = np.zeros((480, 640, 3), np.uint8)
+        visualize._draw_frame(frame, 12, 0.1, [result], 1)
+        frames.append(frame)
+    assert (frames[0] != frames[1]).any() and (frames[0][:60] != 0).any()

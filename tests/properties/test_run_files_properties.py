@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from icegan_jax.data.folds import leave_one_subject_out
 from icegan_jax.evaluation.synthesis.faces import read_faces
-from icegan_jax.reporting.plots import read_metrics
+from icegan_jax.reporting.curves import read_metrics
 from icegan_jax.reporting.report_figures import choose_clips
 from icegan_jax.training.evaluate import read_evaluations
 from tests.data.conftest import pairs_of, record

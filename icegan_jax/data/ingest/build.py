@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from icegan_jax.data.apex import check_apex_method
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips, write_clips
-from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, crop_clip
+from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, apply_changes, crop_clip
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
 from icegan_jax.data.ingest import cache
 from icegan_jax.data.ingest.annotation import Finding
@@ -116,7 +116,7 @@ def _write_prepared_dir(
         if isinstance(result, Finding):
             left_out.append(replace(result, message=f"left out: {result.message}"))
             continue
-        used.append(replace(clip, apex=result.apex))
+        used.append(apply_changes(clip, result))
         records += [
             Record(clip.dataset, clip.subject, clip.clip, clip.label, shift, result.onset, apex=face, rest=rest)
             for shift, face, rest in zip(result.shifts, result.faces, result.rest, strict=True)

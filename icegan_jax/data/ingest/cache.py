@@ -13,7 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-from icegan_jax.data import align, apex, crop, frame_numbers, images, landmarks, resting, video
+from icegan_jax.data import (
+    align,
+    apex,
+    crop,
+    cropper,
+    face_embedding,
+    frame_numbers,
+    images,
+    landmarks,
+    resting,
+    video,
+)
 from icegan_jax.data.clips import Clip
 from icegan_jax.data.crop import ClipCrops, CropOptions, CropRepair
 from icegan_jax.data.frame_numbers import index_frames
@@ -22,7 +33,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import NPZ_ERRORS, write_arrays
 
 # Modules whose source decides the pixels of a crop.
-_MODULES = (align, apex, crop, frame_numbers, images, landmarks, resting, video)
+_MODULES = (align, apex, crop, cropper, face_embedding, frame_numbers, images, landmarks, resting, video)
 
 
 def cache_key(clip: Clip, options: CropOptions) -> str:

@@ -4,7 +4,14 @@
 ``stream`` computes one row of measurements per frame, and ``events`` finds expressions in the rows.
 """
 
-from icegan_jax.data.spotting.events import Event, SpottingResult, find_events, quietest_interval, spot_events
+from icegan_jax.data.spotting.events import (
+    Event,
+    SpottingResult,
+    estimate_interval,
+    find_events,
+    quietest_interval,
+    spot_events,
+)
 from icegan_jax.data.spotting.stream import ROW_FIELDS, Trace, TraceRow, trace_video
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "SpottingResult",
     "Trace",
     "TraceRow",
+    "estimate_interval",
     "find_events",
     "quietest_interval",
     "spot_events",

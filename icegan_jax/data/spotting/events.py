@@ -11,7 +11,7 @@ revealed two faults that were corrected: overexposed skin, and a noisy measure o
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ _QUARTER = 0.3186
 
 # Levels of the excess, relative to the apex, at which the span of an event is measured.
 _HALF_LEVEL = 0.5  # half of the way from the apex to the end of a micro-expression
+_REST_SHARE = 0.1  # of the frames of a clip, at least, show the face at rest
 _LOW_LEVEL = 0.2  # beginning and end of a longer expression, which may stay
 
 # The slow scale must show this share of the change at the quick scale; both are equal for an isolated event.
@@ -112,7 +113,8 @@ def find_events(trace: Trace) -> list[Event]:
     """Find the micro-expressions and the longer expressions of a trace.
 
     After half a second a micro-expression is over and the face is as before. A longer expression is found at the scale
-    of two seconds; an expression of more than two seconds appears as two events, its beginning and its end.
+    of two seconds; an expression of more than two seconds appears as two events, its beginning and its end. Onset
+    and offset of a micro-expression are estimated, twice as far from the apex as the frames with half of the change.
 
     Args:
         trace: a trace of some seconds at least; no event is found in the first and the last quarter of a second.
@@ -157,16 +159,6 @@ class _Scale:
                 peaks.append(int(i))
         return peaks
 
-    def span(self, apex: int, level: float) -> tuple[float, float]:
-        """Return the positions before and after the apex where the excess falls to ``level`` times that at the apex."""
-        low = level * self.excess[apex]
-        return apex - _frames_to_fall(self.excess[apex::-1], low), apex + _frames_to_fall(self.excess[apex:], low)
-
-    def extrapolated_span(self, apex: int) -> tuple[float, float]:
-        """Return start and end of an expression that rises and falls evenly: twice as far as the half level."""
-        start, end = self.span(apex, _HALF_LEVEL)
-        return 2 * start - apex, 2 * end - apex
-
 
 def _find_segment_events(trace: Trace) -> list[Event]:
     """Find the events of one segment."""
@@ -180,15 +172,15 @@ def _find_segment_events(trace: Trace) -> list[Event]:
         # The slow scale covers the whole expression, unless there is another event within a second: then the slow scale
         # has less change than the quick scale, or a span longer than the slow window. Within a second of the beginning
         # or end of the segment the slow scale is unknown, and would cut the span off.
-        start, end = slow.extrapolated_span(apex)
+        start, end = _estimate_span(slow.excess, apex)
         is_known = not np.isnan(slow.excess[max(0, math.floor(start) - 1) : math.ceil(end) + 2]).any()
         is_isolated = slow.excess[apex] >= _MIN_SLOW_SHARE * quick.excess[apex] and end - start <= 2 * macro
         if not (is_known and is_isolated):
-            start, end = quick.extrapolated_span(apex)
+            start, end = _estimate_span(quick.excess, apex)
         if quick.excess[apex] > 0 and end - start <= longest and lasting[apex] < quick.excess[apex]:
             spans.append((start, apex, end, "micro", quick.strength[apex]))
     for apex in slow.peaks():
-        start, end = slow.span(apex, _LOW_LEVEL)
+        start, end = _span(slow.excess, apex, _LOW_LEVEL)
         if end - start > longest:
             spans.append((start, apex, end, "macro", slow.strength[apex]))
     last, position = len(trace.position) - 1, trace.position
@@ -223,7 +215,7 @@ def _mean_at_window_ends(values: Signal, half: int) -> Signal:
     return np.asarray(known.mean(0))
 
 
-def _subtract_background(values: Signal, background: Signal) -> Signal:
+def _subtract_background(values: Signal, background: Signal | np.float64) -> Signal:
     """Return the values without the background: noise and signal add up in squares."""
     return np.asarray(np.sqrt(np.maximum(values**2 - background**2, 0)))
 
@@ -241,6 +233,30 @@ def _background_and_noise(values: Signal, fps: float) -> tuple[Signal, Signal]:
             noises[j] = np.quantile(np.abs(part - medians[j]), 0.25) / _QUARTER
     frames = np.arange(len(values))
     return np.interp(frames, centers, medians), np.interp(frames, centers, noises)
+
+
+def estimate_interval(change: Mapping[int, float]) -> tuple[int, int]:
+    """Return the first and the last frame of the expression around the largest change of a clip, see ``find_events``.
+
+    Args:
+        change: {frame number: change from the onset}, ascending; noise changes a face at rest, too.
+    """
+    numbers, values = list(change), np.array(list(change.values()))
+    excess = _subtract_background(values, np.quantile(values, _REST_SHARE))
+    start, end = _estimate_span(excess, int(np.argmax(values)))
+    return numbers[max(0, round(start))], numbers[min(len(numbers) - 1, round(end))]
+
+
+def _estimate_span(excess: Signal, apex: int) -> tuple[float, float]:
+    """Return start and end of an expression that rises and falls evenly: twice as far as the half level."""
+    start, end = _span(excess, apex, _HALF_LEVEL)
+    return 2 * start - apex, 2 * end - apex
+
+
+def _span(excess: Signal, apex: int, level: float) -> tuple[float, float]:
+    """Return the positions before and after the apex where the excess falls to ``level`` times that at the apex."""
+    low = level * excess[apex]
+    return apex - _frames_to_fall(excess[apex::-1], low), apex + _frames_to_fall(excess[apex:], low)
 
 
 def _frames_to_fall(values: Signal, low: float) -> float:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from icegan_jax.data.landmarks import Face, find_face
+from icegan_jax.data.landmarks import SURE_SCORE, TURNS, Face, find_face
 from icegan_jax.data.spotting.change import FaceAppearance, FaceComparison
 from icegan_jax.data.spotting.tracker import Tracker
 from icegan_jax.errors import UserError
@@ -104,12 +104,19 @@ class Trace:
         table = np.fromiter((astuple(row) for row in rows), np.dtype(dtypes))
         return cls(fps, *(np.ascontiguousarray(table[name]) for name in ROW_FIELDS))
 
+    def frames_of_same_face(self, position: int) -> list[int]:
+        """Return the numbers of the frames through which the face of the frame ``position`` was tracked, ascending."""
+        segment = np.cumsum(self.seen & np.isnan(self.step))
+        (first, *_) = segment[self.position == position]
+        return sorted({int(n) for n in self.position[self.seen & (segment == first)]})
+
 
 def trace_video(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[TraceRow]:
     """Track the largest face through a video and measure its changes.
 
     Only the crops of about two seconds are held in memory. A cut, another person, or a head that turns away or leaves
-    the image ends the comparison; a face is then detected once per second.
+    the image ends the comparison; a face is then detected once per second. A recording that lies on its side or upside
+    down is turned; shifts are those of the turned picture.
 
     Args:
         frames: (number, gray levels uint8[h, w]), one at a time and evenly spaced in time; the numbers are passed on to
@@ -130,18 +137,24 @@ def _trace_rows(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[Trac
     detect_every, check_every = max(1, round(_DETECTION_SECONDS * fps)), max(1, round(_CHECK_SECONDS * fps))
     segment: _Segment | None = None
     since_detection = detect_every
-    for position, frame in frames:
+    turn = 0  # of the tracked face
+    turns: tuple[int, ...] = TURNS  # those in which a face is searched: the turn of the first sure face from then on
+    for position, image in frames:
+        frame = np.rot90(image, turn)
         if segment is not None and not segment.tracker.track(frame):
             yield from segment.remaining_rows()
             segment = None
         if since_detection >= (detect_every if segment is None else check_every):
             since_detection = 0
-            face = _detect_face(frame)
-            if segment is not None and (face is None or not segment.tracker.matches(face.box())):
+            face = _detect_face(image, turns)
+            if face is not None and face.score >= SURE_SCORE:
+                turns = (face.turn,)
+            if segment is not None and (face is None or face.turn != turn or not segment.tracker.matches(face.box())):
                 yield from segment.remaining_rows()
                 segment = None
             if segment is None and face is not None:
-                segment = _Segment(frame, face, fps)
+                turn = face.turn
+                segment = _Segment(np.rot90(image, turn), face, fps)
         since_detection += 1
         if segment is None:
             yield TraceRow(position, math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, False)
@@ -151,11 +164,11 @@ def _trace_rows(frames: Iterable[tuple[int, Gray]], fps: float) -> Iterator[Trac
         yield from segment.remaining_rows()
 
 
-def _detect_face(frame: Gray) -> Face | None:
+def _detect_face(frame: Gray, turns: tuple[int, ...] = TURNS) -> Face | None:
     """Detect the largest face, at a scale at which detection takes a fraction of a second."""
     scale = min(1.0, _DETECTION_PIXELS / max(frame.shape))
     small = frame if scale == 1 else cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    face = find_face([np.asarray(small, np.uint8)], tries=_DETECTION_TRIES)
+    face = find_face([np.asarray(small, np.uint8)], tries=_DETECTION_TRIES, turns=turns)
     # Centers of pixels: x' + 0.5 = scale (x + 0.5).
     return None if face is None else replace(face, points=(face.points + 0.5) / scale - 0.5)
 

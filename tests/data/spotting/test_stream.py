@@ -59,9 +59,9 @@ def test_a_face_is_detected_once_a_second_without_a_tracked_face(
     at = 0
     real = stream.find_face
 
-    def find(images: Sequence[Gray], tries: int | None = None) -> Face | None:
+    def find(images: Sequence[Gray], tries: int, turns: tuple[int, ...]) -> Face | None:
         detections.append(at)
-        return real(images, tries)
+        return real(images, tries, turns)
 
     monkeypatch.setattr(stream, "find_face", find)
 
@@ -98,14 +98,30 @@ def test_a_head_that_leaves_the_picture_is_not_seen(face_image: Gray) -> None:
     assert trace.seen[:8].all() and not trace.seen[-3:].any()
 
 
+def test_a_recording_on_its_side_is_turned(face_image: Gray) -> None:
+    frames = [(i, frame) for i, frame in video(face_image, 30, shift=lambda i: (0.5 * i, 0.0))]
+    upright, turned = (
+        Trace.from_rows(trace_video(((i, np.rot90(frame, k)) for i, frame in frames), fps=10), 10) for k in (0, 1)
+    )
+    assert turned.seen.all()
+    np.testing.assert_allclose(turned.dx, upright.dx, atol=0.2)
+    np.testing.assert_allclose(turned.step, upright.step, rtol=0.1)
+
+
+def test_the_frames_of_the_same_face(face_image: Gray) -> None:
+    smaller = np.ascontiguousarray(face_image[10:, 10:])
+    trace = Trace.from_rows(trace_video(((i, face_image if i < 12 else smaller) for i in range(24)), fps=10), 10)
+    assert trace.frames_of_same_face(15) == list(range(12, 24)) and trace.frames_of_same_face(0) == list(range(12))
+
+
 def test_a_large_picture_is_searched_at_a_smaller_scale(face_image: Gray, monkeypatch: pytest.MonkeyPatch) -> None:
     large = np.kron(face_image, np.ones((4, 4), np.uint8))
     sizes = []
     real = stream.find_face
 
-    def find(images: Sequence[Gray], tries: int | None = None) -> Face | None:
+    def find(images: Sequence[Gray], tries: int, turns: tuple[int, ...]) -> Face | None:
         sizes.append(images[0].shape)
-        return real(images, tries)
+        return real(images, tries, turns)
 
     monkeypatch.setattr(stream, "find_face", find)
     actual, here = stream._detect_face(large), real([face_image])
