@@ -34,7 +34,7 @@ _REFINE_ROUNDS = 5
 _CONVERGED = 0.01
 
 # Images with a longer side are scaled to this many pixels before dlib, which finds faces of 80 pixels, searches them,
-# and to twice or four times as many where a preparation upsamples: 48 megapixels without a face take 4 s, not 108.
+# and to twice or four times as many where a preparation upsamples: 48 megapixels without a face take 5 s, not 108.
 _SEARCH_PIXELS = 1280
 # dlib's confidence in a face from which on no quarter turn is tried and no doubt is named. Refined, 192 of 198 real
 # test faces score 1.0 to 3.2 and the others at least 0.75; after each of the four turns all were found at the right

@@ -41,8 +41,8 @@ class QualityFlag:
 
 DRAWN_FACES = QualityFlag(
     "trained_on_drawn_faces",
-    "The networks were trained on drawn faces only, and on real faces do little better than guessing: train on "
-    "recordings of people before you use them on people.",
+    "The networks were trained on drawn faces only and know nothing of real ones: train on recordings of people before "
+    "you use them on people.",
 )
 _NO_THRESHOLD = QualityFlag(
     "no_threshold",

@@ -139,9 +139,10 @@ def _draw_frame(frame: Color, position: int, seconds: float | None, current: Seq
 def _put_text(frame: Color, text: str, at: tuple[int, int], size: float, color: tuple[int, ...]) -> None:
     """Write a text with a black outline into a frame; ``at`` is the left end of its base line."""
     text, pixels = style.legible(text), max(round(_PIXELS_PER_SIZE * size), _MIN_FONT_SIZE)
-    picture = Image.fromarray(frame)
+    top = max(at[1] - 2 * pixels, 0)
+    rows = frame[top : at[1] + pixels]  # the text alone: a copy of a whole frame takes longer than its decoding
+    picture = Image.fromarray(rows)
     font = fonts.font(fonts.font_file(text), pixels)
-    ImageDraw.Draw(picture).text(
-        at, text, color, font, anchor="ls", stroke_width=max(1, pixels // 10), stroke_fill=(0, 0, 0)
-    )
-    frame[:] = np.asarray(picture)
+    start, outline = (at[0], at[1] - top), max(1, pixels // 10)
+    ImageDraw.Draw(picture).text(start, text, color, font, anchor="ls", stroke_width=outline, stroke_fill=(0, 0, 0))
+    rows[:] = np.asarray(picture)

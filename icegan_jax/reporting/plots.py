@@ -57,7 +57,7 @@ def draw_confusion_matrix(counts: npt.NDArray[np.int64], title: str, classes: Se
             axes.text(j, i + 0.09, percent, ha="center", va="top", fontsize=10, color=color)
 
     ticks = range(len(counts))
-    names = [style.escape_mathtext(style.truncate(name, _MATRIX_NAME_LIMIT)) for name in classes]
+    names = [style.escape_mathtext(style.truncate(style.legible(name), _MATRIX_NAME_LIMIT)) for name in classes]
     axes.set_xticks(ticks, names)
     rows = [f"{name}\n{count} clips" for name, count in zip(names, clips, strict=True)]
     axes.set_yticks(ticks, rows)
@@ -149,7 +149,7 @@ def _draw_panel(axes: Axes, panel: Panel, folds: Sequence[Mapping[str, Curve]], 
             color=color,
             linewidth=1.8,
             path_effects=halo,
-            label=style.escape_mathtext(f"{style.truncate(label, _LEGEND_NAME_LIMIT)} {last}"),
+            label=style.escape_mathtext(f"{style.truncate(style.legible(label), _LEGEND_NAME_LIMIT)} {last}"),
             zorder=3,
         )
 

@@ -79,5 +79,7 @@ def test_without_such_a_font_the_codes_are_shown_and_one_line_says_so(
     install()
     assert style.legible(f"{NAME} é") == r"\u738b\u5c0f\u660e é"
     assert draw_all() == []
+    long = plots.draw_confusion_matrix(np.eye(2, dtype=np.int64), "", (20 * NAME, "calm"))
+    assert len(long.axes[0].get_xticklabels()[0].get_text()) == 14  # letters of the codes, not of the name
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"warning: no installed font has all letters of '{NAME} é'") and "Noto Sans CJK" in line
