@@ -17,9 +17,9 @@ LOCAL_HOST = "127.0.0.1"  # reachable from this computer only
 DEFAULT_PORT = 7860  # the default of Gradio
 
 EPILOG = """\
-Open http://127.0.0.1:7860. Upload a neutral face and the same face with an expression, or a clip: the page shows the
-predicted class, the length of each capsule, onset and apex with their difference, and the quality flags. Or upload a
-neutral face: the page puts each expression on the face, at the intensity of the slider.
+Open http://127.0.0.1:7860. Press an example, upload a neutral face and the same face with an expression, or upload or
+record a clip: the page shows the predicted class, the length of each capsule, onset and apex with their difference, and
+the quality flags. Or upload a neutral face: the page puts each expression on the face, at the intensity of the slider.
 
 Only this computer can open the page, unless --host says otherwise. Uploaded files lie in a temporary folder and are
 removed when their tab is closed, at the latest with the page; nothing is sent anywhere. A prediction is no proof of a

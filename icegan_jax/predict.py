@@ -18,6 +18,7 @@ from icegan_jax.data.crop import REGISTRATIONS
 from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
 from icegan_jax.errors import UserError
 from icegan_jax.inference import outputs
+from icegan_jax.inference.describe import describe_networks
 from icegan_jax.inference.ensemble import choose_folds
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
 from icegan_jax.inference.inputs import RECORDING_FILE, FrameSource, open_inputs, open_video, record_camera
@@ -114,11 +115,12 @@ def _run(args: argparse.Namespace) -> None:
         seconds = time.perf_counter() - start
         first = sources[0]
         if first.is_video and not args.no_copy:
-            annotate_video(first, folder / ANNOTATED_VIDEO, results)
+            annotate_video(first, folder / ANNOTATED_VIDEO, results, progress=True)
         frames = sum(len(source.frame_numbers) for source in sources)
         about = {
             "run": str(args.workdir),
             "run_id": recognizers.current.ensemble.run_id,
+            "networks": recognizers.describe(),
             "threshold": recognizers.current.ensemble.threshold,
             "input": paths,
             "frames": frames,
@@ -172,6 +174,11 @@ class _Recognizers:
         """Raise UserError if a fold is missing that held out the subject of a clip, before networks are read."""
         for subject in dict.fromkeys(map(_subject, sources)) if self._is_each else ():
             choose_folds(self._run_dir, exclude_subject=subject)
+
+    def describe(self) -> dict[str, str]:
+        """Return what the page says about the networks."""
+        each = {"networks": "for each clip those that never saw its subject", "folds": "see predictions.json"}
+        return describe_networks(self.current.ensemble) | (each if self._is_each else {})
 
     def of(self, source: FrameSource) -> Recognizer:
         """Return the recognizer of a source."""

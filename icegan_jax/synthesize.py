@@ -25,7 +25,7 @@ from icegan_jax.inference.synthesizer import Synthesizer
 EPILOG = """\
 what is written:
   a picture, one class            the picture in color and at its size, with the expression on the face
-  the same with --frames          a sequence from the onset over the apex to the offset: .gif, .webp or .mp4
+  the same with --frames          a sequence from the onset over the apex to the offset: .webp, .mp4 or .gif
   a picture, all classes          a grid: the onset, then one face for each class; with --frames a sequence
   --draws=K                       a grid with K faces for each class, each from its own noise draw
   a folder of pictures            a grid with a row for each picture
@@ -34,7 +34,7 @@ what is written:
 examples:
   python -m icegan_jax.synthesize --workdir=RUN --input=neutral.png --expression=surprise --out=face.png
   python -m icegan_jax.synthesize --workdir=RUN --input=neutral.png --expression=surprise --intensity=0.6 \\
-      --frames=25 --out=clip.gif
+      --frames=25 --out=clip.webp
   python -m icegan_jax.synthesize --workdir=RUN --input=neutral.png --differences --out=grid.png
   python -m icegan_jax.synthesize --workdir=RUN --input=faces --frames=25 --out=faces.mp4
 
@@ -52,7 +52,7 @@ def make_parser() -> ArgumentParser:
     group = parser.add_argument_group("input and output")
     text = "a picture of a neutral face (jpg, png, bmp, webp), or a folder of them"
     group.add_argument("--input", required=True, type=Path, metavar="PICTURE", help=text)
-    text = "the file to write: .png or .jpg; with --frames .gif, .webp or .mp4"
+    text = "the file to write: .png or .jpg; with --frames .webp, .mp4 or .gif (256 colors)"
     group.add_argument("--out", required=True, type=Path, metavar="FILE", help=text)
     text = "the number of the face in the picture, counted from the left (default: the largest face)"
     group.add_argument("--face", type=int, metavar="N", help=text)

@@ -93,6 +93,8 @@ def test_annotated_clips_are_compared_each_by_networks_that_never_saw_its_person
     scores = {recognition["truth"]: recognition["scores"] for recognition in content["readings"]}
     right = sum(max(lengths, key=lengths.__getitem__) == truth for truth, lengths in scores.items())
     assert content["score"]["right"] == right and content["score"]["clips"] == 2
+    assert content["networks"]["networks"] == "for each clip those that never saw its subject"
+    assert f"{right} of 2" in (tmp_path / "out" / "index.html").read_text()
     assert f"{right} of 2 clips as annotated" in capsys.readouterr().out
 
 

@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from icegan_jax.data.names import spreadsheet_cell
 from icegan_jax.evaluation import metrics
 from icegan_jax.evaluation.calibration import NO_EXPRESSION
+from icegan_jax.inference.inputs import RECORDING_FILE
+from icegan_jax.inference.predictions_page import render_predictions_page
 from icegan_jax.inference.quality_flags import QualityFlag
-from icegan_jax.inference.recognize import Recognition
-from icegan_jax.inference.visualize import draw_recognition
+from icegan_jax.inference.recognize import TRACE_FILE, Recognition
+from icegan_jax.inference.timeline import read_timeline
+from icegan_jax.inference.visualize import ANNOTATED_VIDEO, draw_recognition
 from icegan_jax.io import write_bytes, write_json, write_text
-from icegan_jax.reporting.render import NUMBER, Column, Row, Table, encode_picture, number_cell, render
+from icegan_jax.reporting.render import encode_picture
 
 PREDICTIONS_CSV = "predictions.csv"
 PREDICTIONS_JSON = "predictions.json"
@@ -39,7 +39,14 @@ COLUMNS = (
     "flags",
     "strip",
 )  # of predictions.csv; a column for each class follows
-MAX_STRIPS = 100  # in the page, 20 kB each; the folder has all strips
+# The files beside the page, to which the page links.
+_FILES = {
+    ANNOTATED_VIDEO: "copy of the video with the predictions",
+    PREDICTIONS_CSV: "table of the predictions",
+    PREDICTIONS_JSON: "the same with all options",
+    TRACE_FILE: "change and head motion of each frame",
+    RECORDING_FILE: "recording of the camera",
+}
 _MAX_LINES = 40  # printed; predictions.csv has all results
 
 
@@ -56,7 +63,8 @@ def write_outputs(
         folder: the folder to write into.
         results: the results, in the order of the table.
         classes: the class names, in label order.
-        metadata: the input ("input": a list of paths), the options and the run, for predictions.json.
+        metadata: for predictions.json: the input ("input": a list of paths), the options, the run, and what the page
+            says about the networks ("networks", see ``describe_networks``).
         flags: the quality flags of the networks, and of the recording as a whole.
 
     Returns:
@@ -64,16 +72,22 @@ def write_outputs(
     """
     write_predictions_csv(folder / PREDICTIONS_CSV, results, classes)
     (folder / STRIPS_DIR).mkdir(exist_ok=True)
-    strips: list[NDArray[np.uint8]] = []
     for result in results:
         if result.lengths is not None:
             strip = draw_recognition(result, classes)
             write_bytes(folder / STRIPS_DIR / f"{result.name}.png", encode_picture(strip, "PNG"))
-            if len(strips) < MAX_STRIPS:
-                strips.append(strip)
-    title = "Predictions for " + ", ".join(Path(path).name for path in metadata["input"])
-    write_text(folder / PAGE_FILE, render_predictions_page(title, results, strips, classes, flags))
     score = score_predictions(results, classes)
+    page = render_predictions_page(
+        "Predictions for " + ", ".join(Path(path).name for path in metadata["input"]),
+        results,
+        classes,
+        flags,
+        networks=metadata["networks"],
+        files={name: text for name, text in _FILES.items() if name == PREDICTIONS_JSON or (folder / name).exists()},
+        score=score,
+        timeline=read_timeline(folder / TRACE_FILE, results) if (folder / TRACE_FILE).exists() else None,
+    )
+    write_text(folder / PAGE_FILE, page)
     if score:
         metadata = {**metadata, "score": score}
     write_predictions_json(folder / PREDICTIONS_JSON, results, classes, metadata, flags)
@@ -149,7 +163,7 @@ def _csv_cell(value: object) -> object:
 
 
 def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) -> dict[str, Any]:
-    """Return accuracy, UF1 and UAR over all clips with an annotation and a prediction; empty without such clips.
+    """Return the scores and the confusion of all clips with an annotation and a prediction; empty without any.
 
     As in the scores of a run, the longest capsule counts even where the answer is "no expression"; "no_expression" is
     the number of these answers.
@@ -170,6 +184,7 @@ def score_predictions(results: Sequence[Recognition], classes: Sequence[str]) ->
         "accuracy": metrics.accuracy(counts),
         "uf1": metrics.uf1(counts),
         "uar": metrics.uar(counts),
+        "confusion": counts.tolist(),
     }
 
 
@@ -187,51 +202,3 @@ def _summary_lines(results: Sequence[Recognition], classes: Sequence[str]) -> It
         yield f"... and {len(results) - _MAX_LINES} more"
     if not results:
         yield "no event was found"
-
-
-def render_predictions_page(
-    title: str,
-    results: Sequence[Recognition],
-    strips: Sequence[NDArray[np.uint8]],
-    classes: Sequence[str],
-    flags: Sequence[QualityFlag],
-) -> str:
-    """Render index.html: a sortable table and the strips, all in one file.
-
-    Args:
-        title: the title of the page.
-        results: the results.
-        strips: the strips of the first results with a prediction, at most ``MAX_STRIPS``.
-        classes: the class names, in label order.
-        flags: the quality flags of the recording as a whole.
-    """
-    shared = [*flags, *_shared_flags(results)]
-    columns = [Column("name"), Column("kind"), Column("prediction", "answer"), Column("margin", NUMBER)]
-    columns += [Column(name, NUMBER) for name in ("onset", "apex", "offset", "apex, s")]
-    columns += [Column("shown"), Column("caution", "words")]
-    rows = []
-    for result in results:
-        numbers = [number_cell(frame, 0) for frame in (result.onset, result.apex, result.offset)]
-        numbers.append(number_cell(result.seconds(result.apex), 2))
-        caution = " ".join(flag.sentence for flag in result.flags if flag not in shared)
-        names = (result.name, result.kind, result.label or "none", number_cell(result.margin))
-        is_wrong = result.truth and result.longest_class not in (None, result.truth)
-        rows.append(Row([*names, *numbers, result.truth or "", caution], {"wrong": "yes"} if is_wrong else {}))
-    predicted = [result for result in results if result.lengths is not None]
-    captions = [f"{r.name}: onset, apex and their difference; prediction {r.label}" for r in predicted]
-    return render(
-        "predictions.html",
-        title=title,
-        cautions=[flag.sentence for flag in dict.fromkeys(shared)],
-        predictions=Table("Predictions", columns, rows),
-        strips=list(zip(captions, strips, strict=False)),
-        num_others=len(predicted) - len(strips),
-        folder=STRIPS_DIR,
-    )
-
-
-def _shared_flags(results: Sequence[Recognition]) -> list[QualityFlag]:
-    """Return the flags that all of several results have; the page shows them once."""
-    if len(results) < 2:
-        return []
-    return [flag for flag in results[0].flags if all(flag in result.flags for result in results)]

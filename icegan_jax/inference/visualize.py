@@ -15,11 +15,11 @@ from icegan_jax.data.video import read_color_frames, write_video
 from icegan_jax.inference.inputs import FrameSource, open_video
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.reporting import fonts, style
-from icegan_jax.reporting.face_grid import FaceGrid, difference_image
+from icegan_jax.reporting.face_grid import FaceGrid, cell_side, difference_image
 from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 # The strip, in pixels.
-_FACE = 224
+_FACE = 224  # at least: a multiple of the side of the crops, so that their pixels stay sharp
 _BAR_STEP = 58
 _FONT_SIZE = 15
 
@@ -39,7 +39,7 @@ def draw_recognition(result: Recognition, classes: Sequence[str]) -> Color:
     """Draw the strip of a result with a prediction: onset, apex, their difference, and the capsule lengths.
 
     Returns:
-        uint8[h, w, 3] of about 300 by 950 pixels; below are the annotation and the flags.
+        uint8[h, w, 3] of about 320 by 1080 pixels for faces of 128; below are the annotation and the flags.
     """
     assert result.onset_face is not None and result.apex_face is not None and result.lengths is not None
     headings = (
@@ -51,8 +51,9 @@ def draw_recognition(result: Recognition, classes: Sequence[str]) -> Color:
     flags = ", ".join(flag.word.replace("_", " ") for flag in result.flags)
     caption = "; ".join(filter(None, (f"annotated: {result.truth}" if result.truth else "", flags)))
     difference = difference_image(result.onset_face, result.apex_face)
-    bars = _draw_lengths(result.lengths, classes)
-    grid = FaceGrid(("",), headings, (_FACE, _FACE), caption)
+    side = cell_side(len(result.onset_face), _FACE)
+    bars = _draw_lengths(result.lengths, classes, side)
+    grid = FaceGrid(("",), headings, (side, side), caption)
     return grid.draw([[result.onset_face, result.apex_face, difference, bars]])
 
 
@@ -61,22 +62,22 @@ def _heading(name: str, result: Recognition, frame: int) -> str:
     return f"{name}\nframe {frame}" + ("" if seconds is None else f", {seconds:.2f} s")
 
 
-def _draw_lengths(lengths: NDArray[np.float32], classes: Sequence[str]) -> Color:
-    """Draw a bar for the capsule length of each class: uint8[h, w, 3]."""
-    picture = Image.new("RGB", (_FACE, _FACE), "white")
+def _draw_lengths(lengths: NDArray[np.float32], classes: Sequence[str], side: int) -> Color:
+    """Draw a bar for the capsule length of each class: uint8[side, side, 3]."""
+    picture = Image.new("RGB", (side, side), "white")
     pen = ImageDraw.Draw(picture)
-    step = min(_BAR_STEP, _FACE // len(classes))
+    step = min(_BAR_STEP, side // len(classes))
     for label, (name, length) in enumerate(zip(classes, lengths, strict=True)):
         top = label * step
         color = style.TEXT_COLOR if label == int(np.argmax(lengths)) else style.MUTED_COLOR
         text = f"{style.truncate(style.legible(name), 18)}  {length:.2f}"
         pen.text((0, top + 14), text, fill=color, font=fonts.font(fonts.font_file(text), _FONT_SIZE), anchor="ls")
-        pen.rectangle((0, top + 20, _FACE, top + 30), fill=style.GRID_COLOR)
-        pen.rectangle((0, top + 20, int(_FACE * min(float(length), 1)), top + 30), fill=style.class_color(label))
+        pen.rectangle((0, top + 20, side, top + 30), fill=style.GRID_COLOR)
+        pen.rectangle((0, top + 20, int(side * min(float(length), 1)), top + 30), fill=style.class_color(label))
     return np.array(picture)
 
 
-def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition]) -> None:
+def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition], *, progress: bool = False) -> None:
     """Write a copy of a video, without sound, that names each event from its onset to its offset.
 
     The copy keeps the time stamps of the video, relative to the first frame.
@@ -85,6 +86,7 @@ def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition
         source: the recording.
         out: the .mp4 to write.
         results: the results for the recording; frame numbers are positions in the video.
+        progress: draw a progress bar on stderr.
 
     Raises:
         UserError: The video cannot be read.
@@ -94,12 +96,13 @@ def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition
     if clock.fps is None:
         clock = replace(clock, fps=_DEFAULT_RATE)
     times = (clock.seconds(position) or 0.0 for position in clock.frame_numbers)
-    write_video(out, zip(times, _annotated_frames(source, results), strict=True), clock.fps or _DEFAULT_RATE)
+    write_video(out, zip(times, _annotated_frames(source, results, progress), strict=True), clock.fps or _DEFAULT_RATE)
 
 
-def _annotated_frames(source: FrameSource, results: Sequence[Recognition]) -> Iterator[Color]:
+def _annotated_frames(source: FrameSource, results: Sequence[Recognition], progress: bool) -> Iterator[Color]:
     remaining = sorted(results, key=lambda result: result.onset)
-    bar = tqdm(read_color_frames(source.path), desc="annotated copy", unit="frame", dynamic_ncols=True)
+    frames = read_color_frames(source.path)
+    bar = tqdm(frames, desc="annotated copy", unit="frame", dynamic_ncols=True, disable=not progress)
     for position, picture in enumerate(bar):
         scale = max(1, math.ceil(_MIN_SIDE / min(picture.shape[:2])))
         frame = np.ascontiguousarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))

@@ -20,8 +20,9 @@ from icegan_jax.reporting.face_grid import difference_image
 NUMBER = "number"  # the CSS class of a column of numbers
 
 _TEMPLATES = resources.files(__package__) / "templates"
-FLICKER_STYLE = (_TEMPLATES / "flicker.css").read_text(encoding="utf-8")
-_STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8") + FLICKER_STYLE
+# The part of the style that the page of icegan_jax.app has, too.
+RESULT_STYLE = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("results.css", "flicker.css"))
+_STYLE = RESULT_STYLE + (_TEMPLATES / "style.css").read_text(encoding="utf-8")
 SCRIPT = (_TEMPLATES / "table.js").read_text(encoding="utf-8")
 # The policy forbids every request and every script but the one above, whatever the name of a clip contains.
 _POLICY = (
@@ -48,6 +49,13 @@ class Cell(NamedTuple):
     value: float | None
 
 
+class LinkCell(NamedTuple):
+    """A text that links to another part of the page or to a file beside it."""
+
+    text: str
+    address: str
+
+
 class FacesCell(NamedTuple):
     """The faces of a clip, shown as onset, apex and their difference."""
 
@@ -56,7 +64,7 @@ class FacesCell(NamedTuple):
     apex: NDArray[np.uint8]
 
 
-TableCell = str | Cell | FacesCell
+TableCell = str | Cell | LinkCell | FacesCell
 
 
 class Row(NamedTuple):

@@ -1,5 +1,6 @@
 """The written pages in a browser: loading, sorting, filtering, narrow windows, dark mode, and no network requests."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from icegan_jax.data.clips import EXPRESSIONS, Clip
 from icegan_jax.data.dataset import Record
 from icegan_jax.data.ingest.prepared_page import write_page
 from icegan_jax.data.ingest.repairs import make_repair
-from icegan_jax.inference.outputs import render_predictions_page
-from icegan_jax.inference.visualize import draw_recognition
+from icegan_jax.inference.outputs import score_predictions
+from icegan_jax.inference.predictions_page import render_predictions_page
+from icegan_jax.inference.timeline import Timeline, TimelineEvent
 from icegan_jax.reporting.render import data_url, encode_picture, render
 from tests.browser.page_visit import OpenPage, PageVisit
 from tests.inference.test_visualize import make_result
@@ -20,7 +22,10 @@ from tests.reporting import fabricated
 pytestmark = pytest.mark.slow
 PHONE = 390  # pixels
 # The number of pictures on each page.
-PAGES = {"report": 52, "report_no_faces": 2, "prepared": 12, "predictions": 1, "synthesis": 1}
+PAGES = {"report": 52, "report_no_faces": 2, "prepared": 12, "predictions": 8, "synthesis": 1}
+
+EVENT = TimelineEvent("b", "b: negative, 1.00 to 1.50 s", "#0072b2", 100, 50)
+TIMELINE = Timeline("M0 0L1000 100", [EVENT], [(0.0, "0:00")], {"negative": "#0072b2"})
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +50,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         classes=EXPRESSIONS,
     )
     result = make_result()
-    strips = [draw_recognition(result, EXPRESSIONS)]
-    html = render_predictions_page("Predictions for film.mp4", [result], strips, EXPRESSIONS, [])
+    results = [result, replace(result, name="b", truth="negative")]
+    networks = {"run": "demo", "networks": "fold a", "held-out scores": "none"}
+    score = score_predictions(results, EXPRESSIONS)
+    html = render_predictions_page(
+        "Predictions", results, EXPRESSIONS, [], networks=networks, files={}, score=score, timeline=TIMELINE
+    )
     (folder / "predictions/index.html").write_text(html, encoding="utf-8")
     url = data_url(encode_picture(face, "PNG"), "image/png")
     html = render(
@@ -142,6 +151,18 @@ def test_prepared_clips_are_filtered_and_sorted(open_page: OpenPage, pages: Path
     visit.page.get_by_label("repaired only").check()
     expect(shown).to_have_text("1 of 3 clips")
     assert column(clips, 3) == ["clip1"] and visit.errors == []
+
+
+def test_wrong_predictions_are_filtered_with_their_faces(open_page: OpenPage, pages: Path) -> None:
+    visit = open_at(open_page, pages, "predictions")
+    visit.page.get_by_role("link", name="b: negative, 1.00 to 1.50 s").click()
+    assert visit.page.evaluate("document.querySelector(':target').id") == "b"
+    visit.page.get_by_label("wrong answers only").check()
+    assert column(table(visit, "Predictions"), 0) == ["clip<1>"]
+    cards = visit.page.locator("section.card")
+    expect(cards.nth(0)).to_be_visible()
+    expect(cards.nth(1)).to_be_hidden()
+    assert visit.errors == []
 
 
 def test_dark_mode(open_page: OpenPage, pages: Path) -> None:

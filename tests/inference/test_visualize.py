@@ -5,11 +5,9 @@ import pytest
 
 from icegan_jax.data.landmarks import Box
 from icegan_jax.inference import visualize
-from icegan_jax.inference.outputs import render_predictions_page
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.visualize import draw_recognition
-from tests.reporting.parsed_page import ParsedPage
 
 CLASSES = ("negative", "positive", "surprise")
 FACE = np.full((32, 32), 120, np.uint8)
@@ -41,33 +39,6 @@ def test_a_strip_shows_faces_and_bars() -> None:
     longer = draw_recognition(make_result(lengths=np.array([0.7, 0.95, 0.1], np.float32)), CLASSES)
     orange = [(np.abs(image.astype(int) - (230, 159, 0)).max(axis=2) == 0).sum() for image in (strip, longer)]
     assert orange[1] > 1.3 * orange[0] > 0
-
-
-def test_a_flag_of_all_results_appears_once_in_the_page() -> None:
-    shared = QualityFlag("rate_unknown", "No rate is known.")
-    results = [
-        make_result(flags=(shared,)),
-        make_result(name="b", flags=(shared, QualityFlag("close_call", "Two are alike."))),
-    ]
-    page = render_predictions_page(
-        "Predictions", results, [draw_recognition(each, CLASSES) for each in results], CLASSES, []
-    )
-    assert page.count("No rate is known.") == 1 and page.count("Two are alike.") == 1
-    assert "clip&lt;1&gt;" in page and "clip<1>" not in page
-    assert page.count("data:image/webp") == 2 and 'data-wrong="yes"' in page
-
-
-def test_the_page_is_self_contained_and_says_that_there_are_no_events() -> None:
-    page = render_predictions_page("Predictions", [], [], CLASSES, [QualityFlag("slow_camera", "Filmed slowly.")])
-    assert "No event was found." in page and "Filmed slowly." in page
-    ParsedPage(page).check_self_contained()
-
-
-def test_the_page_names_the_folder_of_the_other_strips() -> None:
-    page = render_predictions_page(
-        "Predictions", [make_result(), make_result(name="b")], [np.zeros((4, 4, 3), np.uint8)], CLASSES, []
-    )
-    assert "The other 1 are in the folder strips" in page
 
 
 def test_an_annotated_frame_shows_letters_beyond_ascii() -> None:

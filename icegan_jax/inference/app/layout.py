@@ -1,6 +1,7 @@
 """The layout of the page, its style, and the functions that its buttons call. No other file imports gradio."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -8,6 +9,7 @@ import gradio as gr
 
 from icegan_jax.data.video import VIDEO_SUFFIXES
 from icegan_jax.errors import UserError, describe_os_error
+from icegan_jax.inference.app.examples import Examples, Paths
 from icegan_jax.inference.app.results import (
     FACE,
     MAX_DRAW,
@@ -18,9 +20,11 @@ from icegan_jax.inference.app.results import (
     synthesis_html,
 )
 from icegan_jax.inference.app.uploads import Uploads, path_of
+from icegan_jax.inference.describe import describe_networks
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, QUIETEST
 from icegan_jax.inference.synthesize import MAX_INTENSITY
+from icegan_jax.reporting.render import RESULT_STYLE
 
 MAX_UPLOAD = "500mb"
 _MAX_UPLOAD_AGE_S = 86400  # An upload of a session that lasts longer is removed.
@@ -36,14 +40,18 @@ _CAUTION = (
     "computer that runs this page and are removed when you close it; the metadata of a synthesized face declares the "
     "face as synthetic."
 )
-_CSS = """
+_CSS = (
+    RESULT_STYLE
+    + """
+.gradio-container { --line: var(--border-color-primary); --card: var(--background-fill-secondary); --rule: #d69a00;
+  --soft: #5d6673; }
+.dark .gradio-container { --soft: #9aa3af; }
 .gradio-container { width: 100%; max-width: 60rem !important; margin: 0 auto !important; }
 .gradio-container .html-container { padding: .25rem 0; }
 @media (max-width: 40rem) { .gradio-container .fillable { padding: .75rem 1rem; } }
 .words h1 { font-size: 1.6rem; line-height: 1.2; margin: 0 0 .25rem; font-weight: 600; }
 .words p { max-width: 46rem; margin: .25rem 0; line-height: 1.55; }
-.soft, .words .soft { color: #5d6673; }
-.dark .soft, .dark .words .soft { color: #9aa3af; }
+.soft, .words .soft { color: var(--soft); }
 .note { background: #fff3d6; color: #22262e; border-left: .25rem solid #d69a00; padding: .6rem .9rem; }
 .dark .note { background: #33290f; color: #e6e8eb; }
 .problem { color: #b3261e; background: #fdecea; border-left: .25rem solid #b3261e; padding: .6rem .9rem; margin: 0;
@@ -54,52 +62,36 @@ _CSS = """
 .result .class { font-size: 1.5rem; font-weight: 600; margin: 0; }
 .result h3 { font-size: 1.1rem; font-weight: 600; margin: 1.5rem 0 .25rem; }
 .result p { margin: .25rem 0; }
-.bars { list-style: none; margin: .75rem 0; padding: 0; max-width: 34rem; }
-.bars li { display: grid; grid-template-columns: minmax(5rem, max-content) 1fr 2.5rem; gap: .75rem; align-items: center;
-  padding: .2rem 0; margin: 0; overflow-wrap: anywhere; }
-.bars .bar { display: block; height: .7rem; border-radius: .35rem; overflow: hidden;
-  background: var(--border-color-primary); }
-.bars .bar i { display: block; height: 100%; }
-.bars b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
-.bars .best span, .bars .best b { font-weight: 650; }
-.flags { margin: .75rem 0; padding: .6rem .9rem .6rem 1.9rem; border-left: .25rem solid #d69a00;
-  background: var(--background-fill-secondary); list-style: disc; }
-.flags li { margin: .1rem 0; }
 .sideways { overflow-x: auto; margin: .75rem 0; }
 .result .sideways :is(table, tr) { border: 0; }
 .sideways table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .result .sideways :is(th, td) { padding: .3rem 1.2rem .3rem 0; text-align: left; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); white-space: nowrap; }
-.result .sideways th { font-weight: 500; color: #5d6673; }
-.dark .result .sideways th { color: #9aa3af; }
+.result .sideways th { font-weight: 500; color: var(--soft); }
 .result .sideways td:last-child { white-space: normal; }
 .sideways td:last-child { min-width: 16rem; }
 .result a { margin: 0; padding: 0; }
 .result img { display: block; border-radius: .6rem; max-width: 100%; height: auto; margin: 0; }
-.faces { display: grid; gap: .75rem; max-width: 56rem; margin: .75rem 0; }
-.faces.synthetic { grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); }
-.faces.synthetic figure { max-width: 18rem; }
-@media (max-width: 40rem) { .faces.synthetic { grid-template-columns: 1fr; }
-  .faces.synthetic figure { max-width: none; display: grid; grid-template-columns: 1fr 1fr; gap: 0 .5rem;
-    align-items: center; }
-  .faces.synthetic figcaption { grid-column: 1 / 3; grid-row: 1; } }
-.faces.three { max-width: 46rem; grid-template-columns: repeat(3, 1fr); }
-.faces figure { margin: 0; }
-.faces img { width: 100%; }
-.faces figcaption { font-size: .85rem; line-height: 1.35; padding: .3rem 0; color: #5d6673; }
-.dark .faces figcaption { color: #9aa3af; }
-.dark .result img { filter: brightness(.85); }
+.faces.four { grid-template-columns: repeat(4, 1fr); }
+@media (max-width: 40rem) { .faces.four { grid-template-columns: 1fr 1fr; } }
+.dark img.map { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen; }
+.examples { align-items: center; }
+.examples > * { flex: none; width: auto; min-width: 0 !important; }
 """
+)
+
+_WITHOUT_MESSAGE = "html => html?.includes('class=\"problem\"') ? '' : html"
 
 Value = Mapping[str, Any] | None  # the value of a component for files, as the browser sends the value
 
 
-def build(recognizer: Ensemble, generator: Ensemble | None) -> gr.Blocks:
+def build(recognizer: Ensemble, generator: Ensemble | None, examples: Examples) -> gr.Blocks:
     """Return the page.
 
     Args:
         recognizer: the discriminators.
         generator: the generators; None: the page has no tab for synthesis.
+        examples: inputs that a button puts in.
     """
     uploads = Uploads()
     with gr.Blocks(
@@ -108,12 +100,12 @@ def build(recognizer: Ensemble, generator: Ensemble | None) -> gr.Blocks:
         gr.HTML(_heading(recognizer), elem_classes="words")
         with gr.Tabs():
             with gr.Tab("Two pictures"):
-                neutral = _pair_tab(recognizer, uploads)
+                neutral = _pair_tab(recognizer, uploads, examples.pairs)
             with gr.Tab("A clip"):
-                _video_tab(recognizer, uploads)
+                _video_tab(recognizer, uploads, examples.clips)
             if generator is not None:
                 with gr.Tab("Synthesis"):
-                    _synthesis_tab(generator, neutral, uploads)
+                    _synthesis_tab(generator, neutral, uploads, examples.faces)
 
         def end_session(request: gr.Request) -> None:
             uploads.end_session(request.session_hash)
@@ -163,53 +155,60 @@ def _theme() -> gr.Theme:
 
 
 def _heading(ensemble: Ensemble) -> str:
-    names = ensemble.fold_names
-    folds = f"{len(names)} folds" if len(names) > 1 else f"fold {names[0]}"
-    run = ensemble.run_dir.resolve().name
-    text = f"Networks of {folds} of the run {run}. Classes: {', '.join(ensemble.classes)}."
+    networks = describe_networks(ensemble)
+    text = f"Run {networks['run']}, {networks['networks']}. Classes: {networks['classes']}. "
+    if "databases" in networks:
+        text += f"Trained on {networks['training data']} ({networks['databases']}). "
+    text += f"Scores on people that the networks were not trained on: {networks['held-out scores']}."
     return f'<h1>Micro-expressions</h1><p class="soft">{escape(text)}</p><p class="note">{escape(_CAUTION)}</p>'
 
 
-def _pair_tab(ensemble: Ensemble, uploads: Uploads) -> gr.Image:
+def _pair_tab(ensemble: Ensemble, uploads: Uploads, examples: Mapping[str, Paths]) -> gr.Image:
     """Add the tab for two pictures, and return the component of the neutral face."""
     with gr.Row():
-        neutral = _picture("The neutral face", uploads)
-        expression = _picture("The same face with an expression", uploads)
+        neutral = _picture("The neutral face")
+        expression = _picture("The same face with an expression")
     button = gr.Button("Recognize", variant="primary")
-    output = gr.HTML()
 
     def recognize(first: Value, second: Value) -> str:
         files = {"the neutral face": first, "the face with an expression": second}
         return _html_or_error(lambda onset, apex: recognize_pair_html(ensemble, onset, apex), files)
 
-    _connect(button.click, recognize, [neutral, expression], output)
+    run = _add_output(recognize, [neutral, expression], [], uploads, examples)
+    run(button.click)
     return neutral
 
 
-def _video_tab(ensemble: Ensemble, uploads: Uploads) -> None:
+def _video_tab(ensemble: Ensemble, uploads: Uploads, examples: Mapping[str, Paths]) -> None:
     with gr.Row():
-        video = gr.File(
-            label="A video of a face: mp4, mov, avi, mkv or gif", file_types=list(VIDEO_SUFFIXES), height=180
-        )
+        with gr.Column():
+            kinds = ", ".join(suffix.removeprefix(".") for suffix in VIDEO_SUFFIXES)
+            video = gr.File(label=f"A video of a face: {kinds}", file_types=list(VIDEO_SUFFIXES), height=180)
+            with gr.Accordion("Record with a camera", open=False):
+                # As many frames per second as the camera gives.
+                options = gr.WebcamOptions(mirror=False, constraints={"video": {"frameRate": {"ideal": 120}}})
+                camera = gr.Video(label="Camera", sources=["webcam"], webcam_options=options, height=320, buttons=[])
         with gr.Column():
             choices = [("its first frame", FIRST), ("where least moves", QUIETEST)]
             onset = gr.Radio(choices, value=FIRST, label="The neutral face is")
             fps = gr.Number(0, label="Frames per second (0: as in the file)", minimum=0, maximum=100_000)
+    camera.stop_recording(None, camera, video, js="(recording) => recording")
     button = gr.Button("Recognize", variant="primary")
-    output = gr.HTML()
-    _register_uploads(video.change, video, uploads)
 
     def recognize(value: Value, rate: float | None, neutral: str) -> str:
         fps = rate if rate and rate > 0 else None
         return _html_or_error(lambda path: recognize_video_html(ensemble, path, fps, neutral), {"the video": value})
 
-    _connect(button.click, recognize, [video, fps, onset], output)
+    run = _add_output(recognize, [video], [fps, onset], uploads, examples)
+    run(button.click)
 
 
-def _synthesis_tab(ensemble: Ensemble, first_picture: gr.Image, uploads: Uploads) -> None:
+def _synthesis_tab(
+    ensemble: Ensemble, first_picture: gr.Image, uploads: Uploads, examples: Mapping[str, Paths]
+) -> None:
     """Add the tab for synthesis; a neutral face that is uploaded to the first tab appears here, too."""
     with gr.Row():
-        neutral = _picture("A neutral face", uploads)
+        neutral = _picture("A neutral face")
         first_picture.upload(None, first_picture, neutral, js="(face) => face")
         with gr.Column():
             label = "Intensity: 0 changes nothing, 1 is as trained"
@@ -218,20 +217,66 @@ def _synthesis_tab(ensemble: Ensemble, first_picture: gr.Image, uploads: Uploads
             draw = gr.Slider(0, MAX_DRAW, value=0, step=1, label=label, buttons=[])
             view = gr.Radio([("the face", FACE), ("the whole picture", WHOLE)], value=FACE, label="Show")
     button = gr.Button("Synthesize", variant="primary")
-    output = gr.HTML()
 
     def synthesize(value: Value, share: float | None, number: float | None, kind: str) -> str:
         files = {"a neutral face": value}
         return _html_or_error(lambda path: synthesis_html(ensemble, path, share or 0.0, int(number or 0), kind), files)
 
+    run = _add_output(synthesize, [neutral], [intensity, draw, view], uploads, examples)
     for event in (button.click, intensity.input, draw.input, view.input):
-        _connect(event, synthesize, [neutral, intensity, draw, view], output)
+        run(event)
 
 
-def _picture(label: str, uploads: Uploads) -> gr.Image:
-    image = gr.Image(label=label, sources=["upload", "clipboard"], type="filepath", height=320, buttons=[])
-    _register_uploads(image.change, image, uploads)
-    return image
+def _picture(label: str) -> gr.Image:
+    return gr.Image(
+        label=label,
+        sources=["upload", "webcam", "clipboard"],
+        type="filepath",
+        height=320,
+        buttons=[],
+        webcam_options=gr.WebcamOptions(mirror=False),
+    )
+
+
+def _add_output(
+    action: Callable[..., str], files: list[Any], options: list[Any], uploads: Uploads, examples: Mapping[str, Paths]
+) -> Callable[[Callable[..., Any]], None]:
+    """Add the buttons of the examples, and the output.
+
+    The output disappears when another file is put in, and an error message also when an option changes.
+
+    Args:
+        action: takes the values of the files and the options, and returns the output.
+        files: the components of the input files.
+        options: the other inputs.
+        uploads: the registry of uploaded files.
+        examples: paths for ``files``, by the names of their buttons.
+
+    Returns:
+        A function that lets an event call the action.
+    """
+    with gr.Row(elem_classes="examples"):
+        gr.HTML('<p class="soft">Examples (drawn faces)</p>')
+        buttons = {gr.Button(name, size="sm", min_width=80, scale=0): paths for name, paths in examples.items()}
+    output = gr.HTML()
+    for component in files:
+        _register_uploads(component.change, component, uploads)
+        component.change(None, None, output, js="() => ''")
+    for component in options:
+        component.change(None, output, output, js=_WITHOUT_MESSAGE)
+
+    def run(event: Callable[..., Any]) -> None:
+        _connect(event, action, [*files, *options], output)
+
+    for button, paths in buttons.items():
+        values = [str(path) for path in paths]
+        loaded = button.click(partial(_load, values), None, files, queue=False, api_visibility="private")
+        run(loaded.then)
+    return run
+
+
+def _load(values: list[str]) -> list[str] | str:
+    return values if len(values) > 1 else values[0]
 
 
 def _html_or_error(action: Callable[..., str], files: Mapping[str, Value]) -> str:

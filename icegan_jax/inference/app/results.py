@@ -1,7 +1,9 @@
 """The page's results: uploaded files in, HTML with embedded pictures out. No result is written to a file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,14 @@ from icegan_jax.inference.composite import build_renderer
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.inference.face_crops import FIRST, find_neutral_faces
 from icegan_jax.inference.inputs import open_inputs, open_video
-from icegan_jax.inference.media import encode_still
+from icegan_jax.inference.media import encode_sequence, encode_still
 from icegan_jax.inference.quality_flags import DRAWN_FACES, QualityFlag
-from icegan_jax.inference.recognize import Recognition, is_long, recognize_clip, recognize_events
+from icegan_jax.inference.recognize import TRACE_FILE, Recognition, is_long, recognize_clip, recognize_events
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
-from icegan_jax.inference.visualize import draw_recognition
+from icegan_jax.inference.timeline import Timeline, read_timeline
+from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video, draw_recognition
 from icegan_jax.reporting.face_grid import difference_image
-from icegan_jax.reporting.render import Picture, data_url, encode_picture, render_macro
+from icegan_jax.reporting.render import data_url, encode_picture, render_macro
 from icegan_jax.reporting.style import DIFFERENCE_GAIN, class_color
 
 MAX_SECONDS = 60.0  # A longer recording would take minutes.
@@ -31,6 +34,8 @@ MAX_DRAW = 31
 FACE, WHOLE = "face", "whole"
 _FACE_PIXELS = 320  # on a side, of a face with its surroundings
 _WHOLE_PIXELS = 800  # of the longer side; the command synthesize keeps the size of the picture
+_RISE_FRAMES = 8  # of an animation, from the onset to the apex; as many lead back
+_RISE_FPS = 25.0
 _TEMPLATE = "app.html"
 
 Color = NDArray[np.uint8]
@@ -68,10 +73,14 @@ def recognize_video_html(ensemble: Ensemble, path: Path, fps: float | None, onse
             f"icegan_jax.predict --workdir={ensemble.run_dir}"
         )
     options = CropOptions(size=ensemble.image_size)
-    if not is_long(source):
-        return clip_html(recognize_clip(source, onset, options, ensemble), ensemble.classes)
-    recording = recognize_events(source, options, ensemble)
-    return recording_html(recording.events, recording.flags, ensemble.classes)
+    with TemporaryDirectory() as folder:
+        if not is_long(source):
+            result = recognize_clip(source, onset, options, ensemble)
+            annotate_video(source, copy := Path(folder) / ANNOTATED_VIDEO, [result])
+            return clip_html(result, ensemble.classes, data_url(copy.read_bytes(), "video/mp4"))
+        recording = recognize_events(source, options, ensemble, trace := Path(folder) / TRACE_FILE)
+        timeline = read_timeline(trace, recording.events)
+    return recording_html(recording.events, recording.flags, ensemble.classes, timeline)
 
 
 def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, view: str) -> str:
@@ -89,18 +98,32 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
     """
     (neutral_face,) = find_neutral_faces([path], ensemble.image_size)
     intensity, draw = min(max(intensity, 0.0), MAX_INTENSITY), min(max(draw, 0), MAX_DRAW)
-    shown = neutral_face if view == WHOLE else neutral_face.close_up(_FACE_PIXELS)
+    close_up = neutral_face.close_up(_FACE_PIXELS)
+    shown = neutral_face if view == WHOLE else close_up
     renderer = build_renderer(ensemble, [shown], range(len(ensemble.classes)), [draw], crop=False)
+    pictures = renderer.render(intensity)[0]
+    moving = replace(renderer, neutral_faces=[close_up])
+    rising = [moving.render(intensity * share)[0] for share in np.linspace(0, 1, _RISE_FRAMES)]
     onset, faces = _gray_box(shown.picture, shown.box), []
-    for name, picture in zip(ensemble.classes, renderer.render(intensity)[0], strict=True):
+    for label, (name, picture) in enumerate(zip(ensemble.classes, pictures, strict=True)):
         request = SynthesisRequest(path, Path(f"{name}_synthetic.png"), name, intensity, seed=draw)
         provenance = provenance_metadata(request, ensemble, [shown])
-        png = encode_still(_shrink(picture, _WHOLE_PIXELS), ".png", provenance, None)
-        difference = _shrink(difference_image(onset, _gray_box(picture, shown.box)), _FACE_PIXELS)
-        faces.append((name, data_url(png, "image/png"), _png_url(difference)))
+        still = encode_still(_shrink(picture, _WHOLE_PIXELS), ".png", provenance, None)
+        frames = [row[label] for row in [*rising, *rising[-2::-1]]]
+        animation = encode_sequence(frames, ".webp", _RISE_FPS, provenance, None, rising[-1][label])
+        difference = difference_image(onset, _gray_box(picture, shown.box))
+        faces.append(
+            {
+                "name": name,
+                "still": data_url(still, "image/png"),
+                "animation": data_url(animation, "image/webp"),
+                "difference": _shrink(difference, _FACE_PIXELS),
+            }
+        )
     notes = [f"{path.name}: several faces, of which the largest is taken."] * bool(neutral_face.note)
     notes += [DRAWN_FACES.sentence] * ensemble.drawn_faces
-    return render_macro(_TEMPLATE, "synthesis", faces=faces, notes=notes, gain=DIFFERENCE_GAIN)
+    before = _shrink(shown.picture, _WHOLE_PIXELS)
+    return render_macro(_TEMPLATE, "synthesis", faces=faces, before=before, notes=notes, gain=DIFFERENCE_GAIN)
 
 
 def _gray_box(picture: Color, box: Box) -> NDArray[np.uint8]:
@@ -120,13 +143,21 @@ def error_html(message: str) -> str:
     return render_macro(_TEMPLATE, "error", message=message)
 
 
-def clip_html(result: Recognition, classes: Sequence[str]) -> str:
-    """Return the result for one clip: class, capsule lengths, quality flags, onset, apex and their difference."""
-    return render_macro(_TEMPLATE, "clip", result=_result_fields(result, classes))
+def clip_html(result: Recognition, classes: Sequence[str], video: str = "") -> str:
+    """Return the result for one clip: class, capsule lengths, quality flags, onset, apex and their difference.
+
+    Args:
+        result: the result.
+        classes: the class names, in label order.
+        video: the address of the annotated copy; empty for a pair.
+    """
+    return render_macro(_TEMPLATE, "clip", result=_result_fields(result, classes), video=video)
 
 
-def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str]) -> str:
-    """Return the events of a recording: a table, and capsule lengths and pictures of each event with a prediction."""
+def recording_html(
+    results: Sequence[Recognition], flags: Sequence[QualityFlag], classes: Sequence[str], timeline: Timeline
+) -> str:
+    """Return the events of a recording: timeline and table, and lengths and faces of each event with a prediction."""
     events = [
         (
             result.kind,
@@ -141,6 +172,7 @@ def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag],
     return render_macro(
         _TEMPLATE,
         "recording",
+        timeline=timeline,
         count=len(results),
         events=events,
         drawn=[_result_fields(result, classes) for result in predicted[:MAX_DRAWN]],
@@ -149,15 +181,9 @@ def recording_html(results: Sequence[Recognition], flags: Sequence[QualityFlag],
     )
 
 
-def _png_url(picture: Picture) -> str:
-    """Return the address of an embedded PNG."""
-    return data_url(encode_picture(picture, "PNG"), "image/png")
-
-
 def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any]:
     """Return what the template shows of a result with a prediction."""
-    assert result.lengths is not None and result.onset_face is not None and result.apex_face is not None
-    difference = difference_image(result.onset_face, result.apex_face)
+    assert result.lengths is not None
     return {
         "name": result.name,
         "label": str(result.label),
@@ -169,12 +195,10 @@ def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any
             for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True))
         ],
         "flags": [flag.sentence for flag in result.flags],
-        "pictures": [
-            ("onset", _time(result, result.onset), _png_url(result.onset_face)),
-            ("apex", _time(result, result.apex), _png_url(result.apex_face)),
-            ("difference", f"x{DIFFERENCE_GAIN}; red is brighter", _png_url(difference)),
-        ],
-        "strip": _png_url(draw_recognition(result, classes)),
+        "onset_face": result.onset_face,
+        "apex_face": result.apex_face,
+        "times": [_time(result, frame) for frame in (result.onset, result.apex, result.offset)],
+        "strip": data_url(encode_picture(draw_recognition(result, classes), "PNG"), "image/png"),
         "folds": result.folds,
     }
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from icegan_jax.data.landmarks import find_face
 from icegan_jax.errors import UserError
+from icegan_jax.inference.app.examples import draw_examples
 from icegan_jax.inference.ensemble import Ensemble, has_generator, load_ensemble
 from icegan_jax.signals import Stopped
 
@@ -65,7 +66,7 @@ def serve(run_dir: Path, fold: str | None, exclude_subject: str | None, host: st
         # gradio creates folders at import, at the paths in these variables: the import must follow the variables.
         from icegan_jax.inference.app import layout
 
-        page = layout.build(recognizer, generator)
+        page = layout.build(recognizer, generator, draw_examples(Path(folder) / "examples"))
         try:
             address = f"[{host}]" if ":" in host else host  # IPv6 in an URL (RFC 3986, 3.2.2)
             layout.launch(page, address, port)

@@ -17,6 +17,7 @@ for (const table of document.querySelectorAll('table.sortable')) {
   }));
 }
 // A control of a filter form keeps the rows whose field data-NAME has its value; the field "words" searches the text.
+// The element whose id is the data-card of a row is shown and hidden with the row.
 for (const form of document.querySelectorAll('form.filter')) {
   const rows = [...document.getElementById(form.dataset.table).tBodies[0].rows];
   const controls = [...form.querySelectorAll('select, input[type=checkbox]')];
@@ -29,6 +30,7 @@ for (const form of document.querySelectorAll('form.filter')) {
       const text = row.textContent.toLowerCase();
       row.hidden = !(sought.every(word => text.includes(word))
         && wanted.every(control => row.dataset[control.name] === control.value));
+      document.getElementById(row.dataset.card ?? '')?.toggleAttribute('hidden', row.hidden);
       count += !row.hidden;
     }
     shown.value = count + ' of ' + rows.length + ' clips';

@@ -19,7 +19,10 @@ from icegan_jax.inference.ensemble import Ensemble, load_ensemble
 from icegan_jax.inference.face_crops import FIRST
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
+from icegan_jax.inference.timeline import Timeline
 from tests.inference.recordings import write_pair, write_video
+
+EMPTY = Timeline("", [], [], {})
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +32,17 @@ def recognizer(run_dir: Path) -> Ensemble:
 
 def test_the_result_of_a_pair(recognizer: Ensemble, tmp_path: Path) -> None:
     html = recognize_pair_html(recognizer, *write_pair(tmp_path))
-    assert html.count("<figure>") == 3 and html.count("<img ") == 3
+    assert html.count("<img ") == 4 and "<video" not in html  # onset, apex with the onset over it, difference
     assert sum(f'<p class="class">{name}</p>' in html for name in (*recognizer.classes, "no expression")) == 1
     assert "the networks of 3 folds" in html
 
 
 def test_a_short_video_is_one_clip(recognizer: Ensemble, tmp_path: Path) -> None:
     html = recognize_video_html(recognizer, write_video(tmp_path / "film.avi", fps=100), None, FIRST)
-    assert "<b>apex</b> 0.04 s" in html and "Filmed at" not in html
+    assert "apex 0.04 s" in html and "Filmed at" not in html
+    assert "<video controls autoplay loop muted playsinline" in html and 'src="data:video/mp4;base64,' in html
     slow = recognize_video_html(recognizer, tmp_path / "film.avi", 20.0, FIRST)
-    assert "<b>apex</b> 0.20 s" in slow and "Filmed at 20 frames per second" in slow
+    assert "apex 0.20 s" in slow and "Filmed at 20 frames per second" in slow
 
 
 def test_the_events_of_a_long_video(recognizer: Ensemble, tmp_path: Path) -> None:
@@ -46,7 +50,8 @@ def test_the_events_of_a_long_video(recognizer: Ensemble, tmp_path: Path) -> Non
     still, once = [0.0] * 30, [0.2, 0.6, 1.0, 1.0, 0.6, 0.2]
     video = write_video(tmp_path / "film.avi", [*still, *once, *still, *once, *still], fps=30)
     html = recognize_video_html(recognizer, video, None, FIRST)
-    assert "2 events found</p>" in html and html.count("<td>micro</td>") == 2 and html.count("<figure>") == 6
+    assert "2 events found</p>" in html and html.count("<td>micro</td>") == 2 and html.count("<img ") == 8
+    assert html.count("<rect ") == 2 and '<figure class="timeline">' in html
     assert "Filmed at 30 frames per second" in html
 
 
@@ -67,23 +72,23 @@ def result(number: int, lengths: tuple[float, ...] | None, *flags: QualityFlag) 
 def test_the_table_of_events() -> None:
     slow, close = QualityFlag("slow", "Slow <camera>."), QualityFlag("close", "Close call.")
     results = [result(1, (0.1, 0.9, 0.2), slow, close), result(2, None, slow)]
-    html = results_module.recording_html(results, [slow], EXPRESSIONS)
-    assert "2 events found<" in html and html.count("<tr>") == 3 and html.count("<img ") == 3
+    html = results_module.recording_html(results, [slow], EXPRESSIONS, EMPTY)
+    assert "2 events found<" in html and html.count("<tr>") == 3 and html.count("<img ") == 4
     assert (
         "<td>micro</td><td>positive</td><td>0.90</td><td>0.10 s</td><td>0.14 s</td><td>0.18 s</td><td>Close call.</td>"
         in html
     )
     assert "<td>macro</td>" in html and "<td>none</td><td>–</td>" in html
     assert html.count("Slow &lt;camera&gt;.") == 1
-    empty = results_module.recording_html([], [slow], EXPRESSIONS)
+    empty = results_module.recording_html([], [slow], EXPRESSIONS, EMPTY)
     assert "<table" not in empty and "No events found<" in empty
-    assert "1 event found<" in results_module.recording_html(results[:1], [], EXPRESSIONS)
+    assert "1 event found<" in results_module.recording_html(results[:1], [], EXPRESSIONS, EMPTY)
 
 
 def test_the_number_of_drawn_events_is_limited() -> None:
     results = [result(number, (0.1, 0.9, 0.2)) for number in range(results_module.MAX_DRAWN + 2)]
-    html = results_module.recording_html(results, [], EXPRESSIONS)
-    assert html.count("<figure>") == 3 * results_module.MAX_DRAWN and "2 more are not shown here." in html
+    html = results_module.recording_html(results, [], EXPRESSIONS, EMPTY)
+    assert html.count("<img ") == 4 * results_module.MAX_DRAWN and "2 more are not shown here." in html
 
 
 def test_names_are_escaped_and_lengths_are_bounded() -> None:
@@ -103,13 +108,13 @@ def photo(tmp_path: Path) -> Path:
 
 
 def files(html: str) -> list[Image.Image]:
-    """Return the pictures: of each class the face, then the difference image."""
-    matches = re.findall(r'<img alt="[^"]*" src="data:image/png;base64,([^"]+)"', html)
+    """Return the pictures: of each class the onset, the face, the onset again, the animation, the difference."""
+    matches = re.findall(r'<img [^>]*src="data:image/[a-z]+;base64,([^"]+)"', html)
     return [Image.open(io.BytesIO(base64.b64decode(content))) for content in matches]
 
 
 def faces(html: str) -> list[NDArray[np.int64]]:
-    return [np.asarray(picture.convert("RGB"), np.int64) for picture in files(html)[::2]]
+    return [np.asarray(picture.convert("RGB"), np.int64) for picture in files(html)[1::5]]
 
 
 def test_nothing_changes_outside_the_face(ensemble: Ensemble, photo: Path) -> None:
@@ -130,13 +135,16 @@ def test_intensity_and_draw_are_clipped(ensemble: Ensemble, photo: Path) -> None
 
 def test_provenance_metadata(ensemble: Ensemble, photo: Path) -> None:
     html = synthesis_html(ensemble, photo, 0.5, 3, FACE)
-    for name, picture in zip(ensemble.classes, files(html)[::2], strict=True):
+    for name, picture in zip(ensemble.classes, files(html)[1::5], strict=True):
         assert picture.size == (320, 320)
         words = f"Synthetic expression, not a recording: {name}, intensity 0.5, draw 3; "
         assert picture.info["Description"].startswith(words)
         packet = picture.info["XML:com.adobe.xmp"]
         assert "compositeWithTrainedAlgorithmicMedia" in packet and f'"run": "{ensemble.run_id}"' in packet
         assert f'download="{name}_synthetic.png"' in html
+    before, _, again, animation, _ = files(html)[:5]
+    assert np.array_equal(before, again) and 1 < animation.n_frames <= 15 and animation.size == (320, 320)
+    assert animation.info["xmp"]
 
 
 def test_a_large_picture_is_shrunk(ensemble: Ensemble, photo: Path) -> None:
