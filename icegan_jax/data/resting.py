@@ -18,8 +18,8 @@ Gray = NDArray[np.uint8]
 # as a cosine has made 2% of its way there. With fewer than 10 frames to the apex no frame lies within it.
 _RESTING_SHARE = 0.1
 
-# The largest changes that ``disturb`` makes. Together they change a crop by 0 to 3 gray levels in the mean, as H.264
-# (CRF 18 to 28) does to crops of still faces with a noise of 0 to 4 gray levels (0.05 to 3.1, measured on six faces).
+# The largest changes that ``disturb`` makes. Together they change a crop by 0 to 3.5 gray levels in the mean; H.264
+# (CRF 18 to 28) changes crops of still faces with a noise of 0 to 4 gray levels by 0.01 to 3.1 (six faces).
 _SHIFT = 0.2  # pixels
 _BRIGHTNESS = 0.01  # as a share
 _NOISE = 2.5  # deviation in gray levels, before the blur

@@ -28,11 +28,12 @@ PAIRS = tiny.pairs(subjects=4)
 FOLDS = leave_one_subject_out(PAIRS)
 DEVICES = jax.local_devices()
 TIMES = {"steps_per_s": 0.0, "waiting_share": 0.0}
-PLAN = tiny.train_config()  # 8 steps, two a call, a checkpoint every 4; two folds on a device
+# 8 steps, two a call, a checkpoint every 4; two folds on a device; resting pairs that three devices can share.
+PLAN = tiny.train_config(resting_share=1.0)
 # On other devices and beside other folds: the plan and the devices of a run.
 OTHERS = {
-    "a device each": (tiny.train_config(folds_per_device=1), DEVICES),
-    "devices that share batches": (tiny.train_config(parallel="batch"), DEVICES[: tiny.BATCH]),
+    "a device each": (dataclasses.replace(PLAN, folds_per_device=1), DEVICES),
+    "devices that share batches": (dataclasses.replace(PLAN, parallel="batch"), DEVICES[: tiny.BATCH]),
 }
 others = pytest.mark.parametrize("name", OTHERS)
 # What another program of the same folds may differ by after 8 steps (docs/determinism.md): rounding alone.
@@ -112,7 +113,7 @@ def test_a_run_is_the_same_in_another_layout(alone: Path, tmp_path: Path, name: 
 def half(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same run after 4 of its 8 steps; not to be changed."""
     run_dir = tmp_path_factory.mktemp("half")
-    train(run_dir, tiny.train_config(steps=4), DEVICES[:1])
+    train(run_dir, dataclasses.replace(PLAN, steps=4), DEVICES[:1])
     for fold in FOLDS:
         (run_dir / "folds" / fold.name / "result.json").unlink()
     return run_dir
@@ -184,7 +185,7 @@ def test_a_number_of_folds_chosen_by_memory_trains_the_same_run(
 ) -> None:
     """With memory for two of four folds there are two groups of two, and a message about them."""
     monkeypatch.setattr(loop, "choose_folds_per_device", lambda *_: 2)
-    train(tmp_path, tiny.train_config(folds_per_device=0), DEVICES[:1])
+    train(tmp_path, dataclasses.replace(PLAN, folds_per_device=0), DEVICES[:1])
     assert capsys.readouterr().out.startswith("training 4 folds in groups of 2: 2 side by side on each of 1 x cpu")
     for fold in FOLDS:
         ours, theirs = (run / "folds" / fold.name / "predictions.csv" for run in (tmp_path, alone))
