@@ -197,6 +197,8 @@ def test_a_message_goes_when_the_cause_is_mended(open_tab: OpenTab, tmp_path: Pa
     upload(visit, EXPRESSION, apex)
     expect(tab_panel(visit).locator(".problem")).to_have_count(0)
     assert click(visit, "Recognize").locator(".class").inner_text() in ANSWERS
+    tab_panel(visit).get_by_label("Remove Image").first.click()
+    expect(tab_panel(visit).locator(".result")).to_have_count(0)
 
 
 def test_synthesis_and_sliders(open_tab: OpenTab, tmp_path: Path) -> None:

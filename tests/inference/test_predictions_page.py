@@ -52,7 +52,7 @@ def test_scores_and_wrong_answers_are_in_the_page() -> None:
     assert [(row["data-card"], row.get("data-wrong")) for row in rows] == [("clip<1>", "yes"), ("b", None), ("c", None)]
     assert "wrong answers only" in words
     missed = ParsedPage(render([make_result(truth="negative", threshold=0.8), make_result(name="b")])).words()
-    assert "also for the 1 clips answered" in missed and "missed" in missed
+    assert "also for the 1 clip answered" in missed and "missed" in missed
     assert "wrong answers only" not in render([make_result(truth=None), make_result(name="b", truth=None)])
 
 

@@ -241,7 +241,9 @@ def _picture(label: str) -> gr.Image:
 def _add_output(
     action: Callable[..., str], files: list[Any], options: list[Any], uploads: Uploads, examples: Mapping[str, Paths]
 ) -> Callable[[Callable[..., Any]], None]:
-    """Add the buttons of the examples, and the output, from which an error message goes when an input changes.
+    """Add the buttons of the examples, and the output.
+
+    The output goes when a file is uploaded or removed, and an error message when any input changes.
 
     Args:
         action: takes the values of the files and the options, and returns the output.
@@ -259,6 +261,9 @@ def _add_output(
     output = gr.HTML()
     for component in files:
         _register_uploads(component.change, component, uploads)
+        # At a change the result would go, too, that an example has brought by then.
+        for event in (component.upload, component.clear):
+            event(None, None, output, js="() => ''")
     for component in (*files, *options):
         component.change(None, output, output, js=_WITHOUT_MESSAGE)
 
