@@ -44,13 +44,13 @@ def test_help_keeps_its_lines(capsys):
 
 
 def test_a_leading_tilde_is_the_home_directory(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/anna")
+    monkeypatch.setenv("HOME", "/users/anna")
     arguments = ["--out=~/x", "~/a.mp4", "~", "--config.data.dir=~/d", "--input=a~/b", "~bob/x", "b~"]
     assert expand_home(arguments) == [
-        "--out=/home/anna/x",
-        "/home/anna/a.mp4",
-        "/home/anna",
-        "--config.data.dir=/home/anna/d",
+        "--out=/users/anna/x",
+        "/users/anna/a.mp4",
+        "/users/anna",
+        "--config.data.dir=/users/anna/d",
         *arguments[4:],
     ]
-    assert parser().parse_args(["~/run"]).run == "/home/anna/run"
+    assert parser().parse_args(["~/run"]).run == "/users/anna/run"
