@@ -48,8 +48,8 @@ def repeat_command(fields: Mapping[str, Any], workdir: str) -> str:
     """Return the command of ``main`` that trains with these fields: the most similar installed config, and differences.
 
     Args:
-      fields: the value of every field by its dotted name.
-      workdir: the folder of the new run.
+        fields: the value of every field by its dotted name.
+        workdir: the folder of the new run.
     """
     changes: dict[str, dict[str, Any]] = {}
     for path in sorted(CONFIGS_DIR.glob("[a-z]*.py")):

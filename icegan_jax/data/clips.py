@@ -131,7 +131,8 @@ def read_clip_annotations(path: str | Path, classes: Sequence[str] = EXPRESSIONS
     Only ``REQUIRED_COLUMNS`` are required. Without a dataset the name of the table is the dataset, without a clip the
     name of the frames' folder or video is the clip. An empty onset or offset means the first or last frame; an empty
     apex is spotted. ``frames`` is relative to the folder of the table; "~" and backslashes are understood. Blank lines
-    and further columns are ignored. ``read_table`` defines the accepted files. The frames are not read.
+    and further columns are ignored, but a column such as OnsetFrame without a column onset is an error. ``read_table``
+    defines the accepted files. The frames are not read.
 
     Returns:
         The rows; ``emotion`` is the name of the class.
@@ -151,7 +152,7 @@ def read_clip_annotations(path: str | Path, classes: Sequence[str] = EXPRESSIONS
     except WrongTableError as error:
         columns = f"{','.join(REQUIRED_COLUMNS)}, and where known {','.join(optional)}"
         raise UserError(f"{error}; the first line must hold {columns}") from None
-    _check_optional_columns(table, optional)
+    _check_frame_columns(table)
     annotations: list[Annotation] = []
     lines: dict[tuple[str, str, str], int] = {}
     for row in table.rows:
@@ -170,12 +171,15 @@ def read_clip_annotations(path: str | Path, classes: Sequence[str] = EXPRESSIONS
     return annotations
 
 
-def _check_optional_columns(table: Table, optional: Iterable[str]) -> None:
+def _check_frame_columns(table: Table) -> None:
     """Refuse a column such as OnsetFrame, in whose place the first frame would be used without a word."""
-    for name in optional:
+    for name in _WHERE_EMPTY:
         similar = [column for column in table.columns if name in column and column not in COLUMNS]
         if similar and name not in table.columns:
-            raise UserError(f"{table.path}: the column {similar[0]} is not read; call it {name}, or remove it")
+            raise UserError(
+                f"{table.path}: the column {similar[0]} is not read; call it {name} if it holds frame numbers, else "
+                f"remove it: {_WHERE_EMPTY[name]}"
+            )
 
 
 def _annotation_of(row: Row, table: Table, place: str, classes: Sequence[str]) -> Annotation:

@@ -202,9 +202,10 @@ def inspect_clip(
     if not cropper.shows_face(apex):
         changes.append(CropRepair(ANOTHER_FACE, clip.onset, apex, "the apex does not show the face of the onset"))
     selected = _apex_and_neighbors(apex, later)
+    crop_of = dict(cropper.crop(selected))  # read together, as each reading of a video decodes it from its start
     without_face = [n for n in selected if n != apex and not cropper.shows_face(n)]
     selected = [n for n in selected if n not in without_face]
-    faces = np.stack([crop for _, crop in cropper.crop(selected)])
+    faces = np.stack([crop_of[n] for n in selected])
     changes += [CropRepair("neighbor", n, "left out", "it does not show the face of the onset") for n in without_face]
     changes += [
         CropRepair("registration", "rigid", "none", f"frame {n} could not be moved onto the onset")

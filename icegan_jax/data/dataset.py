@@ -21,16 +21,8 @@ VERSION = "2.0.0"  # of the TFDS dataset; 1.0.0 had no resting faces
 SPLIT = "clips"  # "all" is reserved by TFDS
 _NAME = "icegan_pairs"  # of the TFDS dataset; TFDS derives the name from that of the builder ``IceganPairs``
 _Row = tuple[int, int, str, str, str]  # label, shift, dataset, subject, clip
-_ARRAYS = (
-    "onset",
-    "apex",
-    "rest",
-    "label",
-    "shift",
-    "dataset",
-    "subject",
-    "clip",
-)  # the arrays of Pairs, one entry per pair
+# The arrays of Pairs, one entry per pair.
+_ARRAYS = ("onset", "apex", "rest", "label", "shift", "dataset", "subject", "clip")
 
 # This file is written last into a prepared folder: a folder that has it is complete.
 SUMMARY_FILE = "prepared.json"

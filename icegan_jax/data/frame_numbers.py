@@ -7,8 +7,8 @@ from pathlib import Path
 
 from icegan_jax.errors import UserError
 
-MAX_DIGITS = 9  # of a frame number; SMIC's longest have 8 (docs/databases.md, "Identifiers")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
+MAX_DIGITS = 9  # of a number; SMIC's longest frame numbers have 8 (docs/databases.md, "Identifiers")
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".bmp", ".png")
 
 _RENAME = "rename the frames so that one number in their names counts them, as img1.png, img2.png"
 
@@ -37,7 +37,7 @@ def index_frames(folder: str | Path) -> dict[int, Path]:
     images = [
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and re.search("[0-9]", file.stem)
+        if file.suffix.lower() in FRAME_SUFFIXES and not file.name.startswith(".") and re.search("[0-9]", file.stem)
     ]
     if not images:
         raise UserError(f"{folder}: no frames; put jpg, png or bmp images there with the frame number in their names")

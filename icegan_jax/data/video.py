@@ -6,6 +6,7 @@ an AVI is the picture before it once more, as in a player, so that positions are
 
 import itertools
 import math
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,7 +143,7 @@ def read_video_info(path: str | Path) -> VideoInfo:
             name = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
             raise UserError(
                 f"{path}: no frame can be decoded (codec {name}); convert the video to H.264, for example: "
-                f"ffmpeg -i {path} -c:v libx264 -crf 18 new.mp4"
+                f"ffmpeg -i {shlex.quote(str(path))} -c:v libx264 -crf 18 new.mp4"
             )
         info = _video_info(times, header_rate, null_frames)
         rate = info.lowest_rate or info.rate

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from icegan_jax.data.clips import Clip, read_clips
 from icegan_jax.data.cropper import ReadFrames
-from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES, index_frames
-from icegan_jax.data.images import MIN_SIDE, read_color, read_gray, read_gray_pictures, to_gray
+from icegan_jax.data.frame_numbers import index_frames
+from icegan_jax.data.images import MIN_SIDE, PICTURE_SUFFIXES, read_color, read_gray, read_gray_pictures, to_gray
 from icegan_jax.data.ingest.spreadsheets import TABLE_SUFFIXES
 from icegan_jax.data.spotting.stream import MACRO_SECONDS
 from icegan_jax.data.video import read_frames, read_video_info, write_video
@@ -130,7 +130,7 @@ def open_inputs(paths: Sequence[str], fps: float | None, classes: Sequence[str])
         )
     if path.suffix.lower() == ".webp" and b"ANIM" in path.read_bytes()[:64]:  # the chunk that all animations have
         raise UserError(f"{path}: an animated webp cannot be read; convert it to a gif or mp4")
-    if path.suffix.lower() in (*IMAGE_SUFFIXES, ".webp"):
+    if path.suffix.lower() in PICTURE_SUFFIXES:
         raise UserError(f"{path}: one picture shows no change; give the pair: --input {path} APEX, the onset first")
     return [open_video(path, fps)]
 

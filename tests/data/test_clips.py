@@ -167,9 +167,11 @@ def test_subject_label_and_frames_suffice(tmp_path: Path) -> None:
         read_clips(_csv(tmp_path, "1,happy,bob.v2", "1,sad,bob.v2", header="subject,label,frames"))
 
 
-def test_a_column_that_looks_like_an_optional_one_is_not_left_out_silently(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="clips.csv: the column onsetframe is not read; call it onset, or remove it"):
+def test_a_column_that_looks_like_a_frame_number_is_not_left_out_silently(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="clips.csv: the column onsetframe is not read; call it onset if it holds"):
         read_clips(_csv(tmp_path, "s,anger,f,5", header="subject,label,frames,OnsetFrame"))
+    header = "subject,label,frames,onset,offset,Clip length,Dataset year"
+    assert [clip.clip for clip in read_clips(_csv(tmp_path, "s,anger,f,5,9,1.5,2019", header=header))] == ["f"]
 
 
 def test_numbers_dates_and_paths_as_programs_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

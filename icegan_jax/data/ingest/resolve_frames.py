@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from icegan_jax.data.clips import Clip
-from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES
+from icegan_jax.data.frame_numbers import FRAME_SUFFIXES
 from icegan_jax.data.ingest.annotation import Annotation, Finding
 from icegan_jax.data.ingest.overrides import Override, check_override, override_annotation
 from icegan_jax.data.ingest.repairs import Repair, annotation_to_clip, frame_gaps
@@ -129,7 +129,7 @@ def _without_frames(annotation: Annotation, problems: dict[Path, str], allow_mis
 def _is_empty(path: Path) -> bool:
     if not path.exists():
         return True
-    return path.is_dir() and not any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
+    return path.is_dir() and not any(file.suffix.lower() in FRAME_SUFFIXES for file in path.iterdir())
 
 
 def _error(annotation: Annotation, text: str) -> Finding:

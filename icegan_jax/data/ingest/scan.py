@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from icegan_jax.data.frame_numbers import IMAGE_SUFFIXES
+from icegan_jax.data.frame_numbers import FRAME_SUFFIXES
 from icegan_jax.data.video import VIDEO_SUFFIXES
 from icegan_jax.errors import UserError
 
@@ -78,7 +78,7 @@ def scan_folders(root: str | Path) -> FolderTree:
         archives += [folder / file for file, _, suffix in suffixes if suffix in _ARCHIVES]
         videos = [Path(file) for file, _, suffix in suffixes if suffix in VIDEO_SUFFIXES]
         clips += [ClipFolder(folder / video, (*parts, video.stem)) for video in videos]
-        has_frames = any(suffix in IMAGE_SUFFIXES and re.search("[0-9]", stem) for _, stem, suffix in suffixes)
+        has_frames = any(suffix in FRAME_SUFFIXES and re.search("[0-9]", stem) for _, stem, suffix in suffixes)
         if has_frames and folder != root:  # the root is no clip: a picture beside the folders is not a frame
             clips.append(ClipFolder(folder, parts))
         if len(parts) > _DEPTH:

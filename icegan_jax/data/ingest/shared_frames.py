@@ -32,6 +32,7 @@ def find_shared_frames(clips: Sequence[Clip], digests: Sequence[Iterable[str]]) 
         for earlier, number in counts.items():
             other = clips[earlier]
             label = "" if other.label == clip.label else ", under another label"
-            message = f"shares {number} frames with {other.name} ({other.frames}), a clip of another subject{label}"
+            frames = "1 frame" if number == 1 else f"{number} frames"
+            message = f"shares {frames} with {other.name} ({other.frames}), a clip of another subject{label}"
             findings.append(Finding("error" if label else "shared", clip.name, str(clip.frames), message, _REMEDY))
     return findings

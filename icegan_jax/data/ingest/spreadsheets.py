@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from icegan_jax.data.frame_numbers import MAX_DIGITS
 from icegan_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ _ZIP, _OLE = b"PK", b"\xd0\xcf\x11\xe0"
 TABLE_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv")
 # Levels of folders that find_tables searches: SMIC-E's workbook lies 2 deep, nested archives add one or two.
 _DEPTH = 5
-# A number of more digits is a damaged cell: SMIC's longest frame numbers have 8 (docs/databases.md, "Identifiers").
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.0*)?")
+_WHOLE_NUMBER = re.compile(rf"[+-]?[0-9]{{1,{MAX_DIGITS}}}(\.0*)?")  # a longer number is a damaged cell
 
 # A cell in the XML of an xlsx sheet: its reference, as B12, its attributes and its content.
 _XLSX_CELL = re.compile(rb'<(?:\w+:)?c\b([^>]*?\br="([A-Z]+)([0-9]+)"[^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)', re.DOTALL)

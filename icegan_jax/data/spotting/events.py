@@ -39,8 +39,8 @@ _QUARTER = 0.3186
 
 # Levels of the excess, relative to the apex, at which the span of an event is measured.
 _HALF_LEVEL = 0.5  # half of the way from the apex to the end of a micro-expression
-_REST_SHARE = 0.1  # of the frames of a clip, at least, show the face at rest
 _LOW_LEVEL = 0.2  # beginning and end of a longer expression, which may stay
+_REST_SHARE = 0.1  # of the frames of a clip, at least, show the face at rest: their change is the background
 
 # The slow scale must show this share of the change at the quick scale; both are equal for an isolated event.
 _MIN_SLOW_SHARE = 0.7

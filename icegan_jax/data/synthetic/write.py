@@ -81,7 +81,7 @@ def draw_clips(
                 for repetition in range(1, clips_per_class + 1):
                     rng = _generator(seed, number, label, repetition)
                     animation = sample_animation(expression, muscles, resting_units, frames, rng)
-                    first = int(rng.integers(3, 200))
+                    first = int(rng.integers(RESTING_FRAMES, 200))
                     rest_rng = _generator(seed, number, label, repetition, 1)
                     rest = sample_rest(animation, muscles.scale, rest_rng)
                     name = f"{expression}_{repetition}"
