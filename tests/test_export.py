@@ -22,7 +22,7 @@ from icegan_jax.models.generator import to_float
 
 pytestmark = pytest.mark.slow  # imports onnxruntime and jax2onnx
 
-CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections"}  # what load.py may import
+CARRIED = {"jax", "numpy", "json", "sys", "pathlib", "collections", "typing"}  # what load.py may import
 
 
 @pytest.fixture(scope="module")
