@@ -165,12 +165,16 @@ def test_wrong_arrays_are_refused(loader: ModuleType, exported: Path) -> None:
     [
         ((), "error: give two faces: python load.py onset.npy apex.npy\n"),
         (("face.png", "face.png"), "error: face.png: no .npy file; save the cropped face with numpy.save\n"),
+        (("empty.npy", "empty.npy"), "error: empty.npy: no .npy file;"),
+        (("two.npz", "two.npz"), "error: two.npz: no .npy file;"),
         (("gone.npy", "gone.npy"), "error: gone.npy: cannot be read (No such file or directory); correct the path\n"),
         (("rgb.npy", "rgb.npy"), "error: onset: shape (32, 32, 3); give gray faces [b, 32, 32], cropped as model.json"),
     ],
 )
 def test_the_loader_names_what_is_wrong(exported: Path, tmp_path: Path, paths: tuple[str, ...], message: str) -> None:
     (tmp_path / "face.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (tmp_path / "empty.npy").touch()
+    np.savez(tmp_path / "two.npz", np.zeros((32, 32), np.uint8))
     np.save(tmp_path / "rgb.npy", np.zeros((32, 32, 3), np.uint8))
     command = [sys.executable, str(exported / "load.py"), *paths]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

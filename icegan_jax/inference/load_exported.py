@@ -97,8 +97,10 @@ def _load_face(path: str) -> np.ndarray:
         face = np.load(path, allow_pickle=False)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror}); correct the path") from None
-    except ValueError:
-        raise ValueError(f"{path}: no .npy file; save the cropped face with numpy.save") from None
+    except (ValueError, EOFError):  # EOFError: an empty file
+        face = None
+    if not isinstance(face, np.ndarray):  # numpy.load reads an .npz file, too
+        raise ValueError(f"{path}: no .npy file; save the cropped face with numpy.save")
     return face[None] if face.ndim == 2 else face
 
 
