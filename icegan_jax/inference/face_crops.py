@@ -27,6 +27,7 @@ FIRST, QUIETEST = "first", "quietest"  # the onset of a clip without annotation
 Gray = NDArray[np.uint8]
 
 # What a close-up shows around the box, as a fraction of the box's longer side: hair and chin.
+FACE_OPTION_HINT = "; --face=N takes another, from the left"  # in the note of a neutral face, for the command
 _SURROUNDINGS = 0.35
 
 Color = NDArray[np.uint8]
@@ -239,7 +240,7 @@ def _find_face(path: Path, gray: Gray, number: int | None) -> tuple[Face, str]:
         face = find_face([gray])
         if face is None:
             raise no_face
-        notes = [f"{face.count} faces, of which the largest is taken; --face=N takes another, from the left"]
+        notes = [f"{face.count} faces, of which the largest is taken{FACE_OPTION_HINT}"]
         return face, _note(path, [*notes * (face.count > 1), *_doubts(face)])
     faces = find_faces(gray)
     if not faces:

@@ -16,7 +16,7 @@ from icegan_jax.data.landmarks import Box
 from icegan_jax.errors import UserError
 from icegan_jax.inference.composite import build_renderer
 from icegan_jax.inference.ensemble import Ensemble
-from icegan_jax.inference.face_crops import FIRST, find_neutral_faces
+from icegan_jax.inference.face_crops import FACE_OPTION_HINT, FIRST, find_neutral_faces
 from icegan_jax.inference.inputs import open_inputs, open_video
 from icegan_jax.inference.media import encode_sequence, encode_still
 from icegan_jax.inference.quality_flags import DRAWN_FACES, QualityFlag
@@ -120,7 +120,8 @@ def synthesis_html(ensemble: Ensemble, path: Path, intensity: float, draw: int, 
                 "difference": _shrink(difference, _FACE_PIXELS),
             }
         )
-    notes = [f"{path.name}: several faces, of which the largest is taken."] * bool(neutral_face.note)
+    note = neutral_face.note.replace(str(path), path.name).replace(FACE_OPTION_HINT, "")
+    notes = [f"{note}."] * bool(note)
     notes += [DRAWN_FACES.sentence] * ensemble.drawn_faces
     before = _shrink(shown.picture, _WHOLE_PIXELS)
     return render_macro(_TEMPLATE, "synthesis", faces=faces, before=before, notes=notes, gain=DIFFERENCE_GAIN)

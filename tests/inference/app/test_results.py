@@ -160,8 +160,14 @@ def test_the_largest_of_several_faces_is_used(ensemble: Ensemble, photo: Path) -
     beside[:195] = small
     Image.fromarray(np.hstack([face, beside])).save(photo)
     html = synthesis_html(ensemble, photo, 1.0, 0, WHOLE)
-    assert "photo.png: several faces, of which the largest is taken." in html
+    assert "photo.png: 2 faces, of which the largest is taken." in html
     assert all((pictures[:, 240:] == beside).all() for pictures in faces(html))
+
+
+def test_a_face_on_its_side_is_turned(ensemble: Ensemble, photo: Path) -> None:
+    Image.fromarray(np.rot90(np.asarray(Image.open(photo)))).save(photo)
+    html = synthesis_html(ensemble, photo, 1.0, 0, WHOLE)
+    assert "photo.png: turned by 270 degrees counterclockwise" in html and "is taken" not in html
 
 
 def test_no_face(ensemble: Ensemble, tmp_path: Path) -> None:
