@@ -7,13 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from icegan_jax.evaluation.calibration import NUM_BINS, Calibration, Reliability, Threshold
+from icegan_jax.evaluation.calibration import MAX_FALSE_ALARMS, NUM_BINS, Calibration, Reliability, Threshold
 from icegan_jax.reporting import style
-from icegan_jax.reporting.plots import cut_out_panels
+from icegan_jax.reporting.plots import MEAN_COLOR, cut_out_panels
 from icegan_jax.reporting.render import NUMBER, Column, Row, Table, number_cell
 
 _SIZE = (10.0, 3.8)  # inches, of two panels
-_CLIP_COLOR, _RESTING_COLOR = "#12335b", "#e69f00"
+_RESTING_COLOR = "#e69f00"
 
 
 def calibration_context(calibration: Calibration, classes: Sequence[str]) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def calibration_context(calibration: Calibration, classes: Sequence[str]) -> dic
     figure = draw_calibration(calibration)
     return {
         "threshold": calibration.threshold,
+        "max_false_alarms": MAX_FALSE_ALARMS,
         "close_call": calibration.close_call,
         "reliability": calibration.reliability,
         "table": _threshold_table(calibration.threshold, classes),
@@ -54,7 +55,7 @@ def _draw_lengths(axes: Axes, calibration: Calibration) -> None:
     edges = np.linspace(0, 1, NUM_BINS + 1)
     threshold = calibration.threshold
     series = (
-        ("clips with an expression", calibration.reliability.clips, _CLIP_COLOR),
+        ("clips with an expression", calibration.reliability.clips, MEAN_COLOR),
         ("pairs at rest", threshold.resting_by_length, _RESTING_COLOR),
     )
     axes.axvline(threshold.length, color=style.TEXT_COLOR, linewidth=1.2, linestyle="--")
@@ -70,7 +71,7 @@ def _draw_lengths(axes: Axes, calibration: Calibration) -> None:
         axes.stairs(np.array(counts) / max(sum(counts), 1), edges, fill=True, color=color, alpha=0.45, label=name)
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_ylabel("share of the held-out ones", fontsize=style.TEXT_SIZE, color=style.TEXT_COLOR)
-    axes.legend(fontsize=style.SMALL_SIZE, frameon=False, loc="upper left")
+    _add_legend(axes)
 
 
 def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
@@ -78,7 +79,7 @@ def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
     used = np.flatnonzero(reliability.clips)
     length, accuracy = np.array(reliability.length)[used], np.array(reliability.accuracy)[used]
     axes.plot([0, 1], [0, 1], color=style.MUTED_COLOR, linewidth=1, linestyle="--", label="length = accuracy")
-    axes.plot(length, accuracy, color=_CLIP_COLOR, linewidth=1.5, marker="o", label="held-out clips, and their number")
+    axes.plot(length, accuracy, color=MEAN_COLOR, linewidth=1.5, marker="o", label="held-out clips, and their number")
     for place, x, y in zip(used, length, accuracy, strict=True):
         axes.annotate(
             str(reliability.clips[place]),
@@ -92,7 +93,12 @@ def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.set_ylabel("share of right answers", fontsize=style.TEXT_SIZE, color=style.TEXT_COLOR)
-    axes.legend(fontsize=style.SMALL_SIZE, frameon=False, loc="upper left")
+    _add_legend(axes)
+
+
+def _add_legend(axes: Axes) -> None:
+    """Add the legend above the plot and the name of the threshold, where no data lie below the legend."""
+    axes.legend(fontsize=style.SMALL_SIZE, frameon=False, loc="lower left", bbox_to_anchor=(0, 1.06), ncols=2)
 
 
 def _threshold_table(threshold: Threshold, classes: Sequence[str]) -> Table:

@@ -107,7 +107,7 @@ def draw_training_curves(
 
 
 def cut_out_panels(figure: Figure, picture: Image.Image) -> list[Image.Image]:
-    """Cut the plots out of the picture of ``draw_training_curves``: equally large, in their order."""
+    """Cut the plots out of the picture of a figure: equally large, in their order."""
     scale = picture.width / figure.bbox.width
     pictures = []
     for axes in figure.axes:
