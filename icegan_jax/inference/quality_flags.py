@@ -187,8 +187,8 @@ def flag_answer(longest: float, margin: float | None, calibration: Calibration |
     if longest <= threshold.length:
         num_pairs, num_clips = sum(threshold.resting), sum(threshold.clips)
         sentence = (
-            f"The longest capsule has a length of {longest:.2f}; {threshold.length:.2f} or less had "
-            f"{num_pairs - sum(threshold.false_alarms)} of {num_pairs} held-out pairs at rest and "
+            f"The longest capsule has a length of {longest:.2f}, not above the threshold of {threshold.length:.2f}. So "
+            f"were answered {num_pairs - sum(threshold.false_alarms)} of {num_pairs} held-out pairs at rest and "
             f"{sum(threshold.missed)} of {num_clips} held-out clips with an expression."
         )
         return [QualityFlag("below_threshold", sentence)]
