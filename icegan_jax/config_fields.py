@@ -11,7 +11,13 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from icegan_jax.io import CHECKSUM
+
 CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout and in an installation
+
+# Keys of config.json that are not fields of the config. A later start of the run does not compare the notes.
+NOTES = ("id", "started", "git_commit", "resumed")
+NOT_FIELDS = (*NOTES, "data_fingerprint", "code", CHECKSUM)
 
 _FIELD = re.compile(r"    config\.([\w.]+) = [^#]*(?:#\s*(.*))?")  # and its comment
 _COMMENT = re.compile(r"    #\s*(.*)")

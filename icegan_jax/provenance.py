@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from icegan_jax import __version__
 from icegan_jax.config import validate
-from icegan_jax.config_fields import flatten
+from icegan_jax.config_fields import NOT_FIELDS, NOTES, flatten
 from icegan_jax.errors import UserError, not_writable_error
 from icegan_jax.io import read_json_with_checksum, write_json_with_checksum
 from icegan_jax.run_dir import CONFIG_FILE, FOLDS_DIR
@@ -42,9 +42,6 @@ HARMLESS = {
     **{f"code.{package}": "rounding may differ" for package in PACKAGES},
     "code.icegan_jax": "if the new version computes the same",  # the program cannot check the condition
 }
-
-_NOTES = ("id", "started", "git_commit", "resumed")  # keys of config.json that are not compared
-_NOT_FIELDS = (*_NOTES, "data_fingerprint", "code")  # keys of config.json that are not fields of the config
 
 _GIT_TIMEOUT_S = 10.0
 
@@ -136,7 +133,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     return {
         name: (before.get(name), now.get(name))
         for name in {**now, **before}
-        if name not in _NOTES and before.get(name) != now.get(name)
+        if name not in NOTES and before.get(name) != now.get(name)
     }
 
 
@@ -174,7 +171,7 @@ def _read(path: Path) -> tuple[dict[str, Any], ConfigDict]:
             f"{error}; the run cannot be used without the settings that it began with: put the file back from a copy, "
             "or choose another --workdir"
         ) from None
-    config = ConfigDict({name: value for name, value in stored.items() if name not in _NOT_FIELDS})
+    config = ConfigDict({name: value for name, value in stored.items() if name not in NOT_FIELDS})
     try:
         validate(config)
     except UserError as error:

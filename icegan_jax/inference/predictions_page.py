@@ -9,12 +9,14 @@ from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.timeline import Timeline
+from icegan_jax.inference.visualize import ANNOTATED_VIDEO
 from icegan_jax.reporting.render import NUMBER, Column, LinkCell, Row, Table, TableCell, number_cell, render
 from icegan_jax.reporting.score_tables import class_table, confusions
 from icegan_jax.reporting.style import class_color
 
 MAX_DRAWN = 100  # results with faces in the page, 40 kB each; the folder of strips has all
 _RIGHT, _WRONG, _MISSED = "right", "wrong", "missed"
+_SCORE_NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
 
 
 def render_predictions_page(
@@ -57,7 +59,7 @@ def render_predictions_page(
         timeline=timeline,
         predictions=_table(results, {result.name for result in drawn}, shared),
         answers=list(dict.fromkeys(_answer(result) for result in results)),
-        drawn=[_card(result, classes, shared, has_video="annotated.mp4" in files) for result in drawn],
+        drawn=[_card(result, classes, shared, has_video=ANNOTATED_VIDEO in files) for result in drawn],
         num_others=len(predicted) - len(drawn),
         networks=networks,
     )
@@ -82,9 +84,6 @@ def _tiles(results: Sequence[Recognition], score: Mapping[str, Any]) -> list[tup
         return [*tiles, *((f"{score[name]:.3f}", text) for name, text in _SCORE_NAMES.items())]
     counts = Counter(map(_answer, results))
     return [(str(count), answer) for answer, count in counts.most_common()] if len(results) > 1 else []
-
-
-_SCORE_NAMES = {"uf1": "UF1", "uar": "UAR", "accuracy": "accuracy"}
 
 
 def _table(results: Sequence[Recognition], drawn: set[str], shared: Sequence[QualityFlag]) -> Table:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from icegan_jax.config_fields import default_fields, field_comments, flatten, is_equal, repeat_command
+from icegan_jax.config_fields import NOT_FIELDS, default_fields, field_comments, flatten, is_equal, repeat_command
 from icegan_jax.reporting.render import Column, Row, Table, format_value
 from icegan_jax.reporting.run_files import Run
 
@@ -22,7 +22,6 @@ _CENTRAL = (
     "evaluation.selection",
     "seed",
 )
-_NOTES = ("id", "started", "git_commit", "resumed", "checksum", "data_fingerprint", "code")  # not fields of the config
 _DATA_FOLDER = "data.dir"  # may hold a user's name
 
 
@@ -78,7 +77,7 @@ def describe_resumes(config: Mapping[str, Any], *, data_folder: bool = True) -> 
 
 def config_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields in a config.json by dotted name, without the notes of the run."""
-    return flatten({name: value for name, value in config.items() if name not in _NOTES})
+    return flatten({name: value for name, value in config.items() if name not in NOT_FIELDS})
 
 
 def configuration_table(config: Mapping[str, Any], *, data_folder: bool = True) -> Table:

@@ -41,7 +41,7 @@ def write_result(folder: Path, content: Mapping[str, Any]) -> None:
         ``files``.
 
     Raises:
-      OSError: the file cannot be written, or the fold has no predictions.
+      OSError: the file cannot be written, or the fold lacks predictions.csv or resting.csv.
     """
     names = [name for name in FILES if name in _REQUIRED or (folder / name).is_file()]
     write_json_with_checksum(
