@@ -12,10 +12,8 @@ import csv
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -25,7 +23,7 @@ from experiments.shared.tables import write_tables
 from icegan_jax.api import load_run
 from icegan_jax.cli import ArgumentParser
 from icegan_jax.data.clips import read_clips
-from icegan_jax.data.video import read_frame, read_frames
+from icegan_jax.data.video import read_frame, read_frames, write_video
 from icegan_jax.errors import UserError
 from icegan_jax.inference.face_crops import list_pictures
 from icegan_jax.inference.inputs import Picture
@@ -56,25 +54,14 @@ def add_noise(face: Gray, rng: np.random.Generator) -> Gray:
     return np.asarray(np.clip(np.rint(face + rng.normal(0.0, NOISE, face.shape)), 0, 255), np.uint8)
 
 
-def write_h264(path: Path, frames: Sequence[Gray], fps: float, crf: int) -> Path:
-    """Write frames uint8[h, w], whose sides are even, as H.264 of a quality, and return the path."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": str(crf)})
-        stream.height, stream.width = frames[0].shape
-        stream.pix_fmt = "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "gray").reformat(format="yuv420p")))
-        container.mux(stream.encode(None))
-    return path
-
-
 def inputs_of(face: Gray, folder: Path, fps: float, rng: np.random.Generator) -> Iterator[tuple[str, list[Picture]]]:
     """Yield the kind and the arguments of ``Run.recognize`` of every input that is made of a face."""
     yield "with itself", [face, face]
     yield "with noise", [add_noise(face, rng), add_noise(face, rng)]
     for crf in CRF:
-        frames = [add_noise(face, rng) for _ in range(round(SECONDS * fps))]
-        yield f"H.264, CRF {crf}", [write_h264(folder / f"crf{crf}.mp4", frames, fps, crf)]
+        path = folder / f"crf{crf}.mp4"
+        write_video(path, ((i / fps, add_noise(face, rng)) for i in range(round(SECONDS * fps))), fps, crf=crf)
+        yield f"H.264, CRF {crf}", [path]
 
 
 def count_answers(kind: str, answers: Sequence[Recognition | None], classes: Sequence[str]) -> dict[str, object]:

@@ -302,13 +302,13 @@ def _face_changes(face: Face, searched: Sequence[int], shape: tuple[int, ...]) -
     if face.position:
         reason = "no face found in the onset: the box is that of a later frame"
         changes.append(CropRepair("face", searched[0], searched[face.position], reason))
-    # Upsampling alone is not recorded: the detector then searches the same image for faces of 40 pixels instead of 80.
     if face.turn:
         reason = "the face is upright after this turn, counterclockwise, of all frames"
         changes.append(CropRepair("face", None, f"turned by {90 * face.turn} degrees", reason))
     if face.score < SURE_SCORE:
         reason = f"the detector's score is {face.score:.2f}; faces that look at the camera have {SURE_SCORE:g} or more"
         changes.append(CropRepair("face", None, "uncertain", reason))
+    # Upsampling alone is not recorded: the detector then searches the same image for faces of 40 pixels instead of 80.
     if face.help not in ("", "upsampled"):
         changes.append(CropRepair("face", None, face.help, "the detector found no face without it"))
     if face.box(0).within(shape) != face.box(0):

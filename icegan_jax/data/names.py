@@ -85,12 +85,12 @@ def check_subjects(people: Iterable[tuple[str, str]]) -> None:
     for dataset, subject in people:
         check_name(dataset, "dataset")
         check_name(subject, "subject")
-    for _, message in subject_conflicts(people):
-        raise UserError(message)
+    for _, message, remedy in subject_conflicts(people):
+        raise UserError(f"{message}; {remedy}")
 
 
-def subject_conflicts(people: Iterable[tuple[str, str]]) -> Iterator[tuple[int, str]]:
-    """Yield the position and an error message of each (dataset, subject) that is one with an earlier one.
+def subject_conflicts(people: Iterable[tuple[str, str]]) -> Iterator[tuple[int, str, str]]:
+    """Yield position, error message and remedy of each (dataset, subject) that is one with an earlier one.
 
     A file system may not distinguish upper from lower case (macOS, Windows), or two encodings of an accent. Subjects
     whose names differ in leading zeros are taken as one person, who must not be in training and test of a fold.
@@ -103,10 +103,10 @@ def subject_conflicts(people: Iterable[tuple[str, str]]) -> Iterator[tuple[int, 
             continue
         names = f"{'/'.join(first)!r} and {f'{dataset}/{subject}'!r}"
         if _fold_case("_".join(first)) == _fold_case(folder):
-            reason = f"two subjects would share the folder {folder}, on some disks at least; rename one"
+            problem, remedy = f"two subjects would share the folder {folder}, on some disks at least", "rename one"
         else:
-            reason = "differ in leading zeros only; give one person one name, and two people different ones"
-        yield position, f"{names}: {reason} in clips.csv"
+            problem, remedy = "differ in leading zeros only", "give one person one name, and two people different ones"
+        yield position, f"{names}: {problem}", f"{remedy} in clips.csv"
 
 
 def spreadsheet_cell(value: object) -> str:

@@ -37,11 +37,12 @@ _EXCESS_INTERVALS = 3  # by which the duration in a header may exceed the frames
 
 _CLOCK = 90_000  # ticks per second of a written video: the usual clock of MPEG, a multiple of the usual frame rates
 _CODECS = {
-    # H.264 with halved color resolution, which all browsers play; crf 18 hardly differs from the frames.
-    ".mp4": ("libx264", "yuv420p", {"crf": "18"}, {"movflags": "+faststart"}),
+    # H.264 with halved color resolution, which all browsers play.
+    ".mp4": ("libx264", "yuv420p", {}, {"movflags": "+faststart"}),
     # Each frame is coded alone, so that no change between two frames is lost.
     ".mkv": ("mjpeg", "yuvj420p", {"qmin": "3", "qmax": "3"}, {}),
 }
+_CRF = 18  # of H.264: hardly differs from the frames
 _BT601 = 5  # the color matrix (AVCOL_SPC_BT470BG) with which frames are converted to and from RGB
 
 Gray = NDArray[np.uint8]
@@ -311,7 +312,9 @@ def _lacks_index(path: Path) -> bool:
     return b"mdat" in names and b"moov" not in names
 
 
-def write_video(path: Path, frames: Iterable[tuple[float, Gray | Color]], rate: float, comment: str = "") -> None:
+def write_video(
+    path: Path, frames: Iterable[tuple[float, Gray | Color]], rate: float, comment: str = "", crf: int = _CRF
+) -> None:
     """Write a video with a time stamp for each frame: .mp4 (H.264) or .mkv (Motion JPEG).
 
     H.264 needs even sides: the last row or column is repeated where their number is odd.
@@ -322,11 +325,14 @@ def write_video(path: Path, frames: Iterable[tuple[float, Gray | Color]], rate: 
             increase.
         rate: frames per second, for the header and as the duration of the last frame.
         comment: the comment in the metadata.
+        crf: constant rate factor of H.264, 0 (no loss) to 51.
 
     Raises:
         OSError: the file cannot be written.
     """
     codec, pixel_format, options, container_options = _CODECS[path.suffix.lower()]
+    if path.suffix.lower() == ".mp4":
+        options = {"crf": str(crf)}
     frames = iter(frames)
     first = next(frames)
     h, w = first[1].shape[:2]

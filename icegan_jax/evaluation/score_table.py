@@ -87,7 +87,7 @@ def format_table(rows: Sequence[ScoreRow]) -> str:
     return "\n".join(lines)
 
 
-def format_score(score: float, interval: tuple[float, float] | None) -> str:
+def format_score(score: float, interval: Sequence[float] | None) -> str:
     """Format a score with its interval, as "0.747 [0.690, 0.801]", or alone, as "0.747"."""
     if interval is None:
         return f"{score:.3f}"

@@ -4,6 +4,7 @@ import contextlib
 
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation.results import Score, read_results
+from icegan_jax.evaluation.score_table import format_score
 from icegan_jax.inference.ensemble import Ensemble
 from icegan_jax.run_dir import RESULTS_FILE
 
@@ -36,10 +37,5 @@ def describe_networks(ensemble: Ensemble) -> dict[str, str]:
 
 
 def _score_text(score: Score) -> str:
-    texts = []
-    for name, value, interval in (
-        ("UF1", score["uf1"], score["uf1_ci95"]),
-        ("UAR", score["uar"], score["uar_ci95"]),
-    ):
-        texts.append(f"{name} {value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else ""))
-    return ", ".join(texts)
+    uf1, uar = format_score(score["uf1"], score["uf1_ci95"]), format_score(score["uar"], score["uar_ci95"])
+    return f"UF1 {uf1}, UAR {uar}"

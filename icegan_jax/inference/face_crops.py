@@ -23,11 +23,11 @@ from icegan_jax.inference.inputs import FrameSource
 from icegan_jax.inference.quality_flags import QualityFlag
 
 FIRST, QUIETEST = "first", "quietest"  # the onset of a clip without annotation
+FACE_OPTION_HINT = "; --face=N takes another, from the left"  # in the note of a neutral face, for the command
 
 Gray = NDArray[np.uint8]
 
 # What a close-up shows around the box, as a fraction of the box's longer side: hair and chin.
-FACE_OPTION_HINT = "; --face=N takes another, from the left"  # in the note of a neutral face, for the command
 _SURROUNDINGS = 0.35
 
 Color = NDArray[np.uint8]

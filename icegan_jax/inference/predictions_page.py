@@ -9,10 +9,9 @@ from icegan_jax.evaluation.calibration import NO_EXPRESSION
 from icegan_jax.inference.quality_flags import QualityFlag
 from icegan_jax.inference.recognize import Recognition
 from icegan_jax.inference.timeline import Timeline
-from icegan_jax.inference.visualize import ANNOTATED_VIDEO
+from icegan_jax.inference.visualize import ANNOTATED_VIDEO, class_lengths
 from icegan_jax.reporting.render import NUMBER, Column, LinkCell, Row, Table, TableCell, number_cell, render
 from icegan_jax.reporting.score_tables import class_table, confusions
-from icegan_jax.reporting.style import class_color
 
 MAX_DRAWN = 100  # results with faces in the page, 40 kB each; the folder of strips has all
 _RIGHT, _WRONG, _MISSED = "right", "wrong", "missed"
@@ -114,7 +113,6 @@ def _card(
     result: Recognition, classes: Sequence[str], shared: Sequence[QualityFlag], *, has_video: bool
 ) -> dict[str, Any]:
     """Return what the page shows of a result with a prediction."""
-    assert result.lengths is not None
     times = [(moment, getattr(result, moment)) for moment in ("onset", "apex", "offset")]
     return {
         "name": result.name,
@@ -126,10 +124,7 @@ def _card(
         "apex_face": result.apex_face,
         "times": [(moment, frame, result.seconds(frame)) for moment, frame in times],
         "start": result.seconds(result.onset) if has_video else None,
-        "lengths": [
-            (name, float(length), class_color(label))
-            for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True))
-        ],
+        "lengths": class_lengths(result, classes),
         "flags": [flag.sentence for flag in result.flags if flag not in shared],
     }
 

@@ -77,6 +77,13 @@ def _draw_lengths(lengths: NDArray[np.float32], classes: Sequence[str], side: in
     return np.array(picture)
 
 
+def class_lengths(result: Recognition, classes: Sequence[str]) -> list[tuple[str, float, str]]:
+    """Return name, capsule length and color of each class of a result with a prediction, for the bars of a page."""
+    assert result.lengths is not None
+    named = zip(classes, result.lengths.tolist(), strict=True)
+    return [(name, length, style.class_color(label)) for label, (name, length) in enumerate(named)]
+
+
 def annotate_video(source: FrameSource, out: Path, results: Sequence[Recognition], *, progress: bool = False) -> None:
     """Write a copy of a video, without sound, that names each event from its onset to its offset.
 

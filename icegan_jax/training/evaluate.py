@@ -15,6 +15,7 @@ from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.folds import Fold
 from icegan_jax.data.resting import disturbed_resting_faces
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.metrics import group_ids
 from icegan_jax.evaluation.predictions import Prediction, write_predictions
 from icegan_jax.evaluation.resting import RestingPrediction, write_resting_predictions
 from icegan_jax.evaluation.selection import Evaluation
@@ -60,7 +61,7 @@ def evaluate_group(
         all_faces = _run_in_batches(
             lambda onset, _: synthesize(states, onset), _clip_faces(pairs), tests, layout, batch_size
         )
-    resting = [_resting_pairs(pairs, fold) for fold in filled]
+    resting = _resting_pairs(pairs, filled)
     rest_lengths = _run_in_batches(
         lambda onset, rest: programs.predict(states, onset, rest),
         lambda index: (pairs.onset[index], disturbed_resting_faces(pairs, index)),
@@ -118,11 +119,10 @@ def _clip_faces(pairs: Pairs) -> ReadFaces:
     return lambda index: (pairs.onset[index], pairs.apex[index])
 
 
-def _resting_pairs(pairs: Pairs, fold: Fold) -> np.ndarray:
-    """Return the indices int64[m] of all pairs, neighbors included, of the clips of ``fold.test``."""
-    clips = list(zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True))
-    tested = {clips[index] for index in fold.test}
-    return np.flatnonzero([clip in tested for clip in clips])
+def _resting_pairs(pairs: Pairs, folds: Sequence[Fold]) -> list[np.ndarray]:
+    """Return for each fold the indices int64[m] of all pairs, neighbors included, of the clips of ``fold.test``."""
+    clips = group_ids(zip(pairs.dataset.tolist(), pairs.subject.tolist(), pairs.clip.tolist(), strict=True))
+    return [np.flatnonzero(np.isin(clips, clips[fold.test])) for fold in folds]
 
 
 def _run_in_batches(

@@ -262,8 +262,7 @@ def _duplicate_errors(selected: Sequence[tuple[Annotation, int]]) -> list[Findin
 def _subject_errors(annotations: Sequence[Annotation]) -> list[Finding]:
     """Return an "error" for each clip of a subject whose name cannot be told from that of another, see ``names``."""
     errors = []
-    for position, text in subject_conflicts((a.dataset, a.subject) for a in annotations):
-        message, _, remedy = text.rpartition("; ")
+    for position, message, remedy in subject_conflicts((a.dataset, a.subject) for a in annotations):
         errors.append(Finding("error", annotations[position].name, annotations[position].where, message, remedy))
     return errors
 

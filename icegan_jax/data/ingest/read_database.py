@@ -18,7 +18,7 @@ from icegan_jax.data.ingest.annotation import (
     parse_clip_name,
     parse_subject,
 )
-from icegan_jax.data.ingest.match_folders import SubjectClip, check_clip_folders, match_folders, normalize_name
+from icegan_jax.data.ingest.match_folders import SubjectClip, check_clip_folders, match_folders
 from icegan_jax.data.ingest.scan import ClipFolder, scan_folders
 from icegan_jax.data.ingest.spreadsheets import (
     Row,
@@ -30,6 +30,7 @@ from icegan_jax.data.ingest.spreadsheets import (
     read_sheets,
     read_table,
 )
+from icegan_jax.data.names import normalize_name
 from icegan_jax.errors import UserError
 
 # docs/databases.md, "Identifiers": EP02_01f; 006_1_2; s1_ne_01; S03-01-002.

@@ -16,7 +16,7 @@ Features = npt.NDArray[np.float64]
 
 def hog_differences(pairs: Iterable[Pair]) -> Features:
     """Return the histograms of oriented gradients of the apex minus those of the onset: float64[n, d]."""
-    return np.stack([hog_features(np.stack([apex]))[0] - hog_features(np.stack([onset]))[0] for onset, apex in pairs])
+    return np.stack([after - before for before, after in (hog_features(np.stack(pair)) for pair in pairs)])
 
 
 def mean_flows(pairs: Iterable[Pair]) -> Features:

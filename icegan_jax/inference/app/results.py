@@ -23,10 +23,10 @@ from icegan_jax.inference.quality_flags import DRAWN_FACES, QualityFlag
 from icegan_jax.inference.recognize import TRACE_FILE, Recognition, is_long, recognize_clip, recognize_events
 from icegan_jax.inference.synthesize import MAX_INTENSITY, SynthesisRequest, provenance_metadata
 from icegan_jax.inference.timeline import Timeline, read_timeline
-from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video, draw_recognition
+from icegan_jax.inference.visualize import ANNOTATED_VIDEO, annotate_video, class_lengths, draw_recognition
 from icegan_jax.reporting.face_grid import difference_image
 from icegan_jax.reporting.render import data_url, encode_picture, render_macro
-from icegan_jax.reporting.style import DIFFERENCE_GAIN, class_color
+from icegan_jax.reporting.style import DIFFERENCE_GAIN
 
 MAX_SECONDS = 60.0  # A longer recording would take minutes.
 MAX_DRAWN = 20  # events of one recording with pictures
@@ -184,17 +184,13 @@ def recording_html(
 
 def _result_fields(result: Recognition, classes: Sequence[str]) -> dict[str, Any]:
     """Return what the template shows of a result with a prediction."""
-    assert result.lengths is not None
     return {
         "name": result.name,
         "label": str(result.label),
         "longest_class": result.longest_class,
         "margin": result.margin,
         "time": _time(result, result.apex),
-        "lengths": [
-            (name, float(length), class_color(label))
-            for label, (name, length) in enumerate(zip(classes, result.lengths, strict=True))
-        ],
+        "lengths": class_lengths(result, classes),
         "flags": [flag.sentence for flag in result.flags],
         "onset_face": result.onset_face,
         "apex_face": result.apex_face,
