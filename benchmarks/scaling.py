@@ -130,6 +130,7 @@ def _records(pairs: Pairs, clips: int) -> Iterator[Record]:
                 shift=shift,
                 onset=pairs.onset[index],
                 apex=pairs.apex[index],
+                rest=pairs.rest[index],
             )
 
 
@@ -138,7 +139,7 @@ def measure_size(folder: Path, args: argparse.Namespace) -> Result:
     start = time.perf_counter()
     pairs = load_pairs(folder)
     load_s = time.perf_counter() - start
-    data_gib = (pairs.onset.nbytes + pairs.apex.nbytes) / 2**30
+    data_gib = (pairs.onset.nbytes + pairs.apex.nbytes + pairs.rest.nbytes) / 2**30
     load_peak = peak_rss_gib()
 
     config = build_config(args)

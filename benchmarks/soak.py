@@ -131,6 +131,7 @@ def _pairs(people: int) -> Pairs:
     return Pairs(
         onset=faces[0],
         apex=faces[1],
+        rest=faces[0],
         label=label.astype(np.int32),
         shift=np.zeros(count, np.int32),
         dataset=np.full(count, "made_up"),

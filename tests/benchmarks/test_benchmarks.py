@@ -93,7 +93,7 @@ def test_scaling(workload: None, source: Path, tmp_path: Path) -> None:
     assert [(row["clips"], row["pairs"], row["steps"]) for row in r["rows"]] == [(4, 20, 4), (9, 45, 10)]
     for row in r["rows"]:
         assert row["epoch_s"] > 0 and row["draw_ms"] > 0 and 0 <= row["waiting"] <= 1
-        assert row["data_gib"] == row["pairs"] * 2 * 32 * 32 / 2**30
+        assert row["data_gib"] == row["pairs"] * 3 * 32 * 32 / 2**30
 
 
 @pytest.mark.slow

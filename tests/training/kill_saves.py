@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from icegan_jax.training.checkpoint import FoldCheckpoints, newest_common_checkp
 from icegan_jax.training.state import TrainState
 
 _OPERATIONS = ("open", "os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.truncate")  # audit events of Python
+_CLEANUP_S = 30.0
 
 
 def state_of(step: int) -> TrainState:
@@ -61,7 +63,15 @@ def check(folder: Path, saved: int) -> None:
         state, progress = restored[0]
         assert progress == {"at": step} and state.step == step
         assert all(np.array_equal(array, state_of(step).g_params[name]) for name, array in state.g_params.items())
-        assert {path.name for path in (folder / "checkpoints").iterdir()} <= {"2", "4", "6"}
+        wait_for_cleanup(folder / "checkpoints")
+
+
+def wait_for_cleanup(checkpoints: Path) -> None:
+    """Wait until a thread of Orbax, which only the next save waits for, has removed the unfinished checkpoint."""
+    end = time.monotonic() + _CLEANUP_S
+    while not {path.name for path in checkpoints.iterdir()} <= {"2", "4", "6"}:
+        assert time.monotonic() < end, list(checkpoints.iterdir())
+        time.sleep(0.01)
 
 
 def in_child(function: Callable[..., None], *arguments: object) -> int:

@@ -147,7 +147,7 @@ def uneven() -> Pairs:
     more = PAIRS.subject == "s2"
     order = np.concatenate([np.flatnonzero(keep), np.flatnonzero(more), np.flatnonzero(more)])
     repeat = np.concatenate([np.zeros(keep.sum(), int), np.full(more.sum(), 1), np.full(more.sum(), 2)])
-    names = ("onset", "apex", "label", "shift", "dataset", "subject", "clip")
+    names = ("onset", "apex", "rest", "label", "shift", "dataset", "subject", "clip")
     made = {name: getattr(PAIRS, name)[order] for name in names}
     made["clip"] = np.array([f"{clip}_{n}" for clip, n in zip(made["clip"], repeat, strict=True)])
     return dataclasses.replace(PAIRS, **made)
