@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     config = ConfigDict()
 
+    config.method = "icegan"  # or a compared system, see configs/baselines.py
     config.seed = 0  # of initialization, noise, shuffling and mirroring; with "split", of the held-out subjects too
     # "loso": each subject is held out once. "split": one fold with random test subjects (Table III). "all": one fold
     # trained on all subjects, for use outside the benchmark, without test subjects and scores.
@@ -31,6 +32,11 @@ def get_config() -> ConfigDict:
     config.data.procedural.subjects = 8  # number of subjects
     config.data.procedural.clips_per_class = 2  # clips per subject and expression
     config.data.procedural.frames = 15  # minimum number of frames per clip
+
+    config.input = ConfigDict()  # of a compared system; ICE-GAN reads faces of model.image_size pixels
+    config.input.size = 28  # pixels on a side
+    config.input.flow = "tvl1"  # or "farneback": the optical flow from onset to apex
+    config.input.scaling = "minmax"  # of the flow to gray levels: "minmax" in each picture (published) or "symmetric"
 
     config.augmentation = ConfigDict()  # of the training pairs; the paper has none
     config.augmentation.mirror = False  # mirror half of the pairs
@@ -78,15 +84,22 @@ def get_config() -> ConfigDict:
     # Gradients of 5e-4 times a mean are below Adam's epsilon: the reconstruction does not learn (loso_pair.py: 0.392).
     config.loss.reconstruction = 5e-4  # beta, weight of the reconstruction term in L_cls (paper, IV-B)
     config.loss.margin_power = 2  # exponent of the hinges in the margin loss: 2 (paper, eq. 5) or 1 (released)
+    config.loss.margin_present = 0.9  # m+, minimum length of the present class's capsule (paper, eq. 5)
+    config.loss.margin_absent = 0.1  # m-, maximum length of an absent class's capsule (paper, eq. 5)
 
     config.perceptual = ConfigDict()
     config.perceptual.network = "vgg16"  # "vgg16" (paper) or "alexnet", both ImageNet
     config.perceptual.layer = "relu2_2"  # Johnson et al. 2016; the paper names no layer
 
-    config.optimizer = ConfigDict()  # Adam, of both networks
-    config.optimizer.learning_rate = 1e-3  # falling to 0 as a cosine (paper, IV-B)
-    config.optimizer.b1 = 0.9  # paper, IV-B
+    config.optimizer = ConfigDict()  # of both networks
+    config.optimizer.kind = "adam"  # paper, IV-B; or "sgd"
+    config.optimizer.learning_rate = 1e-3  # paper, IV-B
+    config.optimizer.schedule = "cosine"  # of the rate: "cosine" to 0 (paper, IV-B), "constant" or "stages"
+    config.optimizer.stages = 1  # with "stages": equal parts of the training
+    config.optimizer.stage_factor = 1.0  # with "stages": factor on the rate after each part
+    config.optimizer.b1 = 0.9  # paper, IV-B; with "sgd" the momentum
     config.optimizer.b2 = 0.999  # paper, IV-B
+    config.optimizer.weight_decay = 0.0  # L2 penalty, added to the gradient; the paper has none
 
     config.training = ConfigDict()
     config.training.epochs = 100  # passes over the prepared pairs (paper, IV-B)

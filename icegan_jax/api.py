@@ -107,16 +107,17 @@ class Run:
 def get_config(name: str) -> ConfigDict:
     """Return one of the configs that are installed with the package, such as "demo", "loso" or "loso_pair".
 
-    A field that the config does not have cannot be set.
+    "baselines:ststnet" is the config of a compared system. A field that the config does not have cannot be set.
 
     Raises:
         UserError: There is no config of that name.
     """
     names = sorted(path.stem for path in CONFIGS_DIR.glob("[a-z]*.py"))
-    if name not in names:
+    file, *method = name.split(":", 1)
+    if file not in names:
         hint = did_you_mean(name, names)
         raise UserError(f"config {name!r}: there is none of that name{hint}; give one of {', '.join(names)}")
-    return load_config(str(CONFIGS_DIR / f"{name}.py"))
+    return load_config(":".join((str(CONFIGS_DIR / f"{file}.py"), *method)))
 
 
 def train_and_evaluate(

@@ -2,7 +2,7 @@
 
 configs/loso.py has every field, with its meaning. The groups ``generator``, ``discriminator``, ``loss``, ``perceptual``
 and ``optimizer`` hold the arguments of ``Generator``, ``CapsuleDiscriminator`` or ``ConvolutionalDiscriminator``,
-``LossWeights``, ``load_perceptual_network`` and ``optax.adam``; ``model`` holds what the networks share, and
+``LossWeights``, ``load_perceptual_network`` and ``build_optimizer``; ``input`` those of ``baseline_input``; ``model`` holds what the networks share, and
 ``augmentation`` and ``training`` those of ``TrainConfig``.
 """
 
@@ -24,10 +24,15 @@ from ml_collections import ConfigDict
 from icegan_jax.config_fields import CONFIGS_DIR, default_fields, flatten
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
+from icegan_jax.data.motion import FLOWS, SCALINGS
+from icegan_jax.data.baseline_input import INPUT_CHANNELS
 from icegan_jax.errors import UserError, describe_exception, did_you_mean
+from icegan_jax.evaluation.baselines.methods import ICEGAN, METHODS
+from icegan_jax.models.baselines.classifier import BaselineClassifier
 from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator
 from icegan_jax.models.generator import GENERATOR_KINDS, Generator
 from icegan_jax.models.perceptual import load_perceptual_network
+from icegan_jax.training.optimizer import OPTIMIZERS, SCHEDULES, build_optimizer
 from icegan_jax.training.parallel import PARALLEL_MODES
 from icegan_jax.training.state import ON_NONFINITE, LossWeights, Models, TrainConfig
 
@@ -39,7 +44,10 @@ _NUM_SEEDS = 2**32  # jax.random.key uses 32 bits of the seed
 _MIN_IMAGE_SIZE = 32  # pixels; smaller images leave nothing after three halvings and two 4x4 kernels (PatchGAN)
 
 _CHOICES: Mapping[str, tuple[object, ...]] = {
+    "method": (ICEGAN, *METHODS),
     "protocol": PROTOCOLS,
+    "input.flow": FLOWS,
+    "input.scaling": SCALINGS,
     "model.recognition_input": ("apex", "pair"),
     "model.dtype": ("float32", "bfloat16"),
     "generator.kind": (NO_GENERATOR, *GENERATOR_KINDS),
@@ -47,6 +55,8 @@ _CHOICES: Mapping[str, tuple[object, ...]] = {
     "discriminator.norm": ("batch", "instance"),
     "discriminator.routing_axis": ("output", "input"),
     "loss.margin_power": (2, 1),
+    "optimizer.kind": OPTIMIZERS,
+    "optimizer.schedule": SCHEDULES,
     "training.parallel": PARALLEL_MODES,
     "training.on_nonfinite": ON_NONFINITE,
     "evaluation.selection": ("last", "inner"),
@@ -57,7 +67,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "above 0",
         lambda value: value > 0,
-        """data.procedural.subjects data.procedural.clips_per_class data.procedural.frames
+        """input.size optimizer.stages optimizer.stage_factor data.procedural.subjects data.procedural.clips_per_class data.procedural.frames
         model.pair_gain model.noise model.width generator.embedding generator.class_gain
         discriminator.cnn_width discriminator.primary_types discriminator.primary_dimension
         discriminator.adversarial_dimension discriminator.expression_dimension discriminator.routing_iterations
@@ -67,7 +77,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "0 or more",
         lambda value: value >= 0,
-        """augmentation.shift generator.adjacency_std loss.adversarial loss.synthesis loss.recognition
+        """augmentation.shift optimizer.weight_decay generator.adjacency_std loss.adversarial loss.synthesis loss.recognition
         loss.synthetic_recognition loss.perceptual loss.reconstruction training.epochs training.steps
         training.folds_per_device training.evaluate_every training.collapse_after""",
     ),
@@ -75,7 +85,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "at least 0 and below 1",
         lambda value: 0 <= value < 1,
-        "augmentation.brightness optimizer.b1 optimizer.b2 training.resting_share evaluation.inner_share",
+        "augmentation.brightness loss.margin_present loss.margin_absent optimizer.b1 optimizer.b2 training.resting_share evaluation.inner_share",
     ),
     (f"0 or more and below {_NUM_SEEDS}", lambda value: 0 <= value < _NUM_SEEDS, "seed"),
     (
@@ -185,6 +195,8 @@ def _check_conflicts(config: ConfigDict) -> None:
     """Raise a UserError about fields that contradict each other."""
     training, evaluation = config.training, config.evaluation
     inner = evaluation.selection == "inner"
+    if config.method != ICEGAN:
+        _check_compared_system(config)
     if not training.steps and not training.epochs:
         raise UserError("config.training.epochs and config.training.steps are both 0: set one")
     if config.generator.kind == "dcgan" and config.generator.motion:
@@ -208,6 +220,23 @@ def _check_conflicts(config: ConfigDict) -> None:
         )
 
 
+def _check_compared_system(config: ConfigDict) -> None:
+    """Raise a UserError about fields that a compared system does not have."""
+    augmentation = config.augmentation
+    if config.generator.kind != NO_GENERATOR or config.training.resting_share:
+        raise UserError(
+            f"config.method is {config.method!r}, but the other fields are those of ICE-GAN: give "
+            "--config=configs/baselines.py"
+        )
+    if augmentation.shift or augmentation.brightness or (augmentation.mirror and METHODS[config.method].input != "apex"):
+        raise UserError(
+            f"config.augmentation changes faces, but {config.method!r} reads motion or has no such augmentation: "
+            "leave its fields out"
+        )
+    if config.training.parallel != "folds":
+        raise UserError(f"config.training.parallel is 'batch', but {config.method!r} trains each fold on one device")
+
+
 def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)) -> Models:
     """Return networks, optimizers and loss weights of a valid config.
 
@@ -216,7 +245,9 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
       steps: Updates over which the learning rate falls to 0, as a cosine.
       classes: Number of classes in the data.
     """
-    model, adam = config.model.to_dict(), config.optimizer.to_dict()
+    model, optimizer = config.model.to_dict(), build_optimizer(steps, **config.optimizer)
+    if config.method != ICEGAN:
+        return _build_compared_system(config, optimizer, classes)
     shared = {"width": model.pop("width"), "dtype": jnp.dtype(model.pop("dtype"))}
     generator = None if config.generator.kind == NO_GENERATOR else Generator(**config.generator, **shared)
     discriminator = DISCRIMINATORS[config.discriminator.kind]
@@ -226,7 +257,6 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
     perceptual = None
     if config.loss.perceptual and generator is not None:
         perceptual = load_perceptual_network(**config.perceptual)
-    optimizer = optax.adam(optax.cosine_decay_schedule(adam.pop("learning_rate"), steps), **adam)
     return Models(
         generator=generator,
         discriminator=discriminator(classes=classes, **fields, **shared),
@@ -239,6 +269,32 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
     )
 
 
+def _build_compared_system(config: ConfigDict, optimizer: optax.GradientTransformation, classes: int) -> Models:
+    """Return a compared network in the place of the discriminator, without a generator.
+
+    Raises:
+      UserError: The system has no network.
+    """
+    method = METHODS[config.method]
+    if method.network is None:
+        raise UserError(f"config.method is {config.method!r}: {method.title} has no network and no parameter table")
+    model = config.model
+    return Models(
+        generator=None,
+        discriminator=BaselineClassifier(network=method.network(classes), **method.options),
+        perceptual=None,
+        recognition_input=model.recognition_input,
+        pair_gain=model.pair_gain,
+        image_size=model.image_size,
+        noise=model.noise,
+        classes=classes,
+        g_optimizer=optimizer,
+        d_optimizer=optimizer,
+        weights=LossWeights(**config.loss),
+        input_shape=(config.input.size, config.input.size, INPUT_CHANNELS[method.input]),
+    )
+
+
 def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_devices: int) -> TrainConfig:
     """Compute how the folds are trained: an epoch is one pass over all prepared pairs, equally long for every fold.
 
@@ -246,6 +302,8 @@ def build_train_config(config: ConfigDict, num_pairs: int, num_folds: int, num_d
       UserError: The devices cannot split the batches equally, or there are more steps than can be counted.
     """
     training = config.training.to_dict()
+    if config.method != ICEGAN:  # batches of several hundred clips are published, which are one pass over all clips
+        training["batch_size"] = min(training["batch_size"], num_pairs)
     size, epochs = training["batch_size"], training.pop("epochs")
     split_batches = training["parallel"] == "batch"
     if split_batches and size % num_devices:

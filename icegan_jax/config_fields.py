@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 
 from icegan_jax.io import CHECKSUM
 
+_ICEGAN = "icegan"  # config.method of configs/loso.py
+_BASELINES = "baselines.py"  # whose fields depend on the compared system
 CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout and in an installation
 
 # Keys of config.json that are not fields of the config. A later start of the run does not compare the notes.
@@ -58,11 +60,16 @@ def repeat_command(fields: Mapping[str, Any], workdir: str) -> str:
         workdir: the folder of the new run.
     """
     changes: dict[str, dict[str, Any]] = {}
+    is_compared = fields.get("method", _ICEGAN) != _ICEGAN
     for path in sorted(CONFIGS_DIR.glob("[a-z]*.py")):
-        installed = _fields_of(path)
+        if (path.name == _BASELINES) != is_compared:
+            continue
+        installed = _fields_of(path, *((str(fields["method"]),) if path.name == _BASELINES else ()))
         changes[path.name] = {name: value for name, value in fields.items() if not is_equal(value, installed.get(name))}
     name = min(changes, key=lambda name: len(changes[name]))
     options = [f"--config=configs/{name}", f"--workdir={workdir}"]
+    if name == _BASELINES:
+        options.append(f"--config.method={fields['method']}")
     for field, value in changes[name].items():
         options.append(f"--config.{field}={tuple(value) if isinstance(value, list) else value}")
     return f"python -m icegan_jax.main {shlex.join(options)}"
@@ -74,5 +81,5 @@ def is_equal(value: Any, other: Any) -> bool:
 
 
 @functools.cache
-def _fields_of(path: Path) -> Mapping[str, Any]:
-    return MappingProxyType(flatten(runpy.run_path(str(path))["get_config"]()))
+def _fields_of(path: Path, *arguments: str) -> Mapping[str, Any]:
+    return MappingProxyType(flatten(runpy.run_path(str(path))["get_config"](*arguments)))

@@ -128,11 +128,15 @@ def finalize_run(
         steps = int(fold_results[0]["steps"])
         selected = _select_steps(pairs, folds, run_dir, selection, evaluated, oracle, steps)
         write_predictions(run_dir / PREDICTIONS_FILE, selected.predictions, pairs.classes)
-        at_rest = [read_resting_predictions(fold_dir(run_dir, fold) / RESTING_FILE)[1] for fold in folds]
-        resting = [row for rows in at_rest for row in rows]
-        write_resting_predictions(run_dir / RESTING_FILE, resting, pairs.classes)
-        calibration = calibrate(selected.last, resting)
-        write_calibration(run_dir / CALIBRATION_FILE, calibration)
+        threshold = ""
+        resting_files = [fold_dir(run_dir, fold) / RESTING_FILE for fold in folds]
+        if all(file.is_file() for file in resting_files):  # a compared system has none
+            at_rest = [read_resting_predictions(file)[1] for file in resting_files]
+            resting = [row for rows in at_rest for row in rows]
+            write_resting_predictions(run_dir / RESTING_FILE, resting, pairs.classes)
+            calibration = calibrate(selected.last, resting)
+            write_calibration(run_dir / CALIBRATION_FILE, calibration)
+            threshold = f"\n{describe_threshold(calibration.threshold, pairs.classes)}"
         results = build_results(
             selected.predictions,
             pairs.classes,
@@ -144,8 +148,9 @@ def finalize_run(
         results["by_selection"] = selected.by_selection
         if selection == "inner":
             results["selected_steps"] = selected.inner_steps
-        results["files"] = {name: sha256_of(run_dir / name) for name in (PREDICTIONS_FILE, RESTING_FILE)}
-        summary = f"{format_table(score_rows(results))}\n{describe_threshold(calibration.threshold, pairs.classes)}"
+        tables = [path for path in (run_dir / PREDICTIONS_FILE, run_dir / RESTING_FILE) if path.exists()]
+        results["files"] = {path.name: sha256_of(path) for path in tables}
+        summary = f"{format_table(score_rows(results))}{threshold}"
         paths = f"scores: {run_dir / RESULTS_FILE}"
     else:
         rows = read_predictions(fold_dir(run_dir, folds[0]) / PREDICTIONS_FILE)[1]

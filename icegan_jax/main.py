@@ -65,6 +65,7 @@ _COMPILATION_CACHE = flags.DEFINE_string(
 )
 
 _HELP = {"--help", "-help", "-h"}
+_METHOD = "--config.method="
 _CHANGED_FIELD = re.compile(r"--?(?:no)?config\.([^=]*)")
 
 
@@ -126,7 +127,7 @@ def _num_classes(config: ConfigDict) -> int:
 
 def _parse_flags(argv: list[str]) -> list[str]:
     """Parse the flags, and return the other arguments."""
-    argv = expand_home(argv)
+    argv = _with_settings_of_method(expand_home(argv))
     if _HELP & set(argv):
         app.usage(shorthelp=True, writeto_stdout=True, exitcode=0)
     try:
@@ -145,6 +146,13 @@ def _parse_flags(argv: list[str]) -> list[str]:
     except (flags.Error, TypeError) as error:  # TypeError: another type within a group, --config.loss={"synthesis":""}
         _exit_with_error(" ".join(str(error).split()) + "; see --help")
     return remaining
+
+
+def _with_settings_of_method(argv: list[str]) -> list[str]:
+    """Append the method to --config=configs/baselines.py, whose other fields depend on the method."""
+    method = next((argument.removeprefix(_METHOD) for argument in argv if argument.startswith(_METHOD)), "")
+    is_file = re.compile(r"--?config=.*baselines\.py").fullmatch
+    return [f"{argument}:{method}" if method and is_file(argument) else argument for argument in argv]
 
 
 def _exit_with_error(message: str) -> NoReturn:

@@ -15,10 +15,13 @@ from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.config import build_models, build_train_config, validate
-from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_database
+from icegan_jax.data.baseline_input import INPUT_CHANNELS, baseline_input
+from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_apexes, select_database
 from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError, not_writable_error
+from icegan_jax.evaluation.baselines.fit import fit_folds
+from icegan_jax.evaluation.baselines.methods import ICEGAN, METHODS
 from icegan_jax.finalize import finalize_run, rename_old_results, write_partial_results
 from icegan_jax.io import read_json_with_checksum
 from icegan_jax.locks import LockedError, hold_lock
@@ -101,8 +104,7 @@ def train_and_evaluate(
                 job = Job(absolute.to_json(), str(workdir.absolute()), train_config, share)
                 train_with_workers(client, job, folds, expected)
             else:
-                models = build_models(config, train_config.steps, len(pairs.classes))
-                train_folds(models, pairs, folds, train_config, workdir, jax.local_devices())
+                _train_in_process(config, pairs, folds, train_config, workdir)
         except (UserError, OSError, Stopped):
             _try_partial_results(pairs, folds, workdir, config.seed)
             raise
@@ -121,6 +123,18 @@ def train_and_evaluate(
             machine=machine,
         )
         return read_json_with_checksum(workdir / RESULTS_FILE)
+
+
+def _train_in_process(
+    config: ConfigDict, pairs: Pairs, folds: Sequence[Fold], train_config: TrainConfig, workdir: Path
+) -> None:
+    """Train every fold that has no result in this process: networks side by side, support vector machines in turn."""
+    features = None if config.method == ICEGAN else METHODS[config.method].features
+    if features is not None:
+        fit_folds(pairs, folds, features, workdir, steps=train_config.steps, run=train_config.run)
+    else:
+        models = build_models(config, train_config.steps, len(pairs.classes))
+        train_folds(models, pairs, folds, train_config, workdir, jax.local_devices())
 
 
 @contextlib.contextmanager
@@ -259,7 +273,9 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
     if config.data.database:
         pairs = select_database(pairs, config.data.database)
     size = pairs.onset.shape[1]
-    if size != config.model.image_size:
+    if config.method != ICEGAN:
+        pairs = _with_input(select_apexes(pairs), folder, config)
+    elif size != config.model.image_size:
         raise UserError(
             f"{folder}: faces of {size} pixels, but config.model.image_size is {config.model.image_size}; "
             f"set --config.model.image_size={size} or prepare with --size={config.model.image_size}"
@@ -272,6 +288,14 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
         seed=config.seed,
     )
     return pairs, folds
+
+
+def _with_input(pairs: Pairs, folder: Path, config: ConfigDict) -> Pairs:
+    """Return the pairs with the input of the compared system, if it is another one than the pairs."""
+    kind = METHODS[config.method].input
+    if kind not in INPUT_CHANNELS:
+        return pairs
+    return dataclasses.replace(pairs, input=baseline_input(pairs, folder, kind, **config.input))
 
 
 def _load_pairs(folder: Path, procedural: bool) -> Pairs:

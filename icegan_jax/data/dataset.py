@@ -68,6 +68,7 @@ class Pairs:
         clip: str[n].
         classes: names of the classes, in label order; ``EXPRESSIONS`` unless the pairs were prepared with others.
         fingerprint: sha256, in hexadecimal, of the classes, pixels, labels, shifts and names.
+        input: uint8[n, ...], what a compared system reads in place of the faces (``baseline_input``); None: faces.
     """
 
     onset: NDArray[np.uint8]
@@ -80,6 +81,16 @@ class Pairs:
     clip: NDArray[np.str_]
     classes: tuple[str, ...]
     fingerprint: str
+    input: NDArray[np.uint8] | None = None
+
+    def network_input(self, index: NDArray[np.integer]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return what a network reads of the pairs ``index`` int[...]: onset and apex, uint8[..., h, w, 1] each.
+
+        A compared system has one input uint8[..., *input_shape], which is returned twice.
+        """
+        if self.input is not None:
+            return self.input[index], self.input[index]
+        return self.onset[index][..., None], self.apex[index][..., None]
 
 
 def write_pairs(out: str | Path, records: Iterable[Record], classes: Sequence[str] = EXPRESSIONS) -> str:
@@ -202,6 +213,11 @@ def select_database(pairs: Pairs, database: str) -> Pairs:
         raise UserError(f"config.data.database is {database!r}: the prepared faces are of {names}")
     arrays = {name: getattr(pairs, name)[selected] for name in _ARRAYS}
     return replace(pairs, **arrays, fingerprint=f"{pairs.fingerprint}, {database} alone")
+
+
+def select_apexes(pairs: Pairs) -> Pairs:
+    """Return the apexes alone, without their neighbors: the compared systems are trained on one picture per clip."""
+    return replace(pairs, **{name: getattr(pairs, name)[pairs.shift == 0] for name in _ARRAYS})
 
 
 def _dataset_folder(data_dir: Path) -> Path:

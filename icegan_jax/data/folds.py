@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # only for annotations: the import would require tensorflow-d
     from icegan_jax.data.dataset import Pairs
 
 Person = tuple[str, str]  # (dataset, subject), as two datasets use the same subject ids
-PROTOCOLS = ("loso", "split", "all")
+PROTOCOLS = ("loso", "split", "all", "cross_database")
 
 
 def _no_indices() -> NDArray[np.int64]:
@@ -56,7 +56,8 @@ def build_folds(pairs: "Pairs", *, protocol: str, share: float, inner_share: flo
     Args:
         pairs: the prepared pairs.
         protocol: one of ``PROTOCOLS``: "loso" holds out each subject once, "split" is one fold that holds out some
-            subjects, "all" is one fold that holds out none.
+            subjects, "all" is one fold that holds out none, "cross_database" holds out each subject once and trains on
+            the other databases alone; the other subjects of the same database are for inner validation.
         share: share of the subjects that "split" holds out.
         inner_share: share of each fold's training subjects that is held out for inner validation; 0 for none.
         seed: seed of the random choices of subjects.
@@ -67,6 +68,10 @@ def build_folds(pairs: "Pairs", *, protocol: str, share: float, inner_share: flo
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol {protocol!r} is none of {', '.join(PROTOCOLS)}")
+    if protocol == "cross_database":
+        folds = [_across_databases(fold, pairs) for fold in leave_one_subject_out(pairs)]
+        _check_shared_faces(folds, pairs)
+        return folds
     if protocol == "loso":
         folds = leave_one_subject_out(pairs)
     else:
@@ -96,6 +101,24 @@ def leave_one_subject_out(pairs: "Pairs") -> list[Fold]:
             )
         folds.append(fold)
     return folds
+
+
+def _across_databases(fold: Fold, pairs: "Pairs") -> Fold:
+    """Train a fold on the other databases alone, with the rest of its own database for inner validation.
+
+    Source: the published protocol of Dual-Inception (docs/compared-systems.md).
+
+    Raises:
+        UserError: there is no other database.
+    """
+    (dataset, _), *_ = fold.people
+    is_other = pairs.dataset[fold.train] != dataset
+    inner = fold.train[~is_other & (pairs.shift[fold.train] == 0)]
+    if not is_other.any():
+        raise UserError(
+            f"config.protocol is 'cross_database', but all clips are of {dataset}: prepare several databases together"
+        )
+    return replace(fold, train=fold.train[is_other], inner=inner)
 
 
 def subject_split(pairs: "Pairs", share: float, seed: int) -> list[Fold]:

@@ -16,6 +16,9 @@ Batch = dict[str, NDArray[np.generic]]
 _Augmentation = tuple[int, bool, int, int, float, int]
 
 
+_MAX_BATCHES = 2**31 - 1  # as many as updates can be counted
+
+
 def fold_batches(
     pairs: Pairs,
     indices: NDArray[np.int64],
@@ -48,7 +51,8 @@ def fold_batches(
     Returns:
         An iterator over {"onset": uint8[b, h, w, 1], "apex": uint8[b, h, w, 1], "label": int32[b], "index": int32[b]}
         ("index" into ``pairs``) with ``get_state()`` and ``set_state(state)``; with resting pairs also "rest_onset" and
-        "rest", uint8[resting, h, w, 1] each.
+        "rest", uint8[resting, h, w, 1] each. Where the pairs have an input of a compared system, "input" uint8[b, ...]
+        takes the place of the faces, mirrored alone if at all.
 
     Raises:
         UserError: there are no indices, or batch_size is below 1.
@@ -57,6 +61,9 @@ def fold_batches(
         raise UserError("no pairs to draw batches from; give a fold with training clips")
     if batch_size < 1:
         raise UserError(f"batch size {batch_size} is not a number of faces; give 1 or more")
+
+    if pairs.input is not None:
+        return _input_batches(pairs, pairs.input, indices, batch_size=batch_size, seed=seed, mirror=mirror)
 
     def draw(index: np.int64, rng: np.random.Generator) -> _Augmentation:
         # The order of these draws is part of the format: another order changes the batches of every seed.
@@ -98,6 +105,36 @@ def fold_batches(
         .map(gather)
         .to_iter_dataset(ReadOptions(num_threads=0, prefetch_buffer_size=0))
     )
+
+
+def _input_batches(
+    pairs: Pairs,
+    pictures: NDArray[np.uint8],
+    indices: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    mirror: bool,
+) -> DatasetIterator[Batch]:
+    """Return the batches of a compared system, see ``fold_batches``.
+
+    Each element of the Grain pipeline is a whole batch: an update of a small network takes less time than 256 elements.
+    """
+    count = len(indices)
+
+    def gather(number: int) -> Batch:
+        positions = np.arange(number * batch_size, (number + 1) * batch_size)
+        epochs, places = positions // count, positions % count
+        orders = {epoch: np.random.default_rng([seed, epoch]).permutation(indices) for epoch in set(epochs.tolist())}
+        index = np.array([orders[epoch][place] for epoch, place in zip(epochs.tolist(), places.tolist(), strict=True)])
+        chosen = pictures[index]
+        if mirror:
+            mirrored = np.random.default_rng([seed, number, 1]).integers(2, size=batch_size).astype(bool)
+            chosen[mirrored] = chosen[mirrored, :, ::-1]
+        return {"input": chosen, "label": pairs.label[index], "index": index.astype(np.int32)}
+
+    numbers = MapDataset.range(_MAX_BATCHES).map(gather)
+    return iter(numbers.to_iter_dataset(ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 
 
 def _shift(faces: NDArray[np.uint8], down: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.uint8]:

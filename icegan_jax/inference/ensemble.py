@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.config import NO_GENERATOR, build_models
+from icegan_jax.evaluation.baselines.methods import ICEGAN
 from icegan_jax.data.synthetic.write import DATASET
 from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.evaluation.calibration import Calibration, read_calibration
@@ -278,6 +279,10 @@ def load_ensemble(
         UserError: The run or a fold is missing, damaged or of another config, or has no generator.
     """
     run_id, config = read_run_config(run_dir)
+    if config.method != ICEGAN:
+        raise UserError(
+            f"{run_dir}: a run of the compared system {config.method!r}, which is for scores alone; give a run of ICE-GAN"
+        )
     if generator and config.generator.kind == NO_GENERATOR:
         raise UserError(f"{run_dir}: trained without a generator (config.generator.kind=none); give another run")
     config.loss.perceptual = 0.0  # Only training uses the perceptual network.

@@ -78,12 +78,15 @@ class DiscriminatorOutput(NamedTuple):
     Attributes:
       real_prob: float[b] in [0, 1), length of AdvCaps; of ``ConvolutionalDiscriminator`` a probability.
       lengths: float[b, k] in [0, 1), length of ExpCaps per class; of ``ConvolutionalDiscriminator`` probabilities.
-      reconstruction: float[b, n, n, 1] in [0, 1]; None without capsules.
+      reconstruction: float[b, n, n, 1] in [0, 1]; None without a reconstruction network.
+      auxiliary: float[b, a, k], probabilities of a further classifiers, which are trained beside the main one and not
+        used for recognition; None without (see ``models.baselines``).
     """
 
     real_prob: jax.Array
     lengths: jax.Array
     reconstruction: jax.Array | None
+    auxiliary: jax.Array | None = None
 
 
 def discriminator_input(onset: jax.Array, face: jax.Array, kind: str, gain: float) -> jax.Array:
@@ -142,6 +145,11 @@ class CapsuleDiscriminator(nn.Module):
     norm: str = "batch"
     dtype: DTypeLike = jnp.float32
     batch_axis: str | None = None
+
+    @property
+    def has_capsules(self) -> bool:
+        """Whether ``lengths`` are lengths of capsules, for the margin loss, and not probabilities."""
+        return True
 
     @nn.compact
     def __call__(self, image: jax.Array, label: jax.Array | None, *, train: bool) -> DiscriminatorOutput:
@@ -215,6 +223,11 @@ class ConvolutionalDiscriminator(nn.Module):
     norm: str = "batch"
     dtype: DTypeLike = jnp.float32
     batch_axis: str | None = None
+
+    @property
+    def has_capsules(self) -> bool:
+        """Whether ``lengths`` are lengths of capsules."""
+        return False
 
     @nn.compact
     def __call__(self, image: jax.Array, label: jax.Array | None, *, train: bool) -> DiscriminatorOutput:

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from icegan_jax.config_fields import NOT_FIELDS, default_fields, field_comments, flatten, is_equal, repeat_command
+from icegan_jax.evaluation.baselines.methods import METHODS, Method
 from icegan_jax.reporting.render import Column, Row, Table, format_value
 from icegan_jax.reporting.run_files import Run
 
 # Shown also where they are as in configs/loso.py.
 _CENTRAL = (
+    "method",
     "protocol",
     "data.database",
     "model.image_size",
@@ -36,12 +38,21 @@ def describe_title(run: Run) -> str:
     """Return system, data and extent of a run, such as "ICE-GAN on samm, smic: 297 clips of 44 subjects"."""
     results, names = run.results, databases(run)
     extent = f"{results['num_clips']} clips of {results.get('num_people', results['num_folds'])} subjects"
-    return f"ICE-GAN{' on ' * bool(names)}{', '.join(names)}: {extent}"
+    return f"{system_name(run.config)}{' on ' * bool(names)}{', '.join(names)}: {extent}"
+
+
+def system_name(config: Mapping[str, Any]) -> str:
+    """Return the name of a run's system: ICE-GAN, or a compared system as in its table."""
+    method = METHODS.get(str(config_fields(config).get("method")))
+    return "ICE-GAN" if method is None else method.title
 
 
 def describe_system(run: Run) -> str:
     """Return the networks, version and date of a run in a sentence."""
     fields = config_fields(run.config)
+    method = METHODS.get(str(fields.get("method")))
+    if method is not None:
+        return _describe_compared_system(run, method, fields)
     inputs = {"apex": "recognizes from the apex alone", "pair": "recognizes from onset and apex"}
     parts = [
         inputs.get(fields.get("model.recognition_input", ""), ""),
@@ -49,11 +60,31 @@ def describe_system(run: Run) -> str:
         if "generator.kind" in fields
         else "",
         f"discriminator {fields['discriminator.kind']}" if "discriminator.kind" in fields else "",
-        f"started {run.config['started'][:10]}" if "started" in run.config else "",
-        f"icegan_jax {run.config['code']['icegan_jax']}" if "code" in run.config else "",
-        f"commit {run.config['git_commit'][:12]}" if run.config.get("git_commit") else "",
+        *_describe_start(run.config),
     ]
     return ", ".join([f"Run {run.name}", *filter(None, parts)])
+
+
+def _describe_start(config: Mapping[str, Any]) -> list[str]:
+    """Return date and version of a run, as far as the config has them."""
+    parts = [
+        f"started {config['started'][:10]}" if "started" in config else "",
+        f"icegan_jax {config['code']['icegan_jax']}" if "code" in config else "",
+        f"commit {config['git_commit'][:12]}" if config.get("git_commit") else "",
+    ]
+    return [part for part in parts if part]
+
+
+def _describe_compared_system(run: Run, method: Method, fields: Mapping[str, Any]) -> str:
+    """Return the name, input and deviations of a compared system in a sentence."""
+    size = f"{fields['input.size']}x{fields['input.size']} pixels"
+    reads = {
+        "motion": f"reads u, v and strain ({fields['input.flow']}, {fields['input.scaling']}) of {size}",
+        "apex": f"reads the apex of {size}",
+    }
+    deviations = f"differs from its source: {method.deviations}" if method.deviations else ""
+    parts = [reads.get(method.input, ""), deviations, *_describe_start(run.config)]
+    return ", ".join([f"Run {run.name}: {method.title}", *filter(None, parts)])
 
 
 def describe_command(run: Run, *, data_folder: bool = True) -> str:

@@ -25,7 +25,7 @@ from icegan_jax.training.logging import append
 from icegan_jax.training.parallel import FoldLayout, ParallelPrograms
 from icegan_jax.training.state import TrainState
 
-# Indices of pairs int64[g, b] to two faces uint8[g, b, n, n].
+# Indices of pairs int64[g, b] to two faces uint8[g, b, n, n, 1].
 ReadFaces = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -40,7 +40,7 @@ def evaluate_group(
 ) -> list[int]:
     """Predict the test clips and their resting pairs; write ``predictions.csv``, ``resting.csv``, ``synthesis.npz``.
 
-    Without a generator there is no ``synthesis.npz``.
+    Without a generator there is no ``synthesis.npz``, and of a compared system no ``resting.csv``, either.
 
     Args:
       programs: the compiled programs.
@@ -59,29 +59,33 @@ def evaluate_group(
     all_faces, synthesize = None, programs.synthesize_classes
     if synthesize is not None:
         all_faces = _run_in_batches(
-            lambda onset, _: synthesize(states, onset), _clip_faces(pairs), tests, layout, batch_size
+            lambda onset, _: synthesize(states, onset), pairs.network_input, tests, layout, batch_size
         )
-    resting = _resting_pairs(pairs, filled)
-    rest_lengths = _run_in_batches(
-        lambda onset, rest: programs.predict(states, onset, rest),
-        lambda index: (pairs.onset[index], disturbed_resting_faces(pairs, index)),
-        resting,
-        layout,
-        batch_size,
-    )
+    resting, rest_lengths = list[np.ndarray](), None
+    if pairs.input is None:
+        resting = _resting_pairs(pairs, filled)
+        rest_lengths = _run_in_batches(
+            lambda onset, rest: programs.predict(states, onset, rest),
+            lambda index: (pairs.onset[index][..., None], disturbed_resting_faces(pairs, index)[..., None]),
+            resting,
+            layout,
+            batch_size,
+        )
     nonfinite = []
     for number, (fold, folder) in enumerate(zip(filled, folders, strict=False)):
         if folder is None:
             continue
         count = len(fold.test)
-        at_rest = rest_lengths[number, : len(resting[number])]
-        if not (np.isfinite(all_lengths[number, :count]).all() and np.isfinite(at_rest).all()):
+        at_rest = None if rest_lengths is None else rest_lengths[number, : len(resting[number])]
+        lengths = (all_lengths[number, :count], *(() if at_rest is None else (at_rest,)))
+        if not all(np.isfinite(rows).all() for rows in lengths):
             nonfinite.append(number)
             continue
-        rows = _predictions(pairs, fold, all_lengths[number, :count])
+        rows = predictions_of(pairs, fold, all_lengths[number, :count])
         write_predictions(folder / PREDICTIONS_FILE, rows, pairs.classes)
-        rest_rows = _resting_predictions(pairs, resting[number], at_rest)
-        write_resting_predictions(folder / RESTING_FILE, rest_rows, pairs.classes)
+        if at_rest is not None:
+            rest_rows = _resting_predictions(pairs, resting[number], at_rest)
+            write_resting_predictions(folder / RESTING_FILE, rest_rows, pairs.classes)
         if all_faces is not None:
             write_arrays(
                 folder / SYNTHESIS_FILE,
@@ -111,12 +115,8 @@ def recognize_clips(
     ``evaluate_group``.
     """
     return _run_in_batches(
-        lambda onset, apex: programs.predict(states, onset, apex), _clip_faces(pairs), clips, layout, batch_size
+        lambda onset, apex: programs.predict(states, onset, apex), pairs.network_input, clips, layout, batch_size
     )
-
-
-def _clip_faces(pairs: Pairs) -> ReadFaces:
-    return lambda index: (pairs.onset[index], pairs.apex[index])
 
 
 def _resting_pairs(pairs: Pairs, folds: Sequence[Fold]) -> list[np.ndarray]:
@@ -142,12 +142,12 @@ def _run_in_batches(
     results = []
     for start in range(0, size, batch_size):
         index = padded[:, start : start + batch_size]
-        onset, face = (layout.device_put(layout.shard(images[..., None])) for images in read(index))
+        onset, face = (layout.device_put(layout.shard(images)) for images in read(index))
         results.append(program(onset, face))
     return np.concatenate([layout.gather(np.asarray(values)) for values in results], axis=1)
 
 
-def _predictions(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Prediction]:
+def predictions_of(pairs: Pairs, fold: Fold, lengths: np.ndarray) -> list[Prediction]:
     """Return one prediction per test clip: the class of the longest capsule of ``lengths`` float32[clips, k]."""
     return [
         Prediction(

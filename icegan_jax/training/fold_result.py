@@ -28,7 +28,7 @@ from icegan_jax.training.state import TrainConfig
 # The files that results.json, tables and figures are computed from. metrics.jsonl is not among them: its lost lines
 # would come back only by training the whole fold again, and the report names a line that cannot be read.
 FILES = (PREDICTIONS_FILE, RESTING_FILE, SYNTHESIS_FILE, EVALUATIONS_FILE)
-_REQUIRED = frozenset((PREDICTIONS_FILE, RESTING_FILE))
+_REQUIRED = frozenset((PREDICTIONS_FILE,))
 
 
 def write_result(folder: Path, content: Mapping[str, Any]) -> None:
@@ -41,7 +41,7 @@ def write_result(folder: Path, content: Mapping[str, Any]) -> None:
         ``files``.
 
     Raises:
-      OSError: the file cannot be written, or the fold lacks predictions.csv or resting.csv.
+      OSError: the file cannot be written, or the fold lacks predictions.csv.
     """
     names = [name for name in FILES if name in _REQUIRED or (folder / name).is_file()]
     write_json_with_checksum(

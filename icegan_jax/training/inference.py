@@ -16,7 +16,10 @@ from icegan_jax.training.state import Models, TrainState, derive_key
 
 
 def predict(models: Models, state: TrainState, onset: jax.Array, apex: jax.Array) -> jax.Array:
-    """Return the capsule lengths float32[b, k] of onset and apex uint8[b, n, n, 1], by one fold's discriminator."""
+    """Return the capsule lengths float32[b, k] of onset and apex uint8[b, n, n, 1], by one fold's discriminator.
+
+    A compared network has one input uint8[b, *input_shape], which is passed as both.
+    """
     models.assert_faces(onset=onset, apex=apex)
     variables = {"params": state.d_params, **state.d_stats}
     image = models.discriminator_input(to_float(onset), to_float(apex))

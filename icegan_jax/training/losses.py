@@ -31,18 +31,25 @@ def perceptual(onset_features: jax.Array, synthetic_features: jax.Array) -> jax.
     return jnp.mean(jnp.square(onset_features - synthetic_features), axis=(1, 2, 3))
 
 
-def margin(lengths: jax.Array, label: jax.Array, power: int = 2) -> jax.Array:
+def margin(
+    lengths: jax.Array,
+    label: jax.Array,
+    power: int = 2,
+    present_length: float = MARGIN_PRESENT,
+    absent_length: float = MARGIN_ABSENT,
+) -> jax.Array:
     """Return the margin loss (eq. 5): T max(0, m+ - l)^2 + lambda (1 - T) max(0, l - m-)^2, summed over the classes.
 
     Args:
       lengths: float[b, k], capsule lengths.
       label: int[b], in 0..k-1, or ``NO_CLASS``: all classes are absent then.
       power: exponent of both hinges, 2 (the paper) or 1 (the released definitions, docs/design.md, "Networks").
+      present_length, absent_length: m+ and m-.
     """
     _assert_label(label, lengths, "lengths")
     present = jax.nn.one_hot(label, lengths.shape[1], dtype=lengths.dtype)
-    short = jnp.maximum(0.0, MARGIN_PRESENT - lengths) ** power
-    long = jnp.maximum(0.0, lengths - MARGIN_ABSENT) ** power
+    short = jnp.maximum(0.0, present_length - lengths) ** power
+    long = jnp.maximum(0.0, lengths - absent_length) ** power
     return jnp.sum(present * short + ABSENT_WEIGHT * (1.0 - present) * long, axis=1)
 
 

@@ -61,9 +61,10 @@ def estimate_fold_bytes(models: Models, train_config: TrainConfig, devices: Sequ
     size, resting = (count // batch_devices for count in (train_config.batch_size, train_config.resting_pairs))
 
     def faces(count: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((*leading, count, models.image_size, models.image_size, 1), jnp.uint8)
+        return jax.ShapeDtypeStruct((*leading, count, *models.picture_shape), jnp.uint8)
 
-    batches = {"onset": faces(size), "apex": faces(size), "label": jax.ShapeDtypeStruct((*leading, size), jnp.int32)}
+    names = ("onset", "apex") if models.input_shape is None else ("input",)
+    batches = {name: faces(size) for name in names} | {"label": jax.ShapeDtypeStruct((*leading, size), jnp.int32)}
     if resting:
         batches |= {"rest_onset": faces(resting), "rest": faces(resting)}
     sizes = programs.train_steps.compile(states, batches).memory_analysis()

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from icegan_jax.models.baselines.classifier import BaselineClassifier
 from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator, discriminator_input
 from icegan_jax.models.generator import Generator
 from icegan_jax.models.perceptual import PerceptualNetwork
+from icegan_jax.training.losses import MARGIN_ABSENT, MARGIN_PRESENT
 
 ON_NONFINITE = ("stop", "skip_fold")  # reactions to a fold's loss or gradient that is not a finite number
 
@@ -29,6 +31,7 @@ class LossWeights(NamedTuple):
       perceptual: alpha, weight of the perceptual term within L_ip.
       reconstruction: beta, weight of the reconstruction term within L_cls.
       margin_power: exponent of the margin loss's hinges, 2 (the paper) or 1.
+      margin_present, margin_absent: m+ and m- of the margin loss.
     """
 
     adversarial: float
@@ -38,6 +41,8 @@ class LossWeights(NamedTuple):
     perceptual: float
     reconstruction: float
     margin_power: int = 2
+    margin_present: float = MARGIN_PRESENT
+    margin_absent: float = MARGIN_ABSENT
 
 
 class Models(NamedTuple):
@@ -45,7 +50,7 @@ class Models(NamedTuple):
 
     Attributes:
       generator: the module; None trains the discriminator alone, on real faces (paper, Table III, A).
-      discriminator: the module, with capsules or without.
+      discriminator: the module, with capsules or without, or a compared network in its place.
       perceptual: the network of the perceptual loss; None for no such loss.
       recognition_input: ``apex`` or ``pair``, see ``models.discriminator.discriminator_input``.
       pair_gain: factor on the change, see the same function.
@@ -55,10 +60,11 @@ class Models(NamedTuple):
       g_optimizer, d_optimizer: optax transformations.
       weights: weights of the losses.
       batch_axis: name of the device axis over which each batch is sharded; None: each batch is on one device.
+      input_shape: shape of what a compared network reads in place of faces, see ``data.baseline_input``; None: faces.
     """
 
     generator: Generator | None
-    discriminator: CapsuleDiscriminator | ConvolutionalDiscriminator
+    discriminator: CapsuleDiscriminator | ConvolutionalDiscriminator | BaselineClassifier
     perceptual: PerceptualNetwork | None
     recognition_input: str
     pair_gain: float
@@ -69,17 +75,31 @@ class Models(NamedTuple):
     d_optimizer: optax.GradientTransformation
     weights: LossWeights
     batch_axis: str | None = None
+    input_shape: tuple[int, ...] | None = None
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """The shape of one input of the discriminator on disk: a face (n, n, 1), or ``input_shape``."""
+        return self.input_shape or (self.image_size, self.image_size, 1)
 
     def assert_faces(self, **faces: jax.Array | np.ndarray) -> None:
-        """Assert that each face array, passed by its name, is uint8[b, n, n, 1], with the same b for all."""
-        n = self.image_size
+        """Assert that each face array, passed by its name, is uint8[b, n, n, 1], with the same b for all.
+
+        With a compared network, assert uint8[b, *input_shape].
+        """
         batch = next(iter(faces.values())).shape[:1]
         for name, face in faces.items():
-            chex.assert_shape(face, (*batch, n, n, 1), custom_message=f"{name}: uint8[b, {n}, {n}, 1]")
-            chex.assert_type(face, jnp.uint8, custom_message=f"{name}: uint8[b, {n}, {n}, 1]")
+            message = f"{name}: uint8[b, {', '.join(map(str, self.picture_shape))}]"
+            chex.assert_shape(face, (*batch, *self.picture_shape), custom_message=message)
+            chex.assert_type(face, jnp.uint8, custom_message=message)
 
     def discriminator_input(self, onset: jax.Array, face: jax.Array) -> jax.Array:
-        """Return the discriminator's input for onset and face, float[b, n, n, 1] in [-1, 1] each."""
+        """Return the discriminator's input for onset and face, float[b, n, n, 1] in [-1, 1] each.
+
+        A compared network has one input, float[b, *input_shape], which stands for both.
+        """
+        if self.input_shape is not None:
+            return face
         return discriminator_input(onset, face, self.recognition_input, self.pair_gain)
 
 
@@ -137,15 +157,15 @@ def state_template(shapes: TrainState, key: jax.Array) -> TrainState:
 def create_state(models: Models, key: jax.Array) -> TrainState:
     """Initialize the state of one fold; the function is pure and supports ``vmap`` over keys."""
     chex.assert_shape(key, (), custom_message="key: a random key, shape []")
-    face = jnp.zeros((1, models.image_size, models.image_size, 1))
+    face = jnp.zeros((1, *models.picture_shape))
     noise, expression = jnp.zeros((1, models.noise)), jnp.zeros((1, models.classes))
     g: Any = {"params": {}}
     if models.generator is not None:
         g = models.generator.init(derive_key(key, "generator"), face, noise, expression, train=True)
     label = jnp.zeros((1,), jnp.int32)
-    d = models.discriminator.init(
-        derive_key(key, "discriminator"), models.discriminator_input(face, face), label, train=True
-    )
+    d_key = derive_key(key, "discriminator")
+    rngs = {"params": d_key, "dropout": d_key}
+    d = models.discriminator.init(rngs, models.discriminator_input(face, face), label, train=True)
     g_stats, g_params = flax.core.pop(g, "params")
     d_stats, d_params = flax.core.pop(d, "params")
     return TrainState(

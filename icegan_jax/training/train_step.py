@@ -54,7 +54,8 @@ def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainSt
       models: modules, optimizers and loss weights.
       state: state before the update.
       batch: ``onset`` and ``apex`` uint8[b, n, n, 1], ``label`` int32[b]; with resting pairs ``rest_onset`` and
-        ``rest`` uint8[q, n, n, 1]; with ``models.batch_axis``, this device's shard of the batch.
+        ``rest`` uint8[q, n, n, 1]; with ``models.batch_axis``, this device's shard of the batch. Of a compared network:
+        ``input`` uint8[b, *input_shape] and ``label``.
 
     Returns:
       The state after the update, and the metrics by name, float32[] each: the unweighted loss terms (means over the
@@ -63,7 +64,8 @@ def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainSt
     Raises:
       AssertionError: an array of the batch has another shape or dtype.
     """
-    onset, apex, label = batch["onset"], batch["apex"], batch["label"]
+    onset, apex = (batch.get(name, batch.get("input")) for name in ("onset", "apex"))
+    label = batch["label"]
     models.assert_faces(onset=onset, apex=apex)
     chex.assert_shape(label, onset.shape[:1], custom_message="label: int32[b]")
     chex.assert_type(label, int, custom_message="label: int32[b]")
@@ -202,11 +204,11 @@ def _resting_loss(models: Models, output: DiscriminatorOutput, lengths: jax.Arra
     probabilities, which cannot all be small: their target is equal probabilities of all classes.
     """
     longest = jnp.mean(jnp.max(lengths, axis=1))
-    if output.reconstruction is None:
+    if not models.discriminator.has_capsules:
         entropy = jnp.mean(losses.uniform_cross_entropy(lengths))
         return entropy, {"cross_entropy": entropy, "longest": longest}
     no_class = jnp.full(lengths.shape[:1], losses.NO_CLASS)
-    margin = jnp.mean(losses.margin(lengths, no_class, models.weights.margin_power))
+    margin = jnp.mean(_margin(models.weights, lengths, no_class))
     return margin, {"margin": margin, "longest": longest}
 
 
@@ -216,7 +218,10 @@ def _discriminate(
     """Apply the discriminator to pairs (``faces.apex`` is the face); return its output and its new statistics."""
     variables = {"params": d_params, **state.d_stats}
     image = models.discriminator_input(faces.onset, faces.apex)
-    output, d_stats = models.discriminator.apply(variables, image, faces.label, train=True, mutable=list(state.d_stats))
+    rngs = {"dropout": jax.random.fold_in(derive_key(state.key, "dropout"), state.step)}
+    output, d_stats = models.discriminator.apply(
+        variables, image, faces.label, train=True, mutable=list(state.d_stats), rngs=rngs
+    )
     return cast(DiscriminatorOutput, output), d_stats
 
 
@@ -253,7 +258,7 @@ def _output_loss(
       recognition: weight of L_cls.
     """
     weights = models.weights
-    classification, terms = _classification(weights, output, face, label)
+    classification, terms = _classification(models, output, face, label)
     loss = recognition * classification
     if real is not None:
         terms["adversarial"] = jnp.mean(losses.adversarial(output.real_prob, real))
@@ -266,16 +271,31 @@ def _output_loss(
 
 
 def _classification(
-    weights: LossWeights, output: DiscriminatorOutput, face: jax.Array, label: jax.Array
+    models: Models, output: DiscriminatorOutput, face: jax.Array, label: jax.Array
 ) -> tuple[jax.Array, LossTerms]:
-    """Return L_cls and its terms: margin loss and reconstruction of capsules (eq. 5 and 6), otherwise cross-entropy."""
-    if output.reconstruction is None:
+    """Return L_cls and its terms: margin loss and reconstruction of capsules (eq. 5 and 6), otherwise cross-entropy.
+
+    Each auxiliary classifier has a cross-entropy of the same weight.
+    """
+    weights = models.weights
+    if not models.discriminator.has_capsules:
         entropy = jnp.mean(losses.cross_entropy(output.lengths, label))
-        return entropy, {"cross_entropy": entropy}
-    margin = jnp.mean(losses.margin(output.lengths, label, weights.margin_power))
+        if output.auxiliary is None:
+            return entropy, {"cross_entropy": entropy}
+        of_each = jax.vmap(losses.cross_entropy, in_axes=(1, None))(output.auxiliary, label)
+        auxiliary = jnp.sum(jnp.mean(of_each, axis=1))
+        return entropy + auxiliary, {"cross_entropy": entropy, "auxiliary_cross_entropy": auxiliary}
+    margin = jnp.mean(_margin(weights, output.lengths, label))
+    if output.reconstruction is None:
+        return margin, {"margin": margin}
     target = jax.lax.stop_gradient((face + 1.0) / 2.0)  # only the reconstruction has a gradient
     reconstruction = jnp.mean(losses.reconstruction(output.reconstruction, target))
     return margin + weights.reconstruction * reconstruction, {"margin": margin, "reconstruction": reconstruction}
+
+
+def _margin(weights: LossWeights, lengths: jax.Array, label: jax.Array) -> jax.Array:
+    """Return the margin loss float32[b] of capsule lengths float32[b, k]."""
+    return losses.margin(lengths, label, weights.margin_power, weights.margin_present, weights.margin_absent)
 
 
 def _norms(prefix: str, gradient: Any, params: Any, stats: Any) -> Metrics:
