@@ -181,8 +181,9 @@ def _find_segment_events(trace: Trace) -> list[Event]:
         if quick.excess[apex] > 0 and end - start <= longest and lasting[apex] < quick.excess[apex]:
             spans.append((start, apex, end, "micro", quick.strength[apex]))
     for apex in slow.peaks():
-        start, end = _span(slow.excess, apex, _LOW_LEVEL)
+        start, end = _estimate_span(slow.excess, apex)  # as of a micro-expression, so that no length is of neither kind
         if end - start > longest:
+            start, end = _span(slow.excess, apex, _LOW_LEVEL)
             spans.append((start, apex, end, "macro", slow.strength[apex]))
     last, position = len(trace.position) - 1, trace.position
     return [
