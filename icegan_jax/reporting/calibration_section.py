@@ -12,7 +12,7 @@ from icegan_jax.reporting import style
 from icegan_jax.reporting.plots import MEAN_COLOR, cut_out_panels
 from icegan_jax.reporting.render import NUMBER, Column, Row, Table, number_cell
 
-_SIZE = (8.0, 3.4)  # inches, of two panels
+_SIZE = (10.0, 3.8)  # inches, of two panels
 _RESTING_COLOR = "#e69f00"
 
 
@@ -79,7 +79,9 @@ def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
     used = np.flatnonzero(reliability.clips)
     length, accuracy = np.array(reliability.length)[used], np.array(reliability.accuracy)[used]
     axes.plot([0, 1], [0, 1], color=style.MUTED_COLOR, linewidth=1, linestyle="--", label="length = accuracy")
-    axes.plot(length, accuracy, color=MEAN_COLOR, linestyle="none", marker="o", label="held-out clips, and their number")
+    axes.plot(
+        length, accuracy, color=MEAN_COLOR, linestyle="none", marker="o", label="held-out clips, and their number"
+    )
     for place, x, y in zip(used, length, accuracy, strict=True):
         axes.annotate(
             str(reliability.clips[place]),
