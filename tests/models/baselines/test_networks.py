@@ -167,12 +167,3 @@ def test_an_edge_between_action_units_matters(module: nn.Module) -> None:
 
 def test_adjacency_by_hand() -> None:
     np.testing.assert_allclose(normalize_adjacency(jnp.array([[0.0, 3.0], [3.0, 0.0]])), [[0.25, 0.75], [0.75, 0.25]])
-
-
-@pytest.mark.slow
-def test_capsulenet_has_lengths() -> None:
-    """A face of 140 pixels is enough for both kernels of 9 pixels."""
-    x = jax.random.uniform(jax.random.key(7), (1, 140, 140, 1))
-    module = CapsuleNet()
-    lengths = module.apply(module.init(KEYS, x, train=True), x, train=False)
-    assert np.all((np.asarray(lengths) > 0) & (np.asarray(lengths) < 1))
