@@ -97,7 +97,7 @@ def load_clip_frames(folder: Path, pairs: Pairs) -> Gray:
             f"{folder}: {databases} was prepared without the frames from onset to offset; prepare it with {REMEDY}"
         )
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             row_of = {name: row for row, name in enumerate(arrays["clip"].tolist())}
             frames: Gray = arrays["frames"]
         names = ["/".join(key) for key in zip(pairs.dataset, pairs.subject, pairs.clip, strict=True)]
