@@ -7,19 +7,36 @@ test epoch, which some authors report, is shown beside it with --config.training
 --config.evaluation.oracle=True.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from configs import loso
 from icegan_jax.errors import UserError, did_you_mean
 
-# Sources: docs/compared-systems.md. "epochs" are passes over the apexes, "batch" clips per update.
-SETTINGS = {
+# Sources: docs/compared-systems.md. "batch": clips per update, "rate": learning rate, "decay": weight decay.
+SETTINGS: dict[str, dict[str, Any]] = {
     "flow_svm": {},
+    "lbp_top": {},
     "ststnet": {"size": 28, "steps": 500, "batch": 256, "rate": 5e-5, "decay": 1e-4},  # one update per epoch
-    "off_apexnet": {"size": 28, "epochs": 3000, "batch": 256, "rate": 1e-4},
+    "off_apexnet": {"size": 28, "epochs": 3000, "batch": 256, "rate": 1e-4},  # the batch is not published
     "sssnet": {"size": 64, "epochs": 200, "batch": 32, "rate": 1e-4, "decay": 1e-3},
     "rcn_a": {"size": 60, "epochs": 20, "batch": 64, "rate": 5e-4, "kind": "sgd"},
     "dual_inception": {"size": 28, "epochs": 40, "batch": 3, "rate": 1e-4},
+    "capsulenet": {"size": 224, "epochs": 30, "batch": 32, "rate": 1e-4, "stages": 30, "factor": 0.9, "mirror": True},
+    # The published rates are 1e-5 for a trunk with ImageNet weights and 1e-3 for the heads.
+    "emr": {"size": 224, "epochs": 100, "batch": 32, "rate": 1e-4, "decay": 1e-6, "flow": "farneback"},
+    "micro_attention": {
+        "size": 224,
+        "epochs": 50,
+        "batch": 16,
+        "rate": 1e-2,
+        "decay": 5e-6,
+        "kind": "sgd",
+        "stages": 5,
+        "factor": 0.1,
+        "mirror": True,
+    },
 }
 
 
@@ -44,6 +61,7 @@ def get_config(method: str = "ststnet") -> ConfigDict:
     config.training.batch_size = settings.get("batch", 16)
     config.training.steps_per_call = 50
     config.training.checkpoint_every = 10_000
+    config.augmentation.mirror = settings.get("mirror", False)
     config.training.collapse_after = 0  # the monitor's advice is about capsules and routing
     if method == "capsulenet":
         config.loss.margin_present, config.loss.margin_absent = 0.99, 0.01

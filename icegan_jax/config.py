@@ -2,8 +2,9 @@
 
 configs/loso.py has every field, with its meaning. The groups ``generator``, ``discriminator``, ``loss``, ``perceptual``
 and ``optimizer`` hold the arguments of ``Generator``, ``CapsuleDiscriminator`` or ``ConvolutionalDiscriminator``,
-``LossWeights``, ``load_perceptual_network`` and ``build_optimizer``; ``input`` those of ``baseline_input``; ``model`` holds what the networks share, and
-``augmentation`` and ``training`` those of ``TrainConfig``.
+``LossWeights``, ``load_perceptual_network`` and ``build_optimizer``; ``model`` holds what the networks share, and
+``augmentation`` and ``training`` those of ``TrainConfig``; ``input`` holds those of ``baseline_input``, of a compared
+system alone.
 """
 
 import dataclasses
@@ -22,10 +23,10 @@ import optax
 from ml_collections import ConfigDict
 
 from icegan_jax.config_fields import CONFIGS_DIR, default_fields, flatten
+from icegan_jax.data.baseline_input import CHANNELS
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
 from icegan_jax.data.motion import FLOWS, SCALINGS
-from icegan_jax.data.baseline_input import INPUT_CHANNELS
 from icegan_jax.errors import UserError, describe_exception, did_you_mean
 from icegan_jax.evaluation.baselines.methods import ICEGAN, METHODS
 from icegan_jax.models.baselines.classifier import BaselineClassifier
@@ -46,7 +47,7 @@ _MIN_IMAGE_SIZE = 32  # pixels; smaller images leave nothing after three halving
 _CHOICES: Mapping[str, tuple[object, ...]] = {
     "method": (ICEGAN, *METHODS),
     "protocol": PROTOCOLS,
-    "input.flow": FLOWS,
+    "input.flow": tuple(FLOWS),
     "input.scaling": SCALINGS,
     "model.recognition_input": ("apex", "pair"),
     "model.dtype": ("float32", "bfloat16"),
@@ -67,7 +68,8 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "above 0",
         lambda value: value > 0,
-        """input.size optimizer.stages optimizer.stage_factor data.procedural.subjects data.procedural.clips_per_class data.procedural.frames
+        """input.size optimizer.stages optimizer.stage_factor
+        data.procedural.subjects data.procedural.clips_per_class data.procedural.frames
         model.pair_gain model.noise model.width generator.embedding generator.class_gain
         discriminator.cnn_width discriminator.primary_types discriminator.primary_dimension
         discriminator.adversarial_dimension discriminator.expression_dimension discriminator.routing_iterations
@@ -77,7 +79,8 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "0 or more",
         lambda value: value >= 0,
-        """augmentation.shift optimizer.weight_decay generator.adjacency_std loss.adversarial loss.synthesis loss.recognition
+        """augmentation.shift optimizer.weight_decay
+        generator.adjacency_std loss.adversarial loss.synthesis loss.recognition
         loss.synthetic_recognition loss.perceptual loss.reconstruction training.epochs training.steps
         training.folds_per_device training.evaluate_every training.collapse_after""",
     ),
@@ -85,7 +88,8 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     (
         "at least 0 and below 1",
         lambda value: 0 <= value < 1,
-        "augmentation.brightness loss.margin_present loss.margin_absent optimizer.b1 optimizer.b2 training.resting_share evaluation.inner_share",
+        "augmentation.brightness loss.margin_present loss.margin_absent "
+        "optimizer.b1 optimizer.b2 training.resting_share evaluation.inner_share",
     ),
     (f"0 or more and below {_NUM_SEEDS}", lambda value: 0 <= value < _NUM_SEEDS, "seed"),
     (
@@ -228,7 +232,11 @@ def _check_compared_system(config: ConfigDict) -> None:
             f"config.method is {config.method!r}, but the other fields are those of ICE-GAN: give "
             "--config=configs/baselines.py"
         )
-    if augmentation.shift or augmentation.brightness or (augmentation.mirror and METHODS[config.method].input != "apex"):
+    if (
+        augmentation.shift
+        or augmentation.brightness
+        or (augmentation.mirror and METHODS[config.method].input != "apex")
+    ):
         raise UserError(
             f"config.augmentation changes faces, but {config.method!r} reads motion or has no such augmentation: "
             "leave its fields out"
@@ -291,7 +299,7 @@ def _build_compared_system(config: ConfigDict, optimizer: optax.GradientTransfor
         g_optimizer=optimizer,
         d_optimizer=optimizer,
         weights=LossWeights(**config.loss),
-        input_shape=(config.input.size, config.input.size, INPUT_CHANNELS[method.input]),
+        input_shape=(config.input.size, config.input.size, CHANNELS[method.input]),
     )
 
 

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.config import build_models, build_train_config, validate
-from icegan_jax.data.baseline_input import INPUT_CHANNELS, baseline_input
+from icegan_jax.data.baseline_input import baseline_input
 from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_apexes, select_database
 from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
@@ -293,7 +293,7 @@ def load_data(config: ConfigDict, workdir: Path) -> tuple[Pairs, list[Fold]]:
 def _with_input(pairs: Pairs, folder: Path, config: ConfigDict) -> Pairs:
     """Return the pairs with the input of the compared system, if it is another one than the pairs."""
     kind = METHODS[config.method].input
-    if kind not in INPUT_CHANNELS:
+    if kind == "pairs":
         return pairs
     return dataclasses.replace(pairs, input=baseline_input(pairs, folder, kind, **config.input))
 

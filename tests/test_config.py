@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
-import optax
 import pytest
 from ml_collections import ConfigDict
 
 from configs import demo, loso
 from icegan_jax.config import DISCRIMINATORS, build_models, build_train_config, load_config, validate
 from icegan_jax.config_fields import CONFIGS_DIR, default_fields, field_comments, flatten, repeat_command
+from icegan_jax.data.baseline_input import baseline_input
 from icegan_jax.errors import UserError
 from icegan_jax.models.discriminator import ConvolutionalDiscriminator
 from icegan_jax.models.generator import Generator
 from icegan_jax.models.perceptual import load_perceptual_network
+from icegan_jax.training.optimizer import build_optimizer
 from icegan_jax.training.state import LossWeights, Models, TrainConfig
 from tests.in_process import run_main
 
@@ -49,13 +50,14 @@ def test_the_groups_have_the_fields_of_what_they_build() -> None:
     config = loso.get_config()
     shared = ("width", "dtype")
     built = ("generator", "discriminator", "perceptual", "classes", "g_optimizer", "d_optimizer", "weights")
-    assert set(config.model) == set(Models._fields) - {*built, "batch_axis"} | {*shared}
+    assert set(config.model) == set(Models._fields) - {*built, "batch_axis", "input_shape"} | {*shared}
     assert set(config.generator) == module_fields(Generator, without=shared)
     without = (*shared, "classes", "batch_axis")
     assert set(config.discriminator) == module_fields(*DISCRIMINATORS.values(), without=without) | {"kind"}
     assert set(config.loss) == set(LossWeights._fields)
     assert set(config.perceptual) == inspect.signature(load_perceptual_network).parameters.keys()
-    assert set(config.optimizer) <= inspect.signature(optax.adam).parameters.keys()
+    assert set(config.optimizer) == inspect.signature(build_optimizer).parameters.keys() - {"steps"}
+    assert set(config.input) == inspect.signature(baseline_input).parameters.keys() - {"pairs", "folder", "kind"}
     computed = ("seed", "steps_per_epoch", "run")
     fields = module_fields(TrainConfig, without=computed)
     assert {*config.training, *config.augmentation} == fields | {"epochs"}

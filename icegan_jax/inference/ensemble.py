@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.config import NO_GENERATOR, build_models
-from icegan_jax.evaluation.baselines.methods import ICEGAN
 from icegan_jax.data.synthetic.write import DATASET
 from icegan_jax.errors import UserError, did_you_mean
+from icegan_jax.evaluation.baselines.methods import ICEGAN
 from icegan_jax.evaluation.calibration import Calibration, read_calibration
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.inference.quality_flags import QualityFlag, flag_run
@@ -281,7 +281,7 @@ def load_ensemble(
     run_id, config = read_run_config(run_dir)
     if config.method != ICEGAN:
         raise UserError(
-            f"{run_dir}: a run of the compared system {config.method!r}, which is for scores alone; give a run of ICE-GAN"
+            f"{run_dir}: a run of the compared system {config.method!r}, not of ICE-GAN; give a run of ICE-GAN"
         )
     if generator and config.generator.kind == NO_GENERATOR:
         raise UserError(f"{run_dir}: trained without a generator (config.generator.kind=none); give another run")

@@ -64,8 +64,8 @@ def train_step(models: Models, state: TrainState, batch: Batch) -> tuple[TrainSt
     Raises:
       AssertionError: an array of the batch has another shape or dtype.
     """
-    onset, apex = (batch.get(name, batch.get("input")) for name in ("onset", "apex"))
-    label = batch["label"]
+    names = ("input", "input") if "input" in batch else ("onset", "apex")
+    onset, apex, label = (batch[name] for name in (*names, "label"))
     models.assert_faces(onset=onset, apex=apex)
     chex.assert_shape(label, onset.shape[:1], custom_message="label: int32[b]")
     chex.assert_type(label, int, custom_message="label: int32[b]")

@@ -1,4 +1,4 @@
-"""The systems that ICE-GAN is compared with (paper, Tables I and II; BASELINES in docs/compared-systems.md), by name."""
+"""The systems that ICE-GAN is compared with (paper, Tables I and II; docs/compared-systems.md), by name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.dataset import Pairs
+from icegan_jax.evaluation.baselines.lbp_top import lbp_top_features
 from icegan_jax.evaluation.baselines.pair_features import mean_flows
-
+from icegan_jax.models.baselines.capsulenet import CapsuleNet
 from icegan_jax.models.baselines.dual_inception import DualInception
-
-
+from icegan_jax.models.baselines.emr import MERecognizer
+from icegan_jax.models.baselines.micro_attention import MicroAttention
 from icegan_jax.models.baselines.off_apexnet import OFFApexNet
 from icegan_jax.models.baselines.rcn import RCNA
 from icegan_jax.models.baselines.sssnet import SSSNet
 from icegan_jax.models.baselines.ststnet import STSTNet
 
 ICEGAN = "icegan"  # the system of this program, which is no compared one
-INPUTS = ("motion", "apex", "clip")
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Method:
     """A compared system.
 
     Attributes:
-      title: its name and source, for tables and reports.
-      input: what it reads, one of ``INPUTS``, see ``data.baseline_input``; "pairs" of a system with ``features``.
-      network: builds the network of a number of classes; None for a linear SVM.
-      features: computes features float[n, d] of all pairs for a linear SVM; None for a network.
+      title: its name, for tables and reports; the modules name the sources.
+      input: what it reads: "pairs", or "motion", "apex" or "clip", see ``data.baseline_input``.
+      network: builds the network for a number of classes; None for a linear SVM.
+      features: computes the features float[n, d] of all pairs for a linear SVM; None for a network.
       options: arguments of ``BaselineClassifier``.
-      deviations: where this program's form differs from the source, for the row of a table.
+      deviations: where the form of this program differs from the source.
     """
 
     title: str
@@ -49,21 +49,61 @@ def _mean_flows(pairs: Pairs) -> NDArray[np.floating]:
     return mean_flows(zip(pairs.onset, pairs.apex, strict=True))
 
 
+def _lbp_top(pairs: Pairs) -> NDArray[np.floating]:
+    assert pairs.input is not None  # frames of clips
+    return lbp_top_features(pairs.input)
+
+
+_SCRATCH = "starts without ImageNet weights"
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "flow_svm": Method("mean optical flow and a linear SVM", "pairs", features=_mean_flows),
+        "flow_svm": Method("optical flow + linear SVM", "pairs", features=_mean_flows),
+        "lbp_top": Method(
+            "LBP-TOP + linear SVM", "clip", features=_lbp_top, deviations="the classifier of the source is unknown"
+        ),
         "ststnet": Method(
-            "STSTNet (Liong et al. 2019)",
+            "STSTNet",
             "motion",
             lambda classes: STSTNet(classes=classes),
             options={"center": True},
-            deviations="mean picture of the last 100 batches instead of the training set; TV-L1 of scikit-image",
+            deviations="subtracts the mean of the last 100 batches, not of the training set",
         ),
-        "off_apexnet": Method("OFF-ApexNet (Gan et al. 2019)", "motion", lambda classes: OFFApexNet(classes=classes)),
-        "sssnet": Method("SSSNet (Varanka et al. 2023)", "motion", lambda classes: SSSNet(classes=classes)),
-        "rcn_a": Method("RCN-A (Xia et al. 2020)", "motion", lambda classes: RCNA(classes=classes)),
+        "off_apexnet": Method(
+            "OFF-ApexNet",
+            "motion",
+            lambda classes: OFFApexNet(classes=classes),
+            deviations="after its re-implementations, since the original code is not public",
+        ),
+        "sssnet": Method(
+            "SSSNet", "motion", lambda classes: SSSNet(classes=classes), deviations="TV-L1 instead of classic+nl-fast"
+        ),
+        "rcn_a": Method("RCN-A", "motion", lambda classes: RCNA(classes=classes)),
         "dual_inception": Method(
-            "Dual-Inception (Zhou et al. 2019)", "motion", lambda classes: DualInception(classes=classes)
+            "Dual-Inception",
+            "motion",
+            lambda classes: DualInception(classes=classes),
+            deviations="trained on all databases (--config.protocol=cross_database is the published protocol)",
+        ),
+        "capsulenet": Method(
+            "CapsuleNet",
+            "apex",
+            lambda classes: CapsuleNet(classes=classes),
+            options={"has_capsules": True},
+            deviations=f"{_SCRATCH}; gray faces; without balancing by neighbors, rotation and color jitter",
+        ),
+        "emr": Method(
+            "ME-Recognizer",
+            "motion",
+            lambda classes: MERecognizer(classes=classes),
+            options={"unit_scale": False},
+            deviations=f"{_SCRATCH}; without CK+ clips, domain branch and magnification; u, v and strain as colors",
+        ),
+        "micro_attention": Method(
+            "MicroAttention",
+            "apex",
+            lambda classes: MicroAttention(classes=classes),
+            deviations=f"{_SCRATCH} and without macro-expression training; only mirrored",
         ),
     }
 )
