@@ -107,11 +107,15 @@ def test_resting_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert float(row["missed"]) == 1.0 and float(row["separation"]) == pytest.approx(10 / 12)
 
 
-def test_smaller_movements_are_answered_by_the_network_that_held_the_clip_out(run_dir: Path) -> None:
+def test_smaller_movements_are_answered_by_the_network_that_held_the_clip_out(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, rows = read_predictions(run_dir / "predictions.csv")
-    whole, *_, none = resting_share.confusion_by_movement(run_dir)
+    counts = resting_share.confusion_by_movement(run_dir)
+    whole, *_, none = counts
     assert whole.tolist() == confusion([row.label for row in rows], [row.prediction for row in rows]).tolist()
     assert none.sum(axis=1).tolist() == whole.sum(axis=1).tolist()
+    monkeypatch.setattr(resting_share, "confusion_by_movement", lambda run: counts)
     first = resting_share.movement_rows(0.25, [run_dir])[0]
     assert first["uf1"] == pytest.approx(read_json(run_dir / "results.json")["overall"]["uf1"], abs=1e-6)
 
