@@ -17,7 +17,11 @@ from configs import loso
 
 def get_config() -> ConfigDict:
     config = loso.get_config()
+    config.model.fixed_spectral_norm = True
+    config.model.released_start = True
     config.generator.compact_grm = True
+    config.discriminator.pointwise_activation = False
+    config.discriminator.exact_lengths = True
     config.discriminator.primary_types = 16
     config.discriminator.primary_dimension = 8
     config.discriminator.adversarial_dimension = config.discriminator.get_ref("expression_dimension")
