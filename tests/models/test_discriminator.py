@@ -195,7 +195,7 @@ def test_without_an_activation_the_1x1_convolutions_are_one_linear_map(variables
     first, last = (state["intermediates"][name]["__call__"][0] for name in ("trunk_6", "trunk_7"))
     layer = variables["params"]["trunk_7"]
     matrix = layer["kernel"][0, 0]
-    expected = first @ matrix / jnp.linalg.norm(matrix, 2) + layer["bias"]
+    expected = first @ matrix / jnp.linalg.norm(matrix, 2) + layer["bias"][None, None, None, :]
     chex.assert_trees_all_close(last, expected, rtol=1e-2, atol=1e-3)
     assert float(jnp.min(first)) < 0.0
 
