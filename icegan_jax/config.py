@@ -28,7 +28,7 @@ from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
 from icegan_jax.data.motion import FLOWS, SCALINGS
 from icegan_jax.errors import UserError, describe_exception, did_you_mean
-from icegan_jax.evaluation.baselines.methods import ICEGAN, METHODS
+from icegan_jax.methods import ICEGAN, METHODS
 from icegan_jax.models.baselines.classifier import BaselineClassifier
 from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator
 from icegan_jax.models.generator import GENERATOR_KINDS, Generator
@@ -256,7 +256,8 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
     model, optimizer = config.model.to_dict(), build_optimizer(steps, **config.optimizer)
     if config.method != ICEGAN:
         return _build_compared_system(config, optimizer, classes)
-    shared = {"width": model.pop("width"), "dtype": jnp.dtype(model.pop("dtype"))}
+    shared = {name: model.pop(name) for name in ("width", "fixed_spectral_norm", "released_start")}
+    shared["dtype"] = jnp.dtype(model.pop("dtype"))
     generator = None if config.generator.kind == NO_GENERATOR else Generator(**config.generator, **shared)
     discriminator = DISCRIMINATORS[config.discriminator.kind]
     used = {field.name for field in dataclasses.fields(discriminator)}  # the other kind has other fields

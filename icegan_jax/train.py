@@ -20,15 +20,15 @@ from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_apex
 from icegan_jax.data.folds import Fold, build_folds
 from icegan_jax.data.ingest.build import prepare_procedural
 from icegan_jax.errors import UserError, not_writable_error
-from icegan_jax.evaluation.baselines.fit import fit_folds
-from icegan_jax.evaluation.baselines.methods import ICEGAN, METHODS
 from icegan_jax.finalize import finalize_run, rename_old_results, write_partial_results
 from icegan_jax.io import read_json_with_checksum
 from icegan_jax.locks import LockedError, hold_lock
+from icegan_jax.methods import ICEGAN, METHODS
 from icegan_jax.provenance import PACKAGES, write_or_compare_config
 from icegan_jax.run_dir import CONFIG_FILE, DATA_DIR, RESULTS_FILE, fold_lock, is_finished, run_lock
 from icegan_jax.signals import Stopped
 from icegan_jax.training import distributed
+from icegan_jax.training.fit import fit_folds
 from icegan_jax.training.fold_result import drop_damaged_results
 from icegan_jax.training.loop import RunContext, build_context, group_folds, train_folds, train_group, warn
 from icegan_jax.training.monitor import describe_recorded_failure, remove_failures

@@ -17,8 +17,8 @@ from icegan_jax.data.dataset import load_pairs, select_apexes
 from icegan_jax.data.folds import build_folds
 from icegan_jax.data.pipeline import fold_batches
 from icegan_jax.errors import UserError
-from icegan_jax.evaluation.baselines.methods import METHODS
 from icegan_jax.io import write_arrays
+from icegan_jax.methods import METHODS
 from icegan_jax.predict import main as predict
 from icegan_jax.training.optimizer import build_optimizer
 from tests.in_process import run_main
@@ -157,5 +157,5 @@ def test_learning_rates_of_each_schedule() -> None:
 
 
 def test_unknown_methods_in_python_have_the_nearest_name() -> None:
-    with pytest.raises(UserError, match="did you mean 'rcn_a'"):
+    with pytest.raises(UserError, match="did you mean rcn_a"):
         api.get_config("baselines:rcn")

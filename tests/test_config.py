@@ -48,7 +48,7 @@ def module_fields(*modules: Any, without: tuple[str, ...] = ()) -> set[str]:
 
 def test_the_groups_have_the_fields_of_what_they_build() -> None:
     config = loso.get_config()
-    shared = ("width", "dtype")
+    shared = ("width", "dtype", "fixed_spectral_norm", "released_start")
     built = ("generator", "discriminator", "perceptual", "classes", "g_optimizer", "d_optimizer", "weights")
     assert set(config.model) == set(Models._fields) - {*built, "batch_axis", "input_shape"} | {*shared}
     assert set(config.generator) == module_fields(Generator, without=shared)
@@ -70,7 +70,7 @@ def test_a_configuration_is_valid(name: str) -> None:
     validate(config)
     train_config = build_train_config(config, num_pairs=2210, num_folds=68, num_devices=1)
     models = build_models(config, train_config.steps)
-    assert (models.perceptual is not None) == (config.loss.perceptual > 0)
+    assert (models.perceptual is not None) == (config.loss.perceptual > 0 and models.generator is not None)
     header = importlib.import_module(f"configs.{name}").__doc__ or ""
     assert f"python -m icegan_jax.main --config=configs/{name}.py --workdir=" in header
 
@@ -272,7 +272,7 @@ def test_steps_and_batches_that_are_impossible() -> None:
 def test_every_field_has_a_comment() -> None:
     comments = field_comments()
     assert [name for name in default_fields() if not comments.get(name)] == []
-    assert comments["optimizer.b1"] == "paper, IV-B"
+    assert comments["optimizer.learning_rate"] == "paper, IV-B"
     assert comments["protocol"].startswith('"loso": each subject') and comments["protocol"].endswith("and scores.")
 
 

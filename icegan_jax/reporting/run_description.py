@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from icegan_jax.config_fields import NOT_FIELDS, default_fields, field_comments, flatten, is_equal, repeat_command
-from icegan_jax.evaluation.baselines.methods import METHODS, Method
+from icegan_jax.methods import METHODS, Method
 from icegan_jax.reporting.render import Column, Row, Table, format_value
 from icegan_jax.reporting.run_files import Run
 

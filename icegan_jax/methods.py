@@ -1,25 +1,17 @@
 """The systems that ICE-GAN is compared with (paper, Tables I and II; docs/compared-systems.md), by name."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import flax.linen as nn
 import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.evaluation.baselines.lbp_top import lbp_top_features
 from icegan_jax.evaluation.baselines.pair_features import mean_flows
-from icegan_jax.models.baselines.capsulenet import CapsuleNet
-from icegan_jax.models.baselines.dual_inception import DualInception
-from icegan_jax.models.baselines.emr import MERecognizer
-from icegan_jax.models.baselines.micro_attention import MicroAttention
-from icegan_jax.models.baselines.off_apexnet import OFFApexNet
-from icegan_jax.models.baselines.rcn import RCNA
-from icegan_jax.models.baselines.sssnet import SSSNet
-from icegan_jax.models.baselines.ststnet import STSTNet
 
 ICEGAN = "icegan"  # the system of this program, which is no compared one
 
@@ -31,7 +23,7 @@ class Method:
     Attributes:
       title: its name, for tables and reports; the modules name the sources.
       input: what it reads: "pairs", or "motion", "apex" or "clip", see ``data.baseline_input``.
-      network: builds the network for a number of classes; None for a linear SVM.
+      network: builds the module of ``models.baselines`` for a number of classes; None for a linear SVM.
       features: computes the features float[n, d] of all pairs for a linear SVM; None for a network.
       options: arguments of ``BaselineClassifier``.
       deviations: where the form of this program differs from the source.
@@ -39,7 +31,7 @@ class Method:
 
     title: str
     input: str
-    network: Callable[[int], nn.Module] | None = None
+    network: Callable[[int], Any] | None = None
     features: Callable[[Pairs], NDArray[np.floating]] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     deviations: str = ""
@@ -54,6 +46,13 @@ def _lbp_top(pairs: Pairs) -> NDArray[np.floating]:
     return lbp_top_features(pairs.input)
 
 
+def _network(module: str, name: str) -> Callable[[int], Any]:
+    """Return the builder of a network, which imports its module first: tables and reports need the titles alone."""
+    return lambda classes: getattr(importlib.import_module(f"icegan_jax.models.baselines.{module}"), name)(
+        classes=classes
+    )
+
+
 _SCRATCH = "starts without ImageNet weights"
 
 METHODS: Mapping[str, Method] = MappingProxyType(
@@ -65,44 +64,44 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "ststnet": Method(
             "STSTNet",
             "motion",
-            lambda classes: STSTNet(classes=classes),
+            _network("ststnet", "STSTNet"),
             options={"center": True},
             deviations="subtracts the mean of the last 100 batches, not of the training set",
         ),
         "off_apexnet": Method(
             "OFF-ApexNet",
             "motion",
-            lambda classes: OFFApexNet(classes=classes),
+            _network("off_apexnet", "OFFApexNet"),
             deviations="after its re-implementations, since the original code is not public",
         ),
         "sssnet": Method(
-            "SSSNet", "motion", lambda classes: SSSNet(classes=classes), deviations="TV-L1 instead of classic+nl-fast"
+            "SSSNet", "motion", _network("sssnet", "SSSNet"), deviations="TV-L1 instead of classic+nl-fast"
         ),
-        "rcn_a": Method("RCN-A", "motion", lambda classes: RCNA(classes=classes)),
+        "rcn_a": Method("RCN-A", "motion", _network("rcn", "RCNA")),
         "dual_inception": Method(
             "Dual-Inception",
             "motion",
-            lambda classes: DualInception(classes=classes),
+            _network("dual_inception", "DualInception"),
             deviations="trained on all databases (--config.protocol=cross_database is the published protocol)",
         ),
         "capsulenet": Method(
             "CapsuleNet",
             "apex",
-            lambda classes: CapsuleNet(classes=classes),
+            _network("capsulenet", "CapsuleNet"),
             options={"has_capsules": True},
             deviations=f"{_SCRATCH}; gray faces; without balancing by neighbors, rotation and color jitter",
         ),
         "emr": Method(
             "ME-Recognizer",
             "motion",
-            lambda classes: MERecognizer(classes=classes),
+            _network("emr", "MERecognizer"),
             options={"unit_scale": False},
             deviations=f"{_SCRATCH}; without CK+ clips, domain branch and magnification; u, v and strain as colors",
         ),
         "micro_attention": Method(
             "MicroAttention",
             "apex",
-            lambda classes: MicroAttention(classes=classes),
+            _network("micro_attention", "MicroAttention"),
             deviations=f"{_SCRATCH} and without macro-expression training; only mirrored",
         ),
     }
