@@ -188,7 +188,7 @@ def prepare(
     sources = [source] if isinstance(source, str) else list(source)
     of_databases = {"raw": raw, "protocol": protocol, "official": official, "repairs": repairs, "strict": strict}
     of_databases |= {"annotation": annotation, "release": release, "classes": classes}
-    of_procedural = {"seed": seed, "like": like, "subjects": subjects}
+    of_procedural: dict[str, Any] = {"seed": seed, "like": like, "subjects": subjects}
     of_procedural |= {"clips_per_class": clips_per_class, "frames": frames}
     _check_options(sources, of_databases, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers)
     options = CropOptions(register=register, size=size, apex=apex, skip_damaged=skip_damaged)
@@ -374,8 +374,8 @@ def make_parser() -> ArgumentParser:
     add = parser.add_argument_group("procedural faces (--source=procedural)").add_argument
     add("--seed", type=int, help="seed of the faces (default: 0)")
     text = (
-        "megc2019: three drawn databases with the 68 people, 442 clips and classes of the protocol, each with a camera, "
-        "light and frame rate of its own, SMIC's without an apex; --subjects and the like are then not read"
+        "megc2019: three drawn databases with the 68 people, 442 clips and classes of the protocol, each with a camera "
+        "and frame rate of its own, SMIC's without an apex; --subjects and the like are then not read"
     )
     add("--like", metavar="NAME", help=text)
     add("--subjects", type=int, help="people (default: 8)")

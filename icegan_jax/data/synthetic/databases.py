@@ -34,16 +34,16 @@ from icegan_jax.data.synthetic.animate import (
     sample_rest,
     unit_regions,
 )
-from icegan_jax.data.synthetic.fields import as_field
+from icegan_jax.data.synthetic.fields import Field, as_field
 from icegan_jax.data.synthetic.identity import Identity, sample_identity
 from icegan_jax.data.synthetic.portrait import draw_portrait
-from icegan_jax.data.synthetic.render import FaceMuscles
+from icegan_jax.data.synthetic.render import FaceMuscles, Sides
 from icegan_jax.data.synthetic.write import DATASET, REGIONS_FILE, check_seed, random_generator, write_frames
 
 _UNEVENNESS = 0.7  # deviation of the logarithm of a person's share of the clips: about 15 people then have 1 or 2
 _TASK_CLIPS = 6  # clips of one person that a process draws at a time
-# Other units that move at any time in a clip: at most so many, each with a largest share of the expression's motion.
-_MAX_OTHER_UNITS = 2
+_MAX_OTHER_UNITS = 3  # units outside the expression that move within a clip
+_UNEVEN_SIDES = 0.6  # largest difference of a movement between the sides of the face, as a share
 
 
 @dataclass(frozen=True)
@@ -111,24 +111,24 @@ MEGC2019 = (
         "casme2",
         MEGC2019_COUNTS["casme2"],
         fps=200,
-        seconds=(0.15, 0.4),
+        seconds=(0.15, 0.35),
         camera=Camera(scale=1.0, blur=0.5, noise=1.5, contrast=0.85, quality=92),
         light=Light(azimuth=(-0.15, 0.15), elevation=(0.5, 0.7), strength=(0.45, 0.52), background=(0.30, 0.36)),
         motion=MotionRanges(expression=(0.6, 2.2), drift=(0.2, 0.8), rotation=0.4, noise=(0.0, 0.0)),
         blinks=0.2,
-        other_units=0.7,
+        other_units=0.9,
         has_apex=True,
     ),
     DrawnDatabase(
         "samm",
         MEGC2019_COUNTS["samm"],
         fps=200,
-        seconds=(0.15, 0.5),
+        seconds=(0.15, 0.4),
         camera=Camera(scale=1.3, blur=0.4, noise=1.0, contrast=1.15, quality=85),
         light=Light(azimuth=(-0.5, 0.5), elevation=(0.2, 0.4), strength=(0.62, 0.72), background=(0.78, 0.85)),
         motion=MotionRanges(expression=(0.5, 2.0), drift=(0.3, 1.2), rotation=0.7, noise=(0.0, 0.0)),
         blinks=0.3,
-        other_units=0.8,
+        other_units=1.1,
         has_apex=True,
     ),
     DrawnDatabase(
@@ -140,7 +140,7 @@ MEGC2019 = (
         light=Light(azimuth=(0.5, 0.9), elevation=(0.3, 0.5), strength=(0.5, 0.6), background=(0.52, 0.6)),
         motion=MotionRanges(expression=(0.6, 2.2), drift=(0.4, 1.5), rotation=0.8, noise=(0.0, 0.0)),
         blinks=0.2,
-        other_units=0.7,
+        other_units=0.8,
         has_apex=False,
     ),
 )
@@ -231,7 +231,9 @@ def _draw_person(task: _Task, out: Path, seed: int) -> tuple[list[Clip], dict[st
         rng, rest_rng = (random_generator(seed, task.number, task.person, number, part) for part in range(2))
         frames = max(round(database.fps * rng.uniform(*database.seconds)), MIN_FRAMES)
         animation = sample_animation(EXPRESSIONS[label], muscles, resting_units, frames, rng, database.motion)
-        animation = replace(animation, irrelevant=_sample_irrelevant(animation, database, rng))
+        animation = replace(
+            animation, peak=_vary_expression(animation, rng), irrelevant=_sample_irrelevant(animation, database, rng)
+        )
         first = int(rng.integers(RESTING_FRAMES, 2000))
         rest = sample_rest(animation, muscles.scale, rest_rng, database.motion)
         name = f"{task.subject}_{EXPRESSIONS[label]}_{number}"
@@ -257,13 +259,23 @@ def _light_person(person: Identity, light: Light, rng: np.random.Generator) -> I
     )
 
 
+def _vary_expression(animation: ClipAnimation, rng: np.random.Generator) -> dict[str, Sides]:
+    """Return the expression's peak with any share of each unit, and more on one side: few show all units evenly."""
+    return {unit: _scaled_sides(sides, rng.uniform(0, 1), rng) for unit, sides in animation.peak.items()}
+
+
+def _scaled_sides(sides: Sides, share: float, rng: np.random.Generator) -> Sides:
+    uneven = float(rng.uniform(-_UNEVEN_SIDES, _UNEVEN_SIDES))
+    return share * (1 + uneven) * sides[0], share * (1 - uneven) * sides[1]
+
+
 def _sample_irrelevant(
     animation: ClipAnimation, database: DrawnDatabase, rng: np.random.Generator
-) -> tuple[tuple[dict[str, tuple[float, float]], NDArray[np.float32]], ...]:
+) -> tuple[tuple[dict[str, Sides], Field], ...]:
     """Draw movements that say nothing about the class: a blink, and other action units, each at any time."""
     time = np.arange(len(animation.intensity))
 
-    def pulse(width: float) -> NDArray[np.float32]:
+    def pulse(width: float) -> Field:
         """Draw the course of a movement that is as strong at its middle as 1, and 0 at the onset."""
         middle = rng.uniform(0.15, 1.0) * time[-1]
         shares = np.exp(-0.5 * ((time - middle) / width) ** 2)
@@ -276,8 +288,8 @@ def _sample_irrelevant(
     largest = database.other_units * max(max(abs(a), abs(b)) for a, b in animation.peak.values())
     for _ in range(rng.integers(0, _MAX_OTHER_UNITS + 1)):
         unit = str(rng.choice([unit for unit in UNITS if unit not in animation.peak]))
-        size, uneven = float(rng.uniform(0.2, 1.0)) * largest, float(rng.uniform(-0.5, 0.5))
-        movements.append(({unit: (size * (1 + uneven), size * (1 - uneven))}, pulse(0.35 * len(time))))
+        sides = _scaled_sides((largest, largest), float(rng.uniform(0.2, 1.0)), rng)
+        movements.append(({unit: sides}, pulse(0.35 * len(time))))
     return tuple(movements)
 
 
@@ -286,7 +298,7 @@ def record_frame(drawing: NDArray[np.uint8], camera: Camera, rng: np.random.Gene
     gray = drawing.astype(np.float32)
     interpolation = cv2.INTER_AREA if camera.scale < 1 else cv2.INTER_CUBIC
     if camera.scale != 1:
-        gray = cv2.resize(gray, None, fx=camera.scale, fy=camera.scale, interpolation=interpolation)
-    gray = cv2.GaussianBlur(gray, (0, 0), camera.blur)
+        gray = as_field(cv2.resize(gray, None, fx=camera.scale, fy=camera.scale, interpolation=interpolation))
+    gray = as_field(cv2.GaussianBlur(gray, (0, 0), camera.blur))
     gray = 128 + camera.contrast * (gray - 128) + camera.noise * rng.standard_normal(gray.shape, dtype=np.float32)
     return np.asarray(np.clip(np.rint(gray), 0, 255), np.uint8)
