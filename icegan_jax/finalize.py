@@ -24,7 +24,7 @@ from icegan_jax.evaluation.baselines.references import score_references
 from icegan_jax.evaluation.calibration import calibrate, describe_threshold, write_calibration
 from icegan_jax.evaluation.predictions import Prediction, read_predictions, write_predictions
 from icegan_jax.evaluation.resting import read_resting_predictions, write_resting_predictions
-from icegan_jax.evaluation.results import Timing, build_results, build_unscored_results, score
+from icegan_jax.evaluation.results import Score, Timing, build_results, build_unscored_results, read_results, score
 from icegan_jax.evaluation.score_table import ORACLE_NAME, format_table, score_rows
 from icegan_jax.evaluation.selection import best_on_inner, best_test_epoch, predictions_at
 from icegan_jax.io import sha256_of, write_json, write_json_with_checksum
@@ -137,7 +137,7 @@ def finalize_run(
             selected.predictions,
             pairs.classes,
             **description,
-            references=score_references(pairs, folds),
+            references=_references(pairs, folds, run_dir, description),
             oracle={**selected.by_selection[ORACLE_NAME], "name": ORACLE_NAME} if oracle else None,
             num_folds=len(folds),
         )
@@ -324,6 +324,19 @@ def _describe_protocol(pairs: Pairs, folds: Sequence[Fold]) -> str:
     if held_out == set(everybody):
         return "leave one subject out"
     return f"subject-wise split, {len(held_out)} of {len(everybody)} people held out"
+
+
+def _references(
+    pairs: Pairs, folds: Sequence[Fold], run_dir: Path, description: Mapping[str, Any]
+) -> Mapping[str, Score]:
+    """Return the scores of classifiers without a network: those of earlier results of the same data and programs."""
+    try:
+        earlier = read_results(run_dir / RESULTS_FILE)
+    except UserError:
+        earlier = {}
+    if all(earlier.get(name) == description[name] for name in ("protocol", "seed", "versions", "data_fingerprint")):
+        return cast(Mapping[str, Score], earlier["references"])
+    return score_references(pairs, folds)
 
 
 def _timing(results: Sequence[dict[str, object]], batch_size: int) -> Timing:

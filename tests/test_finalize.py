@@ -243,3 +243,12 @@ def test_the_calibration_is_that_of_the_last_step(tmp_path: Path) -> None:
     assert found is not None
     assert found.threshold.length == pytest.approx((0.1 + 0.75) / 2) and found.threshold.resting == (12, 0, 0)
     assert found.close_call.margin == 0.5 and found.reliability.clips[7] == 12
+
+
+def test_the_references_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folds = folds_for("split", 0.0)
+    finish(tmp_path, folds)
+    references = finalize(tmp_path, folds)["references"]
+    monkeypatch.setattr("icegan_jax.finalize.score_references", lambda pairs, folds: {})
+    assert finalize(tmp_path, folds)["references"] == references
+    assert finalize(tmp_path, folds, machine="another")["references"] == {}

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.apex import change_from_onset, largest_change, middle_frame, points_in_crop, spot_apex
+from icegan_jax.data.clip_frames import crop_clip_frames
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.cropper import MAX_LIGHT_RATIO, Cropper, ReadFrames, check_size
-from icegan_jax.data.images import picture_digest
+from icegan_jax.data.images import Levels, picture_digest
 from icegan_jax.data.landmarks import SURE_SCORE, Box, Face, find_face
 from icegan_jax.data.resting import resting_frames
 from icegan_jax.data.video import list_frames, read_frames
@@ -49,12 +50,14 @@ class CropOptions:
         apex: method of spotting the apex where none is annotated, one of ``apex.METHODS``.
         skip_damaged: whether clips whose frames are damaged or show no face are left out and named, instead of ending
             the preparation.
+        clip_frames: number of frames that are interpolated between onset and offset (``data.clip_frames``); 0: none.
     """
 
     register: str = "rigid"
     size: int = SIZE
     apex: str = "difference"
     skip_damaged: bool = False
+    clip_frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class ClipCrops:
         frames: number of frames that were decoded and cropped.
         digests: of the frames of ``frames_to_read``, see ``images.picture_digest``.
         rest: uint8[len(shifts), size, size], faces without an expression; none where they were not asked for.
+        clip_frames: uint8[clip_frames, size, size], the clip from onset to offset; none where not asked for.
     """
 
     apex: int
@@ -90,6 +94,7 @@ class ClipCrops:
     frames: int
     digests: tuple[str, ...] = ()
     rest: tuple[Gray, ...] = ()
+    clip_frames: tuple[Gray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class FaceDetection:
         crops: the prepared faces.
         face: the face as detected.
         box: the crop of the face, in pixels of the frame, before ``face.turn``, in which the face was detected.
-        motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
+        motion_extent: largest motion of the head in pixels, from the onset to any registered frame of the clip.
         clip: the clip, with the onset and the offset that were used.
         change: {frame number: change from the onset} of all later frames, see ``apex.change_from_onset``; None where
             the apex was not spotted by it.
@@ -125,12 +130,11 @@ def crop_clip(clip: Clip, options: CropOptions) -> ClipCrops:
     compared = set(frames_to_read(clip, frames_after_onset(clip, numbers), options.apex))  # as ``--check`` does
     digests: dict[int, str] = {}
 
-    def read(requested: Iterable[int]) -> Iterator[tuple[int, Gray]]:
-        for number, image in read_frames(clip.frames, requested):
-            if number in compared:
-                digests[number] = picture_digest(image)
-            yield number, image
+    def add_digest(number: int, levels: Levels) -> None:
+        if number in compared:
+            digests[number] = picture_digest(levels)
 
+    read = partial(read_frames, clip.frames, on_levels=add_digest)
     crops = inspect_clip(clip, options, numbers, read, with_rest=True).crops
     if any(change.field == ANOTHER_FACE for change in crops.changes):
         raise UserError(
@@ -216,8 +220,11 @@ def inspect_clip(
     rest: tuple[Gray, ...] = ()
     if with_rest:
         rest = _crop_rest(cropper, resting_frames(clip.onset, apex, numbers, len(selected)), clip.onset, changes)
-    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest)
-    return FaceDetection(crops, face, box.turned_back(face.turn, onset.shape), cropper.motion_extent, clip, change)
+    frames = crop_clip_frames(cropper, clip, later, options.clip_frames) if options.clip_frames else ()
+    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest, clip_frames=frames)
+    return FaceDetection(
+        crops, face, box.turned_back(face.turn, onset.shape), cropper.motion_extent(clip.offset), clip, change
+    )
 
 
 def _read_turned(read: ReadFrames, turn: int, numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.align import IDENTITY, crop_face, crop_frame, motion_extent, to_gray
-from icegan_jax.data.face_embedding import look_alike, show_same_face
+from icegan_jax.data.face_embedding import look_alike, same_face_as
 from icegan_jax.data.landmarks import Box
 from icegan_jax.errors import UserError
 
@@ -28,7 +28,6 @@ class Cropper:
         onset: uint8[size, size], the crop of the onset.
         unregistered: numbers of the frames that could not be moved onto the onset.
         frames: number of frames that were decoded and cropped, the onset included.
-        motion_extent: largest motion of the head in pixels, from the onset to any frame that was registered.
     """
 
     def __init__(
@@ -54,7 +53,8 @@ class Cropper:
         self.onset: Gray = to_gray(self._neutral)
         self.unregistered: set[int] = set()
         self.frames = 1
-        self.motion_extent = 0.0
+        self._shows_onset_face = same_face_as(self.onset)
+        self._motion_extents = {self._onset_number: 0.0}
 
     def crop(self, numbers: Sequence[int]) -> Iterator[tuple[int, Gray]]:
         """Yield (number, crop uint8[size, size]) of the frames with these numbers, one at a time."""
@@ -72,8 +72,12 @@ class Cropper:
         """Return whether the frame shows the face of the onset."""
         if number not in self._shows_face:
             ((_, crop),) = self.crop([number])
-            self._shows_face[number] = show_same_face(self.onset, crop)
+            self._shows_face[number] = self._shows_onset_face(crop)
         return self._shows_face[number]
+
+    def motion_extent(self, last: int) -> float:
+        """Return the largest motion of the head in pixels, from the onset to any registered frame up to ``last``."""
+        return max(extent for number, extent in self._motion_extents.items() if number <= last)
 
     def light(self, number: int) -> float:
         """Return the mean gray level of the face's box, as a multiple of the onset's."""
@@ -83,14 +87,23 @@ class Cropper:
 
     def first_of_another_scene(self, numbers: Sequence[int]) -> int | None:
         """Return the first of the frames that has other light than the onset, or does not show its face."""
+        return next((n for n, crop in self._mask_other_scenes(numbers) if crop is None), None)
+
+    def crop_scene(self, numbers: Sequence[int]) -> Iterator[Gray]:
+        """Yield the crop uint8[size, size] of each of the frames that has the onset's light and shows its face."""
+        return (crop for _, crop in self._mask_other_scenes(numbers) if crop is not None)
+
+    def _mask_other_scenes(self, numbers: Sequence[int]) -> Iterator[tuple[int, Gray | None]]:
+        """Yield (number, crop) of the frames; None in place of a crop with other light, or without the onset's face."""
         before = self.onset
         for number, crop in self.crop(numbers):
             is_bright = 1 / MAX_LIGHT_RATIO <= self.light(number) <= MAX_LIGHT_RATIO
             # A frame like the one before it needs no embedding, which takes as long as 10 registrations.
-            if not (is_bright and (look_alike(before, crop) or self.shows_face(number))):
-                return number
-            before = crop
-        return None
+            if is_bright and (look_alike(before, crop) or self.shows_face(number)):
+                before = crop
+                yield number, crop
+            else:
+                yield number, None
 
     def _mean_level(self, image: Gray) -> float:
         left, top, right, bottom = self._box.pixel_bounds(image.shape)
@@ -103,7 +116,7 @@ class Cropper:
         if motion is None:
             self.unregistered.add(number)
         else:
-            self.motion_extent = max(self.motion_extent, motion_extent(motion, self._box))
+            self._motion_extents[number] = motion_extent(motion, self._box)
         return crop
 
 

@@ -1,5 +1,8 @@
 """Whether two prepared crops show the face of one person."""
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,9 +38,17 @@ def embed_face(image: Gray) -> NDArray[np.float64]:
     return np.asarray(embedding, np.float64)
 
 
-def show_same_face(onset: Gray, other: Gray) -> bool:
-    """Return whether two prepared crops uint8[n, n] show the face of one person; a crop without a face does not."""
-    return look_alike(onset, other) or bool(np.linalg.norm(embed_face(onset) - embed_face(other)) <= _SAME_DISTANCE)
+def same_face_as(onset: Gray) -> Callable[[Gray], bool]:
+    """Return a function that tells whether a prepared crop uint8[n, n] shows the person of the prepared crop ``onset``.
+
+    A crop without a face does not. The onset is embedded once, when a crop first needs it.
+    """
+    onset_embedding = functools.cache(lambda: embed_face(onset))
+
+    def shows_same_face(other: Gray) -> bool:
+        return look_alike(onset, other) or bool(np.linalg.norm(onset_embedding() - embed_face(other)) <= _SAME_DISTANCE)
+
+    return shows_same_face
 
 
 def look_alike(onset: Gray, other: Gray) -> bool:

@@ -3,9 +3,10 @@
 import hashlib
 import io
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,15 @@ _OTHER_KINDS = (
      "export it as JPEG from a viewer of photos (an iPhone writes JPEG after Settings, Camera, Formats, Compatible)"),
     ((b"ftypavif",), "an AVIF picture, which is not read", "export it as JPEG from a viewer of photos"),
     ((b"II*\0", b"MM\0*"), "a TIFF or raw picture, which is not read", "export it as PNG from a viewer of photos"),
-    ((b"PK\3\4",), "a zip archive", "unpack it and give what is in it"),
 )  # fmt: skip
+
+_ZIP = b"PK\3\4"
+# Members of an archive that is a document: of Office (ECMA-376, part 2) or OpenDocument (1.3, part 2).
+_DOCUMENT_MEMBERS = {"[Content_Types].xml", "mimetype"}
 
 Gray = NDArray[np.uint8]
 Color = NDArray[np.uint8]
+Levels = NDArray[np.uint8] | NDArray[np.uint16]  # gray levels before the scaling of 16 bits to 8
 Decoded = TypeVar("Decoded")
 
 
@@ -56,7 +61,17 @@ def read_gray(path: Path, remedy: str) -> Gray:
     return next(read_gray_pictures([path], remedy, [path]))
 
 
-def read_gray_pictures(paths: Iterable[Path], remedy: str, recording: Sequence[Path]) -> Iterator[Gray]:
+def read_levels(path: Path, remedy: str) -> Levels:
+    """Read an image file as upright gray levels, uint16[h, w] of 16 bits per pixel; otherwise as ``read_gray`` does."""
+    return _decode(path, _levels_of, remedy)
+
+
+def read_gray_pictures(
+    paths: Iterable[Path],
+    remedy: str,
+    recording: Sequence[Path],
+    on_levels: Callable[[Path, Levels], None] | None = None,
+) -> Iterator[Gray]:
     """Yield pictures of one recording as upright gray levels, one at a time, as ``read_gray`` does.
 
     Gray pictures of 16 bits hold the 10, 12, 14 or 16 bits of a camera. One shift brings all pictures of the recording
@@ -67,17 +82,18 @@ def read_gray_pictures(paths: Iterable[Path], remedy: str, recording: Sequence[P
         paths: the files to read.
         remedy: see ``read_gray``.
         recording: all files of the recording.
+        on_levels: called with each file and its levels, see ``read_levels``.
     """
     shift: int | None = None
     for path in paths:
-        picture = _decode(path, _levels_of, remedy)
-        if picture.dtype == np.uint16:
-            if shift is None:
-                positions = np.linspace(0, len(recording) - 1, min(len(recording), _SAMPLED)).astype(int)
-                samples = (_decode(recording[position], _levels_of, remedy) for position in positions)
-                shift = _shift_of(max(int(sample.max()) for sample in samples))
-            picture = _to_8_bits(picture, shift)
-        yield picture
+        levels = read_levels(path, remedy)
+        if on_levels is not None:
+            on_levels(path, levels)
+        if levels.dtype == np.uint16 and shift is None:
+            positions = np.linspace(0, len(recording) - 1, min(len(recording), _SAMPLED)).astype(int)
+            samples = (read_levels(recording[position], remedy) for position in positions)
+            shift = _shift_of(max(int(sample.max()) for sample in samples))
+        yield _to_8_bits(levels, shift or 0)
 
 
 def read_color(path: Path) -> Color:
@@ -117,24 +133,40 @@ def to_gray(picture: Color) -> Gray:
     return np.asarray(Image.fromarray(picture).convert("L"), np.uint8)
 
 
-def picture_digest(picture: NDArray[np.uint8]) -> str:
-    """Return a digest of the pixels of a picture uint8[h, w]; "" of one level, such as black, which is no evidence."""
-    if picture.min() == picture.max():
+def picture_digest(levels: Levels) -> str:
+    """Return a digest of the pixels of a picture; "" of one level, such as black, which is no evidence.
+
+    Levels [h, w] of 16 bits are scaled by the picture's own brightest level, so that the digest is that of a copy of 8
+    bits, and does not depend on the other pictures of a recording.
+    """
+    brightest = int(levels.max())
+    if levels.min() == brightest:
         return ""
-    return hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_to_8_bits(levels, _shift_of(brightest)).tobytes(), digest_size=16).hexdigest()
 
 
 def check_kind(path: Path) -> None:
     """Check that a file is of none of the kinds that are often given and not read.
 
     Raises:
-        UserError: the file is a HEIC, AVIF or TIFF picture, or a zip archive.
+        UserError: the file is a HEIC, AVIF or TIFF picture, a document, or a zip archive.
     """
     with path.open("rb") as file:
         head = file.read(12)
     for beginnings, kind, remedy in _OTHER_KINDS:
         if head.startswith(beginnings) or head[4:].startswith(beginnings):
             raise UserError(f"{path}: is {kind}; {remedy}")
+    if head.startswith(_ZIP):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                is_document = not _DOCUMENT_MEMBERS.isdisjoint(archive.namelist())
+        except (OSError, zipfile.BadZipFile):
+            is_document = False
+        if is_document:
+            raise UserError(
+                f"{path}: is a workbook or another document, no picture and no video; give a table as the only input"
+            )
+        raise UserError(f"{path}: is a zip archive; unpack it and give what is in it")
 
 
 def _decode(path: Path, convert: Callable[[Image.Image], Decoded], remedy: str) -> Decoded:
@@ -178,11 +210,11 @@ def _shift_of(brightest: int) -> int:
     return max(0, bits + bits % 2 - 8)
 
 
-def _to_8_bits(levels: NDArray[Any], shift: int) -> Gray:
-    return np.asarray(np.minimum(levels >> shift, 255), np.uint8)
+def _to_8_bits(levels: Levels, shift: int) -> Gray:
+    return np.asarray(levels if levels.dtype == np.uint8 else np.minimum(levels >> shift, 255), np.uint8)
 
 
-def _levels_of(image: Image.Image) -> NDArray[Any]:
+def _levels_of(image: Image.Image) -> Levels:
     """Return the upright gray levels: uint16[h, w] of an image of 16 bits per pixel, else uint8[h, w]."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):

@@ -11,7 +11,11 @@ FORMULA_PREFIXES = "=+-@"
 # Bytes of a name in UTF-8. The folder of a fold is named DATASET_SUBJECT, and a file system allows 255 bytes.
 MAX_NAME_BYTES = 100
 _PATH_CHARACTERS = '/\\:"'
-_DATE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?|\d{1,4}/\d{1,2}/\d{1,4}")  # in a workbook; in a csv
+_MONTH = "(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?"  # in a workbook
+    rf"|\d{{1,4}}/\d{{1,2}}/\d{{1,4}}|\d{{1,2}}-{_MONTH}(-\d{{2,4}})?|{_MONTH}-\d\d"  # in a csv
+)
 
 
 def check_classes(names: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ an AVI is the picture before it once more, as in a player, so that positions are
 import itertools
 import math
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.frame_numbers import index_frames
-from icegan_jax.data.images import check_kind, read_gray, read_gray_pictures
+from icegan_jax.data.images import Levels, check_kind, read_gray, read_gray_pictures
 from icegan_jax.errors import UserError
 
-_REMEDY = "restore the file or remove the clip"  # for an image that cannot be read
+FRAME_REMEDY = "restore the file or remove the clip"  # for an image that cannot be read
 VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".gif")
 
 # Frames per second in a header are ignored where the usual interval between frames differs by a larger factor.
@@ -61,7 +61,9 @@ def list_frames(path: str | Path) -> Sequence[int]:
     return list(index_frames(path))
 
 
-def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int, Gray]]:
+def read_frames(
+    path: str | Path, numbers: Iterable[int], on_levels: Callable[[int, Levels], None] | None = None
+) -> Iterator[tuple[int, Gray]]:
     """Yield (number, gray levels uint8[h, w]) of the given frames, ascending, one at a time.
 
     A truncated image is an error, and so is a frame of a video that the decoder rejects; damage that a decoder conceals
@@ -70,6 +72,7 @@ def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int,
     Args:
         path: a folder of frames, or a video.
         numbers: frame numbers: those in the file names of a folder, or positions in a video, from 0.
+        on_levels: called with each number and the levels of the frame, see ``images.read_levels``.
 
     Raises:
         UserError: the folder or video is missing, or a frame is missing or cannot be read.
@@ -77,13 +80,22 @@ def read_frames(path: str | Path, numbers: Iterable[int]) -> Iterator[tuple[int,
     path = Path(path)
     requested = sorted(set(numbers))
     if path.is_file():
-        yield from _read_video(path, requested)
+        for number, frame in _read_video(path, requested):
+            if on_levels is not None:
+                on_levels(number, frame)
+            yield number, frame
         return
     files = index_frames(path)
     for number in requested:
         if number not in files:
             raise UserError(f"{path}: frame {number} is missing; restore the file or correct the annotation")
-    pictures = read_gray_pictures((files[number] for number in requested), _REMEDY, list(files.values()))
+    number_of = {file: number for number, file in files.items()}
+    pictures = read_gray_pictures(
+        (files[number] for number in requested),
+        FRAME_REMEDY,
+        list(files.values()),
+        on_levels and (lambda file, levels: on_levels(number_of[file], levels)),
+    )
     yield from zip(requested, pictures, strict=True)
 
 
@@ -93,7 +105,7 @@ def read_frame(path: str | Path) -> Gray:
     Raises:
         UserError: the file is missing, truncated or not an image.
     """
-    return read_gray(Path(path), _REMEDY)
+    return read_gray(Path(path), FRAME_REMEDY)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.crop import CropOptions
-from icegan_jax.data.face_embedding import show_same_face
+from icegan_jax.data.face_embedding import same_face_as
 from icegan_jax.data.landmarks import Box
 from icegan_jax.data.spotting import ROW_FIELDS, Event, SpottingResult, TraceRow, spot_events
 from icegan_jax.errors import UserError
@@ -306,7 +306,7 @@ def recording_flags(source: FrameSource, spotting: SpottingResult, events: Seque
     if share < MIN_FACE_SHARE:
         flags.append(QualityFlag("face_rarely_seen", f"A face was seen in {share:.0%} of the frames only."))
     faces = [event.onset_face for event in events if event.onset_face is not None]
-    if not all(show_same_face(faces[0], face) for face in faces[1:]):
+    if faces and not all(map(same_face_as(faces[0]), faces[1:])):
         flags.append(QualityFlag("several_people", "The events are not all of one person."))
     return flags
 

@@ -109,6 +109,8 @@ def test_spreadsheet_variants_are_read(tmp_path: Path) -> None:
         ("d,s,c,anger,f,-1,2,3", "leave the cell empty: the first frame is then used"),
         ("d,s,c,anger,f,1,2,2026-01-02 00:00:00", "made it of something else; format the column as text"),
         ("d,s,2026/1/2,anger,f,1,2,3", "clip '2026/1/2' is a date: .*format the column as text"),
+        ("d,s,2-Jan,anger,f,1,2,3", "clip '2-Jan' is a date: .*format the column as text"),
+        ("d,Jan-02,c,anger,f,1,2,3", "subject 'Jan-02' is a date: .*format the column as text"),
         ("d,s,c,anger,f,3,3,3", "offset 3 of clip d/s/c is not after onset 3"),
         ("d,s,c,anger,,1,2,3", "frames is empty"),
         ("d,,c,anger,f,1,2,3", "subject is empty"),

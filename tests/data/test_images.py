@@ -1,3 +1,5 @@
+import io
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -9,6 +11,12 @@ from PIL import Image, ImageCms
 from icegan_jax.data.images import color_profile, read_color, to_gray
 from icegan_jax.data.video import read_frame, read_video_info
 from icegan_jax.errors import UserError
+
+
+def archive_of(member: str) -> bytes:
+    with zipfile.ZipFile(content := io.BytesIO(), "w") as archive:
+        archive.writestr(member, "")
+    return content.getvalue()
 
 
 @pytest.fixture
@@ -122,6 +130,8 @@ def test_a_file_that_is_no_image_raises(tmp_path: Path, content: bytes, words: s
         (b"\0\0\0\x18ftypavif\0\0\0\0", "is an AVIF picture, which is not read; export it as JPEG"),
         (b"II*\0\x08\0\0\0\0\0\0\0", "is a TIFF or raw picture, which is not read; export it as PNG"),
         (b"PK\3\4" + bytes(30), "is a zip archive; unpack it"),
+        (archive_of("img1.png"), "is a zip archive; unpack it"),
+        (archive_of("[Content_Types].xml"), "is a workbook or another document, no picture and no video; give a table"),
     ],
 )
 def test_a_file_of_another_kind_is_named(tmp_path: Path, content: bytes, words: str) -> None:

@@ -112,6 +112,15 @@ def test_a_clip_ends_where_the_face_is_at_rest_again(tmp_path: Path, frames: int
     assert "hardly_moves" not in words(crops) and "apex_is_last" not in words(crops)
 
 
+def test_the_head_after_a_cut_does_not_count_as_motion(tmp_path: Path) -> None:
+    face = astronaut()
+    before = [frame for _, frame in video(face, 12, smile=rise_and_fall(2, 10, 0.8))]
+    after = [frame for _, frame in video(np.roll(face, 14, axis=1), 4, light=lambda i: 0.5)]
+    path = write_test_video(tmp_path / "cut.mkv", before + after, 60)
+    found = words(crop_source(open_input(path), FIRST, OPTIONS))
+    assert "cut" in found and "moving_head" not in found
+
+
 def test_an_annotated_offset_holds(folder: Path) -> None:
     clip = Clip("d", "s", "c", 0, folder, 10, None, 15)
     assert crop_source(replace(open_input(folder, fps=10), clip=clip), FIRST, OPTIONS).offset == 15

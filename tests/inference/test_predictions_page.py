@@ -85,8 +85,10 @@ def test_the_timeline_and_the_files_beside_the_page(tmp_path: Path) -> None:
     assert (
         links[:3] == [*files, "#clip%3C1%3E"] and "annotated.mp4#t=0.50" in links and "strips/clip%3C1%3E.png" in links
     )
-    no_face = read_timeline(trace, [replace(event, lengths=None, kind="macro")])
+    macro = replace(event, lengths=None, kind="macro")
+    no_face = read_timeline(trace, [macro])
     assert no_face.colors == {"macro": "#8a919c"}
+    assert not [link for link in ParsedPage(render([macro], timeline=no_face)).every("a") if link.get("href")]
 
 
 def test_the_description_of_the_networks(run_dir: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +11,14 @@ from tqdm import tqdm
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.crop import frames_to_read
 from icegan_jax.data.frame_numbers import index_frames
-from icegan_jax.data.images import picture_digest
+from icegan_jax.data.images import Levels, picture_digest, read_levels
 from icegan_jax.data.ingest.annotation import Finding
 from icegan_jax.data.ingest.collect_clips import CollectedClips
 from icegan_jax.data.ingest.messages import clip_count_line, count_lines, finding_lines
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.ingest.shared_frames import find_shared_frames
 from icegan_jax.data.ingest.summary import count_clips, count_datasets
-from icegan_jax.data.video import read_frame, read_frames
+from icegan_jax.data.video import FRAME_REMEDY, read_frames
 from icegan_jax.errors import UserError
 
 # Titles of the kinds of findings, the most serious last, where a terminal shows them beside the summary line.
@@ -49,7 +49,7 @@ def check_clips(
     Returns:
         damaged: for each frame that cannot be decoded or has another size than the clip's first frame, in the order
             of the clips: an "error" where preparation reads the frame, else a "note".
-        shared: see ``find_shared_frames``, of the frames that preparation reads.
+        shared: see ``find_shared_frames``, of the frames that preparation reads of the clips without an "error".
     """
     clips = collected.clips
     results = run_parallel(partial(check_clip, method=method), clips, workers or os.cpu_count() or 1)
@@ -59,48 +59,61 @@ def check_clips(
 
 
 def check_clip(clip: Clip, method: str = "difference") -> tuple[list[Finding], list[str]]:
-    """Return the findings on the frames from onset to offset that cannot be used, and the digests of those needed."""
-    if not clip.frames.is_dir():
-        return _check_video(clip, method)
-    try:
-        files = index_frames(clip.frames)
-    except (UserError, OSError) as error:  # the folder may have changed since the clips were collected
-        return [_frame_finding(clip, clip.frames, str(error))], []
-    existing = {number: file for number, file in files.items() if clip.onset <= number <= clip.offset}
-    needed = set(frames_to_read(clip, frames_after_onset(clip, list(existing)), method))
-    findings, digests = [], []
-    size: tuple[int, ...] = ()
-    for number, file in existing.items():
+    """Return the findings on the frames from onset to offset that cannot be used, and the digests of those needed.
+
+    There are no digests where a frame that is needed cannot be used: preparation leaves the clip out, or stops.
+    """
+    numbers: Sequence[int] = range(clip.onset, clip.offset + 1)
+    files: dict[int, Path] = {}
+    if clip.frames.is_dir():
         try:
-            picture = read_frame(file)
-        except UserError as error:
-            findings.append(_frame_finding(clip, file, str(error), is_needed=number in needed))
-            continue
-        size = size or picture.shape
-        if picture.shape != size:
-            findings.append(_size_finding(clip, file, picture.shape, size, is_needed=number in needed))
-        elif number in needed:
-            digests.append(picture_digest(picture))
-    return findings, digests
-
-
-def _check_video(clip: Clip, method: str) -> tuple[list[Finding], list[str]]:
-    numbers = range(clip.onset, clip.offset + 1)
-    needed = set(frames_to_read(clip, numbers[1:], method))
-    last_decoded = -1
-    size: tuple[int, ...] = ()
+            files = index_frames(clip.frames)
+        except (UserError, OSError) as error:  # the folder may have changed since the clips were collected
+            return [_frame_finding(clip, clip.frames, str(error))], []
+        numbers = [number for number in files if number in numbers]
+    needed = set(frames_to_read(clip, frames_after_onset(clip, numbers), method))
     findings, digests = [], []
+    size: tuple[int, ...] = ()
+    for affected, file, frame in _decode_frames(clip, numbers, files):
+        is_needed = not needed.isdisjoint(affected)
+        if isinstance(frame, Exception):
+            findings.append(_frame_finding(clip, file, str(frame), is_needed=is_needed))
+            continue
+        size = size or frame.shape
+        if frame.shape != size:
+            findings.append(_size_finding(clip, file, frame.shape, size, is_needed=is_needed))
+        elif is_needed:
+            digests.append(picture_digest(frame))
+    return findings, [] if any(f.kind == "error" for f in findings) else digests
+
+
+def _decode_frames(
+    clip: Clip, numbers: Sequence[int], files: Mapping[int, Path]
+) -> Iterator[tuple[Sequence[int], Path, Levels | Exception]]:
+    """Yield the frames of a clip, each with its number and file.
+
+    Args:
+        clip: the clip.
+        numbers: the frames, ascending.
+        files: the file of each number; empty for a video.
+
+    Yields:
+        The numbers concerned, the file, and the frame or the error in its place: in a video that of all further frames.
+    """
+    for number in numbers if files else ():
+        try:
+            yield (number,), files[number], read_levels(files[number], FRAME_REMEDY)
+        except UserError as error:
+            yield (number,), files[number], error
+    if files:
+        return
+    position = 0
     try:
-        for number, picture in read_frames(clip.frames, numbers):
-            last_decoded = number
-            size = size or picture.shape
-            if picture.shape != size:
-                findings.append(_size_finding(clip, clip.frames, picture.shape, size, is_needed=number in needed))
-            elif number in needed:
-                digests.append(picture_digest(picture))
+        for number, frame in read_frames(clip.frames, numbers):
+            position += 1
+            yield (number,), clip.frames, frame
     except (UserError, OSError) as error:
-        findings.append(_frame_finding(clip, clip.frames, str(error), is_needed=last_decoded < max(needed)))
-    return findings, digests
+        yield numbers[position:], clip.frames, error
 
 
 def _size_finding(

@@ -24,6 +24,9 @@ _RELEASE_WORDS = (
     ("raw", {"raw", "rawpic"}),
 )
 
+# Relatives of databases, by their titles, that have no emotions (docs/databases.md, "DFME and other databases").
+_RELATIVES = {"SAMM": (re.compile(r"samm[\W_]*lv|long[\W_]*videos", re.IGNORECASE), "SAMM Long Videos")}
+
 
 def name_words(name: str) -> list[str]:
     """Return the words of a folder's name in lower case: smic, hs, e of "SMIC-HS_E"."""
@@ -54,6 +57,13 @@ def check_clip_folders(tree: FolderTree, key: FolderKeyFunction, title: str, exa
     """
     if any(key(folder) for folder in tree.clips):
         return
+    pattern, relative = _RELATIVES.get(title, (None, ""))
+    names = [tree.root.resolve().name, *(name for folder in tree.clips for name in folder.parts)]
+    if pattern and any(map(pattern.search, names)):
+        raise UserError(
+            f"{tree.root}: holds {relative}, whose annotation has no emotions, and not {title}; give the folder of "
+            f"{title}, or find the events of a video with icegan_jax.predict"
+        )
     expected = f"no {title} here: looked for folders of images such as {example}"
     if tree.archives:
         raise UserError(

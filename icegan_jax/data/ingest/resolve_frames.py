@@ -10,7 +10,7 @@ from icegan_jax.data.frame_numbers import FRAME_SUFFIXES
 from icegan_jax.data.ingest.annotation import Annotation, Finding
 from icegan_jax.data.ingest.overrides import Override, check_override, override_annotation
 from icegan_jax.data.ingest.repairs import Repair, annotation_to_clip, frame_gaps
-from icegan_jax.data.video import list_frames
+from icegan_jax.data.video import list_frames, read_video_info
 from icegan_jax.errors import UserError
 
 # The folders of a release hold exactly onset to offset where at least this share of its clips does; then each of the
@@ -44,6 +44,7 @@ class _Folder:
     path: Path
     numbers: Sequence[int]
     missing: list[str]  # of onset, apex and offset, for messages
+    missing_frames: int = 0  # of a video, see ``VideoInfo``
 
 
 def resolve_frames(
@@ -82,7 +83,8 @@ def resolve_frames(
         )
         row = (clip.dataset, clip.subject, clip.clip, "frames", str(preferred), str(best.path))
         moved.append(Repair(*row, f"another release than preferred: {reason}"))
-    return ResolvedClip(annotation, clip, best.numbers, [*moved, *overridden, *repairs], _gap_notes(clip, best.numbers))
+    notes = [*_gap_notes(clip, best.numbers), *_video_notes(clip, best.missing_frames)]
+    return ResolvedClip(annotation, clip, best.numbers, [*moved, *overridden, *repairs], notes)
 
 
 def _list_folders(annotation: Annotation) -> tuple[list[_Folder], dict[Path, str]]:
@@ -95,7 +97,8 @@ def _list_folders(annotation: Annotation) -> tuple[list[_Folder], dict[Path, str
             problems[path] = f"{path}: the name is not UTF-8, which clips.csv is written in; rename the folder"
             continue
         try:
-            numbers = list_frames(path)
+            info = read_video_info(path) if path.is_file() else None
+            numbers = range(info.frames) if info else list_frames(path)
         except UserError as error:
             problems[path] = str(error)
             continue
@@ -103,7 +106,7 @@ def _list_folders(annotation: Annotation) -> tuple[list[_Folder], dict[Path, str
             problems[path] = f"{path}: cannot be read ({error.strerror}); correct its permissions"
             continue
         missing = [f"frame {n} ({name})" for name, n in annotated.items() if n is not None and n not in numbers]
-        folders.append(_Folder(path, numbers, missing))
+        folders.append(_Folder(path, numbers, missing, info.missing_frames if info else 0))
         if not missing:
             break
     return folders, problems
@@ -145,6 +148,17 @@ def _gap_notes(clip: Clip, numbers: Sequence[int]) -> list[Finding]:
     names = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in runs)
     message = f"between onset {clip.onset} and offset {clip.offset} no frame {names}"
     remedy = "the frames that exist are used; unpack the clip again if they should be there"
+    return [Finding("note", clip.name, str(clip.frames), message, remedy)]
+
+
+def _video_notes(clip: Clip, missing_frames: int) -> list[Finding]:
+    if not missing_frames:
+        return []
+    message = (
+        f"the video lacks {missing_frames} frame{'s' * (missing_frames > 1)}: null frames, which repeat the frame "
+        "before, or gaps in its time stamps"
+    )
+    remedy = "check onset, apex and offset in a player; a short expression may be lost"
     return [Finding("note", clip.name, str(clip.frames), message, remedy)]
 
 

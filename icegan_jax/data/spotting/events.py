@@ -40,7 +40,8 @@ _QUARTER = 0.3186
 # Levels of the excess, relative to the apex, at which the span of an event is measured.
 _HALF_LEVEL = 0.5  # half of the way from the apex to the end of a micro-expression
 _LOW_LEVEL = 0.2  # beginning and end of a longer expression, which may stay
-_REST_SHARE = 0.1  # of the frames of a clip, at least, show the face at rest: their change is the background
+_REST_SHARE = 0.1  # of the frames before and after the apex of a clip, at least, show the face at rest
+_MAX_REST = 0.75  # of the change at the apex: a face that keeps more of the change is not at rest again
 
 # The slow scale must show this share of the change at the quick scale; both are equal for an isolated event.
 _MIN_SLOW_SHARE = 0.7
@@ -180,8 +181,9 @@ def _find_segment_events(trace: Trace) -> list[Event]:
         if quick.excess[apex] > 0 and end - start <= longest and lasting[apex] < quick.excess[apex]:
             spans.append((start, apex, end, "micro", quick.strength[apex]))
     for apex in slow.peaks():
-        start, end = _span(slow.excess, apex, _LOW_LEVEL)
+        start, end = _estimate_span(slow.excess, apex)  # as of a micro-expression, so that no length is of neither kind
         if end - start > longest:
+            start, end = _span(slow.excess, apex, _LOW_LEVEL)
             spans.append((start, apex, end, "macro", slow.strength[apex]))
     last, position = len(trace.position) - 1, trace.position
     return [
@@ -238,13 +240,20 @@ def _background_and_noise(values: Signal, fps: float) -> tuple[Signal, Signal]:
 def estimate_interval(change: Mapping[int, float]) -> tuple[int, int]:
     """Return the first and the last frame of the expression around the largest change of a clip, see ``find_events``.
 
+    The background of each side of the apex is the change there at rest: a face need not return to the onset exactly.
+
     Args:
         change: {frame number: change from the onset}, ascending; noise changes a face at rest, too.
     """
     numbers, values = list(change), np.array(list(change.values()))
-    excess = _subtract_background(values, np.quantile(values, _REST_SHARE))
-    start, end = _estimate_span(excess, int(np.argmax(values)))
-    return numbers[max(0, round(start))], numbers[min(len(numbers) - 1, round(end))]
+    apex = int(np.argmax(values))
+    frames = []
+    for side in (values[apex::-1], values[apex:]):
+        rest = min(np.quantile(side, _REST_SHARE), _MAX_REST * values[apex])
+        excess = _subtract_background(side, rest)
+        frames.append(2 * _frames_to_fall(excess, _HALF_LEVEL * excess[0]))
+    before, after = frames
+    return numbers[max(0, round(apex - before))], numbers[min(len(numbers) - 1, round(apex + after))]
 
 
 def _estimate_span(excess: Signal, apex: int) -> tuple[float, float]:

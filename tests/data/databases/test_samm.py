@@ -66,3 +66,10 @@ def test_the_workbook_of_casme2(tmp_path: Path) -> None:
     write_xlsx(tree(tmp_path) / "coding.xlsx", [columns, ("01", "EP02_01f", 1, 2, 3, "disgust")])
     with pytest.raises(UserError, match="coding.xlsx: looks like the annotation of CASME II, not of SAMM; give SAMM_M"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["samm_lv", "SAMM Long Videos"])
+def test_long_videos_alone_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    write_frames(tmp_path, f"{name}/006_1", ["006_1_0001.jpg"])
+    with pytest.raises(UserError, match="holds SAMM Long Videos, whose annotation has no emotions, and not SAMM; give"):
+        read(tmp_path / name)

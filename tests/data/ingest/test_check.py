@@ -1,13 +1,18 @@
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from icegan_jax.data.clips import Clip
+from icegan_jax.data.crop import CropOptions, crop_clip
+from icegan_jax.data.frame_numbers import index_frames
 from icegan_jax.data.ingest.annotation import Source
-from icegan_jax.data.ingest.check import check_clips, report_check
+from icegan_jax.data.ingest.check import check_clip, check_clips, report_check
 from icegan_jax.data.ingest.collect_clips import CollectedClips, collect_clips
+from icegan_jax.data.video import read_frame
 from tests.data.fabricate import replace_file
 from tests.data.fabricated_samm import build_samm
 from tests.videos import write_test_video
@@ -108,3 +113,28 @@ def test_strict_changes_the_exit_code_of_the_check(samm: Path) -> None:
     assert report_check(collected, [], method="difference")[0] == 1
     code, lines = report_check(collected, [], method="difference", strict=True)
     assert code == 2 and lines[-1].startswith("preparation would stop: 132 of 133")
+
+
+def test_frames_of_16_bits_have_the_digests_of_prepare(tmp_path: Path, write_clip: Callable[..., None]) -> None:
+    """One picture is brighter, so that the recording is scaled by another factor than the other pictures."""
+    write_clip(tmp_path / "f")
+    for number, file in index_frames(tmp_path / "f").items():
+        levels = read_frame(file).astype(np.uint16) << 2
+        levels[0, 0] = 4095 if number == 12 else 0
+        cv2.imwrite(str(file), levels)
+    clip = Clip("d", "a", "c", 0, tmp_path / "f", 10, None, 16)
+    findings, digests = check_clip(clip)
+    assert not findings and crop_clip(clip, CropOptions()).digests == tuple(digests)
+
+
+def test_frames_of_a_clip_that_is_left_out_are_not_shared(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for n in range(4):
+            cv2.imwrite(str(tmp_path / name / f"{n}.png"), np.arange(64, dtype=np.uint8).reshape(8, 8) + n)
+    (tmp_path / "clips.csv").write_text(f"{HEADER}\nd,x,c,anger,a,0,,3\nd,y,c,anger,b,0,,3\n")
+    collected = collect_clips([Source("clips", tmp_path / "clips.csv")])
+    assert [f.kind for f in check_clips(collected, 1, progress=False)[1]] == ["shared"]
+    (tmp_path / "b" / "2.png").write_bytes(b"")
+    (damaged,), shared = check_clips(collected, 1, progress=False)
+    assert damaged.kind == "error" and not shared

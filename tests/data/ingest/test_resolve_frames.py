@@ -1,11 +1,13 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from icegan_jax.data.ingest.annotation import Annotation
 from icegan_jax.data.ingest.overrides import Override
 from icegan_jax.data.ingest.resolve_frames import ResolvedClip, extent_findings, resolve_frames
+from tests.videos import write_test_video
 
 
 def folder(path: Path, numbers: range | list[int]) -> Path:
@@ -113,3 +115,10 @@ def test_a_folder_whose_name_is_not_utf8_is_an_error(tmp_path: Path) -> None:
     assert "the name is not UTF-8" in error.message and error.remedy == "rename the folder"
     valid = folder(tmp_path / "cropped", range(10, 21))
     assert resolve(annotated(strange, valid)).clip is not None
+
+
+def test_null_frames_of_a_video_are_noted(tmp_path: Path) -> None:
+    pictures = [np.full((32, 32), 20 * n, np.uint8) for n in range(8)]
+    path = write_test_video(tmp_path / "v.avi", pictures, 25, [0, 1, 2, 5, 6, 7, 8, 9])
+    (note,) = resolve(annotated(path, onset=1, apex=5, offset=9)).findings
+    assert (note.kind, note.where) == ("note", str(path)) and note.message.startswith("the video lacks 2 frames: null")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from icegan_jax.data.spotting import ROW_FIELDS, Trace, find_events
+from icegan_jax.data.spotting import ROW_FIELDS, Trace, estimate_interval, find_events
 
 FPS = 60.0
 FLOOR = 0.02  # what noise alone amounts to
@@ -78,10 +78,20 @@ def test_an_event_near_the_ends_of_a_video_spans_onset_to_offset() -> None:
     assert [(event.onset - 5, event.offset - 5) for event in events] == [(15, 25), (240, 250)]
 
 
-def test_a_longer_expression_is_a_macro_expression() -> None:
-    (event,) = find_events(traced(displacement(2400, (1000, 1075, 0.2))))
+@pytest.mark.parametrize("length", [42, 75])
+def test_a_longer_expression_is_a_macro_expression(length: int) -> None:
+    (event,) = find_events(traced(displacement(2400, (1000, 1000 + length, 0.2))))
     assert event.kind == "macro"
-    assert event.onset == pytest.approx(1005, abs=15) and event.offset == pytest.approx(1080, abs=15)
+    assert event.onset == pytest.approx(1005, abs=15) and event.offset == pytest.approx(1005 + length, abs=15)
+
+
+@pytest.mark.parametrize(("rest", "end"), [(0.0, 45), (0.06, 45), (0.095, 79)])
+def test_each_side_of_the_apex_of_a_clip_has_its_own_level_at_rest(rest: float, end: int) -> None:
+    """A face that does not return to the onset exactly is at rest all the same; a face that keeps the change is not."""
+    change = 0.001 + displacement(80, (25, 45, 0.1))
+    change[36:] = np.maximum(change[36:], rest)
+    onset, offset = estimate_interval(dict(enumerate(change.tolist())))
+    assert abs(onset - 25) <= 2 and abs(offset - end) <= 4
 
 
 def test_a_lasting_change_is_no_micro_expression() -> None:
