@@ -1,6 +1,6 @@
 """The systems that ICE-GAN is compared with, on the same faces, folds and rules (docs/compared-systems.md).
 
-    python -m icegan_jax.main --config=configs/baselines.py --config.method=ststnet --workdir=runs/ststnet
+    python -m icegan_jax.main --config=configs/baselines.py --workdir=runs/ststnet --config.method=ststnet
 
 Each system has the input and the training of its authors, where these are known; the last step is scored. The best
 test epoch, which some authors report, is shown beside it with --config.training.evaluate_every=50

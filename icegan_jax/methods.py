@@ -59,7 +59,10 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "flow_svm": Method("optical flow + linear SVM", "pairs", features=_mean_flows),
         "lbp_top": Method(
-            "LBP-TOP + linear SVM", "clip", features=_lbp_top, deviations="the classifier of the source is unknown"
+            "LBP-TOP + linear SVM",
+            "clip",
+            features=_lbp_top,
+            deviations="the classifier of the source is unknown: C = 1 on scaled products, weighted classes",
         ),
         "ststnet": Method(
             "STSTNet",

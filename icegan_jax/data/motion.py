@@ -7,7 +7,6 @@ out before. Axis letters: n pair, h w side.
 import functools
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.data.ingest.parallel import run_parallel
-from icegan_jax.io import write_arrays
+from icegan_jax.io import NPZ_ERRORS, write_arrays
 
 Gray = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -131,9 +130,9 @@ def _faces(pairs: Pairs) -> list[tuple[Gray, Gray]]:
 def _read_flows(path: Path) -> dict[str, Floats]:
     """Return the stored flows by the digest of their pair; none where the file is missing or damaged."""
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(zip(arrays["keys"].tolist(), arrays["flows"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except NPZ_ERRORS:
         return {}
 
 
