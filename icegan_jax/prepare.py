@@ -17,6 +17,7 @@ from typing import Any
 
 from icegan_jax.cli import ArgumentParser, print_lines, run_command
 from icegan_jax.data.apex import METHODS
+from icegan_jax.data.clip_frames import CLIP_FRAMES
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
 from icegan_jax.data.dataset import SUMMARY_FILE
@@ -102,6 +103,7 @@ the folder --out then holds:
   clips.csv           the clips with the frames that were used
   prepared.json       counts, options, versions, and a fingerprint of the dataset
   icegan_pairs/       the dataset itself (TFDS, ArrayRecord)
+  clip_frames.npz     the frames from onset to offset, with --clip_frames
   cache/              the finished clips, for the next run; may be deleted
 
 exit code: 0 done; 2 bad input, in one line; 130 interrupted. With --check: 0 preparation would
@@ -140,6 +142,7 @@ def prepare(
     apex: str = "difference",
     register: str = "rigid",
     size: int = SIZE,
+    clip_frames: int = 0,
     seed: int = _PROCEDURAL_DEFAULTS["seed"],
     subjects: int = _PROCEDURAL_DEFAULTS["subjects"],
     clips_per_class: int = _PROCEDURAL_DEFAULTS["clips_per_class"],
@@ -170,6 +173,7 @@ def prepare(
         apex: how the apex is spotted where none is annotated: "difference", "ratio", "ratio_offset" or "middle".
         register: "rigid" moves each frame onto the onset, "none" does not.
         size: pixels on a side of a prepared face.
+        clip_frames: frames from onset to offset that are written too, for LBP-TOP and 3D networks; 0: none.
         seed, subjects, clips_per_class, frames: of procedural faces: the seed, the number of people, of clips per
             person and expression, and of frames per clip.
         workers: processes; None: one per CPU core.
@@ -185,7 +189,7 @@ def prepare(
     of_databases |= {"annotation": annotation, "release": release, "classes": classes}
     of_procedural = {"seed": seed, "subjects": subjects, "clips_per_class": clips_per_class, "frames": frames}
     _check_options(sources, of_databases, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers)
-    options = CropOptions(register=register, size=size, apex=apex, skip_damaged=skip_damaged)
+    options = CropOptions(register=register, size=size, apex=apex, skip_damaged=skip_damaged, clip_frames=clip_frames)
     if not str(out):
         raise UserError("--out is missing; name the folder to make, or use --check, which writes nothing")
     try:
@@ -348,6 +352,11 @@ def make_parser() -> ArgumentParser:
     text = "rigid: move each frame onto the onset, sub-pixel, and match its brightness (default: rigid)"
     add("--register", choices=REGISTRATIONS, help=text)
     add("--size", type=int, help=f"pixels on a side of a face (default: {SIZE})")
+    text = (
+        f"write so many frames from onset to offset of each clip, too, for LBP-TOP and 3D networks, which read "
+        f"{CLIP_FRAMES}; they are interpolated in time (default: 0, none)"
+    )
+    add("--clip_frames", type=int, metavar="N", help=text)
     add("--workers", type=int, metavar="N", help="processes (default: one per CPU core)")
 
     add = parser.add_argument_group("procedural faces (--source=procedural)").add_argument
@@ -381,7 +390,7 @@ def _check(options: Mapping[str, Any]) -> int:
     workers, method = options.get("workers"), options.get("apex", METHODS[0])
     of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}
     _check_options(options["source"], {"check": True}, of_procedural, workers=workers, **given)
-    check_crop_options(CropOptions(size=options.get("size", SIZE)))
+    check_crop_options(CropOptions(size=options.get("size", SIZE), clip_frames=options.get("clip_frames", 0)))
     out = options.get("out")
     if out:
         check_output_dir(out, SUMMARY_FILE, "prepare")

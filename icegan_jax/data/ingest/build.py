@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from icegan_jax.data.apex import check_apex_method
+from icegan_jax.data.clip_frames import MAX_FRAMES, MIN_FRAMES, write_clip_frames
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, apply_changes, crop_clip
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
@@ -145,6 +146,8 @@ def _write_prepared_dir(
         versions=package_versions(),
         fingerprint=_write_pairs(folder, records, context.classes),
     )
+    if options.clip_frames:
+        write_clip_frames(folder, used, [crops.clip_frames for crops in results if isinstance(crops, ClipCrops)])
     write_clips(folder / "clips.csv", used, context.classes)
     write_table(folder / "repairs.csv", Repair, repairs)
     write_table(folder / "findings.csv", Finding, findings)
@@ -292,6 +295,8 @@ def check_crop_options(options: CropOptions) -> None:
         raise UserError(f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}")
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
+    if options.clip_frames and not MIN_FRAMES <= options.clip_frames <= MAX_FRAMES:
+        raise UserError(f"clip_frames {options.clip_frames} is out of range; use {MIN_FRAMES} to {MAX_FRAMES}, or 0")
     check_apex_method(options.apex)
 
 
