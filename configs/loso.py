@@ -43,6 +43,10 @@ def get_config() -> ConfigDict:
     config.model.pair_gain = 4.0  # with "pair": factor on apex - onset (docs/design.md, "Onset and apex as input")
     config.model.noise = 100  # length of the noise vector N_z (paper, III-A)
     config.model.width = 1.0  # factor on the channels of PatchGAN and U-Net
+    # Evaluation divides by the spectral norm of the last training pass (released), or makes one more power iteration.
+    config.model.fixed_spectral_norm = False
+    # Initial batch norm scales, reconstruction and compact graph reasoning of the released definitions, or ours.
+    config.model.released_start = False
     config.model.dtype = "float32"  # or "bfloat16": of the products' operands; all else stays float32
 
     config.generator = ConfigDict()
@@ -56,6 +60,7 @@ def get_config() -> ConfigDict:
     config.discriminator = ConfigDict()
     config.discriminator.kind = "capsules"  # or "cnn": two convolutions in place of the capsules (Table IV, D_CNN)
     config.discriminator.norm = "batch"  # of the PatchGAN: "batch" (the released definitions) or "instance"
+    config.discriminator.pointwise_activation = True  # LeakyReLU between PatchGAN's 1x1 convolutions; not in released
     config.discriminator.cnn_width = 1.0  # with "cnn": further factor on all its channels, PatchGAN included
     config.discriminator.primary_types = 8  # PrimaryCaps: types N_prim (paper, III-B)
     config.discriminator.primary_dimension = 16  # PrimaryCaps: d_prim (paper, III-B)
@@ -63,11 +68,14 @@ def get_config() -> ConfigDict:
     config.discriminator.expression_dimension = 32  # ExpCaps: d_exp (paper, III-B)
     config.discriminator.routing_iterations = 3  # Sabour et al. 2017
     config.discriminator.routing_axis = "output"  # couplings sum to 1 over "output" (Sabour) or "input" (released)
+    config.discriminator.exact_lengths = False  # capsule lengths without (released) or with an epsilon of 1e-9
     config.discriminator.capsule_std = 0.01  # of the initial capsule transformations (the released definitions)
     # Hidden layers of the reconstruction (Sabour et al. 2017); the released definitions have 512, 1024 and 5120.
     config.discriminator.reconstruction_hidden = (512, 1024)
     config.discriminator.reconstruction_width = 1.0  # factor on their widths
     config.discriminator.reconstruction_spectral = False  # spectral norm in these layers, as the released definitions
+    # A defect of the released definitions: the reconstructed capsule is chosen by a softmax over the batch.
+    config.discriminator.batch_wide_mask = False
 
     config.loss = ConfigDict()
     config.loss.adversarial = 0.1  # weight of L_gan (paper, IV-B)

@@ -3,7 +3,7 @@
     python -m experiments.released_vs_paper --preset=demo              drawn faces, minutes
     python -m experiments.released_vs_paper --preset=full --data=DATA  the licensed databases
 
-The base is the preset; every row changes one field to the value of the released definitions, the last row all fields.
+The base is the preset; every row changes one difference to the value of the released definitions, the last row all.
 The split by subjects is that of Table III.
 """
 
@@ -62,6 +62,10 @@ def difference_fields(options: Options) -> dict[str, dict[str, object]]:
     }
     single: dict[str, dict[str, object]] = {
         "generator.compact_grm": {"generator.compact_grm": True},
+        "generator.compact_grm, model.released_start": {"generator.compact_grm": True, "model.released_start": True},
+        "model.fixed_spectral_norm": {"model.fixed_spectral_norm": True},
+        "no discriminator.pointwise_activation": {"discriminator.pointwise_activation": False},
+        "discriminator.exact_lengths": {"discriminator.exact_lengths": True},
         "discriminator.routing_axis input": {"discriminator.routing_axis": "input"},
         "loss.margin_power 1": {"loss.margin_power": 1},
         "primary capsules, twice as many of half the dimension": split,

@@ -217,7 +217,8 @@ def build_models(config: ConfigDict, steps: int, classes: int = len(EXPRESSIONS)
       classes: Number of classes in the data.
     """
     model, adam = config.model.to_dict(), config.optimizer.to_dict()
-    shared = {"width": model.pop("width"), "dtype": jnp.dtype(model.pop("dtype"))}
+    shared = {name: model.pop(name) for name in ("width", "fixed_spectral_norm", "released_start")}
+    shared["dtype"] = jnp.dtype(model.pop("dtype"))
     generator = None if config.generator.kind == NO_GENERATOR else Generator(**config.generator, **shared)
     discriminator = DISCRIMINATORS[config.discriminator.kind]
     used = {field.name for field in dataclasses.fields(discriminator)}  # the other kind has other fields

@@ -17,6 +17,7 @@ from typing import Any
 
 from icegan_jax.cli import ArgumentParser, print_lines, run_command
 from icegan_jax.data.apex import METHODS
+from icegan_jax.data.clip_frames import CLIP_FRAMES
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.crop import REGISTRATIONS, SIZE, CropOptions
 from icegan_jax.data.dataset import SUMMARY_FILE
@@ -42,13 +43,14 @@ from icegan_jax.data.ingest.overrides import read_overrides
 from icegan_jax.data.ingest.protocol import PROTOCOLS
 from icegan_jax.data.ingest.summary import Summary
 from icegan_jax.data.names import check_classes
-from icegan_jax.errors import UserError
+from icegan_jax.data.synthetic import DATABASES
+from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.io import check_output_dir
 
 AnyPath = str | Path
 
 PROCEDURAL = "procedural"  # the source without data: faces that the program draws
-_PROCEDURAL_DEFAULTS = {"seed": 0, "subjects": 8, "clips_per_class": 1, "frames": 16}
+_PROCEDURAL_DEFAULTS: dict[str, Any] = {"seed": 0, "like": None, "subjects": 8, "clips_per_class": 1, "frames": 16}
 
 _DESCRIPTION = """\
 Prepares the dataset folder that training reads: reads the annotation of the database, selects the
@@ -61,6 +63,7 @@ _EXAMPLES = """\
 examples:
   faces that the program draws, to try everything without data:
     python -m icegan_jax.prepare --source=procedural --out=data/procedural
+    python -m icegan_jax.prepare --source=procedural --like=megc2019 --out=data/rehearsal
 
   one licensed database, unpacked, its workbook anywhere in the folder:
     python -m icegan_jax.prepare --source=casme2 --raw=CASME2 --out=data/casme2
@@ -102,6 +105,7 @@ the folder --out then holds:
   clips.csv           the clips with the frames that were used
   prepared.json       counts, options, versions, and a fingerprint of the dataset
   icegan_pairs/       the dataset itself (TFDS, ArrayRecord)
+  clip_frames.npz     the frames from onset to offset, with --clip_frames
   cache/              the finished clips, for the next run; may be deleted
 
 exit code: 0 done; 2 bad input, in one line; 130 interrupted. With --check: 0 preparation would
@@ -140,7 +144,9 @@ def prepare(
     apex: str = "difference",
     register: str = "rigid",
     size: int = SIZE,
+    clip_frames: int = 0,
     seed: int = _PROCEDURAL_DEFAULTS["seed"],
+    like: str | None = _PROCEDURAL_DEFAULTS["like"],
     subjects: int = _PROCEDURAL_DEFAULTS["subjects"],
     clips_per_class: int = _PROCEDURAL_DEFAULTS["clips_per_class"],
     frames: int = _PROCEDURAL_DEFAULTS["frames"],
@@ -170,8 +176,11 @@ def prepare(
         apex: how the apex is spotted where none is annotated: "difference", "ratio", "ratio_offset" or "middle".
         register: "rigid" moves each frame onto the onset, "none" does not.
         size: pixels on a side of a prepared face.
+        clip_frames: frames from onset to offset that are written too, for LBP-TOP and 3D networks; 0: none.
         seed, subjects, clips_per_class, frames: of procedural faces: the seed, the number of people, of clips per
             person and expression, and of frames per clip.
+        like: "megc2019": procedural faces in three databases with the people, clips and classes of MEGC2019; of the
+            four above only the seed is then read.
         workers: processes; None: one per CPU core.
         progress: draw progress bars on stderr.
 
@@ -183,9 +192,10 @@ def prepare(
     sources = [source] if isinstance(source, str) else list(source)
     of_databases = {"raw": raw, "protocol": protocol, "official": official, "repairs": repairs, "strict": strict}
     of_databases |= {"annotation": annotation, "release": release, "classes": classes}
-    of_procedural = {"seed": seed, "subjects": subjects, "clips_per_class": clips_per_class, "frames": frames}
+    of_procedural: dict[str, Any] = {"seed": seed, "like": like, "subjects": subjects}
+    of_procedural |= {"clips_per_class": clips_per_class, "frames": frames}
     _check_options(sources, of_databases, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers)
-    options = CropOptions(register=register, size=size, apex=apex, skip_damaged=skip_damaged)
+    options = CropOptions(register=register, size=size, apex=apex, skip_damaged=skip_damaged, clip_frames=clip_frames)
     if not str(out):
         raise UserError("--out is missing; name the folder to make, or use --check, which writes nothing")
     try:
@@ -232,6 +242,21 @@ def _check_options(
     if given:
         other = "is not read with --source=procedural" if is_procedural else "is of --source=procedural"
         raise UserError(f"--{given[0]} {other}; remove it, or change --source")
+    if is_procedural:
+        _check_like(of_procedural)
+
+
+def _check_like(of_procedural: Mapping[str, Any]) -> None:
+    """Refuse an unknown set of databases to draw, and options that it does not read."""
+    like = of_procedural.get("like")
+    if like is None:
+        return
+    if like not in DATABASES:
+        raise UserError(f"--like={like} is unknown{did_you_mean(like, DATABASES.keys())}; use {', '.join(DATABASES)}")
+    others = ("subjects", "clips_per_class", "frames")
+    given = [name for name in others if of_procedural[name] != _PROCEDURAL_DEFAULTS[name]]
+    if given:
+        raise UserError(f"--{given[0]} is not read with --like={like}, which has its own numbers; remove one of them")
 
 
 def _read_sources(names: Sequence[str], options: Mapping[str, Any], out: AnyPath | None = None) -> CollectedClips:
@@ -348,10 +373,20 @@ def make_parser() -> ArgumentParser:
     text = "rigid: move each frame onto the onset, sub-pixel, and match its brightness (default: rigid)"
     add("--register", choices=REGISTRATIONS, help=text)
     add("--size", type=int, help=f"pixels on a side of a face (default: {SIZE})")
+    text = (
+        f"write so many frames from onset to offset of each clip, too, for LBP-TOP and 3D networks, which read "
+        f"{CLIP_FRAMES}; they are interpolated in time (default: 0, none)"
+    )
+    add("--clip_frames", type=int, metavar="N", help=text)
     add("--workers", type=int, metavar="N", help="processes (default: one per CPU core)")
 
     add = parser.add_argument_group("procedural faces (--source=procedural)").add_argument
     add("--seed", type=int, help="seed of the faces (default: 0)")
+    text = (
+        "megc2019: three drawn databases with the 68 people, 442 clips and classes of the protocol, each with a camera "
+        "and frame rate of its own, SMIC's without an apex; --subjects and the like are then not read"
+    )
+    add("--like", metavar="NAME", help=text)
     add("--subjects", type=int, help="people (default: 8)")
     add("--clips_per_class", type=int, help="clips per person and expression (default: 1)")
     add("--frames", type=int, help="frames per clip (default: 16)")
@@ -381,7 +416,7 @@ def _check(options: Mapping[str, Any]) -> int:
     workers, method = options.get("workers"), options.get("apex", METHODS[0])
     of_procedural = {name: value for name, value in options.items() if name in _PROCEDURAL_DEFAULTS}
     _check_options(options["source"], {"check": True}, of_procedural, workers=workers, **given)
-    check_crop_options(CropOptions(size=options.get("size", SIZE)))
+    check_crop_options(CropOptions(size=options.get("size", SIZE), clip_frames=options.get("clip_frames", 0)))
     out = options.get("out")
     if out:
         check_output_dir(out, SUMMARY_FILE, "prepare")

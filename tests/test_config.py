@@ -47,7 +47,7 @@ def module_fields(*modules: Any, without: tuple[str, ...] = ()) -> set[str]:
 
 def test_the_groups_have_the_fields_of_what_they_build() -> None:
     config = loso.get_config()
-    shared = ("width", "dtype")
+    shared = ("width", "dtype", "fixed_spectral_norm", "released_start")
     built = ("generator", "discriminator", "perceptual", "classes", "g_optimizer", "d_optimizer", "weights")
     assert set(config.model) == set(Models._fields) - {*built, "batch_axis"} | {*shared}
     assert set(config.generator) == module_fields(Generator, without=shared)

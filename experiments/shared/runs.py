@@ -39,7 +39,7 @@ def train_run(options: Options, seed: int, fields: Mapping[str, object], data: s
       options: the options of the experiment.
       seed: seed of the run.
       fields: dotted names and values, such as ``{"generator.kind": "skips"}``. With ``{"method": "ststnet"}`` the
-        configuration is that of a compared system (configs/baselines.py), whatever the preset.
+        configuration is ``baselines:ststnet``, whatever the preset.
       data: a prepared folder; empty for the folder of the configuration.
 
     Raises:

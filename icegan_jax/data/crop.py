@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.apex import change_from_onset, largest_change, middle_frame, points_in_crop, spot_apex
+from icegan_jax.data.clip_frames import crop_clip_frames
 from icegan_jax.data.clips import Clip, frames_after_onset
 from icegan_jax.data.cropper import MAX_LIGHT_RATIO, Cropper, ReadFrames, check_size
 from icegan_jax.data.images import Levels, picture_digest
@@ -49,12 +50,14 @@ class CropOptions:
         apex: method of spotting the apex where none is annotated, one of ``apex.METHODS``.
         skip_damaged: whether clips whose frames are damaged or show no face are left out and named, instead of ending
             the preparation.
+        clip_frames: number of frames that are interpolated between onset and offset (``data.clip_frames``); 0: none.
     """
 
     register: str = "rigid"
     size: int = SIZE
     apex: str = "difference"
     skip_damaged: bool = False
+    clip_frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class ClipCrops:
         frames: number of frames that were decoded and cropped.
         digests: of the frames of ``frames_to_read``, see ``images.picture_digest``.
         rest: uint8[len(shifts), size, size], faces without an expression; none where they were not asked for.
+        clip_frames: uint8[clip_frames, size, size], the clip from onset to offset; none where not asked for.
     """
 
     apex: int
@@ -90,6 +94,7 @@ class ClipCrops:
     frames: int
     digests: tuple[str, ...] = ()
     rest: tuple[Gray, ...] = ()
+    clip_frames: tuple[Gray, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -215,7 +220,8 @@ def inspect_clip(
     rest: tuple[Gray, ...] = ()
     if with_rest:
         rest = _crop_rest(cropper, resting_frames(clip.onset, apex, numbers, len(selected)), clip.onset, changes)
-    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest)
+    frames = crop_clip_frames(cropper, clip, later, options.clip_frames) if options.clip_frames else ()
+    crops = ClipCrops(apex, shifts, cropper.onset, faces, tuple(changes), cropper.frames, rest=rest, clip_frames=frames)
     return FaceDetection(
         crops, face, box.turned_back(face.turn, onset.shape), cropper.motion_extent(clip.offset), clip, change
     )

@@ -87,14 +87,23 @@ class Cropper:
 
     def first_of_another_scene(self, numbers: Sequence[int]) -> int | None:
         """Return the first of the frames that has other light than the onset, or does not show its face."""
+        return next((n for n, crop in self._mask_other_scenes(numbers) if crop is None), None)
+
+    def crop_scene(self, numbers: Sequence[int]) -> Iterator[Gray]:
+        """Yield the crop uint8[size, size] of each of the frames that has the onset's light and shows its face."""
+        return (crop for _, crop in self._mask_other_scenes(numbers) if crop is not None)
+
+    def _mask_other_scenes(self, numbers: Sequence[int]) -> Iterator[tuple[int, Gray | None]]:
+        """Yield (number, crop) of the frames; None in place of a crop with other light, or without the onset's face."""
         before = self.onset
         for number, crop in self.crop(numbers):
             is_bright = 1 / MAX_LIGHT_RATIO <= self.light(number) <= MAX_LIGHT_RATIO
             # A frame like the one before it needs no embedding, which takes as long as 10 registrations.
-            if not (is_bright and (look_alike(before, crop) or self.shows_face(number))):
-                return number
-            before = crop
-        return None
+            if is_bright and (look_alike(before, crop) or self.shows_face(number)):
+                before = crop
+                yield number, crop
+            else:
+                yield number, None
 
     def _mean_level(self, image: Gray) -> float:
         left, top, right, bottom = self._box.pixel_bounds(image.shape)

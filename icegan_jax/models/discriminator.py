@@ -34,7 +34,17 @@ _CNN_INIT = nn.initializers.lecun_normal()
 
 
 def patchgan(
-    x: jax.Array, features: int, *, width: float, norm: str, dtype: DTypeLike, batch_axis: str | None, train: bool
+    x: jax.Array,
+    features: int,
+    *,
+    width: float,
+    norm: str,
+    pointwise_activation: bool,
+    fixed_spectral_norm: bool,
+    released_start: bool,
+    dtype: DTypeLike,
+    batch_axis: str | None,
+    train: bool,
 ) -> jax.Array:
     """Compute the features of every patch; the layers become submodules of the Flax module that calls this function.
 
@@ -43,6 +53,9 @@ def patchgan(
       features: channels of the last layer.
       width: factor on the channels of the other layers.
       norm: ``batch`` or ``instance`` (without parameters or running statistics).
+      pointwise_activation: whether there is a LeakyReLU between the two 1x1 convolutions.
+      fixed_spectral_norm: whether evaluation makes no power iteration, see ``Convolution``.
+      released_start: whether the scales of batch norm start from N(1, 0.02) instead of 1.
       dtype: type of the products' operands.
       batch_axis: name of the device axis over which batch norm averages its statistics; None: one device.
       train: whether batch norm uses batch statistics and spectral norm updates its power iteration.
@@ -52,7 +65,7 @@ def patchgan(
     """
     chex.assert_rank(x, 4, custom_message="x: float[b, n, n, c]")
     widths = [scale_channels(c, width) for c in _PATCHGAN_WIDTHS]
-    convolution = functools.partial(Convolution, dtype=dtype)
+    convolution = functools.partial(Convolution, fixed_norm=fixed_spectral_norm, dtype=dtype)
     for index, channels in enumerate(widths[:5], start=1):
         layer = convolution(channels, stride=2 if index <= 3 else 1, use_bias=index in (1, 5), name=f"trunk_{index}")
         x = layer(x, train=train)
@@ -63,13 +76,20 @@ def patchgan(
                 use_running_average=not train,
                 momentum=0.9,
                 epsilon=NORM_EPSILON,
+                scale_init=_released_scales if released_start else nn.initializers.ones,
                 axis_name=batch_axis,
                 name=f"norm_{index}",
             )
             x = batch_norm(x)
         x = leaky_relu(x)
-    x = leaky_relu(convolution(widths[5], size=1, stride=2, padding=1, name="trunk_6")(x, train=train))
+    x = convolution(widths[5], size=1, stride=2, padding=1, name="trunk_6")(x, train=train)
+    if pointwise_activation:
+        x = leaky_relu(x)
     return convolution(features, size=1, stride=1, padding=0, name="trunk_7")(x, train=train)
+
+
+def _released_scales(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
+    return 1.0 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
 class DiscriminatorOutput(NamedTuple):
@@ -117,11 +137,15 @@ class CapsuleDiscriminator(nn.Module):
       adversarial_dimension, expression_dimension: dimension of AdvCaps and of each ExpCaps.
       routing_iterations: iterations of ``dynamic_routing``.
       routing_axis: ``output`` or ``input``, see ``dynamic_routing``.
+      exact_lengths: whether lengths and squash are ``exact``, see ``length`` and ``squash``.
       capsule_std: standard deviation of the initial capsule transformation matrices.
       reconstruction_hidden: widths of the reconstruction network's hidden layers (Sabour et al. 2017, figure 2).
       reconstruction_width: factor on these widths.
       reconstruction_spectral: whether the reconstruction network has spectral norm.
-      norm: ``batch`` or ``instance``, see ``patchgan``.
+      batch_wide_mask: whether the capsule that is reconstructed is chosen by a softmax over the batch, whatever the
+        label: a defect of the released definitions, by which the choice for a face depends on the other faces.
+      norm, pointwise_activation, fixed_spectral_norm: see ``patchgan``.
+      released_start: see ``patchgan`` and ``Dense.uniform_start``, for the reconstruction network.
       dtype: type of the products' operands in PatchGAN and reconstruction, float32 or bfloat16; everything else,
         routing included, is float32.
       batch_axis: see ``patchgan``.
@@ -135,11 +159,16 @@ class CapsuleDiscriminator(nn.Module):
     expression_dimension: int = 32
     routing_iterations: int = 3
     routing_axis: str = "output"
+    exact_lengths: bool = False
     capsule_std: float = 0.01
     reconstruction_hidden: tuple[int, ...] = (512, 1024)
     reconstruction_width: float = 1.0
     reconstruction_spectral: bool = False
+    batch_wide_mask: bool = False
     norm: str = "batch"
+    pointwise_activation: bool = True
+    fixed_spectral_norm: bool = False
+    released_start: bool = False
     dtype: DTypeLike = jnp.float32
     batch_axis: str | None = None
 
@@ -149,7 +178,8 @@ class CapsuleDiscriminator(nn.Module):
 
         Args:
           image: float[b, n, n, c], from ``discriminator_input``.
-          label: int[b], the class whose capsule is reconstructed; None: the predicted class.
+          label: int[b], the class whose capsule is reconstructed; None: the predicted class. Unused with the attribute
+            ``batch_wide_mask``.
           train: see ``patchgan``.
         """
         chex.assert_rank(image, 4, custom_message="image: float[b, n, n, c]")
@@ -161,6 +191,9 @@ class CapsuleDiscriminator(nn.Module):
             self.primary_types * self.primary_dimension,
             width=self.width,
             norm=self.norm,
+            pointwise_activation=self.pointwise_activation,
+            fixed_spectral_norm=self.fixed_spectral_norm,
+            released_start=self.released_start,
             dtype=self.dtype,
             batch_axis=self.batch_axis,
             train=train,
@@ -168,25 +201,40 @@ class CapsuleDiscriminator(nn.Module):
         u = self._primary_capsules(features)
         adversarial = self._routed(1, self.adversarial_dimension, "adv_caps")(u)
         expression = self._routed(self.classes, self.expression_dimension, "exp_caps")(u)
-        lengths = length(expression)
-        label = jnp.argmax(lengths, axis=1) if label is None else label
+        lengths = length(expression, self.exact_lengths)
+        if self.batch_wide_mask:
+            label = jnp.argmax(nn.softmax(lengths, axis=0), axis=1)
+        elif label is None:
+            label = jnp.argmax(lengths, axis=1)
         reconstruction = self._reconstruction(expression, label, image.shape[1], train)
-        return DiscriminatorOutput(length(adversarial)[:, 0], lengths, reconstruction)
+        return DiscriminatorOutput(length(adversarial, self.exact_lengths)[:, 0], lengths, reconstruction)
 
     def _primary_capsules(self, x: jax.Array) -> jax.Array:
         """Reshape float[b, m, m, types * i] to capsules float[b, m * m * types, i], squashed."""
-        return squash(x.reshape(x.shape[0], -1, self.primary_dimension))
+        return squash(x.reshape(x.shape[0], -1, self.primary_dimension), self.exact_lengths)
 
     def _routed(self, capsules: int, dimension: int, name: str) -> RoutedCapsules:
         return RoutedCapsules(
-            capsules, dimension, self.routing_iterations, self.capsule_std, self.routing_axis, name=name
+            capsules,
+            dimension,
+            self.routing_iterations,
+            self.capsule_std,
+            self.routing_axis,
+            self.exact_lengths,
+            name=name,
         )
 
     def _reconstruction(self, capsules: jax.Array, label: jax.Array, size: int, train: bool) -> jax.Array:
         """Map float[b, k, d] and int[b] to float[b, size, size, 1] in [0, 1] (Sabour et al. 2017, section 4.1)."""
         mask = jax.nn.one_hot(label, self.classes, dtype=capsules.dtype)
         x = (capsules * mask[:, :, None]).reshape(capsules.shape[0], -1)
-        dense = functools.partial(Dense, spectral=self.reconstruction_spectral, dtype=self.dtype)
+        dense = functools.partial(
+            Dense,
+            spectral=self.reconstruction_spectral,
+            fixed_norm=self.fixed_spectral_norm,
+            uniform_start=self.released_start,
+            dtype=self.dtype,
+        )
         for index, width in enumerate(self.reconstruction_hidden, start=1):
             features = scale_channels(width, self.reconstruction_width)
             x = nn.relu(dense(features, name=f"reconstruction_{index}")(x, train=train))
@@ -206,13 +254,16 @@ class ConvolutionalDiscriminator(nn.Module):
       classes: number of expressions k.
       width: factor on all channels except the outputs.
       cnn_width: another such factor, to match the parameter count of a capsule discriminator.
-      norm, dtype, batch_axis: see ``patchgan``.
+      norm, pointwise_activation, fixed_spectral_norm, released_start, dtype, batch_axis: see ``patchgan``.
     """
 
     classes: int = 3
     width: float = 1.0
     cnn_width: float = 1.0
     norm: str = "batch"
+    pointwise_activation: bool = True
+    fixed_spectral_norm: bool = False
+    released_start: bool = False
     dtype: DTypeLike = jnp.float32
     batch_axis: str | None = None
 
@@ -233,6 +284,9 @@ class ConvolutionalDiscriminator(nn.Module):
             features,
             width=width,
             norm=self.norm,
+            pointwise_activation=self.pointwise_activation,
+            fixed_spectral_norm=self.fixed_spectral_norm,
+            released_start=self.released_start,
             dtype=self.dtype,
             batch_axis=self.batch_axis,
             train=train,

@@ -55,7 +55,14 @@ class SqueezeExcitation(nn.Module):
 
 
 def skip_features(
-    f: jax.Array, level: int, *, kind: str, compact_grm: bool, adjacency_std: float, dtype: DTypeLike
+    f: jax.Array,
+    level: int,
+    *,
+    kind: str,
+    compact_grm: bool,
+    adjacency_std: float,
+    released_start: bool,
+    dtype: DTypeLike,
 ) -> jax.Array:
     """Compute a level's skip features; the module becomes a submodule of the Flax module that calls this function.
 
@@ -65,6 +72,7 @@ def skip_features(
       kind: ``skips`` (f itself), ``se`` (squeeze-and-excitation) or ``grm`` (graph reasoning).
       compact_grm: whether the graph reasoning is ``CompactGraphReasoning``.
       adjacency_std: see ``GraphReasoning``.
+      released_start: see ``CompactGraphReasoning``.
       dtype: type of the products' operands.
 
     Returns:
@@ -74,8 +82,10 @@ def skip_features(
         return f
     if kind == "se":
         return SqueezeExcitation(dtype, name=f"se_{level}")(f)
-    reasoning = CompactGraphReasoning if compact_grm else GraphReasoning
-    return reasoning(adjacency_std, dtype, name=f"grm_{level}")(f)
+    name = f"grm_{level}"
+    if compact_grm:
+        return CompactGraphReasoning(adjacency_std, dtype, released_start, name=name)(f)
+    return GraphReasoning(adjacency_std, dtype, name=name)(f)
 
 
 class Generator(nn.Module):
@@ -96,6 +106,8 @@ class Generator(nn.Module):
       adjacency_std: standard deviation of the GRM's initial adjacency matrices.
       compact_grm: whether the GRM is ``CompactGraphReasoning``.
       motion: whether the decoder outputs the motion of the onset's pixels and a residual, instead of the whole face.
+      fixed_spectral_norm: whether evaluation makes no power iteration, see ``Convolution``.
+      released_start: see ``CompactGraphReasoning``.
       dtype: type of the products' operands, float32 or bfloat16; everything else is float32.
     """
 
@@ -106,6 +118,8 @@ class Generator(nn.Module):
     adjacency_std: float = 0.02
     compact_grm: bool = False
     motion: bool = False
+    fixed_spectral_norm: bool = False
+    released_start: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -147,24 +161,25 @@ class Generator(nn.Module):
             raise ValueError(f"no generator is a {self.kind!r} with motion={self.motion}")
         levels = n.bit_length() - 1
         channels = [scale_channels(_WIDTHS[min(i, 5)], self.width) for i in range(levels - 1)]
+        convolution = functools.partial(Convolution, fixed_norm=self.fixed_spectral_norm, dtype=self.dtype)
         x = jnp.concatenate([noise, self.class_gain * expression], axis=1)[:, None, None, :]
         skips: list[jax.Array] = []
         if self.kind != "dcgan":
             embedding, skips = self._encode(onset, [*channels, self.embedding], train)
             x = jnp.concatenate([embedding, x], axis=3)
         for level, features in zip(range(levels, 1, -1), reversed(channels), strict=True):
-            up = Convolution(features, transposed=True, dtype=self.dtype, name=f"up_{level}")
+            up = convolution(features, transposed=True, name=f"up_{level}")
             x = instance_norm(up(leaky_relu(x), train=train))
             if skips:
                 x = jnp.concatenate([x, skips[level - 2]], axis=3)
         x = leaky_relu(x)
         scale = None if intensity is None else intensity[:, None, None, None]
         if not self.motion:
-            face = jnp.tanh(Convolution(1, transposed=True, dtype=self.dtype, name="up_1")(x, train=train))
+            face = jnp.tanh(convolution(1, transposed=True, name="up_1")(x, train=train))
             self.sow("intermediates", "added", face - onset)
             return face if scale is None else onset + scale * (face - onset)
         # With spectral norm the last layer could not output "no change": it has none, and starts near zero.
-        last = Convolution(3, transposed=True, spectral=False, kernel_init=_MOTION_INIT, dtype=self.dtype, name="up_1")
+        last = convolution(3, transposed=True, spectral=False, kernel_init=_MOTION_INIT, name="up_1")
         x = last(x, train=train)
         motion, added = _PIXELS_PER_UNIT * x[..., :2], x[..., 2:]
         self.sow("intermediates", "motion", motion)
@@ -180,6 +195,7 @@ class Generator(nn.Module):
             kind=self.kind,
             compact_grm=self.compact_grm,
             adjacency_std=self.adjacency_std,
+            released_start=self.released_start,
             dtype=self.dtype,
         )
         skips = []
@@ -188,7 +204,8 @@ class Generator(nn.Module):
                 x = leaky_relu(x)
                 if self.kind != "encoder_decoder":
                     skips.append(skip(x, level - 1))
-            x = Convolution(features, dtype=self.dtype, name=f"down_{level}")(x, train=train)
+            layer = Convolution(features, fixed_norm=self.fixed_spectral_norm, dtype=self.dtype, name=f"down_{level}")
+            x = layer(x, train=train)
             if 1 < level < len(channels):
                 x = instance_norm(x)
         return x, skips

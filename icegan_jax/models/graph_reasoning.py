@@ -91,10 +91,13 @@ class CompactGraphReasoning(nn.Module):
     Attributes:
       adjacency_std: standard deviation of A's initializer, a normal distribution.
       dtype: type of the products' operands.
+      released_start: whether the weights start from N(0, 0.02) and what is added is small at first, as in the released
+        definitions: at full width the variance before the norm is near the norm's epsilon.
     """
 
     adjacency_std: float
     dtype: DTypeLike = jnp.float32
+    released_start: bool = False
 
     @nn.compact
     def __call__(self, f: jax.Array) -> jax.Array:
@@ -102,15 +105,16 @@ class CompactGraphReasoning(nn.Module):
         chex.assert_rank(f, 4, custom_message="f: float[b, h, w, c]")
         b, h, w, c = f.shape
         s = max(1, c // _NODE_REDUCTION)
+        init = WEIGHT_INIT if self.released_start else _INNER_INIT
         pointwise = functools.partial(
-            Convolution, size=1, stride=1, padding=0, spectral=False, kernel_init=_INNER_INIT, dtype=self.dtype
+            Convolution, size=1, stride=1, padding=0, spectral=False, kernel_init=init, dtype=self.dtype
         )
         einsum = functools.partial(rounded_einsum, self.dtype)
         phi = pointwise(s, name="phi")(f, train=False).reshape(b, h * w, s)
         theta = pointwise(s, name="theta")(f, train=False).reshape(b, h * w, s)
         adjacency = self.param("adjacency", nn.initializers.normal(self.adjacency_std), (s, s))
         adjacency_bias = self.param("adjacency_bias", nn.initializers.zeros, (s,))
-        weight = self.param("weight", _INNER_INIT, (s, s))
+        weight = self.param("weight", init, (s, s))
         weight_bias = self.param("weight_bias", nn.initializers.zeros, (s,))
         nodes = einsum("bxi,bxj->bij", phi, theta) / s
         related = nn.relu(einsum("bij,kj->bik", nodes, adjacency) + adjacency_bias[None, None, :] + nodes)

@@ -47,6 +47,9 @@ class Convolution(nn.Module):
     training pass, from the vector in the collection ``spectral``. Where the output is smaller than the kernel, the
     output is divided instead: the result is the same up to rounding, with less memory traffic.
 
+    Evaluation makes one more power iteration and forgets its vector. With ``fixed_norm`` it makes none, as in PyTorch:
+    the norm is that of the present kernel along both vectors of the last training pass.
+
     Attributes:
       features: output channels.
       size: kernel height and width (4 where transposed).
@@ -55,6 +58,7 @@ class Convolution(nn.Module):
       transposed: whether the convolution is transposed and doubles height and width.
       use_bias: whether a learned bias is added, initially 0.
       spectral: whether the kernel is divided by its spectral norm.
+      fixed_norm: whether evaluation makes no power iteration.
       kernel_init: initializer of the kernel.
       dtype: type of the product's operands.
     """
@@ -66,6 +70,7 @@ class Convolution(nn.Module):
     transposed: bool = False
     use_bias: bool = True
     spectral: bool = True
+    fixed_norm: bool = False
     kernel_init: Callable[..., Any] = WEIGHT_INIT
     dtype: DTypeLike = jnp.float32
 
@@ -75,7 +80,9 @@ class Convolution(nn.Module):
         chex.assert_rank(x, 4, custom_message="x: float[b, h, w, i]")
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
-        norm = _spectral_norm(self, kernel.reshape(-1, self.features), train) if self.spectral else None
+        norm = None
+        if self.spectral:
+            norm = _spectral_norm(self, kernel.reshape(-1, self.features), train, self.fixed_norm)
         if norm is not None and not self._output_is_smaller(x, kernel):
             kernel, norm = kernel / norm, None
         if self.transposed:
@@ -100,43 +107,61 @@ class Dense(nn.Module):
     Attributes:
       features: number of outputs.
       spectral: whether the outputs, before the bias, are divided by the kernel's spectral norm (see ``Convolution``).
+      fixed_norm: see ``Convolution``.
       kernel_init: initializer of the kernel.
+      uniform_start: whether kernel and bias start uniformly within 1 / sqrt(inputs) of 0 instead, as in PyTorch.
       dtype: type of the product's operands.
     """
 
     features: int
     spectral: bool = False
+    fixed_norm: bool = False
     kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    uniform_start: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Map float[b, i] to float[b, features]; ``train`` updates the power iteration."""
         chex.assert_rank(x, 2, custom_message="x: float[b, i]")
-        kernel = self.param("kernel", self.kernel_init, (x.shape[1], self.features))
+        uniform = _uniform_within(x.shape[1] ** -0.5) if self.uniform_start else None
+        kernel = self.param("kernel", uniform or self.kernel_init, (x.shape[1], self.features))
         y = matrix_product(self.dtype, x, kernel)
         if self.spectral:
-            y = y / _spectral_norm(self, kernel, train)
-        return y + self.param("bias", nn.initializers.zeros, (self.features,))[None, :]
+            y = y / _spectral_norm(self, kernel, train, self.fixed_norm)
+        return y + self.param("bias", uniform or nn.initializers.zeros, (self.features,))[None, :]
 
 
-def _spectral_norm(module: nn.Module, matrix: jax.Array, train: bool) -> jax.Array:
-    """Return an estimate float32[] of the spectral norm of float32[m, n], from the module's vector ``direction``."""
+def _uniform_within(bound: float) -> Callable[..., Any]:
+    """Return an initializer, uniform in [-bound, bound)."""
+    return lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+
+
+def _spectral_norm(module: nn.Module, matrix: jax.Array, train: bool, fixed: bool) -> jax.Array:
+    """Return an estimate float32[] of the spectral norm of float32[m, n], from the module's vector ``direction``.
+
+    With ``fixed`` the other vector of the last training pass, ``left``, is kept too.
+    """
     direction = module.variable("spectral", "direction", lambda: _initial_direction(module.make_rng("params"), matrix))
-    norm, right = _largest_singular_value(matrix, direction.value)
+    last = module.variable("spectral", "left", lambda: _unit(matrix @ direction.value)) if fixed else None
+    if last is not None and not train:
+        return last.value @ matrix @ direction.value
+    norm, left, right = _largest_singular_value(matrix, direction.value)
     if train and not module.is_initializing():
         direction.value = right
+        if last is not None:
+            last.value = left
     return norm
 
 
 @jax.custom_vjp
-def _largest_singular_value(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Do a power iteration on float32[m, n] from float32[n]; return the estimate float32[] and the new float32[n].
+def _largest_singular_value(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Do a power iteration on float32[m, n] from float32[n]; return the estimate float32[] and both new vectors.
 
-    The derivative is that of ``left @ matrix @ right`` with both vectors constant: their outer product.
+    The vectors are ``left`` float32[m] and ``right`` float32[n]. The derivative is that of ``left @ matrix @ right``
+    with both constant: their outer product.
     """
-    norm, _, right = _power_iteration(matrix, direction)
-    return norm, right
+    return _power_iteration(matrix, direction)
 
 
 def _power_iteration(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -148,13 +173,13 @@ def _power_iteration(matrix: jax.Array, direction: jax.Array) -> tuple[jax.Array
 
 def _singular_forward(
     matrix: jax.Array, direction: jax.Array
-) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+) -> tuple[tuple[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
     norm, left, right = _power_iteration(matrix, direction)
-    return (norm, right), (left, right)
+    return (norm, left, right), (left, right)
 
 
 def _singular_backward(
-    residuals: tuple[jax.Array, jax.Array], cotangents: tuple[jax.Array, jax.Array]
+    residuals: tuple[jax.Array, jax.Array], cotangents: tuple[jax.Array, jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
     left, right = residuals
     return cotangents[0] * left[:, None] * right[None, :], jnp.zeros_like(right)

@@ -79,7 +79,9 @@ def _draw_reliability(axes: Axes, reliability: Reliability) -> None:
     used = np.flatnonzero(reliability.clips)
     length, accuracy = np.array(reliability.length)[used], np.array(reliability.accuracy)[used]
     axes.plot([0, 1], [0, 1], color=style.MUTED_COLOR, linewidth=1, linestyle="--", label="length = accuracy")
-    axes.plot(length, accuracy, color=MEAN_COLOR, linewidth=1.5, marker="o", label="held-out clips, and their number")
+    axes.plot(
+        length, accuracy, color=MEAN_COLOR, linestyle="none", marker="o", label="held-out clips, and their number"
+    )
     for place, x, y in zip(used, length, accuracy, strict=True):
         axes.annotate(
             str(reliability.clips[place]),

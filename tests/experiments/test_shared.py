@@ -178,7 +178,7 @@ def test_every_published_figure_has_a_source() -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_what_is_said_to_be_wrong_in_published_rows_follows_from_the_numbers() -> None:
+def test_the_known_errors_of_published_rows_follow_from_the_numbers_of_clips() -> None:
     clips = {"all": (250, 109, 83), "smic": (70, 51, 43), "casme2": (88, 32, 25), "samm": (92, 26, 15)}  # MEGC2019
     published = {(f.table, f.method, f.dataset, f.metric): f.value for f in read_figures()}
     # All negative: F1 is 2n/(n + all) for negative and 0 for the others.

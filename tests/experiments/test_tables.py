@@ -20,6 +20,8 @@ from experiments import (
 from experiments.shared import runs, systems
 from experiments.shared.options import Options, run_command
 from icegan_jax.errors import UserError
+from icegan_jax.evaluation.metrics import confusion
+from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.score_table import ORACLE_NAME
 from icegan_jax.io import read_json, write_json_with_checksum
 from tests.experiments import fabricated_runs
@@ -121,12 +123,26 @@ def test_table_4_enlarges_the_cnn_to_the_capsules_size(tmp_path: Path, monkeypat
 
 
 def test_resting_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resting_share, "movement_rows", lambda share, runs: [{"resting_share": share}])
     rows, asked = run(resting_share, tmp_path, monkeypatch, {0.25: 6}, "training.resting_share")
     assert [fields["training.resting_share"] for _, fields, _ in asked] == [0.0, 0.0, 0.25, 0.25]
     assert "with resting pairs against without: UF1 -0.500" in (tmp_path / "resting_share" / "table.md").read_text()
     for row in rows:
         assert (row["resting"], row["expression"]) == ("0.11, 0.21, 0.31", "0.30, 0.30, 0.30")
         assert float(row["missed"]) == 1.0 and float(row["separation"]) == pytest.approx(10 / 12)
+
+
+def test_smaller_movements_are_answered_by_the_network_that_held_the_clip_out(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, rows = read_predictions(run_dir / "predictions.csv")
+    counts = resting_share.confusion_by_movement(run_dir)
+    whole, *_, none = counts
+    assert whole.tolist() == confusion([row.label for row in rows], [row.prediction for row in rows]).tolist()
+    assert none.sum(axis=1).tolist() == whole.sum(axis=1).tolist()
+    monkeypatch.setattr(resting_share, "confusion_by_movement", lambda run: counts)
+    first = resting_share.movement_rows(0.25, [run_dir])[0]
+    assert first["uf1"] == pytest.approx(read_json(run_dir / "results.json")["overall"]["uf1"], abs=1e-6)
 
 
 def test_apex_against_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

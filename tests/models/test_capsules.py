@@ -1,5 +1,7 @@
 """Squash by hand, routing against plain loops (Sabour et al. 2017, procedure 1)."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -132,3 +134,36 @@ def test_the_transform_has_the_given_standard_deviation() -> None:
     u = jnp.zeros((1, 32, 8))
     transform = RoutedCapsules(3, 16, 3, init_std=0.1).init(jax.random.key(0), u)["params"]["transform"]
     assert 0.095 < float(jnp.std(transform)) < 0.105
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-7])
+def test_exact_capsules_equal_the_released_formulas(scale: float) -> None:
+    """A capsule of 1e-3 becomes one of 1e-6, below our own floor of 3e-5."""
+    s = scale * VOTES[0, :, 0]
+    by_hand = np.asarray(s, np.float64)
+    q = np.sum(by_hand**2, axis=-1, keepdims=True)
+    expected = by_hand * (q / (1 + q)) / np.sqrt(q + 1e-12)
+    np.testing.assert_allclose(squash(s, exact=True), expected, rtol=1e-5)
+    np.testing.assert_allclose(length(s, exact=True), np.sqrt(q[:, 0]), rtol=1e-5)
+    np.testing.assert_allclose(jax.grad(lambda x: jnp.sum(length(x, exact=True)))(s), by_hand / np.sqrt(q), rtol=1e-5)
+
+
+def test_an_exact_zero_capsule_has_length_and_derivative_zero() -> None:
+    zero = jnp.zeros((2, 4))
+    for prepare in (jnp.asarray, functools.partial(squash, exact=True)):
+        value, gradient = jax.value_and_grad(lambda s, prepare=prepare: jnp.sum(length(prepare(s), exact=True)))(zero)
+        assert float(value) == 0.0
+        chex.assert_trees_all_equal(gradient, zero)
+
+
+@pytest.mark.parametrize("capsules", [1, 3])
+@pytest.mark.parametrize("axis", ["output", "input"])
+def test_a_layer_of_exact_capsules(capsules: int, axis: str) -> None:
+    module = RoutedCapsules(capsules=capsules, dimension=4, iterations=1, init_std=1e-4, axis=axis, exact=True)
+    u = jax.random.normal(jax.random.key(2), (2, 5, 6))
+    variables = module.init(jax.random.key(3), u)
+    votes = jnp.einsum("bpi,pid->bpd", u, variables["params"]["transform"]).reshape(2, 5, capsules, 4)
+    share = 1 / 5 if axis == "input" else 1 / capsules
+    s = np.asarray(votes, np.float64).sum(axis=1) * share
+    q = np.sum(s**2, axis=-1, keepdims=True)
+    np.testing.assert_allclose(module.apply(variables, u), s * (q / (1 + q)) / np.sqrt(q + 1e-12), rtol=1e-3)

@@ -6,6 +6,7 @@ from typing import Any
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from icegan_jax.models.discriminator import (
@@ -184,3 +185,37 @@ def test_probabilities_depend_on_the_face_alone() -> None:
     assert bool(jnp.all((output.real_prob > 0.0) & (output.real_prob < 1.0)))
     for values in (output.real_prob, output.lengths):
         assert float(jnp.min(jnp.std(values, axis=0))) > 1e-5
+
+
+def test_without_an_activation_the_1x1_convolutions_are_one_linear_map(variables: Any) -> None:
+    module = SMALL.clone(pointwise_activation=False)
+    _, state = module.apply(
+        variables, FACES, LABELS, train=False, capture_intermediates=True, mutable=["intermediates"]
+    )
+    first, last = (state["intermediates"][name]["__call__"][0] for name in ("trunk_6", "trunk_7"))
+    layer = variables["params"]["trunk_7"]
+    matrix = layer["kernel"][0, 0]
+    expected = first @ matrix / jnp.linalg.norm(matrix, 2) + layer["bias"][None, None, None, :]
+    chex.assert_trees_all_close(last, expected, rtol=1e-2, atol=1e-3)
+    assert float(jnp.min(first)) < 0.0
+
+
+def test_the_batch_wide_mask_depends_on_the_other_faces(variables: Any) -> None:
+    """Each face's capsule is the one with the largest softmax over the batch; alone, all softmaxes are 1."""
+    module = SMALL.clone(batch_wide_mask=True)
+    output = module.apply(variables, FACES, LABELS, train=False)
+    lengths = np.asarray(output.lengths, np.float64)
+    shares = np.exp(lengths) / np.exp(lengths).sum(axis=0)
+    assert (shares.argmax(axis=1) != lengths.argmax(axis=1)).any()
+    chosen = evaluate(variables, FACES, jnp.asarray(shares.argmax(axis=1)))
+    chex.assert_trees_all_close(output, chosen, atol=1e-6)
+    alone = module.apply(variables, FACES[:1], LABELS[:1], train=False)
+    chex.assert_trees_all_close(alone, evaluate(variables, FACES[:1], jnp.zeros(1, jnp.int32)), atol=1e-6)
+
+
+def test_a_released_start_draws_the_scales_of_batch_norm() -> None:
+    build = jax.jit(lambda key: SMALL.clone(width=1.0, released_start=True).init(key, FACES, LABELS, train=True))
+    params = build(jax.random.key(1))["params"]
+    scales = jnp.concatenate([params[f"norm_{index}"]["scale"] for index in range(2, 6)])
+    np.testing.assert_allclose([jnp.mean(scales), jnp.std(scales)], [1.0, 0.02], atol=2e-3)
+    assert float(jnp.std(params["reconstruction_1"]["bias"])) > 0.1

@@ -129,3 +129,13 @@ def test_initial_gradients_are_large_enough_for_adam(module: nn.Module) -> None:
     for path, leaf in jax.tree_util.tree_flatten_with_path(gradient)[0]:
         assert "bias" in jax.tree_util.keystr(path) or float(jnp.max(jnp.abs(leaf))) > 1e-6, path
     chex.assert_tree_all_finite(gradient)
+
+
+@pytest.mark.parametrize(("size", "channels"), [(16, 256), (4, 512), (2, 512)])
+def test_a_released_start_adds_little(size: int, channels: int) -> None:
+    """0.15 to 1.0 of the input's deviation; the norm alone, after a larger start, gives 1.5 and more."""
+    f = nn.leaky_relu(jax.random.normal(jax.random.key(0), (2, size, size, channels)), 0.2)
+    for released, low, high in ((True, 0.15, 1.0), (False, 1.3, 7.0)):
+        module = CompactGraphReasoning(adjacency_std=0.02, released_start=released)
+        added = module.init_with_output(jax.random.key(1), f)[0] - f
+        assert low < float(jnp.std(added) / jnp.std(f)) < high

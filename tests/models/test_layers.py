@@ -152,3 +152,30 @@ def test_instance_norm_of_a_flat_map_is_zero() -> None:
 
 def test_leaky_relu() -> None:
     np.testing.assert_allclose(leaky_relu(jnp.array([-1.0, 0.0, 2.0])), [-0.2, 0.0, 2.0], rtol=1e-6)
+
+
+def test_evaluation_with_a_fixed_norm_keeps_both_vectors_of_the_last_training_pass() -> None:
+    """u W v with the vectors of the last pass and the present kernel, as in PyTorch."""
+    module = layer().clone(fixed_norm=True)
+    variables = module.init(KEY, IMAGE, train=True)
+    start = np.full(5, 5**-0.5)
+    variables["spectral"]["direction"] = jnp.asarray(start)
+    spectral = module.apply(variables, IMAGE, train=True, mutable=["spectral"])[1]["spectral"]
+    matrix = np.asarray(variables["params"]["kernel"], np.float64).reshape(-1, 5)
+    left = matrix @ start / np.linalg.norm(matrix @ start)
+    right = left @ matrix / np.linalg.norm(left @ matrix)
+
+    kernel = variables["params"]["kernel"] + 0.01 * jax.random.normal(jax.random.key(5), (4, 4, 3, 5))
+    divided = module.apply({"params": {"kernel": kernel}, "spectral": spectral}, IMAGE, train=False)
+    plain = layer(spectral=False).apply({"params": {"kernel": kernel}}, IMAGE, train=False)
+    norm = left @ np.asarray(kernel, np.float64).reshape(-1, 5) @ right
+    chex.assert_trees_all_close(divided * norm, plain, rtol=1e-4, atol=1e-6)
+    other = layer().apply({"params": {"kernel": kernel}, "spectral": spectral}, IMAGE, train=False)
+    assert float(jnp.max(jnp.abs(divided - other))) > 1e-3
+
+
+def test_a_uniform_start() -> None:
+    params = Dense(200, uniform_start=True).init(KEY, jnp.zeros((1, 100)), train=True)["params"]
+    for values in params.values():
+        assert float(jnp.max(jnp.abs(values))) <= 0.1
+        np.testing.assert_allclose(jnp.std(values), 0.1 / np.sqrt(3), rtol=0.15)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from icegan_jax.data.apex import check_apex_method
+from icegan_jax.data.clip_frames import MAX_FRAMES, MIN_FRAMES, write_clip_frames
 from icegan_jax.data.clips import EXPRESSIONS, Clip, read_clips, write_clips
 from icegan_jax.data.crop import REGISTRATIONS, ClipCrops, CropOptions, apply_changes, crop_clip
 from icegan_jax.data.dataset import SUMMARY_FILE, Record, write_pairs
@@ -30,7 +31,7 @@ from icegan_jax.data.ingest.summary import (
 )
 from icegan_jax.data.landmarks import MARGIN
 from icegan_jax.data.names import check_name, check_subjects
-from icegan_jax.data.synthetic import draw_clips
+from icegan_jax.data.synthetic import DATABASES, draw_clips, draw_databases
 from icegan_jax.errors import UserError
 from icegan_jax.io import CACHE_DIR, atomic_dir
 
@@ -145,6 +146,8 @@ def _write_prepared_dir(
         versions=package_versions(),
         fingerprint=_write_pairs(folder, records, context.classes),
     )
+    if options.clip_frames:
+        write_clip_frames(folder, used, [crops.clip_frames for crops in results if isinstance(crops, ClipCrops)])
     write_clips(folder / "clips.csv", used, context.classes)
     write_table(folder / "repairs.csv", Repair, repairs)
     write_table(folder / "findings.csv", Finding, findings)
@@ -232,6 +235,7 @@ def prepare_procedural(
     clips_per_class: int,
     frames: int,
     databases: int = 1,
+    like: str | None = None,
     options: CropOptions = CropOptions(),  # noqa: B008 (frozen)
     workers: int | None = None,
     progress: bool = True,
@@ -245,6 +249,8 @@ def prepare_procedural(
         clips_per_class: clips per person and expression.
         frames: frames per clip.
         databases: number of databases among which the persons are divided.
+        like: a name in ``synthetic.DATABASES``: draw those databases; ``subjects``, ``clips_per_class``, ``frames`` and
+            ``databases`` are then not read.
         options: the options of the crops.
         workers: number of processes; by default one per CPU core.
         progress: whether to draw progress bars on stderr.
@@ -253,15 +259,19 @@ def prepare_procedural(
         UserError: a number is out of range, or ``out`` cannot be written.
     """
     with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
-        csv_path = draw_clips(
-            staging / "raw",
-            seed=seed,
-            subjects=subjects,
-            clips_per_class=clips_per_class,
-            frames=frames,
-            progress=progress,
-            databases=databases,
-        )
+        raw = staging / "raw"
+        if like is not None:
+            csv_path = draw_databases(raw, DATABASES[like], seed=seed, workers=workers, progress=progress)
+        else:
+            csv_path = draw_clips(
+                raw,
+                seed=seed,
+                subjects=subjects,
+                clips_per_class=clips_per_class,
+                frames=frames,
+                progress=progress,
+                databases=databases,
+            )
         clips = read_clips(csv_path)
         _check_arguments(clips, options)
         return _prepare_into(
@@ -292,6 +302,8 @@ def check_crop_options(options: CropOptions) -> None:
         raise UserError(f"register {options.register!r} is unknown; use {' or '.join(REGISTRATIONS)}")
     if not 16 <= options.size <= 1024:
         raise UserError(f"size {options.size} is out of range; use 16 to 1024 pixels")
+    if options.clip_frames and not MIN_FRAMES <= options.clip_frames <= MAX_FRAMES:
+        raise UserError(f"clip_frames {options.clip_frames} is out of range; use {MIN_FRAMES} to {MAX_FRAMES}, or 0")
     check_apex_method(options.apex)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from icegan_jax.data import (
     align,
     apex,
+    clip_frames,
     crop,
     cropper,
     face_embedding,
@@ -33,7 +34,7 @@ from icegan_jax.errors import UserError
 from icegan_jax.io import NPZ_ERRORS, write_arrays
 
 # Modules whose source decides the pixels of a crop.
-_MODULES = (align, apex, crop, cropper, face_embedding, frame_numbers, images, landmarks, resting, video)
+_MODULES = (align, apex, clip_frames, crop, cropper, face_embedding, frame_numbers, images, landmarks, resting, video)
 
 
 def cache_key(clip: Clip, options: CropOptions) -> str:
@@ -47,7 +48,7 @@ def cache_key(clip: Clip, options: CropOptions) -> str:
     """
     method = options.apex if clip.apex is None else ""
     parts: list[object] = [_package_digest(), str(clip.frames.resolve()), clip.onset, clip.apex, clip.offset]
-    parts += [options.register, options.size, method]
+    parts += [options.register, options.size, method, options.clip_frames]
     try:
         if clip.frames.is_dir():
             files = [
@@ -88,7 +89,8 @@ def store_in_cache(folder: Path, key: str, cropped: ClipCrops) -> None:
     """
     content = asdict(cropped)
     faces = np.stack([content.pop("onset"), *content.pop("faces"), *content.pop("rest")])
-    write_arrays(folder / key, faces=faces, content=np.array(json.dumps(content)))
+    frames = np.array(content.pop("clip_frames"), np.uint8)
+    write_arrays(folder / key, faces=faces, clip_frames=frames, content=np.array(json.dumps(content)))
 
 
 def reuse_cached(folder: Path, earlier: Path, key: str) -> ClipCrops | None:
@@ -106,6 +108,7 @@ def _load(entry: Path) -> ClipCrops | None:
     try:
         with entry.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             faces, content = arrays["faces"], json.loads(str(arrays["content"]))
+            content["clip_frames"] = tuple(arrays["clip_frames"])
     except NPZ_ERRORS:
         return None
     content["shifts"], content["digests"] = tuple(content["shifts"]), tuple(content["digests"])
