@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, write_clips
+from icegan_jax.data.ingest.annotation import parse_action_units
 from icegan_jax.data.ingest.expected_counts import MEGC2019_COUNTS, ExpectedCounts
 from icegan_jax.data.ingest.parallel import run_parallel
 from icegan_jax.data.synthetic.action_units import UNITS
@@ -89,7 +90,7 @@ class DrawnDatabase:
         motion: ranges of the expression's and the head's motion.
         blinks: probability that the eyes blink within a clip.
         other_units: largest motion of a unit that is not of the expression, as a share of the expression's.
-        has_apex: whether the apex is annotated.
+        is_coded: whether the apex and the action units are annotated.
     """
 
     name: str
@@ -101,7 +102,7 @@ class DrawnDatabase:
     motion: MotionRanges
     blinks: float
     other_units: float
-    has_apex: bool
+    is_coded: bool
 
 
 # Frame rates, durations and the missing apex of SMIC: docs/databases.md. Cameras, light and motion: ours. The motions
@@ -117,7 +118,7 @@ MEGC2019 = (
         motion=MotionRanges(expression=(0.6, 2.2), drift=(0.2, 0.8), rotation=0.4, noise=(0.0, 0.0)),
         blinks=0.2,
         other_units=0.9,
-        has_apex=True,
+        is_coded=True,
     ),
     DrawnDatabase(
         "samm",
@@ -129,7 +130,7 @@ MEGC2019 = (
         motion=MotionRanges(expression=(0.5, 2.0), drift=(0.3, 1.2), rotation=0.7, noise=(0.0, 0.0)),
         blinks=0.3,
         other_units=1.1,
-        has_apex=True,
+        is_coded=True,
     ),
     DrawnDatabase(
         "smic",
@@ -141,7 +142,7 @@ MEGC2019 = (
         motion=MotionRanges(expression=(0.6, 2.2), drift=(0.4, 1.5), rotation=0.8, noise=(0.0, 0.0)),
         blinks=0.2,
         other_units=0.8,
-        has_apex=False,
+        is_coded=False,
     ),
 )
 DATABASES = {"megc2019": MEGC2019}
@@ -243,8 +244,9 @@ def _draw_person(task: _Task, out: Path, seed: int) -> tuple[list[Clip], dict[st
         write_frames(folder, first - RESTING_FRAMES, recorded, database.camera.quality)
         for unit, mask in unit_regions(muscles, animation).items():
             regions[f"{task.subject}/{name}/{unit}"] = mask
-        apex = first + animation.apex if database.has_apex else None
-        clips.append(Clip(dataset, task.subject, name, label, folder, first, apex, first + frames - 1))
+        apex = first + animation.apex if database.is_coded else None
+        units = parse_action_units("+".join(animation.peak)) if database.is_coded else ()
+        clips.append(Clip(dataset, task.subject, name, label, folder, first, apex, first + frames - 1, units))
     return clips, regions
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, write_clips
+from icegan_jax.data.ingest.annotation import parse_action_units
 from icegan_jax.data.synthetic.animate import (
     MIN_FRAMES,
     RESTING_FRAMES,
@@ -93,7 +94,8 @@ def draw_clips(
                     for unit, mask in unit_regions(muscles, animation).items():
                         regions[f"{subject}/{name}/{unit}"] = mask
                     apex, offset = first + animation.apex, first + frames - 1
-                    clips.append(Clip(dataset, subject, name, label, folder, first, apex, offset))
+                    units = parse_action_units("+".join(animation.peak))
+                    clips.append(Clip(dataset, subject, name, label, folder, first, apex, offset, units))
                     bar.update()
     np.savez_compressed(out / REGIONS_FILE, allow_pickle=False, **regions)
     write_clips(table, clips)

@@ -57,8 +57,8 @@ def test_people_and_clips_are_those_of_the_protocol(name: str, people: int, clip
     assert numbers[-1] > 3 * numbers[len(numbers) // 2]  # few people have many clips
 
 
-def test_every_row_is_marked_as_drawn_and_smic_has_no_apex(clips: list[Clip]) -> None:
-    assert {(c.dataset, c.apex is None) for c in clips} == {
+def test_every_row_is_marked_as_drawn_and_smic_is_not_coded(clips: list[Clip]) -> None:
+    assert {(c.dataset, c.apex is None and not c.action_units) for c in clips} == {
         ("procedural_casme2", False),
         ("procedural_samm", False),
         ("procedural_smic", True),
