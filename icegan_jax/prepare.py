@@ -43,13 +43,14 @@ from icegan_jax.data.ingest.overrides import read_overrides
 from icegan_jax.data.ingest.protocol import PROTOCOLS
 from icegan_jax.data.ingest.summary import Summary
 from icegan_jax.data.names import check_classes
-from icegan_jax.errors import UserError
+from icegan_jax.data.synthetic import DATABASES
+from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.io import check_output_dir
 
 AnyPath = str | Path
 
 PROCEDURAL = "procedural"  # the source without data: faces that the program draws
-_PROCEDURAL_DEFAULTS = {"seed": 0, "subjects": 8, "clips_per_class": 1, "frames": 16}
+_PROCEDURAL_DEFAULTS: dict[str, Any] = {"seed": 0, "like": None, "subjects": 8, "clips_per_class": 1, "frames": 16}
 
 _DESCRIPTION = """\
 Prepares the dataset folder that training reads: reads the annotation of the database, selects the
@@ -62,6 +63,7 @@ _EXAMPLES = """\
 examples:
   faces that the program draws, to try everything without data:
     python -m icegan_jax.prepare --source=procedural --out=data/procedural
+    python -m icegan_jax.prepare --source=procedural --like=megc2019 --out=data/rehearsal
 
   one licensed database, unpacked, its workbook anywhere in the folder:
     python -m icegan_jax.prepare --source=casme2 --raw=CASME2 --out=data/casme2
@@ -144,6 +146,7 @@ def prepare(
     size: int = SIZE,
     clip_frames: int = 0,
     seed: int = _PROCEDURAL_DEFAULTS["seed"],
+    like: str | None = _PROCEDURAL_DEFAULTS["like"],
     subjects: int = _PROCEDURAL_DEFAULTS["subjects"],
     clips_per_class: int = _PROCEDURAL_DEFAULTS["clips_per_class"],
     frames: int = _PROCEDURAL_DEFAULTS["frames"],
@@ -176,6 +179,8 @@ def prepare(
         clip_frames: frames from onset to offset that are written too, for LBP-TOP and 3D networks; 0: none.
         seed, subjects, clips_per_class, frames: of procedural faces: the seed, the number of people, of clips per
             person and expression, and of frames per clip.
+        like: "megc2019": procedural faces in three databases with the people, clips and classes of MEGC2019; of the
+            four above only the seed is then read.
         workers: processes; None: one per CPU core.
         progress: draw progress bars on stderr.
 
@@ -187,7 +192,8 @@ def prepare(
     sources = [source] if isinstance(source, str) else list(source)
     of_databases = {"raw": raw, "protocol": protocol, "official": official, "repairs": repairs, "strict": strict}
     of_databases |= {"annotation": annotation, "release": release, "classes": classes}
-    of_procedural = {"seed": seed, "subjects": subjects, "clips_per_class": clips_per_class, "frames": frames}
+    of_procedural: dict[str, Any] = {"seed": seed, "like": like, "subjects": subjects}
+    of_procedural |= {"clips_per_class": clips_per_class, "frames": frames}
     _check_options(sources, of_databases, of_procedural, strict=strict, skip_damaged=skip_damaged, workers=workers)
     options = CropOptions(register=register, size=size, apex=apex, skip_damaged=skip_damaged, clip_frames=clip_frames)
     if not str(out):
@@ -236,6 +242,21 @@ def _check_options(
     if given:
         other = "is not read with --source=procedural" if is_procedural else "is of --source=procedural"
         raise UserError(f"--{given[0]} {other}; remove it, or change --source")
+    if is_procedural:
+        _check_like(of_procedural)
+
+
+def _check_like(of_procedural: Mapping[str, Any]) -> None:
+    """Refuse an unknown set of databases to draw, and options that it does not read."""
+    like = of_procedural.get("like")
+    if like is None:
+        return
+    if like not in DATABASES:
+        raise UserError(f"--like={like} is unknown{did_you_mean(like, DATABASES.keys())}; use {', '.join(DATABASES)}")
+    others = ("subjects", "clips_per_class", "frames")
+    given = [name for name in others if of_procedural[name] != _PROCEDURAL_DEFAULTS[name]]
+    if given:
+        raise UserError(f"--{given[0]} is not read with --like={like}, which has its own numbers; remove one of them")
 
 
 def _read_sources(names: Sequence[str], options: Mapping[str, Any], out: AnyPath | None = None) -> CollectedClips:
@@ -361,6 +382,11 @@ def make_parser() -> ArgumentParser:
 
     add = parser.add_argument_group("procedural faces (--source=procedural)").add_argument
     add("--seed", type=int, help="seed of the faces (default: 0)")
+    text = (
+        "megc2019: three drawn databases with the 68 people, 442 clips and classes of the protocol, each with a camera "
+        "and frame rate of its own, SMIC's without an apex; --subjects and the like are then not read"
+    )
+    add("--like", metavar="NAME", help=text)
     add("--subjects", type=int, help="people (default: 8)")
     add("--clips_per_class", type=int, help="clips per person and expression (default: 1)")
     add("--frames", type=int, help="frames per clip (default: 16)")

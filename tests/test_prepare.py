@@ -73,6 +73,12 @@ def test_prepares_and_says_what_and_where(tmp_path: Path, raw: Path, capsys: pyt
         (["--source=procedural", "--raw={raw}"], "--raw is not read with --source=procedural"),
         (["--source=procedural", "--check"], "--check is not read with --source=procedural"),
         (["--source=procedural", "--source=clips"], "--source=procedural goes alone"),
+        (["--source=clips", "--raw={raw}", "--like=megc2019"], "--like is of --source=procedural; remove it"),
+        (
+            ["--source=procedural", "--like=megc2018"],
+            "--like=megc2018 is unknown (did you mean megc2019?); use megc2019",
+        ),
+        (["--source=procedural", "--like=megc2019", "--subjects=3"], "--subjects is not read with --like=megc2019"),
         (["--source=samm", "--source=smic", "--raw=A"], "2 --source but 1 --raw: give one --raw after each --source"),
         (["--source=clips", "--raw={raw}", "--strict", "--skip_damaged"], "remove one of them"),
         (["--source=clips", "--raw={raw}", "--annotation=x.csv"], "--annotation belongs to one database"),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from icegan_jax.data.ingest.annotation import Annotation
+from icegan_jax.data.ingest.annotation import Annotation, parse_action_units
 from icegan_jax.data.ingest.spreadsheets import Row, Table, WrongTableError, read_table
 from icegan_jax.data.names import check_classes, check_name, date_hint
 from icegan_jax.data.video import list_frames
@@ -44,6 +44,7 @@ _EMOTIONS = {
 }
 
 COLUMNS = ("dataset", "subject", "clip", "label", "frames", "onset", "apex", "offset")
+ACTION_UNITS_COLUMN = "action_units"  # a further column, of the systems that learn the units
 REQUIRED_COLUMNS = ("subject", "label", "frames")
 # What is used where a cell of a frame number is empty, or the table has no such column.
 _WHERE_EMPTY = {
@@ -67,6 +68,7 @@ class Clip:
             those in the file names; in a video, 0-based positions.
         apex: frame number of the strongest movement; None where the apex has to be spotted.
         offset: frame number of the movement's end.
+        action_units: numbers of the action units, ascending; empty where none are annotated.
     """
 
     dataset: str
@@ -77,6 +79,7 @@ class Clip:
     onset: int
     apex: int | None
     offset: int
+    action_units: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -122,7 +125,7 @@ def _clip_of(annotation: Annotation, classes: Sequence[str]) -> Clip:
         onset = numbers[0] if onset is None else onset
         offset = numbers[-1] if offset is None else offset
     label = classes.index(annotation.emotion)
-    return Clip(*annotation.key, label, frames, onset, annotation.apex, offset)
+    return Clip(*annotation.key, label, frames, onset, annotation.apex, offset, annotation.action_units)
 
 
 def read_clip_annotations(path: str | Path, classes: Sequence[str] = EXPRESSIONS) -> list[Annotation]:
@@ -131,8 +134,8 @@ def read_clip_annotations(path: str | Path, classes: Sequence[str] = EXPRESSIONS
     Only ``REQUIRED_COLUMNS`` are required. Without a dataset the name of the table is the dataset, without a clip the
     name of the frames' folder or video is the clip. An empty onset or offset means the first or last frame; an empty
     apex is spotted. ``frames`` is relative to the folder of the table; "~" and backslashes are understood. Blank lines
-    and further columns are ignored, but a column such as OnsetFrame without a column onset is an error. ``read_table``
-    defines the accepted files. The frames are not read.
+    and further columns but ``ACTION_UNITS_COLUMN`` are ignored, but a column such as OnsetFrame without a column onset
+    is an error. ``read_table`` defines the accepted files. The frames are not read.
 
     Returns:
         The rows; ``emotion`` is the name of the class.
@@ -200,6 +203,7 @@ def _annotation_of(row: Row, table: Table, place: str, classes: Sequence[str]) -
         _frame_number(row, "apex"),
         _frame_number(row, "offset"),
         place,
+        parse_action_units(row.text(ACTION_UNITS_COLUMN)),
     )
     onset, offset = annotation.onset, annotation.offset
     if onset is not None and offset is not None and offset <= onset:
@@ -235,16 +239,21 @@ def _frame_number(row: Row, field: str) -> int | None:
 
 
 def write_clips(path: str | Path, clips: Iterable[Clip], classes: Sequence[str] = EXPRESSIONS) -> None:
-    """Write a clips.csv whose labels are names of ``classes`` and whose frames are relative to the file's folder."""
-    path = Path(path)
+    """Write a clips.csv whose labels are names of ``classes`` and whose frames are relative to the file's folder.
+
+    There is a column of action units where a clip has some.
+    """
+    path, clips = Path(path), list(clips)
+    with_units = any(clip.action_units for clip in clips)
     folder = path.parent.resolve()
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        writer.writerow([*COLUMNS, ACTION_UNITS_COLUMN] if with_units else COLUMNS)
         for c in clips:
             frames = Path(os.path.relpath(c.frames.resolve(), folder)).as_posix()
             apex = "" if c.apex is None else c.apex
-            writer.writerow((c.dataset, c.subject, c.clip, classes[c.label], frames, c.onset, apex, c.offset))
+            units = ["+".join(map(str, c.action_units))] if with_units else []
+            writer.writerow((c.dataset, c.subject, c.clip, classes[c.label], frames, c.onset, apex, c.offset, *units))
 
 
 def frames_after_onset(clip: Clip, numbers: Sequence[int]) -> list[int]:

@@ -14,6 +14,8 @@ from icegan_jax.errors import UserError, did_you_mean
 # all databases get the same crop (docs/databases.md, "Rules for reading", rule 5).
 RELEASES = ("raw", "selected", "cropped", "long")
 
+_ACTION_UNIT_COLUMNS = ("Action Units", "AU", "AUs")  # names that the databases use, where they have the column
+
 ClipKey = tuple[str, str, str]  # (dataset, subject, clip), which is unique
 
 
@@ -31,6 +33,7 @@ class Annotation:
         apex: frame number; None: not annotated, or not a number.
         offset: frame number; None: the last existing frame.
         where: file and row of the annotation, for messages: "CASME2-coding.xlsx, row 17".
+        action_units: numbers of the action units, ascending; empty where none are annotated.
     """
 
     dataset: str
@@ -42,6 +45,7 @@ class Annotation:
     apex: int | None
     offset: int | None
     where: str
+    action_units: tuple[int, ...] = ()
 
     @property
     def key(self) -> ClipKey:
@@ -169,6 +173,14 @@ def parse_clip_name(table: Table, row: Row, column: str = Columns.clip) -> str:
         raise UserError(f"{table.location(row)}: {error}") from None
 
 
+def parse_action_units(text: str) -> tuple[int, ...]:
+    """Return the numbers of the action units in a cell, ascending; () of "?" or an empty cell.
+
+    Sides, intensities and alternatives are not kept: "(R6 or R12)+L15B" is 6, 12 and 15.
+    """
+    return tuple(sorted({int(unit) for unit in re.findall(r"(?<![0-9])[1-9][0-9]?(?![0-9])", text)}))
+
+
 def parse_annotation(
     table: Table, row: Row, dataset: str, subject: str, clip: str, columns: Columns
 ) -> tuple[Annotation, list[Finding]]:
@@ -191,7 +203,8 @@ def parse_annotation(
             f"the apex is {text!r}, not a frame number" if (text := row.text(columns.apex)) else "the apex is empty"
         )
         findings.append(Finding("note", name, where, message, "it is spotted where the clip is used"))
-    return Annotation(dataset, subject, clip, emotion, (), onset, apex, offset, where), findings
+    units = parse_action_units("+".join(row.text(column) for column in _ACTION_UNIT_COLUMNS))
+    return Annotation(dataset, subject, clip, emotion, (), onset, apex, offset, where, units), findings
 
 
 def _cell_error(table: Table, row: Row, column: str, problem: str) -> UserError:

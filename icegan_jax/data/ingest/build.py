@@ -31,7 +31,7 @@ from icegan_jax.data.ingest.summary import (
 )
 from icegan_jax.data.landmarks import MARGIN
 from icegan_jax.data.names import check_name, check_subjects
-from icegan_jax.data.synthetic import draw_clips
+from icegan_jax.data.synthetic import DATABASES, draw_clips, draw_databases
 from icegan_jax.errors import UserError
 from icegan_jax.io import CACHE_DIR, atomic_dir
 
@@ -235,6 +235,7 @@ def prepare_procedural(
     clips_per_class: int,
     frames: int,
     databases: int = 1,
+    like: str | None = None,
     options: CropOptions = CropOptions(),  # noqa: B008 (frozen)
     workers: int | None = None,
     progress: bool = True,
@@ -248,6 +249,8 @@ def prepare_procedural(
         clips_per_class: clips per person and expression.
         frames: frames per clip.
         databases: number of databases among which the persons are divided.
+        like: a name in ``synthetic.DATABASES``: draw those databases; ``subjects``, ``clips_per_class``, ``frames`` and
+            ``databases`` are then not read.
         options: the options of the crops.
         workers: number of processes; by default one per CPU core.
         progress: whether to draw progress bars on stderr.
@@ -256,15 +259,19 @@ def prepare_procedural(
         UserError: a number is out of range, or ``out`` cannot be written.
     """
     with atomic_dir(out, SUMMARY_FILE, "prepare") as staging:
-        csv_path = draw_clips(
-            staging / "raw",
-            seed=seed,
-            subjects=subjects,
-            clips_per_class=clips_per_class,
-            frames=frames,
-            progress=progress,
-            databases=databases,
-        )
+        raw = staging / "raw"
+        if like is not None:
+            csv_path = draw_databases(raw, DATABASES[like], seed=seed, workers=workers, progress=progress)
+        else:
+            csv_path = draw_clips(
+                raw,
+                seed=seed,
+                subjects=subjects,
+                clips_per_class=clips_per_class,
+                frames=frames,
+                progress=progress,
+                databases=databases,
+            )
         clips = read_clips(csv_path)
         _check_arguments(clips, options)
         return _prepare_into(

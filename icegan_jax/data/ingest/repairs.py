@@ -55,7 +55,7 @@ def annotation_to_clip(
     """
     onset = numbers[0] if annotation.onset is None else annotation.onset
     offset = numbers[-1] if annotation.offset is None else annotation.offset
-    clip = Clip(annotation.dataset, annotation.subject, annotation.clip, label, frames, onset, annotation.apex, offset)
+    clip = Clip(*annotation.key, label, frames, onset, annotation.apex, offset, annotation.action_units)
     repairs = []
     if annotation.onset is None and annotation.offset is not None:
         repairs.append(make_repair(clip, "onset", None, onset, "not annotated: the first frame"))

@@ -32,6 +32,23 @@ REGION_THRESHOLD = 0.25  # of a unit's largest displacement
 
 
 @dataclass(frozen=True)
+class MotionRanges:
+    """The ranges from which the motion of a clip is drawn; lengths in pixels of the 128x128 face crop.
+
+    Attributes:
+        expression: the skin's largest motion at the apex.
+        drift: the head's largest shift within the clip.
+        rotation: the head's largest rotation within the clip, degrees.
+        noise: deviation of the sensor noise, gray levels.
+    """
+
+    expression: tuple[float, float] = MAX_MOTION
+    drift: tuple[float, float] = MAX_DRIFT
+    rotation: float = MAX_ROTATION
+    noise: tuple[float, float] = SENSOR_NOISE
+
+
+@dataclass(frozen=True)
 class ClipAnimation:
     """The parameters of all frames of one clip.
 
@@ -42,6 +59,8 @@ class ClipAnimation:
         apex: index of the apex.
         poses: the pose of the head in each frame.
         cameras: brightness and noise of each frame.
+        irrelevant: movements that do not belong to the expression, such as a blink: the coefficients of each, and its
+            float32[frames] share in each frame.
     """
 
     rest: dict[str, Sides]
@@ -50,6 +69,7 @@ class ClipAnimation:
     apex: int
     poses: tuple[Pose, ...]
     cameras: tuple[CameraSettings, ...]
+    irrelevant: tuple[tuple[dict[str, Sides], Field], ...] = ()
 
 
 def resting_face(rng: np.random.Generator, spread: float) -> dict[str, Sides]:
@@ -85,7 +105,12 @@ def sample_intensity(rng: np.random.Generator, frames: int, apex: int) -> Field:
 
 
 def sample_animation(
-    label: str, muscles: FaceMuscles, resting_units: dict[str, Sides], frames: int, rng: np.random.Generator
+    label: str,
+    muscles: FaceMuscles,
+    resting_units: dict[str, Sides],
+    frames: int,
+    rng: np.random.Generator,
+    ranges: MotionRanges = MotionRanges(),  # noqa: B008 (frozen)
 ) -> ClipAnimation:
     """Draw the parameters of one clip.
 
@@ -95,6 +120,7 @@ def sample_animation(
         resting_units: coefficients of the person's resting face.
         frames: number of frames, at least ``MIN_FRAMES``.
         rng: generator of the clip. The order of the draws defines the clip of a seed.
+        ranges: of the motion and the noise.
     """
     change = resting_face(rng, REST_BETWEEN_CLIPS)
     rest = {u: (resting_units[u][0] + change[u][0], resting_units[u][1] + change[u][1]) for u in UNITS}
@@ -104,7 +130,7 @@ def sample_animation(
         asymmetry = rng.uniform(-ASYMMETRY, ASYMMETRY)
         raw[unit] = (share * (1 + asymmetry), share * (1 - asymmetry))
     size = np.sqrt((muscles.motion(raw).skin ** 2).sum(-1)).max() / muscles.scale
-    gain = float(rng.uniform(*MAX_MOTION) / size)
+    gain = float(rng.uniform(*ranges.expression) / size)
     peak = {unit: (gain * left, gain * right) for unit, (left, right) in raw.items()}
 
     earliest, latest = NEIGHBORS + 1, frames - 1 - NEIGHBORS
@@ -112,9 +138,9 @@ def sample_animation(
     intensity = sample_intensity(rng, frames, apex)
 
     initial = Pose(rng.uniform(-3, 3), rng.uniform(-5, 5), rng.uniform(-4, 4))
-    direction, distance = rng.uniform(0, 2 * np.pi), rng.uniform(*MAX_DRIFT) * muscles.scale
+    direction, distance = rng.uniform(0, 2 * np.pi), rng.uniform(*ranges.drift) * muscles.scale
     along, across, rotation = sample_drift(rng, frames), 0.4 * sample_drift(rng, frames), sample_drift(rng, frames)
-    rotation *= rng.uniform(0.2, 1.0) * MAX_ROTATION
+    rotation *= rng.uniform(0.2, 1.0) * ranges.rotation
     dx = distance * (along * np.cos(direction) - across * np.sin(direction)) / np.hypot(1, 0.4)
     dy = distance * (along * np.sin(direction) + across * np.cos(direction)) / np.hypot(1, 0.4)
     poses = tuple(
@@ -122,18 +148,24 @@ def sample_animation(
         for degrees, x, y in zip(rotation, dx, dy, strict=True)
     )
     light = 1 + BRIGHTNESS_DRIFT * rng.uniform(0.3, 1.0) * sample_drift(rng, frames)
-    exposure, noise = rng.uniform(0.94, 1.06), float(rng.uniform(*SENSOR_NOISE))
+    exposure, noise = rng.uniform(0.94, 1.06), float(rng.uniform(*ranges.noise))
     cameras = tuple(CameraSettings(float(exposure * b), noise) for b in light)
     return ClipAnimation(rest, peak, intensity, apex, poses, cameras)
 
 
-def sample_rest(animation: ClipAnimation, scale: float, rng: np.random.Generator) -> ClipAnimation:
+def sample_rest(
+    animation: ClipAnimation,
+    scale: float,
+    rng: np.random.Generator,
+    ranges: MotionRanges = MotionRanges(),  # noqa: B008 (frozen)
+) -> ClipAnimation:
     """Draw the parameters of the frames before the onset: the eyes blink and the head moves, without an expression.
 
     Args:
         animation: the clip that follows.
         scale: frame pixels per crop pixel.
         rng: generator of these frames.
+        ranges: of the motion.
     """
     first, camera = animation.poses[0], animation.cameras[0]
     lids = -rng.uniform(0.0, BLINK)
@@ -145,8 +177,8 @@ def sample_rest(animation: ClipAnimation, scale: float, rng: np.random.Generator
         intensity=as_field(rng.uniform(0.0, 1.0, RESTING_FRAMES)),
         apex=0,
         poses=tuple(
-            Pose(first.degrees + MAX_ROTATION * float(turn), first.dx + float(x), first.dy + float(y))
-            for turn, (x, y) in zip(turns, MAX_DRIFT[1] * scale * shifts, strict=True)
+            Pose(first.degrees + ranges.rotation * float(turn), first.dx + float(x), first.dy + float(y))
+            for turn, (x, y) in zip(turns, ranges.drift[1] * scale * shifts, strict=True)
         ),
         cameras=tuple(replace(camera, brightness=camera.brightness * float(factor)) for factor in light),
     )
@@ -157,8 +189,13 @@ def animate(
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the frames of a clip in order, uint8[280, 240] each."""
     rest, peak = muscles.motion(animation.rest), muscles.motion(animation.peak)
-    for share, pose, camera in zip(animation.intensity, animation.poses, animation.cameras, strict=True):
-        yield draw_frame(portrait, rest.plus(peak, float(share)), pose, camera, rng)
+    irrelevant = [(muscles.motion(units), shares) for units, shares in animation.irrelevant]
+    for index, (pose, camera) in enumerate(zip(animation.poses, animation.cameras, strict=True)):
+        motion = rest.plus(peak, float(animation.intensity[index]))
+        for other, shares in irrelevant:
+            if shares[index]:
+                motion = motion.plus(other, float(shares[index]))
+        yield draw_frame(portrait, motion, pose, camera, rng)
 
 
 def unit_regions(muscles: FaceMuscles, animation: ClipAnimation) -> dict[str, NDArray[np.bool_]]:

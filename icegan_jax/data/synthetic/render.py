@@ -145,7 +145,8 @@ def draw_frame(
     face = draw_open_mouth(skin * (1 + crease) * (1 - opening) + ball * opening, portrait.person, motion, pose)
     image = portrait.background * (1 - cover) + face * cover
     gray = 255 * camera.brightness * cv2.GaussianBlur(image, (0, 0), 0.5)
-    gray = gray + camera.noise * rng.standard_normal(gray.shape, dtype=np.float32)
+    if camera.noise:
+        gray = gray + camera.noise * rng.standard_normal(gray.shape, dtype=np.float32)
     return np.asarray(np.clip(np.rint(gray), 0, 255), np.uint8)
 
 

@@ -1,5 +1,6 @@
 """Drawn clips on disk, in the form of a user's own clips: frames, a clips.csv, and the true regions of motion."""
 
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from icegan_jax.data.clips import EXPRESSIONS, Clip, write_clips
+from icegan_jax.data.ingest.annotation import parse_action_units
 from icegan_jax.data.synthetic.animate import (
     MIN_FRAMES,
     RESTING_FRAMES,
@@ -53,8 +55,7 @@ def draw_clips(
     Raises:
         UserError: a number is too small, or ``out`` has a clips.csv already.
     """
-    if seed < 0:
-        raise UserError(f"seed is {seed}; it must not be negative")
+    check_seed(seed)
     if subjects < 1 or clips_per_class < 1:
         raise UserError(f"subjects is {subjects} and clips per class {clips_per_class}; both must be at least 1")
     if frames < MIN_FRAMES:
@@ -72,36 +73,64 @@ def draw_clips(
     with tqdm(total=total, desc="drawing faces", unit="clip", disable=not progress) as bar:
         for number in range(1, subjects + 1):
             subject = f"p{number:0{digits}d}"
-            rng = _generator(seed, number)
+            rng = random_generator(seed, number)
             dataset = DATASET if databases == 1 else f"{DATASET}_{(number - 1) % databases + 1}"
             person = sample_identity(rng)
             resting_units = resting_face(rng, 1.0)
             portrait, muscles = draw_portrait(person), FaceMuscles(person)
             for label, expression in enumerate(EXPRESSIONS):
                 for repetition in range(1, clips_per_class + 1):
-                    rng = _generator(seed, number, label, repetition)
+                    rng = random_generator(seed, number, label, repetition)
                     animation = sample_animation(expression, muscles, resting_units, frames, rng)
                     first = int(rng.integers(RESTING_FRAMES, 200))
-                    rest_rng = _generator(seed, number, label, repetition, 1)
+                    rest_rng = random_generator(seed, number, label, repetition, 1)
                     rest = sample_rest(animation, muscles.scale, rest_rng)
                     name = f"{expression}_{repetition}"
                     folder = out / "frames" / subject / name
-                    folder.mkdir(parents=True, exist_ok=True)
                     drawn = chain(
                         animate(portrait, muscles, rest, rest_rng), animate(portrait, muscles, animation, rng)
                     )
-                    for index, frame in enumerate(drawn, start=first - RESTING_FRAMES):
-                        path = folder / f"img{index}.png"
-                        if not cv2.imwrite(str(path), frame, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
-                            raise UserError(f"{path} could not be written; check the disk")
+                    write_frames(folder, first - RESTING_FRAMES, drawn)
                     for unit, mask in unit_regions(muscles, animation).items():
                         regions[f"{subject}/{name}/{unit}"] = mask
                     apex, offset = first + animation.apex, first + frames - 1
-                    clips.append(Clip(dataset, subject, name, label, folder, first, apex, offset))
+                    units = parse_action_units("+".join(animation.peak))
+                    clips.append(Clip(dataset, subject, name, label, folder, first, apex, offset, units))
                     bar.update()
     np.savez_compressed(out / REGIONS_FILE, allow_pickle=False, **regions)
     write_clips(table, clips)
     return table
+
+
+def check_seed(seed: int) -> None:
+    """Check that a seed is not negative.
+
+    Raises:
+        UserError: it is.
+    """
+    if seed < 0:
+        raise UserError(f"seed is {seed}; it must not be negative")
+
+
+def write_frames(folder: Path, first: int, frames: Iterable[NDArray[np.uint8]], quality: int | None = None) -> None:
+    """Write the frames of a clip as img<number> into a new folder.
+
+    Args:
+        folder: the folder to make.
+        first: number of the first frame.
+        frames: uint8[h, w] each.
+        quality: of JPEG, 1 to 100; None for PNG, which loses nothing.
+
+    Raises:
+        UserError: a frame cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix = ".png" if quality is None else ".jpg"
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
+    for number, frame in enumerate(frames, start=first):
+        path = folder / f"img{number}{suffix}"
+        if not cv2.imwrite(str(path), frame, options):
+            raise UserError(f"{path} could not be written; check the disk")
 
 
 def read_true_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
@@ -125,6 +154,6 @@ def read_true_regions(path: str | Path) -> dict[str, NDArray[np.bool_]]:
         return {key: stored[key] for key in stored.files}
 
 
-def _generator(seed: int, *position: int) -> np.random.Generator:
+def random_generator(seed: int, *position: int) -> np.random.Generator:
     """Return the random generator of one subject or clip, which does not depend on the other subjects and clips."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=position))

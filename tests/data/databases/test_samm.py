@@ -43,6 +43,7 @@ def test_preamble_padded_and_plain_subjects_and_a_formula_that_is_not_needed(tmp
     assert anger.where == "SAMM_Micro_FACS_Codes_v2.xlsx, row 15"
     assert (late.apex, late.offset, late.emotion) == (1143, 1134, "contempt")  # passes as it stands
     assert other.emotion == "other"
+    assert [a.action_units for a in database.annotations] == [(4,), (12,), (12,)]
     assert not database.findings
 
 

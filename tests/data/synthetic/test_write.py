@@ -38,6 +38,7 @@ def clips(written: Path) -> list[Clip]:
 
 
 def test_reads_as_a_users_clips(clips: list[Clip]) -> None:
+    assert {clip.action_units for clip in clips if clip.label == 1} == {(6, 12)}
     assert [(c.subject, c.clip) for c in clips] == [(s, f"{word}_1") for s in ("p01", "p02") for word in EXPRESSIONS]
     assert {c.dataset for c in clips} == {"procedural"}
     for clip in clips:
