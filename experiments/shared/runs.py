@@ -38,7 +38,8 @@ def train_run(options: Options, seed: int, fields: Mapping[str, object], data: s
     Args:
       options: the options of the experiment.
       seed: seed of the run.
-      fields: dotted names and values, such as ``{"generator.kind": "skips"}``.
+      fields: dotted names and values, such as ``{"generator.kind": "skips"}``. With ``{"method": "ststnet"}`` the
+        configuration is ``baselines:ststnet``, whatever the preset.
       data: a prepared folder; empty for the folder of the configuration.
 
     Raises:
@@ -81,15 +82,16 @@ def build_config(options: Options, seed: int, fields: Mapping[str, object], data
     Raises:
       UserError: there is no such field, a value has another type, or the experiment sets the field itself.
     """
-    fixed = {*fields, "seed", "data.dir"} & dict(options.fields).keys()
+    fixed = {*fields, "method", "seed", "data.dir"} & dict(options.fields).keys()
     if fixed:
         raise UserError(f"--config.{min(fixed)}: the experiment sets this field itself; see --data, --seeds and --help")
-    preset = PRESETS[options.preset]
-    config = get_config(preset.config)
+    changes = {**fields, **{name: _parsed(text) for name, text in options.fields}}
+    method = changes.pop("method", None)
+    config = get_config(PRESETS[options.preset].config if method is None else f"baselines:{method}")
     config.seed = seed
     if data:
         config.data.dir = data
-    for name, value in {**fields, **{name: _parsed(text) for name, text in options.fields}}.items():
+    for name, value in changes.items():
         check_field(name)
         try:
             config.update_from_flattened_dict({name: value})

@@ -1,6 +1,5 @@
 """Scores of one kind of run over several seeds, with intervals over subjects, and differences of two kinds of run."""
 
-import csv
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,8 +14,6 @@ from icegan_jax.evaluation.bootstrap import draw_groups, percentile_interval
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.results import read_scored_results
 
-PAPER = Path(__file__).parents[1] / "paper.csv"
-UNKNOWN = "not at hand"
 Person = tuple[str, str]
 Values = NDArray[np.float64]
 RATIOS = {"uf1": metrics.f1_per_class, "uar": metrics.recall_per_class}
@@ -63,30 +60,6 @@ def scores_with_intervals(tables: Sequence[dict[Person, metrics.Counts]]) -> dic
     return scores
 
 
-def published_scores(table: str, row: str) -> dict[str, object]:
-    """Return the paper's scores in a row of a table: ``paper`` as text, ``paper_<metric>`` and ``paper_selection``.
-
-    Where paper.csv has no such row, only ``paper`` is returned, as ``not at hand``.
-
-    Raises:
-      UserError: paper.csv is damaged.
-    """
-    published: dict[str, object] = {}
-    with PAPER.open(newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            if line.get("source") is None:
-                raise UserError(
-                    f"{PAPER}: a line lacks one of table,row,metric,value,selection,source; restore the file"
-                )
-            if (line["table"], line["row"]) == (table, row):
-                published[f"paper_{line['metric']}"] = float(line["value"])
-                published["paper_selection"] = line["selection"]
-    numbers = ", ".join(
-        f"{name.upper()} {published[f'paper_{name}']:.3f}" for name in RATIOS if f"paper_{name}" in published
-    )
-    return {"paper": f"{numbers} ({published['paper_selection']})" if published else UNKNOWN, **published}
-
-
 def baseline_scores(runs: Sequence[Path], database: str | None = None) -> dict[str, object]:
     """Return the UF1 of the floors and of the linear classifier.
 
@@ -122,10 +95,24 @@ class Difference(NamedTuple):
     high: float
     seeds: list[float]
 
+    @property
+    def holds(self) -> bool:
+        """Whether the interval excludes 0 and every seed has the same sign.
 
-def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
-    """Return the difference of two kinds of run with the same held-out subjects and the same seeds, in one order."""
-    tables = [count_people(runs, lambda _: True) for runs in (first, second)]
+        The interval over subjects alone is too narrow, as the subjects of a split share one network.
+        """
+        one_sign = all(seed > 0 for seed in self.seeds) or all(seed < 0 for seed in self.seeds)
+        return one_sign and not self.low <= 0 <= self.high
+
+
+def uf1_difference(
+    first: Sequence[Path], second: Sequence[Path], keep: Callable[[Prediction], bool] = lambda _: True
+) -> Difference:
+    """Return the difference of two kinds of run with the same held-out subjects and the same seeds, in one order.
+
+    ``keep`` selects predictions, such as those of one database.
+    """
+    tables = [count_people(runs, keep) for runs in (first, second)]
     everybody = list_people(*tables[0], *tables[1])
     seeds = seed_scores(tables[0], "uf1") - seed_scores(tables[1], "uf1")
     drawn = [draw_scores(table, "uf1", everybody) for table in tables]
@@ -134,14 +121,10 @@ def uf1_difference(first: Sequence[Path], second: Sequence[Path]) -> Difference:
 
 
 def difference_note(name: str, first: Sequence[Path], second: Sequence[Path]) -> str:
-    """Return a sentence with the difference, and a result that is certain only where subjects and all seeds agree.
-
-    The interval over subjects alone is too narrow, as the subjects of a split share one network.
-    """
+    """Return a sentence with the difference, and a result that is certain only where the difference holds."""
     difference = uf1_difference(first, second)
     result = "equal" if abs(difference.mean) < _EQUAL else "better" if difference.mean > 0 else "worse"
-    one_sign = all(seed > 0 for seed in difference.seeds) or all(seed < 0 for seed in difference.seeds)
-    if result != "equal" and (difference.low <= 0 <= difference.high or not one_sign):
+    if result != "equal" and not difference.holds:
         result += " on the mean, but other subjects or seeds could reverse the sign"
     seeds = ", ".join(f"{seed:+.3f}" for seed in difference.seeds)
     interval = f"[{difference.low:+.3f}, {difference.high:+.3f}]"

@@ -1,5 +1,6 @@
-"""The tables of the experiments, written as CSV and Markdown."""
+"""The tables of the experiments, written as CSV, Markdown and HTML."""
 
+import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +10,13 @@ import pandas as pd
 from icegan_jax.io import write_text
 
 Row = Mapping[str, object]
+_STYLE = "body{font:14px sans-serif;margin:2em}td,th{padding:.2em .6em;border-bottom:1px solid #ccc;text-align:left}"
 
 
-def write_tables(out: Path, title: str, columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
-    """Write ``out/table.csv`` and ``out/table.md``, and print the Markdown text and the paths.
+def write_tables(
+    out: Path, title: str, columns: Sequence[str], rows: Sequence[Row], notes: Sequence[str] = (), name: str = "table"
+) -> str:
+    """Write ``out/table.csv``, ``out/table.md`` and ``out/table.html``, and print the Markdown text and the paths.
 
     Args:
       out: folder of the experiment.
@@ -21,23 +25,33 @@ def write_tables(out: Path, title: str, columns: Sequence[str], rows: Sequence[R
         ``uf1_low``, ``uf1_high`` and ``uf1_sd`` where the row has them: mean, 95% interval, deviation over seeds.
       rows: values by key; keys may be missing. The CSV has all keys of all rows.
       notes: sentences below the table.
+      name: the name of the files, without ending.
 
     Returns:
       The Markdown text.
     """
     keys = list(dict.fromkeys([*columns, *(key for row in rows for key in row)]))
-    write_text(out / "table.csv", pd.DataFrame(rows, columns=keys, dtype=object).to_csv(index=False))
-    heads = [name.replace("_", " ") for name in columns]
-    cells = [[_shown(row, name) for name in columns] for row in rows]
+    write_text(out / f"{name}.csv", pd.DataFrame(rows, columns=keys, dtype=object).to_csv(index=False))
+    heads = [key.replace("_", " ") for key in columns]
+    cells = [[_shown(row, key) for key in columns] for row in rows]
     markdown = "\n".join([f"# {title}", "", markdown_table(heads, cells), *(f"- {note}" for note in notes)]) + "\n"
-    write_text(out / "table.md", markdown)
-    print(f"{markdown}\ntable: {out / 'table.csv'}, {out / 'table.md'}", flush=True)
+    write_text(out / f"{name}.md", markdown)
+    table = _html_line("th", heads) + "".join(_html_line("td", line) for line in cells)
+    page = f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
+    below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    page = f'<!doctype html><html lang="en"><meta charset="utf-8">{page}<table>{table}</table>{below}</html>\n'
+    write_text(out / f"{name}.html", page)
+    print(f"{markdown}\n{name}: {', '.join(str(out / f'{name}{end}') for end in ('.csv', '.md', '.html'))}", flush=True)
     return markdown
 
 
 def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """Return the table as Markdown, with a line break at the end."""
     return "\n".join("| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(heads), *cells]) + "\n"
+
+
+def _html_line(tag: str, cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>\n"
 
 
 def _shown(row: Row, name: str) -> str:

@@ -65,7 +65,7 @@ def render_predictions_page(
 
 
 def _answer(result: Recognition) -> str:
-    return result.label or "none"
+    return result.label or "no prediction"
 
 
 def _correctness(result: Recognition) -> str:

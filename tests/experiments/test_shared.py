@@ -9,7 +9,8 @@ import pytest
 
 from experiments.shared import runs
 from experiments.shared.options import Options, parse_options, run_command
-from experiments.shared.scores import PAPER, difference_note, published_scores, score_runs, uf1_difference
+from experiments.shared.published import PUBLISHED, read_figures
+from experiments.shared.scores import difference_note, score_runs, uf1_difference
 from experiments.shared.tables import write_tables
 from icegan_jax.errors import UserError
 from icegan_jax.evaluation import metrics
@@ -169,13 +170,32 @@ def test_a_certain_result_needs_all_seeds(tmp_path: Path) -> None:
 
 
 def test_every_published_figure_has_a_source() -> None:
-    with PAPER.open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    assert lines and all(all(line.values()) for line in lines)
-    assert all(0 < float(line["value"]) < 1 and line["metric"] in ("uf1", "uar") for line in lines)
-    pairs = [(line["table"], line["row"], line["metric"]) for line in lines]
-    assert len(set(pairs)) == len(pairs)
-    assert published_scores("III", "F") == {"paper": "not at hand"}
+    figures = read_figures()
+    assert {figure.table for figure in figures} >= {"I", "II", "III", "IV", "I own", "I rerun", "parameters"}
+    assert all(figure.selection and figure.source for figure in figures)
+    assert all(0 < figure.value < 1 for figure in figures if figure.metric in ("uf1", "uar", "f1"))
+    keys = [figure._replace(value=0, source="") for figure in figures]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_known_errors_of_published_rows_follow_from_the_numbers_of_clips() -> None:
+    clips = {"all": (250, 109, 83), "smic": (70, 51, 43), "casme2": (88, 32, 25), "samm": (92, 26, 15)}  # MEGC2019
+    published = {(f.table, f.method, f.dataset, f.metric): f.value for f in read_figures()}
+    # All negative: F1 is 2n/(n + all) for negative and 0 for the others.
+    always = {name: 2 * counts[0] / (counts[0] + sum(counts)) / 3 for name, counts in clips.items()}
+    assert (round(always["casme2"], 3), round(always["samm"], 3)) == (0.252, 0.273)
+    # F1 of a class with recall r is at least 2rn/(n + all clips), as no more than all clips get the class. The least
+    # mean puts the recall on the classes that gain least from recall.
+    gains = sorted(2 * n / (n + sum(clips["smic"])) for n in clips["smic"])
+    recall, least = 3 * published["I own", "lbp_top", "smic", "uar"], 0.0
+    for gain in gains:
+        least, recall = least + min(1, recall) * gain / 3, recall - min(1, recall)
+    assert published["I own", "lbp_top", "smic", "uf1"] < 0.230 < least
+    # STSTNet's printed confusion matrix, in shares of the true class.
+    shares = [[0.876, 0.088, 0.036], [0.367, 0.569, 0.064], [0.253, 0.036, 0.711]]
+    counts = np.rint(np.array(shares) * np.array(clips["all"])[:, None]).astype(np.int64)
+    assert metrics.precision_per_class(counts).mean() == pytest.approx(0.7605, abs=5e-4)
+    assert metrics.uar(counts) == pytest.approx(0.7186, abs=5e-4)
 
 
 def test_a_table_is_written_as_csv_and_markdown(tmp_path: Path) -> None:
@@ -194,7 +214,7 @@ def test_a_table_is_written_as_csv_and_markdown(tmp_path: Path) -> None:
 
 def test_the_help_of_every_experiment_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     others = {"__init__", "apex_spotting", "event_spotting", "guessing_study", "resting_faces"}  # which train nothing
-    trained = sorted({path.stem for path in PAPER.parent.glob("*.py")} - others)
+    trained = sorted({path.stem for path in PUBLISHED.parent.glob("*.py")} - others)
     assert len(trained) >= 9
     for name in trained:
         module = __import__(f"experiments.{name}", fromlist=["main"])

@@ -17,8 +17,9 @@ from experiments import (
     table3_generator,
     table4_discriminator,
 )
-from experiments.shared import runs
-from experiments.shared.options import run_command
+from experiments.shared import runs, systems
+from experiments.shared.options import Options, run_command
+from icegan_jax.errors import UserError
 from icegan_jax.evaluation.metrics import confusion
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.evaluation.score_table import ORACLE_NAME
@@ -46,29 +47,51 @@ def run(
     return list(csv.DictReader((folder / "table.csv").read_text().splitlines())), asked
 
 
-def test_table_1_scores_all_and_each_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows, asked = run(table1_cde, tmp_path, monkeypatch, {None: 6})
-    assert asked == [(0, {}, "DATA"), (1, {}, "DATA")]
-    assert [row["part"] for row in rows][:3] == ["all", "d0", "d1"]
-    # All six of d0 are wrong, all six of d1 are right; every class is missed as often.
-    assert [float(row["uf1"]) for row in rows[:3]] == pytest.approx([0.5, 0, 1])
-    assert rows[0]["uf1_sd"] == "0.0"
-    assert rows[0]["paper_uf1"] == "0.884" and "best of 100 test evaluations" in rows[0]["paper_selection"]
-    assert rows[0]["paper"].startswith("UF1 0.884, UAR 0.898 (best of 100")
-    assert rows[1]["paper"] == "not at hand" and rows[1]["paper_uf1"] == ""
-    assert rows[0]["selection"] == "last" and rows[0]["predictions"] == "24"
-    assert float(rows[0]["floor_uf1"]) == pytest.approx(1 / 6) == pytest.approx(float(rows[0]["linear_uf1"]))
-    assert [row["paper_uf1"] for row in rows[3:]] == ["0.747", "0.7353", "0.652", "0.5882"]
+def test_table_1_scores_every_system_in_all_and_each_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = [*DATA, f"--out={tmp_path}", "--method=icegan", "--method=ststnet", "--method=lbp_top"]
+    asked: list[tuple] = []
+    train = fabricated_runs.training(lambda fields, _: 12 if "method" in fields else 2, tmp_path / "made_up", asked)
+
+    def refuse_lbp_top(options: Options, seed: int, fields: Mapping[str, object], data: str) -> Path:
+        if fields.get("method") == "lbp_top":
+            raise UserError("d0: no frames between onset and apex")
+        return train(options, seed, fields, data)
+
+    monkeypatch.setattr(runs, "train_run", refuse_lbp_top)
+    monkeypatch.setattr(systems, "parameters", lambda *_: 1000)
+    assert run_command(table1_cde.main, argv) == 0
+    assert [fields for _, fields, _ in asked] == [{"method": "ststnet"}] * 2 + [{"model.recognition_input": "apex"}] * 2
+    folder = tmp_path / "table1_cde"
+    rows = list(csv.DictReader((folder / "table.csv").read_text().splitlines()))
+    assert {row["part"] for row in rows} == {"all", "d0", "d1"}
+    of = {row["system"]: row for row in rows if row["part"] == "all"}
+    assert set(systems.TITLES.values()) < set(of)
+    ststnet, icegan = of["STSTNet"], of["ICE-GAN, apex (the paper)"]
+    assert (
+        ststnet["paper"] == "UF1 0.735, UAR 0.760" and "UAR 0.719 (last epoch, pooled, true" in ststnet["run_by_others"]
+    )
+    assert ststnet["published"] == "UF1 0.735, UAR 0.760 (last epoch, pooled; the UAR is a precision)"
+    assert (ststnet["parameters"], icegan["parameters"]) == ("1683", "1000")
+    assert float(ststnet["uf1"]) == 0 and ststnet["differs"] == "worse" and float(ststnet["minutes"]) > 0
+    assert of["ME-Recognizer (EMR)"]["paper"] and of["ME-Recognizer (EMR)"]["uf1"] == ""  # not run
+    assert float(of["always the most frequent class"]["uf1"]) == pytest.approx(1 / 6)
+    text = (folder / "table.md").read_text()
+    assert "LBP-TOP + SVM was not run: d0: no frames" in text and "macro precision" in text
+    pairs = list(csv.DictReader((folder / "differences.csv").read_text().splitlines()))
+    assert [(row["part"], row["first"], row["first_is"]) for row in pairs][0] == ("all", "STSTNet", "worse")
+    assert (pairs[0]["only_first_right"], pairs[0]["only_second_right"]) == ("0", "10")
+    assert float(pairs[0]["mcnemar_p"]) == pytest.approx(2 / 2**10)
+    assert "<td>STSTNet</td>" in (folder / "differences.html").read_text()
 
 
 def test_table_2_trains_within_each_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple] = []
     monkeypatch.setattr(runs, "train_run", fabricated_runs.training(lambda *_: 0, tmp_path / "made_up", asked))
-    argv = [*DATA, f"--out={tmp_path}", "--database=casme2", "--database=samm"]
+    argv = [*DATA, f"--out={tmp_path}", "--database=casme2", "--database=samm", "--method=icegan"]
     assert run_command(table2_sde.main, argv) == 0
-    assert [fields for _, fields, _ in asked] == [
-        {"data.database": name} for name in ("casme2", "casme2", "samm", "samm")
-    ]
+    assert [fields["data.database"] for _, fields, _ in asked] == ["casme2", "casme2", "samm", "samm"]
+    text = (tmp_path / "table2_sde" / "table.md").read_text()
+    assert "F1 0.539 (five classes, selection not stated)" in text and "mixes tasks" in text
 
 
 def test_table_3_varies_one_field_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +104,7 @@ def test_table_3_varies_one_field_only(tmp_path: Path, monkeypatch: pytest.Monke
     assert {fields["protocol"] for _, fields, _ in asked} == {"split"}
     assert float(rows[3]["uf1"]) == pytest.approx(0.75) and float(rows[5]["uf1"]) == 1
     assert rows[0]["l1"] == "" and rows[1]["l1"] == "1.5"
+    assert rows[5]["paper"] == "UAR 0.761, UF1 0.769" and rows[6]["paper"] == ""
     text = (tmp_path / "table3_generator" / "table.md").read_text()
     assert "D against C: UF1 -0.250" in text and "worse" in text
     assert "F against D: UF1 +0.250" in text
@@ -91,6 +115,7 @@ def test_table_4_enlarges_the_cnn_to_the_capsules_size(tmp_path: Path, monkeypat
     rows, asked = run(table4_discriminator, tmp_path, monkeypatch)
     size = {row["discriminator"]: int(row["parameters"]) for row in rows}
     assert abs(size["D_CNN enlarged"] - size["D_CE, d_exp 32"]) <= 0.02 * size["D_CE, d_exp 32"]
+    assert rows[4]["paper"] == "UAR 0.761, UF1 0.769, size 86.4 MB" and all(row["paper"] for row in rows)
     assert size["D_CNN"] < size["D_CNN enlarged"]
     dimensions = [size[f"D_CE, d_exp {d}"] for d in (8, 16, 32, 64, 128)]
     assert dimensions == sorted(dimensions)
