@@ -89,7 +89,8 @@ def dropout(x: jax.Array, rate: float, train: bool) -> jax.Array:
 def max_pool(x: jax.Array, size: int, padding: int = 0, stride: int | None = None) -> jax.Array:
     """Return the maxima of squares.
 
-    These are maxima over shifted pictures, so that the gradient needs no scatter; it is divided among equal maxima.
+    These are maxima over an axis of the squares or, where squares overlap, over shifted pictures, so that the gradient
+    needs no scatter; it is divided among equal maxima.
 
     Args:
       x: float[b, h, w, c]. Rows and columns that fill no square are dropped.
@@ -103,6 +104,11 @@ def max_pool(x: jax.Array, size: int, padding: int = 0, stride: int | None = Non
     stride = stride or size
     sides = (padding, padding)
     x = jnp.pad(x, ((0, 0), sides, sides, (0, 0)), constant_values=-jnp.inf)
+    if stride == size:
+        batch, height, width, channels = x.shape
+        rows, columns = height // size, width // size
+        x = x[:, : rows * size, : columns * size].reshape(batch, rows, size, columns, size, channels)
+        return jnp.max(x, axis=(2, 4))
     for axis in (1, 2):
         outputs = (x.shape[axis] - size) // stride + 1
         shifted = [
