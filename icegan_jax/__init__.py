@@ -7,7 +7,7 @@ The names in ``__all__`` are the Python interface, see docs/python.md. Each is i
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 # Name: the module that defines it. ``prepare`` is the module itself, which can be called, see icegan_jax/prepare.py.
 _MODULES = {

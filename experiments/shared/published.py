@@ -1,8 +1,8 @@
 """The published figures of the compared systems, from experiments/published.csv, each with its selection and source.
 
 The column ``table`` tells who reports a figure: ``I`` to ``IV`` are the tables of the paper; ``I own`` is what the
-authors of the system report in the protocol of Table I, ``I rerun`` what others measured without selecting on the test
-subjects, ``I best test epoch`` what others measured with it; likewise for Table II. ``parameters`` has the sizes.
+authors of the system report in the protocol of Table I, ``I rerun`` what others measured, ``I best test epoch`` what
+others measured with the best epoch on the test subject; likewise for Table II. ``parameters`` has the sizes.
 """
 
 import csv

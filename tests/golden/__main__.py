@@ -50,6 +50,7 @@ _VARYING = {"timing", "versions", "seconds_spent", "frames_per_second"}  # keys 
 # Parts of the text of a report that vary from run to run, or from one version of the program to the next.
 _MASKS = (
     (r"\b[0-9a-f]{32}\b", "ID"),  # of the run; the data's fingerprint has 64 digits, and stays
+    (r"commit [0-9a-f]{12}\b", "commit COMMIT"),
     (r"\b\d+\.\d+\.\d+[\w.+]*", "VERSION"),
     (r"(?m)^(.+ s)\n[\d.]+$", r"\1\nSPEED"),  # wall s, compile s, steps per s, faces per s
     (r"(?m)^machine\n.+$", "machine\nMACHINE"),
