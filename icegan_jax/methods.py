@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.evaluation.baselines.lbp_top import lbp_top_features
-from icegan_jax.evaluation.baselines.pair_features import mean_flows
 
 ICEGAN = "icegan"  # the system of this program, which is no compared one
 
@@ -38,6 +37,8 @@ class Method:
 
 
 def _mean_flows(pairs: Pairs) -> NDArray[np.floating]:
+    from icegan_jax.evaluation.baselines.pair_features import mean_flows  # imports scikit-learn, for HOG features
+
     return mean_flows(zip(pairs.onset, pairs.apex, strict=True))
 
 
