@@ -22,13 +22,13 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from icegan_jax.config_fields import CONFIGS_DIR, default_fields, flatten
+from icegan_jax.config_fields import CONFIGS_DIR, ICEGAN, default_fields, flatten
 from icegan_jax.data.baseline_input import CHANNELS
 from icegan_jax.data.clips import EXPRESSIONS
 from icegan_jax.data.folds import PROTOCOLS
 from icegan_jax.data.motion import FLOWS, SCALINGS
 from icegan_jax.errors import UserError, describe_exception, did_you_mean
-from icegan_jax.methods import ICEGAN, METHODS
+from icegan_jax.methods import METHODS
 from icegan_jax.models.baselines.classifier import BaselineClassifier
 from icegan_jax.models.discriminator import CapsuleDiscriminator, ConvolutionalDiscriminator
 from icegan_jax.models.generator import GENERATOR_KINDS, Generator

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from icegan_jax.io import CHECKSUM
 
-_ICEGAN = "icegan"  # config.method of configs/loso.py
+ICEGAN = "icegan"  # config.method of the system of this program; any other is a compared system, see ``methods``
 _BASELINES = "baselines.py"  # whose fields depend on the compared system
 CONFIGS_DIR = Path(__file__).parents[1] / "configs"  # beside the package, in a checkout and in an installation
 
@@ -60,7 +60,7 @@ def repeat_command(fields: Mapping[str, Any], workdir: str) -> str:
         workdir: the folder of the new run.
     """
     changes: dict[str, dict[str, Any]] = {}
-    is_compared = fields.get("method", _ICEGAN) != _ICEGAN
+    is_compared = fields.get("method", ICEGAN) != ICEGAN
     for path in sorted(CONFIGS_DIR.glob("[a-z]*.py")):
         if (path.name == _BASELINES) != is_compared:
             continue

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from icegan_jax.data.dataset import Pairs
 from icegan_jax.evaluation.baselines.lbp_top import lbp_top_features
 
-ICEGAN = "icegan"  # the system of this program, which is no compared one
-
 
 @dataclass(frozen=True)
 class Method:

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 from icegan_jax.compilation_cache import enable_compilation_cache
 from icegan_jax.config import build_models, build_train_config, validate
+from icegan_jax.config_fields import ICEGAN
 from icegan_jax.data.baseline_input import baseline_input
 from icegan_jax.data.dataset import SUMMARY_FILE, Pairs, load_pairs, select_apexes, select_database
 from icegan_jax.data.folds import Fold, build_folds
@@ -23,7 +24,7 @@ from icegan_jax.errors import UserError, not_writable_error
 from icegan_jax.finalize import finalize_run, rename_old_results, write_partial_results
 from icegan_jax.io import read_json_with_checksum
 from icegan_jax.locks import LockedError, hold_lock
-from icegan_jax.methods import ICEGAN, METHODS
+from icegan_jax.methods import METHODS
 from icegan_jax.provenance import PACKAGES, write_or_compare_config
 from icegan_jax.run_dir import CONFIG_FILE, DATA_DIR, RESULTS_FILE, fold_lock, is_finished, run_lock
 from icegan_jax.signals import Stopped

@@ -3,13 +3,12 @@
 from pathlib import Path
 from types import MappingProxyType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.data.clip_frames import load_clip_frames
 from icegan_jax.data.dataset import Pairs
-from icegan_jax.data.motion import motion_pictures
+from icegan_jax.data.motion import motion_pictures, resize_square
 
 CHANNELS = MappingProxyType({"motion": 3, "apex": 1})  # of the pictures that networks read
 
@@ -36,6 +35,4 @@ def baseline_input(pairs: Pairs, folder: Path, kind: str, *, size: int, flow: st
         return load_clip_frames(folder, pairs)
     if kind == "motion":
         return motion_pictures(pairs, folder, flow=flow, scaling=scaling, size=size)
-    shrinks = size < pairs.apex.shape[1]
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(face, (size, size), interpolation=interpolation) for face in pairs.apex])[..., None]
+    return np.stack([resize_square(face, size) for face in pairs.apex])[..., None]

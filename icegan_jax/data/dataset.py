@@ -211,13 +211,16 @@ def select_database(pairs: Pairs, database: str) -> Pairs:
     if not selected.any():
         names = ", ".join(sorted(set(pairs.dataset.tolist())))
         raise UserError(f"config.data.database is {database!r}: the prepared faces are of {names}")
-    arrays = {name: getattr(pairs, name)[selected] for name in _ARRAYS}
-    return replace(pairs, **arrays, fingerprint=f"{pairs.fingerprint}, {database} alone")
+    return replace(_select(pairs, selected), fingerprint=f"{pairs.fingerprint}, {database} alone")
 
 
 def select_apexes(pairs: Pairs) -> Pairs:
     """Return the apexes alone, without their neighbors: the compared systems are trained on one picture per clip."""
-    return replace(pairs, **{name: getattr(pairs, name)[pairs.shift == 0] for name in _ARRAYS})
+    return _select(pairs, pairs.shift == 0)
+
+
+def _select(pairs: Pairs, selected: NDArray[np.bool_]) -> Pairs:
+    return replace(pairs, **{name: getattr(pairs, name)[selected] for name in _ARRAYS})
 
 
 def _dataset_folder(data_dir: Path) -> Path:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -74,6 +75,12 @@ def optical_strain(flow: Floats) -> Floats:
     return np.asarray(np.sqrt(u_x**2 + v_y**2 + (u_y + v_x) ** 2 / 2), np.float32)
 
 
+def resize_square(picture: NDArray[Any], size: int) -> NDArray[Any]:
+    """Return a square picture [h, h] or [h, h, c] at ``size`` pixels on a side, of the same dtype."""
+    interpolation = cv2.INTER_AREA if size < picture.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(picture, (size, size), interpolation=interpolation)
+
+
 def motion_picture(flow: Floats, scaling: str, size: int) -> Gray:
     """Return a flow as a picture of u, v and strain.
 
@@ -88,9 +95,7 @@ def motion_picture(flow: Floats, scaling: str, size: int) -> Gray:
     Returns:
       uint8[size, size, 3].
     """
-    motion = np.dstack([flow, optical_strain(flow)])
-    shrinks = size < flow.shape[0]
-    motion = cv2.resize(motion, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    motion = resize_square(np.dstack([flow, optical_strain(flow)]), size)
     tiny = np.finfo(np.float32).tiny
     if scaling == "minmax":
         low, high = motion.min(axis=(0, 1)), motion.max(axis=(0, 1))
@@ -110,10 +115,11 @@ def motion_pictures(pairs: Pairs, folder: Path, *, flow: str, scaling: str, size
       flow: a key of ``FLOWS``.
       scaling, size: see ``motion_picture``.
     """
-    keys = [hashlib.sha256(onset.tobytes() + apex.tobytes()).hexdigest()[:24] for onset, apex in _faces(pairs)]
+    faces = list(zip(pairs.onset, pairs.apex, strict=True))
+    keys = [hashlib.sha256(onset.tobytes() + apex.tobytes()).hexdigest()[:24] for onset, apex in faces]
     path = folder / f"flow_{flow}.npz"
     flows = _read_flows(path)
-    missing = {key: faces for key, faces in zip(keys, _faces(pairs), strict=True) if key not in flows}
+    missing = {key: pair for key, pair in zip(keys, faces, strict=True) if key not in flows}
     if missing:
         flows |= _compute_flows(missing, flow)
         try:
@@ -121,10 +127,6 @@ def motion_pictures(pairs: Pairs, folder: Path, *, flow: str, scaling: str, size
         except OSError:
             pass  # the next start computes the flow again
     return np.stack([motion_picture(flows[key], scaling, size) for key in keys])
-
-
-def _faces(pairs: Pairs) -> list[tuple[Gray, Gray]]:
-    return list(zip(pairs.onset, pairs.apex, strict=True))
 
 
 def _read_flows(path: Path) -> dict[str, Floats]:

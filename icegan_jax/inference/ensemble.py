@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icegan_jax.config import NO_GENERATOR, build_models
+from icegan_jax.config_fields import ICEGAN
 from icegan_jax.data.synthetic.write import DATASET
 from icegan_jax.errors import UserError, did_you_mean
 from icegan_jax.evaluation.calibration import Calibration, read_calibration
 from icegan_jax.evaluation.predictions import read_predictions
 from icegan_jax.inference.quality_flags import QualityFlag, flag_run
-from icegan_jax.methods import ICEGAN
 from icegan_jax.provenance import read_run_config
 from icegan_jax.run_dir import CALIBRATION_FILE, FOLDS_DIR, PREDICTIONS_FILE, RESULT_FILE
 from icegan_jax.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_checkpoint

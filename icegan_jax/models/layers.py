@@ -15,6 +15,8 @@ from jax.typing import DTypeLike
 
 from icegan_jax.models.convolution import convolve, convolve_transposed, matrix_product
 
+Initializer = Callable[..., Any]
+
 LEAK = 0.2  # negative slope of every LeakyReLU (docs/design.md, "Networks")
 NORM_EPSILON = 1e-5  # epsilon of batch and instance norm, the common default
 WEIGHT_INIT = nn.initializers.normal(0.02)  # docs/design.md, "Networks"
@@ -71,7 +73,7 @@ class Convolution(nn.Module):
     use_bias: bool = True
     spectral: bool = True
     fixed_norm: bool = False
-    kernel_init: Callable[..., Any] = WEIGHT_INIT
+    kernel_init: Initializer = WEIGHT_INIT
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -116,7 +118,7 @@ class Dense(nn.Module):
     features: int
     spectral: bool = False
     fixed_norm: bool = False
-    kernel_init: Callable[..., Any] = nn.initializers.lecun_normal()
+    kernel_init: Initializer = nn.initializers.lecun_normal()
     uniform_start: bool = False
     dtype: DTypeLike = jnp.float32
 
@@ -124,7 +126,7 @@ class Dense(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """Map float[b, i] to float[b, features]; ``train`` updates the power iteration."""
         chex.assert_rank(x, 2, custom_message="x: float[b, i]")
-        uniform = _uniform_within(x.shape[1] ** -0.5) if self.uniform_start else None
+        uniform = uniform_within(x.shape[1]) if self.uniform_start else None
         kernel = self.param("kernel", uniform or self.kernel_init, (x.shape[1], self.features))
         y = matrix_product(self.dtype, x, kernel)
         if self.spectral:
@@ -132,9 +134,14 @@ class Dense(nn.Module):
         return y + self.param("bias", uniform or nn.initializers.zeros, (self.features,))[None, :]
 
 
-def _uniform_within(bound: float) -> Callable[..., Any]:
-    """Return an initializer, uniform in [-bound, bound)."""
-    return lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)
+def uniform_within(fan_in: int) -> Initializer:
+    """Return PyTorch's default initializer of weights and biases, uniform within 1 / sqrt(fan_in)."""
+    bound = fan_in**-0.5
+
+    def initialize(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return initialize
 
 
 def _spectral_norm(module: nn.Module, matrix: jax.Array, train: bool, fixed: bool) -> jax.Array:

@@ -3,9 +3,6 @@
 Axis letters: b batch, h w side, c i o channel (input, output), p side of a pooled map.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import chex
 import flax.linen as nn
 import jax
@@ -13,21 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from icegan_jax.models.convolution import convolve
-
-Initializer = Callable[..., Any]
+from icegan_jax.models.layers import Initializer, uniform_within
 
 GLOROT = nn.initializers.glorot_uniform()
 KAIMING = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-
-
-def uniform_within(fan_in: int) -> Initializer:
-    """Return PyTorch's default initializer of weights and biases, uniform within 1 / sqrt(fan_in)."""
-    bound = fan_in**-0.5
-
-    def initialize(key: jax.Array, shape: Any, dtype: Any = jnp.float32) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return initialize
 
 
 class Convolution2D(nn.Module):
