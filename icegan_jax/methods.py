@@ -56,35 +56,11 @@ _SCRATCH = "starts without ImageNet weights"
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "flow_svm": Method("optical flow + linear SVM", "pairs", features=_mean_flows),
         "lbp_top": Method(
-            "LBP-TOP + linear SVM",
+            "LBP-TOP + SVM",
             "clip",
             features=_lbp_top,
             deviations="the classifier of the source is unknown: C = 1 on scaled products, weighted classes",
-        ),
-        "ststnet": Method(
-            "STSTNet",
-            "motion",
-            _network("ststnet", "STSTNet"),
-            options={"center": True},
-            deviations="subtracts the mean of the last 100 batches, not of the training set",
-        ),
-        "off_apexnet": Method(
-            "OFF-ApexNet",
-            "motion",
-            _network("off_apexnet", "OFFApexNet"),
-            deviations="after its re-implementations, since the original code is not public",
-        ),
-        "sssnet": Method(
-            "SSSNet", "motion", _network("sssnet", "SSSNet"), deviations="TV-L1 instead of classic+nl-fast"
-        ),
-        "rcn_a": Method("RCN-A", "motion", _network("rcn", "RCNA")),
-        "dual_inception": Method(
-            "Dual-Inception",
-            "motion",
-            _network("dual_inception", "DualInception"),
-            deviations="trained on all databases (--config.protocol=cross_database is the published protocol)",
         ),
         "capsulenet": Method(
             "CapsuleNet",
@@ -93,8 +69,21 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             options={"has_capsules": True},
             deviations=f"{_SCRATCH}; gray faces; without balancing by neighbors, rotation and color jitter",
         ),
+        "dual_inception": Method(
+            "Dual-Inception",
+            "motion",
+            _network("dual_inception", "DualInception"),
+            deviations="trained on all databases (--config.protocol=cross_database is the published protocol)",
+        ),
+        "ststnet": Method(
+            "STSTNet",
+            "motion",
+            _network("ststnet", "STSTNet"),
+            options={"center": True},
+            deviations="subtracts the mean of the last 100 batches, not of the training set",
+        ),
         "emr": Method(
-            "ME-Recognizer",
+            "ME-Recognizer (EMR)",
             "motion",
             _network("emr", "MERecognizer"),
             options={"unit_scale": False},
@@ -106,5 +95,16 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             _network("micro_attention", "MicroAttention"),
             deviations=f"{_SCRATCH} and without macro-expression training; only mirrored",
         ),
+        "off_apexnet": Method(
+            "OFF-ApexNet",
+            "motion",
+            _network("off_apexnet", "OFFApexNet"),
+            deviations="after its re-implementations, since the original code is not public",
+        ),
+        "rcn_a": Method("RCN-A", "motion", _network("rcn", "RCNA")),
+        "sssnet": Method(
+            "SSSNet", "motion", _network("sssnet", "SSSNet"), deviations="TV-L1 instead of classic+nl-fast"
+        ),
+        "flow_svm": Method("optical flow + SVM", "pairs", features=_mean_flows),
     }
 )

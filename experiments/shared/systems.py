@@ -19,21 +19,16 @@ from icegan_jax.errors import UserError
 from icegan_jax.evaluation.compare import McNemar, mcnemar
 from icegan_jax.evaluation.predictions import Prediction, read_predictions
 from icegan_jax.evaluation.results import read_scored_results
+from icegan_jax.methods import METHODS
 
 ICEGAN = {"icegan": ("ICE-GAN, apex (the paper)", "apex"), "icegan_pair": ("ICE-GAN, pair", "pair")}
-TITLES = {
-    "lbp_top": "LBP-TOP + SVM",
-    "capsulenet": "CapsuleNet",
-    "dual_inception": "Dual-Inception",
-    "ststnet": "STSTNet",
-    "emr": "ME-Recognizer (EMR)",
-    "micro_attention": "MicroAttention",
+_READINGS = {  # networks that are no methods of ``main`` yet
     "mer_gcn": "AU graph, after MER-GCN (our reading)",
     "au_gacn": "AU graph attention, after AU-GACN (our reading)",
-    "off_apexnet": "OFF-ApexNet",
-    "rcn_a": "RCN-A",
-    "sssnet": "SSSNet",
-    "flow_svm": "optical flow + SVM",
+}
+TITLES = {
+    **{name: method.title for name, method in METHODS.items()},
+    **_READINGS,
     **{name: title for name, (title, _) in ICEGAN.items()},
 }
 # Those whose runs take minutes on two CPU cores with the demo's faces; the networks of 224 pixels are for a GPU.
